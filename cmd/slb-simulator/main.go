@@ -1,0 +1,72 @@
+// Command slb-simulator answers DescribeHealthStatus as Alibaba Cloud SLB does, from a file. See docs/simulator.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/lbhealth/slb-health-operator/internal/slb/simulator"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "slb-simulator: "+strings.Join(strings.Fields(err.Error()), " "))
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	opts, err := parseFlags(args, stdout, stderr)
+	if err != nil {
+		return err
+	}
+	return simulator.Run(ctx, opts)
+}
+
+// parseFlags writes the usage only when asked for it, so that a wrong flag ends the program with one line.
+func parseFlags(args []string, stdout, stderr io.Writer) (simulator.RunOptions, error) {
+	opts := simulator.RunOptions{Stdout: stdout}
+	var level slog.Level
+	flags := flag.NewFlagSet("slb-simulator", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&opts.Listen, "listen", "127.0.0.1:8888", "`host:port` to listen on; port 0 takes a free one")
+	flags.StringVar(&opts.ConfigFile, "config", "", "YAML `file` with accounts and load balancers, read again when it changes")
+	flags.StringVar(&opts.TLSCertFile, "tls-cert", "", "PEM `file` with the certificate chain; plain HTTP without it")
+	flags.StringVar(&opts.TLSKeyFile, "tls-key", "", "PEM `file` with the certificate's key")
+	flags.TextVar(&level, "log-level", slog.LevelInfo, "debug, info, warn or error; debug logs each call")
+	format := flags.String("log-format", "json", "json or text")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			flags.SetOutput(stderr)
+			flags.PrintDefaults()
+		}
+		return opts, err
+	}
+	if flags.NArg() > 0 {
+		return opts, fmt.Errorf("unexpected argument %q: write flags only", flags.Arg(0))
+	}
+	handlerOptions := &slog.HandlerOptions{Level: level}
+	switch *format {
+	case "json":
+		opts.Logger = slog.New(slog.NewJSONHandler(stderr, handlerOptions))
+	case "text":
+		opts.Logger = slog.New(slog.NewTextHandler(stderr, handlerOptions))
+	default:
+		return opts, fmt.Errorf("--log-format: %q is not known: write json or text", *format)
+	}
+	return opts, nil
+}

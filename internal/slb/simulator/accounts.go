@@ -1,0 +1,72 @@
+package simulator
+
+import (
+	"cmp"
+	"math"
+	"path"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// keyring holds the accounts and how much of its budget each has left.
+type keyring struct {
+	mu    sync.RWMutex
+	byKey map[string]*account
+}
+
+type account struct {
+	Account
+	limiter *rate.Limiter
+}
+
+// load replaces the accounts. One whose limits did not change keeps what is left of its budget.
+func (k *keyring) load(accounts []Account) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	next := make(map[string]*account, len(accounts))
+	for _, a := range accounts {
+		entry := &account{Account: a, limiter: a.newLimiter()}
+		if known, ok := k.byKey[a.AccessKeyID]; ok && known.QPS == a.QPS && known.Burst == a.Burst {
+			entry.limiter = known.limiter
+		}
+		next[a.AccessKeyID] = entry
+	}
+	k.byKey = next
+}
+
+func (a Account) newLimiter() *rate.Limiter {
+	if a.QPS == 0 {
+		return rate.NewLimiter(rate.Inf, 0)
+	}
+	return rate.NewLimiter(rate.Limit(a.QPS), cmp.Or(a.Burst, int(math.Ceil(a.QPS))))
+}
+
+// open reports that no accounts are configured, so that any key may call.
+func (k *keyring) open() bool {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return len(k.byKey) == 0
+}
+
+func (k *keyring) get(accessKeyID string) (*account, bool) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	found, ok := k.byKey[accessKeyID]
+	return found, ok
+}
+
+func (a *account) takeTurn(now time.Time) bool {
+	return a.limiter.AllowN(now, 1)
+}
+
+// allows reports whether the account's RAM policy, so to say, covers the load balancer.
+func (a *account) allows(loadBalancerID string) bool {
+	for _, pattern := range a.Allow {
+		if ok, _ := path.Match(pattern, loadBalancerID); ok {
+			return true
+		}
+	}
+	return len(a.Allow) == 0
+}

@@ -1,0 +1,153 @@
+package simulator
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+)
+
+func (s *Server) adminList(*http.Request) (int, any, error) {
+	return http.StatusOK, map[string]any{"loadBalancers": s.fleet.list()}, nil
+}
+
+func (s *Server) adminGet(r *http.Request) (int, any, error) {
+	lb, known := s.fleet.get(r.PathValue("id"))
+	if !known {
+		return 0, nil, noLoadBalancer(r)
+	}
+	return http.StatusOK, lb, nil
+}
+
+func (s *Server) adminPut(r *http.Request) (int, any, error) {
+	var lb LoadBalancer
+	if err := readBody(r, &lb); err != nil {
+		return 0, nil, err
+	}
+	id := r.PathValue("id")
+	if lb.LoadBalancerID != "" && lb.LoadBalancerID != id {
+		return 0, nil, badRequest(fmt.Errorf("loadBalancerId: %q is not the %q of the URL: leave it out", lb.LoadBalancerID, id))
+	}
+	lb.LoadBalancerID = id
+	if err := lb.validate(""); err != nil {
+		return 0, nil, badRequest(err)
+	}
+	if s.fleet.put(lb) {
+		return http.StatusCreated, lb.complete(), nil
+	}
+	return http.StatusOK, lb.complete(), nil
+}
+
+func (s *Server) adminDelete(r *http.Request) (int, any, error) {
+	if !s.DeleteLoadBalancer(r.PathValue("id")) {
+		return 0, nil, noLoadBalancer(r)
+	}
+	return http.StatusNoContent, nil, nil
+}
+
+func noLoadBalancer(r *http.Request) error {
+	return fmt.Errorf("loadBalancerId: %w: %q", ErrNoLoadBalancer, r.PathValue("id"))
+}
+
+// statusPatch is a Selector and the status to set.
+type statusPatch struct {
+	Selector
+	ServerHealthStatus string `json:"serverHealthStatus"`
+}
+
+func (s *Server) adminSetStatus(r *http.Request) (int, any, error) {
+	var patch statusPatch
+	if err := readBody(r, &patch); err != nil {
+		return 0, nil, err
+	}
+	matched, err := s.SetBackendStatus(r.PathValue("id"), patch.Selector, patch.ServerHealthStatus)
+	return http.StatusOK, map[string]int{"matched": matched}, err
+}
+
+func (s *Server) adminAddBackend(r *http.Request) (int, any, error) {
+	var backend Backend
+	if err := readBody(r, &backend); err != nil {
+		return 0, nil, err
+	}
+	if err := s.AddBackend(r.PathValue("id"), backend); err != nil {
+		return 0, nil, err
+	}
+	return http.StatusCreated, LoadBalancer{Backends: []Backend{backend}}.complete().Backends[0], nil
+}
+
+func (s *Server) adminRemoveBackends(r *http.Request) (int, any, error) {
+	sel, err := querySelector(r.URL.Query())
+	if err != nil {
+		return 0, nil, err
+	}
+	removed, err := s.RemoveBackends(r.PathValue("id"), sel)
+	return http.StatusOK, map[string]int{"removed": removed}, err
+}
+
+func querySelector(query url.Values) (Selector, error) {
+	if err := onlyQuery(query, "serverId", "serverIp", "listenerPort", "listenerProtocol", "port"); err != nil {
+		return Selector{}, err
+	}
+	sel := Selector{
+		ServerID: query.Get("serverId"), ServerIP: query.Get("serverIp"), ListenerProtocol: query.Get("listenerProtocol"),
+	}
+	var err error
+	if sel.ListenerPort, err = queryInt(query, "listenerPort", 0); err != nil {
+		return Selector{}, err
+	}
+	sel.Port, err = queryInt(query, "port", 0)
+	return sel, err
+}
+
+// faultsDocument is the body of GET and PUT …/faults.
+type faultsDocument struct {
+	Faults []Fault `json:"faults"`
+}
+
+func (s *Server) adminListFaults(*http.Request) (int, any, error) {
+	return http.StatusOK, faultsDocument{s.faults.list()}, nil
+}
+
+func (s *Server) adminSetFaults(r *http.Request) (int, any, error) {
+	var doc faultsDocument
+	if err := readBody(r, &doc); err != nil {
+		return 0, nil, err
+	}
+	if err := s.SetFaults(doc.Faults); err != nil {
+		return 0, nil, badRequest(err)
+	}
+	return http.StatusOK, faultsDocument{s.faults.list()}, nil
+}
+
+func (s *Server) adminAddFault(r *http.Request) (int, any, error) {
+	var rule Fault
+	if err := readBody(r, &rule); err != nil {
+		return 0, nil, err
+	}
+	if err := rule.validate(""); err != nil {
+		return 0, nil, badRequest(err)
+	}
+	s.faults.add(rule)
+	return http.StatusCreated, rule, nil
+}
+
+func (s *Server) adminClearFaults(*http.Request) (int, any, error) {
+	s.faults.set(nil)
+	return http.StatusNoContent, nil, nil
+}
+
+func (s *Server) adminCalls(r *http.Request) (int, any, error) {
+	query := r.URL.Query()
+	if err := onlyQuery(query, "loadBalancerId", "limit"); err != nil {
+		return 0, nil, err
+	}
+	limit, err := queryInt(query, "limit", maxCalls)
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusOK, s.calls.report(query.Get("loadBalancerId"), limit), nil
+}
+
+func (s *Server) adminResetCalls(*http.Request) (int, any, error) {
+	s.ResetCalls()
+	return http.StatusNoContent, nil, nil
+}

@@ -1,0 +1,121 @@
+package simulator
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+const (
+	// maxCalls is how many calls are kept in detail; the counts go on.
+	maxCalls = 10_000
+	// maxCounted bounds how many different names a table of counts may hold, against clients that invent them.
+	maxCounted = 100_000
+	// maxRecorded bounds, in bytes, what is kept of one parameter.
+	maxRecorded = 128
+)
+
+// Call is one call to the API as the simulator saw it.
+type Call struct {
+	Time             time.Time `json:"time"`
+	Method           string    `json:"method"`
+	AccessKeyID      string    `json:"accessKeyId,omitempty"`
+	RegionID         string    `json:"regionId,omitempty"`
+	LoadBalancerID   string    `json:"loadBalancerId,omitempty"`
+	ListenerPort     int       `json:"listenerPort,omitempty"`
+	ListenerProtocol string    `json:"listenerProtocol,omitempty"`
+	RequestID        string    `json:"requestId"`
+	// outcome is OK, the error's code, or the kind of the fault that stood in for an answer.
+	Outcome string `json:"outcome"`
+	// fault is the kind of the rule that decided the call, if one did.
+	Fault string `json:"fault,omitempty"`
+}
+
+// Report is what GET /admin/v1/calls answers: exact counts since the last reset, and the newest calls, oldest first.
+type Report struct {
+	Total          int            `json:"total"`
+	ByOutcome      map[string]int `json:"byOutcome"`
+	ByLoadBalancer map[string]int `json:"byLoadBalancer"`
+	Calls          []Call         `json:"calls"`
+}
+
+type callLog struct {
+	mu sync.Mutex
+	// ring holds the newest calls; once full, next is the oldest.
+	ring      []Call
+	next      int
+	total     int
+	byOutcome map[string]int
+	byID      map[string]int
+}
+
+func newCallLog() *callLog {
+	l := &callLog{}
+	l.reset()
+	return l
+}
+
+func (l *callLog) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ring, l.next, l.total = nil, 0, 0
+	l.byOutcome, l.byID = map[string]int{}, map[string]int{}
+}
+
+func (l *callLog) add(call Call) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.total++
+	count(l.byOutcome, call.Outcome)
+	if call.LoadBalancerID != "" {
+		count(l.byID, call.LoadBalancerID)
+	}
+	if len(l.ring) < maxCalls {
+		l.ring = append(l.ring, call)
+		return
+	}
+	l.ring[l.next] = call
+	l.next = (l.next + 1) % maxCalls
+}
+
+func count(table map[string]int, name string) {
+	if _, known := table[name]; known || len(table) < maxCounted {
+		table[name]++
+	}
+}
+
+// report keeps the newest limit calls that belong to the load balancer; an empty id means all.
+func (l *callLog) report(loadBalancerID string, limit int) Report {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	kept := []Call{}
+	for i := len(l.ring) - 1; i >= 0 && len(kept) < limit; i-- {
+		call := l.ring[(l.next+i)%len(l.ring)]
+		if loadBalancerID == "" || call.LoadBalancerID == loadBalancerID {
+			kept = append(kept, call)
+		}
+	}
+	slices.Reverse(kept)
+	return Report{Total: l.total, ByOutcome: maps.Clone(l.byOutcome), ByLoadBalancer: maps.Clone(l.byID), Calls: kept}
+}
+
+func (l *callLog) count(loadBalancerID string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.byID[loadBalancerID]
+}
+
+func newCall(req *request, at time.Time, requestID string, out outcome) Call {
+	port, _ := strconv.Atoi(req.params["ListenerPort"])
+	return Call{
+		Time: at, Method: clip(req.http.Method), AccessKeyID: clip(req.accessKeyID), RegionID: clip(req.params["RegionId"]),
+		LoadBalancerID: clip(req.params["LoadBalancerId"]), ListenerPort: port,
+		ListenerProtocol: clip(req.params["ListenerProtocol"]), RequestID: requestID, Outcome: out.code, Fault: out.fault,
+	}
+}
+
+func clip(s string) string {
+	return s[:min(len(s), maxRecorded)]
+}

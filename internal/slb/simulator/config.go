@@ -1,0 +1,86 @@
+package simulator
+
+import (
+	"fmt"
+	"os"
+
+	"sigs.k8s.io/yaml"
+)
+
+// Config is what a configuration file holds. Field names in YAML and JSON are the tags'.
+type Config struct {
+	// accounts that may call. Left out: any key is accepted and signatures are not checked.
+	Accounts []Account `json:"accounts,omitempty"`
+	// loadBalancers that exist; an id may stand here once.
+	LoadBalancers []LoadBalancer `json:"loadBalancers,omitempty"`
+}
+
+// Account is one access key, what it may see and how fast it may ask.
+type Account struct {
+	AccessKeyID     string `json:"accessKeyId"`
+	AccessKeySecret string `json:"accessKeySecret"`
+	// securityToken makes this a temporary (STS) key: each request must then carry the token.
+	SecurityToken string `json:"securityToken,omitempty"`
+	// qps is how many calls a second are let through before Throttling.User; 0 or left out: no limit.
+	QPS float64 `json:"qps,omitempty"`
+	// burst is how many calls may come at once; left out: qps rounded up.
+	Burst int `json:"burst,omitempty"`
+	// allow lists the load balancers that this key may see, each an id or a pattern such as "lb-web-*"; every other one
+	// answers Forbidden.RAM. Left out: all.
+	Allow []string `json:"allow,omitempty"`
+}
+
+// LoadBalancer is one instance with the rows that DescribeHealthStatus answers for it.
+type LoadBalancer struct {
+	LoadBalancerID string    `json:"loadBalancerId"`
+	RegionID       string    `json:"regionId"`
+	Backends       []Backend `json:"backends"`
+}
+
+// Backend is one row: one server behind one listener. What is left out here is left out of the answer, as in the
+// answers of the real API, but for the health status, which is normal unless said.
+type Backend struct {
+	ServerID string `json:"serverId"`
+	ServerIP string `json:"serverIp,omitempty"`
+	EniHost  string `json:"eniHost,omitempty"`
+	// type is ecs or eni.
+	Type string `json:"type,omitempty"`
+	// listenerPort is the front-end port, 1-65535.
+	ListenerPort int `json:"listenerPort,omitempty"`
+	// listenerProtocol is tcp, udp, http or https.
+	ListenerProtocol string `json:"listenerProtocol,omitempty"`
+	// port is the back-end port, 1-65535.
+	Port int `json:"port,omitempty"`
+	// serverHealthStatus is normal, abnormal or unavailable.
+	ServerHealthStatus string `json:"serverHealthStatus,omitempty"`
+}
+
+// LoadConfig reads and checks a file. The error names the file, the field and what to write there.
+func LoadConfig(path string) (Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, err
+	}
+	cfg, err := ParseConfig(data)
+	if err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return cfg, nil
+}
+
+// ParseConfig reads and checks YAML or JSON. Unknown fields, doubled keys and values that the API could not answer are
+// refused: a typing error must not become a test that passes for the wrong reason.
+func ParseConfig(data []byte) (Config, error) {
+	asJSON, err := yaml.YAMLToJSONStrict(data)
+	if err != nil {
+		return Config{}, oneLine(err)
+	}
+	var cfg Config
+	if err := decodeStrict(asJSON, &cfg); err != nil {
+		return Config{}, err
+	}
+	if err := cfg.Validate(); err != nil {
+		return Config{}, err
+	}
+	return cfg, nil
+}

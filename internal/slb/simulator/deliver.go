@@ -1,0 +1,95 @@
+package simulator
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// writeGrace is how long a client may take to read an answer.
+const writeGrace = 30 * time.Second
+
+// deliver sends what was decided, or fails to in the way that the fault wants. http.ErrAbortHandler is net/http's way to
+// end a connection without an answer.
+func (s *Server) deliver(w http.ResponseWriter, r *http.Request, delay time.Duration, out outcome) {
+	if delay > 0 && !s.wait(w, r, delay) {
+		panic(http.ErrAbortHandler)
+	}
+	switch out.fault {
+	case FaultHang:
+		s.wait(w, r, 0)
+		panic(http.ErrAbortHandler)
+	case FaultReset:
+		reset(w)
+	case FaultTruncated:
+		send(w, out.doc, len(out.doc.body)/2)
+	default:
+		send(w, out.doc, len(out.doc.body))
+	}
+}
+
+// wait returns true once d is over, and false when the client leaves or the server stops before. Without d it waits for
+// these alone. The server's deadlines are for slow clients, not for this.
+func (s *Server) wait(w http.ResponseWriter, r *http.Request, d time.Duration) bool {
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Time{})
+	_ = control.SetWriteDeadline(time.Now().Add(d + writeGrace))
+	var over <-chan time.Time
+	if d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		over = timer.C
+	}
+	select {
+	case <-over:
+		return true
+	case <-r.Context().Done():
+	case <-s.stopped:
+	}
+	return false
+}
+
+// reset closes the connection without the usual farewell, so that the client's kernel reports 'connection reset'.
+func reset(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	raw := conn
+	if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		raw = wrapped.NetConn()
+	}
+	if tcp, ok := raw.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = raw.Close()
+}
+
+// send announces the whole document and writes its padding and the first n bytes of its body. When these are fewer than
+// announced, net/http ends the connection.
+func send(w http.ResponseWriter, doc document, n int) {
+	header := w.Header()
+	for name, values := range doc.header {
+		header[name] = values
+	}
+	if doc.contentType != "" {
+		header.Set("Content-Type", doc.contentType)
+	}
+	header.Set("Content-Length", strconv.FormatInt(doc.padding+int64(len(doc.body)), 10))
+	w.WriteHeader(doc.status)
+	if _, err := io.CopyN(w, blanks{}, doc.padding); err == nil {
+		_, _ = w.Write(doc.body[:n])
+	}
+}
+
+// blanks reads as spaces without end.
+type blanks struct{}
+
+var blankBlock = bytes.Repeat([]byte{' '}, 32<<10)
+
+func (blanks) Read(p []byte) (int, error) {
+	return copy(p, blankBlock), nil
+}

@@ -1,0 +1,195 @@
+package simulator
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The kinds of Fault.
+const (
+	FaultDelay       = "delay"       // answers after Delay; further rules still apply
+	FaultHang        = "hang"        // never answers
+	FaultReset       = "reset"       // drops the connection with a TCP reset
+	FaultStatus      = "status"      // an error document with HTTPStatus, Code and Message
+	FaultThrottle    = "throttle"    // Throttling.User
+	FaultMalformed   = "malformed"   // a 200 whose document does not parse
+	FaultTruncated   = "truncated"   // half of the answer, then the end of the connection
+	FaultOversized   = "oversized"   // the answer behind SizeBytes of blanks: valid, if somebody reads it all
+	FaultContentType = "contentType" // an HTML page with 200, as captive portals and proxies send it
+	FaultEmpty       = "empty"       // 200 without a body
+	FaultEmptyObject = "emptyObject" // 200 with an answer that holds nothing
+	FaultRedirect    = "redirect"    // 302 to Location
+	FaultBody        = "body"        // HTTPStatus with Body and ContentType, word for word
+)
+
+const (
+	maxDelay         = time.Hour
+	defaultOversized = 11 << 20
+	maxOversized     = 256 << 20
+)
+
+// Duration is a time.Duration that reads and writes as text, such as "1.5s".
+type Duration time.Duration
+
+// MarshalText writes the duration as time.Duration does.
+func (d Duration) MarshalText() ([]byte, error) {
+	return []byte(time.Duration(d).String()), nil
+}
+
+// UnmarshalText reads what time.ParseDuration reads.
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("delay: %q is no duration: write one such as 500ms or 2s", text)
+	}
+	*d = Duration(parsed)
+	return nil
+}
+
+// Fault is one rule: calls that it selects are answered in the way of its kind. Rules are tried in order, and the first
+// that selects a call decides, except that a delay lets the next ones go on. They apply to calls that the gateway would
+// let through, whether or not the load balancer exists.
+type Fault struct {
+	// kind is one of the Fault constants.
+	Kind string `json:"kind"`
+	// loadBalancerId, accessKeyId and regionId select calls; what is left out selects all.
+	LoadBalancerID string `json:"loadBalancerId,omitempty"`
+	AccessKeyID    string `json:"accessKeyId,omitempty"`
+	RegionID       string `json:"regionId,omitempty"`
+	// times is for how many calls the rule stands before it goes away; 0 or left out: until it is cleared. Where faults
+	// are read back, it is how many are left.
+	Times int `json:"times,omitempty"`
+
+	// delay, of kind delay: more than 0, at most an hour.
+	Delay Duration `json:"delay,omitempty"`
+	// httpStatus, of kinds status (default 500), throttle (default 400) and body (default 200).
+	HTTPStatus int `json:"httpStatus,omitempty"`
+	// code and message, of kinds status and throttle: those of the error document.
+	Code    string `json:"code,omitempty"`
+	Message string `json:"message,omitempty"`
+	// retryAfterSeconds, of kinds status and throttle: the Retry-After header.
+	RetryAfterSeconds int `json:"retryAfterSeconds,omitempty"`
+	// sizeBytes, of kind oversized: default 11 MiB, at most 256 MiB.
+	SizeBytes int64 `json:"sizeBytes,omitempty"`
+	// body and contentType, of kind body: what is sent; the type's default is that of the format asked for.
+	Body        string `json:"body,omitempty"`
+	ContentType string `json:"contentType,omitempty"`
+	// location, of kind redirect: default /elsewhere on the same host.
+	Location string `json:"location,omitempty"`
+}
+
+// faultFields says which fields mean something for which kind; the others are refused there.
+var faultFields = map[string][]string{
+	FaultDelay:       {"delay"},
+	FaultHang:        nil,
+	FaultReset:       nil,
+	FaultStatus:      {"httpStatus", "code", "message", "retryAfterSeconds"},
+	FaultThrottle:    {"httpStatus", "code", "message", "retryAfterSeconds"},
+	FaultMalformed:   nil,
+	FaultTruncated:   nil,
+	FaultOversized:   {"sizeBytes"},
+	FaultContentType: nil,
+	FaultEmpty:       nil,
+	FaultEmptyObject: nil,
+	FaultRedirect:    {"location"},
+	FaultBody:        {"httpStatus", "body", "contentType"},
+}
+
+func (f Fault) validate(at string) error {
+	allowed, known := faultFields[f.Kind]
+	if !known {
+		return fmt.Errorf("%skind: %q is not known: write one of %s", at, f.Kind,
+			strings.Join(slices.Sorted(maps.Keys(faultFields)), ", "))
+	}
+	for _, field := range []struct {
+		name string
+		set  bool
+	}{
+		{"delay", f.Delay != 0}, {"httpStatus", f.HTTPStatus != 0}, {"code", f.Code != ""}, {"message", f.Message != ""},
+		{"retryAfterSeconds", f.RetryAfterSeconds != 0}, {"sizeBytes", f.SizeBytes != 0}, {"body", f.Body != ""},
+		{"contentType", f.ContentType != ""}, {"location", f.Location != ""},
+	} {
+		if field.set && !slices.Contains(allowed, field.name) {
+			return fmt.Errorf("%s%s: means nothing for kind %s: leave it out", at, field.name, f.Kind)
+		}
+	}
+	return f.validateRanges(at)
+}
+
+func (f Fault) validateRanges(at string) error {
+	delay := time.Duration(f.Delay)
+	switch {
+	case f.Times < 0:
+		return fmt.Errorf("%stimes: %d is below 0: write how many calls, or leave it out for all", at, f.Times)
+	case f.Kind == FaultDelay && (delay <= 0 || delay > maxDelay):
+		return fmt.Errorf("%sdelay: %s is out of range: write more than 0s and at most 1h", at, delay)
+	case f.HTTPStatus != 0 && (f.HTTPStatus < 200 || f.HTTPStatus > 599):
+		return fmt.Errorf("%shttpStatus: %d is out of range: write 200 to 599", at, f.HTTPStatus)
+	case f.RetryAfterSeconds < 0:
+		return fmt.Errorf("%sretryAfterSeconds: %d is below 0: write seconds, or leave it out", at, f.RetryAfterSeconds)
+	case f.SizeBytes < 0 || f.SizeBytes > maxOversized:
+		return fmt.Errorf("%ssizeBytes: %d is out of range: write 1 to %d", at, f.SizeBytes, maxOversized)
+	case strings.ContainsAny(f.Location+f.ContentType, "\r\n"):
+		return fmt.Errorf("%slocation, contentType: a line break cannot stand in a header: leave it out", at)
+	}
+	return nil
+}
+
+func (f Fault) selects(req *request) bool {
+	return (f.LoadBalancerID == "" || f.LoadBalancerID == req.params["LoadBalancerId"]) &&
+		(f.AccessKeyID == "" || f.AccessKeyID == req.accessKeyID) &&
+		(f.RegionID == "" || f.RegionID == req.params["RegionId"])
+}
+
+// faultList holds the rules that stand.
+type faultList struct {
+	mu    sync.Mutex
+	rules []Fault
+}
+
+func (l *faultList) set(rules []Fault) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rules = slices.Clone(rules)
+}
+
+func (l *faultList) add(rule Fault) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rules = append(l.rules, rule)
+}
+
+func (l *faultList) list() []Fault {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]Fault{}, l.rules...)
+}
+
+// take returns how long the call has to wait and the rule that decides it, nil if none does. It counts the rules down.
+func (l *faultList) take(req *request) (time.Duration, *Fault) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var delay time.Duration
+	var decides *Fault
+	kept := l.rules[:0]
+	for _, rule := range l.rules {
+		if decides == nil && rule.selects(req) {
+			delay += time.Duration(rule.Delay)
+			if rule.Kind != FaultDelay {
+				used := rule
+				decides = &used
+			}
+			if rule.Times == 1 {
+				continue
+			}
+			rule.Times = max(0, rule.Times-1)
+		}
+		kept = append(kept, rule)
+	}
+	l.rules = kept
+	return delay, decides
+}

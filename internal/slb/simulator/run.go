@@ -1,0 +1,123 @@
+package simulator
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+// stopGrace is how long a stop waits for answers that are under way.
+const stopGrace = 5 * time.Second
+
+// RunOptions of Run, as the flags of cmd/slb-simulator give them.
+type RunOptions struct {
+	// Listen is host:port; port 0 takes a free one.
+	Listen string
+	// ConfigFile is watched for changes; empty: nothing exists until the admin API creates it.
+	ConfigFile string
+	// TLSCertFile and TLSKeyFile are PEM files; both or neither.
+	TLSCertFile, TLSKeyFile string
+	// Logger is where the log goes; nil: nowhere.
+	Logger *slog.Logger
+	// Stdout gets one line with the address once the simulator listens.
+	Stdout io.Writer
+}
+
+// Run serves until ctx ends, then lets answers that are under way finish. An error says which option is wrong.
+func Run(ctx context.Context, opts RunOptions) error {
+	config, cfg, err := readConfig(opts.ConfigFile)
+	if err != nil {
+		return fmt.Errorf("--config: %w", err)
+	}
+	tlsConfig, err := loadTLS(opts.TLSCertFile, opts.TLSKeyFile)
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", opts.Listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	scheme := "http"
+	if tlsConfig != nil {
+		scheme, listener = "https", tls.NewListener(listener, tlsConfig)
+	}
+	sim := New(cfg, Options{Logger: opts.Logger})
+	_, _ = fmt.Fprintf(opts.Stdout, "listening on %s://%s\n", scheme, listener.Addr())
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if opts.ConfigFile != "" {
+		go sim.WatchFile(ctx, opts.ConfigFile, config)
+	}
+	return serve(ctx, sim, listener)
+}
+
+func readConfig(path string) ([]byte, Config, error) {
+	if path == "" {
+		return nil, Config{}, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, Config{}, err
+	}
+	cfg, err := ParseConfig(data)
+	if err != nil {
+		return nil, Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return data, cfg, nil
+}
+
+// loadTLS offers HTTP/1.1 alone: a reset or a cut answer ends the connection there, and not just one stream of it.
+func loadTLS(certFile, keyFile string) (*tls.Config, error) {
+	switch {
+	case certFile == "" && keyFile == "":
+		return nil, nil
+	case certFile == "":
+		return nil, errors.New("--tls-cert: missing: it is needed beside --tls-key")
+	case keyFile == "":
+		return nil, errors.New("--tls-key: missing: it is needed beside --tls-cert")
+	}
+	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-cert, --tls-key: %w", err)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}}, nil
+}
+
+func serve(ctx context.Context, sim *Server, listener net.Listener) error {
+	server := newHTTPServer(sim)
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	sim.Close()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil {
+		return server.Close()
+	}
+	return nil
+}
+
+// newHTTPServer bounds what one client may take. The write timeout is per answer; a delay extends it.
+func newHTTPServer(sim *Server) *http.Server {
+	return &http.Server{
+		Handler:           sim,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      writeGrace,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(sim.log.Handler(), slog.LevelWarn),
+	}
+}

@@ -1,0 +1,161 @@
+package simulator
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Errors of the methods that change load balancers; test with errors.Is.
+var (
+	ErrNoLoadBalancer = errors.New("no such load balancer")
+	ErrNoBackend      = errors.New("no backend matches")
+	ErrBackendExists  = errors.New("the load balancer already has this backend")
+)
+
+// Selector chooses backends of one load balancer: a backend matches if it has every value that is not empty or 0.
+// The zero Selector matches all.
+type Selector struct {
+	ServerID         string `json:"serverId,omitempty"`
+	ServerIP         string `json:"serverIp,omitempty"`
+	ListenerPort     int    `json:"listenerPort,omitempty"`
+	ListenerProtocol string `json:"listenerProtocol,omitempty"`
+	Port             int    `json:"port,omitempty"`
+}
+
+func (s Selector) matches(b Backend) bool {
+	return (s.ServerID == "" || s.ServerID == b.ServerID) &&
+		(s.ServerIP == "" || s.ServerIP == b.ServerIP) &&
+		(s.ListenerPort == 0 || s.ListenerPort == b.ListenerPort) &&
+		(s.ListenerProtocol == "" || s.ListenerProtocol == b.ListenerProtocol) &&
+		(s.Port == 0 || s.Port == b.Port)
+}
+
+// String is the selector as the admin API takes it.
+func (s Selector) String() string {
+	text, _ := json.Marshal(s)
+	return string(text)
+}
+
+// backendKey is what tells two backends of one load balancer apart: one interface can carry several addresses, so the
+// server's id alone does not.
+type backendKey struct {
+	listenerPort              int
+	protocol, server, address string
+	port                      int
+}
+
+func (b Backend) key() backendKey {
+	return backendKey{b.ListenerPort, b.ListenerProtocol, b.ServerID, b.ServerIP, b.Port}
+}
+
+// fleet holds the load balancers. A stored LoadBalancer is never changed in place: whoever read one may keep it while
+// it encodes an answer, outside the lock.
+type fleet struct {
+	mu   sync.RWMutex
+	byID map[string]member
+}
+
+type member struct {
+	LoadBalancer
+	fromFile bool
+}
+
+// load makes the file's load balancers current: those it names replace any of the same id, those that only an earlier
+// file named go, those that came by the API stay.
+func (f *fleet) load(lbs []LoadBalancer) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	next := make(map[string]member, len(lbs))
+	for id, known := range f.byID {
+		if !known.fromFile {
+			next[id] = known
+		}
+	}
+	for _, lb := range lbs {
+		next[lb.LoadBalancerID] = member{LoadBalancer: lb.complete(), fromFile: true}
+	}
+	f.byID = next
+}
+
+// complete returns a copy that shares nothing with lb and says each backend's status.
+func (lb LoadBalancer) complete() LoadBalancer {
+	lb.Backends = append([]Backend{}, lb.Backends...)
+	for i := range lb.Backends {
+		lb.Backends[i].ServerHealthStatus = cmp.Or(lb.Backends[i].ServerHealthStatus, StatusNormal)
+	}
+	return lb
+}
+
+func (f *fleet) get(id string) (LoadBalancer, bool) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	known, ok := f.byID[id]
+	return known.LoadBalancer, ok
+}
+
+func (f *fleet) list() []LoadBalancer {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	all := make([]LoadBalancer, 0, len(f.byID))
+	for _, known := range f.byID {
+		all = append(all, known.LoadBalancer)
+	}
+	slices.SortFunc(all, func(a, b LoadBalancer) int { return strings.Compare(a.LoadBalancerID, b.LoadBalancerID) })
+	return all
+}
+
+func (f *fleet) put(lb LoadBalancer) (created bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, known := f.byID[lb.LoadBalancerID]
+	f.byID[lb.LoadBalancerID] = member{LoadBalancer: lb.complete()}
+	return !known
+}
+
+func (f *fleet) remove(id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, known := f.byID[id]
+	delete(f.byID, id)
+	return known
+}
+
+// edit replaces the backends of one load balancer by what change makes of a copy of them.
+func (f *fleet) edit(id string, change func([]Backend) ([]Backend, error)) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	known, ok := f.byID[id]
+	if !ok {
+		return fmt.Errorf("loadBalancerId: %w: %q", ErrNoLoadBalancer, id)
+	}
+	backends, err := change(slices.Clone(known.Backends))
+	if err != nil {
+		return err
+	}
+	known.Backends = backends
+	f.byID[id] = known
+	return nil
+}
+
+// editMatching is edit for the backends that sel chooses. That none matches is an error unless sel is empty: a selector
+// with a typing error must not look like success.
+func (f *fleet) editMatching(id string, sel Selector, change func([]Backend) []Backend) (int, error) {
+	matched := 0
+	err := f.edit(id, func(backends []Backend) ([]Backend, error) {
+		for _, backend := range backends {
+			if sel.matches(backend) {
+				matched++
+			}
+		}
+		if matched == 0 && sel != (Selector{}) {
+			return nil, fmt.Errorf("selector: %w: %s", ErrNoBackend, sel)
+		}
+		return change(backends), nil
+	})
+	return matched, err
+}

@@ -1,0 +1,127 @@
+package simulator
+
+import (
+	"fmt"
+	"net/netip"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// The values that the API knows.
+const (
+	StatusNormal      = "normal"
+	StatusAbnormal    = "abnormal"
+	StatusUnavailable = "unavailable"
+)
+
+var (
+	healthStatuses = []string{StatusNormal, StatusAbnormal, StatusUnavailable}
+	protocols      = []string{"tcp", "udp", "http", "https"}
+	backendTypes   = []string{"ecs", "eni"}
+
+	loadBalancerIDShape = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+	regionIDShape       = regexp.MustCompile(`^[a-z]{2,3}(-[a-z0-9]+)+$`)
+)
+
+// Validate reports the first value that the API could not have, by its path in the file.
+func (c Config) Validate() error {
+	seen := map[string]bool{}
+	for i, account := range c.Accounts {
+		at := fmt.Sprintf("accounts[%d]", i)
+		if err := account.validate(at); err != nil {
+			return err
+		}
+		if seen[account.AccessKeyID] {
+			return fmt.Errorf("%s.accessKeyId: %q stands twice: write each key once", at, account.AccessKeyID)
+		}
+		seen[account.AccessKeyID] = true
+	}
+	seen = map[string]bool{}
+	for i, lb := range c.LoadBalancers {
+		at := fmt.Sprintf("loadBalancers[%d].", i)
+		if err := lb.validate(at); err != nil {
+			return err
+		}
+		if seen[lb.LoadBalancerID] {
+			return fmt.Errorf("%sloadBalancerId: %q stands twice: write each load balancer once", at, lb.LoadBalancerID)
+		}
+		seen[lb.LoadBalancerID] = true
+	}
+	return nil
+}
+
+func (a Account) validate(at string) error {
+	switch {
+	case a.AccessKeyID == "":
+		return fmt.Errorf("%s.accessKeyId: missing: write the key's id", at)
+	case a.AccessKeySecret == "":
+		return fmt.Errorf("%s.accessKeySecret: missing: write the key's secret", at)
+	case a.QPS < 0:
+		return fmt.Errorf("%s.qps: %v is below 0: write calls per second, or leave it out for no limit", at, a.QPS)
+	case a.Burst < 0 || a.Burst > 0 && a.QPS == 0:
+		return fmt.Errorf("%s.burst: %d makes no sense here: write a positive number beside qps", at, a.Burst)
+	}
+	for i, pattern := range a.Allow {
+		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
+			return fmt.Errorf("%s.allow[%d]: %q is no pattern: write a load balancer id, with * for any characters", at, i, pattern)
+		}
+	}
+	return nil
+}
+
+// validate names fields below at, which is empty or ends with a dot.
+func (lb LoadBalancer) validate(at string) error {
+	if !loadBalancerIDShape.MatchString(lb.LoadBalancerID) {
+		return fmt.Errorf("%sloadBalancerId: %q is no id: write 1 to 128 letters, digits, - or _", at, lb.LoadBalancerID)
+	}
+	if !regionIDShape.MatchString(lb.RegionID) {
+		return fmt.Errorf("%sregionId: %q is no region: write one such as cn-hangzhou", at, lb.RegionID)
+	}
+	seen := map[backendKey]bool{}
+	for i, backend := range lb.Backends {
+		below := fmt.Sprintf("%sbackends[%d].", at, i)
+		if err := backend.validate(below); err != nil {
+			return err
+		}
+		if seen[backend.key()] {
+			return fmt.Errorf("%sserverId: %q stands twice behind this listener: write each server, address and port once",
+				below, backend.ServerID)
+		}
+		seen[backend.key()] = true
+	}
+	return nil
+}
+
+func (b Backend) validate(at string) error {
+	if b.ServerID == "" {
+		return fmt.Errorf("%sserverId: missing: write the id of the instance or network interface", at)
+	}
+	for _, port := range []struct {
+		field string
+		value int
+	}{{"listenerPort", b.ListenerPort}, {"port", b.Port}} {
+		if port.value < 0 || port.value > 65535 {
+			return fmt.Errorf("%s%s: %d is no port: write 1 to 65535, or leave it out", at, port.field, port.value)
+		}
+	}
+	for _, word := range []struct {
+		field, value string
+		known        []string
+	}{
+		{"type", b.Type, backendTypes},
+		{"listenerProtocol", b.ListenerProtocol, protocols},
+		{"serverHealthStatus", b.ServerHealthStatus, healthStatuses},
+	} {
+		if word.value != "" && !slices.Contains(word.known, word.value) {
+			return fmt.Errorf("%s%s: %q is not known: write one of %s", at, word.field, word.value, strings.Join(word.known, ", "))
+		}
+	}
+	for _, address := range []struct{ field, value string }{{"serverIp", b.ServerIP}, {"eniHost", b.EniHost}} {
+		if _, err := netip.ParseAddr(address.value); address.value != "" && err != nil {
+			return fmt.Errorf("%s%s: %q is no IP address: write one such as 10.0.0.1, or leave it out", at, address.field, address.value)
+		}
+	}
+	return nil
+}
