@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// Condition types of a LoadBalancerHealth. Each condition carries the
+// observedGeneration that it was decided for.
+const (
+	// ConditionObserved has normal-true polarity and is always present: True
+	// when the last DescribeHealthStatus answered, False when it did not,
+	// Unknown before the first call and while suspended.
+	ConditionObserved = "Observed"
+
+	// ConditionHealthy has normal-true polarity and is always present: True
+	// when healthPolicy is met on every observed listener, False when it is
+	// not, Unknown when the last answer does not tell or is too old.
+	ConditionHealthy = "Healthy"
+
+	// ConditionReady has normal-true polarity and is always present: what
+	// GitOps tools wait for. It follows Healthy, and is False while Stalled.
+	ConditionReady = "Ready"
+
+	// ConditionStalled has abnormal-true polarity and is present only while
+	// True: observations fail for a reason that does not heal by itself.
+	ConditionStalled = "Stalled"
+
+	// ConditionReconciling has abnormal-true polarity and is present only
+	// while True: this generation has not been observed yet.
+	ConditionReconciling = "Reconciling"
+)
+
+// Reasons of Observed, and of Stalled where they need a person.
+const (
+	// ReasonObservationSucceeded: DescribeHealthStatus answered.
+	ReasonObservationSucceeded = "ObservationSucceeded"
+	// ReasonThrottled: the API refused the call to protect itself.
+	ReasonThrottled = "Throttled"
+	// ReasonForbidden: the identity lacks slb:DescribeHealthStatus. Stalls.
+	ReasonForbidden = "Forbidden"
+	// ReasonInvalidCredentials: the API refused the access key, token or signature. Stalls.
+	ReasonInvalidCredentials = "InvalidCredentials"
+	// ReasonCredentialsNotFound: no usable credentials were found to sign with. Stalls.
+	ReasonCredentialsNotFound = "CredentialsNotFound"
+	// ReasonLoadBalancerNotFound: the region has no such load balancer. Stalls
+	// once three observations in a row said so.
+	ReasonLoadBalancerNotFound = "LoadBalancerNotFound"
+	// ReasonEndpointUnreachable: no answer came: DNS, connection, TLS, time.
+	ReasonEndpointUnreachable = "EndpointUnreachable"
+	// ReasonServiceError: the API answered that it failed.
+	ReasonServiceError = "ServiceError"
+	// ReasonInvalidResponse: something answered, but not what the API documents.
+	ReasonInvalidResponse = "InvalidResponse"
+	// ReasonInvalidRequest: the API refused the parameters. Stalls.
+	ReasonInvalidRequest = "InvalidRequest"
+)
+
+// Reasons of Healthy and Ready.
+const (
+	// ReasonAllBackendsNormal: the policy is met and every backend is normal.
+	ReasonAllBackendsNormal = "AllBackendsNormal"
+	// ReasonMinHealthyMet: the policy is met, though some backends are not normal.
+	ReasonMinHealthyMet = "MinHealthyMet"
+	// ReasonBelowMinHealthy: a listener has too few healthy backends.
+	ReasonBelowMinHealthy = "BelowMinHealthy"
+	// ReasonNoBackends: the API answered that there are no backends.
+	ReasonNoBackends = "NoBackends"
+	// ReasonHealthCheckUnavailable: backends without a health-check result
+	// could tip the verdict either way.
+	ReasonHealthCheckUnavailable = "HealthCheckUnavailable"
+	// ReasonObservationStale: the last answer is too old to be a verdict.
+	ReasonObservationStale = "ObservationStale"
+)
+
+// Reasons that Observed, Healthy and Ready share, and that of Reconciling.
+const (
+	// ReasonPending: there is no answer yet.
+	ReasonPending = "Pending"
+	// ReasonSuspended: spec.suspend is true.
+	ReasonSuspended = "Suspended"
+	// ReasonProgressing: the first observation of this generation is under way.
+	ReasonProgressing = "Progressing"
+)
+
+// ObserveRequestedAtAnnotation asks for one observation now: any new value
+// does; status.lastHandledObserveRequest repeats it once served.
+const ObserveRequestedAtAnnotation = "slb.lbhealth.dev/observe-requested-at"
+
+// Reasons of the events (events.k8s.io/v1) about a LoadBalancerHealth.
+const (
+	EventBackendAbnormal           = "BackendAbnormal"
+	EventBackendNormal             = "BackendNormal"
+	EventBackendUnavailable        = "BackendUnavailable"
+	EventBackendAdded              = "BackendAdded"
+	EventBackendRemoved            = "BackendRemoved"
+	EventBackendsChanged           = "BackendsChanged"
+	EventLoadBalancerHealthy       = "LoadBalancerHealthy"
+	EventLoadBalancerUnhealthy     = "LoadBalancerUnhealthy"
+	EventLoadBalancerHealthUnknown = "LoadBalancerHealthUnknown"
+	EventObservationFailed         = "ObservationFailed"
+	EventObservationRecovered      = "ObservationRecovered"
+)

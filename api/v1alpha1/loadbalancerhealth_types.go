@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// ListenerProtocol is the front-end protocol of a listener, in the API's words.
+// +kubebuilder:validation:Enum=tcp;udp;http;https
+type ListenerProtocol string
+
+// Front-end protocols of SLB listeners.
+const (
+	ProtocolTCP   ListenerProtocol = "tcp"
+	ProtocolUDP   ListenerProtocol = "udp"
+	ProtocolHTTP  ListenerProtocol = "http"
+	ProtocolHTTPS ListenerProtocol = "https"
+)
+
+// Health is a verdict.
+// +kubebuilder:validation:Enum=Healthy;Unhealthy;Unknown
+type Health string
+
+// Verdicts.
+const (
+	Healthy   Health = "Healthy"
+	Unhealthy Health = "Unhealthy"
+	Unknown   Health = "Unknown"
+)
+
+// Values of a backend's ServerHealthStatus that the API documents today.
+const (
+	// StatusNormal: the health check passes.
+	StatusNormal = "normal"
+	// StatusAbnormal: the health check fails.
+	StatusAbnormal = "abnormal"
+	// StatusUnavailable: the health check has no result; not the same as abnormal.
+	StatusUnavailable = "unavailable"
+)
+
+// LoadBalancerHealthSpec says which load balancer to observe, how often, and what counts as healthy.
+type LoadBalancerHealthSpec struct {
+	// loadBalancerId is the id of the SLB (CLB) instance, such as lb-bp1qjwo61pqz3ahltv0mw.
+	// Ids of other products (alb-, nlb-, gwlb-) are refused: their health is not in this API.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_-]+$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_-]*$')",message="loadBalancerId must be the id of an SLB (CLB) instance: letters, digits, '-' and '_' only, such as lb-bp1qjwo61pqz3ahltv0mw"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('alb-') && !self.startsWith('nlb-') && !self.startsWith('gwlb-')",message="loadBalancerId names an ALB, NLB or GWLB instance, which DescribeHealthStatus does not know: write the id of an SLB (CLB) instance, such as lb-bp1qjwo61pqz3ahltv0mw"
+	LoadBalancerID string `json:"loadBalancerId"`
+
+	// regionId is the region of the load balancer, such as cn-hangzhou.
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[a-z]{2,3}(-[a-z0-9]+)+$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]{2,3}(-[a-z0-9]+)+$')",message="regionId must be an Alibaba Cloud region id in lower case, such as cn-hangzhou or ap-southeast-1"
+	RegionID string `json:"regionId"`
+
+	// listenerPort is the front-end port of one listener. Left out: every listener of the load balancer.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	ListenerPort *int32 `json:"listenerPort,omitempty"`
+
+	// listenerProtocol is the front-end protocol of the listener: tcp, udp, http or https.
+	// Needed only where a TCP and a UDP listener share listenerPort and one of them is meant.
+	// +optional
+	ListenerProtocol ListenerProtocol `json:"listenerProtocol,omitempty"`
+
+	// interval is the time between two observations, from 5s to 1h. An SLB health check
+	// settles in about 20 s, so shorter intervals than the default see little more.
+	// +optional
+	// +kubebuilder:default="30s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('5s') && duration(self) <= duration('1h')",message="interval must be a duration from 5s to 1h, such as 30s, 1m30s or 1h"
+	Interval metav1.Duration `json:"interval,omitempty"`
+
+	// suspend stops observing. The last known backends stay; Observed, Healthy and Ready
+	// become Unknown, reason Suspended, because nobody looks.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+
+	// healthPolicy says what counts as healthy. Left out: each listener needs one
+	// normal backend, and backends without a health-check result decide nothing.
+	// +optional
+	HealthPolicy *HealthPolicy `json:"healthPolicy,omitempty"`
+
+	// credentials is the identity to ask the API with. Left out: the operator's own.
+	// +optional
+	Credentials *Credentials `json:"credentials,omitempty"`
+}
+
+// HealthPolicy turns counts of backends into a verdict, listener by listener: with n normal,
+// u unavailable and minimum m, a listener is Healthy when n >= m, Unhealthy when n+u < m,
+// and Unknown between. The load balancer is as bad as its worst listener.
+type HealthPolicy struct {
+	// minHealthy is how many backends of each listener must be healthy: a count such as 2,
+	// or a percentage of the listener's backends such as "50%", rounded up. Default 1.
+	// With 0, a load balancer without backends is healthy too.
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 && self <= 2147483647 : self.matches('^(100|[1-9]?[0-9])%$')",message="minHealthy must be a count of 0 or more such as 2, or a percentage from 0% to 100% such as \"50%\""
+	MinHealthy *intstr.IntOrString `json:"minHealthy,omitempty"`
+
+	// unavailable says how a backend without a health-check result counts. Unknown (the
+	// default): it can make the verdict Unknown, never Unhealthy. Healthy: as a normal one,
+	// for listeners whose health check is switched off on purpose. Unhealthy: as an abnormal one.
+	// +optional
+	// +kubebuilder:default=Unknown
+	Unavailable Health `json:"unavailable,omitempty"`
+}
+
+// Credentials names the identity to ask the API with.
+type Credentials struct {
+	// secretRef names a Secret in the same namespace with the keys accessKeyId and
+	// accessKeySecret, and securityToken for temporary credentials.
+	// +required
+	SecretRef SecretReference `json:"secretRef"`
+}
+
+// SecretReference names a Secret in the namespace of the object that refers to it.
+type SecretReference struct {
+	// name of the Secret.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="name must be the name of a Secret in this namespace: lower case letters, digits, '-' and '.'"
+	Name string `json:"name"`
+}
+
+// LoadBalancerHealthStatus is what the operator knows. It is written when something in it
+// changes and, as a heartbeat, every few minutes; an observation that finds nothing new writes nothing.
+type LoadBalancerHealthStatus struct {
+	// observedGeneration is the generation that was observed last; -1 until then.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// conditions are Observed, Healthy and Ready, and Stalled and Reconciling while they are True.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedTarget is what the backends below belong to. When the spec names something
+	// else, they leave without events.
+	// +optional
+	ObservedTarget *ObservedTarget `json:"observedTarget,omitempty"`
+
+	// summary counts every backend of the last answer, also those that backends leaves out.
+	// +optional
+	Summary *Summary `json:"summary,omitempty"`
+
+	// listeners are the observed listeners, sorted by port and protocol.
+	// +optional
+	// +listType=atomic
+	Listeners []ListenerStatus `json:"listeners,omitempty"`
+
+	// backends are the backends of the last answer, sorted by listenerPort, listenerProtocol,
+	// serverId, serverIp and port.
+	// +optional
+	// +listType=atomic
+	Backends []BackendStatus `json:"backends,omitempty"`
+
+	// omittedBackends is how many backends were left out to keep the object small; abnormal
+	// ones are kept first, then unavailable ones.
+	// +optional
+	OmittedBackends int32 `json:"omittedBackends,omitempty"`
+
+	// lastObservedTime is when the answer arrived that this status was written from.
+	// +optional
+	LastObservedTime *metav1.Time `json:"lastObservedTime,omitempty"`
+
+	// lastRequestId is Alibaba Cloud's RequestId of that answer, for a support ticket.
+	// +optional
+	LastRequestID string `json:"lastRequestId,omitempty"`
+
+	// lastHandledObserveRequest repeats the annotation slb.lbhealth.dev/observe-requested-at
+	// once the observation that it asked for was made.
+	// +optional
+	LastHandledObserveRequest string `json:"lastHandledObserveRequest,omitempty"`
+}
+
+// ObservedTarget is the part of a spec that says whose backends to observe.
+type ObservedTarget struct {
+	// loadBalancerId as in the spec.
+	LoadBalancerID string `json:"loadBalancerId"`
+	// regionId as in the spec.
+	RegionID string `json:"regionId"`
+	// listenerPort as in the spec.
+	// +optional
+	ListenerPort int32 `json:"listenerPort,omitempty"`
+	// listenerProtocol as in the spec.
+	// +optional
+	ListenerProtocol ListenerProtocol `json:"listenerProtocol,omitempty"`
+}
+
+// Counts are numbers of backends by ServerHealthStatus. A status that the API adds later counts as unavailable.
+type Counts struct {
+	// backends is the number of all.
+	Backends int32 `json:"backends"`
+	// normal is the number of those whose health check passes.
+	Normal int32 `json:"normal"`
+	// abnormal is the number of those whose health check fails.
+	Abnormal int32 `json:"abnormal"`
+	// unavailable is the number of those whose health check has no result.
+	Unavailable int32 `json:"unavailable"`
+}
+
+// Summary counts the listeners and backends of the last answer.
+type Summary struct {
+	// listeners is the number of listeners that have backends.
+	Listeners int32 `json:"listeners"`
+
+	Counts `json:",inline"`
+}
+
+// ListenerStatus is the health of one listener.
+type ListenerStatus struct {
+	// port is the front-end port; absent when the API gave none.
+	// +optional
+	Port int32 `json:"port,omitempty"`
+	// protocol is the front-end protocol; absent when the API gave none.
+	// +optional
+	Protocol string `json:"protocol,omitempty"`
+	// health is the verdict of healthPolicy on this listener: Healthy, Unhealthy or Unknown.
+	Health Health `json:"health"`
+
+	Counts `json:",inline"`
+}
+
+// BackendStatus is the health of one backend behind one listener. Names and values are those
+// of DescribeHealthStatus; a field that the API did not give is absent.
+type BackendStatus struct {
+	// serverId is the id of the ECS instance or of the elastic network interface (ENI).
+	ServerID string `json:"serverId"`
+	// serverIp is the address of the backend.
+	// +optional
+	ServerIP string `json:"serverIp,omitempty"`
+	// eniHost is the address of the ENI.
+	// +optional
+	EniHost string `json:"eniHost,omitempty"`
+	// type is ecs or eni.
+	// +optional
+	Type string `json:"type,omitempty"`
+	// listenerPort is the front-end port.
+	// +optional
+	ListenerPort int32 `json:"listenerPort,omitempty"`
+	// listenerProtocol is the front-end protocol.
+	// +optional
+	ListenerProtocol string `json:"listenerProtocol,omitempty"`
+	// port is the back-end port.
+	// +optional
+	Port int32 `json:"port,omitempty"`
+	// serverHealthStatus is normal, abnormal or unavailable (the health check has no result);
+	// another value is one that the API added, and counts as unavailable.
+	ServerHealthStatus string `json:"serverHealthStatus"`
+	// lastTransitionTime is when serverHealthStatus was first seen at its value.
+	LastTransitionTime metav1.Time `json:"lastTransitionTime"`
+}
+
+// LoadBalancerHealth brings the health of the backends of one Alibaba Cloud SLB (CLB) load
+// balancer into the cluster: the operator asks DescribeHealthStatus at every interval and keeps
+// status, conditions and events true.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=lbh,categories=slb,path=loadbalancerhealths,singular=loadbalancerhealth
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Healthy")].reason`
+// +kubebuilder:printcolumn:name="Normal",type=integer,JSONPath=`.status.summary.normal`
+// +kubebuilder:printcolumn:name="Backends",type=integer,JSONPath=`.status.summary.backends`
+// +kubebuilder:printcolumn:name="LoadBalancer",type=string,JSONPath=`.spec.loadBalancerId`
+// +kubebuilder:printcolumn:name="Region",type=string,JSONPath=`.spec.regionId`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Port",type=integer,JSONPath=`.spec.listenerPort`,priority=1
+// +kubebuilder:printcolumn:name="Abnormal",type=integer,JSONPath=`.status.summary.abnormal`,priority=1
+// +kubebuilder:printcolumn:name="Unavailable",type=integer,JSONPath=`.status.summary.unavailable`,priority=1
+// +kubebuilder:printcolumn:name="Observed",type=date,JSONPath=`.status.lastObservedTime`,priority=1
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
+type LoadBalancerHealth struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec says which load balancer to observe, how often, and what counts as healthy.
+	// +required
+	Spec LoadBalancerHealthSpec `json:"spec"`
+
+	// status is what the operator last knew. Its observedGeneration starts at -1, so that an
+	// object nobody looked at yet never reads as current.
+	// +optional
+	// +kubebuilder:default:={"observedGeneration":-1}
+	Status LoadBalancerHealthStatus `json:"status,omitempty"`
+}
+
+// LoadBalancerHealthList is a list of LoadBalancerHealth.
+//
+// +kubebuilder:object:root=true
+type LoadBalancerHealthList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []LoadBalancerHealth `json:"items"`
+}

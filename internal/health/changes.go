@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+// Changes are the transitions between two statuses that somebody should hear of.
+type Changes struct {
+	// Backends that came, went or turned, in the order of status.backends.
+	Backends []BackendChange
+	// Verdict is set when the condition Healthy changed its status.
+	Verdict *ConditionChange
+	// Observation is set when the condition Observed turned False, changed its
+	// reason while False, or turned True again.
+	Observation *ConditionChange
+}
+
+// BackendChange is one backend that came (From is ""), went (To is "") or turned.
+type BackendChange struct {
+	// Backend is the row as it is now, or as it was last when it went.
+	Backend v1alpha1.BackendStatus
+	// From and To are normal, abnormal, unavailable, or ""; From is Omitted
+	// for a backend that the status had no room for, and that was not abnormal.
+	From, To string
+}
+
+// Omitted is where a backend comes from that turned abnormal while its row
+// was among those that status.backends left out.
+const Omitted = "omitted"
+
+// ConditionChange is a condition's new state.
+type ConditionChange struct {
+	Status  metav1.ConditionStatus
+	Reason  string
+	Message string
+}
+
+// compareBackends carries lastTransitionTime over from the previous rows to
+// those of the same backend in the same state, sets it to now on the others,
+// and returns what changed. The previous rows may be a part of what was there:
+// omitted says how many were left out, and of those nothing is known but that
+// they were no worse than the best that were kept.
+func compareBackends(rows, previous []v1alpha1.BackendStatus, omitted int32, now metav1.Time) []BackendChange {
+	if !slices.IsSortedFunc(previous, func(a, b v1alpha1.BackendStatus) int { return byIdentity(&a, &b) }) {
+		previous = slices.Clone(previous) // somebody edited the status
+		slices.SortFunc(previous, func(a, b v1alpha1.BackendStatus) int { return byIdentity(&a, &b) })
+	}
+	var changes []BackendChange
+	p := 0
+	gone := func() {
+		changes = append(changes, BackendChange{Backend: previous[p], From: classOf(previous[p].ServerHealthStatus).String()})
+		p++
+	}
+	for i := range rows {
+		row := &rows[i]
+		for p < len(previous) && byIdentity(&previous[p], row) < 0 {
+			gone()
+		}
+		row.LastTransitionTime = now
+		to := classOf(row.ServerHealthStatus)
+		if p == len(previous) || byIdentity(&previous[p], row) != 0 {
+			if change, known := unlisted(row, to, previous, omitted); known {
+				changes = append(changes, change)
+			}
+			continue
+		}
+		if previous[p].ServerHealthStatus == row.ServerHealthStatus {
+			row.LastTransitionTime = previous[p].LastTransitionTime
+		}
+		if from := classOf(previous[p].ServerHealthStatus); from != to {
+			changes = append(changes, BackendChange{Backend: *row, From: from.String(), To: to.String()})
+		}
+		p++
+	}
+	for p < len(previous) {
+		gone()
+	}
+	return changes
+}
+
+// unlisted is the change of a backend that the previous rows do not hold: it
+// came, unless rows were left out. Then it may have been one of those, and
+// only its being abnormal is news, when no abnormal row was left out.
+func unlisted(row *v1alpha1.BackendStatus, to class, previous []v1alpha1.BackendStatus, omitted int32) (BackendChange, bool) {
+	if omitted == 0 {
+		return BackendChange{Backend: *row, To: to.String()}, true
+	}
+	abnormalOmitted := !slices.ContainsFunc(previous, func(b v1alpha1.BackendStatus) bool {
+		return classOf(b.ServerHealthStatus) != abnormal
+	})
+	if to != abnormal || abnormalOmitted {
+		return BackendChange{}, false
+	}
+	return BackendChange{Backend: *row, From: Omitted, To: to.String()}, true
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package health holds the rules: given an object as it is stored, what came
+// of the last observation, and the time, it decides the next status and what
+// changed. It reads no clock, calls nobody and logs nothing, so every rule is
+// a table test.
+//
+//	policy.go     counts to verdict
+//	rows.go       an answer's rows to sorted, bounded status rows
+//	changes.go    which backends and conditions turned
+//	conditions.go the condition list
+//	messages.go   the words
+//	evaluate.go   all of the above for one object
+//	schedule.go   when to ask next
+package health

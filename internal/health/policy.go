@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+// policy is spec.healthPolicy with its defaults filled in.
+type policy struct {
+	minHealthy  intstr.IntOrString
+	unavailable v1alpha1.Health
+}
+
+func policyOf(spec *v1alpha1.LoadBalancerHealthSpec) policy {
+	p := policy{minHealthy: intstr.FromInt32(1), unavailable: v1alpha1.Unknown}
+	if spec.HealthPolicy == nil {
+		return p
+	}
+	if spec.HealthPolicy.MinHealthy != nil {
+		p.minHealthy = *spec.HealthPolicy.MinHealthy
+	}
+	if spec.HealthPolicy.Unavailable != "" {
+		p.unavailable = spec.HealthPolicy.Unavailable
+	}
+	return p
+}
+
+// required is the number of healthy backends that a listener with so many
+// backends needs; percentages are rounded up.
+func (p policy) required(backends int32) int {
+	required, err := intstr.GetScaledValueFromIntOrPercent(&p.minHealthy, int(backends), true)
+	if err != nil {
+		return 1 // the schema refuses what cannot be parsed; this is its default
+	}
+	return required
+}
+
+// wantsNone tells whether a load balancer without backends is healthy.
+func (p policy) wantsNone() bool { return p.required(100) == 0 }
+
+// verdict is the health of one listener.
+func (p policy) verdict(c v1alpha1.Counts) v1alpha1.Health {
+	healthy, undecided := int(c.Normal), int(c.Unavailable)
+	switch p.unavailable {
+	case v1alpha1.Healthy:
+		healthy, undecided = healthy+undecided, 0
+	case v1alpha1.Unhealthy:
+		undecided = 0
+	}
+	switch required := p.required(c.Backends); {
+	case healthy >= required:
+		return v1alpha1.Healthy
+	case healthy+undecided < required:
+		return v1alpha1.Unhealthy
+	default:
+		return v1alpha1.Unknown
+	}
+}
+
+// worst is the verdict on a load balancer: as bad as its worst listener.
+func worst(listeners []v1alpha1.ListenerStatus) v1alpha1.Health {
+	verdict := v1alpha1.Healthy
+	for i := range listeners {
+		switch listeners[i].Health {
+		case v1alpha1.Unhealthy:
+			return v1alpha1.Unhealthy
+		case v1alpha1.Unknown:
+			verdict = v1alpha1.Unknown
+		}
+	}
+	return verdict
+}

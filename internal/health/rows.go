@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+// class is how a backend counts: the API's three values, and every value that
+// it adds later as unavailable. Ordered from the one an operator must see to
+// the one that can be left out first.
+type class int
+
+const (
+	abnormal class = iota
+	unavailable
+	normal
+	classes
+)
+
+func classOf(serverHealthStatus string) class {
+	switch serverHealthStatus {
+	case v1alpha1.StatusNormal:
+		return normal
+	case v1alpha1.StatusAbnormal:
+		return abnormal
+	default:
+		return unavailable
+	}
+}
+
+func (c class) String() string {
+	return [...]string{v1alpha1.StatusAbnormal, v1alpha1.StatusUnavailable, v1alpha1.StatusNormal}[c]
+}
+
+// rowsOf returns the backends of a sample that the scope asks about, sorted by
+// identity. ServerId alone identifies nothing (an ENI carries several pods, a
+// server stands behind several listeners), so identity is what byIdentity
+// compares. The API lists a backend of several forwarding rules once for each:
+// it stands here once, with the worst of its states.
+func rowsOf(sample *slb.Sample, scope slb.Scope) []v1alpha1.BackendStatus {
+	rows := make([]v1alpha1.BackendStatus, 0, len(sample.Backends))
+	for _, b := range sample.Backends {
+		if !scope.Includes(b) {
+			continue
+		}
+		rows = append(rows, v1alpha1.BackendStatus{
+			ServerID:           b.ServerID,
+			ServerIP:           b.ServerIP,
+			EniHost:            b.EniHost,
+			Type:               cmp.Or(b.Type, "ecs"), // the API's default
+			ListenerPort:       b.ListenerPort,
+			ListenerProtocol:   b.ListenerProtocol,
+			Port:               b.Port,
+			ServerHealthStatus: b.ServerHealthStatus,
+		})
+	}
+	slices.SortFunc(rows, func(a, b v1alpha1.BackendStatus) int {
+		return cmp.Or(byIdentity(&a, &b),
+			cmp.Compare(classOf(a.ServerHealthStatus), classOf(b.ServerHealthStatus)),
+			cmp.Compare(a.ServerHealthStatus, b.ServerHealthStatus),
+			cmp.Compare(a.EniHost, b.EniHost),
+			cmp.Compare(a.Type, b.Type))
+	})
+	return slices.CompactFunc(rows, func(a, b v1alpha1.BackendStatus) bool { return byIdentity(&a, &b) == 0 })
+}
+
+// byIdentity orders backends as status.backends is ordered, and is 0 for one
+// backend seen twice.
+func byIdentity(a, b *v1alpha1.BackendStatus) int {
+	return cmp.Or(
+		cmp.Compare(a.ListenerPort, b.ListenerPort),
+		cmp.Compare(a.ListenerProtocol, b.ListenerProtocol),
+		cmp.Compare(a.ServerID, b.ServerID),
+		cmp.Compare(a.ServerIP, b.ServerIP),
+		cmp.Compare(a.Port, b.Port))
+}
+
+// listenersOf counts sorted rows by listener.
+func listenersOf(rows []v1alpha1.BackendStatus) []v1alpha1.ListenerStatus {
+	var listeners []v1alpha1.ListenerStatus
+	for i := range rows {
+		row := &rows[i]
+		last := len(listeners) - 1
+		if last < 0 || listeners[last].Port != row.ListenerPort || listeners[last].Protocol != row.ListenerProtocol {
+			listeners = append(listeners, v1alpha1.ListenerStatus{Port: row.ListenerPort, Protocol: row.ListenerProtocol})
+			last++
+		}
+		count(&listeners[last].Counts, classOf(row.ServerHealthStatus))
+	}
+	return listeners
+}
+
+func count(c *v1alpha1.Counts, class class) {
+	c.Backends++
+	switch class {
+	case normal:
+		c.Normal++
+	case abnormal:
+		c.Abnormal++
+	default:
+		c.Unavailable++
+	}
+}
+
+func summaryOf(listeners []v1alpha1.ListenerStatus) *v1alpha1.Summary {
+	summary := &v1alpha1.Summary{Listeners: int32(len(listeners))}
+	for i := range listeners {
+		summary.Backends += listeners[i].Backends
+		summary.Normal += listeners[i].Normal
+		summary.Abnormal += listeners[i].Abnormal
+		summary.Unavailable += listeners[i].Unavailable
+	}
+	return summary
+}
+
+// bounded keeps at most limit rows in their order, abnormal ones before
+// unavailable ones before normal ones, and says how many it left out: an
+// object of every row that an answer can hold would not fit into etcd.
+func bounded(rows []v1alpha1.BackendStatus, limit int) (kept []v1alpha1.BackendStatus, omitted int32) {
+	if len(rows) <= limit {
+		return rows, 0
+	}
+	var places [classes]int
+	for i := range rows {
+		places[classOf(rows[i].ServerHealthStatus)]++
+	}
+	left := limit
+	for class := range places {
+		places[class] = min(places[class], left)
+		left -= places[class]
+	}
+	kept = make([]v1alpha1.BackendStatus, 0, limit)
+	for i := range rows {
+		if place := &places[classOf(rows[i].ServerHealthStatus)]; *place > 0 {
+			*place--
+			kept = append(kept, rows[i])
+		}
+	}
+	return kept, int32(len(rows) - len(kept))
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"hash/fnv"
+	"time"
+)
+
+const (
+	// DefaultInterval is the schema's default of spec.interval.
+	DefaultInterval = 30 * time.Second
+
+	// StalledInterval is the least time between observations of what needs a
+	// person: the cloud side heals without telling Kubernetes.
+	StalledInterval = 5 * time.Minute
+
+	// FreshFor is how long an answer serves further objects without another
+	// call. The health checker's own verdict takes longer to settle, and it is
+	// the least interval, so nobody asked for anything newer.
+	FreshFor = 5 * time.Second
+
+	minStale = 90 * time.Second
+)
+
+// staleAfter is the age from which an answer is no verdict any more: one slow
+// or lost observation, or two, must not turn a verdict.
+func staleAfter(interval time.Duration) time.Duration {
+	return max(3*interval, minStale)
+}
+
+// NextSlot returns when to look again at key, which was last looked at at
+// last: the key's next slot at least half an interval later. Slots recur every
+// interval, at a phase that comes from a hash of the key, so that many keys
+// never come due together, whatever started them together.
+func NextSlot(key string, interval time.Duration, last time.Time) time.Time {
+	earliest := last.Add(interval / 2)
+	sinceSlot := (time.Duration(earliest.UnixNano()) - phase(key, interval)) % interval
+	if sinceSlot == 0 {
+		return earliest
+	}
+	return earliest.Add(interval - sinceSlot)
+}
+
+func phase(key string, interval time.Duration) time.Duration {
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(key))
+	return time.Duration(hash.Sum64() % uint64(interval))
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package slb
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	maxMessage = 256 // bytes of the API's words in a message
+	maxField   = 128 // bytes of a field of an answer, such as a server id
+)
+
+// What an API message may echo of a signed request, and what differs between
+// two equal failures. The order matters: whole URLs and assignments go before
+// the tokens inside them.
+var echoes = []struct {
+	pattern     *regexp.Regexp
+	replacement string
+}{
+	{regexp.MustCompile(`(?i)server string to sign is.*`), "[string to sign]"},
+	{regexp.MustCompile(`(?i)\b[a-z][a-z0-9+.-]*://\S+`), "[url]"},
+	{regexp.MustCompile(`(?i)\b(access_?key_?(id|secret)|signature(nonce)?|security_?token|timestamp|encodeddiagnosticmessage)\b["']?\s*(=|%3D|:)\s*\S+`), "$1=[redacted]"},
+	{regexp.MustCompile(`\b(LTAI|STS\.)[0-9A-Za-z]+`), "[key]"},
+	{regexp.MustCompile(`(?i)\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`), "[id]"},
+	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d[T ]\d\d(:|%3A)\d\d((:|%3A)\d\d)?(\.\d+)?Z?`), "[time]"},
+}
+
+// longToken finds what could be a signature, token or nonce: nothing that a
+// person wants to read is this long without a space.
+var longToken = regexp.MustCompile(`[0-9A-Za-z+/=_%-]{20,}`)
+
+// cleanMessage makes an API message fit for conditions, events and logs: one
+// line, bounded, and without anything of the signed request. What the words in
+// keep name, such as the load balancer's id, stays readable.
+func cleanMessage(message string, credentials Credentials, keep ...string) string {
+	for _, secret := range []string{credentials.AccessKeySecret, credentials.SecurityToken, credentials.AccessKeyID} {
+		if secret != "" {
+			message = strings.ReplaceAll(message, secret, "[key]")
+		}
+	}
+	message = oneLine(message)
+	for _, echo := range echoes {
+		message = echo.pattern.ReplaceAllString(message, echo.replacement)
+	}
+	message = longToken.ReplaceAllStringFunc(message, func(token string) string {
+		for _, word := range keep {
+			if token == word {
+				return token
+			}
+		}
+		if !strings.ContainsFunc(token, unicode.IsDigit) {
+			return token
+		}
+		return "[...]"
+	})
+	return bounded(message, maxMessage)
+}
+
+// cleanField makes a field of an answer fit for a status row: a hostile or
+// broken server must not break tables, terminals or label values.
+func cleanField(value string) string {
+	for i := range len(value) {
+		if c := value[i]; c <= ' ' || c >= utf8.RuneSelf || c == 0x7f {
+			return bounded(oneLine(value), maxField)
+		}
+	}
+	return bounded(value, maxField)
+}
+
+// oneLine turns control characters, invalid UTF-8 and runs of white space into single spaces.
+func oneLine(s string) string {
+	s = strings.ToValidUTF8(s, " ")
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	return strings.Join(strings.Fields(s), " ")
+}
+
+// bounded cuts s to at most limit bytes, at a rune's boundary, and marks the cut.
+func bounded(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	const mark = "..."
+	cut := limit - len(mark)
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + mark
+}

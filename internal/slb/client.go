@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package slb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aliyun/alibaba-cloud-sdk-go/sdk"
+	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/auth/credentials"
+	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/requests"
+	sdkslb "github.com/aliyun/alibaba-cloud-sdk-go/services/slb"
+)
+
+// ClientOptions configure a Client.
+type ClientOptions struct {
+	// Endpoint is where the API is.
+	Endpoint Endpoint
+	// Timeout bounds one call, from dialling to the last byte.
+	Timeout time.Duration
+	// Concurrency is how many calls may be under way at once; as many idle
+	// connections are kept.
+	Concurrency int
+	// UserAgent is appended to the SDK's own.
+	UserAgent string
+}
+
+// Client is HealthAPI over alibaba-cloud-sdk-go.
+type Client struct {
+	options   ClientOptions
+	transport http.RoundTripper
+}
+
+var _ HealthAPI = (*Client)(nil)
+
+// NewClient returns a Client, or an error when the environment would make the
+// SDK print signed requests.
+func NewClient(options ClientOptions) (*Client, error) {
+	if slices.Contains(strings.Split(os.Getenv("DEBUG"), ","), "sdk") {
+		return nil, errors.New("the environment variable DEBUG contains sdk, which makes the Alibaba Cloud SDK print signed requests: unset it")
+	}
+	return &Client{options: options, transport: newTransport(options.Concurrency)}, nil
+}
+
+// DescribeHealthStatus implements HealthAPI.
+func (c *Client) DescribeHealthStatus(ctx context.Context, request Request) (*Sample, error) {
+	callCtx, cancel := context.WithTimeout(ctx, c.options.Timeout)
+	defer cancel()
+	exchange := &exchange{ctx: callCtx, base: c.transport}
+
+	response, err := c.call(exchange, request)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err == nil {
+		var sample *Sample
+		if sample, err = readAnswer(response, request.Scope); err == nil {
+			sample.At = time.Now()
+			return sample, nil
+		}
+	}
+	return nil, c.explain(err, exchange, request)
+}
+
+// call makes one call with a client of its own: an SDK client changes itself
+// on every call, so sharing one is a data race, and building one costs next to nothing.
+func (c *Client) call(exchange *exchange, request Request) (response *sdkslb.DescribeHealthStatusResponse, err error) {
+	defer func() {
+		// The SDK panics on error documents with fields of unexpected types.
+		if panicked := recover(); panicked != nil {
+			response, err = nil, &answerError{"an error document that the SDK cannot read"}
+		}
+	}()
+	config := sdk.NewConfig().
+		WithScheme(c.options.Endpoint.scheme).
+		WithAutoRetry(false).WithMaxRetryTime(0).
+		WithUserAgent(c.options.UserAgent).
+		WithTimeout(c.options.Timeout + time.Second) // a backstop: the context ends the call
+	config.Transport = exchange
+
+	client := &sdkslb.Client{}
+	if err := client.InitWithOptions(request.Target.RegionID, config, signer(request.Credentials)); err != nil {
+		return nil, fmt.Errorf("building a client: %w", err)
+	}
+	client.SetCloseTrace(true) // a registered tracer would get the signed URL
+	c.options.Endpoint.apply(client)
+
+	describe := sdkslb.CreateDescribeHealthStatusRequest()
+	describe.RegionId = request.Target.RegionID
+	describe.LoadBalancerId = request.Target.LoadBalancerID
+	if request.Scope.ListenerPort != 0 {
+		describe.ListenerPort = requests.NewInteger(int(request.Scope.ListenerPort))
+	}
+	describe.ListenerProtocol = request.Scope.ListenerProtocol
+	return client.DescribeHealthStatus(describe)
+}
+
+func signer(c Credentials) credentials.CredentialsProvider {
+	if c.SecurityToken != "" {
+		return credentials.NewStaticSTSCredentialsProvider(c.AccessKeyID, c.AccessKeySecret, c.SecurityToken)
+	}
+	return credentials.NewStaticAKCredentialsProvider(c.AccessKeyID, c.AccessKeySecret)
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package slb
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"syscall"
+
+	sdkerrors "github.com/aliyun/alibaba-cloud-sdk-go/sdk/errors"
+)
+
+// explain turns whatever a failed call left behind into an *Error. Nothing of
+// err's text is passed on unless it is known to be free of the request: a
+// *url.Error, for one, holds the signed URL.
+func (c *Client) explain(err error, exchange *exchange, request Request) *Error {
+	var refused *sdkerrors.ServerError
+	var wrong *answerError
+	var clientError *sdkerrors.ClientError
+	switch {
+	case errors.As(err, &refused):
+		return explainRefusal(refused, exchange, request)
+	case errors.As(err, &wrong):
+		return invalidResponse(exchange, wrong.what)
+	case errors.Is(err, errRedirected):
+		return invalidResponse(exchange, "a redirect")
+	case errors.Is(err, errTooLarge):
+		return invalidResponse(exchange, fmt.Sprintf("more than %d MiB", maxAnswer>>20))
+	case exchange.status != 0 && errors.Is(err, io.ErrUnexpectedEOF):
+		return invalidResponse(exchange, "a document that ends too early")
+	case errors.As(err, &clientError):
+		return invalidResponse(exchange, "a document that is not a DescribeHealthStatus answer")
+	default:
+		return &Error{Kind: EndpointUnreachable, Message: fmt.Sprintf("%s: %s; check --slb-endpoint, --slb-network, DNS, proxy and firewall",
+			endpointName(exchange, request), c.unreachable(err))}
+	}
+}
+
+func invalidResponse(exchange *exchange, what string) *Error {
+	return &Error{
+		Kind:       InvalidResponse,
+		RetryAfter: exchange.retryAfter,
+		Message: fmt.Sprintf("%s answered HTTP %d with %s; check that --slb-endpoint and proxies lead to the SLB API",
+			cleanField(exchange.host), exchange.status, what),
+	}
+}
+
+func endpointName(exchange *exchange, request Request) string {
+	if exchange.host != "" {
+		return cleanField(exchange.host)
+	}
+	return "the SLB endpoint of region " + request.Target.RegionID
+}
+
+// apiCode is what error codes look like; anything else is words.
+var apiCode = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,63}$`)
+
+func explainRefusal(refused *sdkerrors.ServerError, exchange *exchange, request Request) *Error {
+	code := refused.ErrorCode()
+	if !apiCode.MatchString(code) {
+		code = ""
+	}
+	e := &Error{
+		Kind:       classify(code, refused.HttpStatus(), exchange.retryAfter),
+		Code:       code,
+		RequestID:  cleanField(refused.RequestId()),
+		RetryAfter: exchange.retryAfter,
+	}
+	if code == "" {
+		e.Message = fmt.Sprintf("%s answered HTTP %d without an API error code", cleanField(exchange.host), refused.HttpStatus())
+	} else {
+		e.Message = code
+		if words := cleanMessage(refused.Message(), request.Credentials, request.Target.LoadBalancerID, request.Target.RegionID); words != "" {
+			e.Message += ": " + words
+		}
+	}
+	next := advice(e.Kind, request)
+	if clockSkewed(code) {
+		next = "check that the clock of the operator's node is right"
+	}
+	if next != "" {
+		e.Message += "; " + next
+	}
+	return e
+}
+
+// SharedPort tells whether the API refused to choose between a TCP and a UDP
+// listener on the port that was asked about; asking about every port helps.
+func (e *Error) SharedPort() bool { return e.Code == codeTooManyListeners }
+
+// unreachable describes why no answer came, in words that are the same every
+// time: no addresses of this side, no times.
+func (c *Client) unreachable(err error) string {
+	var dns *net.DNSError
+	var invalid x509.CertificateInvalidError
+	var hostname x509.HostnameError
+	var authority x509.UnknownAuthorityError
+	var verification *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	var alert tls.AlertError
+	var errno syscall.Errno
+	switch {
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return "its name is not in DNS"
+	case errors.As(err, &dns):
+		return "DNS does not answer"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "its TLS certificate has expired or is not valid yet"
+	case errors.As(err, &hostname):
+		return "its TLS certificate is for another name"
+	case errors.As(err, &authority):
+		return "its TLS certificate is signed by an unknown authority"
+	case errors.As(err, &verification):
+		return "its TLS certificate is not valid"
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
+		return "it does not speak TLS"
+	case errors.As(err, &alert):
+		return "it ended the TLS handshake"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, os.ErrDeadlineExceeded), isTimeout(err):
+		return "no answer within " + c.options.Timeout.String()
+	case errors.As(err, &errno):
+		return errno.Error()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "it closed the connection without an answer"
+	default:
+		return "the connection failed"
+	}
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
