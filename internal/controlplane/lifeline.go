@@ -65,7 +65,7 @@ func newLifeline(ctx context.Context, directory string) (*lifeline, error) {
 func (l *lifeline) tie(program string) (string, error) {
 	path := filepath.Join(l.directory, filepath.Base(program))
 	script := fmt.Sprintf(tied, quote(filepath.Join(l.directory, "processes")), quote(program))
-	if err := os.WriteFile(path, []byte(script), 0o700); err != nil { //nolint:gosec // A script must be executable.
+	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
 		return "", fmt.Errorf("write a start script: %w", err)
 	}
 	return path, nil

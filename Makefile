@@ -1,0 +1,167 @@
+# The targets are described by their ## comments: see `make help`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Image to build and to deploy.
+IMG ?= slb-health-operator:latest
+# Platforms to build the image for, as in linux/amd64,linux/arm64. Empty: this machine's.
+PLATFORMS ?=
+# Further arguments of `docker buildx build`, as in --push.
+DOCKER_ARGS ?=
+# What the binaries say of themselves.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# Further arguments of `go test`, as in TEST_ARGS='-run TestBudget -v'.
+TEST_ARGS ?=
+# Arguments of the operator for `make run`.
+ARGS ?=
+
+CONTAINER_TOOL ?= docker
+KUBECTL ?= kubectl
+
+BIN := $(CURDIR)/bin
+TOOLS ?= $(BIN)/tools
+CONTROLLER_GEN := $(TOOLS)/controller-gen
+KUSTOMIZE := $(TOOLS)/kustomize
+GOLANGCI_LINT := $(TOOLS)/golangci-lint
+
+# Packages whose tests start a control plane are found by what the tests import.
+LIST_PACKAGES := go list -f '{{.ImportPath}}{{range .TestImports}} {{.}}{{end}}{{range .XTestImports}} {{.}}{{end}}' ./...
+UNIT := $(LIST_PACKAGES) | awk '!/internal\/controlplane|test\/blackbox/ {print $$1}'
+ENVTEST := $(LIST_PACKAGES) | awk '/internal\/controlplane/ && !/test\/blackbox/ {print $$1}'
+# The race detector needs cgo, and cgo a C compiler.
+CC_FOUND = $(shell command -v $(firstword $(shell go env CC)) 2>/dev/null)
+GO_TEST = $(if $(CC_FOUND),CGO_ENABLED=1 go test -race,go test)
+
+##@ Every day
+
+.PHONY: help
+help: ## List the targets.
+	@awk 'BEGIN {FS = ":.*##"} \
+		/^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} \
+		/^[a-zA-Z_-]+:.*##/ {printf "  \033[36m%-16s\033[0m%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: ## Build both programs, static, into bin/.
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/slb-health-operator ./cmd/slb-simulator
+
+.PHONY: generate
+generate: $(CONTROLLER_GEN) ## Generate the deep copies of api/.
+	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/...
+
+.PHONY: manifests
+manifests: $(CONTROLLER_GEN) ## Generate the CRD from api/ and the manager's role from the markers in controllers/.
+	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
+	$(CONTROLLER_GEN) rbac:roleName=manager-role paths=./controllers/... output:rbac:dir=config/rbac
+
+.PHONY: fmt
+fmt: $(GOLANGCI_LINT) ## Format the code.
+	$(GOLANGCI_LINT) fmt
+
+.PHONY: vet
+vet: ## Run go vet.
+	go vet ./...
+
+.PHONY: demo
+demo: controlplane build ## Show it at work on this machine, without a cluster or an account (DEMO_EXIT=1: end by itself).
+	$(if $(DEMO_EXIT),DEMO_EXIT='$(DEMO_EXIT)' )go run ./hack/demo
+
+.PHONY: run
+run: ## Run the operator here against the cluster of the current kubeconfig (ARGS=…).
+	go run ./cmd/slb-health-operator $(ARGS)
+
+##@ Tests and checks
+
+.PHONY: controlplane
+controlplane: ## Put etcd, kube-apiserver and kubectl into bin/controlplane.
+	@hack/controlplane/install.sh
+
+.PHONY: test
+test: ## Run every test, the quick ones first (TEST_ARGS=…).
+	@$(MAKE) test-unit
+	@$(MAKE) test-envtest
+	@$(MAKE) test-blackbox
+
+.PHONY: test-unit
+test-unit: race-note ## Test the packages that need no control plane.
+	$(GO_TEST) $(TEST_ARGS) $$($(UNIT))
+
+.PHONY: test-envtest
+test-envtest: controlplane race-note ## Test the packages that need a control plane.
+	$(GO_TEST) -count=1 $(TEST_ARGS) $$($(ENVTEST))
+
+.PHONY: test-blackbox
+test-blackbox: controlplane build race-note ## Test the built programs against each other over HTTPS.
+	$(GO_TEST) -count=1 $(TEST_ARGS) ./test/blackbox/...
+
+.PHONY: race-note
+race-note:
+	@$(if $(CC_FOUND),:,echo 'no C compiler: testing without the race detector')
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Run the linters.
+	$(GOLANGCI_LINT) run
+
+.PHONY: lint-fix
+lint-fix: $(GOLANGCI_LINT) ## Run the linters, and let them mend what they can.
+	$(GOLANGCI_LINT) run --fix
+
+.PHONY: verify
+verify: $(CONTROLLER_GEN) vet ## Check that generated files and every go.mod are up to date.
+	@hack/tools/verify.sh '$(TOOLS)'
+
+.PHONY: tidy
+tidy: ## Tidy every go.mod.
+	find . -name go.mod -not -path './bin/*' -execdir go mod tidy ';'
+
+##@ Cluster
+
+.PHONY: docker-build
+docker-build: ## Build the image (IMG=… PLATFORMS=linux/amd64,linux/arm64 DOCKER_ARGS=--push).
+	$(CONTAINER_TOOL) buildx build $(if $(PLATFORMS),--platform '$(PLATFORMS)' )--build-arg VERSION='$(VERSION)' --tag '$(IMG)' $(DOCKER_ARGS) .
+
+.PHONY: install
+install: $(KUSTOMIZE) ## Install the CRD into the current cluster.
+	$(KUSTOMIZE) build config/crd | $(KUBECTL) apply --server-side -f -
+
+.PHONY: uninstall
+uninstall: $(KUSTOMIZE) ## Remove the CRD, and with it every LoadBalancerHealth.
+	$(KUSTOMIZE) build config/crd | $(KUBECTL) delete --ignore-not-found -f -
+
+# With another image, in a copy: `kustomize edit` would change the checkout.
+.PHONY: deploy
+deploy: $(KUSTOMIZE) ## Deploy the operator with its CRD into the current cluster (IMG=…).
+	copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && cp -R config "$$copy/" \
+		&& (cd "$$copy/config/manager" && $(KUSTOMIZE) edit set image slb-health-operator='$(IMG)') \
+		&& $(KUSTOMIZE) build "$$copy/config/default" | $(KUBECTL) apply --server-side -f -
+
+.PHONY: undeploy
+undeploy: $(KUSTOMIZE) ## Remove the operator, its CRD and every LoadBalancerHealth.
+	$(KUSTOMIZE) build config/default | $(KUBECTL) delete --ignore-not-found -f -
+
+##@ Housekeeping
+
+.PHONY: tools
+tools: $(CONTROLLER_GEN) $(KUSTOMIZE) $(GOLANGCI_LINT) ## Build the pinned tools into bin/tools.
+
+.PHONY: clean
+clean: ## Remove everything that make built.
+	rm -rf bin
+
+# For this machine, whatever GOOS and GOARCH the programs are built for.
+define go-build-tool
+@echo "building $(@F) from $(patsubst $(CURDIR)/%,%,$(1))"
+@cd $(1) && GOOS= GOARCH= CGO_ENABLED=0 GOWORK=off go build -mod=readonly -buildvcs=false -o $@ $(2)
+@touch $@
+endef
+
+$(CONTROLLER_GEN): hack/tools/go.mod hack/tools/go.sum
+	$(call go-build-tool,hack/tools,sigs.k8s.io/controller-tools/cmd/controller-gen)
+
+$(KUSTOMIZE): hack/tools/go.mod hack/tools/go.sum
+	$(call go-build-tool,hack/tools,sigs.k8s.io/kustomize/kustomize/v5)
+
+$(GOLANGCI_LINT): hack/tools/golangci-lint/go.mod hack/tools/golangci-lint/go.sum
+	$(call go-build-tool,hack/tools/golangci-lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
