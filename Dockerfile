@@ -1,0 +1,28 @@
+# make docker-build, or for several platforms at once:
+# make docker-build IMG=… PLATFORMS=linux/amd64,linux/arm64 DOCKER_ARGS=--push
+
+ARG GO_VERSION=1.26
+ARG BASE_IMAGE=gcr.io/distroless/static-debian12:nonroot
+
+# The compiler runs on the machine that builds, and compiles for the other one.
+FROM --platform=$BUILDPLATFORM golang:${GO_VERSION} AS builder
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN --mount=type=cache,target=/go/pkg/mod go mod download
+COPY api/ api/
+COPY cmd/ cmd/
+COPY controllers/ controllers/
+COPY internal/ internal/
+ARG TARGETOS
+ARG TARGETARCH
+ARG VERSION=dev
+RUN --mount=type=cache,target=/go/pkg/mod \
+    --mount=type=cache,target=/root/.cache/go-build \
+    CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} \
+    go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=${VERSION}" \
+    -o /out/slb-health-operator ./cmd/slb-health-operator
+
+FROM ${BASE_IMAGE}
+COPY --from=builder /out/slb-health-operator /slb-health-operator
+USER 65532:65532
+ENTRYPOINT ["/slb-health-operator"]
