@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package manifests puts config/ before a real API server: what a typing error,
+// an unknown field or a pod that the restricted Pod Security Standard refuses
+// would break in somebody's cluster breaks here.
+package manifests
+
+import (
+	"bytes"
+	"os/exec"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+)
+
+const (
+	configFolder = "../../config"
+	namespace    = "slb-health-operator-system"
+	deployment   = "slb-health-operator-controller-manager"
+)
+
+func TestManifests(t *testing.T) {
+	c, err := controlplane.Start(t.Context(), controlplane.Options{CRDs: []string{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	admin, err := client.New(c.Config, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := kubectl{path: c.Kubectl(), kubeconfig: c.Kubeconfig()}
+
+	everything := k.run(t, nil, "kustomize", configFolder+"/default")
+	k.run(t, everything, "apply", "--server-side", "--validate=strict", "-f", "-")
+	k.run(t, nil, "wait", "--for=condition=Established", "--timeout=30s", "crd/loadbalancerhealths.slb.lbhealth.dev")
+
+	t.Run("apply twice without a difference", func(t *testing.T) {
+		// kubectl diff exits with 1 when it finds one.
+		k.run(t, everything, "diff", "--server-side", "-f", "-")
+	})
+	t.Run("samples are valid", func(t *testing.T) {
+		samples := k.run(t, nil, "kustomize", configFolder+"/samples")
+		k.run(t, samples, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-")
+	})
+	t.Run("pods are restricted", func(t *testing.T) { testPods(t, admin) })
+	t.Run("the operator may do what it needs and no more", func(t *testing.T) { testRights(t, admin) })
+}
+
+func testPods(t *testing.T, admin client.Client) {
+	operator := &appsv1.Deployment{}
+	if err := admin.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: deployment}, operator); err != nil {
+		t.Fatal(err)
+	}
+	pod := func() *corev1.Pod {
+		return &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "operator", Labels: operator.Spec.Template.Labels},
+			Spec:       *operator.Spec.Template.Spec.DeepCopy(),
+		}
+	}
+	if err := admin.Create(t.Context(), pod(), client.DryRunAll); err != nil {
+		t.Errorf("the operator's pod: %v", err)
+	}
+	// The namespace does enforce something.
+	careless := pod()
+	careless.Spec.Containers[0].SecurityContext = nil
+	if err := admin.Create(t.Context(), careless, client.DryRunAll); err == nil || !strings.Contains(err.Error(), "PodSecurity") {
+		t.Errorf("a pod without a security context: %v, not refused by PodSecurity", err)
+	}
+}
+
+func testRights(t *testing.T, admin client.Client) {
+	for _, check := range []struct {
+		verb, group, resource, subresource, namespace string
+		allowed                                       bool
+	}{
+		{verb: "watch", group: "slb.lbhealth.dev", resource: "loadbalancerhealths", allowed: true},
+		{verb: "patch", group: "slb.lbhealth.dev", resource: "loadbalancerhealths", subresource: "status", allowed: true},
+		{verb: "create", group: "events.k8s.io", resource: "events", allowed: true},
+		{verb: "get", resource: "secrets", namespace: "default", allowed: true},
+		{verb: "create", group: "authentication.k8s.io", resource: "tokenreviews", allowed: true},
+		{verb: "create", group: "authorization.k8s.io", resource: "subjectaccessreviews", allowed: true},
+		{verb: "update", group: "coordination.k8s.io", resource: "leases", namespace: namespace, allowed: true},
+
+		{verb: "list", resource: "secrets", namespace: "default"},
+		{verb: "watch", resource: "secrets"},
+		{verb: "update", group: "slb.lbhealth.dev", resource: "loadbalancerhealths", namespace: "default"},
+		{verb: "delete", group: "slb.lbhealth.dev", resource: "loadbalancerhealths", namespace: "default"},
+		{verb: "update", group: "coordination.k8s.io", resource: "leases", namespace: "default"},
+		{verb: "get", resource: "pods", namespace: namespace},
+	} {
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: "system:serviceaccount:" + namespace + ":" + deployment,
+			ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Namespace: check.namespace, Verb: check.verb,
+				Group: check.group, Resource: check.resource, Subresource: check.subresource,
+			},
+		}}
+		if err := admin.Create(t.Context(), review); err != nil {
+			t.Fatal(err)
+		}
+		if review.Status.Allowed != check.allowed {
+			t.Errorf("%+v: allowed is %v", check, review.Status.Allowed)
+		}
+	}
+}
+
+type kubectl struct{ path, kubeconfig string }
+
+func (k kubectl) run(t *testing.T, input []byte, args ...string) []byte {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), k.path, append([]string{"--kubeconfig", k.kubeconfig}, args...)...)
+	command.Stdin = bytes.NewReader(input)
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Run(); err != nil {
+		t.Fatalf("kubectl %s: %v\n%s%s", strings.Join(args, " "), err, &stdout, &stderr)
+	}
+	return stdout.Bytes()
+}
