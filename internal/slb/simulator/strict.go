@@ -91,6 +91,9 @@ func fieldsOf(t reflect.Type) (names []string, types map[string]reflect.Type) {
 }
 
 func article(t reflect.Type) string {
+	if t == reflect.TypeFor[Duration]() {
+		return `a duration such as "2s"`
+	}
 	switch t.Kind() {
 	case reflect.String:
 		return "a string (put it in quotes)"

@@ -1,0 +1,201 @@
+package simulator
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// admin sends one call and gives the answer's status and body, its JSON made compact.
+func admin(t *testing.T, base, method, path, body string) (int, string) {
+	t.Helper()
+	response, err := http.DefaultClient.Do(newRequest(t, method, base+path, body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	data, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(data) == 0 {
+		return response.StatusCode, ""
+	}
+	var value any
+	if err := json.Unmarshal(data, &value); err != nil {
+		t.Fatalf("%v in %q", err, data)
+	}
+	compact, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(compact)
+}
+
+type adminStep struct {
+	method, path, body string
+	status             int
+	want               string
+}
+
+func runSteps(t *testing.T, base string, steps []adminStep) {
+	t.Helper()
+	for _, step := range steps {
+		status, body := admin(t, base, step.method, "/admin/v1"+step.path, step.body)
+		if status != step.status || !strings.Contains(body, step.want) || step.want == "" && body != "" {
+			t.Errorf("%s %s %s: got %d %s, want %d %s", step.method, step.path, step.body, status, body, step.status, step.want)
+		}
+	}
+}
+
+func TestAdminLoadBalancers(t *testing.T) {
+	_, base := start(t, Config{}, Options{})
+	const one = `{"regionId":"cn-hangzhou","backends":[{"serverId":"i-1","listenerPort":80,"listenerProtocol":"http"},{"serverId":"i-2","serverIp":"10.0.0.2","serverHealthStatus":"unavailable"}]}`
+	runSteps(t, base, []adminStep{
+		{"GET", "/loadbalancers", "", 200, `{"loadBalancers":[]}`},
+		{"GET", "/loadbalancers/lb-1", "", 404, `{"message":"loadBalancerId: no such load balancer: \"lb-1\""}`},
+		{"PUT", "/loadbalancers/lb-1", one, 201, `"loadBalancerId":"lb-1"`},
+		{"PUT", "/loadbalancers/lb-1", one, 200, `"serverHealthStatus":"normal","serverId":"i-1"`},
+		{"GET", "/loadbalancers/lb-1", "", 200, `"regionId":"cn-hangzhou"`},
+		{"PATCH", "/loadbalancers/lb-1/backends", `{"serverHealthStatus":"abnormal"}`, 200, `{"matched":2}`},
+		{"PATCH", "/loadbalancers/lb-1/backends", `{"serverId":"i-1","listenerPort":80,"listenerProtocol":"http","serverHealthStatus":"normal"}`, 200, `{"matched":1}`},
+		{"PATCH", "/loadbalancers/lb-1/backends", `{"serverIp":"10.0.0.2","serverHealthStatus":"unavailable"}`, 200, `{"matched":1}`},
+		{"PATCH", "/loadbalancers/lb-1/backends", `{"serverId":"i-9","serverHealthStatus":"normal"}`, 404, `{"message":"selector: no backend matches: {\"serverId\":\"i-9\"}"}`},
+		{"PATCH", "/loadbalancers/lb-1/backends", `{"serverId":"i-1"}`, 400, `serverHealthStatus: \"\" is not known: write one of normal, abnormal, unavailable`},
+		{"PATCH", "/loadbalancers/lb-1/backends", `{"server":"i-1"}`, 400, `body: server: unknown field: write one of serverId,`},
+		{"PATCH", "/loadbalancers/lb-1/backends", `{"listenerPort":"80"}`, 400, `listenerPort: a string stands where a whole number is needed`},
+		{"PATCH", "/loadbalancers/lb-9/backends", `{"serverHealthStatus":"normal"}`, 404, "no such load balancer"},
+		{"POST", "/loadbalancers/lb-1/backends", `{"serverId":"i-3","port":8080}`, 201, `{"port":8080,"serverHealthStatus":"normal","serverId":"i-3"}`},
+		{"POST", "/loadbalancers/lb-1/backends", `{"serverId":"i-3","port":8080}`, 409, "the load balancer already has this backend"},
+		{"POST", "/loadbalancers/lb-1/backends", `{"serverId":"i-3","port":70000}`, 400, "port: 70000 is no port"},
+		{"DELETE", "/loadbalancers/lb-1/backends?serverId=i-3&port=8080", "", 200, `{"removed":1}`},
+		{"DELETE", "/loadbalancers/lb-1/backends?serverID=i-3", "", 400, "serverID: unknown query parameter"},
+		{"DELETE", "/loadbalancers/lb-1/backends?port=x", "", 400, `port: \"x\" is no number above 0`},
+		{"GET", "/loadbalancers", "", 200, `"serverHealthStatus":"normal","serverId":"i-1"},{"serverHealthStatus":"unavailable","serverId":"i-2"`},
+		{"DELETE", "/loadbalancers/lb-1/backends", "", 200, `{"removed":2}`},
+		{"GET", "/loadbalancers/lb-1", "", 200, `"backends":[]`},
+		{"DELETE", "/loadbalancers/lb-1", "", 204, ""},
+		{"DELETE", "/loadbalancers/lb-1", "", 404, "no such load balancer"},
+		{"PUT", "/loadbalancers/lb-1", `{"loadBalancerId":"lb-2","regionId":"cn-hangzhou"}`, 400, `loadBalancerId: \"lb-2\" is not the \"lb-1\" of the URL`},
+		{"PUT", "/loadbalancers/lb-1", `{}`, 400, `regionId: \"\" is no region`},
+		{"PUT", "/loadbalancers/lb-1", `{`, 400, "body: not valid JSON"},
+		{"PUT", "/loadbalancers", `{}`, 404, "no such endpoint: PUT /admin/v1/loadbalancers"},
+	})
+}
+
+func TestAdminFaults(t *testing.T) {
+	_, base := start(t, openConfig(), Options{})
+	runSteps(t, base, []adminStep{
+		{"GET", "/faults", "", 200, `{"faults":[]}`},
+		{"PUT", "/faults", `{"faults":[{"kind":"delay","delay":"1ms"},{"kind":"throttle","times":2,"retryAfterSeconds":1}]}`, 200, `{"delay":"1ms","kind":"delay"}`},
+		{"PUT", "/faults", `{"faults":[{"kind":"delay","delay":"soon"}]}`, 400, `delay: \"soon\" is no duration: write one such as 500ms or 2s`},
+		{"PUT", "/faults", `{"faults":[{"kind":"delay","delay":5}]}`, 400, `faults.delay: a number stands where a duration such as \"2s\" is needed`},
+		{"PUT", "/faults", `{"faults":[{"kind":"hang"},{"kind":"bang"}]}`, 400, `faults[1].kind: \"bang\" is not known`},
+		{"POST", "/faults", `{"kind":"status","httpStatus":503,"loadBalancerId":"lb-demo"}`, 201, `"httpStatus":503`},
+		{"POST", "/faults", `{"kind":"status","httpStatus":1}`, 400, "httpStatus: 1 is out of range"},
+	})
+	wantCode(t, do(t, newRequest(t, http.MethodGet, base+bareCall+"JSON", "")), http.StatusBadRequest, "Throttling.User")
+	runSteps(t, base, []adminStep{
+		{"GET", "/faults", "", 200, `{"kind":"throttle","retryAfterSeconds":1,"times":1}`},
+		{"DELETE", "/faults", "", 204, ""},
+		{"GET", "/faults", "", 200, `{"faults":[]}`},
+	})
+	wantCode(t, do(t, newRequest(t, http.MethodGet, base+bareCall+"JSON", "")), http.StatusOK, "")
+}
+
+func TestAdminCalls(t *testing.T) {
+	sim, base := start(t, openConfig(), Options{})
+	for range 2 {
+		do(t, newRequest(t, http.MethodGet, base+bareCall+"JSON&ListenerPort=443&ListenerProtocol=https&AccessKeyId=k", ""))
+	}
+	do(t, newRequest(t, http.MethodPost, base+bareCall+"JSON&ListenerPort=53", ""))
+	do(t, newRequest(t, http.MethodGet, base+strings.Replace(bareCall, "lb-demo", "lb-other", 1), ""))
+	if got := sim.CallCount("lb-demo"); got != 3 {
+		t.Errorf("counted %d calls", got)
+	}
+	runSteps(t, base, []adminStep{
+		{"GET", "/calls", "", 200, `"byLoadBalancer":{"lb-demo":3,"lb-other":1},"byOutcome":{"InvalidLoadBalancerId.NotFound":1,"OK":2,"TooManyListeners":1}`},
+		{"GET", "/calls?loadBalancerId=lb-demo&limit=2", "", 200, `[{"accessKeyId":"k","listenerPort":443,"listenerProtocol":"https","loadBalancerId":"lb-demo","method":"GET","outcome":"OK","regionId":"cn-hangzhou","requestId":`},
+		{"GET", "/calls?limit=0", "", 400, "limit: "},
+		{"GET", "/calls?since=1", "", 400, "since: unknown query parameter"},
+		{"DELETE", "/calls", "", 204, ""},
+		{"GET", "/calls", "", 200, `{"byLoadBalancer":{},"byOutcome":{},"calls":[],"total":0}`},
+	})
+}
+
+func TestCallsAreBoundedAndTotalsExact(t *testing.T) {
+	log := newCallLog()
+	for i := range maxCalls + 5 {
+		log.add(Call{Outcome: "OK", LoadBalancerID: fmt.Sprintf("lb-%d", i%2), RequestID: fmt.Sprint(i)})
+	}
+	got := log.report("", maxCalls)
+	if got.Total != maxCalls+5 || len(got.Calls) != maxCalls || got.ByLoadBalancer["lb-0"] != maxCalls/2+3 {
+		t.Errorf("total %d, kept %d, lb-0 %d", got.Total, len(got.Calls), got.ByLoadBalancer["lb-0"])
+	}
+	if first, last := got.Calls[0].RequestID, got.Calls[maxCalls-1].RequestID; first != "5" || last != fmt.Sprint(maxCalls+4) {
+		t.Errorf("kept %s to %s", first, last)
+	}
+	newest := log.report("lb-0", 2).Calls
+	if len(newest) != 2 || newest[1].RequestID != fmt.Sprint(maxCalls+4) || newest[0].RequestID != fmt.Sprint(maxCalls+2) {
+		t.Errorf("got %+v", newest)
+	}
+	for i := range maxCounted {
+		log.add(Call{Outcome: "OK", LoadBalancerID: fmt.Sprintf("invented-%d", i)})
+	}
+	if got := log.report("", 0); len(got.ByLoadBalancer) != maxCounted || got.Total != maxCalls+5+maxCounted {
+		t.Errorf("%d names, total %d", len(got.ByLoadBalancer), got.Total)
+	}
+}
+
+func TestAdminNeverShowsSecrets(t *testing.T) {
+	_, base := start(t, testConfig(), Options{})
+	for _, path := range []string{"/loadbalancers", "/loadbalancers/lb-demo", "/faults", "/calls", "/accounts", "/config"} {
+		_, body := admin(t, base, http.MethodGet, "/admin/v1"+path, "")
+		for _, account := range testConfig().Accounts {
+			if strings.Contains(body, account.AccessKeySecret) || account.SecurityToken != "" && strings.Contains(body, account.SecurityToken) {
+				t.Errorf("%s shows a secret: %s", path, body)
+			}
+		}
+	}
+}
+
+func TestAdminBodyIsBounded(t *testing.T) {
+	_, base := start(t, Config{}, Options{})
+	status, _ := admin(t, base, http.MethodPut, "/admin/v1/loadbalancers/lb-1", strings.Repeat(" ", maxAdminBody+1))
+	if status != http.StatusRequestEntityTooLarge {
+		t.Errorf("got %d", status)
+	}
+}
+
+func TestHealthz(t *testing.T) {
+	_, base := start(t, testConfig(), Options{})
+	response, body, err := fetch(t, base+"/healthz")
+	if err != nil || response.StatusCode != http.StatusOK || string(body) != "ok\n" {
+		t.Errorf("got %v %q", err, body)
+	}
+}
+
+func TestGoMethodsMirrorTheAdminAPI(t *testing.T) {
+	sim := New(testConfig(), Options{})
+	if n, err := sim.SetBackendStatus("lb-demo", Selector{ListenerPort: 443}, StatusUnavailable); n != 2 || err != nil {
+		t.Errorf("got %d %v", n, err)
+	}
+	if n, err := sim.SetBackendStatus("lb-empty", Selector{}, StatusNormal); n != 0 || err != nil {
+		t.Errorf("got %d %v", n, err)
+	}
+	if err := sim.PutLoadBalancer(LoadBalancer{LoadBalancerID: "lb-new"}); err == nil {
+		t.Error("a load balancer without region was taken")
+	}
+	if err := sim.AddBackend("lb-empty", Backend{ServerID: "i-1"}); err != nil {
+		t.Error(err)
+	}
+	if n, err := sim.RemoveBackends("lb-empty", Selector{ServerID: "i-1"}); n != 1 || err != nil {
+		t.Errorf("got %d %v", n, err)
+	}
+	if !sim.DeleteLoadBalancer("lb-empty") || sim.DeleteLoadBalancer("lb-empty") {
+		t.Error("DeleteLoadBalancer does not tell whether there was one")
+	}
+}

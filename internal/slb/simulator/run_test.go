@@ -1,0 +1,165 @@
+package simulator
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// running starts Run and returns the address from its one line, a function that stops it, and its result.
+func running(t *testing.T, opts RunOptions) (address string, stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	reader, writer := io.Pipe()
+	opts.Stdout = writer
+	done := make(chan error, 1)
+	go func() {
+		done <- Run(ctx, opts)
+		_ = writer.Close()
+	}()
+	line, err := bufio.NewReader(reader).ReadString('\n')
+	if err != nil {
+		t.Fatalf("%v: %v", err, <-done)
+	}
+	stop = func() error {
+		cancel()
+		return <-done
+	}
+	t.Cleanup(cancel)
+	return strings.TrimPrefix(strings.TrimSpace(line), "listening on "), stop
+}
+
+// certificate writes a self-signed pair for 127.0.0.1 and returns a client that trusts it.
+func certificate(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	writeFile(t, certFile, string(certPEM))
+	writeFile(t, keyFile, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})))
+	pool = x509.NewCertPool()
+	pool.AppendCertsFromPEM(certPEM)
+	return certFile, keyFile, pool
+}
+
+func TestRunServesTLSAndStops(t *testing.T) {
+	certFile, keyFile, pool := certificate(t)
+	address, stop := running(t, RunOptions{Listen: "127.0.0.1:0", TLSCertFile: certFile, TLSKeyFile: keyFile})
+	if !strings.HasPrefix(address, "https://127.0.0.1:") {
+		t.Fatalf("listens on %q", address)
+	}
+	client := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: pool}}}
+	response, err := client.Do(newRequest(t, http.MethodGet, address+"/healthz", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if response.ProtoMajor != 1 {
+		t.Errorf("spoke %s", response.Proto)
+	}
+	old := &tls.Config{RootCAs: pool, MaxVersion: tls.VersionTLS11}
+	if conn, err := tls.Dial("tcp", strings.TrimPrefix(address, "https://"), old); err == nil {
+		_ = conn.Close()
+		t.Error("TLS 1.1 was accepted")
+	}
+	client.CloseIdleConnections()
+	if err := stop(); err != nil {
+		t.Errorf("stopped with %v", err)
+	}
+}
+
+func TestRunStopsWhileACallHangs(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "slb.yaml")
+	writeFile(t, file, strings.Replace(contractFile, "accounts:\n- {accessKeyId: LTAIexample, accessKeySecret: example-secret}\n", "", 1))
+	address, stop := running(t, RunOptions{Listen: "127.0.0.1:0", ConfigFile: file})
+	if status, body := admin(t, address, http.MethodPut, "/admin/v1/faults", `{"faults":[{"kind":"hang"}]}`); status != http.StatusOK {
+		t.Fatal(body)
+	}
+	hung := make(chan error, 1)
+	go func() {
+		_, _, err := fetch(t, address+bareCall+"JSON")
+		hung <- err
+	}()
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		if _, body := admin(t, address, http.MethodGet, "/admin/v1/calls", ""); strings.Contains(body, `"total":1`) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the call did not arrive within 30s")
+		}
+	}
+	if err := stop(); err != nil {
+		t.Errorf("stopped with %v", err)
+	}
+	if err := <-hung; err == nil {
+		t.Error("the call that hung was answered")
+	}
+}
+
+func TestRunReloadsItsFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "slb.yaml")
+	writeFile(t, file, fileWith("lb-a"))
+	address, stop := running(t, RunOptions{Listen: "127.0.0.1:0", ConfigFile: file})
+	writeFile(t, file, fileWith("lb-b"))
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(ReloadInterval / 10) {
+		if _, body := admin(t, address, http.MethodGet, "/admin/v1/loadbalancers", ""); strings.Contains(body, "lb-b") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the file was not loaded again within 30s")
+		}
+	}
+	if err := stop(); err != nil {
+		t.Errorf("stopped with %v", err)
+	}
+}
+
+func TestRunRefusesOptions(t *testing.T) {
+	certFile, keyFile, _ := certificate(t)
+	bad := filepath.Join(t.TempDir(), "bad.yaml")
+	writeFile(t, bad, "loadBalancer: []")
+	for _, tc := range []struct {
+		opts RunOptions
+		want string
+	}{
+		{RunOptions{Listen: "nowhere"}, "--listen: "},
+		{RunOptions{Listen: "127.0.0.1:0", ConfigFile: bad + ".missing"}, "--config: "},
+		{RunOptions{Listen: "127.0.0.1:0", ConfigFile: bad}, "--config: " + bad + ": loadBalancer: unknown field"},
+		{RunOptions{Listen: "127.0.0.1:0", TLSCertFile: certFile}, "--tls-key: missing"},
+		{RunOptions{Listen: "127.0.0.1:0", TLSKeyFile: keyFile}, "--tls-cert: missing"},
+		{RunOptions{Listen: "127.0.0.1:0", TLSKeyFile: keyFile, TLSCertFile: bad}, "--tls-cert, --tls-key: "},
+	} {
+		tc.opts.Stdout = io.Discard
+		if err := Run(t.Context(), tc.opts); err == nil || !strings.HasPrefix(err.Error(), tc.want) {
+			t.Errorf("%+v: got %v, want %s", tc.opts, err, tc.want)
+		}
+	}
+}
