@@ -86,19 +86,19 @@ test: ## Run every test, the quick ones first (TEST_ARGS=…).
 
 .PHONY: test-unit
 test-unit: race-note ## Test the packages that need no control plane.
-	$(GO_TEST) $(TEST_ARGS) $$($(UNIT))
+	@$(GO_TEST) $(TEST_ARGS) $$($(UNIT))
 
 .PHONY: test-envtest
 test-envtest: controlplane race-note ## Test the packages that need a control plane.
-	$(GO_TEST) -count=1 $(TEST_ARGS) $$($(ENVTEST))
+	@$(GO_TEST) -count=1 $(TEST_ARGS) $$($(ENVTEST))
 
 .PHONY: test-blackbox
 test-blackbox: controlplane build race-note ## Test the built programs against each other over HTTPS.
-	$(GO_TEST) -count=1 $(TEST_ARGS) ./test/blackbox/...
+	@$(GO_TEST) -count=1 $(TEST_ARGS) ./test/blackbox/...
 
 .PHONY: race-note
 race-note:
-	@$(if $(CC_FOUND),:,echo 'no C compiler: testing without the race detector')
+	@echo 'testing $(if $(CC_FOUND),with the race detector,without the race detector: there is no C compiler)'
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters.
