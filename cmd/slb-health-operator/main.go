@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command slb-health-operator keeps the status of LoadBalancerHealth objects true.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() {
+	options, err := parseOptions(os.Args[1:], os.Stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return
+	case err != nil:
+		exit(2, err)
+	}
+	logger := zap.New(zap.UseFlagOptions(&options.logging))
+	ctrl.SetLogger(logger)
+	klog.SetLogger(logger)
+	if err = run(ctrl.SetupSignalHandler(), options); err != nil {
+		exit(1, err)
+	}
+}
+
+func exit(code int, err error) {
+	fmt.Fprintln(os.Stderr, "slb-health-operator:", err)
+	os.Exit(code)
+}

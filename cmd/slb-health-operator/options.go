@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+// maxStatusBackends is what fits into an object: etcd refuses more than 1.5 MiB.
+const maxStatusBackends = 5000
+
+// options are the command line.
+type options struct {
+	metricsAddress          string
+	metricsSecure           bool
+	probeAddress            string
+	leaderElect             bool
+	leaderElectionNamespace string
+
+	endpoint slb.Endpoint
+	qps      float64
+	burst    int
+	timeout  time.Duration
+
+	concurrency       int
+	namespaces        []string
+	selector          labels.Selector
+	heartbeat         time.Duration
+	maxStatusBackends int
+
+	logging zap.Options
+}
+
+// parseOptions reads the command line. Its errors are one line that names the
+// flag and what to write; usage goes to out when it is asked for.
+func parseOptions(args []string, out io.Writer) (*options, error) {
+	o := &options{selector: labels.Everything()}
+	var endpoint, network string
+	fs := flag.NewFlagSet("slb-health-operator", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	config.RegisterFlags(fs)
+	o.logging.BindFlags(fs)
+	fs.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "Where metrics are served; 0 turns them off.")
+	fs.BoolVar(&o.metricsSecure, "metrics-secure", true, "Serve metrics over HTTPS, to clients that Kubernetes authenticates and authorizes.")
+	fs.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Where /healthz and /readyz are served; 0 turns them off.")
+	fs.BoolVar(&o.leaderElect, "leader-elect", false, "Elect a leader among the replicas; the others stand by.")
+	fs.StringVar(&o.leaderElectionNamespace, "leader-election-namespace", "", "Namespace of the leader's Lease. Default: the pod's own.")
+	fs.StringVar(&endpoint, "slb-endpoint", "", "SLB API for every region, http:// or https:// and host:port. Default: the region's own, over HTTPS.")
+	fs.StringVar(&network, "slb-network", slb.NetworkInternet, "Network of the regions' own endpoints: internet or vpc.")
+	fs.Float64Var(&o.qps, "slb-qps", 10, "Calls per second allowed for each account and region.")
+	fs.IntVar(&o.burst, "slb-burst", 20, "Calls allowed at once for each account and region.")
+	fs.DurationVar(&o.timeout, "slb-timeout", 10*time.Second, "How long one call may take.")
+	fs.IntVar(&o.concurrency, "concurrency", 32, "Load balancers worked on at once.")
+	fs.Func("watch-namespace", "Namespace to serve; repeatable. Default: all.", func(name string) error {
+		if problems := validation.IsDNS1123Label(name); len(problems) > 0 {
+			return errors.New(problems[0])
+		}
+		o.namespaces = append(o.namespaces, name)
+		return nil
+	})
+	fs.Func("watch-selector", "Labels of the objects to serve: one shard. Default: all.", func(text string) (err error) {
+		o.selector, err = labels.Parse(text)
+		return err
+	})
+	fs.DurationVar(&o.heartbeat, "status-heartbeat", 5*time.Minute, "How often an unchanged status is written, to show that it is current.")
+	fs.IntVar(&o.maxStatusBackends, "max-status-backends", 500, "Rows in status.backends at most.")
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fs.SetOutput(out)
+			fs.PrintDefaults()
+		}
+		return nil, err
+	}
+	if fs.NArg() > 0 {
+		return nil, fmt.Errorf("%q is not a flag: flags start with --", fs.Arg(0))
+	}
+	var err error
+	if o.endpoint, err = slb.ParseEndpoint(endpoint, network); err != nil {
+		return nil, err
+	}
+	return o, o.validate()
+}
+
+func (o *options) validate() error {
+	for _, rule := range []struct {
+		ok      bool
+		message string
+	}{
+		{o.qps > 0 && !math.IsInf(o.qps, 0), "--slb-qps must be more than 0, such as 10"},
+		{o.burst >= 1, "--slb-burst must be 1 or more, such as 20"},
+		{o.timeout >= 100*time.Millisecond && o.timeout <= time.Minute, "--slb-timeout must be from 100ms to 1m, such as 10s"},
+		{o.concurrency >= 1 && o.concurrency <= 1000, "--concurrency must be from 1 to 1000, such as 32"},
+		{o.heartbeat >= time.Second, "--status-heartbeat must be 1s or more, such as 5m"},
+		{o.maxStatusBackends >= 1 && o.maxStatusBackends <= maxStatusBackends,
+			fmt.Sprintf("--max-status-backends must be from 1 to %d, such as 500: a larger object does not fit into etcd", maxStatusBackends)},
+		{o.metricsAddress != "", "--metrics-bind-address must be an address such as :8443, or 0"},
+		{o.probeAddress != "", "--health-probe-bind-address must be an address such as :8081, or 0"},
+	} {
+		if !rule.ok {
+			return errors.New(rule.message)
+		}
+	}
+	return nil
+}

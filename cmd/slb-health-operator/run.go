@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/controllers"
+	"github.com/lbhealth/slb-health-operator/internal/health"
+	"github.com/lbhealth/slb-health-operator/internal/metrics"
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+// leaderElectionID names the Lease.
+const leaderElectionID = "slb-health-operator.lbhealth.dev"
+
+// run serves until ctx ends.
+func run(ctx context.Context, o *options) error {
+	mgr, err := newManager(o)
+	if err != nil {
+		return err
+	}
+	sdk, err := slb.NewClient(slb.ClientOptions{
+		Endpoint: o.endpoint, Timeout: o.timeout, Concurrency: o.concurrency,
+		UserAgent: "slb-health-operator/" + version,
+	})
+	if err != nil {
+		return err
+	}
+	reconciler := &controllers.Reconciler{
+		Client:      mgr.GetClient(),
+		API:         slb.Instrument(sdk, ctrlmetrics.Registry),
+		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: &slb.Identity{}, Now: time.Now},
+		Budget:      slb.NewBudget(o.qps, o.burst),
+		Events:      mgr.GetEventRecorder("slb-health-operator"),
+		Options:     health.Options{MaxBackends: o.maxStatusBackends, Heartbeat: o.heartbeat},
+		Now:         time.Now,
+	}
+	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastAnswered: reconciler.LastAnswered, Elected: mgr.Elected()})
+	reconciler.Metrics = fleet
+	ctrlmetrics.Registry.MustRegister(fleet, slb.RateLimits{Budget: reconciler.Budget})
+	if err := reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: o.concurrency, CallTimeout: o.timeout}); err != nil {
+		return fmt.Errorf("setting up the controller: %w", err)
+	}
+	mgr.GetLogger().Info("starting", "version", version)
+	return mgr.Start(ctx)
+}
+
+func newManager(o *options) (manager.Manager, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, err
+		}
+	}
+	kubeconfig, err := ctrl.GetConfig()
+	if err != nil {
+		return nil, fmt.Errorf("no cluster to work in: run in a pod, or set --kubeconfig: %w", err)
+	}
+	serving := metricsserver.Options{BindAddress: o.metricsAddress, SecureServing: o.metricsSecure}
+	if o.metricsSecure {
+		serving.FilterProvider = filters.WithAuthenticationAndAuthorization
+		serving.TLSOpts = []func(*tls.Config){func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }} // HTTP/2 off
+	}
+	watched := cache.ByObject{Label: o.selector}
+	if len(o.namespaces) > 0 {
+		watched.Namespaces = map[string]cache.Config{}
+		for _, namespace := range o.namespaces {
+			watched.Namespaces[namespace] = cache.Config{}
+		}
+	}
+	mgr, err := ctrl.NewManager(kubeconfig, ctrl.Options{
+		Scheme:                        scheme,
+		Metrics:                       serving,
+		HealthProbeBindAddress:        o.probeAddress,
+		LeaderElection:                o.leaderElect,
+		LeaderElectionID:              leaderElectionID,
+		LeaderElectionNamespace:       o.leaderElectionNamespace,
+		LeaderElectionReleaseOnCancel: true,
+		Cache: cache.Options{
+			ByObject:         map[client.Object]cache.ByObject{&v1alpha1.LoadBalancerHealth{}: watched},
+			DefaultTransform: cache.TransformStripManagedFields(),
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return nil, err
+	}
+	return mgr, mgr.AddReadyzCheck("ping", healthz.Ping)
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+// targetIndex finds the objects of a target in the cache.
+const targetIndex = "target"
+
+// Back-off of work that failed for a reason that says nothing of a load
+// balancer, such as an API server that does not answer.
+const (
+	minBackoff = 200 * time.Millisecond
+	maxBackoff = 30 * time.Second
+)
+
+// Settings are the controller's own options.
+type Settings struct {
+	// Concurrency is how many targets are worked on at once.
+	Concurrency int
+	// CallTimeout bounds one call of the API.
+	CallTimeout time.Duration
+}
+
+// SetupWithManager adds the controller to the manager.
+func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, settings Settings) error {
+	err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.LoadBalancerHealth{}, targetIndex, func(object client.Object) []string {
+		return []string{TargetOf(object.(*v1alpha1.LoadBalancerHealth)).String()}
+	})
+	if err != nil {
+		return err
+	}
+	r.started = r.Now()
+	return builder.TypedControllerManagedBy[slb.Target](mgr).
+		Named("loadbalancerhealth").
+		Watches(&v1alpha1.LoadBalancerHealth{},
+			handler.TypedEnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []slb.Target {
+				return []slb.Target{TargetOf(object.(*v1alpha1.LoadBalancerHealth))}
+			}),
+			builder.WithPredicates(asksForWork())).
+		WithOptions(controller.TypedOptions[slb.Target]{
+			MaxConcurrentReconciles: settings.Concurrency,
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[slb.Target](minBackoff, maxBackoff),
+			// Two calls, for a shared port or renewed credentials, and the writes.
+			ReconciliationTimeout: 2*settings.CallTimeout + time.Minute,
+		}).
+		WithLogConstructor(func(target *slb.Target) logr.Logger {
+			logger := mgr.GetLogger().WithName("loadbalancerhealth")
+			if target == nil {
+				return logger
+			}
+			return logger.WithValues("loadBalancerId", target.LoadBalancerID, "regionId", target.RegionID, "account", target.Account.String())
+		}).
+		Complete(r)
+}
+
+// TargetOf is the queue key of an object.
+func TargetOf(object *v1alpha1.LoadBalancerHealth) slb.Target {
+	target := slb.Target{RegionID: object.Spec.RegionID, LoadBalancerID: object.Spec.LoadBalancerID}
+	if credentials := object.Spec.Credentials; credentials != nil {
+		target.Account = slb.Account{Namespace: object.Namespace, Name: credentials.SecretRef.Name}
+	}
+	return target
+}
+
+// LastAnswered is when the object's load balancer last answered in this
+// process; zero: never. lastObservedTime lags behind by up to a heartbeat.
+func (r *Reconciler) LastAnswered(object *v1alpha1.LoadBalancerHealth) time.Time {
+	return r.targets.answered(TargetOf(object))
+}
+
+// asksForWork lets through what a user changed; this operator's own status
+// writes are not among it.
+func asksForWork() predicate.Predicate {
+	return predicate.Funcs{
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
+				e.ObjectOld.GetUID() != e.ObjectNew.GetUID() ||
+				e.ObjectOld.GetAnnotations()[v1alpha1.ObserveRequestedAtAnnotation] != e.ObjectNew.GetAnnotations()[v1alpha1.ObserveRequestedAtAnnotation]
+		},
+	}
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/health"
+)
+
+const (
+	// maxBackendEvents is how many backends of one observation get an event of their own.
+	maxBackendEvents = 10
+	// maxNamed is how many backends a summarising event names.
+	maxNamed = 5
+	// actionObserve is what the operator did when it saw what it tells.
+	actionObserve = "Observe"
+	// maxNote is the API's bound of an event's note.
+	maxNote = 1024
+)
+
+// EventRecorder is the part of events.EventRecorder that is used.
+type EventRecorder interface {
+	Eventf(regarding, related runtime.Object, eventtype, reason, action, note string, args ...any)
+}
+
+// notice is one thing to tell about an object.
+type notice struct {
+	eventType string
+	reason    string
+	note      string
+	// about is the field path of the part of the object that the event is
+	// about. The recorder takes two events of equal type, reason, regarding
+	// and related for one, whatever their notes say; the path tells a backend
+	// from the next, and a condition's reason from the next.
+	about string
+}
+
+// emit hands the notice to the recorder. Its regarding reference holds no
+// resourceVersion: with it, no two events would ever be one series.
+func (n notice) emit(recorder EventRecorder, object *v1alpha1.LoadBalancerHealth) {
+	regarding := &corev1.ObjectReference{
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.Kind,
+		Namespace: object.Namespace, Name: object.Name, UID: object.UID,
+	}
+	related := regarding.DeepCopy()
+	related.FieldPath = n.about
+	note := n.note
+	if len(note) > maxNote {
+		note = note[:maxNote-3] + "..."
+	}
+	recorder.Eventf(regarding, related, n.eventType, n.reason, actionObserve, "%s", note)
+}
+
+// noticesOf turns the transitions of one observation into notices: the cause
+// first, then backends, then the verdict.
+func noticesOf(changes health.Changes) []notice {
+	var notices []notice
+	if changes.Observation != nil {
+		notices = append(notices, observationEvent(changes.Observation))
+	}
+	if len(changes.Backends) > maxBackendEvents {
+		notices = append(notices, backendsChangedEvent(changes.Backends))
+	} else {
+		for i := range changes.Backends {
+			notices = append(notices, backendEvents(&changes.Backends[i])...)
+		}
+	}
+	if changes.Verdict != nil {
+		notices = append(notices, verdictEvent(changes.Verdict))
+	}
+	return notices
+}
+
+func observationEvent(change *health.ConditionChange) notice {
+	n := notice{corev1.EventTypeNormal, v1alpha1.EventObservationRecovered, change.Message, conditionPath(v1alpha1.ConditionObserved, change.Reason)}
+	if change.Status == metav1.ConditionFalse {
+		n.eventType, n.reason = corev1.EventTypeWarning, v1alpha1.EventObservationFailed
+		n.note = change.Reason + ": " + change.Message
+	}
+	return n
+}
+
+func verdictEvent(change *health.ConditionChange) notice {
+	n := notice{note: change.Reason + ": " + change.Message, about: conditionPath(v1alpha1.ConditionHealthy, change.Reason)}
+	switch change.Status {
+	case metav1.ConditionTrue:
+		n.eventType, n.reason = corev1.EventTypeNormal, v1alpha1.EventLoadBalancerHealthy
+	case metav1.ConditionFalse:
+		n.eventType, n.reason = corev1.EventTypeWarning, v1alpha1.EventLoadBalancerUnhealthy
+	default:
+		n.eventType, n.reason = corev1.EventTypeWarning, v1alpha1.EventLoadBalancerHealthUnknown
+	}
+	return n
+}
+
+// backendEvents is one event, or two for a backend that came abnormal: that it
+// came, and what is wrong with it.
+func backendEvents(change *health.BackendChange) []notice {
+	name := backendName(&change.Backend)
+	tell := func(eventType, reason, what string) notice {
+		return notice{eventType, reason, "backend " + name + " " + what, "status.backends{" + name + "}"}
+	}
+	was := ""
+	if change.From != "" && change.From != health.Omitted {
+		was = ", was " + change.From
+	}
+	abnormal := tell(corev1.EventTypeWarning, v1alpha1.EventBackendAbnormal, "is abnormal: its health check fails"+was)
+	switch {
+	case change.To == "":
+		return []notice{tell(corev1.EventTypeNormal, v1alpha1.EventBackendRemoved, "is gone"+was)}
+	case change.From == "" && change.To == v1alpha1.StatusAbnormal:
+		return []notice{tell(corev1.EventTypeNormal, v1alpha1.EventBackendAdded, "came, and is abnormal"), abnormal}
+	case change.From == "":
+		return []notice{tell(corev1.EventTypeNormal, v1alpha1.EventBackendAdded, "came, and is "+change.To)}
+	case change.To == v1alpha1.StatusAbnormal:
+		return []notice{abnormal}
+	case change.To == v1alpha1.StatusNormal:
+		return []notice{tell(corev1.EventTypeNormal, v1alpha1.EventBackendNormal, "is normal"+was)}
+	default:
+		return []notice{tell(corev1.EventTypeWarning, v1alpha1.EventBackendUnavailable, "has no health-check result"+was)}
+	}
+}
+
+// backendsChangedEvent tells of many backends at once: counts, and the first
+// few names, the worst first.
+func backendsChangedEvent(changes []health.BackendChange) notice {
+	n := notice{eventType: corev1.EventTypeNormal, reason: v1alpha1.EventBackendsChanged}
+	var counts, names []string
+	for _, to := range []struct{ status, phrase string }{
+		{v1alpha1.StatusAbnormal, "abnormal"},
+		{v1alpha1.StatusUnavailable, "without a health-check result"},
+		{v1alpha1.StatusNormal, "normal"},
+		{"", "gone"},
+	} {
+		count := 0
+		for i := range changes {
+			if changes[i].To != to.status {
+				continue
+			}
+			count++
+			if len(names) < maxNamed {
+				names = append(names, backendName(&changes[i].Backend))
+			}
+		}
+		if count == 0 {
+			continue
+		}
+		counts = append(counts, strconv.Itoa(count)+" "+to.phrase)
+		if to.status == v1alpha1.StatusAbnormal || to.status == v1alpha1.StatusUnavailable {
+			n.eventType = corev1.EventTypeWarning
+		}
+	}
+	total := strings.Join(counts, ", ")
+	n.note = fmt.Sprintf("%d backends changed: %s; among them %s", len(changes), total, strings.Join(names, ", "))
+	n.about = "status.backends{" + total + "}"
+	return n
+}
+
+// backendName is how a backend is called in events: its server, address and
+// port, and the listener it stands behind.
+func backendName(b *v1alpha1.BackendStatus) string {
+	name := b.ServerID
+	if b.ServerIP != "" {
+		name += " " + b.ServerIP
+	}
+	if b.Port != 0 {
+		name += ":" + strconv.Itoa(int(b.Port))
+	}
+	if b.ListenerPort != 0 {
+		name += " (listener " + strconv.Itoa(int(b.ListenerPort))
+		if b.ListenerProtocol != "" {
+			name += "/" + b.ListenerProtocol
+		}
+		name += ")"
+	}
+	return name
+}
+
+func conditionPath(conditionType, reason string) string {
+	return "status.conditions{" + conditionType + ": " + reason + "}"
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/health"
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+// memory is what this process knows of a target beside the objects' statuses.
+// All of it may be lost: a new process starts without. Only the worker that
+// holds the target's key touches it, answeredAt apart.
+type memory struct {
+	// attemptedAt is when the last observation started; zero: none in this process.
+	attemptedAt time.Time
+	// answeredAt is when the last answer arrived, in Unix nanoseconds; 0: none in this process.
+	answeredAt atomic.Int64
+	// failure is why the last observation failed; nil: it did not.
+	failure *slb.Error
+	// failingSince is when the first of the failures in a row happened.
+	failingSince time.Time
+	// notFoundInARow counts observations in a row that missed the load balancer.
+	notFoundInARow int
+	// turn is the reserved turn to call; zero: none.
+	turn time.Time
+	// askWhole tells that the API refused to choose a listener by port.
+	askWhole bool
+	// unsaved tells that a status could not be written.
+	unsaved bool
+	// credentials is the version of the credentials that the last attempt
+	// used, and checkedAt when they were last looked up.
+	credentials string
+	checkedAt   time.Time
+	// served holds the request annotations that the last attempt served.
+	served map[types.UID]string
+}
+
+func (m *memory) answered() time.Time {
+	if at := m.answeredAt.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
+
+// attempted records an observation that came to an end.
+func (m *memory) attempted(started time.Time, active []*v1alpha1.LoadBalancerHealth) {
+	m.attemptedAt = started
+	m.served = nil
+	for _, object := range active {
+		if request, pending := pendingRequest(object); pending {
+			if m.served == nil {
+				m.served = map[types.UID]string{}
+			}
+			m.served[object.UID] = request
+		}
+	}
+}
+
+func (m *memory) succeeded(sample *slb.Sample) {
+	m.answeredAt.Store(sample.At.UnixNano())
+	m.failure, m.failingSince, m.notFoundInARow = nil, time.Time{}, 0
+}
+
+func (m *memory) failed(failure *slb.Error, now time.Time) {
+	if m.failure == nil {
+		m.failingSince = now
+	}
+	m.failure = failure
+	if failure.Kind == slb.LoadBalancerNotFound {
+		m.notFoundInARow++
+	} else {
+		m.notFoundInARow = 0
+	}
+}
+
+// observationFor is what is known for one object: the last failure, or a
+// sample that is fresh and covers what the object asks about. An edited object
+// is not judged by a failure from before the edit.
+func (m *memory) observationFor(object *v1alpha1.LoadBalancerHealth, sample *slb.Sample, observed bool) health.Observation {
+	o := health.Observation{
+		AnsweredAt:     m.answered(),
+		FailingSince:   m.failingSince,
+		NotFoundInARow: m.notFoundInARow,
+	}
+	switch {
+	case m.failure != nil && (observed || object.Generation == object.Status.ObservedGeneration):
+		o.Failure = m.failure
+	case m.failure == nil && sample != nil && sample.Scope.Covers(health.ScopeOf(&object.Spec)):
+		o.Sample = sample
+	}
+	if request, pending := pendingRequest(object); pending && m.served[object.UID] == request {
+		o.ObserveRequest = request
+	}
+	return o
+}
+
+// targets holds the memory of every target that has objects.
+type targets struct {
+	memories sync.Map // slb.Target to *memory
+}
+
+func (t *targets) of(target slb.Target) *memory {
+	if found, ok := t.memories.Load(target); ok {
+		return found.(*memory)
+	}
+	found, _ := t.memories.LoadOrStore(target, &memory{})
+	return found.(*memory)
+}
+
+func (t *targets) forget(target slb.Target) { t.memories.Delete(target) }
+
+// answered is when a target last answered in this process; zero: never.
+func (t *targets) answered(target slb.Target) time.Time {
+	if found, ok := t.memories.Load(target); ok {
+		return found.(*memory).answered()
+	}
+	return time.Time{}
+}
+
+// samples holds the answers of the last few seconds, so that further objects
+// on the same load balancer, and a write that must be repeated, cost no
+// further call. Older ones go, because the statuses hold what they said.
+type samples struct {
+	mu       sync.Mutex
+	byTarget map[slb.Target]*slb.Sample
+	byAge    []slb.Target
+}
+
+// fresh returns the sample of a target if it is younger than health.FreshFor, or nil.
+func (s *samples) fresh(target slb.Target, now time.Time) *slb.Sample {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sample := s.byTarget[target]; sample != nil && isFresh(sample, now) {
+		return sample
+	}
+	return nil
+}
+
+func (s *samples) put(target slb.Target, sample *slb.Sample, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byTarget == nil {
+		s.byTarget = map[slb.Target]*slb.Sample{}
+	}
+	s.byTarget[target] = sample
+	s.byAge = append(s.byAge, target)
+	for len(s.byAge) > 0 {
+		oldest := s.byAge[0]
+		if held := s.byTarget[oldest]; held != nil && isFresh(held, now) {
+			break
+		}
+		delete(s.byTarget, oldest)
+		s.byAge = s.byAge[1:]
+	}
+}
+
+func (s *samples) forget(target slb.Target) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.byTarget, target)
+}
+
+func isFresh(sample *slb.Sample, now time.Time) bool { return now.Sub(sample.At) < health.FreshFor }

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package controllers brings what the SLB API says into the status of the
+// LoadBalancerHealth objects. The unit of work is a load balancer: the queue
+// holds slb.Targets, a worker takes one, asks once, and brings every object
+// that names it up to date.
+//
+//	add.go        index, watch, predicate: how a change becomes work
+//	reconciler.go the steps of one piece of work
+//	plan.go       whether and what to ask: pure
+//	observe.go    credentials, budget, call
+//	memory.go     what a process remembers of a target
+//	status.go     the write
+//	events.go     one constructor for each event
+//	secrets.go    credentials from Secrets
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/health"
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+// +kubebuilder:rbac:groups=slb.lbhealth.dev,resources=loadbalancerhealths,verbs=get;list;watch
+// +kubebuilder:rbac:groups=slb.lbhealth.dev,resources=loadbalancerhealths/status,verbs=patch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// routinePriority puts what is merely due behind what a user just asked for.
+// It must be set on every result: an item keeps its priority otherwise, and
+// those of the initial list start far below.
+const routinePriority = -10
+
+// conflictDelay gives the cache time to catch up with the write that made
+// this process's copy old.
+const conflictDelay = 250 * time.Millisecond
+
+// Reconciler brings the objects of one target up to date.
+type Reconciler struct {
+	// Client reads objects from the cache and writes their status.
+	Client client.Client
+	// API asks Alibaba Cloud.
+	API slb.HealthAPI
+	// Credentials finds what signs the calls.
+	Credentials slb.CredentialSource
+	// Budget hands out turns to call.
+	Budget *slb.Budget
+	// Events tells transitions.
+	Events EventRecorder
+	// Metrics counts transitions and lateness.
+	Metrics Metrics
+	// Options decide what is written.
+	Options health.Options
+	// Now is the clock.
+	Now func() time.Time
+
+	targets targets
+	samples samples
+	started time.Time
+}
+
+// Metrics takes what only the reconciler sees.
+type Metrics interface {
+	// BackendTurned counts a backend of an object that turned to a status.
+	BackendTurned(object client.ObjectKey, to string)
+	// ObservationStarted takes how late an observation started against its due time.
+	ObservationStarted(lag time.Duration)
+}
+
+// Reconcile implements reconcile.TypedReconciler.
+func (r *Reconciler) Reconcile(ctx context.Context, target slb.Target) (reconcile.Result, error) {
+	objects, err := r.objectsOf(ctx, target)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if len(objects) == 0 {
+		r.targets.forget(target)
+		r.samples.forget(target)
+		return reconcile.Result{}, nil
+	}
+	memory := r.targets.of(target)
+	now := r.Now()
+	plan := planFor(target, objects, memory, r.samples.fresh(target, now), r.started, now)
+
+	observed := false
+	if r.mustObserve(ctx, target, plan, memory, now) {
+		if observed, err = r.observe(ctx, target, plan, memory, now); err != nil {
+			return reconcile.Result{}, err
+		}
+	}
+	result := r.update(ctx, target, objects, memory, observed)
+	if result.err != nil {
+		return reconcile.Result{}, result.err
+	}
+	return r.comeBack(target, plan, memory, result), nil
+}
+
+// updated is what came of bringing every object of a target up to date.
+type updated struct {
+	// conflicted tells that an object must be looked at again at once.
+	conflicted bool
+	// stalled tells that every active object needs a person.
+	stalled bool
+	// staleAt is the first time at which a verdict goes stale; zero for none.
+	staleAt time.Time
+	err     error
+}
+
+// update evaluates each object, writes what changed, then tells it.
+func (r *Reconciler) update(ctx context.Context, target slb.Target, objects []v1alpha1.LoadBalancerHealth, memory *memory, observed bool) updated {
+	result := updated{stalled: true}
+	now := r.Now()
+	sample := r.samples.fresh(target, now)
+	for i := range objects {
+		object := &objects[i]
+		outcome := health.Evaluate(object, memory.observationFor(object, sample, observed), now, r.Options)
+		if !object.Spec.Suspend {
+			result.stalled = result.stalled && isStalled(outcome.Status.Conditions)
+			result.staleAt = earliest(result.staleAt, outcome.StaleAt)
+		}
+		if !outcome.Write {
+			continue
+		}
+		switch err := r.writeStatus(ctx, object, outcome.Status); {
+		case err == nil:
+			r.tell(object, outcome.Changes)
+		case isConflict(err):
+			result.conflicted = true
+		case client.IgnoreNotFound(err) != nil && result.err == nil:
+			result.err = fmt.Errorf("writing the status of %s: %w", client.ObjectKeyFromObject(object), err)
+		}
+	}
+	memory.unsaved = result.conflicted || result.err != nil
+	return result
+}
+
+// comeBack decides when the target is looked at next.
+func (r *Reconciler) comeBack(target slb.Target, plan plan, memory *memory, result updated) reconcile.Result {
+	now := r.Now()
+	if result.conflicted {
+		return reconcile.Result{RequeueAfter: conflictDelay}
+	}
+	if len(plan.active) == 0 {
+		return reconcile.Result{}
+	}
+	plan.stalled = result.stalled
+	at := plan.due(target, memory, r.started)
+	if !memory.turn.IsZero() {
+		at = memory.turn
+	}
+	at = earliest(at, result.staleAt)
+	at = earliest(at, memory.recheckAt(target))
+	return reconcile.Result{RequeueAfter: max(at.Sub(now), time.Millisecond), Priority: new(routinePriority)}
+}
+
+// tell makes events and counts transitions, after the status that records them is written.
+func (r *Reconciler) tell(object *v1alpha1.LoadBalancerHealth, changes health.Changes) {
+	for i := range changes.Backends {
+		if to := changes.Backends[i].To; to != "" && changes.Backends[i].From != "" {
+			r.Metrics.BackendTurned(client.ObjectKeyFromObject(object), to)
+		}
+	}
+	for _, notice := range noticesOf(changes) {
+		notice.emit(r.Events, object)
+	}
+}
+
+// objectsOf lists the objects of a target. They are the cache's own: read only.
+func (r *Reconciler) objectsOf(ctx context.Context, target slb.Target) ([]v1alpha1.LoadBalancerHealth, error) {
+	var list v1alpha1.LoadBalancerHealthList
+	err := r.Client.List(ctx, &list, client.MatchingFields{targetIndex: target.String()}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return nil, fmt.Errorf("listing the objects of %s: %w", target, err)
+	}
+	return list.Items, nil
+}
+
+// earliest is the earlier of two times, of which a zero one does not count.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
+
+// logFailure logs a failure once when its reason changes, and in detail every time.
+func logFailure(ctx context.Context, previous, failure *slb.Error) {
+	logger := log.FromContext(ctx)
+	if previous != nil && previous.Kind == failure.Kind && previous.Code == failure.Code {
+		logger = logger.V(1)
+	}
+	logger.Info("observation failed", "reason", failure.Kind, "code", failure.Code,
+		"requestId", failure.RequestID, "message", failure.Message)
+}

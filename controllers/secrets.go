@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+// Keys of a Secret that spec.credentials.secretRef names.
+const (
+	keyAccessKeyID     = "accessKeyId"
+	keyAccessKeySecret = "accessKeySecret"
+	keySecurityToken   = "securityToken"
+)
+
+const (
+	// secretFreshFor is how long a Secret serves before it is read again: a
+	// rotated one must be in use within a minute.
+	secretFreshFor = 30 * time.Second
+	// secretForgottenAfter is how long an unused Secret stays in memory.
+	secretForgottenAfter = 10 * time.Minute
+)
+
+// SecretCredentials is slb.CredentialSource over Secrets, and over Own for
+// the operator's own identity.
+type SecretCredentials struct {
+	// Reader reads Secrets one by one, past any cache: a cache would list and
+	// watch them all.
+	Reader client.Reader
+	// Own is the operator's own identity.
+	Own slb.CredentialSource
+	// Now is the clock.
+	Now func() time.Time
+
+	mu   sync.Mutex
+	read map[slb.Account]readCredentials
+}
+
+var _ slb.CredentialSource = (*SecretCredentials)(nil)
+
+type readCredentials struct {
+	credentials slb.Credentials
+	at          time.Time
+}
+
+// Credentials implements slb.CredentialSource.
+func (s *SecretCredentials) Credentials(ctx context.Context, account slb.Account) (slb.Credentials, error) {
+	if account.IsDefault() {
+		return s.Own.Credentials(ctx, account)
+	}
+	now := s.Now()
+	last, known := s.last(account)
+	if known && now.Sub(last.at) < secretFreshFor {
+		return last.credentials, nil
+	}
+	found, err := s.fetch(ctx, account)
+	switch {
+	case err == nil:
+		s.keep(account, found, now)
+	case slbError(err):
+		s.forget(account)
+	case known:
+		// Kubernetes does not answer: what signed a minute ago still does.
+		return last.credentials, nil
+	}
+	return found, err
+}
+
+// Refused implements slb.CredentialSource.
+func (s *SecretCredentials) Refused(account slb.Account, credentials slb.Credentials) {
+	if account.IsDefault() {
+		s.Own.Refused(account, credentials)
+		return
+	}
+	if last, known := s.last(account); known && last.credentials.Version == credentials.Version {
+		s.forget(account)
+	}
+}
+
+func (s *SecretCredentials) fetch(ctx context.Context, account slb.Account) (slb.Credentials, error) {
+	var secret corev1.Secret
+	// client-go logs whole answers at high verbosity, to the context's logger.
+	ctx = klog.NewContext(ctx, logr.Discard())
+	err := s.Reader.Get(ctx, client.ObjectKey{Namespace: account.Namespace, Name: account.Name}, &secret)
+	switch {
+	case apierrors.IsNotFound(err):
+		return slb.Credentials{}, notFound("Secret %s does not exist: create it with the keys %s and %s, or correct spec.credentials.secretRef.name",
+			account, keyAccessKeyID, keyAccessKeySecret)
+	case apierrors.IsForbidden(err):
+		return slb.Credentials{}, notFound("the operator may not read Secret %s: allow its ServiceAccount to get secrets in namespace %s",
+			account, account.Namespace)
+	case err != nil:
+		return slb.Credentials{}, fmt.Errorf("reading Secret %s: %w", account, err)
+	}
+	value := func(key string) string { return strings.TrimSpace(string(secret.Data[key])) }
+	for _, key := range []string{keyAccessKeyID, keyAccessKeySecret} {
+		if value(key) == "" {
+			return slb.Credentials{Version: secret.ResourceVersion}, notFound("Secret %s has no value for the key %s: add it", account, key)
+		}
+	}
+	return slb.Credentials{
+		AccessKeyID:     value(keyAccessKeyID),
+		AccessKeySecret: value(keyAccessKeySecret),
+		SecurityToken:   value(keySecurityToken),
+		Version:         string(secret.UID) + "/" + secret.ResourceVersion,
+	}, nil
+}
+
+func notFound(format string, args ...any) *slb.Error {
+	return &slb.Error{Kind: slb.CredentialsNotFound, Message: fmt.Sprintf(format, args...)}
+}
+
+func slbError(err error) bool {
+	_, ok := err.(*slb.Error)
+	return ok
+}
+
+func (s *SecretCredentials) last(account slb.Account) (readCredentials, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last, known := s.read[account]
+	return last, known
+}
+
+func (s *SecretCredentials) keep(account slb.Account, credentials slb.Credentials, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.read == nil {
+		s.read = map[slb.Account]readCredentials{}
+	}
+	for other, read := range s.read {
+		if now.Sub(read.at) > secretForgottenAfter {
+			delete(s.read, other)
+		}
+	}
+	s.read[account] = readCredentials{credentials, now}
+}
+
+func (s *SecretCredentials) forget(account slb.Account) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.read, account)
+}
