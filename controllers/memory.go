@@ -130,7 +130,12 @@ func (t *targets) answered(target slb.Target) time.Time {
 type samples struct {
 	mu       sync.Mutex
 	byTarget map[slb.Target]*slb.Sample
-	byAge    []slb.Target
+	byAge    []heldSample
+}
+
+type heldSample struct {
+	target slb.Target
+	sample *slb.Sample
 }
 
 // fresh returns the sample of a target if it is younger than health.FreshFor, or nil.
@@ -150,13 +155,11 @@ func (s *samples) put(target slb.Target, sample *slb.Sample, now time.Time) {
 		s.byTarget = map[slb.Target]*slb.Sample{}
 	}
 	s.byTarget[target] = sample
-	s.byAge = append(s.byAge, target)
-	for len(s.byAge) > 0 {
-		oldest := s.byAge[0]
-		if held := s.byTarget[oldest]; held != nil && isFresh(held, now) {
-			break
+	s.byAge = append(s.byAge, heldSample{target, sample})
+	for len(s.byAge) > 0 && !isFresh(s.byAge[0].sample, now) {
+		if oldest := s.byAge[0]; s.byTarget[oldest.target] == oldest.sample {
+			delete(s.byTarget, oldest.target)
 		}
-		delete(s.byTarget, oldest)
 		s.byAge = s.byAge[1:]
 	}
 }

@@ -31,6 +31,8 @@ type plan struct {
 	asked bool
 	// dueAt is when the target is due.
 	dueAt time.Time
+	// answeredAt is the oldest lastObservedTime; zero when one has none.
+	answeredAt time.Time
 }
 
 // planFor reads the plan off the objects, the memory, and the fresh sample, if any.
@@ -42,8 +44,15 @@ func planFor(target slb.Target, objects []v1alpha1.LoadBalancerHealth, memory *m
 			continue
 		}
 		scope, interval := health.ScopeOf(&object.Spec), health.Interval(&object.Spec)
+		var answeredAt time.Time
+		if at := object.Status.LastObservedTime; at != nil {
+			answeredAt = at.Time
+		}
 		if len(p.active) == 0 {
-			p.scope, p.interval = scope, interval
+			p.scope, p.interval, p.answeredAt = scope, interval, answeredAt
+		}
+		if answeredAt.Before(p.answeredAt) {
+			p.answeredAt = answeredAt
 		}
 		if scope != p.scope {
 			p.scope = slb.Scope{}
@@ -85,8 +94,13 @@ func pendingRequest(object *v1alpha1.LoadBalancerHealth) (string, bool) {
 // may have changed since the plan was made.
 func (p *plan) due(target slb.Target, memory *memory, started time.Time) time.Time {
 	if memory.attemptedAt.IsZero() {
-		// Known to an earlier process: the first slot from the start on.
-		return health.NextSlot(target.String(), p.interval, started.Add(-p.interval/2))
+		// Known to an earlier process: the first slot from the start on, and
+		// soon where no process has looked for longer than an interval.
+		interval := p.interval
+		if started.Sub(p.answeredAt) > interval {
+			interval = min(interval, health.DefaultInterval)
+		}
+		return health.NextSlot(target.String(), interval, started.Add(-interval/2))
 	}
 	at := health.NextSlot(target.String(), p.interval, memory.attemptedAt)
 	if p.stalled {

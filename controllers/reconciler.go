@@ -17,6 +17,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -93,12 +94,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, target slb.Target) (reconcil
 	observed := false
 	if r.mustObserve(ctx, target, plan, memory, now) {
 		if observed, err = r.observe(ctx, target, plan, memory, now); err != nil {
-			return reconcile.Result{}, err
+			return reconcile.Result{}, unlessStopping(ctx, err)
 		}
 	}
 	result := r.update(ctx, target, objects, memory, observed)
 	if result.err != nil {
-		return reconcile.Result{}, result.err
+		return reconcile.Result{}, unlessStopping(ctx, result.err)
 	}
 	return r.comeBack(target, plan, memory, result), nil
 }
@@ -181,6 +182,15 @@ func (r *Reconciler) objectsOf(ctx context.Context, target slb.Target) ([]v1alph
 		return nil, fmt.Errorf("listing the objects of %s: %w", target, err)
 	}
 	return list.Items, nil
+}
+
+// unlessStopping drops the error of work that the end of the process cut off:
+// it is no failure, and status is the memory.
+func unlessStopping(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), context.Canceled) {
+		return nil
+	}
+	return err
 }
 
 // earliest is the earlier of two times, of which a zero one does not count.
