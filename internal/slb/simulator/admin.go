@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 )
 
@@ -103,11 +104,7 @@ func readBody(r *http.Request, out any) error {
 // onlyQuery refuses query parameters that the endpoint does not know.
 func onlyQuery(query url.Values, known ...string) error {
 	for name := range query {
-		found := false
-		for _, k := range known {
-			found = found || k == name
-		}
-		if !found {
+		if !slices.Contains(known, name) {
 			return badRequest(fmt.Errorf("%s: unknown query parameter: write one of %v", name, known))
 		}
 	}

@@ -172,9 +172,9 @@ func TestAdminBodyIsBounded(t *testing.T) {
 
 func TestHealthz(t *testing.T) {
 	_, base := start(t, testConfig(), Options{})
-	response, body, err := fetch(t, base+"/healthz")
-	if err != nil || response.StatusCode != http.StatusOK || string(body) != "ok\n" {
-		t.Errorf("got %v %q", err, body)
+	got, err := fetch(t, base+"/healthz")
+	if err != nil || got.status != http.StatusOK || string(got.body) != "ok\n" {
+		t.Errorf("got %v %q", err, got.body)
 	}
 }
 

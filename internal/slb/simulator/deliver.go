@@ -3,6 +3,7 @@ package simulator
 import (
 	"bytes"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -32,11 +33,9 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, delay time.Dura
 }
 
 // wait returns true once d is over, and false when the client leaves or the server stops before. Without d it waits for
-// these alone. The server's deadlines are for slow clients, not for this.
+// these alone. The server's write timeout is for clients that read slowly, so it starts after the wait.
 func (s *Server) wait(w http.ResponseWriter, r *http.Request, d time.Duration) bool {
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Time{})
-	_ = control.SetWriteDeadline(time.Now().Add(d + writeGrace))
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d + writeGrace))
 	var over <-chan time.Time
 	if d > 0 {
 		timer := time.NewTimer(d)
@@ -72,9 +71,7 @@ func reset(w http.ResponseWriter) {
 // announced, net/http ends the connection.
 func send(w http.ResponseWriter, doc document, n int) {
 	header := w.Header()
-	for name, values := range doc.header {
-		header[name] = values
-	}
+	maps.Copy(header, doc.header)
 	if doc.contentType != "" {
 		header.Set("Content-Type", doc.contentType)
 	}

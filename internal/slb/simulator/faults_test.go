@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"bufio"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -26,17 +25,25 @@ func setFaults(t *testing.T, sim *Server, rules ...Fault) {
 	}
 }
 
+// fetched is an answer as it came, whether or not it is a document.
+type fetched struct {
+	status int
+	header http.Header
+	length int64
+	body   []byte
+}
+
 // fetch does not follow redirects, and gives the error of reading the body.
-func fetch(t *testing.T, target string) (*http.Response, []byte, error) {
+func fetch(t *testing.T, target string) (fetched, error) {
 	t.Helper()
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	response, err := client.Do(newRequest(t, http.MethodGet, target, ""))
 	if err != nil {
-		return nil, nil, err
+		return fetched{}, err
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
-	return response, body, err
+	return fetched{response.StatusCode, response.Header, response.ContentLength, body}, err
 }
 
 func TestFaultsThatAnswer(t *testing.T) {
@@ -63,22 +70,22 @@ func TestFaultsThatAnswer(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			sim, base := start(t, openConfig(), Options{})
 			setFaults(t, sim, tc.fault)
-			response, body, err := fetch(t, base+bareCall+"JSON")
+			got, err := fetch(t, base+bareCall+"JSON")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if response.StatusCode != tc.status || response.Header.Get("Content-Type") != tc.contentType {
-				t.Errorf("got %d %q", response.StatusCode, response.Header.Get("Content-Type"))
+			if got.status != tc.status || got.header.Get("Content-Type") != tc.contentType {
+				t.Errorf("got %d %q", got.status, got.header.Get("Content-Type"))
 			}
-			if tc.code != "" && !strings.Contains(string(body), `"Code":"`+tc.code+`"`) {
-				t.Errorf("got %s", body)
+			if tc.code != "" && !strings.Contains(string(got.body), `"Code":"`+tc.code+`"`) {
+				t.Errorf("got %s", got.body)
 			}
 			if calls := sim.Calls(); calls[0].Outcome != tc.outcome || calls[0].Fault != tc.fault.Kind {
 				t.Errorf("recorded %+v", calls[0])
 			}
 			for header, want := range map[string]string{"Location": tc.fault.Location, "Retry-After": retryAfter(tc.fault)} {
-				if got := response.Header.Get(header); got != want {
-					t.Errorf("%s: got %q, want %q", header, got, want)
+				if value := got.header.Get(header); value != want {
+					t.Errorf("%s: got %q, want %q", header, value, want)
 				}
 			}
 		})
@@ -101,8 +108,8 @@ func TestEmptyAnswers(t *testing.T) {
 		{FaultEmptyObject, "XML", xmlHeader + "<DescribeHealthStatusResponse/>"},
 	} {
 		setFaults(t, sim, Fault{Kind: tc.kind})
-		if _, body, err := fetch(t, base+bareCall+tc.format); err != nil || string(body) != tc.want {
-			t.Errorf("%s %s: got %q %v", tc.kind, tc.format, body, err)
+		if got, err := fetch(t, base+bareCall+tc.format); err != nil || string(got.body) != tc.want {
+			t.Errorf("%s %s: got %q %v", tc.kind, tc.format, got.body, err)
 		}
 	}
 }
@@ -110,13 +117,13 @@ func TestEmptyAnswers(t *testing.T) {
 func TestMalformedDoesNotParse(t *testing.T) {
 	sim, base := start(t, openConfig(), Options{})
 	setFaults(t, sim, Fault{Kind: FaultMalformed})
-	response, body, err := fetch(t, base+bareCall+"JSON")
-	if err != nil || response.StatusCode != http.StatusOK || json.Valid(body) {
-		t.Errorf("JSON: %v %s", err, body)
+	got, err := fetch(t, base+bareCall+"JSON")
+	if err != nil || got.status != http.StatusOK || json.Valid(got.body) {
+		t.Errorf("JSON: %v %s", err, got.body)
 	}
-	_, body, err = fetch(t, base+bareCall+"XML")
-	if err != nil || xml.Unmarshal(body, &healthAnswer{}) == nil {
-		t.Errorf("XML: %v %s", err, body)
+	got, err = fetch(t, base+bareCall+"XML")
+	if err != nil || xml.Unmarshal(got.body, &healthAnswer{}) == nil {
+		t.Errorf("XML: %v %s", err, got.body)
 	}
 }
 
@@ -127,13 +134,13 @@ func TestOversizedIsValidButLarge(t *testing.T) {
 		if size == 0 {
 			size = 11 << 20
 		}
-		_, body, err := fetch(t, base+bareCall+"JSON")
-		if err != nil || int64(len(body)) <= size || !json.Valid(body) {
-			t.Errorf("JSON: %v, %d bytes", err, len(body))
+		got, err := fetch(t, base+bareCall+"JSON")
+		if err != nil || int64(len(got.body)) <= size || !json.Valid(got.body) {
+			t.Errorf("JSON: %v, %d bytes", err, len(got.body))
 		}
-		_, body, err = fetch(t, base+bareCall+"XML")
-		if err != nil || int64(len(body)) <= size || xml.Unmarshal(body, &healthAnswer{}) != nil {
-			t.Errorf("XML: %v, %d bytes", err, len(body))
+		got, err = fetch(t, base+bareCall+"XML")
+		if err != nil || int64(len(got.body)) <= size || xml.Unmarshal(got.body, &healthAnswer{}) != nil {
+			t.Errorf("XML: %v, %d bytes", err, len(got.body))
 		}
 	}
 }
@@ -141,9 +148,9 @@ func TestOversizedIsValidButLarge(t *testing.T) {
 func TestTruncatedEndsMidBody(t *testing.T) {
 	sim, base := start(t, openConfig(), Options{})
 	setFaults(t, sim, Fault{Kind: FaultTruncated})
-	response, body, err := fetch(t, base+bareCall+"JSON")
-	if !errors.Is(err, io.ErrUnexpectedEOF) || response.StatusCode != http.StatusOK || int64(len(body)) >= response.ContentLength {
-		t.Errorf("got %v after %d of %d bytes", err, len(body), response.ContentLength)
+	got, err := fetch(t, base+bareCall+"JSON")
+	if !errors.Is(err, io.ErrUnexpectedEOF) || got.status != http.StatusOK || int64(len(got.body)) >= got.length {
+		t.Errorf("got %v after %d of %d bytes", err, len(got.body), got.length)
 	}
 }
 
@@ -158,7 +165,7 @@ func TestResetDropsTheConnection(t *testing.T) {
 	if _, err := io.WriteString(conn, "GET "+bareCall+"JSON HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := http.ReadResponse(bufio.NewReader(conn), nil); !errors.Is(err, syscall.ECONNRESET) {
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -182,7 +189,7 @@ func TestHangEndsWithTheServer(t *testing.T) {
 			setFaults(t, sim, fault)
 			done := make(chan error, 1)
 			go func() {
-				_, _, err := fetch(t, base+bareCall+"JSON")
+				_, err := fetch(t, base+bareCall+"JSON")
 				done <- err
 			}()
 			waitForCalls(t, sim, 1)
@@ -199,25 +206,30 @@ func TestHangEndsWithTheServer(t *testing.T) {
 	}
 }
 
-// The read timeout is short here to show that waiting calls are free of it: they would else end when it does.
-func TestHangEndsWithTheClient(t *testing.T) {
-	sim := New(openConfig(), Options{})
-	defer sim.Close()
-	ended := make(chan struct{})
+// impatient serves with timeouts that end long before the waits of these tests: waiting calls must be free of them.
+func impatient(t *testing.T, sim *Server, handler http.HandlerFunc) (address string) {
+	t.Helper()
 	server := newHTTPServer(sim)
 	server.ReadTimeout, server.WriteTimeout = 20*time.Millisecond, 20*time.Millisecond
-	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer close(ended)
-		sim.ServeHTTP(w, r)
-	})
+	server.Handler = handler
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	go func() { _ = server.Serve(listener) }()
-	defer func() { _ = server.Close() }()
+	t.Cleanup(func() { _ = server.Close() })
+	return listener.Addr().String()
+}
+
+func TestHangEndsWithTheClient(t *testing.T) {
+	sim := New(openConfig(), Options{})
+	ended := make(chan struct{})
+	address := impatient(t, sim, func(w http.ResponseWriter, r *http.Request) {
+		defer close(ended)
+		sim.ServeHTTP(w, r)
+	})
 	setFaults(t, sim, Fault{Kind: FaultHang})
-	conn, err := net.Dial("tcp", listener.Addr().String())
+	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,6 +244,15 @@ func TestHangEndsWithTheClient(t *testing.T) {
 	}
 	_ = conn.Close()
 	<-ended
+}
+
+func TestDelayOutlivesTheWriteTimeout(t *testing.T) {
+	sim := New(openConfig(), Options{})
+	address := impatient(t, sim, sim.ServeHTTP)
+	setFaults(t, sim, Fault{Kind: FaultDelay, Delay: Duration(100 * time.Millisecond)})
+	if got, err := fetch(t, "http://"+address+bareCall+"JSON"); err != nil || got.status != http.StatusOK {
+		t.Errorf("got %d %v", got.status, err)
+	}
 }
 
 func TestDelayThenTheNextRule(t *testing.T) {

@@ -3,6 +3,7 @@ package simulator
 import (
 	"encoding/json"
 	"encoding/xml"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -19,7 +20,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add("GET", good+"&Format=JSON&ListenerPort=-1", "", "", "ACS3-HMAC-SHA256 ,,=,Signature")
 	f.Add("PUT", "Action=%ff&Format=json", "multipart/form-data", "--", "ACS3-")
 	f.Fuzz(func(t *testing.T, method, query, contentType, body, authorization string) {
-		r := httptest.NewRequest("GET", "/", strings.NewReader(body))
+		r := httptest.NewRequest(http.MethodGet, "/", strings.NewReader(body))
 		r.Method, r.URL.RawQuery = method, query
 		r.Header.Set("Content-Type", contentType)
 		r.Header.Set("Authorization", authorization)

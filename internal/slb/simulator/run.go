@@ -74,7 +74,7 @@ func readConfig(path string) ([]byte, Config, error) {
 	return data, cfg, nil
 }
 
-// loadTLS offers HTTP/1.1 alone: a reset or a cut answer ends the connection there, and not just one stream of it.
+// loadTLS offers no HTTP/2, so that a reset or a cut answer ends the connection, and not just one stream of it.
 func loadTLS(certFile, keyFile string) (*tls.Config, error) {
 	switch {
 	case certFile == "" && keyFile == "":
@@ -88,7 +88,7 @@ func loadTLS(certFile, keyFile string) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--tls-cert, --tls-key: %w", err)
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}}, nil
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}, nil
 }
 
 func serve(ctx context.Context, sim *Server, listener net.Listener) error {

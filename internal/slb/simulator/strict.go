@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -52,12 +53,7 @@ func refuseUnknown(raw any, t reflect.Type, path string) error {
 
 func refuseUnknownKeys(object map[string]any, t reflect.Type, path string) error {
 	names, known := fieldsOf(t)
-	keys := make([]string, 0, len(object))
-	for key := range object {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	for _, key := range keys {
+	for _, key := range slices.Sorted(maps.Keys(object)) {
 		at := strings.TrimPrefix(path+"."+key, ".")
 		field, ok := known[key]
 		if !ok {
@@ -73,14 +69,11 @@ func refuseUnknownKeys(object map[string]any, t reflect.Type, path string) error
 // fieldsOf gives the serialized names of a struct, in order and with their types.
 func fieldsOf(t reflect.Type) (names []string, types map[string]reflect.Type) {
 	types = make(map[string]reflect.Type, t.NumField())
-	for i := range t.NumField() {
-		field := t.Field(i)
+	for field := range t.Fields() {
 		if field.Anonymous {
 			inner, innerTypes := fieldsOf(field.Type)
 			names = append(names, inner...)
-			for name, innerType := range innerTypes {
-				types[name] = innerType
-			}
+			maps.Copy(types, innerTypes)
 			continue
 		}
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
