@@ -1,8 +1,10 @@
 package simulator
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 )
@@ -71,6 +73,9 @@ func LoadConfig(path string) (Config, error) {
 // ParseConfig reads and checks YAML or JSON. Unknown fields, doubled keys and values that the API could not answer are
 // refused: a typing error must not become a test that passes for the wrong reason.
 func ParseConfig(data []byte) (Config, error) {
+	if holdsSecondDocument(string(data)) {
+		return Config{}, errors.New("a second YAML document follows ---: write one document")
+	}
 	asJSON, err := yaml.YAMLToJSONStrict(data)
 	if err != nil {
 		return Config{}, oneLine(err)
@@ -83,4 +88,20 @@ func ParseConfig(data []byte) (Config, error) {
 		return Config{}, err
 	}
 	return cfg, nil
+}
+
+// holdsSecondDocument finds what the YAML reader would leave out without a word.
+func holdsSecondDocument(text string) bool {
+	content := false
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, " \t\r\n")
+		if line == "---" || strings.HasPrefix(line, "--- ") {
+			if content {
+				return true
+			}
+			continue
+		}
+		content = content || line != "" && !strings.HasPrefix(line, "#")
+	}
+	return false
 }

@@ -44,7 +44,7 @@ func writeFile(t *testing.T, path, content string) {
 }
 
 func TestConfigThatSaysNothing(t *testing.T) {
-	for _, text := range []string{"", "# nothing\n", "{}", "loadBalancers: []"} {
+	for _, text := range []string{"", "# nothing\n", "{}", "loadBalancers: []", "# head\n---\naccounts: []\n"} {
 		if _, err := ParseConfig([]byte(text)); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -58,6 +58,7 @@ func TestConfigRefusals(t *testing.T) {
 	backend := func(fields string) string { return lb("backends: [{serverId: i-1}, {serverId: i-2, " + fields + "}]") }
 	for _, tc := range []struct{ name, text, want string }{
 		{"no YAML", "loadBalancers: [", "yaml"},
+		{"second document", "accounts: []\n---\nloadBalancers: []", "a second YAML document follows ---"},
 		{"doubled key", "accounts: []\naccounts: []", `"accounts" already set`},
 		{"no object", "- 1", "the document: a array stands where an object with fields is needed"},
 		{"unknown field", "account: []", "account: unknown field: write one of accounts, loadBalancers"},
