@@ -19,6 +19,11 @@ type judgement struct {
 	message string
 }
 
+// waits tells whether the judgement is that there is none yet.
+func (j judgement) waits() bool {
+	return j.reason == v1alpha1.ReasonPending || j.reason == v1alpha1.ReasonProgressing
+}
+
 func (j judgement) change() *ConditionChange {
 	return &ConditionChange{Status: j.status, Reason: j.reason, Message: j.message}
 }
@@ -37,12 +42,17 @@ func (j judgements) ready() judgement {
 	return j.healthy
 }
 
-// list returns the conditions in their fixed order. A condition keeps its
-// lastTransitionTime while its status stays, and conditions of types that are
-// not this operator's are left as they are.
-func (j judgements) list(previous []metav1.Condition, generation int64, now metav1.Time) []metav1.Condition {
+// list returns the conditions in their fixed order. They are those of the
+// generation that was observed, except that one which waits is decided for the
+// current generation. A condition keeps its lastTransitionTime while its status
+// stays, and conditions of types that are not this operator's are left as they are.
+func (j judgements) list(previous []metav1.Condition, observed, current int64, now metav1.Time) []metav1.Condition {
 	next := make([]metav1.Condition, 0, len(previous)+2)
 	add := func(conditionType string, judgement judgement) {
+		generation := observed
+		if judgement.waits() {
+			generation = current
+		}
 		condition := metav1.Condition{
 			Type: conditionType, Status: judgement.status, Reason: judgement.reason, Message: judgement.message,
 			ObservedGeneration: generation, LastTransitionTime: now,

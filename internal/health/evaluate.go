@@ -52,25 +52,25 @@ type Outcome struct {
 	Write bool
 	// Changes are the transitions to tell once Status is written.
 	Changes Changes
-	// StaleAt is when the verdict goes stale if no answer comes; zero when
-	// there is none that could.
+	// StaleAt is when the last known verdict goes stale, while answers fail to
+	// come; zero when there is none that could, and after an answer.
 	StaleAt time.Time
 }
 
 // Evaluate decides the next status of an object. It reads object, and changes nothing.
 func Evaluate(object *v1alpha1.LoadBalancerHealth, o Observation, now time.Time, options Options) Outcome {
-	e := newEvaluation(object, o, now)
+	e := newEvaluation(object, o, now, options)
 	switch {
 	case object.Spec.Suspend:
 		e.suspended()
 	case o.Sample != nil:
-		e.answered(options.MaxBackends)
+		e.answered()
 	case o.Failure != nil:
 		e.failed()
 	default:
 		e.waiting()
 	}
-	return e.outcome(options.Heartbeat)
+	return e.outcome()
 }
 
 // evaluation is the work on one object: previous is read, next and changes are filled in.
@@ -81,6 +81,7 @@ type evaluation struct {
 	wasObserved judgement
 	wasHealthy  judgement
 	observation Observation
+	options     Options
 	policy      policy
 	interval    time.Duration
 	now         time.Time
@@ -91,7 +92,7 @@ type evaluation struct {
 	staleAt time.Time
 }
 
-func newEvaluation(object *v1alpha1.LoadBalancerHealth, o Observation, now time.Time) *evaluation {
+func newEvaluation(object *v1alpha1.LoadBalancerHealth, o Observation, now time.Time, options Options) *evaluation {
 	e := &evaluation{
 		spec:        &object.Spec,
 		generation:  object.Generation,
@@ -99,6 +100,7 @@ func newEvaluation(object *v1alpha1.LoadBalancerHealth, o Observation, now time.
 		wasObserved: find(object.Status.Conditions, v1alpha1.ConditionObserved),
 		wasHealthy:  find(object.Status.Conditions, v1alpha1.ConditionHealthy),
 		observation: o,
+		options:     options,
 		policy:      policyOf(&object.Spec),
 		interval:    Interval(&object.Spec),
 		now:         now,
@@ -152,7 +154,7 @@ func (e *evaluation) suspended() {
 	e.conclude(judgements{observed: suspended, healthy: suspended})
 }
 
-func (e *evaluation) answered(maxBackends int) {
+func (e *evaluation) answered() {
 	first := !e.known()
 	rows := rowsOf(e.observation.Sample, ScopeOf(e.spec))
 	changes := compareBackends(rows, e.next.Backends, e.next.OmittedBackends, e.stamp)
@@ -161,7 +163,7 @@ func (e *evaluation) answered(maxBackends int) {
 	}
 	e.next.Listeners = listenersOf(rows)
 	e.next.Summary = summaryOf(e.next.Listeners)
-	e.next.Backends, e.next.OmittedBackends = bounded(rows, maxBackends)
+	e.next.Backends, e.next.OmittedBackends = bounded(rows, e.options.MaxBackends)
 	e.serveRequest()
 
 	healthy := e.verdict()
@@ -174,7 +176,10 @@ func (e *evaluation) answered(maxBackends int) {
 
 func (e *evaluation) failed() {
 	failure := e.observation.Failure
-	observed := steady(judgement{metav1.ConditionFalse, string(failure.Kind), failure.Message}, e.wasObserved)
+	observed := judgement{metav1.ConditionFalse, string(failure.Kind), failure.Message}
+	if !e.edited() { // the words name what the spec names
+		observed = steady(observed, e.wasObserved)
+	}
 	judged := judgements{observed: observed}
 	if e.needsPerson(failure.Kind) {
 		judged.stalled = &judgement{metav1.ConditionTrue, observed.reason, observed.message}
@@ -192,32 +197,47 @@ func (e *evaluation) failed() {
 // waiting is for an object that nobody asked about since it was created or
 // edited, or whose turn is late.
 func (e *evaluation) waiting() {
-	if e.generation == e.previous.ObservedGeneration {
-		if e.observation.AnsweredAt.IsZero() || !e.known() {
-			return
-		}
-		healthy := e.lastKnown(messageLate)
-		if healthy.reason != v1alpha1.ReasonObservationStale {
-			return
-		}
-		e.tellVerdict(healthy, false)
-		e.conclude(judgements{observed: e.wasObserved, healthy: healthy, stalled: e.wasStalled()})
-		return
+	judged := judgements{observed: e.wasObserved, healthy: e.wasHealthy, stalled: e.wasStalled()}
+	if e.edited() {
+		e.awaitFirst(&judged)
 	}
+	late := e.late()
+	if late {
+		judged.healthy = e.stale(messageLate)
+		e.tellVerdict(judged.healthy, false)
+	}
+	if late || e.edited() {
+		// The conditions are still those of the generation that was observed.
+		e.next.Conditions = judged.list(e.previous.Conditions, e.previous.ObservedGeneration, e.generation, e.stamp)
+	}
+}
+
+// awaitFirst turns the conditions that were into those of an object whose
+// generation nobody asked about yet.
+func (e *evaluation) awaitFirst(judged *judgements) {
 	pending := judgement{metav1.ConditionUnknown, v1alpha1.ReasonPending, messagePending}
-	judged := judgements{
-		observed:    e.wasObserved,
-		healthy:     e.wasHealthy,
-		reconciling: &judgement{metav1.ConditionTrue, v1alpha1.ReasonProgressing, messageProgressing},
-	}
 	if !e.known() || judged.observed.status == "" || judged.observed.reason == v1alpha1.ReasonSuspended {
 		judged.observed = pending
 	}
 	if !e.known() || judged.healthy.status == "" || judged.healthy.reason == v1alpha1.ReasonSuspended {
 		judged.healthy = pending
 	}
-	// The conditions are still those of the generation that was observed.
-	e.next.Conditions = judged.list(e.previous.Conditions, e.previous.ObservedGeneration, e.stamp)
+	judged.stalled = nil
+	judged.reconciling = &judgement{metav1.ConditionTrue, v1alpha1.ReasonProgressing, messageProgressing}
+}
+
+// late tells whether a standing verdict got too old for want of an
+// observation. A process that got no answer yet cannot know.
+func (e *evaluation) late() bool {
+	if !e.known() || !e.stands() || e.observation.AnsweredAt.IsZero() {
+		return false
+	}
+	staleAt := e.answerStaleAt()
+	if e.now.Before(staleAt) {
+		e.staleAt = staleAt
+		return false
+	}
+	return true
 }
 
 // verdict judges the counts in next, listener by listener and together.
@@ -243,11 +263,17 @@ func (e *evaluation) verdict() judgement {
 
 // lastKnown is the verdict on the last answer until that is too old.
 func (e *evaluation) lastKnown(why string) judgement {
-	if staleAt := e.answerStaleAt(); e.now.Before(staleAt) {
-		e.staleAt = staleAt
-		e.next.Listeners = slices.Clone(e.next.Listeners)
-		return e.verdict()
+	staleAt := e.answerStaleAt()
+	if !e.now.Before(staleAt) {
+		return e.stale(why)
 	}
+	e.staleAt = staleAt
+	e.next.Listeners = slices.Clone(e.next.Listeners)
+	return e.verdict()
+}
+
+// stale takes back the verdict on an answer that is too old.
+func (e *evaluation) stale(why string) judgement {
 	e.forgetVerdicts()
 	return judgement{metav1.ConditionUnknown, v1alpha1.ReasonObservationStale, messageStale(e.interval, why)}
 }
@@ -261,25 +287,45 @@ func (e *evaluation) forgetVerdicts() {
 	}
 }
 
-// answerStaleAt is when the last answer is too old to be a verdict. A process
-// that got no answer itself knows only lastObservedTime, which lags by up to a
-// heartbeat behind the answers that an earlier process got; it gives a standing
-// verdict two intervals from its own first failure, so that a lost call at a
-// restart turns nothing.
+// answerStaleAt is when the last answer is too old to be a verdict. The status
+// knows that answer's time only to a heartbeat: lastObservedTime is the time
+// of one that was written, and those that found nothing new came after it.
+// While a verdict stands, this process's own answers tell more, or, where it
+// got none, a grace of two intervals from its first failure, so that a lost
+// call at a restart turns nothing. What an answer said of an object that had
+// no verdict then, say a suspended one, is not in its status.
 func (e *evaluation) answerStaleAt() time.Time {
-	if !e.observation.AnsweredAt.IsZero() {
-		return e.observation.AnsweredAt.Add(staleAfter(e.interval))
+	earliest := e.next.LastObservedTime.Add(staleAfter(e.interval))
+	if !e.stands() {
+		return earliest
 	}
-	staleAt := e.next.LastObservedTime.Add(staleAfter(e.interval))
-	switch e.wasHealthy.reason {
-	case v1alpha1.ReasonObservationStale, v1alpha1.ReasonSuspended, v1alpha1.ReasonPending, "":
+	staleAt := e.observation.FailingSince.Add(2 * e.interval)
+	if answered := e.observation.AnsweredAt; !answered.IsZero() {
+		staleAt = answered.Add(staleAfter(e.interval))
+	}
+	latest := earliest.Add(e.options.Heartbeat + time.Second) // lastObservedTime is in seconds
+	switch {
+	case staleAt.Before(earliest):
+		return earliest
+	case staleAt.After(latest):
+		return latest
+	default:
 		return staleAt
 	}
-	if grace := e.observation.FailingSince.Add(2 * e.interval); grace.After(staleAt) {
-		return grace
-	}
-	return staleAt
 }
+
+// stands tells whether the verdict before was one on an answer.
+func (e *evaluation) stands() bool {
+	switch e.wasHealthy.reason {
+	case v1alpha1.ReasonObservationStale, v1alpha1.ReasonSuspended, v1alpha1.ReasonPending, "":
+		return false
+	default:
+		return true
+	}
+}
+
+// edited tells whether nobody concluded anything on this generation yet.
+func (e *evaluation) edited() bool { return e.generation != e.previous.ObservedGeneration }
 
 func (e *evaluation) needsPerson(kind slb.Kind) bool {
 	switch kind {
@@ -331,16 +377,16 @@ func (e *evaluation) conclude(judged judgements) {
 		e.changes.Observation = judgement{observed.status, observed.reason, "DescribeHealthStatus answers again, after " + e.wasObserved.reason}.change()
 	}
 	e.next.ObservedGeneration = e.generation
-	e.next.Conditions = judged.list(e.previous.Conditions, e.generation, e.stamp)
+	e.next.Conditions = judged.list(e.previous.Conditions, e.generation, e.generation, e.stamp)
 }
 
 // outcome compares with what is stored. Only a status that is written anyway,
 // or a heartbeat, takes over the answer's time and request id.
-func (e *evaluation) outcome(heartbeat time.Duration) Outcome {
+func (e *evaluation) outcome() Outcome {
 	write := !apiequality.Semantic.DeepEqual(&e.next, e.previous)
 	if sample := e.observation.Sample; sample != nil && !e.spec.Suspend {
 		if !write && e.known() {
-			write = sample.At.Sub(e.next.LastObservedTime.Time) >= heartbeat
+			write = sample.At.Sub(e.next.LastObservedTime.Time) >= e.options.Heartbeat
 		}
 		if write || !e.known() {
 			e.next.LastObservedTime = new(metav1.NewTime(sample.At.Truncate(time.Second)))
