@@ -77,7 +77,7 @@ type LoadBalancerHealthSpec struct {
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('5s') && duration(self) <= duration('1h')",message="interval must be a duration from 5s to 1h, such as 30s, 1m30s or 1h"
-	Interval metav1.Duration `json:"interval,omitempty"`
+	Interval metav1.Duration `json:"interval,omitzero"`
 
 	// suspend stops observing. The last known backends stay; Observed, Healthy and Ready
 	// become Unknown, reason Suspended, because nobody looks.

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1_test
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+// maxStatusBackends is the most that --max-status-backends takes.
+const maxStatusBackends = 5000
+
+func newObject(ctx SpecContext) *v1alpha1.LoadBalancerHealth {
+	GinkgoHelper()
+	object := &v1alpha1.LoadBalancerHealth{
+		ObjectMeta: metav1.ObjectMeta{Namespace: newNamespace(ctx), Name: "web"},
+		Spec:       v1alpha1.LoadBalancerHealthSpec{LoadBalancerID: webID, RegionID: "cn-hangzhou", ListenerPort: new(int32(443))},
+	}
+	Expect(typed.Create(ctx, object)).To(Succeed())
+	return object
+}
+
+var _ = Describe("The status", func() {
+	It("is written through its subresource only, and does not count as a generation", func(ctx SpecContext) {
+		object := newObject(ctx)
+		object.Status.LastRequestID = "spoofed"
+		Expect(typed.Update(ctx, object)).To(Succeed())
+		Expect(object.Status.LastRequestID).To(BeEmpty())
+
+		object.Status.LastRequestID = "observed"
+		object.Spec.Suspend = true
+		Expect(typed.Status().Update(ctx, object)).To(Succeed())
+		found := read(ctx, object.Namespace, object.Name)
+		Expect(found.Status.LastRequestID).To(Equal("observed"))
+		Expect(found.Spec.Suspend).To(BeFalse())
+		Expect(found.Generation).To(BeEquivalentTo(1))
+	})
+
+	It("fits into the API server and etcd with as many rows as --max-status-backends takes", func(ctx SpecContext) {
+		object := newObject(ctx)
+		for i := range maxStatusBackends {
+			object.Status.Backends = append(object.Status.Backends, v1alpha1.BackendStatus{
+				ServerID: fmt.Sprintf("eni-bp1do02x7n4nua4k%04d", i), ServerIP: "192.168.123.123", EniHost: "192.168.123.123", Type: "eni",
+				ListenerPort: 30443, ListenerProtocol: "https", Port: 30443,
+				ServerHealthStatus: v1alpha1.StatusUnavailable, LastTransitionTime: metav1.Now(),
+			})
+		}
+		Expect(typed.Status().Update(ctx, object)).To(Succeed())
+		// A patch that touches one row carries them all: the list is atomic.
+		before := object.DeepCopy()
+		object.Status.Backends[0].ServerHealthStatus = v1alpha1.StatusNormal
+		Expect(typed.Status().Patch(ctx, object, client.MergeFrom(before))).To(Succeed())
+
+		found := read(ctx, object.Namespace, object.Name)
+		Expect(found.Status.Backends).To(HaveLen(maxStatusBackends))
+		Expect(found.Status.Backends[0].ServerHealthStatus).To(Equal(v1alpha1.StatusNormal))
+	})
+})
+
+var _ = Describe("kubectl", func() {
+	It("shows the columns of the contract in their order", func(ctx SpecContext) {
+		object := newObject(ctx)
+		observed := metav1.NewTime(time.Now().Add(-2 * time.Minute))
+		object.Status = v1alpha1.LoadBalancerHealthStatus{
+			ObservedGeneration: 1,
+			Conditions: []metav1.Condition{
+				{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: "ReasonOfReady", Message: "message-of-ready", LastTransitionTime: observed},
+				{Type: v1alpha1.ConditionHealthy, Status: metav1.ConditionFalse, Reason: "ReasonOfHealthy", Message: "message-of-healthy", LastTransitionTime: observed},
+				{Type: v1alpha1.ConditionObserved, Status: metav1.ConditionTrue, Reason: "ReasonOfObserved", Message: "message-of-observed", LastTransitionTime: observed},
+			},
+			Summary:          &v1alpha1.Summary{Listeners: 2, Counts: v1alpha1.Counts{Backends: 96, Normal: 41, Abnormal: 32, Unavailable: 23}},
+			LastObservedTime: &observed,
+		}
+		Expect(typed.Status().Update(ctx, object)).To(Succeed())
+
+		table := func(args ...string) (header, row []string) {
+			GinkgoHelper()
+			output, err := kubectl(ctx, append([]string{"-n", object.Namespace, "get"}, args...)...)
+			Expect(err).NotTo(HaveOccurred(), output)
+			lines := strings.Split(output, "\n")
+			Expect(lines).To(HaveLen(2), output)
+			return strings.Fields(lines[0]), strings.Fields(lines[1])
+		}
+		header, row := table("lbh")
+		Expect(header).To(Equal(strings.Fields("NAME READY STATUS NORMAL BACKENDS LOADBALANCER REGION AGE")))
+		Expect(row[:7]).To(Equal([]string{"web", "False", "ReasonOfHealthy", "41", "96", webID, "cn-hangzhou"}))
+
+		header, row = table("lbh", "-o", "wide")
+		Expect(header).To(Equal(strings.Fields("NAME READY STATUS NORMAL BACKENDS LOADBALANCER REGION AGE PORT ABNORMAL UNAVAILABLE OBSERVED MESSAGE")))
+		Expect(row[8:11]).To(Equal([]string{"443", "32", "23"}))
+		Expect(row[11]).To(MatchRegexp(`^\d+(m\d+)?[ms]$`))
+		Expect(row[12]).To(Equal("message-of-ready"))
+
+		header, _ = table("slb")
+		Expect(header).To(HaveLen(8))
+	})
+
+	It("explains the fields", func(ctx SpecContext) {
+		explain := func(field string) func() (string, error) {
+			return func() (string, error) { return kubectl(ctx, "explain", field) }
+		}
+		Eventually(explain("lbh.spec.healthPolicy")).Should(And(
+			ContainSubstring("healthPolicy says what counts as healthy"),
+			MatchRegexp(`minHealthy\t<`), ContainSubstring("unavailable\t<string>"), ContainSubstring("enum: Healthy, Unhealthy, Unknown"),
+			ContainSubstring("a count"), ContainSubstring(`"50%", rounded up`)))
+		Expect(explain("lbh.spec")()).To(And(ContainSubstring("from 5s to 1h"), MatchRegexp(`loadBalancerId\t<string> -required-`)))
+		Expect(explain("lbh.status.backends.serverHealthStatus")()).To(ContainSubstring("normal, abnormal or unavailable"))
+	})
+})
