@@ -15,7 +15,7 @@ import (
 // credentialsRecheck is how often the Secret of a target is read again while
 // its credentials are at fault. Secrets are not watched, so that no list of
 // them is needed.
-const credentialsRecheck = 30 * time.Second
+const credentialsRecheck = 15 * time.Second
 
 // mustObserve tells whether to ask the API now: because the target is due, an
 // object cannot wait, a reserved turn has come, or the credentials that were

@@ -28,7 +28,7 @@ const (
 const (
 	// secretFreshFor is how long a Secret serves before it is read again: a
 	// rotated one must be in use within a minute.
-	secretFreshFor = 30 * time.Second
+	secretFreshFor = 15 * time.Second
 	// secretForgottenAfter is how long an unused Secret stays in memory.
 	secretForgottenAfter = 10 * time.Minute
 )
