@@ -88,6 +88,9 @@ func adminUnknown(r *http.Request) (int, any, error) {
 
 // readBody decodes strictly, so that a misspelt field is refused instead of having no effect.
 func readBody(r *http.Request, out any) error {
+	if r.URL.RawQuery != "" {
+		return badRequest(errors.New("query: this endpoint reads its body only: write the fields there"))
+	}
 	data, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxAdminBody))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return &adminError{http.StatusRequestEntityTooLarge, fmt.Errorf("body: larger than %d bytes", maxAdminBody)}

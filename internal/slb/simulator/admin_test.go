@@ -68,6 +68,7 @@ func TestAdminLoadBalancers(t *testing.T) {
 		{"PATCH", "/loadbalancers/lb-1/backends", `{"server":"i-1"}`, 400, `body: server: unknown field: write one of serverId,`},
 		{"PATCH", "/loadbalancers/lb-1/backends", `{"listenerPort":"80"}`, 400, `listenerPort: a string stands where a whole number is needed`},
 		{"PATCH", "/loadbalancers/lb-9/backends", `{"serverHealthStatus":"normal"}`, 404, "no such load balancer"},
+		{"PATCH", "/loadbalancers/lb-1/backends?serverId=i-1", `{"serverHealthStatus":"normal"}`, 400, "reads its body only"},
 		{"POST", "/loadbalancers/lb-1/backends", `{"serverId":"i-3","port":8080}`, 201, `{"port":8080,"serverHealthStatus":"normal","serverId":"i-3"}`},
 		{"POST", "/loadbalancers/lb-1/backends", `{"serverId":"i-3","port":8080}`, 409, "the load balancer already has this backend"},
 		{"POST", "/loadbalancers/lb-1/backends", `{"serverId":"i-3","port":70000}`, 400, "port: 70000 is no port"},
