@@ -36,12 +36,11 @@ func (r *Reconciler) mustObserve(ctx context.Context, target slb.Target, plan pl
 // another target meanwhile. An error is one that says nothing of the load
 // balancer: the process ends, or Kubernetes could not be asked.
 func (r *Reconciler) observe(ctx context.Context, target slb.Target, plan plan, memory *memory, now time.Time) (bool, error) {
-	sample, err := r.ask(ctx, target, plan.scope, memory)
-	var failure *slb.Error
-	switch {
-	case errors.Is(err, errNoTurn):
+	sample, failure, err := r.ask(ctx, target, plan.scope, memory)
+	if errors.Is(err, errNoTurn) {
 		return false, nil
-	case err != nil && !errors.As(err, &failure):
+	}
+	if err != nil {
 		return false, err
 	}
 	if !plan.asked && !plan.dueAt.After(now) {
@@ -65,31 +64,40 @@ var errNoTurn = errors.New("the API budget is spent")
 // ask makes the call, and again where one refusal says how to do better: with
 // every port when the one asked about is shared, and with newer credentials
 // when the API refused the old ones.
-func (r *Reconciler) ask(ctx context.Context, target slb.Target, scope slb.Scope, memory *memory) (*slb.Sample, error) {
+func (r *Reconciler) ask(ctx context.Context, target slb.Target, scope slb.Scope, memory *memory) (*slb.Sample, *slb.Error, error) {
 	renewed := false
 	for {
 		credentials, err := r.Credentials.Credentials(ctx, target.Account)
 		memory.credentials, memory.checkedAt = credentials.Version, r.Now()
 		if err != nil {
-			return nil, err
+			return failed(err)
 		}
 		if !r.takeTurn(target, memory) {
-			return nil, errNoTurn
+			return nil, nil, errNoTurn
 		}
 		sample, err := r.API.DescribeHealthStatus(ctx, slb.Request{Target: target, Scope: scope, Credentials: credentials})
-		var failure *slb.Error
-		if err == nil || !errors.As(err, &failure) {
-			return sample, err
+		if err == nil {
+			return sample, nil, nil
 		}
+		failure, ok := errors.AsType[*slb.Error](err)
 		switch {
-		case failure.SharedPort() && scope.ListenerPort != 0:
+		case ok && failure.SharedPort() && scope.ListenerPort != 0:
 			memory.askWhole, scope = true, slb.Scope{}
-		case failure.Kind == slb.InvalidCredentials && !renewed && r.renewed(ctx, target.Account, credentials):
+		case ok && failure.Kind == slb.InvalidCredentials && !renewed && r.renewed(ctx, target.Account, credentials):
 			renewed = true
 		default:
-			return nil, failure
+			return failed(err)
 		}
 	}
+}
+
+// failed tells a failure, which is an observation too, from an error that says
+// nothing of the load balancer.
+func failed(err error) (*slb.Sample, *slb.Error, error) {
+	if failure, ok := errors.AsType[*slb.Error](err); ok {
+		return nil, failure, nil
+	}
+	return nil, nil, err
 }
 
 // takeTurn uses the turn that was reserved, or reserves one; false when it is yet to come.

@@ -36,7 +36,7 @@ type plan struct {
 }
 
 // planFor reads the plan off the objects, the memory, and the fresh sample, if any.
-func planFor(target slb.Target, objects []v1alpha1.LoadBalancerHealth, memory *memory, sample *slb.Sample, started, now time.Time) plan {
+func planFor(target slb.Target, objects []v1alpha1.LoadBalancerHealth, memory *memory, sample *slb.Sample, started time.Time) plan {
 	p := plan{stalled: true}
 	for i := range objects {
 		object := &objects[i]

@@ -89,7 +89,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, target slb.Target) (reconcil
 	}
 	memory := r.targets.of(target)
 	now := r.Now()
-	plan := planFor(target, objects, memory, r.samples.fresh(target, now), r.started, now)
+	plan := planFor(target, objects, memory, r.samples.fresh(target, now), r.started)
 
 	observed := false
 	if r.mustObserve(ctx, target, plan, memory, now) {

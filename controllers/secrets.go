@@ -4,6 +4,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -66,10 +67,11 @@ func (s *SecretCredentials) Credentials(ctx context.Context, account slb.Account
 		return last.credentials, nil
 	}
 	found, err := s.fetch(ctx, account)
+	_, unusable := errors.AsType[*slb.Error](err)
 	switch {
 	case err == nil:
 		s.keep(account, found, now)
-	case slbError(err):
+	case unusable:
 		s.forget(account)
 	case known:
 		// Kubernetes does not answer: what signed a minute ago still does.
@@ -120,11 +122,6 @@ func (s *SecretCredentials) fetch(ctx context.Context, account slb.Account) (slb
 
 func notFound(format string, args ...any) *slb.Error {
 	return &slb.Error{Kind: slb.CredentialsNotFound, Message: fmt.Sprintf(format, args...)}
-}
-
-func slbError(err error) bool {
-	_, ok := err.(*slb.Error)
-	return ok
 }
 
 func (s *SecretCredentials) last(account slb.Account) (readCredentials, bool) {

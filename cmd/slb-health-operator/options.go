@@ -90,7 +90,10 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 	if o.endpoint, err = slb.ParseEndpoint(endpoint, network); err != nil {
 		return nil, err
 	}
-	return o, o.validate()
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	return o, nil
 }
 
 func (o *options) validate() error {
