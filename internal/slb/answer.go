@@ -19,22 +19,24 @@ func (e *answerError) Error() string { return e.what }
 // answers for a load balancer without backends, so what the API always sends
 // is demanded: a RequestId, the list of backends, and for each its ServerId
 // and ServerHealthStatus.
-func readAnswer(response *sdkslb.DescribeHealthStatusResponse, scope Scope) (*Sample, error) {
+func readAnswer(response *sdkslb.DescribeHealthStatusResponse, request Request) (*Sample, error) {
 	if err := verifyDocument(response.GetHttpContentBytes()); err != nil {
 		return nil, err
 	}
-	if response.RequestId == "" {
+	requestID := cleanRequestID(response.RequestId, request.Credentials)
+	if requestID == "" {
 		return nil, &answerError{"a document without a RequestId"}
 	}
 	rows := response.BackendServers.BackendServer
 	sample := &Sample{
-		RequestID: cleanField(response.RequestId),
-		Scope:     scope,
+		RequestID: requestID,
+		Scope:     request.Scope,
 		Backends:  make([]Backend, len(rows)),
 	}
 	for i := range rows {
 		row := &rows[i]
-		if row.ServerId == "" || row.ServerHealthStatus == "" {
+		serverID, status := cleanField(row.ServerId), cleanField(row.ServerHealthStatus)
+		if serverID == "" || status == "" {
 			return nil, &answerError{"a backend without ServerId or ServerHealthStatus"}
 		}
 		listenerPort, port := row.ListenerPort, row.Port
@@ -43,17 +45,17 @@ func readAnswer(response *sdkslb.DescribeHealthStatusResponse, scope Scope) (*Sa
 		}
 		if listenerPort == 0 {
 			// The answer is about this port alone, whether or not it says so.
-			listenerPort = int(scope.ListenerPort)
+			listenerPort = int(request.Scope.ListenerPort)
 		}
 		sample.Backends[i] = Backend{
-			ServerID:           cleanField(row.ServerId),
+			ServerID:           serverID,
 			ServerIP:           cleanField(row.ServerIp),
 			EniHost:            cleanField(row.EniHost),
 			Type:               cleanField(row.Type),
 			ListenerPort:       int32(listenerPort),
 			ListenerProtocol:   cleanField(row.Protocol),
 			Port:               int32(port),
-			ServerHealthStatus: cleanField(row.ServerHealthStatus),
+			ServerHealthStatus: status,
 		}
 	}
 	return sample, nil

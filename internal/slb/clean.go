@@ -4,14 +4,16 @@ package slb
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
 const (
-	maxMessage = 256 // bytes of the API's words in a message
-	maxField   = 128 // bytes of a field of an answer, such as a server id
+	maxRaw     = 4096 // bytes of the API's words that are looked at
+	maxMessage = 256  // bytes of the API's words in a message
+	maxField   = 128  // bytes of a field of an answer, such as a server id
 )
 
 // What an API message may echo of a signed request, and what differs between
@@ -22,7 +24,7 @@ var echoes = []struct {
 	replacement string
 }{
 	{regexp.MustCompile(`(?i)server string to sign is.*`), "[string to sign]"},
-	{regexp.MustCompile(`(?i)\b[a-z][a-z0-9+.-]*://\S+`), "[url]"},
+	{regexp.MustCompile(`\S*://\S*`), "[url]"},
 	{regexp.MustCompile(`(?i)\b(access_?key_?(id|secret)|signature(nonce)?|security_?token|timestamp|encodeddiagnosticmessage)\b["']?\s*(=|%3D|:)\s*\S+`), "$1=[redacted]"},
 	{regexp.MustCompile(`\b(LTAI|STS\.)[0-9A-Za-z]+`), "[key]"},
 	{regexp.MustCompile(`(?i)\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`), "[id]"},
@@ -37,27 +39,47 @@ var longToken = regexp.MustCompile(`[0-9A-Za-z+/=_%-]{20,}`)
 // line, bounded, and without anything of the signed request. What the words in
 // keep name, such as the load balancer's id, stays readable.
 func cleanMessage(message string, credentials Credentials, keep ...string) string {
-	for _, secret := range []string{credentials.AccessKeySecret, credentials.SecurityToken, credentials.AccessKeyID} {
-		if secret != "" {
-			message = strings.ReplaceAll(message, secret, "[key]")
-		}
-	}
 	message = oneLine(message)
+	for _, key := range keysOf(credentials) {
+		message = strings.ReplaceAll(message, key, "[key]")
+	}
+	message = wholeWords(message, maxRaw)
 	for _, echo := range echoes {
 		message = echo.pattern.ReplaceAllString(message, echo.replacement)
 	}
 	message = longToken.ReplaceAllStringFunc(message, func(token string) string {
-		for _, word := range keep {
-			if token == word {
-				return token
-			}
+		if slices.Contains(keep, token) {
+			return token
 		}
-		if !strings.ContainsFunc(token, unicode.IsDigit) {
+		// One signature in a hundred has no digit, but all end in padding.
+		if !strings.ContainsFunc(token, unicode.IsDigit) && !strings.HasSuffix(token, "=") {
 			return token
 		}
 		return "[...]"
 	})
 	return bounded(message, maxMessage)
+}
+
+// apiRequestID is what request ids look like.
+var apiRequestID = regexp.MustCompile(`^[0-9A-Za-z._:-]{1,128}$`)
+
+// cleanRequestID returns id, or "" when it is something else, such as an echo of a key.
+func cleanRequestID(id string, credentials Credentials) string {
+	if !apiRequestID.MatchString(id) {
+		return ""
+	}
+	for _, key := range keysOf(credentials) {
+		if strings.Contains(id, key) {
+			return ""
+		}
+	}
+	return id
+}
+
+// keysOf returns what of the credentials must not be repeated.
+func keysOf(credentials Credentials) []string {
+	keys := []string{credentials.SecurityToken, credentials.AccessKeySecret, credentials.AccessKeyID}
+	return slices.DeleteFunc(keys, func(key string) bool { return key == "" })
 }
 
 // cleanField makes a field of an answer fit for a status row: a hostile or
@@ -81,6 +103,15 @@ func oneLine(s string) string {
 		return r
 	}, s)
 	return strings.Join(strings.Fields(s), " ")
+}
+
+// wholeWords cuts s to at most limit bytes, at a space, so that what is left
+// holds no part of a longer word.
+func wholeWords(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return s[:max(strings.LastIndexByte(s[:limit+1], ' '), 0)]
 }
 
 // bounded cuts s to at most limit bytes, at a rune's boundary, and marks the cut.

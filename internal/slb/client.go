@@ -5,7 +5,6 @@ package slb
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"slices"
@@ -40,27 +39,33 @@ type Client struct {
 var _ HealthAPI = (*Client)(nil)
 
 // NewClient returns a Client, or an error when the environment would make the
-// SDK print signed requests.
+// SDK print signed requests, or names a proxy that cannot be used.
 func NewClient(options ClientOptions) (*Client, error) {
 	if slices.Contains(strings.Split(os.Getenv("DEBUG"), ","), "sdk") {
 		return nil, errors.New("the environment variable DEBUG contains sdk, which makes the Alibaba Cloud SDK print signed requests: unset it")
+	}
+	if err := checkProxyVariables(); err != nil {
+		return nil, err
 	}
 	return &Client{options: options, transport: newTransport(options.Concurrency)}, nil
 }
 
 // DescribeHealthStatus implements HealthAPI.
 func (c *Client) DescribeHealthStatus(ctx context.Context, request Request) (*Sample, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	callCtx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
 	exchange := &exchange{ctx: callCtx, base: c.transport}
 
 	response, err := c.call(exchange, request)
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return nil, ctx.Err()
 	}
 	if err == nil {
 		var sample *Sample
-		if sample, err = readAnswer(response, request.Scope); err == nil {
+		if sample, err = readAnswer(response, request); err == nil {
 			sample.At = time.Now()
 			return sample, nil
 		}
@@ -78,7 +83,7 @@ func (c *Client) call(exchange *exchange, request Request) (response *sdkslb.Des
 		}
 	}()
 	config := sdk.NewConfig().
-		WithScheme(c.options.Endpoint.scheme).
+		WithScheme(c.options.Endpoint.scheme()).
 		WithAutoRetry(false).WithMaxRetryTime(0).
 		WithUserAgent(c.options.UserAgent).
 		WithTimeout(c.options.Timeout + time.Second) // a backstop: the context ends the call
@@ -86,9 +91,10 @@ func (c *Client) call(exchange *exchange, request Request) (response *sdkslb.Des
 
 	client := &sdkslb.Client{}
 	if err := client.InitWithOptions(request.Target.RegionID, config, signer(request.Credentials)); err != nil {
-		return nil, fmt.Errorf("building a client: %w", err)
+		return nil, err
 	}
 	client.SetCloseTrace(true) // a registered tracer would get the signed URL
+	ignoreProxyVariables(client)
 	c.options.Endpoint.apply(client)
 
 	describe := sdkslb.CreateDescribeHealthStatusRequest()

@@ -7,7 +7,8 @@ import (
 	"fmt"
 )
 
-// Credentials sign calls. They print as their Version only, whatever the verb.
+// Credentials sign calls. They print as their Version only, whatever the verb
+// (but %p, for which fmt asks no type, and which go vet refuses).
 type Credentials struct {
 	AccessKeyID     string
 	AccessKeySecret string

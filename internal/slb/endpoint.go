@@ -3,10 +3,13 @@
 package slb
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 
+	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/requests"
 	sdkslb "github.com/aliyun/alibaba-cloud-sdk-go/services/slb"
 )
 
@@ -16,10 +19,10 @@ const (
 	NetworkVPC      = "vpc"
 )
 
-// Endpoint says where the SLB API is.
+// Endpoint says where the SLB API is. The zero value is the region's own, over HTTPS.
 type Endpoint struct {
-	// scheme is HTTP or HTTPS, as the SDK spells it.
-	scheme string
+	// plain asks for HTTP in place of HTTPS.
+	plain bool
 	// host is host or host:port for every region, or "" for the region's own endpoint.
 	host string
 	// vpc asks for the region's endpoint inside a VPC.
@@ -34,14 +37,23 @@ func ParseEndpoint(endpoint, network string) (Endpoint, error) {
 		return Endpoint{}, fmt.Errorf("--slb-network %q is not known: write internet or vpc", network)
 	}
 	if endpoint == "" {
-		return Endpoint{scheme: "HTTPS", vpc: network == NetworkVPC}, nil
+		return Endpoint{vpc: network == NetworkVPC}, nil
 	}
 	parsed, err := url.Parse(endpoint)
-	if err != nil || parsed.Hostname() == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") ||
+	if err != nil || parsed.Hostname() == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") || !validPort(parsed) ||
 		parsed.User != nil || strings.Trim(parsed.Path, "/") != "" || parsed.RawQuery != "" || parsed.Fragment != "" {
-		return Endpoint{}, fmt.Errorf("--slb-endpoint must be http:// or https:// and host:port, such as https://slb.aliyuncs.com:443, and nothing else")
+		return Endpoint{}, errors.New("--slb-endpoint must be http:// or https:// and host:port, such as https://slb.aliyuncs.com:443, and nothing else")
 	}
-	return Endpoint{scheme: strings.ToUpper(parsed.Scheme), host: parsed.Host}, nil
+	return Endpoint{plain: parsed.Scheme == "http", host: parsed.Host}, nil
+}
+
+// validPort tells whether a URL has a port that can be dialled, or none.
+func validPort(u *url.URL) bool {
+	if !strings.HasSuffix(u.Host, ":"+u.Port()) {
+		return true
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	return err == nil && port > 0
 }
 
 // The SDK fills these tables lazily and unguarded, so it is done once, before
@@ -50,6 +62,14 @@ var (
 	endpointMap  = sdkslb.GetEndpointMap()
 	endpointType = sdkslb.GetEndpointType()
 )
+
+// scheme is the protocol as the SDK spells it.
+func (e Endpoint) scheme() string {
+	if e.plain {
+		return requests.HTTP
+	}
+	return requests.HTTPS
+}
 
 func (e Endpoint) apply(client *sdkslb.Client) {
 	client.Domain = e.host

@@ -3,7 +3,6 @@
 package slb
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"regexp"
 	"syscall"
 
@@ -26,6 +24,11 @@ func (c *Client) explain(err error, exchange *exchange, request Request) *Error 
 	var wrong *answerError
 	var clientError *sdkerrors.ClientError
 	switch {
+	case exchange.host == "":
+		return &Error{Kind: InvalidRequest, Message: "no request could be made; check spec.regionId and --slb-endpoint"}
+	case exchange.ctx.Err() != nil:
+		// Whatever came too late, even a proper end: the server may see the call end and end its answer.
+		return c.unreachable(exchange, "no answer within "+c.options.Timeout.String())
 	case errors.As(err, &refused):
 		return explainRefusal(refused, exchange, request)
 	case errors.As(err, &wrong):
@@ -39,25 +42,30 @@ func (c *Client) explain(err error, exchange *exchange, request Request) *Error 
 	case errors.As(err, &clientError):
 		return invalidResponse(exchange, "a document that is not a DescribeHealthStatus answer")
 	default:
-		return &Error{Kind: EndpointUnreachable, Message: fmt.Sprintf("%s: %s; check --slb-endpoint, --slb-network, DNS, proxy and firewall",
-			endpointName(exchange, request), c.unreachable(err))}
+		return c.unreachable(exchange, disconnection(err))
 	}
 }
+
+func (c *Client) unreachable(exchange *exchange, why string) *Error {
+	where := "--slb-endpoint"
+	if c.options.Endpoint.host == "" {
+		where = "spec.regionId, --slb-network"
+	}
+	return &Error{
+		Kind:    EndpointUnreachable,
+		Message: fmt.Sprintf("%s: %s; check %s, DNS, proxy and firewall", cleanField(exchange.host), why, where),
+	}
+}
+
+const wrongEndpoint = "check that --slb-endpoint and proxies lead to the SLB API"
 
 func invalidResponse(exchange *exchange, what string) *Error {
 	return &Error{
 		Kind:       InvalidResponse,
 		RetryAfter: exchange.retryAfter,
-		Message: fmt.Sprintf("%s answered HTTP %d with %s; check that --slb-endpoint and proxies lead to the SLB API",
-			cleanField(exchange.host), exchange.status, what),
+		Message: fmt.Sprintf("%s answered HTTP %d with %s; %s",
+			cleanField(exchange.host), exchange.status, what, wrongEndpoint),
 	}
-}
-
-func endpointName(exchange *exchange, request Request) string {
-	if exchange.host != "" {
-		return cleanField(exchange.host)
-	}
-	return "the SLB endpoint of region " + request.Target.RegionID
 }
 
 // apiCode is what error codes look like; anything else is words.
@@ -65,13 +73,13 @@ var apiCode = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,63}$`)
 
 func explainRefusal(refused *sdkerrors.ServerError, exchange *exchange, request Request) *Error {
 	code := refused.ErrorCode()
-	if !apiCode.MatchString(code) {
+	if !apiCode.MatchString(code) || cleanMessage(code, request.Credentials) != code {
 		code = ""
 	}
 	e := &Error{
 		Kind:       classify(code, refused.HttpStatus(), exchange.retryAfter),
 		Code:       code,
-		RequestID:  cleanField(refused.RequestId()),
+		RequestID:  cleanRequestID(refused.RequestId(), request.Credentials),
 		RetryAfter: exchange.retryAfter,
 	}
 	if code == "" {
@@ -83,7 +91,10 @@ func explainRefusal(refused *sdkerrors.ServerError, exchange *exchange, request 
 		}
 	}
 	next := advice(e.Kind, request)
-	if clockSkewed(code) {
+	switch {
+	case code == "":
+		next = wrongEndpoint
+	case clockSkewed(code):
 		next = "check that the clock of the operator's node is right"
 	}
 	if next != "" {
@@ -96,22 +107,36 @@ func explainRefusal(refused *sdkerrors.ServerError, exchange *exchange, request 
 // listener on the port that was asked about; asking about every port helps.
 func (e *Error) SharedPort() bool { return e.Code == codeTooManyListeners }
 
-// unreachable describes why no answer came, in words that are the same every
+// disconnection describes why no answer came, in words that are the same every
 // time: no addresses of this side, no times.
-func (c *Client) unreachable(err error) string {
+func disconnection(err error) string {
 	var dns *net.DNSError
-	var invalid x509.CertificateInvalidError
-	var hostname x509.HostnameError
-	var authority x509.UnknownAuthorityError
-	var verification *tls.CertificateVerificationError
-	var record tls.RecordHeaderError
-	var alert tls.AlertError
 	var errno syscall.Errno
 	switch {
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "its name is not in DNS"
 	case errors.As(err, &dns):
 		return "DNS does not answer"
+	case isTimeout(err):
+		return "no connection within " + connectTimeout.String()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "it closed the connection without an answer"
+	case errors.As(err, &errno):
+		return errno.Error()
+	default:
+		return insecure(err)
+	}
+}
+
+// insecure describes why TLS could not be agreed on.
+func insecure(err error) string {
+	var invalid x509.CertificateInvalidError
+	var hostname x509.HostnameError
+	var authority x509.UnknownAuthorityError
+	var verification *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	var operation *net.OpError
+	switch {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return "its TLS certificate has expired or is not valid yet"
 	case errors.As(err, &hostname):
@@ -122,14 +147,8 @@ func (c *Client) unreachable(err error) string {
 		return "its TLS certificate is not valid"
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return "it does not speak TLS"
-	case errors.As(err, &alert):
+	case errors.As(err, &operation) && operation.Op == "remote error": // a TLS alert
 		return "it ended the TLS handshake"
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, os.ErrDeadlineExceeded), isTimeout(err):
-		return "no answer within " + c.options.Timeout.String()
-	case errors.As(err, &errno):
-		return errno.Error()
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "it closed the connection without an answer"
 	default:
 		return "the connection failed"
 	}

@@ -5,11 +5,17 @@ package slb
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"os"
 	"strconv"
+	"strings"
 	"time"
+
+	sdkslb "github.com/aliyun/alibaba-cloud-sdk-go/services/slb"
 )
 
 // maxAnswer bounds an answer's body. The largest real one, 10,000 rows, is
@@ -21,19 +27,49 @@ var (
 	errTooLarge   = errors.New("answer too large")
 )
 
+// connectTimeout bounds a dial and a TLS handshake each.
+const connectTimeout = 5 * time.Second
+
 // newTransport returns the connection pool that all calls share. The SDK's
 // own timeouts do not reach a wrapped transport, so they are set here.
+//
+// It speaks HTTP/1.1 only: a call that times out then closes its connection.
+// Over HTTP/2 every call would go on using a connection that has gone dead,
+// for as long as the kernel takes to notice.
 func newTransport(concurrency int) *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout:    5 * time.Second,
+		DialContext:            (&net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    connectTimeout,
 		MaxIdleConnsPerHost:    concurrency,
 		IdleConnTimeout:        60 * time.Second,
-		ForceAttemptHTTP2:      true,
 		MaxResponseHeaderBytes: 64 << 10,
-		// The SDK never decodes gzip; net/http does when it asked for it itself.
 	}
+}
+
+// checkProxyVariables refuses what net/http would take for no proxy at all.
+// The value may hold a password, so the error names the variable only.
+func checkProxyVariables() error {
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
+		value := os.Getenv(name)
+		if !strings.Contains(value, "://") {
+			value = "http://" + value
+		}
+		if _, err := url.Parse(value); err != nil {
+			return fmt.Errorf("the environment variable %s is not a URL: write http:// or https:// and host:port, or unset it", name)
+		}
+	}
+	return nil
+}
+
+// ignoreProxyVariables keeps the SDK from reading the proxy variables, which
+// it does on every call, with errors of its own: it takes NO_PROXY for regular
+// expressions. What it would make of them does not reach a wrapped transport anyway.
+func ignoreProxyVariables(client *sdkslb.Client) {
+	const unused = "unused"
+	client.SetHttpProxy(unused)
+	client.SetHttpsProxy(unused)
+	client.SetNoProxy(unused)
 }
 
 // exchange is the transport of one call. It ties the SDK, which knows no
@@ -55,7 +91,7 @@ type exchange struct {
 func (e *exchange) RoundTrip(request *http.Request) (*http.Response, error) {
 	e.host = request.URL.Host
 	ctx, cancel := context.WithCancel(request.Context())
-	unlink := context.AfterFunc(e.ctx, cancel)
+	unlink := context.AfterFunc(e.ctx, cancel) //nolint:contextcheck // the SDK's request knows no caller
 	release := func() { unlink(); cancel() }
 
 	response, err := e.base.RoundTrip(request.WithContext(ctx))
@@ -102,11 +138,13 @@ func (b *boundedBody) Close() error {
 // again within the hour whatever the answer says.
 const maxRetryAfter = time.Hour
 
-// parseRetryAfter reads the header's seconds form, the one that API gateways send.
+// parseRetryAfter reads both forms of the header: seconds, and a date.
 func parseRetryAfter(value string) time.Duration {
-	seconds, err := strconv.ParseUint(value, 10, 31)
-	if err != nil {
-		return 0
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
 	}
-	return min(time.Duration(seconds)*time.Second, maxRetryAfter)
+	if at, err := http.ParseTime(value); err == nil {
+		return min(max(time.Until(at), 0), maxRetryAfter)
+	}
+	return 0
 }

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package slb
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// read returns what the client makes of a document, and whether it is an answer at all.
+func read(t *testing.T, document string, scope Scope) (*Sample, error) {
+	t.Helper()
+	request := aRequest()
+	request.Scope = scope
+	return newTrustingClient(t, startHTTPS(t, answerWith(http.StatusOK, document))).DescribeHealthStatus(t.Context(), request)
+}
+
+func rows(rows ...string) string {
+	return `{"RequestId":"365F4154-92F6-4AE4-92F8-7FF34B540710","BackendServers":{"BackendServer":[` + strings.Join(rows, ",") + `]}}`
+}
+
+func TestTheReferencesExampleIsRead(t *testing.T) {
+	example, err := os.ReadFile("testdata/describe-health-status.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sample, err := read(t, string(example), Scope{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Backend{{ServerID: "i-bp1do02x7n4nua4k72um", ServerHealthStatus: "abnormal", Port: 80, ListenerPort: 443}}
+	if sample.RequestID != "196EC328-B566-4226-B435-8697723205EF" || !reflect.DeepEqual(sample.Backends, want) {
+		t.Errorf("got %+v", sample)
+	}
+}
+
+func TestARowIsReadAsItCame(t *testing.T) {
+	for name, test := range map[string]struct {
+		row   string
+		scope Scope
+		want  Backend
+	}{
+		"every field": {
+			`{"ServerId":"eni-1","ServerIp":"10.0.0.1","EniHost":"10.0.0.9","Type":"eni","ListenerPort":443,"Protocol":"https","Port":8443,"ServerHealthStatus":"normal"}`, Scope{},
+			Backend{ServerID: "eni-1", ServerIP: "10.0.0.1", EniHost: "10.0.0.9", Type: "eni", ListenerPort: 443, ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "normal"},
+		},
+		"the least":                  {`{"ServerId":"i-1","ServerHealthStatus":"unavailable"}`, Scope{}, Backend{ServerID: "i-1", ServerHealthStatus: "unavailable"}},
+		"fields of tomorrow":         {`{"ServerId":"i-1","ServerHealthStatus":"normal","Zone":"a","Tags":{"Tag":[1,{}]},"Weight":100,"Description":null}`, Scope{}, Backend{ServerID: "i-1", ServerHealthStatus: "normal"}},
+		"a status of tomorrow":       {`{"ServerId":"i-1","ServerHealthStatus":"draining"}`, Scope{}, Backend{ServerID: "i-1", ServerHealthStatus: "draining"}},
+		"numbers in quotes":          {`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":"80","ListenerPort":"443"}`, Scope{}, Backend{ServerID: "i-1", ServerHealthStatus: "normal", Port: 80, ListenerPort: 443}},
+		"empty numbers":              {`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":"","ListenerPort":null}`, Scope{}, Backend{ServerID: "i-1", ServerHealthStatus: "normal"}},
+		"a number as id":             {`{"ServerId":42,"ServerHealthStatus":"normal"}`, Scope{}, Backend{ServerID: "42", ServerHealthStatus: "normal"}},
+		"the last ports":             {`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":65535,"ListenerPort":65535}`, Scope{}, Backend{ServerID: "i-1", ServerHealthStatus: "normal", Port: 65535, ListenerPort: 65535}},
+		"no port, asked about one":   {`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":80}`, Scope{ListenerPort: 443}, Backend{ServerID: "i-1", ServerHealthStatus: "normal", Port: 80, ListenerPort: 443}},
+		"a port, asked about others": {`{"ServerId":"i-1","ServerHealthStatus":"normal","ListenerPort":80}`, Scope{ListenerPort: 443}, Backend{ServerID: "i-1", ServerHealthStatus: "normal", ListenerPort: 80}},
+		"a key in another case":      {`{"ServerId":"i-1","ServerHealthStatus":"normal","serverip":"10.0.0.1"}`, Scope{}, Backend{ServerID: "i-1", ServerHealthStatus: "normal"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sample, err := read(t, rows(test.row), test.scope)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(sample.Backends, []Backend{test.want}) {
+				t.Errorf("got %+v, want %+v", sample.Backends, test.want)
+			}
+		})
+	}
+}
+
+func TestALoadBalancerWithoutBackendsIsAnAnswer(t *testing.T) {
+	for name, document := range map[string]string{
+		"plain":              noRows,
+		"with more":          `{"RequestId":"1","BackendServers":{"BackendServer":[],"Total":0},"Extra":{"Code":"x"}}`,
+		"with a byte of air": " \r\n" + noRows + "\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			sample, err := read(t, document, Scope{})
+			if err != nil || sample == nil || len(sample.Backends) != 0 {
+				t.Errorf("got (%+v, %v)", sample, err)
+			}
+		})
+	}
+}
+
+func TestTenThousandRowsAreRead(t *testing.T) {
+	const count = 10_000
+	many := make([]string, count)
+	for i := range many {
+		many[i] = fmt.Sprintf(`{"ServerId":"i-bp1do02x7n4nua4%05d","ServerIp":"10.%d.%d.%d","EniHost":"","Type":"ecs","ListenerPort":%d,"Protocol":"https","Port":8443,"ServerHealthStatus":"normal","VpcId":"vpc-bp1qjwo61pqz3ahltv0mw","Weight":"100","Description":""}`,
+			i, i>>16, i>>8&255, i&255, 1+i/200)
+	}
+	sample, err := read(t, rows(many...), Scope{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(sample.Backends) != count {
+		t.Fatalf("%d rows", len(sample.Backends))
+	}
+	for i, backend := range sample.Backends {
+		if want := fmt.Sprintf("i-bp1do02x7n4nua4%05d", i); backend.ServerID != want || backend.ListenerPort != int32(1+i/200) {
+			t.Fatalf("row %d is %+v", i, backend)
+		}
+	}
+}
+
+func TestWhatIsNoAnswerIsNotTakenForALoadBalancerWithoutBackends(t *testing.T) {
+	const id = `"RequestId":"365F4154-92F6-4AE4-92F8-7FF34B540710"`
+	for name, test := range map[string]struct{ document, says string }{
+		"an empty object":              {`{}`, "without BackendServers"},
+		"null":                         {`null`, "not a JSON object"},
+		"a list":                       {`[]`, ""},
+		"a number":                     {`42`, ""},
+		"text":                         {`"OK"`, ""},
+		"no RequestId":                 {`{"BackendServers":{"BackendServer":[]}}`, "without a RequestId"},
+		"an empty RequestId":           {`{"RequestId":"","BackendServers":{"BackendServer":[]}}`, "without a RequestId"},
+		"a RequestId of spaces":        {`{"RequestId":" \t\u0000 ","BackendServers":{"BackendServer":[]}}`, "without a RequestId"},
+		"a RequestId of null":          {`{"RequestId":null,"BackendServers":{"BackendServer":[]}}`, "without a RequestId"},
+		"no BackendServers":            {`{` + id + `}`, "without BackendServers"},
+		"BackendServers null":          {`{` + id + `,"BackendServers":null}`, "without the list"},
+		"BackendServers empty":         {`{` + id + `,"BackendServers":{}}`, "without the list"},
+		"BackendServers a list":        {`{` + id + `,"BackendServers":[]}`, ""},
+		"BackendServers text":          {`{` + id + `,"BackendServers":""}`, ""},
+		"the list null":                {`{` + id + `,"BackendServers":{"BackendServer":null}}`, "without the list"},
+		"the list an object":           {`{` + id + `,"BackendServers":{"BackendServer":{"ServerId":"i-1","ServerHealthStatus":"normal"}}}`, ""},
+		"the list text":                {`{` + id + `,"BackendServers":{"BackendServer":""}}`, ""},
+		"keys in another case":         {strings.ToLower(noRows), ""},
+		"BackendServers in lower case": {`{` + id + `,"backendServers":{"BackendServer":[]}}`, "without BackendServers"},
+		"the list in another case":     {`{` + id + `,"BackendServers":{"backendServer":[]}}`, "without the list"},
+		"RequestId in another case":    {strings.Replace(noRows, "RequestId", "RequestID", 1), "without a RequestId"},
+		"an error document":            {errorDocument("Forbidden.RAM", "no"), "an error document"},
+		"an error with a list":         {`{"Code":"Throttling",` + id + `,"BackendServers":{"BackendServer":[]}}`, "an error document"},
+		"a row of null":                {rows(`null`), "without ServerId"},
+		"a row without ServerId":       {rows(`{"ServerHealthStatus":"normal"}`), "without ServerId"},
+		"a row without status":         {rows(`{"ServerId":"i-1"}`), "or ServerHealthStatus"},
+		"a ServerId of spaces":         {rows(`{"ServerId":" \n\u0007","ServerHealthStatus":"normal"}`), "without ServerId"},
+		"a status of spaces":           {rows(`{"ServerId":"i-1","ServerHealthStatus":"\u001b"}`), "or ServerHealthStatus"},
+		"a row in another case":        {rows(`{"serverId":"i-1","serverHealthStatus":"normal"}`), "without ServerId"},
+		"the second row is bad":        {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal"}`, `{}`), "without ServerId"},
+		"a row of text":                {rows(`"i-1"`), ""},
+		"a negative port":              {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":-1}`), "not a port"},
+		"a port beyond":                {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":65536}`), "not a port"},
+		"a negative listener":          {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","ListenerPort":-443}`), "not a port"},
+		"a listener beyond":            {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","ListenerPort":4294967376}`), "not a port"},
+		"a port beyond any number":     {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":99999999999999999999}`), ""},
+		"a port in words":              {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":"http"}`), ""},
+		"a list as port":               {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":[80]}`), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sample, err := read(t, test.document, Scope{})
+			failed := failure(t, sample, err)
+			if failed.Kind != InvalidResponse || !strings.Contains(failed.Message, "HTTP 200 with ") || !strings.Contains(failed.Message, test.says) {
+				t.Errorf("got %v, want %q", failed, test.says)
+			}
+		})
+	}
+}
+
+func TestFieldsAreMadeFitForATable(t *testing.T) {
+	long := strings.Repeat("é", 200)
+	for name, test := range map[string]struct{ value, want string }{
+		"escapes":       {`i-1\u001b[31m`, "i-1 [31m"},
+		"lines":         {`i-1\r\n\ti-2`, "i-1 i-2"},
+		"a zero":        {`i\u0000-1`, "i -1"},
+		"invisible":     {`i-1\u202e\u200b`, "i-1"},
+		"line breaks":   {`i\u2028-\u2029\u00851`, "i - 1"},
+		"another space": {`i\u00a0-1`, "i -1"},
+		"not UTF-8":     {"i-\xff\xfe1", "i- 1"},
+		"a surrogate":   {`i-\ud8001`, "i-�1"},
+		"too long":      {long, strings.Repeat("é", 62) + "..."},
+		"letters":       {"服务器-1", "服务器-1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			row := fmt.Sprintf(`{"ServerId":"%[1]s","ServerIp":"%[1]s","EniHost":"%[1]s","Type":"%[1]s","Protocol":"%[1]s","ServerHealthStatus":"%[1]s"}`, test.value)
+			sample, err := read(t, rows(row), Scope{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := test.want
+			want := Backend{ServerID: w, ServerIP: w, EniHost: w, Type: w, ListenerProtocol: w, ServerHealthStatus: w}
+			if sample.Backends[0] != want {
+				t.Errorf("got %+q, want %+q", sample.Backends[0], want)
+			}
+		})
+	}
+}

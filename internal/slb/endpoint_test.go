@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package slb
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestParseEndpointTakesAnAddressAndNothingElse(t *testing.T) {
+	for _, test := range []struct {
+		endpoint, network string
+		want              Endpoint
+	}{
+		{"", "internet", Endpoint{}},
+		{"", "vpc", Endpoint{vpc: true}},
+		{"https://slb.aliyuncs.com", "internet", Endpoint{host: "slb.aliyuncs.com"}},
+		{"https://slb.aliyuncs.com/", "internet", Endpoint{host: "slb.aliyuncs.com"}},
+		{"https://slb.aliyuncs.com:443", "vpc", Endpoint{host: "slb.aliyuncs.com:443"}},
+		{"HTTPS://slb.aliyuncs.com", "internet", Endpoint{host: "slb.aliyuncs.com"}},
+		{"http://127.0.0.1:8888", "internet", Endpoint{plain: true, host: "127.0.0.1:8888"}},
+		{"http://[::1]:8888", "internet", Endpoint{plain: true, host: "[::1]:8888"}},
+		{"http://[::1]", "internet", Endpoint{plain: true, host: "[::1]"}},
+	} {
+		got, err := ParseEndpoint(test.endpoint, test.network)
+		if err != nil || got != test.want {
+			t.Errorf("ParseEndpoint(%q, %q) = (%+v, %v), want %+v", test.endpoint, test.network, got, err, test.want)
+		}
+	}
+}
+
+func TestParseEndpointNamesTheFlagAtFaultAndQuotesNoPassword(t *testing.T) {
+	for _, test := range []struct{ endpoint, network, flag string }{
+		{"", "", "--slb-network"},
+		{"", "VPC", "--slb-network"},
+		{"", "intranet\n", "--slb-network"},
+		{"slb.aliyuncs.com", "internet", "--slb-endpoint"},
+		{"127.0.0.1:8888", "internet", "--slb-endpoint"},
+		{"slb.aliyuncs.com:443", "internet", "--slb-endpoint"},
+		{"//slb.aliyuncs.com", "internet", "--slb-endpoint"},
+		{"ftp://slb.aliyuncs.com", "internet", "--slb-endpoint"},
+		{"https://", "internet", "--slb-endpoint"},
+		{"https://:443", "internet", "--slb-endpoint"},
+		{"https:slb.aliyuncs.com", "internet", "--slb-endpoint"},
+		{"https://slb.aliyuncs.com:", "internet", "--slb-endpoint"},
+		{"https://slb.aliyuncs.com:0", "internet", "--slb-endpoint"},
+		{"https://slb.aliyuncs.com:65536", "internet", "--slb-endpoint"},
+		{"https://slb.aliyuncs.com:https", "internet", "--slb-endpoint"},
+		{"https://slb.aliyuncs.com/api", "internet", "--slb-endpoint"},
+		{"https://slb.aliyuncs.com?a=b", "internet", "--slb-endpoint"},
+		{"https://slb.aliyuncs.com#a", "internet", "--slb-endpoint"},
+		{"https://user:" + testSecret + "@slb.aliyuncs.com", "internet", "--slb-endpoint"},
+		{"https://user:%" + testSecret + "@slb.aliyuncs.com", "internet", "--slb-endpoint"},
+		{"https://slb.aliyuncs.com\n", "internet", "--slb-endpoint"},
+		{" https://slb.aliyuncs.com", "internet", "--slb-endpoint"},
+	} {
+		got, err := ParseEndpoint(test.endpoint, test.network)
+		if err == nil || got != (Endpoint{}) {
+			t.Errorf("ParseEndpoint(%q, %q) = (%+v, %v)", test.endpoint, test.network, got, err)
+			continue
+		}
+		if text := err.Error(); !strings.HasPrefix(text, test.flag+" ") || strings.Contains(text, testSecret) || strings.Contains(text, "\n") {
+			t.Errorf("ParseEndpoint(%q, %q): %q", test.endpoint, test.network, text)
+		}
+	}
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package slb
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+type apiFunc func(context.Context, Request) (*Sample, error)
+
+func (f apiFunc) DescribeHealthStatus(ctx context.Context, request Request) (*Sample, error) {
+	return f(ctx, request)
+}
+
+// instrumented makes one call for each outcome and returns what was registered.
+func instrumented(t *testing.T, outcomes ...error) *prometheus.Registry {
+	t.Helper()
+	registry := prometheus.NewPedanticRegistry()
+	next := 0
+	api := Instrument(apiFunc(func(context.Context, Request) (*Sample, error) {
+		outcome := outcomes[next]
+		next++
+		if outcome != nil {
+			return nil, outcome
+		}
+		return &Sample{RequestID: "1"}, nil
+	}), registry)
+	for _, outcome := range outcomes {
+		sample, err := api.DescribeHealthStatus(t.Context(), aRequest())
+		if !errors.Is(err, outcome) || (sample == nil) != (outcome != nil) {
+			t.Errorf("(%v, %v) came through as %v", sample, outcome, err)
+		}
+	}
+	return registry
+}
+
+func TestCallsAreCountedByRegionAndCode(t *testing.T) {
+	registry := instrumented(t,
+		nil, nil,
+		&Error{Kind: Throttled, Code: "Throttling.User"},
+		&Error{Kind: Throttled},
+		&Error{Kind: EndpointUnreachable},
+		context.Canceled, context.DeadlineExceeded, errors.New("something else"),
+	)
+	want := `
+# HELP slb_api_requests_total DescribeHealthStatus calls by region and by OK, the API's error code, or the failure's kind when there is no code.
+# TYPE slb_api_requests_total counter
+slb_api_requests_total{code="EndpointUnreachable",region="cn-hangzhou"} 1
+slb_api_requests_total{code="OK",region="cn-hangzhou"} 2
+slb_api_requests_total{code="Throttled",region="cn-hangzhou"} 1
+slb_api_requests_total{code="Throttling.User",region="cn-hangzhou"} 1
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "slb_api_requests_total"); err != nil {
+		t.Error(err)
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == "slb_api_request_duration_seconds" {
+			if n := family.GetMetric()[0].GetHistogram().GetSampleCount(); n != 5 {
+				t.Errorf("%d durations", n)
+			}
+			return
+		}
+	}
+	t.Error("no durations")
+}
+
+func TestTheBudgetsLimitsAreExportedByAccountWithoutKeys(t *testing.T) {
+	budget := NewBudget(7.5, 1)
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(RateLimits{budget})
+	if n, err := testutil.GatherAndCount(registry); err != nil || n != 0 {
+		t.Errorf("%d series before the first call, %v", n, err)
+	}
+	budget.Reserve(Target{RegionID: "cn-beijing"}, noon)
+	budget.Reserve(Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-1", Account: Account{Namespace: "prod", Name: "key"}}, noon)
+	budget.Reserve(Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-2", Account: Account{Namespace: "prod", Name: "key"}}, noon)
+	want := `
+# HELP slb_api_rate_limit DescribeHealthStatus calls per second now allowed, by region and account (the Secret's namespace/name, or default).
+# TYPE slb_api_rate_limit gauge
+slb_api_rate_limit{account="default",region="cn-beijing"} 7.5
+slb_api_rate_limit{account="prod/key",region="cn-hangzhou"} 7.5
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMetricsAreNamedAsPrometheusWants(t *testing.T) {
+	registry := instrumented(t, nil)
+	budget := NewBudget(1, 1)
+	budget.Reserve(Target{RegionID: testRegion}, noon)
+	registry.MustRegister(RateLimits{budget})
+	problems, err := testutil.GatherAndLint(registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, problem := range problems {
+		t.Errorf("%s: %s", problem.Metric, problem.Text)
+	}
+}
