@@ -126,11 +126,16 @@ func (f *Fleet) collectObject(ch chan<- prometheus.Metric, object *v1alpha1.Load
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
-	namespace, name, spec := object.Namespace, object.Name, &object.Spec
+	namespace, name := object.Namespace, object.Name
+	loadBalancerID, regionID := object.Spec.LoadBalancerID, object.Spec.RegionID
+	if observed := object.Status.ObservedTarget; observed != nil {
+		// After an edit, what is known is still of the load balancer before it.
+		loadBalancerID, regionID = observed.LoadBalancerID, observed.RegionID
+	}
 	for i := range object.Status.Listeners {
 		listener := &object.Status.Listeners[i]
 		for s, n := range []int32{listener.Normal, listener.Abnormal, listener.Unavailable} {
-			gauge(backendsDesc, float64(n), namespace, name, spec.LoadBalancerID, spec.RegionID,
+			gauge(backendsDesc, float64(n), namespace, name, loadBalancerID, regionID,
 				strconv.Itoa(int(listener.Port)), listener.Protocol, backendStatuses[s])
 		}
 	}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/metrics"
+)
+
+// cache is a client.Reader of a list.
+type cache struct {
+	objects []v1alpha1.LoadBalancerHealth
+	err     error
+}
+
+func (c *cache) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
+	list.(*v1alpha1.LoadBalancerHealthList).Items = c.objects
+	return c.err
+}
+
+func (c *cache) Get(context.Context, client.ObjectKey, client.Object, ...client.GetOption) error {
+	return errors.New("a scrape lists")
+}
+
+var elected = func() <-chan struct{} {
+	closed := make(chan struct{})
+	close(closed)
+	return closed
+}()
+
+var observedAt = time.Unix(1_800_000_000, 0)
+
+// web is an object that was observed.
+func web() v1alpha1.LoadBalancerHealth {
+	return v1alpha1.LoadBalancerHealth{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "prod", Name: "web"},
+		Spec:       v1alpha1.LoadBalancerHealthSpec{LoadBalancerID: "lb-1", RegionID: "cn-hangzhou"},
+		Status: v1alpha1.LoadBalancerHealthStatus{
+			ObservedTarget: &v1alpha1.ObservedTarget{LoadBalancerID: "lb-1", RegionID: "cn-hangzhou"},
+			Conditions: []metav1.Condition{
+				{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse},
+				{Type: v1alpha1.ConditionHealthy, Status: metav1.ConditionTrue},
+				{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue},
+				{Type: "SomebodyElses", Status: metav1.ConditionTrue},
+			},
+			Listeners: []v1alpha1.ListenerStatus{
+				{Port: 80, Counts: v1alpha1.Counts{Backends: 1, Unavailable: 1}},
+				{Port: 443, Protocol: "https", Counts: v1alpha1.Counts{Backends: 5, Normal: 3, Abnormal: 2}},
+			},
+			LastObservedTime: &metav1.Time{Time: observedAt},
+		},
+	}
+}
+
+func newFleet(c *cache, answered time.Time) *metrics.Fleet {
+	return metrics.New(metrics.Options{
+		Reader: c, Elected: elected,
+		LastAnswered: func(*v1alpha1.LoadBalancerHealth) time.Time { return answered },
+	})
+}
+
+func expect(t *testing.T, collector prometheus.Collector, name, help, kind, series string) {
+	t.Helper()
+	text := "# HELP " + name + " " + help + "\n# TYPE " + name + " " + kind + "\n" + strings.TrimSpace(series) + "\n"
+	if series == "" {
+		text = ""
+	}
+	if err := testutil.CollectAndCompare(collector, strings.NewReader(text), name); err != nil {
+		t.Error(err)
+	}
+}
+
+const (
+	backendsHelp    = "Backends by listener and health status, as last observed."
+	conditionHelp   = "1 for the status that a condition has, 0 for the others. While absent, Stalled and Reconciling are False, the others Unknown."
+	observedHelp    = "When DescribeHealthStatus last answered, in Unix seconds."
+	transitionsHelp = "Backends that turned to a health status since the operator started."
+)
+
+func expectBackends(t *testing.T, f *metrics.Fleet, series string) {
+	t.Helper()
+	expect(t, f, "slb_health_backends", backendsHelp, "gauge", series)
+}
+
+func expectTransitions(t *testing.T, f *metrics.Fleet, series string) {
+	t.Helper()
+	expect(t, f, "slb_health_backend_transitions_total", transitionsHelp, "counter", series)
+}
+
+const webBackends = `
+slb_health_backends{listener_port="80",listener_protocol="",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",status="abnormal"} 0
+slb_health_backends{listener_port="80",listener_protocol="",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",status="normal"} 0
+slb_health_backends{listener_port="80",listener_protocol="",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",status="unavailable"} 1
+slb_health_backends{listener_port="443",listener_protocol="https",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",status="abnormal"} 2
+slb_health_backends{listener_port="443",listener_protocol="https",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",status="normal"} 3
+slb_health_backends{listener_port="443",listener_protocol="https",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",status="unavailable"} 0
+`
+
+func TestBackendsAreCountedByListenerAndStatus(t *testing.T) {
+	expectBackends(t, newFleet(&cache{objects: []v1alpha1.LoadBalancerHealth{web()}}, time.Time{}), webBackends)
+}
+
+func TestBackendsAreThoseOfTheLoadBalancerThatWasObserved(t *testing.T) {
+	edited := web()
+	edited.Spec.LoadBalancerID, edited.Spec.RegionID = "lb-2", "cn-shanghai"
+	expectBackends(t, newFleet(&cache{objects: []v1alpha1.LoadBalancerHealth{edited}}, time.Time{}), webBackends)
+
+	edited.Status.ObservedTarget, edited.Status.Listeners = nil, nil
+	expectBackends(t, newFleet(&cache{objects: []v1alpha1.LoadBalancerHealth{edited}}, time.Time{}), "")
+}
+
+func TestEveryConditionHasOneStatus(t *testing.T) {
+	expect(t, newFleet(&cache{objects: []v1alpha1.LoadBalancerHealth{web()}}, time.Time{}), "slb_health_condition", conditionHelp, "gauge", `
+slb_health_condition{condition="Healthy",name="web",namespace="prod",status="False"} 0
+slb_health_condition{condition="Healthy",name="web",namespace="prod",status="True"} 1
+slb_health_condition{condition="Healthy",name="web",namespace="prod",status="Unknown"} 0
+slb_health_condition{condition="Observed",name="web",namespace="prod",status="False"} 0
+slb_health_condition{condition="Observed",name="web",namespace="prod",status="True"} 0
+slb_health_condition{condition="Observed",name="web",namespace="prod",status="Unknown"} 1
+slb_health_condition{condition="Ready",name="web",namespace="prod",status="False"} 1
+slb_health_condition{condition="Ready",name="web",namespace="prod",status="True"} 0
+slb_health_condition{condition="Ready",name="web",namespace="prod",status="Unknown"} 0
+slb_health_condition{condition="Reconciling",name="web",namespace="prod",status="False"} 1
+slb_health_condition{condition="Reconciling",name="web",namespace="prod",status="True"} 0
+slb_health_condition{condition="Reconciling",name="web",namespace="prod",status="Unknown"} 0
+slb_health_condition{condition="Stalled",name="web",namespace="prod",status="False"} 0
+slb_health_condition{condition="Stalled",name="web",namespace="prod",status="True"} 1
+slb_health_condition{condition="Stalled",name="web",namespace="prod",status="Unknown"} 0
+`)
+}
+
+func TestLastObservationIsTheLaterOfStatusAndProcess(t *testing.T) {
+	never := web()
+	never.Status.LastObservedTime = nil
+	for name, test := range map[string]struct {
+		object   v1alpha1.LoadBalancerHealth
+		answered time.Time
+		series   string
+	}{
+		"never":              {never, time.Time{}, ""},
+		"in the status only": {web(), time.Time{}, "1.8e+09"},
+		"in the process":     {web(), observedAt.Add(90*time.Second + 250*time.Millisecond), "1.80000009025e+09"},
+		"by another process": {web(), observedAt.Add(-time.Minute), "1.8e+09"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if test.series != "" {
+				test.series = `slb_health_last_observation_timestamp_seconds{name="web",namespace="prod"} ` + test.series
+			}
+			expect(t, newFleet(&cache{objects: []v1alpha1.LoadBalancerHealth{test.object}}, test.answered),
+				"slb_health_last_observation_timestamp_seconds", observedHelp, "gauge", test.series)
+		})
+	}
+}
+
+func TestTransitionsOfADeletedObjectAreForgotten(t *testing.T) {
+	objects := &cache{objects: []v1alpha1.LoadBalancerHealth{web()}}
+	fleet := newFleet(objects, time.Time{})
+	key := client.ObjectKey{Namespace: "prod", Name: "web"}
+	fleet.BackendTurned(key, v1alpha1.StatusAbnormal)
+	fleet.BackendTurned(key, v1alpha1.StatusAbnormal)
+	fleet.BackendTurned(key, v1alpha1.StatusNormal)
+	counted := `
+slb_health_backend_transitions_total{name="web",namespace="prod",to="abnormal"} 2
+slb_health_backend_transitions_total{name="web",namespace="prod",to="normal"} 1
+slb_health_backend_transitions_total{name="web",namespace="prod",to="unavailable"} 0
+`
+	expectTransitions(t, fleet, counted)
+	expectTransitions(t, fleet, counted)
+
+	objects.objects = nil
+	expectTransitions(t, fleet, "")
+	objects.objects = []v1alpha1.LoadBalancerHealth{web()}
+	expectTransitions(t, fleet, `
+slb_health_backend_transitions_total{name="web",namespace="prod",to="abnormal"} 0
+slb_health_backend_transitions_total{name="web",namespace="prod",to="normal"} 0
+slb_health_backend_transitions_total{name="web",namespace="prod",to="unavailable"} 0
+`)
+}
+
+func TestAProcessThatDoesNotLeadExportsNoObjects(t *testing.T) {
+	leads := make(chan struct{})
+	fleet := metrics.New(metrics.Options{
+		Reader: &cache{objects: []v1alpha1.LoadBalancerHealth{web()}}, Elected: leads,
+		LastAnswered: func(*v1alpha1.LoadBalancerHealth) time.Time { return time.Time{} },
+	})
+	const lagAlone = 1
+	if n := testutil.CollectAndCount(fleet); n != lagAlone {
+		t.Errorf("%d series before the election, not %d", n, lagAlone)
+	}
+	close(leads)
+	if n := testutil.CollectAndCount(fleet); n <= lagAlone {
+		t.Errorf("%d series after the election", n)
+	}
+}
+
+func TestLagIsMeasuredInSeconds(t *testing.T) {
+	fleet := newFleet(&cache{}, time.Time{})
+	fleet.ObservationStarted(1500 * time.Millisecond)
+	expect(t, fleet, "slb_health_observation_lag_seconds", "How late observations started against their due time.", "histogram", `
+slb_health_observation_lag_seconds_bucket{le="0.01"} 0
+slb_health_observation_lag_seconds_bucket{le="0.05"} 0
+slb_health_observation_lag_seconds_bucket{le="0.1"} 0
+slb_health_observation_lag_seconds_bucket{le="0.5"} 0
+slb_health_observation_lag_seconds_bucket{le="1"} 0
+slb_health_observation_lag_seconds_bucket{le="2.5"} 1
+slb_health_observation_lag_seconds_bucket{le="5"} 1
+slb_health_observation_lag_seconds_bucket{le="10"} 1
+slb_health_observation_lag_seconds_bucket{le="30"} 1
+slb_health_observation_lag_seconds_bucket{le="60"} 1
+slb_health_observation_lag_seconds_bucket{le="300"} 1
+slb_health_observation_lag_seconds_bucket{le="+Inf"} 1
+slb_health_observation_lag_seconds_sum 1.5
+slb_health_observation_lag_seconds_count 1
+`)
+}
+
+func TestACacheThatDoesNotAnswerIsAnErrorOfTheScrape(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(newFleet(&cache{err: errors.New("not synced")}, time.Time{}))
+	if _, err := registry.Gather(); err == nil || !strings.Contains(err.Error(), "not synced") {
+		t.Errorf("gathered with %v", err)
+	}
+}
+
+func TestNamesAndLabelsAreWellFormed(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	fleet := newFleet(&cache{objects: []v1alpha1.LoadBalancerHealth{web()}}, observedAt)
+	registry.MustRegister(fleet)
+	if _, err := registry.Gather(); err != nil {
+		t.Error(err)
+	}
+	problems, err := testutil.CollectAndLint(fleet)
+	if err != nil || len(problems) > 0 {
+		t.Errorf("%v %v", problems, err)
+	}
+}
