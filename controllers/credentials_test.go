@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr/funcr"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/controllers"
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/slb/simulator"
+)
+
+func withSecret(name string) func(*v1alpha1.LoadBalancerHealth) {
+	return func(o *v1alpha1.LoadBalancerHealth) {
+		o.Spec.Credentials = &v1alpha1.Credentials{SecretRef: v1alpha1.SecretReference{Name: name}}
+	}
+}
+
+// account is one that only this place's load balancer is for.
+func (p place) account(secret string) simulator.Account {
+	return simulator.Account{AccessKeyID: "LTAI" + p.namespace, AccessKeySecret: secret, Allow: []string{p.lb}}
+}
+
+// writeSecret makes or replaces the Secret slb-reader.
+func (p place) writeSecret(ctx context.Context, account simulator.Account) {
+	GinkgoHelper()
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: "slb-reader"}}
+	data := map[string][]byte{"accessKeyId": []byte(account.AccessKeyID), "accessKeySecret": []byte(account.AccessKeySecret)}
+	if account.SecurityToken != "" {
+		data["securityToken"] = []byte(account.SecurityToken)
+	}
+	if err := admin.Get(ctx, client.ObjectKeyFromObject(secret), secret); client.IgnoreNotFound(err) != nil {
+		Fail(err.Error())
+	} else if err == nil {
+		secret.Data = data
+		Expect(admin.Update(ctx, secret)).To(Succeed())
+		return
+	}
+	secret.Data = data
+	Expect(admin.Create(ctx, secret)).To(Succeed())
+}
+
+var _ = Describe("A Secret", func() {
+	var at place
+	BeforeEach(func(ctx SpecContext) {
+		at = newPlace(ctx, shared)
+		cloud.put(at.lb, https(1)...)
+	})
+
+	It("signs the calls of the objects that name it, and the operator's own identity those of the others", func(ctx SpecContext) {
+		account := at.account("a-secret-of-its-own")
+		cloud.setAccount(account)
+		at.writeSecret(ctx, account)
+		at.observed(ctx, "other", withSecret("slb-reader"))
+		Expect(cloud.lastCall(at.lb).AccessKeyID).To(Equal(account.AccessKeyID))
+		at.observed(ctx, "own", nil)
+		Expect(cloud.lastCall(at.lb).AccessKeyID).To(Equal(ownAccount.AccessKeyID))
+	})
+
+	It("may hold a security token", func(ctx SpecContext) {
+		account := at.account("a-temporary-secret")
+		account.SecurityToken = "a-security-token"
+		cloud.setAccount(account)
+		at.writeSecret(ctx, account)
+		object := at.observed(ctx, "web", withSecret("slb-reader"))
+		Expect(condition(object, "Ready")).To(Equal("True AllBackendsNormal"))
+	})
+
+	It("that does not exist stalls by name without a call, and is used at once when it is there and asked for", func(ctx SpecContext) {
+		object := at.observed(ctx, "web", withSecret("slb-reader"))
+		Expect(object).To(haveConditions("Ready False CredentialsNotFound", "Healthy Unknown Pending",
+			"Observed False CredentialsNotFound", "Stalled True CredentialsNotFound"))
+		Expect(message(object, "Stalled")).To(And(
+			ContainSubstring("Secret "+at.namespace+"/slb-reader does not exist"), ContainSubstring("accessKeyId"), ContainSubstring("accessKeySecret")))
+		Expect(cloud.CallCount(at.lb)).To(BeZero())
+
+		account := at.account("came-later")
+		cloud.setAccount(account)
+		at.writeSecret(ctx, account)
+		observe(ctx, object)
+		Expect(condition(object, "Ready")).To(Equal("True AllBackendsNormal"))
+	})
+
+	It("without one of its keys stalls and names the key", func(ctx SpecContext) {
+		at.writeSecret(ctx, simulator.Account{AccessKeyID: "LTAIhalf", AccessKeySecret: " \n"})
+		object := at.observed(ctx, "web", withSecret("slb-reader"))
+		Expect(condition(object, "Stalled")).To(Equal("True CredentialsNotFound"))
+		Expect(message(object, "Stalled")).To(ContainSubstring("Secret " + at.namespace + "/slb-reader has no value for the key accessKeySecret"))
+	})
+
+	It("that was rotated with its account is used at once after a refusal, in the same observation", func(ctx SpecContext) {
+		cloud.setAccount(at.account("before-the-rotation"))
+		at.writeSecret(ctx, at.account("before-the-rotation"))
+		object := at.observed(ctx, "web", withSecret("slb-reader"))
+
+		cloud.setAccount(at.account("after-the-rotation"))
+		at.writeSecret(ctx, at.account("after-the-rotation"))
+		observe(ctx, object)
+		Expect(condition(object, "Observed")).To(Equal("True ObservationSucceeded"))
+		calls := cloud.callsFor(at.lb)
+		Expect(calls).To(HaveLen(3))
+		Expect(calls[1].Outcome).To(Equal("SignatureDoesNotMatch"))
+		expectTold(ctx, object)
+	})
+
+	It("that is wrong stalls without a word of what it holds, and is used as soon as it is right and asked for", func(ctx SpecContext) {
+		cloud.setAccount(at.account("the-right-one"))
+		wrong := at.account("the-wrong-one")
+		at.writeSecret(ctx, wrong)
+		object := at.observed(ctx, "web", withSecret("slb-reader"))
+		Expect(condition(object, "Stalled")).To(Equal("True InvalidCredentials"))
+		Expect(message(object, "Stalled")).To(And(ContainSubstring("SignatureDoesNotMatch"), ContainSubstring("Secret "+at.namespace+"/slb-reader")))
+		Expect(cloud.CallCount(at.lb)).To(Equal(1))
+		Eventually(told).WithContext(ctx).WithArguments(object).Should(HaveLen(1))
+		events, err := told(ctx, object)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(message(object, "Stalled") + events[0]).NotTo(Or(ContainSubstring(wrong.AccessKeyID), ContainSubstring(wrong.AccessKeySecret)))
+
+		at.writeSecret(ctx, at.account("the-right-one"))
+		observe(ctx, object)
+		Expect(condition(object, "Ready")).To(Equal("True AllBackendsNormal"))
+	})
+
+	It("is not logged, not even by a client that logs all it sees", func(ctx SpecContext) {
+		at.writeSecret(ctx, at.account("never-to-be-logged"))
+		encoded := base64.StdEncoding.EncodeToString([]byte("never-to-be-logged"))
+		var mu sync.Mutex
+		var logged bytes.Buffer
+		talkative := klog.NewContext(ctx, funcr.New(func(_, args string) {
+			mu.Lock()
+			defer mu.Unlock()
+			logged.WriteString(args)
+		}, funcr.Options{Verbosity: 10}))
+		output := func() string {
+			mu.Lock()
+			defer mu.Unlock()
+			return logged.String()
+		}
+
+		// In JSON, which such a client logs as it came.
+		Expect(admin.Get(talkative, client.ObjectKey{Namespace: at.namespace, Name: at.namespace}, &v1alpha1.LoadBalancerHealth{})).NotTo(Succeed())
+		Expect(output()).To(ContainSubstring(at.namespace))
+		source := &controllers.SecretCredentials{Reader: admin, Now: time.Now}
+		found, err := source.Credentials(talkative, slb.Account{Namespace: at.namespace, Name: "slb-reader"})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(found.AccessKeySecret).To(Equal("never-to-be-logged"))
+		Expect(output()).NotTo(Or(ContainSubstring(encoded), ContainSubstring("never-to-be-logged"), ContainSubstring("slb-reader")))
+	})
+})

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers_test
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/slb/simulator"
+)
+
+func all() *intstr.IntOrString { return new(intstr.FromString("100%")) }
+
+// labelled are the labels of an object's series, and others as name, value, ….
+func labelled(object *v1alpha1.LoadBalancerHealth, others ...string) map[string]string {
+	labels := map[string]string{"namespace": object.Namespace, "name": object.Name}
+	for i := 0; i < len(others); i += 2 {
+		labels[others[i]] = others[i+1]
+	}
+	return labels
+}
+
+// series returns the series that have these labels among theirs, by name and labels.
+func (o *operator) series(labels map[string]string) map[string]float64 {
+	GinkgoHelper()
+	families, err := o.registry.Gather()
+	Expect(err).NotTo(HaveOccurred())
+	found := map[string]float64{}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			has := map[string]string{}
+			var text []string
+			for _, label := range metric.GetLabel() {
+				has[label.GetName()] = label.GetValue()
+				if _, given := labels[label.GetName()]; !given {
+					text = append(text, label.GetName()+"="+label.GetValue())
+				}
+			}
+			maps.DeleteFunc(has, func(name, value string) bool { return labels[name] != value || value == "" })
+			if len(has) == len(labels) {
+				found[family.GetName()+"{"+strings.Join(text, ",")+"}"] = valueOf(metric)
+			}
+		}
+	}
+	return found
+}
+
+func valueOf(metric *dto.Metric) float64 {
+	return metric.GetGauge().GetValue() + metric.GetCounter().GetValue() + float64(metric.GetHistogram().GetSampleCount())
+}
+
+// value is that of the one series of this name that has these labels.
+func (o *operator) value(name string, labels map[string]string) float64 {
+	GinkgoHelper()
+	var values []float64
+	for series, value := range o.series(labels) {
+		if strings.HasPrefix(series, name+"{") {
+			values = append(values, value)
+		}
+	}
+	Expect(values).To(HaveLen(1), "%s%v", name, labels)
+	return values[0]
+}
+
+func backendsOf(lb string, port int, protocol, status string) string {
+	return fmt.Sprintf("slb_health_backends{listener_port=%d,listener_protocol=%s,load_balancer_id=%s,region=%s,status=%s}", port, protocol, lb, region, status)
+}
+
+var _ = Describe("The metrics", func() {
+	It("say what the statuses say, and nothing of an object that is gone", func(ctx SpecContext) {
+		at := newPlace(ctx, shared)
+		backends := append(https(3), simulator.Backend{ServerID: "i-9", ListenerPort: 80, ListenerProtocol: "http", Port: 80, ServerHealthStatus: "unavailable"})
+		backends[0].ServerHealthStatus = "abnormal"
+		cloud.put(at.lb, backends...)
+		object := at.observed(ctx, "web", nil)
+		cloud.turn(at.lb, "i-2", "abnormal")
+		observe(ctx, object)
+
+		Eventually(func() map[string]float64 { return shared.series(labelled(object)) }).Should(And(
+			HaveKeyWithValue(backendsOf(at.lb, 443, "https", "normal"), 1.0),
+			HaveKeyWithValue(backendsOf(at.lb, 443, "https", "abnormal"), 2.0),
+			HaveKeyWithValue(backendsOf(at.lb, 443, "https", "unavailable"), 0.0),
+			HaveKeyWithValue(backendsOf(at.lb, 80, "http", "unavailable"), 1.0),
+			HaveKeyWithValue("slb_health_condition{condition=Observed,status=True}", 1.0),
+			HaveKeyWithValue("slb_health_condition{condition=Observed,status=False}", 0.0),
+			HaveKeyWithValue("slb_health_condition{condition=Ready,status=Unknown}", 1.0),
+			HaveKeyWithValue("slb_health_backend_transitions_total{to=abnormal}", 1.0),
+			HaveKeyWithValue("slb_health_last_observation_timestamp_seconds{}", BeNumerically(">=", object.Status.LastObservedTime.Unix())),
+		))
+		Expect(shared.value("slb_api_requests_total", map[string]string{"region": region, "code": "OK"})).To(BeNumerically(">=", 2))
+		Expect(shared.value("slb_api_rate_limit", map[string]string{"region": region, "account": "default"})).To(BeEquivalentTo(1000))
+
+		Expect(admin.Delete(ctx, object)).To(Succeed())
+		Eventually(func() map[string]float64 { return shared.series(labelled(object)) }).Should(BeEmpty())
+	})
+
+	It("name the load balancer that the backends belong to, and no other", func(ctx SpecContext) {
+		at := newPlace(ctx, shared)
+		other := "lb-other-" + at.namespace
+		cloud.put(at.lb, https(2)...)
+		cloud.put(other, https(1)...)
+		cloud.fail(other, simulator.Fault{Kind: simulator.FaultDelay, Delay: simulator.Duration(1500 * time.Millisecond)})
+		object := at.observed(ctx, "web", nil)
+		edit(ctx, object, func(o *v1alpha1.LoadBalancerHealth) { o.Spec.LoadBalancerID = other })
+		Eventually(cloud.CallCount).WithArguments(other).Should(Equal(1))
+		Expect(shared.series(labelled(object, "load_balancer_id", other))).To(BeEmpty())
+
+		Eventually(current).WithContext(ctx).WithArguments(object).Should(BeTrue())
+		Eventually(func() map[string]float64 { return shared.series(labelled(object, "load_balancer_id", at.lb)) }).Should(BeEmpty())
+	})
+
+	It("are well named", func() {
+		problems, err := testutil.GatherAndLint(shared.registry)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(problems).To(BeEmpty())
+	})
+})

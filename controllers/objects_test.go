@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	gomegatypes "github.com/onsi/gomega/types"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+var sequence atomic.Int64
+
+// place is a namespace and a load balancer id that belong to one spec.
+type place struct {
+	namespace, lb string
+	operator      *operator
+}
+
+// newPlace returns a place whose objects the operator serves.
+func newPlace(ctx context.Context, served *operator) place {
+	GinkgoHelper()
+	name := "spec-" + strconv.FormatInt(sequence.Add(1), 10)
+	Expect(admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})).To(Succeed())
+	return place{namespace: name, lb: "lb-" + name, operator: served}
+}
+
+// create makes an object on the place's load balancer that is due once an
+// hour, so that what a spec sees sooner was asked for.
+func (p place) create(ctx context.Context, name string, edit func(*v1alpha1.LoadBalancerHealth)) *v1alpha1.LoadBalancerHealth {
+	GinkgoHelper()
+	object := &v1alpha1.LoadBalancerHealth{
+		ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: name, Labels: map[string]string{shardLabel: p.operator.shard}},
+		Spec:       v1alpha1.LoadBalancerHealthSpec{LoadBalancerID: p.lb, RegionID: region, Interval: metav1.Duration{Duration: time.Hour}},
+	}
+	if edit != nil {
+		edit(object)
+	}
+	Expect(admin.Create(ctx, object)).To(Succeed())
+	return object
+}
+
+// observed makes an object and waits for its first observation.
+func (p place) observed(ctx context.Context, name string, edit func(*v1alpha1.LoadBalancerHealth)) *v1alpha1.LoadBalancerHealth {
+	GinkgoHelper()
+	object := p.create(ctx, name, edit)
+	Eventually(current).WithContext(ctx).WithArguments(object).Should(BeTrue())
+	return object
+}
+
+// reload reads an object again.
+func reload(ctx context.Context, object *v1alpha1.LoadBalancerHealth) error {
+	// Into a new one: fields that are gone would stay.
+	var found v1alpha1.LoadBalancerHealth
+	err := admin.Get(ctx, client.ObjectKeyFromObject(object), &found)
+	if err == nil {
+		found.DeepCopyInto(object)
+	}
+	return err
+}
+
+// current reads an object again and tells whether its generation was looked at.
+func current(ctx context.Context, object *v1alpha1.LoadBalancerHealth) (bool, error) {
+	err := reload(ctx, object)
+	return object.Generation == object.Status.ObservedGeneration, err
+}
+
+// edit changes an object as a user does, whatever else changes it meanwhile.
+func edit(ctx context.Context, object *v1alpha1.LoadBalancerHealth, change func(*v1alpha1.LoadBalancerHealth)) {
+	GinkgoHelper()
+	before := object.DeepCopy()
+	change(object)
+	Expect(admin.Patch(ctx, object, client.MergeFrom(before))).To(Succeed())
+}
+
+// request asks for an observation by annotation.
+func request(ctx context.Context, object *v1alpha1.LoadBalancerHealth) string {
+	GinkgoHelper()
+	value := "request-" + strconv.FormatInt(sequence.Add(1), 10)
+	edit(ctx, object, func(o *v1alpha1.LoadBalancerHealth) {
+		metav1.SetMetaDataAnnotation(&o.ObjectMeta, v1alpha1.ObserveRequestedAtAnnotation, value)
+	})
+	return value
+}
+
+// observe asks for an observation and waits until it is in the status.
+func observe(ctx context.Context, object *v1alpha1.LoadBalancerHealth) {
+	GinkgoHelper()
+	value := request(ctx, object)
+	Eventually(func() (string, error) {
+		err := reload(ctx, object)
+		return object.Status.LastHandledObserveRequest, err
+	}).Should(Equal(value))
+}
+
+// condition is a condition as "Status Reason"; "" when it is absent.
+func condition(object *v1alpha1.LoadBalancerHealth, conditionType string) string {
+	found := meta.FindStatusCondition(object.Status.Conditions, conditionType)
+	if found == nil {
+		return ""
+	}
+	return string(found.Status) + " " + found.Reason
+}
+
+func message(object *v1alpha1.LoadBalancerHealth, conditionType string) string {
+	GinkgoHelper()
+	found := meta.FindStatusCondition(object.Status.Conditions, conditionType)
+	Expect(found).NotTo(BeNil())
+	return found.Message
+}
+
+// haveConditions matches an object by "Type Status Reason", all of them.
+func haveConditions(wanted ...any) gomegatypes.GomegaMatcher {
+	return WithTransform(func(object *v1alpha1.LoadBalancerHealth) (all []string) {
+		for _, c := range object.Status.Conditions {
+			all = append(all, c.Type+" "+string(c.Status)+" "+c.Reason)
+		}
+		return all
+	}, ConsistOf(wanted...))
+}
+
+// rows are status.backends as "listener server status".
+func rows(object *v1alpha1.LoadBalancerHealth) []string {
+	var all []string
+	for _, b := range object.Status.Backends {
+		all = append(all, fmt.Sprintf("%d/%s %s %s", b.ListenerPort, b.ListenerProtocol, b.ServerID, b.ServerHealthStatus))
+	}
+	return all
+}
+
+func eventsOf(ctx context.Context, object *v1alpha1.LoadBalancerHealth) ([]eventsv1.Event, error) {
+	var list eventsv1.EventList
+	err := admin.List(ctx, &list, client.InNamespace(object.Namespace))
+	return slices.DeleteFunc(list.Items, func(e eventsv1.Event) bool { return e.Regarding.UID != object.UID }), err
+}
+
+// told returns the events about an object as "Type Reason: note"; a repeated
+// one says so.
+func told(ctx context.Context, object *v1alpha1.LoadBalancerHealth) ([]string, error) {
+	events, err := eventsOf(ctx, object)
+	var all []string
+	for _, e := range events {
+		text := e.Type + " " + e.Reason + ": " + e.Note
+		if e.Series != nil {
+			text += fmt.Sprintf(" (%d times)", e.Series.Count)
+		}
+		all = append(all, text)
+	}
+	return all, err
+}
+
+// expectTold waits for exactly these events, and that no others follow.
+func expectTold(ctx context.Context, object *v1alpha1.LoadBalancerHealth, wanted ...any) {
+	GinkgoHelper()
+	Eventually(told).WithContext(ctx).WithArguments(object).Should(ConsistOf(wanted...))
+	Consistently(told).WithContext(ctx).WithArguments(object).Should(ConsistOf(wanted...))
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/labels"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/controllers"
+	"github.com/lbhealth/slb-health-operator/internal/health"
+	"github.com/lbhealth/slb-health-operator/internal/metrics"
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+// shardLabel tells which operator of this suite serves an object.
+const shardLabel = "test.lbhealth.dev/shard"
+
+// settings are the operator's flags that specs set.
+type settings struct {
+	shard     string
+	heartbeat time.Duration
+}
+
+// operator is the program as cmd/slb-health-operator wires it, without its servers.
+type operator struct {
+	shard    string
+	registry *prometheus.Registry
+	stop     func()
+}
+
+// startOperator runs an operator until stop, at the latest until the suite or
+// the spec that started it ends.
+func startOperator(s settings) *operator {
+	GinkgoHelper()
+	const callTimeout = 10 * time.Second
+	mgr, err := ctrl.NewManager(operatorConfig, ctrl.Options{
+		Scheme:                 newScheme(),
+		Metrics:                metricsserver.Options{BindAddress: "0"},
+		HealthProbeBindAddress: "0",
+		Controller:             config.Controller{SkipNameValidation: new(true)},
+		Cache: cache.Options{
+			ByObject: map[client.Object]cache.ByObject{
+				&v1alpha1.LoadBalancerHealth{}: {Label: labels.SelectorFromSet(labels.Set{shardLabel: s.shard})},
+			},
+			DefaultTransform: cache.TransformStripManagedFields(),
+		},
+	})
+	Expect(err).NotTo(HaveOccurred())
+	endpoint, err := slb.ParseEndpoint(cloud.url, slb.NetworkInternet)
+	Expect(err).NotTo(HaveOccurred())
+	sdk, err := slb.NewClient(slb.ClientOptions{Endpoint: endpoint, Timeout: callTimeout, Concurrency: 8, UserAgent: "slb-health-operator/test"})
+	Expect(err).NotTo(HaveOccurred())
+
+	registry := prometheus.NewRegistry()
+	reconciler := &controllers.Reconciler{
+		Client:      mgr.GetClient(),
+		API:         slb.Instrument(sdk, registry),
+		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: &slb.Identity{}, Now: time.Now},
+		Budget:      slb.NewBudget(1000, 1000),
+		Events:      mgr.GetEventRecorder("slb-health-operator"),
+		Options:     health.Options{MaxBackends: 500, Heartbeat: cmp.Or(s.heartbeat, 5*time.Minute)},
+		Now:         time.Now,
+	}
+	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastAnswered: reconciler.LastAnswered, Elected: mgr.Elected()})
+	reconciler.Metrics = fleet
+	registry.MustRegister(fleet, slb.RateLimits{Budget: reconciler.Budget})
+
+	ctx, cancel := context.WithCancel(context.Background())
+	Expect(reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: 8, CallTimeout: callTimeout})).To(Succeed())
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	stop := sync.OnceFunc(func() {
+		cancel()
+		Eventually(ended).Should(Receive(BeNil()))
+	})
+	DeferCleanup(stop)
+	Eventually(mgr.Elected()).Should(BeClosed())
+	return &operator{shard: s.shard, registry: registry, stop: stop}
+}
+
+// trafficLog sees what the operators ask the API server.
+type trafficLog struct {
+	mu        sync.Mutex
+	forbidden []string
+	secrets   []string
+	conflicts map[string]int // by namespace
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func (t *trafficLog) wrap(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		answer, err := next.RoundTrip(r)
+		if err == nil {
+			t.add(r, answer.StatusCode)
+		}
+		return answer, err
+	})
+}
+
+func (t *trafficLog) add(r *http.Request, status int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	call := r.Method + " " + r.URL.RequestURI()
+	path := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	if status == http.StatusForbidden || status == http.StatusUnauthorized {
+		t.forbidden = append(t.forbidden, call)
+	}
+	if at := slices.Index(path, "secrets"); at >= 0 && (r.Method != http.MethodGet || at != len(path)-2) {
+		t.secrets = append(t.secrets, call)
+	}
+	if at := slices.Index(path, "namespaces"); status == http.StatusConflict && at >= 0 {
+		t.conflicts[path[at+1]]++
+	}
+}
+
+func (t *trafficLog) refused() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.forbidden)
+}
+
+func (t *trafficLog) secretsOtherThanGet() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.secrets)
+}
+
+func (t *trafficLog) conflictsIn(namespace string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.conflicts[namespace]
+}
+
+// logBuffer keeps what the operators log, and shows it with the spec that fails.
+type logBuffer struct {
+	mu    sync.Mutex
+	bytes bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, _ = GinkgoWriter.Write(p)
+	return b.bytes.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bytes.String()
+}

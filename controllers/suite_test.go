@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers_test
+
+import (
+	"context"
+	"net/http/httptest"
+	"os"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"go.uber.org/zap/zapcore"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/yaml"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+)
+
+// operatorUser is whom the API server knows the operators of this suite as. It
+// may do what config/rbac/role.yaml allows, and nothing else.
+const operatorUser = "slb-health-operator"
+
+var (
+	admin client.Client
+	// operatorConfig is operatorUser's; what goes over it is in traffic.
+	operatorConfig *rest.Config
+	traffic        = &trafficLog{conflicts: map[string]int{}}
+	logs           = &logBuffer{}
+	cloud          *fakeCloud
+	// shared serves the specs that need no operator of their own.
+	shared *operator
+)
+
+func TestControllers(t *testing.T) {
+	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", ownAccount.AccessKeyID)
+	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ownAccount.AccessKeySecret)
+	t.Setenv("ALIBABA_CLOUD_SECURITY_TOKEN", "")
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "Controllers")
+}
+
+var _ = BeforeSuite(func(ctx SpecContext) {
+	SetDefaultEventuallyTimeout(30 * time.Second)
+	SetDefaultEventuallyPollingInterval(20 * time.Millisecond)
+	SetDefaultConsistentlyDuration(300 * time.Millisecond)
+	SetDefaultConsistentlyPollingInterval(20 * time.Millisecond)
+	logger := zap.New(zap.WriteTo(logs), zap.Level(zapcore.Level(-4)))
+	ctrl.SetLogger(logger)
+	klog.SetLogger(logger)
+
+	cluster, err := controlplane.Start(context.Background(), controlplane.Options{})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() { Expect(cluster.Stop()).To(Succeed()) })
+	admin, err = client.New(cluster.Config, client.Options{Scheme: newScheme()})
+	Expect(err).NotTo(HaveOccurred())
+
+	user, err := cluster.AddUser(envtest.User{Name: operatorUser})
+	Expect(err).NotTo(HaveOccurred())
+	operatorConfig = rest.CopyConfig(user.Config())
+	operatorConfig.Wrap(traffic.wrap)
+	grantRole(ctx)
+
+	cloud = newFakeCloud()
+	server := httptest.NewServer(cloud.Server)
+	DeferCleanup(server.Close)
+	DeferCleanup(cloud.Close)
+	cloud.url = server.URL
+
+	shared = startOperator(settings{shard: "shared"})
+})
+
+var _ = AfterSuite(func() {
+	if traffic == nil || admin == nil {
+		return
+	}
+	Expect(traffic.refused()).To(BeEmpty(), "the role in config/rbac does not allow what the operator did")
+	Expect(traffic.secretsOtherThanGet()).To(BeEmpty(), "Secrets are only ever read one by one")
+	for _, account := range cloud.everyAccount() {
+		Expect(logs.String()).NotTo(ContainSubstring(account.AccessKeySecret))
+		Expect(logs.String()).NotTo(ContainSubstring(account.AccessKeyID))
+	}
+})
+
+func newScheme() *runtime.Scheme {
+	GinkgoHelper()
+	scheme := runtime.NewScheme()
+	Expect(clientgoscheme.AddToScheme(scheme)).To(Succeed())
+	Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
+	return scheme
+}
+
+func grantRole(ctx context.Context) {
+	GinkgoHelper()
+	content, err := os.ReadFile("../config/rbac/role.yaml")
+	Expect(err).NotTo(HaveOccurred())
+	role := &rbacv1.ClusterRole{}
+	Expect(yaml.UnmarshalStrict(content, role)).To(Succeed())
+	Expect(role.Rules).NotTo(BeEmpty())
+	Expect(admin.Create(ctx, role)).To(Succeed())
+	Expect(admin.Create(ctx, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: operatorUser},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: operatorUser}},
+	})).To(Succeed())
+	Eventually(func(g Gomega) {
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User:               operatorUser,
+			ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: "watch", Group: v1alpha1.GroupVersion.Group, Resource: "loadbalancerhealths"},
+		}}
+		g.Expect(admin.Create(ctx, review)).To(Succeed())
+		g.Expect(review.Status.Allowed).To(BeTrue())
+	}).Should(Succeed())
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/slb/simulator"
+)
+
+// backendOf is what events call a backend of https.
+func backendOf(i int) string { return fmt.Sprintf("i-%d 10.0.0.%d:8443 (listener 443/https)", i, i) }
+
+func turnedAbnormal(i int) string {
+	return "Warning BackendAbnormal: backend " + backendOf(i) + " is abnormal: its health check fails, was normal"
+}
+
+// nextSecond waits until a stamp made now differs from one made at t: stamps are in seconds.
+func nextSecond(t time.Time) {
+	GinkgoHelper()
+	Eventually(func() time.Time { return time.Now().Truncate(time.Second) }).Should(BeTemporally(">", t))
+}
+
+var _ = Describe("A transition", func() {
+	var at place
+	BeforeEach(func(ctx SpecContext) { at = newPlace(ctx, shared) })
+
+	It("of three backends in one observation is three rows and three events", func(ctx SpecContext) {
+		cloud.put(at.lb, https(4)...)
+		object := at.observed(ctx, "web", nil)
+		first := object.Status.Backends[0].LastTransitionTime
+		nextSecond(first.Time)
+		for i := 1; i <= 3; i++ {
+			cloud.turn(at.lb, fmt.Sprintf("i-%d", i), "abnormal")
+		}
+		observe(ctx, object)
+		for _, b := range object.Status.Backends[:3] {
+			Expect(b.ServerHealthStatus).To(Equal("abnormal"))
+			Expect(b.LastTransitionTime.Time).To(BeTemporally(">", first.Time))
+		}
+		Expect(object.Status.Backends[3].ServerHealthStatus).To(Equal("normal"))
+		Expect(object.Status.Backends[3].LastTransitionTime).To(Equal(first))
+		Expect(condition(object, "Healthy")).To(Equal("True MinHealthyMet"))
+		expectTold(ctx, object, turnedAbnormal(1), turnedAbnormal(2), turnedAbnormal(3))
+
+		events, err := eventsOf(ctx, object)
+		Expect(err).NotTo(HaveOccurred())
+		related := map[string]bool{}
+		for _, event := range events {
+			Expect(event.Regarding.Kind).To(Equal("LoadBalancerHealth"))
+			Expect(event.Regarding.APIVersion).To(Equal("slb.lbhealth.dev/v1alpha1"))
+			Expect(event.Regarding.Name).To(Equal("web"))
+			Expect(event.Regarding.ResourceVersion).To(BeEmpty())
+			Expect(event.ReportingController).To(Equal("slb-health-operator"))
+			related[event.Related.FieldPath] = true
+		}
+		Expect(related).To(HaveLen(3))
+	})
+
+	It("of each kind has its event", func(ctx SpecContext) {
+		backends := https(6)
+		backends[0].ServerHealthStatus = "abnormal"
+		cloud.put(at.lb, backends[:4]...)
+		object := at.observed(ctx, "web", nil)
+		backends[0].ServerHealthStatus = "normal"
+		backends[1].ServerHealthStatus = "unavailable"
+		backends[5].ServerHealthStatus = "abnormal"
+		cloud.put(at.lb, backends[0], backends[1], backends[3], backends[4], backends[5])
+		observe(ctx, object)
+		expectTold(ctx, object,
+			"Normal BackendNormal: backend "+backendOf(1)+" is normal, was abnormal",
+			"Warning BackendUnavailable: backend "+backendOf(2)+" has no health-check result, was normal",
+			"Normal BackendRemoved: backend "+backendOf(3)+" is gone, was normal",
+			"Normal BackendAdded: backend "+backendOf(5)+" came, and is normal",
+			"Normal BackendAdded: backend "+backendOf(6)+" came, and is abnormal",
+			"Warning BackendAbnormal: backend "+backendOf(6)+" is abnormal: its health check fails",
+		)
+	})
+
+	It("of more than ten backends is one event", func(ctx SpecContext) {
+		cloud.put(at.lb, https(30)...)
+		object := at.observed(ctx, "web", nil)
+		for i := 1; i <= 11; i++ {
+			cloud.turn(at.lb, fmt.Sprintf("i-%d", i), "abnormal")
+		}
+		cloud.turn(at.lb, "i-30", "unavailable")
+		observe(ctx, object)
+		expectTold(ctx, object, HavePrefix("Warning BackendsChanged: 12 backends changed: 11 abnormal, 1 without a health-check result; among them "+backendOf(1)+", "))
+	})
+
+	It("of the verdict has its event, after those of the backends", func(ctx SpecContext) {
+		cloud.put(at.lb, https(1)...)
+		object := at.observed(ctx, "web", nil)
+		needs := " of 1 backend, needs 1 healthy"
+
+		cloud.turn(at.lb, "i-1", "abnormal")
+		observe(ctx, object)
+		Expect(object).To(haveConditions("Ready False BelowMinHealthy", "Healthy False BelowMinHealthy", "Observed True ObservationSucceeded"))
+		unhealthy := []any{turnedAbnormal(1), "Warning LoadBalancerUnhealthy: BelowMinHealthy: listener 443/https has 0 normal" + needs}
+		expectTold(ctx, object, unhealthy...)
+
+		cloud.turn(at.lb, "i-1", "unavailable")
+		observe(ctx, object)
+		Expect(condition(object, "Ready")).To(Equal("Unknown HealthCheckUnavailable"))
+		unknown := append(unhealthy,
+			"Warning BackendUnavailable: backend "+backendOf(1)+" has no health-check result, was abnormal",
+			"Warning LoadBalancerHealthUnknown: HealthCheckUnavailable: listener 443/https has 0 normal and 1 without a health-check result"+needs)
+		expectTold(ctx, object, unknown...)
+
+		cloud.turn(at.lb, "i-1", "normal")
+		observe(ctx, object)
+		Expect(condition(object, "Ready")).To(Equal("True AllBackendsNormal"))
+		expectTold(ctx, object, append(unknown,
+			"Normal BackendNormal: backend "+backendOf(1)+" is normal, was unavailable",
+			"Normal LoadBalancerHealthy: AllBackendsNormal: 1 of 1 backend is normal")...)
+	})
+
+	It("is none in a first observation, unless the load balancer is unhealthy", func(ctx SpecContext) {
+		backends := https(3)
+		backends[0].ServerHealthStatus = "abnormal"
+		cloud.put(at.lb, backends...)
+		healthy := at.observed(ctx, "healthy", nil)
+		unhealthy := at.observed(ctx, "unhealthy", func(o *v1alpha1.LoadBalancerHealth) {
+			o.Spec.HealthPolicy = &v1alpha1.HealthPolicy{Unavailable: v1alpha1.Unhealthy, MinHealthy: all()}
+		})
+		expectTold(ctx, unhealthy, HavePrefix("Warning LoadBalancerUnhealthy: BelowMinHealthy: "))
+		expectTold(ctx, healthy)
+	})
+
+	It("is neither lost nor told twice while somebody else writes the object", func(ctx SpecContext) {
+		const flips = 6
+		cloud.put(at.lb, https(flips+1)...)
+		object := at.observed(ctx, "web", nil)
+
+		writing, stop := context.WithCancel(ctx)
+		written := make(chan struct{})
+		other := object.DeepCopy()
+		go func() {
+			defer close(written)
+			tick := time.NewTicker(10 * time.Millisecond)
+			defer tick.Stop()
+			for i := 0; writing.Err() == nil; i++ {
+				<-tick.C
+				patch := fmt.Appendf(nil, `{"metadata":{"labels":{"written":"%d"}}}`, i)
+				_ = admin.Patch(writing, other, client.RawPatch(types.MergePatchType, patch))
+			}
+		}()
+		var wanted []any
+		for i := 1; i <= flips; i++ {
+			cloud.turn(at.lb, fmt.Sprintf("i-%d", i), "abnormal")
+			observe(ctx, object)
+			wanted = append(wanted, turnedAbnormal(i))
+		}
+		Eventually(func(g Gomega) {
+			observe(ctx, object)
+			g.Expect(traffic.conflictsIn(at.namespace)).To(BeNumerically(">", 0))
+		}).Should(Succeed())
+		stop()
+		Eventually(written).Should(BeClosed())
+
+		expectTold(ctx, object, wanted...)
+		Expect(shared.value("slb_health_backend_transitions_total", labelled(object, "to", "abnormal"))).To(BeEquivalentTo(flips))
+	})
+})
+
+var _ = Describe("An operator that restarts", func() {
+	It("repeats no event, and tells what turned while it was away", func(ctx SpecContext) {
+		first := startOperator(settings{shard: "restart"})
+		at := newPlace(ctx, first)
+		cloud.put(at.lb, https(3)...)
+		object := at.observed(ctx, "web", nil)
+		cloud.turn(at.lb, "i-1", "abnormal")
+		observe(ctx, object)
+		expectTold(ctx, object, turnedAbnormal(1))
+		first.stop()
+
+		second := startOperator(settings{shard: "restart"})
+		observe(ctx, object)
+		expectTold(ctx, object, turnedAbnormal(1))
+		Expect(second.value("slb_health_backend_transitions_total", labelled(object, "to", "abnormal"))).To(BeZero())
+		second.stop()
+
+		cloud.turn(at.lb, "i-2", "abnormal")
+		startOperator(settings{shard: "restart"})
+		observe(ctx, object)
+		expectTold(ctx, object, turnedAbnormal(1), turnedAbnormal(2))
+	})
+})
+
+var _ = Describe("A suspended object", func() {
+	It("is not asked about, keeps its rows, and suspending and resuming is no event", func(ctx SpecContext) {
+		at := newPlace(ctx, shared)
+		cloud.put(at.lb, https(2)...)
+		object := at.observed(ctx, "web", nil)
+		edit(ctx, object, func(o *v1alpha1.LoadBalancerHealth) { o.Spec.Suspend = true })
+		Eventually(current).WithContext(ctx).WithArguments(object).Should(BeTrue())
+		Expect(object).To(haveConditions("Ready Unknown Suspended", "Healthy Unknown Suspended", "Observed Unknown Suspended"))
+		Expect(rows(object)).To(HaveLen(2))
+		value := request(ctx, object)
+		Consistently(cloud.CallCount).WithArguments(at.lb).Should(Equal(1))
+
+		edit(ctx, object, func(o *v1alpha1.LoadBalancerHealth) { o.Spec.Suspend = false })
+		Eventually(current).WithContext(ctx).WithArguments(object).Should(BeTrue())
+		Expect(object).To(haveConditions("Ready True AllBackendsNormal", "Healthy True AllBackendsNormal", "Observed True ObservationSucceeded"))
+		Expect(object.Status.LastHandledObserveRequest).To(Equal(value))
+		Expect(cloud.CallCount(at.lb)).To(Equal(2))
+		expectTold(ctx, object)
+	})
+
+	It("does not keep the others on its load balancer from being observed", func(ctx SpecContext) {
+		at := newPlace(ctx, shared)
+		cloud.put(at.lb, https(1)...)
+		suspended := at.observed(ctx, "suspended", func(o *v1alpha1.LoadBalancerHealth) { o.Spec.Suspend = true })
+		Expect(cloud.CallCount(at.lb)).To(BeZero())
+		object := at.observed(ctx, "web", nil)
+		Expect(condition(object, "Ready")).To(Equal("True AllBackendsNormal"))
+		Expect(reload(ctx, suspended)).To(Succeed())
+		Expect(condition(suspended, "Ready")).To(Equal("Unknown Suspended"))
+		Expect(rows(suspended)).To(BeEmpty())
+	})
+})
+
+var _ = Describe("Backends that the status has no room for", func() {
+	It("are told of when they turn abnormal", func(ctx SpecContext) {
+		at := newPlace(ctx, shared)
+		cloud.put(at.lb, https(502)...)
+		object := at.observed(ctx, "web", nil)
+		Expect(object.Status.OmittedBackends).To(BeEquivalentTo(2))
+		listed := map[string]bool{}
+		for _, b := range object.Status.Backends {
+			listed[b.ServerID] = true
+		}
+		var omitted simulator.Backend
+		for _, b := range https(502) {
+			if !listed[b.ServerID] {
+				omitted = b
+			}
+		}
+		cloud.turn(at.lb, omitted.ServerID, "abnormal")
+		observe(ctx, object)
+		Expect(rows(object)).To(ContainElement("443/https " + omitted.ServerID + " abnormal"))
+		expectTold(ctx, object, HavePrefix("Warning BackendAbnormal: backend "+omitted.ServerID+" "))
+	})
+})
