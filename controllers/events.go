@@ -54,7 +54,7 @@ func (n notice) emit(recorder EventRecorder, object *v1alpha1.LoadBalancerHealth
 	related.FieldPath = n.about
 	note := n.note
 	if len(note) > maxNote {
-		note = note[:maxNote-3] + "..."
+		note = strings.ToValidUTF8(note[:maxNote-3], "") + "..."
 	}
 	recorder.Eventf(regarding, related, n.eventType, n.reason, actionObserve, "%s", note)
 }

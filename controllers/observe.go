@@ -12,8 +12,8 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/slb"
 )
 
-// credentialsRecheck is how often the Secret of a target is read again while
-// its credentials are at fault. Secrets are not watched, so that no list of
+// credentialsRecheck is how often the credentials of a target are looked up
+// again while they are at fault. Secrets are not watched, so that no list of
 // them is needed.
 const credentialsRecheck = 15 * time.Second
 
@@ -123,7 +123,7 @@ func (r *Reconciler) renewed(ctx context.Context, account slb.Account, refused s
 // credentialsChanged looks up the credentials of a target again while they
 // are at fault, so that a mended Secret is used long before a Stalled target is due.
 func (r *Reconciler) credentialsChanged(ctx context.Context, target slb.Target, memory *memory, now time.Time) bool {
-	if at := memory.recheckAt(target); at.IsZero() || now.Before(at) {
+	if at := memory.recheckAt(); at.IsZero() || now.Before(at) {
 		return false
 	}
 	memory.checkedAt = now
@@ -132,8 +132,8 @@ func (r *Reconciler) credentialsChanged(ctx context.Context, target slb.Target, 
 }
 
 // recheckAt is when to look up the credentials again; zero when they are not at fault.
-func (m *memory) recheckAt(target slb.Target) time.Time {
-	if m.failure == nil || target.Account.IsDefault() {
+func (m *memory) recheckAt() time.Time {
+	if m.failure == nil {
 		return time.Time{}
 	}
 	switch m.failure.Kind {

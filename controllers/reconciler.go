@@ -158,7 +158,7 @@ func (r *Reconciler) comeBack(target slb.Target, plan plan, memory *memory, resu
 		at = memory.turn
 	}
 	at = earliest(at, result.staleAt)
-	at = earliest(at, memory.recheckAt(target))
+	at = earliest(at, memory.recheckAt())
 	return reconcile.Result{RequeueAfter: max(at.Sub(now), time.Millisecond), Priority: new(routinePriority)}
 }
 

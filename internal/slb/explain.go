@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"strings"
 	"syscall"
 
 	sdkerrors "github.com/aliyun/alibaba-cloud-sdk-go/sdk/errors"
@@ -86,7 +87,8 @@ func explainRefusal(refused *sdkerrors.ServerError, exchange *exchange, request 
 		e.Message = fmt.Sprintf("%s answered HTTP %d without an API error code", cleanField(exchange.host), refused.HttpStatus())
 	} else {
 		e.Message = code
-		if words := cleanMessage(refused.Message(), request.Credentials, request.Target.LoadBalancerID, request.Target.RegionID); words != "" {
+		words := cleanMessage(refused.Message(), request.Credentials, request.Target.LoadBalancerID, request.Target.RegionID)
+		if words = strings.TrimRight(words, " .;,"); words != "" {
 			e.Message += ": " + words
 		}
 	}
