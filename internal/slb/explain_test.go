@@ -523,7 +523,7 @@ func TestWhatDiffersBetweenEqualRefusalsIsNotRepeated(t *testing.T) {
 func TestARefusalKeepsTheLoadBalancerReadable(t *testing.T) {
 	server := startHTTPS(t, refuseWith(http.StatusNotFound, "InvalidLoadBalancerId.NotFound", "The specified LoadBalancerId "+testLoadBalancer+" does not exist."))
 	failed := callInVain(t, newTrustingClient(t, server), aRequest())
-	if !strings.Contains(failed.Message, "LoadBalancerId "+testLoadBalancer+" does not exist.") {
+	if !strings.Contains(failed.Message, "LoadBalancerId "+testLoadBalancer+" does not exist; check") {
 		t.Errorf("got %q", failed.Message)
 	}
 }
