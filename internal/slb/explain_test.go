@@ -54,7 +54,7 @@ func TestARefusalIsClassifiedByItsCode(t *testing.T) {
 					if failed.Kind != family.kind || failed.Code != code || failed.MetricCode() != code {
 						t.Errorf("got %#v, want kind %s", failed, family.kind)
 					}
-					if !strings.HasPrefix(failed.Message, code+": Words of the API.") {
+					if !strings.HasPrefix(failed.Message, code+": Words of the API") {
 						t.Errorf("message %q", failed.Message)
 					}
 					if failed.RequestID != "6AF7FDB7-4F22-4E4F-9B2D-0D6B2C5A0001" || failed.RetryAfter != 0 {
