@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package blackbox
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+var codeSpecs = []spec{
+	{"every error code of the API has its reason, and only what needs a person stalls", namesReasons},
+	{"a clock that is wrong is named as such", namesTheClock},
+}
+
+type codeCase struct {
+	code   string
+	status int
+	reason string
+	header http.Header
+}
+
+// codeCases are the codes that the API is known to answer, with their HTTP statuses.
+func codeCases() []codeCase {
+	var cases []codeCase
+	add := func(reason string, status int, codes ...string) {
+		for _, code := range codes {
+			cases = append(cases, codeCase{code: code, status: status, reason: reason})
+		}
+	}
+	add("Throttled", 400, "Throttling", "Throttling.User", "Throttling.Api", "Throttling.SomethingNew")
+	add("Throttled", 429, "Throttling", "Throttling.User")
+	add("Throttled", 503, "Throttling", "Throttling.Api")
+	cases = append(cases, codeCase{
+		code: "ServiceUnavailable", status: 503, reason: "Throttled", header: http.Header{"Retry-After": {"3600"}},
+	})
+	add("LoadBalancerNotFound", 404, "InvalidLoadBalancerId.NotFound", "InvalidLoadBalancerId", "LoadBalancerNotExist")
+	add("LoadBalancerNotFound", 400, "InvalidLoadBalancerId.NotFound", "LoadBalancerNotExist")
+	add("Forbidden", 403, "Forbidden.RAM", "Forbidden", "NoPermission", "Forbidden.SomethingNew", "UnauthorizedOperation")
+	add("Forbidden", 400, "Forbidden.RAM", "Forbidden", "NoPermission", "UnauthorizedOperation")
+	add("InvalidCredentials", 404, "InvalidAccessKeyId.NotFound")
+	add("InvalidCredentials", 403, "InvalidAccessKeyId.Inactive", "InvalidSecurityToken.Expired", "SignatureDoesNotMatch")
+	add("InvalidCredentials", 400, "InvalidAccessKeyId.NotFound", "SignatureDoesNotMatch", "IncompleteSignature",
+		"InvalidSecurityToken.Expired", "InvalidSecurityToken.MismatchWithAccessKey", "MissingSecurityToken")
+	add("ServiceError", 500, "InternalError", "ServiceUnavailable", "SystemBusy", "SomethingNew")
+	add("ServiceError", 502, "SomethingNew")
+	add("ServiceError", 503, "ServiceUnavailable", "SystemBusy", "InternalError")
+	add("ServiceError", 400, "InvalidTimeStamp.Expired", "SignatureNonceUsed")
+	add("InvalidRequest", 400, "InvalidParameter", "MissingParameter", "SomethingNew")
+	add("InvalidRequest", 404, "SomethingNew", "InvalidAction.NotFound")
+	add("InvalidRequest", 409, "SomethingNew")
+	return cases
+}
+
+// id holds code, status and reason, as far as an id may.
+func (c codeCase) id() string {
+	return fmt.Sprintf("lb-code-%s-%d-%s", strings.ReplaceAll(c.code, ".", "_"), c.status, c.reason)
+}
+
+// states are those of an object that got nothing but this code.
+func (c codeCase) states() states {
+	switch c.reason {
+	case "Forbidden", "InvalidCredentials", "InvalidRequest":
+		return stalled(c.reason)
+	default:
+		return failing(c.reason)
+	}
+}
+
+func namesReasons(t *testing.T, w *world) {
+	g := NewWithT(t)
+	cases := codeCases()
+	objects := map[string]*v1alpha1.LoadBalancerHealth{}
+	for _, c := range cases {
+		refused := refusal(c.status, c.code, "The words of "+c.code+".")
+		refused.header = c.header
+		w.slb.on(c.id(), always(refused))
+		objects[c.id()] = named(hostileNamespace, c.id(), once)
+		w.create(t, objects[c.id()])
+	}
+	for _, c := range cases {
+		t.Run(fmt.Sprintf("%s with HTTP %d is %s", c.code, c.status, c.reason), func(t *testing.T) {
+			g := NewWithT(t)
+			object := objects[c.id()]
+			found := w.await(t, object, c.states())
+			nothingInvented(g, found)
+			message := conditionOf(found, "Observed").Message
+			g.Expect(message).To(ContainSubstring(c.code))
+			g.Expect(message).To(ContainSubstring("The words of"))
+			g.Expect(message).NotTo(ContainSubstring("0A5F4154"))
+			w.awaitEvents(t, object, map[string]int{"Warning ObservationFailed": 1})
+			g.Expect(w.events(g, object).notes("ObservationFailed")).To(ConsistOf(ContainSubstring(c.reason)))
+		})
+	}
+	series := w.hostile.metrics(g)
+	for _, c := range cases {
+		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{code="`+c.code+`",region="cn-hangzhou"}`, BeNumerically(">", 0)))
+	}
+}
+
+// nothingInvented demands that nothing is claimed about backends nobody has seen.
+func nothingInvented(g Gomega, object *v1alpha1.LoadBalancerHealth) {
+	g.Expect(conditionOf(object, "Healthy").Status).To(BeEquivalentTo("Unknown"))
+	g.Expect(object.Status.Summary).To(BeNil())
+	g.Expect(object.Status.Listeners).To(BeEmpty())
+	g.Expect(object.Status.Backends).To(BeEmpty())
+	g.Expect(object.Status.LastObservedTime).To(BeNil())
+	g.Expect(object.Status.LastRequestID).To(BeEmpty())
+}
+
+func namesTheClock(t *testing.T, w *world) {
+	g := NewWithT(t)
+	const id = "lb-clock"
+	w.slb.on(id, always(refusal(http.StatusBadRequest, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")))
+	object := named(hostileNamespace, id, once)
+	w.create(t, object)
+	found := w.await(t, object, failing("ServiceError"))
+	g.Expect(conditionOf(found, "Observed").Message).To(ContainSubstring("clock"))
+	w.eventually(t, func(g Gomega) {
+		_, log := w.hostile.output(t)
+		for line := range strings.Lines(log) {
+			if strings.Contains(line, `"level":"info"`) && strings.Contains(line, id) && strings.Contains(line, "clock") {
+				return
+			}
+		}
+		g.Expect(log).To(BeEmpty(), "no line names the clock")
+	})
+}

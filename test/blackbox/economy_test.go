@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package blackbox
+
+import (
+	"fmt"
+	"testing"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+var economySpecs = []spec{
+	{"ten objects on one load balancer cost one call per interval, and what does not change is not written", sharesCalls},
+	{"a failure that lasts is written and told once, whatever else its message says", saysFailuresOnce},
+}
+
+// watchedIntervals is for how many intervals nothing may be written.
+const watchedIntervals = 7
+
+func sharesCalls(t *testing.T, w *world) {
+	g := NewWithT(t)
+	const id = "lb-shared"
+	var rows []backend
+	for port := range 5 {
+		row := web("i-1", "10.1.0.1", "normal")
+		row.ListenerPort = 440 + port
+		rows = append(rows, row)
+	}
+	w.simulator.put(t, id, rows...)
+	var objects []*v1alpha1.LoadBalancerHealth
+	for i := range 10 {
+		object := named(mainNamespace, id, func(o *v1alpha1.LoadBalancerHealth) {
+			o.Name = fmt.Sprintf("shared-%d", i)
+			if i < len(rows) {
+				o.Spec.ListenerPort = new(int32(440 + i))
+			}
+		})
+		objects = append(objects, object)
+		w.create(t, object)
+	}
+	for i, object := range objects {
+		found := w.await(t, object, good("AllBackendsNormal"))
+		listeners := 5
+		if i < len(rows) {
+			listeners = 1
+		}
+		g.Expect(found.Status.Listeners).To(HaveLen(listeners), object.Name)
+	}
+
+	before := w.versions(t, objects...)
+	asked := len(w.simulator.calls(t, id))
+	window := w.awaitCalls(t, id, asked, watchedIntervals+1)[asked:]
+	g.Expect(w.versions(t, objects...)).To(Equal(before))
+	took := window[len(window)-1].Time.Sub(window[0].Time)
+	// One more than fits stands at either end, and one that was late may shorten the window.
+	g.Expect(len(window)).To(BeNumerically("<=", int(took/interval)+2), "calls in "+took.String())
+	for _, object := range objects {
+		g.Expect(w.events(g, object)).To(BeEmpty(), object.Name)
+	}
+}
+
+func saysFailuresOnce(t *testing.T, w *world) {
+	g := NewWithT(t)
+	const id = "lb-again-and-again"
+	asked := w.slb.on(id, func(n int) answer {
+		return refusal(400, "Throttling.User", fmt.Sprintf("Request %d was denied at 2026-01-02T03:04:%02dZ, id %08d-1111-4111-8111-111111111111, quota %d of 10.", n, n, n, n))
+	})
+	object := named(hostileNamespace, id)
+	w.create(t, object)
+	w.await(t, object, failing("Throttled"))
+	w.awaitEvents(t, object, map[string]int{"Warning ObservationFailed": 1})
+
+	before := w.versions(t, object)
+	first := asked()
+	w.eventually(t, func(g Gomega) { g.Expect(asked()).To(BeNumerically(">", first+watchedIntervals)) })
+	g.Expect(w.versions(t, object)).To(Equal(before))
+	g.Expect(w.events(g, object).reasons()).To(Equal(map[string]int{"Warning ObservationFailed": 1}))
+}

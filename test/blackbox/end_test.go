@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package blackbox
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	eventsv1 "k8s.io/api/events/v1"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+// endSpecs are about everything that was put out, so they come last.
+var endSpecs = []spec{
+	{"every request was signed, once, as the API's reference says", signedEveryRequest},
+	{"no key, token, signature or signed URL is in any output, event or status", keepsSecrets},
+	{"no program raced or panicked", behaves},
+}
+
+const dataRace = "WARNING: DATA RACE"
+
+func signedEveryRequest(t *testing.T, w *world) {
+	g := NewWithT(t)
+	w.slb.mu.Lock()
+	defer w.slb.mu.Unlock()
+	g.Expect(w.slb.complaints).To(BeEmpty())
+	g.Expect(w.slb.signatures).NotTo(BeEmpty())
+}
+
+// collected is every output, event and status by where it stands.
+func (w *world) collected(t *testing.T) map[string][]byte {
+	t.Helper()
+	found := map[string][]byte{}
+	entries, err := os.ReadDir(w.outputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		found[entry.Name()] = []byte(readFile(t, filepath.Join(w.outputs, entry.Name())))
+	}
+	g := NewWithT(t)
+	var events eventsv1.EventList
+	g.Expect(w.admin.List(t.Context(), &events)).To(Succeed())
+	g.Expect(events.Items).NotTo(BeEmpty())
+	var objects v1alpha1.LoadBalancerHealthList
+	g.Expect(w.admin.List(t.Context(), &objects)).To(Succeed())
+	g.Expect(objects.Items).NotTo(BeEmpty())
+	for name, list := range map[string]any{"events": events, "objects": objects} {
+		content, err := json.Marshal(list)
+		g.Expect(err).NotTo(HaveOccurred())
+		found[name] = content
+	}
+	return found
+}
+
+// signedURL is a signature where it would stand in a URL or in a form, plain or
+// escaped; what stands for one that was removed is none.
+var signedURL = regexp.MustCompile(`(?i)signature(nonce)?(=|%3D|%253D)[^\s\[]`)
+
+func keepsSecrets(t *testing.T, w *world) {
+	everything := w.collected(t)
+	for _, name := range []string{"main.stderr", "main.metrics", "hostile.stderr", "hostile.metrics", "restart-1.metrics"} {
+		if len(everything[name]) == 0 {
+			t.Errorf("there is no %s to search", name)
+		}
+	}
+	if !bytes.Contains(everything["main.stderr"], []byte(`"level":"Level(-8)"`)) {
+		t.Error("the operator did not log at a high verbosity")
+	}
+	for name, content := range everything {
+		for _, word := range w.vault.all() {
+			for _, form := range formsOf(word) {
+				if at := bytes.Index(content, []byte(form)); at >= 0 {
+					t.Errorf("%s holds a key or token: %s", name, around(content, at))
+				}
+			}
+		}
+		if found := signedURL.FindIndex(content); found != nil {
+			t.Errorf("%s holds a signed URL: %s", name, around(content, found[0]))
+		}
+		w.searchSignatures(t, name, content)
+	}
+}
+
+// formsOf are the ways in which a word may be spelled in URLs and in Secrets.
+func formsOf(word string) []string {
+	forms := []string{word, base64.StdEncoding.EncodeToString([]byte(word))}
+	if escaped := url.QueryEscape(word); escaped != word {
+		forms = append(forms, escaped, url.QueryEscape(escaped))
+	}
+	return forms
+}
+
+// searchSignatures looks before each '=' for one of the signatures that were sent.
+func (w *world) searchSignatures(t *testing.T, name string, content []byte) {
+	t.Helper()
+	w.slb.mu.Lock()
+	defer w.slb.mu.Unlock()
+	const length = 28 // of a SHA-1 in base64
+	for at := 0; ; at++ {
+		next := bytes.IndexByte(content[at:], '=')
+		if next < 0 {
+			return
+		}
+		at += next
+		if at+1 < length {
+			continue
+		}
+		if _, found := w.slb.signatures[string(content[at+1-length:at+1])]; found {
+			t.Errorf("%s holds a signature: %s", name, around(content, at))
+		}
+	}
+}
+
+func around(content []byte, at int) []byte {
+	const width = 120
+	return content[max(0, at-width):min(len(content), at+width)]
+}
+
+func behaves(t *testing.T, w *world) {
+	for name, content := range w.collected(t) {
+		for _, sign := range []string{dataRace, "panic:", "Observed a panic", "concurrent map"} {
+			if at := bytes.Index(content, []byte(sign)); at >= 0 {
+				t.Errorf("%s: %s", name, content[at:min(len(content), at+4000)])
+			}
+		}
+	}
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package blackbox
+
+import (
+	"strings"
+	"testing"
+
+	. "github.com/onsi/gomega"
+)
+
+var flagSpecs = []spec{
+	{"a flag that makes no sense ends the operator with one line that names it", refusesFlags},
+	{"a flag that makes no sense ends the simulator with one line that names it", refusesSimulatorFlags},
+	{"an environment that would print signed requests is refused", refusesDebugging},
+	{"--help explains the flags and is no failure", explainsFlags},
+}
+
+// refused runs a program that must end by itself, and returns its one line.
+func (w *world) refused(t *testing.T, name, program string, environment []string, args ...string) string {
+	t.Helper()
+	p := start(t, t.TempDir(), name, program, environment, args...)
+	code := p.exit(t, patience)
+	stdout, stderr := p.output(t)
+	if code <= 0 {
+		t.Errorf("the exit code is %d", code)
+	}
+	if stdout != "" {
+		t.Errorf("on stdout: %q", stdout)
+	}
+	if strings.Count(stderr, "\n") != 1 || !strings.HasSuffix(stderr, "\n") {
+		t.Errorf("on stderr, which should be one line: %q", stderr)
+	}
+	return stderr
+}
+
+func refusesFlags(t *testing.T, w *world) {
+	for _, test := range []struct {
+		names string
+		args  []string
+	}{
+		{"no-such-flag", []string{"--no-such-flag"}},
+		{"serve", []string{"serve"}},
+		{"slb-qps", []string{"--slb-qps=0"}},
+		{"slb-qps", []string{"--slb-qps=-1"}},
+		{"slb-qps", []string{"--slb-qps=NaN"}},
+		{"slb-qps", []string{"--slb-qps=+Inf"}},
+		{"slb-qps", []string{"--slb-qps=many"}},
+		{"slb-burst", []string{"--slb-burst=0"}},
+		{"slb-burst", []string{"--slb-burst=1.5"}},
+		{"slb-timeout", []string{"--slb-timeout=0s"}},
+		{"slb-timeout", []string{"--slb-timeout=-1s"}},
+		{"slb-timeout", []string{"--slb-timeout=10"}},
+		{"slb-endpoint", []string{"--slb-endpoint=slb.aliyuncs.com:443"}},
+		{"slb-endpoint", []string{"--slb-endpoint=ftp://slb.aliyuncs.com"}},
+		{"slb-endpoint", []string{"--slb-endpoint=https://"}},
+		{"slb-endpoint", []string{"--slb-endpoint=https://slb.aliyuncs.com/path"}},
+		{"slb-endpoint", []string{"--slb-endpoint=https://slb.aliyuncs.com:99999"}},
+		{"slb-network", []string{"--slb-network=wifi"}},
+		{"concurrency", []string{"--concurrency=0"}},
+		{"concurrency", []string{"--concurrency=-4"}},
+		{"status-heartbeat", []string{"--status-heartbeat=0"}},
+		{"status-heartbeat", []string{"--status-heartbeat=-5m"}},
+		{"max-status-backends", []string{"--max-status-backends=0"}},
+		{"max-status-backends", []string{"--max-status-backends=100000"}},
+		{"watch-namespace", []string{"--watch-namespace=Not_A_Name"}},
+		{"watch-namespace", []string{"--watch-namespace="}},
+		{"watch-selector", []string{"--watch-selector=a in"}},
+		{"leader-elect", []string{"--leader-elect=perhaps"}},
+		{"metrics-bind-address", []string{"--metrics-bind-address="}},
+		{"metrics-secure", []string{"--metrics-secure=perhaps"}},
+		{"health-probe-bind-address", []string{"--health-probe-bind-address="}},
+		{"kubeconfig", []string{"--kubeconfig=no-such-file"}},
+		{"zap-log-level", []string{"--zap-log-level=loud"}},
+	} {
+		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
+			args := append([]string{
+				"--kubeconfig=" + w.operator.kubeconfig, "--slb-endpoint=" + w.simulator.url, "--watch-namespace=flags",
+				"--metrics-bind-address=0", "--health-probe-bind-address=0",
+			}, test.args...)
+			line := w.refused(t, "flags", w.programs.operator, w.operatorEnvironment(), args...)
+			NewWithT(t).Expect(line).To(ContainSubstring(test.names))
+		})
+	}
+}
+
+func refusesSimulatorFlags(t *testing.T, w *world) {
+	for _, test := range []struct{ names, arg string }{
+		{"no-such-flag", "--no-such-flag"},
+		{"serve", "serve"},
+		{"listen", "--listen=nowhere"},
+		{"config", "--config=no-such-file"},
+		{"tls-key", "--tls-cert=" + w.authority.certificateFile},
+	} {
+		t.Run(test.arg, func(t *testing.T) {
+			line := w.refused(t, "flags", w.programs.simulator, []string{"HOME=" + w.home}, test.arg)
+			NewWithT(t).Expect(line).To(ContainSubstring(test.names))
+		})
+	}
+}
+
+func refusesDebugging(t *testing.T, w *world) {
+	line := w.refused(t, "debug", w.programs.operator, append(w.operatorEnvironment(), "DEBUG=sdk"),
+		"--kubeconfig="+w.operator.kubeconfig, "--metrics-bind-address=0", "--health-probe-bind-address=0")
+	NewWithT(t).Expect(line).To(ContainSubstring("DEBUG"))
+}
+
+func explainsFlags(t *testing.T, w *world) {
+	g := NewWithT(t)
+	p := start(t, t.TempDir(), "help", w.programs.operator, w.operatorEnvironment(), "--help")
+	g.Expect(p.exit(t, patience)).To(BeZero())
+	stdout, stderr := p.output(t)
+	for _, name := range []string{
+		"kubeconfig", "metrics-bind-address", "health-probe-bind-address", "metrics-secure", "leader-elect",
+		"leader-election-namespace", "slb-endpoint", "slb-network", "slb-qps", "slb-burst", "slb-timeout", "concurrency",
+		"watch-namespace", "watch-selector", "status-heartbeat", "max-status-backends", "zap-log-level",
+	} {
+		g.Expect(stdout + stderr).To(MatchRegexp(`(?m)^\s*--?` + name + `\b`))
+	}
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package blackbox
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"unicode"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+var hostileSpecs = []spec{
+	{"a bad answer has its reason, and nothing is invented from it", inventsNothing},
+	{"a redirect is not followed", followsNoRedirect},
+	{"control characters and escapes reach no status, event or terminal", printsNoControls},
+	{"an answer that echoes the signed request is not repeated", repeatsNoEcho},
+}
+
+type hostileCase struct {
+	name   string
+	reason string
+	answer answer
+}
+
+const (
+	goodBody = `{"RequestId":"365F4154-92F6-4AE4-92F8-7FF34B540710","BackendServers":{"BackendServer":[{"ServerId":"i-1","ServerHealthStatus":"abnormal"}]}}`
+	loginBox = `<!DOCTYPE html><html><head><title>Welcome</title></head><body><h1>Sign in</h1></body></html>`
+)
+
+// hostileCases claim, where they claim anything, that the only backend is abnormal.
+func hostileCases() []hostileCase {
+	page := answer{status: http.StatusOK, header: http.Header{"Content-Type": {"text/html"}}, body: []byte(loginBox)}
+	failedPage := page
+	failedPage.status = http.StatusBadGateway
+	blanks := bytes.Repeat([]byte{' '}, 11<<20)
+	return []hostileCase{
+		{"empty", "InvalidResponse", text(200, "")},
+		{"blank", "InvalidResponse", text(200, " \n\t")},
+		{"no-content", "InvalidResponse", answer{status: http.StatusNoContent}},
+		{"empty-object", "InvalidResponse", text(200, "{}")},
+		{"null", "InvalidResponse", text(200, "null")},
+		{"list", "InvalidResponse", text(200, "["+goodBody+"]")},
+		{"string", "InvalidResponse", text(200, `"ok"`)},
+		{"html", "InvalidResponse", page},
+		{"html-failure", "ServiceError", failedPage},
+		{"xml", "InvalidResponse", text(200, "<DescribeHealthStatusResponse><BackendServers/></DescribeHealthStatusResponse>")},
+		{"half", "InvalidResponse", text(200, goodBody[:len(goodBody)/2])},
+		{"cut-off", "InvalidResponse", answer{write: cutOff}},
+		{"too-large", "InvalidResponse", answer{status: 200, body: slices.Concat(blanks, []byte(goodBody))}},
+		{"too-large-unpacked", "InvalidResponse", inflated(blanks)},
+		{"wrong-case", "InvalidResponse", text(200, strings.ToLower(goodBody))},
+		{"no-list", "InvalidResponse", text(200, `{"RequestId":"365F4154-92F6-4AE4-92F8-7FF34B540710"}`)},
+		{"null-list", "InvalidResponse", text(200, `{"RequestId":"365F4154-92F6-4AE4-92F8-7FF34B540710","BackendServers":{"BackendServer":null}}`)},
+		{"object-for-list", "InvalidResponse", text(200, `{"RequestId":"365F4154-92F6-4AE4-92F8-7FF34B540710","BackendServers":{"BackendServer":{}}}`)},
+		{"row-without-id", "InvalidResponse", success(row{"ServerHealthStatus": "abnormal"})},
+		{"row-without-status", "InvalidResponse", success(row{"ServerId": "i-1"})},
+		{"row-with-bad-port", "InvalidResponse", success(row{"ServerId": "i-1", "ServerHealthStatus": "abnormal", "ListenerPort": 70000})},
+		{"numeric-code", "InvalidResponse", text(200, `{"RequestId":"x","Code":404,"Message":"no"}`)},
+		{"numeric-code-refused", "InvalidResponse", text(400, `{"RequestId":"x","Code":404,"Message":"no"}`)},
+		{"two-documents", "InvalidResponse", text(200, goodBody+goodBody)},
+	}
+}
+
+// cutOff announces the whole answer and sends half of it.
+func cutOff(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(goodBody)))
+	_, _ = w.Write([]byte(goodBody[:len(goodBody)/2]))
+	_ = http.NewResponseController(w).Flush()
+	panic(http.ErrAbortHandler)
+}
+
+// inflated is small on the wire.
+func inflated(blanks []byte) answer {
+	var packed bytes.Buffer
+	writer, _ := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
+	_, _ = writer.Write(blanks)
+	_, _ = writer.Write([]byte(goodBody))
+	_ = writer.Close()
+	return answer{status: http.StatusOK, header: http.Header{"Content-Encoding": {"gzip"}}, body: packed.Bytes()}
+}
+
+func inventsNothing(t *testing.T, w *world) {
+	type pair struct{ never, kept *v1alpha1.LoadBalancerHealth }
+	pairs := map[string]pair{}
+	cases := hostileCases()
+	for _, c := range cases {
+		never, kept := "lb-hostile-"+c.name, "lb-turns-hostile-"+c.name
+		w.slb.on(never, always(c.answer))
+		w.slb.on(kept, func(n int) answer {
+			if n == 1 {
+				return success(normalRow("i-kept"))
+			}
+			return c.answer
+		})
+		pairs[c.name] = pair{named(hostileNamespace, never, once), named(hostileNamespace, kept, once)}
+		w.create(t, pairs[c.name].never)
+		w.create(t, pairs[c.name].kept)
+	}
+	for _, c := range cases {
+		t.Run(c.name+" is "+c.reason, func(t *testing.T) {
+			t.Parallel()
+			g := NewWithT(t)
+			before := w.await(t, pairs[c.name].kept, good("AllBackendsNormal"))
+			w.requestObservation(t, before, "now")
+
+			want := codeCase{reason: c.reason}.states()
+			nothingInvented(g, w.await(t, pairs[c.name].never, want))
+
+			want = with(good("AllBackendsNormal"), states{"Observed": "False " + c.reason})
+			after := w.await(t, before, want)
+			g.Expect(after.Status.LastHandledObserveRequest).To(Equal("now"))
+			g.Expect(after.Status.Backends).To(Equal(before.Status.Backends))
+			g.Expect(after.Status.Listeners).To(Equal(before.Status.Listeners))
+			g.Expect(after.Status.Summary).To(Equal(before.Status.Summary))
+			g.Expect(after.Status.LastRequestID).To(Equal(before.Status.LastRequestID))
+			g.Expect(after.Status.LastObservedTime).To(Equal(before.Status.LastObservedTime))
+			w.awaitEvents(t, before, map[string]int{"Warning ObservationFailed": 1})
+		})
+	}
+}
+
+func followsNoRedirect(t *testing.T, w *world) {
+	var contacts atomic.Int32
+	target := w.serveTLS(t, http.HandlerFunc(func(writer http.ResponseWriter, _ *http.Request) {
+		contacts.Add(1)
+		_, _ = writer.Write([]byte(goodBody))
+	}))
+	statuses := []int{301, 302, 303, 307, 308}
+	var objects []*v1alpha1.LoadBalancerHealth
+	for _, status := range statuses {
+		id := "lb-redirect-" + strconv.Itoa(status)
+		w.slb.on(id, always(answer{status: status, header: http.Header{"Location": {target.URL + "/"}}}))
+		object := named(hostileNamespace, id, once)
+		objects = append(objects, object)
+		w.create(t, object)
+	}
+	for _, object := range objects {
+		nothingInvented(NewWithT(t), w.await(t, object, failing("InvalidResponse")))
+	}
+	if n := contacts.Load(); n != 0 {
+		t.Errorf("the target of redirects was contacted %d times", n)
+	}
+}
+
+// controls does its worst to a terminal that prints it.
+const controls = "\x1b[31mred\x1b[0m\r\n\x00\x07\u202e\u0085end"
+
+func printsNoControls(t *testing.T, w *world) {
+	g := NewWithT(t)
+	const rows, words = "lb-controls", "lb-control-words"
+	w.slb.on(rows, func(n int) answer {
+		status := "normal"
+		if n > 1 {
+			status = "abnormal"
+		}
+		return success(row{
+			"ServerId": "i-" + controls, "ServerIp": "10.0.0.1" + controls, "EniHost": controls, "Type": "ecs" + controls,
+			"Protocol": "tcp" + controls, "ListenerPort": 80, "ServerHealthStatus": status,
+		})
+	})
+	w.slb.on(words, always(refusal(http.StatusInternalServerError, "InternalError", "It failed "+controls)))
+	object, failed := named(hostileNamespace, rows, once), named(hostileNamespace, words, once)
+	w.create(t, object)
+	w.create(t, failed)
+	w.await(t, failed, failing("ServiceError"))
+	w.await(t, object, good("AllBackendsNormal"))
+	w.requestObservation(t, object, "now")
+	w.await(t, object, bad("BelowMinHealthy"))
+	w.awaitEvents(t, object, map[string]int{"Warning BackendAbnormal": 1, "Warning LoadBalancerUnhealthy": 1})
+	w.awaitEvents(t, failed, map[string]int{"Warning ObservationFailed": 1})
+
+	for _, object := range []*v1alpha1.LoadBalancerHealth{object, failed} {
+		status, err := json.Marshal(w.get(g, object).Status)
+		g.Expect(err).NotTo(HaveOccurred())
+		var values any
+		g.Expect(json.Unmarshal(status, &values)).To(Succeed())
+		printable(t, values)
+		for note := range w.events(g, object) {
+			printable(t, note)
+		}
+		printable(t, strings.Split(w.kubectl(t, "get", "-n", hostileNamespace, "lbh", object.Name, "-o", "wide"), "\n"))
+	}
+	_, log := w.hostile.output(t)
+	printable(t, strings.Split(log, "\n"))
+	g.Expect(strings.Contains(log, "u001b") || strings.Contains(log, "u202e")).To(BeFalse(), "the log holds escapes, escaped")
+	series := w.hostile.metrics(g)
+	for name := range series {
+		printable(t, name)
+	}
+}
+
+// printable walks whatever JSON decodes to.
+func printable(t *testing.T, value any) {
+	t.Helper()
+	switch value := value.(type) {
+	case string:
+		if i := strings.IndexFunc(value, func(r rune) bool { return !unicode.IsPrint(r) && r != '\t' }); i >= 0 {
+			t.Errorf("not printable from byte %d on: %.300q", i, value)
+		}
+	case []string:
+		for _, element := range value {
+			printable(t, element)
+		}
+	case []any:
+		for _, element := range value {
+			printable(t, element)
+		}
+	case map[string]any:
+		for _, element := range value {
+			printable(t, element)
+		}
+	}
+}
+
+func repeatsNoEcho(t *testing.T, w *world) {
+	g := NewWithT(t)
+	const id = "lb-echo"
+	w.slb.on(id, func(n int) answer {
+		form := w.slb.seen(id)[n-1]
+		return refusal(http.StatusForbidden, "SignatureDoesNotMatch",
+			"Access denied for "+form.Get("AccessKeyId")+" with token "+form.Get("SecurityToken")+
+				" at https://slb.aliyuncs.com/?"+form.Encode()+" and Signature="+form.Get("Signature")+
+				" server string to sign is:GET&%2F&"+percentEncode(form.Encode()))
+	})
+	object := named(hostileNamespace, id, once)
+	w.create(t, object)
+	found := w.await(t, object, stalled("InvalidCredentials"))
+	message := conditionOf(found, "Observed").Message
+	g.Expect(message).To(ContainSubstring("Access denied for"))
+	g.Expect(len(message)).To(BeNumerically("<", 1000))
+	form := w.slb.seen(id)[0]
+	for _, name := range []string{"AccessKeyId", "SecurityToken", "Signature", "SignatureNonce"} {
+		g.Expect(message).NotTo(ContainSubstring(form.Get(name)), name)
+	}
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package blackbox
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+// interval is the shortest that the API allows.
+const interval = 5 * time.Second
+
+// named makes an object of the load balancer of the same name.
+func named(namespace, name string, edits ...func(*v1alpha1.LoadBalancerHealth)) *v1alpha1.LoadBalancerHealth {
+	object := &v1alpha1.LoadBalancerHealth{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: strings.ToLower(strings.ReplaceAll(name, "_", "-"))},
+		Spec: v1alpha1.LoadBalancerHealthSpec{
+			LoadBalancerID: name, RegionID: region, Interval: metav1.Duration{Duration: interval},
+		},
+	}
+	for _, edit := range edits {
+		edit(object)
+	}
+	return object
+}
+
+// once leaves the second observation to a request annotation.
+func once(object *v1alpha1.LoadBalancerHealth) {
+	object.Spec.Interval = metav1.Duration{Duration: time.Hour}
+}
+
+func withSecret(name string) func(*v1alpha1.LoadBalancerHealth) {
+	return func(object *v1alpha1.LoadBalancerHealth) {
+		object.Spec.Credentials = &v1alpha1.Credentials{SecretRef: v1alpha1.SecretReference{Name: name}}
+	}
+}
+
+func (w *world) get(g Gomega, object *v1alpha1.LoadBalancerHealth) *v1alpha1.LoadBalancerHealth {
+	found := &v1alpha1.LoadBalancerHealth{}
+	g.Expect(w.admin.Get(w.ctx, client.ObjectKeyFromObject(object), found)).To(Succeed())
+	return found
+}
+
+// states is an object's conditions: type to status and reason.
+type states map[string]string
+
+func statesOf(object *v1alpha1.LoadBalancerHealth) states {
+	found := states{}
+	for _, c := range object.Status.Conditions {
+		found[c.Type] = string(c.Status) + " " + c.Reason
+	}
+	return found
+}
+
+// good are the states of an object that was observed and is healthy.
+func good(reason string) states {
+	return states{"Ready": "True " + reason, "Healthy": "True " + reason, "Observed": "True ObservationSucceeded"}
+}
+
+func bad(reason string) states {
+	return states{"Ready": "False " + reason, "Healthy": "False " + reason, "Observed": "True ObservationSucceeded"}
+}
+
+func unknown(reason string) states {
+	return states{"Ready": "Unknown " + reason, "Healthy": "Unknown " + reason, "Observed": "True ObservationSucceeded"}
+}
+
+// failing are the states of an object whose observation never succeeded.
+func failing(reason string) states {
+	return states{"Ready": "Unknown Pending", "Healthy": "Unknown Pending", "Observed": "False " + reason}
+}
+
+func stalled(reason string) states {
+	return states{"Ready": "False " + reason, "Healthy": "Unknown Pending", "Observed": "False " + reason, "Stalled": "True " + reason}
+}
+
+func with(base, others states) states {
+	both := maps.Clone(base)
+	maps.Copy(both, others)
+	return both
+}
+
+func conditionOf(object *v1alpha1.LoadBalancerHealth, kind string) metav1.Condition {
+	if found := meta.FindStatusCondition(object.Status.Conditions, kind); found != nil {
+		return *found
+	}
+	return metav1.Condition{}
+}
+
+// rows are an object's backends: server to health status.
+func rowsOf(object *v1alpha1.LoadBalancerHealth) map[string]string {
+	rows := map[string]string{}
+	for _, b := range object.Status.Backends {
+		rows[b.ServerID] = b.ServerHealthStatus
+	}
+	return rows
+}
+
+// await waits until the object has these states, of its current generation.
+func (w *world) await(t *testing.T, object *v1alpha1.LoadBalancerHealth, want states) *v1alpha1.LoadBalancerHealth {
+	t.Helper()
+	var found *v1alpha1.LoadBalancerHealth
+	w.eventually(t, func(g Gomega) {
+		found = w.get(g, object)
+		g.Expect(statesOf(found)).To(Equal(want))
+		g.Expect(found.Status.ObservedGeneration).To(Equal(found.Generation))
+	})
+	return found
+}
+
+func (*world) eventually(t *testing.T, check func(g Gomega)) {
+	t.Helper()
+	NewWithT(t).Eventually(t.Context(), check).WithTimeout(patience).WithPolling(pause).Should(Succeed())
+}
+
+// requestObservation asks for one observation now.
+func (w *world) requestObservation(t *testing.T, object *v1alpha1.LoadBalancerHealth, value string) {
+	t.Helper()
+	patch := client.RawPatch("application/merge-patch+json",
+		[]byte(`{"metadata":{"annotations":{"`+v1alpha1.ObserveRequestedAtAnnotation+`":"`+value+`"}}}`))
+	if err := w.admin.Patch(t.Context(), object.DeepCopy(), patch); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// told are the events about an object: type, reason and note to how often.
+type told map[string]int
+
+func (w *world) events(g Gomega, object *v1alpha1.LoadBalancerHealth) told {
+	var list eventsv1.EventList
+	g.Expect(w.admin.List(w.ctx, &list, client.InNamespace(object.Namespace))).To(Succeed())
+	found := told{}
+	for i := range list.Items {
+		e := &list.Items[i]
+		if e.Regarding.Kind != v1alpha1.Kind || e.Regarding.Name != object.Name {
+			continue
+		}
+		times := 1
+		if e.Series != nil {
+			times = int(e.Series.Count)
+		}
+		found[e.Type+" "+e.Reason+": "+e.Note] += times
+	}
+	return found
+}
+
+// reasons leaves out the notes.
+func (t told) reasons() map[string]int {
+	counts := map[string]int{}
+	for what, times := range t {
+		head, _, _ := strings.Cut(what, ":")
+		counts[head] += times
+	}
+	return counts
+}
+
+// notes are those of one reason, sorted.
+func (t told) notes(reason string) []string {
+	var notes []string
+	for what := range t {
+		if head, note, _ := strings.Cut(what, ": "); strings.HasSuffix(head, " "+reason) {
+			notes = append(notes, note)
+		}
+	}
+	return slices.Sorted(slices.Values(notes))
+}
+
+// versions are the resourceVersions of objects by name: a write changes them.
+func (w *world) versions(t *testing.T, objects ...*v1alpha1.LoadBalancerHealth) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, object := range objects {
+		found[object.Name] = w.get(NewWithT(t), object).ResourceVersion
+	}
+	return found
+}
+
+// awaitCalls waits until the load balancer was asked about n more times than before.
+func (w *world) awaitCalls(t *testing.T, id string, before, n int) []call {
+	t.Helper()
+	var calls []call
+	w.eventually(t, func(g Gomega) {
+		calls = w.simulator.calls(t, id)
+		g.Expect(len(calls)).To(BeNumerically(">=", before+n), "calls about "+id)
+	})
+	return calls
+}

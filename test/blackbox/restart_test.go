@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package blackbox
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+var restartSpecs = []spec{
+	{"a restarted operator repeats no event, writes nothing anew, and tells once what happened meanwhile", restarts},
+	{"SIGTERM ends the operator well while a call hangs, and blames nobody for it", endsWhileACallHangs},
+}
+
+func restarts(t *testing.T, w *world) {
+	g := NewWithT(t)
+	const namespace = "restart"
+	w.createNamespace(t, namespace)
+	self := w.newAccount("restart")
+	w.simulator.setAccount(t, self)
+	generation := 0
+	startNext := func() *operator {
+		generation++
+		return w.startOperator(t, operatorOptions{
+			name: "restart-" + strconv.Itoa(generation), namespaces: []string{namespace}, endpoint: w.simulator.url, account: self,
+		})
+	}
+
+	w.simulator.put(t, "lb-steady", web("i-1", "10.2.0.1", "normal"), web("i-2", "10.2.0.2", "normal"))
+	w.simulator.put(t, "lb-sick", web("i-1", "10.2.1.1", "normal"), web("i-2", "10.2.1.2", "normal"))
+	w.simulator.put(t, "lb-failing")
+	w.simulator.addFault(t, fault{Kind: "status", LoadBalancerID: "lb-failing", HTTPStatus: 500, Code: "InternalError"})
+	steady, sick := named(namespace, "lb-steady"), named(namespace, "lb-sick", needing("2"))
+	failed, missing := named(namespace, "lb-failing"), named(namespace, "lb-missing")
+	all := []*v1alpha1.LoadBalancerHealth{steady, sick, failed, missing}
+	for _, object := range all {
+		w.create(t, object)
+	}
+	first := startNext()
+	w.await(t, steady, good("AllBackendsNormal"))
+	w.await(t, sick, good("AllBackendsNormal"))
+	w.simulator.set(t, "lb-sick", "i-2", "abnormal")
+	w.await(t, sick, bad("BelowMinHealthy"))
+	w.await(t, failed, failing("ServiceError"))
+	w.await(t, missing, stalled("LoadBalancerNotFound"))
+	w.awaitEvents(t, steady, map[string]int{})
+	w.awaitEvents(t, sick, map[string]int{"Warning BackendAbnormal": 1, "Warning LoadBalancerUnhealthy": 1})
+	w.awaitEvents(t, failed, map[string]int{"Warning ObservationFailed": 1})
+	w.awaitEvents(t, missing, map[string]int{"Warning ObservationFailed": 1})
+	before := w.versions(t, all...)
+	eventsBefore := map[string]told{}
+	for _, object := range all {
+		eventsBefore[object.Name] = w.events(g, object)
+	}
+
+	first.keepMetrics(t)
+	first.terminate(t, 10*time.Second)
+	seen := map[string]int{}
+	for _, object := range all {
+		seen[object.Name] = len(w.simulator.calls(t, object.Name))
+	}
+	second := startNext()
+	w.awaitCalls(t, "lb-missing", seen["lb-missing"], 1)
+	for _, id := range []string{"lb-steady", "lb-sick", "lb-failing"} {
+		w.awaitCalls(t, id, seen[id], 3)
+	}
+	g.Expect(w.versions(t, all...)).To(Equal(before))
+	for _, object := range all {
+		g.Expect(w.events(g, object)).To(Equal(eventsBefore[object.Name]), object.Name)
+	}
+
+	second.keepMetrics(t)
+	second.kill()
+	w.simulator.set(t, "lb-steady", "i-1", "abnormal")
+	w.simulator.set(t, "lb-sick", "i-2", "normal")
+	w.simulator.clearFaults(t, "lb-failing")
+	startNext()
+	w.await(t, steady, good("MinHealthyMet"))
+	w.await(t, sick, good("AllBackendsNormal"))
+	w.await(t, failed, bad("NoBackends"))
+	asked := len(w.simulator.calls(t, "lb-sick"))
+	w.awaitCalls(t, "lb-sick", asked, 1)
+	w.awaitEvents(t, steady, map[string]int{"Warning BackendAbnormal": 1})
+	w.awaitEvents(t, sick, map[string]int{
+		"Warning BackendAbnormal": 1, "Warning LoadBalancerUnhealthy": 1, "Normal BackendNormal": 1, "Normal LoadBalancerHealthy": 1,
+	})
+	w.awaitEvents(t, failed, map[string]int{"Warning ObservationFailed": 1, "Normal ObservationRecovered": 1, "Warning LoadBalancerUnhealthy": 1})
+}
+
+func endsWhileACallHangs(t *testing.T, w *world) {
+	g := NewWithT(t)
+	const namespace, id = "interrupt", "lb-interrupted"
+	w.createNamespace(t, namespace)
+	self := w.newAccount("interrupt")
+	w.simulator.setAccount(t, self)
+	w.simulator.put(t, id, web("i-1", "10.2.2.1", "normal"))
+	w.simulator.addFault(t, fault{Kind: "hang", LoadBalancerID: id})
+	object := named(namespace, id)
+	w.create(t, object)
+	op := w.startOperator(t, operatorOptions{
+		name: "interrupt", namespaces: []string{namespace}, endpoint: w.simulator.url, account: self,
+		args: []string{"--slb-timeout=60s"},
+	})
+	w.awaitCalls(t, id, 0, 1)
+	op.keepMetrics(t)
+	op.terminate(t, 10*time.Second)
+	g.Expect(conditionOf(w.get(g, object), "Observed").Status).NotTo(BeEquivalentTo("False"))
+	g.Expect(w.events(g, object)).To(BeEmpty())
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package blackbox holds the built programs to what users and their tools may
+// rely on. The operator runs as a user of its own against a real API server,
+// with the rights of config/rbac and no more, and asks over HTTPS the built
+// simulator or a server of this package that answers as no simulator would. What is
+// true is what kubectl, events, metrics and the output of the programs show.
+package blackbox
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+)
+
+// parallelSpecs is not bound to the number of processors: specs wait far more
+// than they compute.
+const parallelSpecs = "64"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", parallelSpecs); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	os.Exit(m.Run())
+}
+
+// spec is a rule and what proves it.
+type spec struct {
+	rule  string
+	check func(t *testing.T, w *world)
+}
+
+func TestBlackBox(t *testing.T) {
+	w := newWorld(t)
+	w.main = w.startOperator(t, operatorOptions{
+		name: "main", namespaces: []string{mainNamespace}, endpoint: w.simulator.url, account: w.mainAccount,
+		args: []string{"--slb-timeout=" + mainTimeout.String(), "--slb-qps=100", "--slb-burst=100"},
+	})
+	w.hostile = w.startOperator(t, operatorOptions{
+		name: "hostile", namespaces: []string{hostileNamespace}, endpoint: w.slb.url(), account: w.slb.account,
+		args: []string{"--slb-qps=100", "--slb-burst=200"},
+	})
+
+	t.Run("specs", func(t *testing.T) {
+		for _, specs := range [][]spec{
+			lifeSpecs, economySpecs, restartSpecs, leaderSpecs, answerSpecs, codeSpecs, hostileSpecs,
+			faultSpecs, credentialSpecs, flagSpecs, servingSpecs,
+		} {
+			for _, s := range specs {
+				t.Run(s.rule, func(t *testing.T) {
+					t.Parallel()
+					s.check(t, w)
+				})
+			}
+		}
+	})
+
+	w.main.stop(t)
+	w.hostile.stop(t)
+	for _, s := range endSpecs {
+		t.Run(s.rule, func(t *testing.T) { s.check(t, w) })
+	}
+}
