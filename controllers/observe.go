@@ -128,7 +128,8 @@ func (r *Reconciler) credentialsChanged(ctx context.Context, target slb.Target, 
 	}
 	memory.checkedAt = now
 	found, err := r.Credentials.Credentials(ctx, target.Account)
-	return err == nil && found.Version != memory.credentials
+	var unusable *slb.Error // at fault in another way than before
+	return (err == nil || errors.As(err, &unusable)) && found.Version != memory.credentials
 }
 
 // recheckAt is when to look up the credentials again; zero when they are not at fault.
