@@ -38,8 +38,14 @@ type memory struct {
 	// used, and checkedAt when they were last looked up.
 	credentials string
 	checkedAt   time.Time
-	// served holds the request annotations that the last attempt served.
-	served map[types.UID]string
+	// served holds what the last attempt served of the objects that asked for it.
+	served map[types.UID]served
+}
+
+// served is what an object asked for with.
+type served struct {
+	generation int64
+	request    string
 }
 
 func (m *memory) answered() time.Time {
@@ -54,12 +60,14 @@ func (m *memory) attempted(started time.Time, active []*v1alpha1.LoadBalancerHea
 	m.attemptedAt = started
 	m.served = nil
 	for _, object := range active {
-		if request, pending := pendingRequest(object); pending {
-			if m.served == nil {
-				m.served = map[types.UID]string{}
-			}
-			m.served[object.UID] = request
+		request, pending := pendingRequest(object)
+		if !pending && !edited(object) {
+			continue
 		}
+		if m.served == nil {
+			m.served = map[types.UID]served{}
+		}
+		m.served[object.UID] = served{object.Generation, request}
 	}
 }
 
@@ -90,15 +98,21 @@ func (m *memory) observationFor(object *v1alpha1.LoadBalancerHealth, sample *slb
 		NotFoundInARow: m.notFoundInARow,
 	}
 	switch {
-	case m.failure != nil && (observed || object.Generation == object.Status.ObservedGeneration):
+	case m.failure != nil && (observed || !edited(object) || m.failedSince(object)):
 		o.Failure = m.failure
 	case m.failure == nil && sample != nil && sample.Scope.Covers(health.ScopeOf(&object.Spec)):
 		o.Sample = sample
 	}
-	if request, pending := pendingRequest(object); pending && m.served[object.UID] == request {
+	if request, pending := pendingRequest(object); pending && m.served[object.UID].request == request {
 		o.ObserveRequest = request
 	}
 	return o
+}
+
+// failedSince tells whether the last observation failed for this generation of
+// an object: its status may not have been written yet.
+func (m *memory) failedSince(object *v1alpha1.LoadBalancerHealth) bool {
+	return m.failure != nil && m.served[object.UID].generation == object.Generation
 }
 
 // targets holds the memory of every target that has objects.

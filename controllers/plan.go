@@ -75,13 +75,18 @@ func planFor(target slb.Target, objects []v1alpha1.LoadBalancerHealth, memory *m
 // was not observed yet, or somebody asked by annotation. An answer of the last
 // few seconds serves the first, not the second.
 func asks(object *v1alpha1.LoadBalancerHealth, memory *memory, sample *slb.Sample) bool {
-	if request, pending := pendingRequest(object); pending && memory.served[object.UID] != request {
+	if request, pending := pendingRequest(object); pending && memory.served[object.UID].request != request {
 		return true
 	}
-	if object.Generation == object.Status.ObservedGeneration {
+	if !edited(object) || memory.failedSince(object) {
 		return false
 	}
 	return sample == nil || !sample.Scope.Covers(health.ScopeOf(&object.Spec))
+}
+
+// edited tells whether the status is not about the spec yet.
+func edited(object *v1alpha1.LoadBalancerHealth) bool {
+	return object.Generation != object.Status.ObservedGeneration
 }
 
 // pendingRequest returns the request annotation if it was not handled yet.
@@ -111,7 +116,7 @@ func (p *plan) due(target slb.Target, memory *memory, started time.Time) time.Ti
 			at = asked
 		}
 	}
-	if memory.unsaved {
+	if memory.unsaved && memory.failure == nil { // a failure is remembered until it is saved
 		at = earliest(at, memory.attemptedAt.Add(min(p.interval, unsavedRetry)))
 	}
 	return at

@@ -139,7 +139,8 @@ func (r *Reconciler) update(ctx context.Context, target slb.Target, objects []v1
 			result.err = fmt.Errorf("writing the status of %s: %w", client.ObjectKeyFromObject(object), err)
 		}
 	}
-	memory.unsaved = result.conflicted || result.err != nil
+	lost := sample == nil && memory.failure == nil // there was nothing to write any more
+	memory.unsaved = result.conflicted || result.err != nil || memory.unsaved && lost
 	return result
 }
 

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/health"
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+var (
+	start      = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	testTarget = slb.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"}
+	ofSecret   = slb.Account{Namespace: "prod", Name: "slb-reader"}
+)
+
+// clock moves when it is told to, and a microsecond each time it is read: no
+// two things happen at the same time.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newClock() *clock { return &clock{now: start} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(time.Microsecond)
+	return c.now
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// newObject returns an object on testTarget that was observed in its only generation.
+func newObject(edits ...func(*v1alpha1.LoadBalancerHealth)) v1alpha1.LoadBalancerHealth {
+	object := v1alpha1.LoadBalancerHealth{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "prod", Name: "web", UID: "uid-web", Generation: 1, ResourceVersion: "7"},
+		Spec: v1alpha1.LoadBalancerHealthSpec{
+			LoadBalancerID: testTarget.LoadBalancerID, RegionID: testTarget.RegionID, Interval: metav1.Duration{Duration: time.Minute},
+		},
+		Status: v1alpha1.LoadBalancerHealthStatus{
+			ObservedGeneration: 1,
+			ObservedTarget:     &v1alpha1.ObservedTarget{LoadBalancerID: testTarget.LoadBalancerID, RegionID: testTarget.RegionID},
+			LastObservedTime:   &metav1.Time{Time: start},
+		},
+	}
+	for _, edit := range edits {
+		edit(&object)
+	}
+	return object
+}
+
+func every(interval time.Duration) func(*v1alpha1.LoadBalancerHealth) {
+	return func(o *v1alpha1.LoadBalancerHealth) { o.Spec.Interval.Duration = interval }
+}
+
+func onPort(port int32) func(*v1alpha1.LoadBalancerHealth) {
+	return func(o *v1alpha1.LoadBalancerHealth) { o.Spec.ListenerPort = &port }
+}
+
+func suspended(o *v1alpha1.LoadBalancerHealth) { o.Spec.Suspend = true }
+
+func stalled(o *v1alpha1.LoadBalancerHealth) {
+	o.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue}}
+}
+
+func anEdit(o *v1alpha1.LoadBalancerHealth) { o.Generation++ }
+
+func requested(value string) func(*v1alpha1.LoadBalancerHealth) {
+	return func(o *v1alpha1.LoadBalancerHealth) {
+		o.Annotations = map[string]string{v1alpha1.ObserveRequestedAtAnnotation: value}
+	}
+}
+
+func answeredAt(at time.Time) func(*v1alpha1.LoadBalancerHealth) {
+	return func(o *v1alpha1.LoadBalancerHealth) { o.Status.LastObservedTime = &metav1.Time{Time: at} }
+}
+
+// fakeAPI answers what answer says, and counts.
+type fakeAPI struct {
+	requests []slb.Request
+	answer   func(slb.Request) (*slb.Sample, error)
+}
+
+func (f *fakeAPI) DescribeHealthStatus(_ context.Context, request slb.Request) (*slb.Sample, error) {
+	f.requests = append(f.requests, request)
+	return f.answer(request)
+}
+
+// fakeCluster is a client.Client of a list of objects and a Secret.
+type fakeCluster struct {
+	client.Client
+	objects  []v1alpha1.LoadBalancerHealth
+	writes   int
+	writeErr error
+
+	secret *corev1.Secret
+	getErr error
+	gets   int
+}
+
+func (f *fakeCluster) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
+	list.(*v1alpha1.LoadBalancerHealthList).Items = f.objects
+	return nil
+}
+
+func (f *fakeCluster) Get(_ context.Context, key client.ObjectKey, object client.Object, _ ...client.GetOption) error {
+	f.gets++
+	if f.getErr != nil {
+		return f.getErr
+	}
+	if f.secret == nil || f.secret.Namespace != key.Namespace || f.secret.Name != key.Name {
+		return apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, key.Name)
+	}
+	f.secret.DeepCopyInto(object.(*corev1.Secret))
+	return nil
+}
+
+func (f *fakeCluster) Status() client.SubResourceWriter { return statusWriter{cluster: f} }
+
+type statusWriter struct {
+	client.SubResourceWriter
+	cluster *fakeCluster
+}
+
+func (w statusWriter) Patch(context.Context, client.Object, client.Patch, ...client.SubResourcePatchOption) error {
+	w.cluster.writes++
+	return w.cluster.writeErr
+}
+
+var errConflict = apierrors.NewConflict(schema.GroupResource{Resource: "loadbalancerhealths"}, "web", errors.New("it was written meanwhile"))
+
+type noMetrics struct{}
+
+func (noMetrics) BackendTurned(client.ObjectKey, string) {}
+func (noMetrics) ObservationStarted(time.Duration)       {}
+
+// toldEvent is one call of a recorder.
+type toldEvent struct {
+	regarding, related      *corev1.ObjectReference
+	eventType, reason, note string
+}
+
+type fakeRecorder struct{ told []toldEvent }
+
+func (f *fakeRecorder) Eventf(regarding, related runtime.Object, eventType, reason, _, note string, args ...any) {
+	if note != "%s" || len(args) != 1 {
+		panic("the note is a format: " + note)
+	}
+	f.told = append(f.told, toldEvent{
+		regarding.(*corev1.ObjectReference), related.(*corev1.ObjectReference), eventType, reason, args[0].(string),
+	})
+}
+
+// ownKeys is the operator's own identity.
+type ownKeys struct{ refused int }
+
+func (*ownKeys) Credentials(context.Context, slb.Account) (slb.Credentials, error) {
+	return slb.Credentials{AccessKeyID: "own", AccessKeySecret: "own", Version: "own"}, nil
+}
+
+func (o *ownKeys) Refused(slb.Account, slb.Credentials) { o.refused++ }
+
+func newReconciler(cluster *fakeCluster, api *fakeAPI, now *clock) (*Reconciler, *fakeRecorder) {
+	recorder := &fakeRecorder{}
+	return &Reconciler{
+		Client:      cluster,
+		API:         api,
+		Credentials: &SecretCredentials{Reader: cluster, Own: &ownKeys{}, Now: now.Now},
+		Budget:      slb.NewBudget(100, 100),
+		Events:      recorder,
+		Metrics:     noMetrics{},
+		Options:     health.Options{MaxBackends: 500, Heartbeat: 5 * time.Minute},
+		Now:         now.Now,
+		started:     start,
+	}, recorder
+}
+
+func equal[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s is %v, not %v", what, got, want)
+	}
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/health"
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+func numbered(i int) slb.Target {
+	return slb.Target{RegionID: "cn-hangzhou", LoadBalancerID: fmt.Sprintf("lb-%d", i)}
+}
+
+func TestSamplesServeForSeconds(t *testing.T) {
+	var s samples
+	sample := &slb.Sample{At: start}
+	s.put(testTarget, sample, start)
+	for after, want := range map[time.Duration]*slb.Sample{
+		0:                       sample,
+		health.FreshFor - 1:     sample,
+		health.FreshFor:         nil,
+		health.FreshFor + 1:     nil,
+		-time.Second:            sample,
+		24 * 365 * time.Hour:    nil,
+		health.FreshFor / 2 * 1: sample,
+	} {
+		equal(t, "the sample after "+after.String(), s.fresh(testTarget, start.Add(after)), want)
+	}
+	equal(t, "the sample of another", s.fresh(numbered(2), start), nil)
+	s.forget(testTarget)
+	equal(t, "the forgotten sample", s.fresh(testTarget, start), nil)
+}
+
+func TestOldSamplesLeave(t *testing.T) {
+	var s samples
+	const perSecond, seconds = 10, 100
+	now := start
+	for i := range perSecond * seconds {
+		now = start.Add(time.Duration(i) * time.Second / perSecond)
+		s.put(numbered(i), &slb.Sample{At: now}, now)
+	}
+	held := int(health.FreshFor/time.Second) * perSecond
+	equal(t, "the number of samples", len(s.byTarget), held)
+	equal(t, "the number of their ages", len(s.byAge), held)
+}
+
+func TestANewerSampleOutlivesTheOlderOne(t *testing.T) {
+	var s samples
+	s.put(testTarget, &slb.Sample{At: start}, start)
+	newer := &slb.Sample{At: start.Add(3 * time.Second)}
+	s.put(testTarget, newer, newer.At)
+	later := start.Add(health.FreshFor + time.Second)
+	s.put(numbered(2), &slb.Sample{At: later}, later)
+	equal(t, "the sample", s.fresh(testTarget, later), newer)
+}
+
+func TestTargetsAreRememberedUntilForgotten(t *testing.T) {
+	var known targets
+	if !known.answered(testTarget).IsZero() {
+		t.Error("an unknown target answered")
+	}
+	m := known.of(testTarget)
+	equal(t, "the memory", known.of(testTarget), m)
+	if !known.answered(testTarget).IsZero() {
+		t.Error("a new target answered")
+	}
+	m.succeeded(&slb.Sample{At: start})
+	if at := known.answered(testTarget); !at.Equal(start) {
+		t.Errorf("answered at %s", at)
+	}
+	known.forget(testTarget)
+	if known.of(testTarget) == m || !known.answered(testTarget).IsZero() {
+		t.Error("a forgotten target is remembered")
+	}
+}
+
+func TestFailuresInARow(t *testing.T) {
+	m := &memory{}
+	fail := func(kind slb.Kind, second int) {
+		m.failed(&slb.Error{Kind: kind}, start.Add(time.Duration(second)*time.Second))
+	}
+	check := func(what string, inARow int, since time.Time) {
+		t.Helper()
+		equal(t, "the number in a row "+what, m.notFoundInARow, inARow)
+		equal(t, "the first failure "+what, m.failingSince, since)
+	}
+	fail(slb.LoadBalancerNotFound, 1)
+	fail(slb.LoadBalancerNotFound, 2)
+	check("after two", 2, start.Add(time.Second))
+	fail(slb.Throttled, 3)
+	check("after another kind", 0, start.Add(time.Second))
+	fail(slb.LoadBalancerNotFound, 4)
+	check("after one more", 1, start.Add(time.Second))
+	m.succeeded(&slb.Sample{At: start})
+	check("after an answer", 0, time.Time{})
+	if m.failure != nil {
+		t.Error("it still fails after an answer")
+	}
+}
+
+func TestWhatAnObjectIsJudgedBy(t *testing.T) {
+	whole := &slb.Sample{At: start}
+	onlyPort80 := &slb.Sample{At: start, Scope: slb.Scope{ListenerPort: 80}}
+	failure := &slb.Error{Kind: slb.Throttled}
+	for name, test := range map[string]struct {
+		object   v1alpha1.LoadBalancerHealth
+		failure  *slb.Error
+		sample   *slb.Sample
+		observed bool
+		want     string
+	}{
+		"an answer":                                {newObject(), nil, whole, true, "sample"},
+		"an answer of a few seconds ago":           {newObject(), nil, whole, false, "sample"},
+		"an answer that covers it":                 {newObject(onPort(80)), nil, onlyPort80, false, "sample"},
+		"an answer about something else":           {newObject(onPort(443)), nil, onlyPort80, false, ""},
+		"an answer about a part":                   {newObject(), nil, onlyPort80, false, ""},
+		"nothing":                                  {newObject(), nil, nil, false, ""},
+		"a failure":                                {newObject(), failure, nil, true, "failure"},
+		"a failure of a while ago":                 {newObject(), failure, nil, false, "failure"},
+		"a failure, and the answer before it":      {newObject(), failure, whole, true, "failure"},
+		"a failure from before the object's edit":  {newObject(anEdit), failure, nil, false, ""},
+		"a failure from after the object's edit":   {newObject(anEdit), failure, nil, true, "failure"},
+		"an answer of seconds before the edit":     {newObject(anEdit), nil, whole, false, "sample"},
+		"a failure before an edit, and old answer": {newObject(anEdit), failure, whole, false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := (&memory{failure: test.failure}).observationFor(&test.object, test.sample, test.observed)
+			got := ""
+			switch {
+			case o.Failure != nil && o.Sample == nil:
+				got = "failure"
+			case o.Sample != nil && o.Failure == nil:
+				got = "sample"
+			}
+			equal(t, "what it is judged by", got, test.want)
+		})
+	}
+}
+
+func TestARequestIsServedByTheAttemptThatSawIt(t *testing.T) {
+	m := &memory{}
+	first := newObject(requested("first"))
+	equal(t, "the request before an attempt", m.observationFor(&first, nil, false).ObserveRequest, "")
+	m.attempted(start, []*v1alpha1.LoadBalancerHealth{&first})
+	equal(t, "the request after an attempt", m.observationFor(&first, nil, true).ObserveRequest, "first")
+	second := newObject(requested("second"))
+	equal(t, "a newer request", m.observationFor(&second, nil, true).ObserveRequest, "")
+	second.Status.LastHandledObserveRequest = "second"
+	m.attempted(start, []*v1alpha1.LoadBalancerHealth{&second})
+	equal(t, "a request that was handled", m.observationFor(&second, nil, true).ObserveRequest, "")
+}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+// reconcileTest steps one target through time.
+type reconcileTest struct {
+	*testing.T
+	*Reconciler
+	target   slb.Target
+	cluster  *fakeCluster
+	api      *fakeAPI
+	clock    *clock
+	recorder *fakeRecorder
+}
+
+func newReconcileTest(t *testing.T, objects ...v1alpha1.LoadBalancerHealth) *reconcileTest {
+	t.Helper()
+	test := &reconcileTest{T: t, cluster: &fakeCluster{objects: objects}, api: &fakeAPI{}, clock: newClock(), target: TargetOf(&objects[0])}
+	test.api.answer = func(request slb.Request) (*slb.Sample, error) {
+		return &slb.Sample{RequestID: "r", Scope: request.Scope, At: test.clock.Now(), Backends: []slb.Backend{
+			{ServerID: "i-1", ListenerPort: 443, ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "normal"},
+		}}, nil
+	}
+	test.Reconciler, test.recorder = newReconciler(test.cluster, test.api, test.clock)
+	return test
+}
+
+func (t *reconcileTest) failWith(failure *slb.Error) {
+	t.api.answer = func(slb.Request) (*slb.Sample, error) { return nil, failure }
+}
+
+// step reconciles and returns when the target comes back; 0 for never.
+func (t *reconcileTest) step() time.Duration {
+	t.Helper()
+	result, err := t.Reconcile(t.Context(), t.target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result.RequeueAfter
+}
+
+// stepWithError reconciles, which must fail.
+func (t *reconcileTest) stepWithError() {
+	t.Helper()
+	if result, err := t.Reconcile(t.Context(), t.target); err == nil {
+		t.Fatalf("no error, but %+v", result)
+	}
+}
+
+func (t *reconcileTest) expectCalls(n int) {
+	t.Helper()
+	equal(t.T, "the number of calls", len(t.api.requests), n)
+}
+
+func fresh(o *v1alpha1.LoadBalancerHealth) {
+	o.Status = v1alpha1.LoadBalancerHealthStatus{ObservedGeneration: -1}
+}
+
+func withSecret(o *v1alpha1.LoadBalancerHealth) {
+	o.Spec.Credentials = &v1alpha1.Credentials{SecretRef: v1alpha1.SecretReference{Name: ofSecret.Name}}
+}
+
+func TestAKnownTargetWaitsForItsSlotAfterAStart(t *testing.T) {
+	test := newReconcileTest(t, newObject(answeredAt(start.Add(-time.Minute))))
+	wait := test.step()
+	test.expectCalls(0)
+	if wait <= 0 || wait > time.Minute {
+		t.Fatalf("comes back after %s", wait)
+	}
+	test.clock.advance(wait)
+	test.step()
+	test.expectCalls(1)
+}
+
+func TestAWorkerThatComesTooEarlyDoesNotAsk(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh))
+	wait := test.step()
+	test.expectCalls(1)
+	test.cluster.objects[0] = newObject(answeredAt(test.clock.Now()))
+	for range 10 {
+		test.clock.advance(wait / 11)
+		test.step()
+	}
+	test.expectCalls(1)
+}
+
+func TestASpentBudgetIsWaitedForElsewhere(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh))
+	test.Budget = slb.NewBudget(0.1, 1)
+	test.Budget.Reserve(test.target, test.clock.Now())
+	wait := test.step()
+	test.expectCalls(0)
+	if wait < 9*time.Second || wait > 10*time.Second {
+		t.Fatalf("comes back after %s", wait)
+	}
+	test.clock.advance(5 * time.Second)
+	test.step()
+	test.expectCalls(0)
+	test.clock.advance(6 * time.Second)
+	test.step()
+	test.expectCalls(1)
+	if next := test.Budget.Reserve(test.target, test.clock.Now()).Sub(start); next < 19*time.Second || next > 21*time.Second {
+		t.Errorf("the turn after it comes at %s: one call took more than one turn", next)
+	}
+}
+
+func TestAConflictIsTriedAgainWithoutAnotherCall(t *testing.T) {
+	for name, failure := range map[string]*slb.Error{"after an answer": nil, "after a failure": {Kind: slb.Throttled, Message: "m"}} {
+		t.Run(name, func(t *testing.T) {
+			test := newReconcileTest(t, newObject(fresh))
+			if failure != nil {
+				test.failWith(failure)
+			}
+			test.cluster.writeErr = errConflict
+			for range 3 {
+				equal(t, "the wait", test.step(), conflictDelay)
+				test.clock.advance(conflictDelay)
+			}
+			test.cluster.writeErr = nil
+			test.step()
+			test.expectCalls(1)
+			equal(t, "the number of writes", test.cluster.writes, 4)
+		})
+	}
+}
+
+func TestNothingIsToldBeforeItIsWritten(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh))
+	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m"})
+	test.cluster.writeErr = errConflict
+	test.step()
+	test.cluster.writeErr = errors.New("etcd is full")
+	test.stepWithError()
+	equal(t, "the number of events", len(test.recorder.told), 0)
+	test.cluster.writeErr = nil
+	test.step()
+	equal(t, "the number of events", len(test.recorder.told), 1)
+}
+
+func TestAnAnswerThatCouldNotBeWrittenIsAskedForAgainSoon(t *testing.T) {
+	everyHour := newObject(every(time.Hour), answeredAt(start.Add(-time.Hour)))
+	test := newReconcileTest(t, everyHour)
+	test.clock.advance(time.Hour)
+	test.cluster.writeErr = errors.New("etcd is full")
+	test.stepWithError()
+	test.expectCalls(1)
+
+	// The answer is too old to be judged by, and Kubernetes writes again.
+	test.clock.advance(10 * time.Second)
+	test.cluster.writeErr = nil
+	wait := test.step()
+	if wait > 30*time.Second {
+		t.Fatalf("comes back after %s", wait)
+	}
+	test.clock.advance(wait)
+	test.step()
+	test.expectCalls(2)
+	equal(t, "the number of writes", test.cluster.writes, 2)
+	if wait = test.step(); wait < time.Minute {
+		t.Errorf("comes back after %s, though it is saved", wait)
+	}
+}
+
+func TestAnObjectThatCannotBeWrittenDoesNotMakeCalls(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh, requested("now")))
+	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m", RetryAfter: time.Hour})
+	test.cluster.writeErr = errors.New("etcd is full")
+	for range 10 {
+		test.stepWithError()
+		test.clock.advance(5 * time.Second)
+	}
+	test.expectCalls(1)
+
+	test.cluster.objects[0].Generation++
+	test.stepWithError()
+	test.expectCalls(2)
+}
+
+func TestAnotherWaysCredentialsAreAtFaultIsAnObservation(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh, withSecret))
+	test.step()
+	equal(t, "the failure", test.targets.of(test.target).failure.Message,
+		"Secret prod/slb-reader does not exist: create it with the keys accessKeyId and accessKeySecret, or correct spec.credentials.secretRef.name")
+	test.cluster.objects[0] = newObject(withSecret, stalled)
+	test.cluster.secret = newSecret("1", map[string]string{"accessKeyId": "LTAIa"})
+	test.clock.advance(test.step())
+	test.step()
+	equal(t, "the failure", test.targets.of(test.target).failure.Message, "Secret prod/slb-reader has no value for the key accessKeySecret: add it")
+	test.expectCalls(0)
+}
+
+// A Secret may have been read just after the call that was refused, and serves
+// for half a minute; the look after that must not find it still fresh.
+func TestAMendedSecretIsUsedWithinHalfAMinute(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh, withSecret))
+	test.cluster.secret = newSecret("1", keyPair("LTAIwrong"))
+	answer := test.api.answer
+	test.failWith(&slb.Error{Kind: slb.InvalidCredentials, Message: "m"})
+	wait := test.step()
+	test.expectCalls(1)
+
+	test.cluster.objects[0] = newObject(withSecret, stalled)
+	test.cluster.secret = newSecret("2", keyPair("LTAIright"))
+	test.api.answer = answer
+	mended := test.clock.Now()
+	for len(test.api.requests) == 1 && test.clock.Now().Sub(mended) < time.Hour {
+		test.clock.advance(wait)
+		wait = test.step()
+	}
+	if after := test.clock.Now().Sub(mended); after > 31*time.Second {
+		t.Errorf("used after %s", after)
+	}
+	equal(t, "the key", test.api.requests[1].Credentials.AccessKeyID, "LTAIright")
+}
+
+func TestAProcessThatEndsReportsNoFailure(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh))
+	ctx, cancel := context.WithCancel(t.Context())
+	test.api.answer = func(slb.Request) (*slb.Sample, error) {
+		cancel()
+		return nil, ctx.Err()
+	}
+	if _, err := test.Reconcile(ctx, test.target); err != nil {
+		t.Error(err)
+	}
+	equal(t, "the number of writes", test.cluster.writes, 0)
+	equal(t, "the number of events", len(test.recorder.told), 0)
+}
+
+func TestATargetWithoutObjectsIsForgotten(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh))
+	test.step()
+	test.cluster.objects = nil
+	equal(t, "the wait", test.step(), 0)
+	if _, remembered := test.targets.memories.Load(test.target); remembered || len(test.samples.byTarget) > 0 {
+		t.Error("it is remembered")
+	}
+	test.expectCalls(1)
+}
+
+func TestASuspendedTargetDoesNotComeBack(t *testing.T) {
+	test := newReconcileTest(t, newObject(suspended))
+	equal(t, "the wait", test.step(), 0)
+	test.expectCalls(0)
+}
+
+func TestStaleVerdictsAreTakenBackInTime(t *testing.T) {
+	object := newObject(every(time.Hour), func(o *v1alpha1.LoadBalancerHealth) {
+		o.Status.Summary = &v1alpha1.Summary{Listeners: 1, Counts: v1alpha1.Counts{Backends: 1, Normal: 1}}
+		o.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionHealthy, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAllBackendsNormal}}
+	})
+	test := newReconcileTest(t, object)
+	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m", RetryAfter: 1000 * time.Hour})
+	test.clock.advance(time.Hour)
+	wait := test.step()
+	test.expectCalls(1)
+	if wait > 3*time.Hour {
+		t.Errorf("comes back after %s, when the verdict is long stale", wait)
+	}
+}

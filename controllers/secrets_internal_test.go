@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+func newSecret(version string, data map[string]string) *corev1.Secret {
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ofSecret.Namespace, Name: ofSecret.Name, UID: "uid-secret", ResourceVersion: version},
+		Data:       map[string][]byte{},
+	}
+	for key, value := range data {
+		secret.Data[key] = []byte(value)
+	}
+	return secret
+}
+
+func keyPair(key string) map[string]string {
+	return map[string]string{"accessKeyId": key, "accessKeySecret": "secret-of-" + key}
+}
+
+type secretTest struct {
+	*testing.T
+	cluster *fakeCluster
+	clock   *clock
+	source  *SecretCredentials
+}
+
+func newSecretTest(t *testing.T) *secretTest {
+	cluster, now := &fakeCluster{secret: newSecret("1", keyPair("LTAIone"))}, newClock()
+	return &secretTest{t, cluster, now, &SecretCredentials{Reader: cluster, Own: &ownKeys{}, Now: now.Now}}
+}
+
+func (t *secretTest) key() string {
+	t.Helper()
+	found, err := t.source.Credentials(t.Context(), ofSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found.AccessKeyID
+}
+
+func (t *secretTest) failure() string {
+	t.Helper()
+	_, err := t.source.Credentials(t.Context(), ofSecret)
+	var failure *slb.Error
+	if !errors.As(err, &failure) || failure.Kind != slb.CredentialsNotFound {
+		t.Fatalf("%v is not CredentialsNotFound", err)
+	}
+	return failure.Message
+}
+
+func TestASecretIsReadAgainWhenItIsNotFreshAnyMore(t *testing.T) {
+	test := newSecretTest(t)
+	equal(t, "the key", test.key(), "LTAIone")
+	test.cluster.secret = newSecret("2", keyPair("LTAItwo"))
+	test.clock.advance(secretFreshFor - time.Second)
+	equal(t, "the key while it is fresh", test.key(), "LTAIone")
+	equal(t, "the number of reads", test.cluster.gets, 1)
+	test.clock.advance(time.Second)
+	equal(t, "the key when it is not", test.key(), "LTAItwo")
+	equal(t, "the number of reads", test.cluster.gets, 2)
+}
+
+func TestARefusedSecretIsReadAgainAtOnce(t *testing.T) {
+	test := newSecretTest(t)
+	old, err := test.source.Credentials(t.Context(), ofSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	test.cluster.secret = newSecret("2", keyPair("LTAItwo"))
+	test.source.Refused(ofSecret, old)
+	equal(t, "the key after a refusal", test.key(), "LTAItwo")
+
+	test.source.Refused(ofSecret, old)
+	equal(t, "the key after the old one was refused once more", test.key(), "LTAItwo")
+	equal(t, "the number of reads", test.cluster.gets, 2)
+}
+
+func TestADeletedSecretIsNotUsedAnyMore(t *testing.T) {
+	test := newSecretTest(t)
+	test.key()
+	test.cluster.secret = nil
+	test.clock.advance(secretFreshFor)
+	if message := test.failure(); !strings.Contains(message, "Secret prod/slb-reader does not exist: create it with the keys accessKeyId and accessKeySecret") {
+		t.Error(message)
+	}
+	test.cluster.getErr = errors.New("connection refused")
+	if _, err := test.source.Credentials(t.Context(), ofSecret); err == nil {
+		t.Error("used after it was deleted")
+	}
+	test.cluster.getErr, test.cluster.secret = nil, newSecret("9", keyPair("LTAInew"))
+	equal(t, "the key of a new Secret", test.key(), "LTAInew")
+}
+
+func TestTheLastSecretServesWhileKubernetesDoesNotAnswer(t *testing.T) {
+	test := newSecretTest(t)
+	test.cluster.getErr = errors.New("connection refused")
+	_, err := test.source.Credentials(t.Context(), ofSecret)
+	var failure *slb.Error
+	if err == nil || errors.As(err, &failure) || !strings.Contains(err.Error(), "Secret prod/slb-reader") {
+		t.Errorf("the first read failed with %v", err)
+	}
+	test.cluster.getErr = nil
+	test.key()
+	for name, err := range map[string]error{
+		"connection":  errors.New("connection refused"),
+		"timeout":     apierrors.NewTimeoutError("slow", 1),
+		"unavailable": apierrors.NewServiceUnavailable("starting"),
+		"throttled":   apierrors.NewTooManyRequests("busy", 1),
+	} {
+		test.cluster.getErr = err
+		test.clock.advance(time.Hour)
+		equal(t, "the key, "+name, test.key(), "LTAIone")
+	}
+}
+
+func TestASecretThatMayNotBeReadIsNotUsedAnyMore(t *testing.T) {
+	test := newSecretTest(t)
+	test.key()
+	test.cluster.getErr = apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, ofSecret.Name, errors.New("no role"))
+	test.clock.advance(secretFreshFor)
+	if message := test.failure(); !strings.Contains(message, "may not read Secret prod/slb-reader: allow its ServiceAccount to get secrets in namespace prod") {
+		t.Error(message)
+	}
+}
+
+func TestWhatASecretHolds(t *testing.T) {
+	for name, c := range map[string]struct {
+		data map[string]string
+		want slb.Credentials
+		says string
+	}{
+		"keys":           {keyPair("LTAIa"), slb.Credentials{AccessKeyID: "LTAIa", AccessKeySecret: "secret-of-LTAIa"}, ""},
+		"white space":    {map[string]string{"accessKeyId": " LTAIa\n", "accessKeySecret": "\ts\r\n", "securityToken": " t \n"}, slb.Credentials{AccessKeyID: "LTAIa", AccessKeySecret: "s", SecurityToken: "t"}, ""},
+		"a blank token":  {map[string]string{"accessKeyId": "LTAIa", "accessKeySecret": "s", "securityToken": "\n"}, slb.Credentials{AccessKeyID: "LTAIa", AccessKeySecret: "s"}, ""},
+		"other keys too": {map[string]string{"accessKeyId": "LTAIa", "accessKeySecret": "s", "note": "n"}, slb.Credentials{AccessKeyID: "LTAIa", AccessKeySecret: "s"}, ""},
+		"nothing":        {nil, slb.Credentials{}, "Secret prod/slb-reader has no value for the key accessKeyId: add it"},
+		"no secret":      {map[string]string{"accessKeyId": "LTAIa"}, slb.Credentials{}, "Secret prod/slb-reader has no value for the key accessKeySecret: add it"},
+		"a blank key":    {map[string]string{"accessKeyId": " ", "accessKeySecret": "s"}, slb.Credentials{}, "Secret prod/slb-reader has no value for the key accessKeyId: add it"},
+		"a wrong case":   {map[string]string{"AccessKeyId": "LTAIa", "accessKeySecret": "s"}, slb.Credentials{}, "Secret prod/slb-reader has no value for the key accessKeyId: add it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test := newSecretTest(t)
+			test.cluster.secret = newSecret("5", c.data)
+			if c.says != "" {
+				equal(t, "the message", test.failure(), c.says)
+				return
+			}
+			got, err := test.source.Credentials(t.Context(), ofSecret)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.want.Version = "uid-secret/5"
+			if got != c.want {
+				t.Error("the credentials differ")
+			}
+		})
+	}
+}
+
+func TestTwoStatesOfASecretHaveTwoVersions(t *testing.T) {
+	versions := map[string]bool{}
+	for _, secret := range []*corev1.Secret{
+		newSecret("1", keyPair("LTAIa")), newSecret("2", keyPair("LTAIa")), newSecret("3", nil),
+		func() *corev1.Secret {
+			again := newSecret("1", keyPair("LTAIa"))
+			again.UID = types.UID("uid-another")
+			return again
+		}(),
+		nil,
+	} {
+		test := newSecretTest(t)
+		test.cluster.secret = secret
+		found, _ := test.source.Credentials(t.Context(), ofSecret)
+		versions[found.Version] = true
+	}
+	equal(t, "the number of versions", len(versions), 5)
+}
+
+func TestUnusedSecretsAreForgotten(t *testing.T) {
+	test := newSecretTest(t)
+	test.key()
+	test.clock.advance(10*time.Minute + time.Second)
+	other := newSecret("1", keyPair("LTAIother"))
+	other.Name = "other"
+	test.cluster.secret = other
+	if _, err := test.source.Credentials(t.Context(), slb.Account{Namespace: "prod", Name: "other"}); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "the number of Secrets in memory", len(test.source.read), 1)
+}
+
+func TestTheOperatorsOwnIdentityIsNotASecret(t *testing.T) {
+	test := newSecretTest(t)
+	own := &ownKeys{}
+	test.source.Own = own
+	found, err := test.source.Credentials(t.Context(), slb.Account{})
+	if err != nil || found.AccessKeyID != "own" {
+		t.Error(err)
+	}
+	test.source.Refused(slb.Account{}, found)
+	equal(t, "the number of refusals", own.refused, 1)
+	equal(t, "the number of reads", test.cluster.gets, 0)
+}
+
+func TestNoErrorHoldsWhatASecretHolds(t *testing.T) {
+	test := newSecretTest(t)
+	test.cluster.secret = newSecret("1", map[string]string{"accessKeyId": "LTAIhidden", "securityToken": "hidden-token"})
+	found, err := test.source.Credentials(t.Context(), ofSecret)
+	printed := fmt.Sprintf("%v %+v %#v %s", err, err, err, found)
+	test.cluster.secret = newSecret("2", keyPair("LTAIhidden"))
+	found, _ = test.source.Credentials(t.Context(), ofSecret)
+	printed += fmt.Sprintf("%v %+v %#v %s", found, found, &found, found)
+	if strings.Contains(printed, "hidden") {
+		t.Error(printed)
+	}
+}
