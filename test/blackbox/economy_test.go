@@ -13,6 +13,7 @@ import (
 
 var economySpecs = []spec{
 	{"ten objects on one load balancer cost one call per interval, and what does not change is not written", sharesCalls},
+	{"a heartbeat shows that an unchanged status is current, and no more rows are kept than allowed", beatsAndBounds},
 	{"a failure that lasts is written and told once, whatever else its message says", saysFailuresOnce},
 }
 
@@ -77,4 +78,30 @@ func saysFailuresOnce(t *testing.T, w *world) {
 	w.eventually(t, func(g Gomega) { g.Expect(asked()).To(BeNumerically(">", first+watchedIntervals)) })
 	g.Expect(w.versions(t, object)).To(Equal(before))
 	g.Expect(w.events(g, object).reasons()).To(Equal(map[string]int{"Warning ObservationFailed": 1}))
+}
+
+func beatsAndBounds(t *testing.T, w *world) {
+	g := NewWithT(t)
+	const namespace, id = "beat", "lb-beat"
+	w.createNamespace(t, namespace)
+	self := w.newAccount("beat")
+	w.simulator.setAccount(t, self)
+	w.simulator.put(t, id, web("i-1", "10.1.1.1", "normal"), web("i-2", "10.1.1.2", "normal"), web("i-3", "10.1.1.3", "abnormal"))
+	object := named(namespace, id)
+	w.create(t, object)
+	w.startOperator(t, operatorOptions{
+		name: "beat", namespaces: []string{namespace}, endpoint: w.simulator.url, account: self,
+		args: []string{"--status-heartbeat=1s", "--max-status-backends=1"},
+	})
+	first := w.await(t, object, good("MinHealthyMet"))
+	g.Expect(rowsOf(first)).To(Equal(map[string]string{"i-3": "abnormal"}))
+	g.Expect(first.Status.OmittedBackends).To(BeEquivalentTo(2))
+	g.Expect(first.Status.Summary.Counts).To(Equal(counts(2, 1, 0)))
+	w.eventually(t, func(g Gomega) {
+		later := w.get(g, object)
+		g.Expect(later.Status.LastObservedTime.Sub(first.Status.LastObservedTime.Time)).To(BeNumerically(">=", interval))
+		later.Status.LastObservedTime, later.Status.LastRequestID = first.Status.LastObservedTime, first.Status.LastRequestID
+		g.Expect(later.Status).To(Equal(first.Status))
+	})
+	g.Expect(w.events(g, object)).To(BeEmpty())
 }

@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,7 @@ import (
 var hostileSpecs = []spec{
 	{"a bad answer has its reason, and nothing is invented from it", inventsNothing},
 	{"a redirect is not followed", followsNoRedirect},
+	{"an endpoint whose certificate nobody vouches for gets no request", distrusts},
 	{"control characters and escapes reach no status, event or terminal", printsNoControls},
 	{"an answer that echoes the signed request is not repeated", repeatsNoEcho},
 }
@@ -151,6 +153,23 @@ func followsNoRedirect(t *testing.T, w *world) {
 	if n := contacts.Load(); n != 0 {
 		t.Errorf("the target of redirects was contacted %d times", n)
 	}
+}
+
+func distrusts(t *testing.T, w *world) {
+	g := NewWithT(t)
+	const namespace, id = "distrust", "lb-distrust"
+	w.createNamespace(t, namespace)
+	w.simulator.put(t, id, web("i-1", "10.7.0.1", "normal"))
+	object := named(namespace, id)
+	w.create(t, object)
+	w.startOperator(t, operatorOptions{
+		name: "distrust", namespaces: []string{namespace}, endpoint: w.simulator.url, account: w.mainAccount,
+		environment: []string{"SSL_CERT_FILE=" + os.DevNull},
+	})
+	found := w.await(t, object, failing("EndpointUnreachable"))
+	nothingInvented(g, found)
+	g.Expect(conditionOf(found, "Observed").Message).To(ContainSubstring("certificate"))
+	g.Expect(w.simulator.calls(t, id)).To(BeEmpty())
 }
 
 // controls does its worst to a terminal that prints it.

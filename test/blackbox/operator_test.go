@@ -32,6 +32,8 @@ type operatorOptions struct {
 	endpoint   string
 	account    account
 	args       []string
+	// environment comes after all else, so that it prevails.
+	environment []string
 }
 
 // operator is a running operator that is ready.
@@ -60,7 +62,7 @@ func (w *world) startOperator(t *testing.T, o operatorOptions) *operator {
 	for _, namespace := range o.namespaces {
 		args = append(args, "--watch-namespace="+namespace)
 	}
-	environment := slices.Concat(w.operatorEnvironment(), o.account.environment())
+	environment := slices.Concat(w.operatorEnvironment(), o.account.environment(), o.environment)
 	op.process = start(t, w.outputs, o.name, w.programs.operator, environment, append(args, o.args...)...)
 	w.showOnFailure(t, op)
 	t.Cleanup(func() { op.stop(t) })
@@ -163,7 +165,7 @@ func get(c *http.Client, url, token string) (status int, body string, err error)
 	if err != nil {
 		return 0, "", err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	content, err := io.ReadAll(response.Body)
 	return response.StatusCode, string(content), err
 }

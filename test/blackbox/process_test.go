@@ -52,21 +52,14 @@ func start(t *testing.T, folder, name, program string, environment []string, arg
 	}
 	p.command.Env = environment
 	dieWithParent(p.command)
-	stdout, err := os.OpenFile(p.stdout, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stdout.Close()
-	stderr, err := os.OpenFile(p.stderr, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stderr.Close()
+	stdout, stderr := createFile(t, p.stdout), createFile(t, p.stderr)
 	p.command.Stdout, p.command.Stderr = stdout, stderr
 
 	started := make(chan error)
 	starts() <- func() { started <- p.command.Start() }
-	if err := <-started; err != nil {
+	err := <-started
+	_, _ = stdout.Close(), stderr.Close()
+	if err != nil {
 		t.Fatalf("start %s: %v", name, err)
 	}
 	go func() {
@@ -148,6 +141,16 @@ func (p *process) tail() string {
 		kept = append(kept, string(line[:min(len(line), tailWidth)]))
 	}
 	return strings.Join(kept[max(0, len(kept)-tailLines):], "\n")
+}
+
+// createFile refuses a name that is there already: outputs are kept.
+func createFile(t *testing.T, path string) *os.File {
+	t.Helper()
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 func readFile(t *testing.T, path string) string {

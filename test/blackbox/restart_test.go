@@ -14,6 +14,7 @@ import (
 
 var restartSpecs = []spec{
 	{"a restarted operator repeats no event, writes nothing anew, and tells once what happened meanwhile", restarts},
+	{"an operator that restarts where nothing answers takes an old verdict back, and keeps the rows", takesOldVerdictsBack},
 	{"SIGTERM ends the operator well while a call hangs, and blames nobody for it", endsWhileACallHangs},
 }
 
@@ -111,4 +112,37 @@ func endsWhileACallHangs(t *testing.T, w *world) {
 	op.terminate(t, 10*time.Second)
 	g.Expect(conditionOf(w.get(g, object), "Observed").Status).NotTo(BeEquivalentTo("False"))
 	g.Expect(w.events(g, object)).To(BeEmpty())
+}
+
+func takesOldVerdictsBack(t *testing.T, w *world) {
+	g := NewWithT(t)
+	const namespace, id = "stale", "lb-stale"
+	w.createNamespace(t, namespace)
+	self := w.newAccount("stale")
+	w.simulator.setAccount(t, self)
+	w.simulator.put(t, id, web("i-1", "10.2.3.1", "normal"))
+	object := named(namespace, id)
+	w.create(t, object)
+	options := operatorOptions{name: "stale-1", namespaces: []string{namespace}, endpoint: w.simulator.url, account: self}
+	first := w.startOperator(t, options)
+	w.await(t, object, good("AllBackendsNormal"))
+	first.keepMetrics(t)
+	first.kill()
+
+	long := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
+	w.kubectl(t, "patch", "-n", namespace, "lbh", id, "--subresource=status", "--type=merge", `-p={"status":{"lastObservedTime":"`+long+`"}}`)
+	w.simulator.addFault(t, fault{Kind: "reset", LoadBalancerID: id})
+	options.name = "stale-2"
+	w.startOperator(t, options)
+	found := w.await(t, object, with(unknown("ObservationStale"), states{"Observed": "False EndpointUnreachable"}))
+	g.Expect(rowsOf(found)).To(Equal(map[string]string{"i-1": "normal"}))
+	g.Expect(found.Status.Listeners[0].Health).To(Equal(v1alpha1.Unknown))
+	w.awaitEvents(t, object, map[string]int{"Warning ObservationFailed": 1, "Warning LoadBalancerHealthUnknown": 1})
+
+	w.simulator.clearFaults(t, id)
+	w.await(t, object, good("AllBackendsNormal"))
+	w.awaitEvents(t, object, map[string]int{
+		"Warning ObservationFailed": 1, "Warning LoadBalancerHealthUnknown": 1,
+		"Normal ObservationRecovered": 1, "Normal LoadBalancerHealthy": 1,
+	})
 }

@@ -112,7 +112,7 @@ func turnsServersOff(t *testing.T, w *world) {
 // listenersOf are the TCP sockets that a process listens on, where /proc tells.
 func listenersOf(t *testing.T, pid int) (addresses []string, known bool) {
 	t.Helper()
-	folder := filepath.Join("/proc", strconv.Itoa(pid))
+	folder := "/proc/" + strconv.Itoa(pid)
 	descriptors, err := os.ReadDir(filepath.Join(folder, "fd"))
 	if err != nil {
 		return nil, false

@@ -214,7 +214,7 @@ func (s *simulator) do(t *testing.T, method, path string, in, out any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	content, err := io.ReadAll(response.Body)
 	if err != nil || response.StatusCode >= http.StatusMultipleChoices {
 		t.Fatalf("%s %s: %v: %d: %s", method, path, err, response.StatusCode, content)
