@@ -66,7 +66,8 @@ vet: ## Run go vet.
 
 .PHONY: demo
 demo: controlplane build ## Show it at work on this machine, without a cluster or an account (DEMO_EXIT=1: end by itself).
-	$(if $(DEMO_EXIT),DEMO_EXIT='$(DEMO_EXIT)' )go run ./hack/demo
+	@CGO_ENABLED=0 go build -buildvcs=false -o bin/demo ./hack/demo
+	@DEMO_EXIT='$(DEMO_EXIT)' exec bin/demo
 
 .PHONY: run
 run: ## Run the operator here against the cluster of the current kubeconfig (ARGS=…).

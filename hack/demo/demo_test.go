@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/slb/simulator"
+)
+
+const samples = "../../config/samples"
+
+// The samples, simulator.yaml and the story are edited apart, and only make sense together.
+func TestSamplesMatchTheSimulator(t *testing.T) {
+	config, err := simulator.ParseConfig(simulatorConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed := func(id, secret, loadBalancer string) bool {
+		return slices.ContainsFunc(config.Accounts, func(a simulator.Account) bool {
+			return a.AccessKeyID == id && a.AccessKeySecret == secret && slices.Contains(a.Allow, loadBalancer)
+		})
+	}
+	objects, secrets := readSamples(t)
+	for _, o := range objects {
+		if !slices.ContainsFunc(config.LoadBalancers, func(lb simulator.LoadBalancer) bool {
+			return lb.LoadBalancerID == o.Spec.LoadBalancerID && lb.RegionID == o.Spec.RegionID
+		}) {
+			t.Errorf("%s: the simulator has no %s in %s", o.Name, o.Spec.LoadBalancerID, o.Spec.RegionID)
+		}
+		id, secret := accessKeyID, accessKeySecret
+		if o.Spec.Credentials != nil {
+			data := secrets[o.Spec.Credentials.SecretRef.Name].StringData
+			id, secret = data["accessKeyId"], data["accessKeySecret"]
+		}
+		if !allowed(id, secret, o.Spec.LoadBalancerID) {
+			t.Errorf("%s: the simulator lets no account %q see %s", o.Name, id, o.Spec.LoadBalancerID)
+		}
+	}
+	for _, name := range []object{web, api, partner} {
+		if !slices.ContainsFunc(objects, func(o v1alpha1.LoadBalancerHealth) bool { return o.Name == string(name) && o.Namespace == namespace }) {
+			t.Errorf("the samples have no %s/%s", namespace, name)
+		}
+	}
+}
+
+func readSamples(t *testing.T) (objects []v1alpha1.LoadBalancerHealth, secrets map[string]corev1.Secret) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(samples, "slb_*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets = map[string]corev1.Secret{}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for document := range bytes.SplitSeq(content, []byte("\n---\n")) {
+			var kind metav1.TypeMeta
+			var o v1alpha1.LoadBalancerHealth
+			var secret corev1.Secret
+			into := any(&o)
+			if err := yaml.Unmarshal(document, &kind); err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+			if kind.Kind == "Secret" {
+				into = &secret
+			}
+			if err := yaml.UnmarshalStrict(document, into); err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+			if kind.Kind == "Secret" {
+				secrets[secret.Name] = secret
+			} else {
+				objects = append(objects, o)
+			}
+		}
+	}
+	return objects, secrets
+}
+
+func TestExpectations(t *testing.T) {
+	t.Parallel()
+	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	ready := metav1.Condition{
+		Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonMinHealthyMet,
+		ObservedGeneration: 1, LastTransitionTime: metav1.NewTime(began),
+	}
+	o := v1alpha1.LoadBalancerHealth{ObjectMeta: metav1.ObjectMeta{Name: "web", UID: "1", Generation: 1}}
+	o.Status.Conditions = []metav1.Condition{ready}
+	o.Status.Summary = &v1alpha1.Summary{Counts: v1alpha1.Counts{Backends: 4, Normal: 3, Abnormal: 1}}
+	failed := eventsv1.Event{Reason: "BackendAbnormal", Note: "backend i-web-1 is abnormal", Regarding: corev1.ObjectReference{UID: o.UID}}
+	others := eventsv1.Event{Reason: "BackendAbnormal", Note: "backend i-web-2 is abnormal", Regarding: corev1.ObjectReference{UID: "2"}}
+	now := snapshot{
+		objects: []v1alpha1.LoadBalancerHealth{o},
+		events:  []eventsv1.Event{failed, others},
+		since:   began.Add(time.Second),
+	}
+	later := now
+	later.since = began.Add(-time.Second)
+	edited := now
+	edited.objects = []v1alpha1.LoadBalancerHealth{*o.DeepCopy()}
+	edited.objects[0].Generation = 2
+
+	for name, tc := range map[string]struct {
+		expected expectation
+		now      snapshot
+		seen     string // "" when it is met
+	}{
+		"condition":                   {web.condition("Ready", metav1.ConditionTrue, "MinHealthyMet"), now, ""},
+		"condition, another reason":   {web.condition("Ready", metav1.ConditionTrue, "AllBackendsNormal"), now, "web: Ready is True (MinHealthyMet: )"},
+		"condition of an older spec":  {web.condition("Ready", metav1.ConditionTrue, "MinHealthyMet"), edited, "web: Ready is True"},
+		"condition that is not there": {web.condition("Healthy", metav1.ConditionTrue, ""), now, "no condition Healthy"},
+		"steady":                      {web.steadilyReady(), now, ""},
+		"steady, but turned":          {web.steadilyReady(), later, "Ready turned to True meanwhile"},
+		"counts":                      {web.counts(3, 1), now, ""},
+		"other counts":                {web.counts(4, 0), now, "web: 3 normal, 1 abnormal"},
+		"event":                       {web.event("BackendAbnormal", "i-web-1"), now, ""},
+		"event about another":         {web.event("BackendAbnormal", "i-web-1", "i-web-2"), now, "1 events BackendAbnormal: backend i-web-1"},
+		"event of another reason":     {web.event("BackendNormal", "i-web-1"), now, "1 events"},
+		"another object":              {api.counts(3, 1), now, "api: no such object"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			met, seen := tc.expected.look(tc.now)
+			if met != (tc.seen == "") {
+				t.Errorf("met is %t: %s", met, seen)
+			}
+			if !strings.Contains(seen, tc.seen) {
+				t.Errorf("%q is not in %q", tc.seen, seen)
+			}
+			if (unmet([]expectation{tc.expected}, tc.now) == "") != met {
+				t.Error("unmet says otherwise")
+			}
+		})
+	}
+}
+
+func TestSentenceNamesEachObjectOnce(t *testing.T) {
+	t.Parallel()
+	got := sentence([]expectation{web.counts(3, 1), web.steadilyReady(), api.counts(4, 0)})
+	if want := "web: 3 normal, 1 abnormal, Ready never turned; api: 4 normal, 0 abnormal"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

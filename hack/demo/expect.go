@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+// An expectation is one thing that a step must make visible in the cluster.
+type expectation struct {
+	what string
+	// look tells whether it is there, and what is there.
+	look func(snapshot) (met bool, seen string)
+}
+
+// unmet describes the expectations that are not met; "" when all are.
+func unmet(expected []expectation, now snapshot) string {
+	var lines []string
+	for _, e := range expected {
+		if met, seen := e.look(now); !met {
+			lines = append(lines, "  expected: "+e.what, "  seen:     "+seen)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// An object is the name of a LoadBalancerHealth.
+type object string
+
+// condition expects a condition that was decided for the current spec.
+func (o object) condition(conditionType string, status metav1.ConditionStatus, reason string) expectation {
+	return o.expect(fmt.Sprintf("%s is %s (%s)", conditionType, status, reason), func(found *v1alpha1.LoadBalancerHealth, _ snapshot) (bool, string) {
+		c := meta.FindStatusCondition(found.Status.Conditions, conditionType)
+		if c == nil {
+			return false, "no condition " + conditionType
+		}
+		met := c.Status == status && c.Reason == reason && c.ObservedGeneration == found.Generation
+		return met, fmt.Sprintf("%s is %s (%s: %s)", conditionType, c.Status, c.Reason, c.Message)
+	})
+}
+
+// steadilyReady expects that Ready has not turned since the step began.
+func (o object) steadilyReady() expectation {
+	return o.expect("Ready never turned", func(found *v1alpha1.LoadBalancerHealth, now snapshot) (bool, string) {
+		c := meta.FindStatusCondition(found.Status.Conditions, v1alpha1.ConditionReady)
+		if c == nil {
+			return false, "no condition Ready"
+		}
+		return !c.LastTransitionTime.After(now.since), "Ready turned to " + string(c.Status) + " meanwhile"
+	})
+}
+
+// counts expects so many normal and so many abnormal backends.
+func (o object) counts(normal, abnormal int32) expectation {
+	text := func(n, a int32) string { return fmt.Sprintf("%d normal, %d abnormal", n, a) }
+	return o.expect(text(normal, abnormal), func(found *v1alpha1.LoadBalancerHealth, _ snapshot) (bool, string) {
+		summary := found.Status.Summary
+		if summary == nil {
+			return false, "no summary"
+		}
+		return summary.Normal == normal && summary.Abnormal == abnormal, text(summary.Normal, summary.Abnormal)
+	})
+}
+
+// event expects events of one reason: for each text, one whose note holds it.
+func (o object) event(reason string, texts ...string) expectation {
+	return o.expect("event "+reason+" about "+strings.Join(texts, ", "), func(found *v1alpha1.LoadBalancerHealth, now snapshot) (bool, string) {
+		var notes, seen []string
+		for _, e := range now.events {
+			if e.Regarding.UID != found.UID {
+				continue
+			}
+			seen = append(seen, e.Reason+": "+e.Note)
+			if e.Reason == reason {
+				notes = append(notes, e.Note)
+			}
+		}
+		for _, text := range texts {
+			if !slices.ContainsFunc(notes, func(note string) bool { return strings.Contains(note, text) }) {
+				return false, fmt.Sprintf("%d events %s", len(seen), strings.Join(seen, "; "))
+			}
+		}
+		return true, ""
+	})
+}
+
+func (o object) expect(what string, look func(*v1alpha1.LoadBalancerHealth, snapshot) (bool, string)) expectation {
+	return expectation{
+		what: string(o) + ": " + what,
+		look: func(now snapshot) (bool, string) {
+			for i := range now.objects {
+				if now.objects[i].Name == string(o) {
+					met, seen := look(&now.objects[i], now)
+					return met, string(o) + ": " + seen
+				}
+			}
+			return false, string(o) + ": no such object"
+		},
+	}
+}

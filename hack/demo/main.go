@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command demo shows the operator at work on one machine, without a cluster or
+// an account. It starts a real control plane, the SLB simulator and the
+// operator, applies config/samples, and tells a story: what happens to the
+// load balancers, and what kubectl shows of it. Every step is waited for by
+// watching the API server; one that does not come ends the demo with status 1.
+//
+// Run it by `make demo`, which builds the programs first. It leaves everything
+// running until Ctrl-C; with DEMO_EXIT=1 it ends after the story. Either way,
+// and also when it is interrupted or killed, nothing of it stays behind.
+//
+// story.go is the story, as data. The rest plays it: stage.go starts what it
+// plays on, processes.go ends that again, watch.go and expect.go see what comes
+// of it, and tell.go prints.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+)
+
+// interruptedStatus is what shells give a program that Ctrl-C ended.
+const interruptedStatus = 130
+
+func main() {
+	// What is told here is told on purpose; libraries have nothing to add.
+	ctrl.SetLogger(logr.Discard())
+	klog.SetLogger(logr.Discard())
+
+	// A closed pipe (`make demo | head`) is an end like the others: without
+	// SIGPIPE here, it would be one without cleaning up.
+	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	context.AfterFunc(ctx, func() {
+		restore() // a second Ctrl-C ends the demo at once
+		fmt.Fprintln(os.Stderr, "\nending, and cleaning up …")
+	})
+	stay := os.Getenv("DEMO_EXIT") == "" || os.Getenv("DEMO_EXIT") == "0"
+	err := run(ctx, os.Stdout, stay)
+	switch {
+	case ctx.Err() != nil && err != nil:
+		fmt.Fprintln(os.Stderr, "interrupted before the end of the story")
+		os.Exit(interruptedStatus)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "\ndemo:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, out io.Writer, stay bool) (err error) {
+	started := time.Now()
+	s, err := newStage(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err := s.open(ctx, out); err != nil {
+		return err
+	}
+	t := &teller{out: out, stage: s}
+	for i, step := range story() {
+		if err := t.tell(ctx, i+1, step); err != nil {
+			return err
+		}
+	}
+	t.printf("\nEvery step was seen. It took %s.\n", time.Since(started).Round(time.Second))
+	if !stay {
+		return nil
+	}
+	t.invite()
+	select {
+	case <-ctx.Done():
+		return nil
+	case dead := <-s.dead:
+		return dead.postMortem()
+	}
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+// namespace is that of config/samples.
+const namespace = "default"
+
+// A watcher follows the objects and the events about them.
+type watcher struct {
+	cache   cache.Cache
+	changed chan struct{}
+}
+
+// A snapshot is what the API server said last, and when the step began.
+type snapshot struct {
+	objects []v1alpha1.LoadBalancerHealth
+	events  []eventsv1.Event
+	since   time.Time
+}
+
+func newWatcher(ctx context.Context, config *rest.Config) (*watcher, error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(v1alpha1.AddToScheme(scheme), eventsv1.AddToScheme(scheme)); err != nil {
+		return nil, err
+	}
+	c, err := cache.New(config, cache.Options{Scheme: scheme, DefaultNamespaces: map[string]cache.Config{namespace: {}}})
+	if err != nil {
+		return nil, fmt.Errorf("watch the control plane: %w", err)
+	}
+	w := &watcher{cache: c, changed: make(chan struct{}, 1)}
+	for _, object := range []client.Object{&v1alpha1.LoadBalancerHealth{}, &eventsv1.Event{}} {
+		informer, err := c.GetInformer(ctx, object, cache.BlockUntilSynced(false))
+		if err == nil {
+			_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+				AddFunc:    func(any) { w.wake() },
+				UpdateFunc: func(any, any) { w.wake() },
+				DeleteFunc: func(any) { w.wake() },
+			})
+		}
+		if err != nil {
+			return nil, fmt.Errorf("watch the control plane: %w", err)
+		}
+	}
+	go func() { _ = c.Start(ctx) }() // it ends with ctx, or the steps time out
+	if !c.WaitForCacheSync(ctx) {
+		return nil, fmt.Errorf("watch the control plane: %w", context.Cause(ctx))
+	}
+	return w, nil
+}
+
+func (w *watcher) wake() {
+	select {
+	case w.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (w *watcher) snapshot(ctx context.Context, since time.Time) (snapshot, error) {
+	var objects v1alpha1.LoadBalancerHealthList
+	var events eventsv1.EventList
+	if err := errors.Join(w.cache.List(ctx, &objects), w.cache.List(ctx, &events)); err != nil {
+		return snapshot{}, fmt.Errorf("read what is watched: %w", err)
+	}
+	return snapshot{objects: objects.Items, events: events.Items, since: since}, nil
+}
+
+// await returns once every expectation is met at the same time. The error of
+// one that is not says what was expected and what was seen instead.
+func (s *stage) await(ctx context.Context, expected []expectation, since time.Time, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for {
+		now, err := s.watcher.snapshot(context.WithoutCancel(ctx), since)
+		if err != nil {
+			return err
+		}
+		unmet := unmet(expected, now)
+		if unmet == "" {
+			return nil
+		}
+		select {
+		case <-s.watcher.changed:
+		case dead := <-s.dead:
+			return dead.postMortem()
+		case <-ctx.Done():
+			return fmt.Errorf("not seen within %s:\n%s\nthe operator's last log lines:\n%s", timeout, unmet, tail(s.operator.log))
+		}
+	}
+}
