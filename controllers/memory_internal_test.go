@@ -39,9 +39,8 @@ func TestSamplesServeForSeconds(t *testing.T) {
 func TestOldSamplesLeave(t *testing.T) {
 	var s samples
 	const perSecond, seconds = 10, 100
-	now := start
 	for i := range perSecond * seconds {
-		now = start.Add(time.Duration(i) * time.Second / perSecond)
+		now := start.Add(time.Duration(i) * time.Second / perSecond)
 		s.put(numbered(i), &slb.Sample{At: now}, now)
 	}
 	held := int(health.FreshFor/time.Second) * perSecond

@@ -70,7 +70,7 @@ func TestWhoCannotWait(t *testing.T) {
 		"an edited object that none covers":        {newObject(anEdit, onPort(443)), &memory{}, onlyPort80, true},
 		"an edited object, all of which none does": {newObject(anEdit), &memory{}, onlyPort80, true},
 		"an edited object that failed, not saved":  {newObject(anEdit), failed, nil, false},
-		"an object edited after it failed":         {newObject(anEdit, anEdit), failed, nil, true},
+		"an object edited after it failed":         {newObject(func(o *v1alpha1.LoadBalancerHealth) { o.Generation = 3 }), failed, nil, true},
 		"an edited object whose answer was lost":   {newObject(anEdit), past, nil, true},
 		"a request":                                {newObject(requested("now")), &memory{}, nil, true},
 		"a request, whatever was answered before":  {newObject(requested("now")), &memory{}, whole, true},
