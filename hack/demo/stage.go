@@ -38,7 +38,7 @@ type stage struct {
 	dead   chan *program
 
 	// The programs and the watcher live in life, which ends after the story.
-	life     context.Context //nolint:containedctx // it is what the stage owns
+	life     context.Context
 	endLife  context.CancelFunc
 	programs []*program
 
