@@ -28,8 +28,9 @@ type memory struct {
 	failingSince time.Time
 	// notFoundInARow counts observations in a row that missed the load balancer.
 	notFoundInARow int
-	// turn is the reserved turn to call; zero: none.
-	turn time.Time
+	// turnAt is when to ask the budget again for the turn that the target is
+	// in line for; zero: it is not.
+	turnAt time.Time
 	// askWhole tells that the API refused to choose a listener by port.
 	askWhole bool
 	// unsaved tells that a status could not be written.

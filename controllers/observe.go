@@ -17,26 +17,35 @@ import (
 // them is needed.
 const credentialsRecheck = 15 * time.Second
 
-// mustObserve tells whether to ask the API now: because the target is due, an
-// object cannot wait, a reserved turn has come, or the credentials that were
-// at fault are others now.
-func (r *Reconciler) mustObserve(ctx context.Context, target slb.Target, plan plan, memory *memory, now time.Time) bool {
+// mustObserve tells whether to ask the API now: because the target is due or
+// in line already, an object cannot wait, or the credentials that were at
+// fault are others now.
+func (r *Reconciler) mustObserve(ctx context.Context, target slb.Target, plan *plan, memory *memory, now time.Time) bool {
 	if len(plan.active) == 0 {
-		memory.turn = time.Time{}
+		r.leaveLine(target, memory)
 		return false
 	}
-	if !memory.turn.IsZero() {
-		return !now.Before(memory.turn)
+	if plan.asked || !memory.turnAt.IsZero() || !now.Before(plan.dueAt) {
+		return true
 	}
-	return plan.asked || !now.Before(plan.dueAt) || r.credentialsChanged(ctx, target, memory, now)
+	plan.asked = r.credentialsChanged(ctx, target, memory, now)
+	return plan.asked
+}
+
+// leaveLine gives up the turn that a target is in line for.
+func (r *Reconciler) leaveLine(target slb.Target, memory *memory) {
+	if !memory.turnAt.IsZero() {
+		r.Budget.Leave(target)
+		memory.turnAt = time.Time{}
+	}
 }
 
 // observe asks the API and remembers what came of it. It returns false when
-// the budget is spent: the turn is reserved, and the worker goes on with
+// the target has no turn yet: it is in line, and the worker goes on with
 // another target meanwhile. An error is one that says nothing of the load
 // balancer: the process ends, or Kubernetes could not be asked.
 func (r *Reconciler) observe(ctx context.Context, target slb.Target, plan plan, memory *memory, now time.Time) (bool, error) {
-	sample, failure, err := r.ask(ctx, target, plan.scope, memory)
+	sample, failure, err := r.ask(ctx, target, plan, memory)
 	if errors.Is(err, errNoTurn) {
 		return false, nil
 	}
@@ -58,59 +67,51 @@ func (r *Reconciler) observe(ctx context.Context, target slb.Target, plan plan, 
 	return true, nil
 }
 
-// errNoTurn: the budget is spent for now, and memory.turn says until when.
-var errNoTurn = errors.New("the API budget is spent")
+// errNoTurn: the target is in line for a turn, and memory.turnAt says when to ask again.
+var errNoTurn = errors.New("in line for a turn of the API budget")
 
 // ask makes the call, and again where one refusal says how to do better: with
 // every port when the one asked about is shared, and with newer credentials
 // when the API refused the old ones.
-func (r *Reconciler) ask(ctx context.Context, target slb.Target, scope slb.Scope, memory *memory) (*slb.Sample, *slb.Error, error) {
+func (r *Reconciler) ask(ctx context.Context, target slb.Target, plan plan, memory *memory) (*slb.Sample, *slb.Error, error) {
 	renewed := false
+	scope := plan.scope
 	for {
-		credentials, err := r.Credentials.Credentials(ctx, target.Account)
-		memory.credentials, memory.checkedAt = credentials.Version, r.Now()
-		if err != nil {
-			return failed(err)
-		}
-		if !r.takeTurn(target, memory) {
-			return nil, nil, errNoTurn
-		}
-		sample, err := r.API.DescribeHealthStatus(ctx, slb.Request{Target: target, Scope: scope, Credentials: credentials})
-		if err == nil {
-			return sample, nil, nil
-		}
+		sample, used, err := r.askOnce(ctx, target, scope, plan, memory)
 		failure, ok := errors.AsType[*slb.Error](err)
 		switch {
+		case err == nil:
+			return sample, nil, nil
 		case ok && failure.SharedPort() && scope.ListenerPort != 0:
 			memory.askWhole, scope = true, slb.Scope{}
-		case ok && failure.Kind == slb.InvalidCredentials && !renewed && r.renewed(ctx, target.Account, credentials):
+		case ok && failure.Kind == slb.InvalidCredentials && !renewed && r.renewed(ctx, target.Account, used):
 			renewed = true
+		case ok:
+			return nil, failure, nil // a failure is an observation too
 		default:
-			return failed(err)
+			return nil, nil, err
 		}
 	}
 }
 
-// failed tells a failure, which is an observation too, from an error that says
-// nothing of the load balancer.
-func failed(err error) (*slb.Sample, *slb.Error, error) {
-	if failure, ok := errors.AsType[*slb.Error](err); ok {
-		return nil, failure, nil
+// askOnce makes one call if the target has a turn. Credentials are looked up
+// within the turn: they may take as long as a call does.
+func (r *Reconciler) askOnce(ctx context.Context, target slb.Target, scope slb.Scope, plan plan, memory *memory) (sample *slb.Sample, used slb.Credentials, err error) {
+	turn, again := r.Budget.Take(slb.Claim{Target: target, Urgent: plan.asked, Since: plan.askedAt}, r.Now())
+	if memory.turnAt = again; turn == nil {
+		return nil, used, errNoTurn
 	}
-	return nil, nil, err
-}
+	called := false
+	defer func() { turn.End(called, err, r.Now()) }()
 
-// takeTurn uses the turn that was reserved, or reserves one; false when it is yet to come.
-func (r *Reconciler) takeTurn(target slb.Target, memory *memory) bool {
-	now := r.Now()
-	if memory.turn.IsZero() {
-		memory.turn = r.Budget.Reserve(target, now)
+	used, err = r.Credentials.Credentials(ctx, target.Account)
+	memory.credentials, memory.checkedAt = used.Version, r.Now()
+	if err != nil {
+		return nil, used, err
 	}
-	if memory.turn.After(now) {
-		return false
-	}
-	memory.turn = time.Time{}
-	return true
+	called = true
+	sample, err = r.API.DescribeHealthStatus(ctx, slb.Request{Target: target, Scope: scope, Credentials: used})
+	return sample, used, err
 }
 
 // renewed tells whether there are newer credentials than those that the API refused.

@@ -73,14 +73,14 @@ func startOperator(s settings) *operator {
 		Client:      mgr.GetClient(),
 		API:         slb.Instrument(sdk, registry),
 		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: &slb.Identity{}, Now: time.Now},
-		Budget:      slb.NewBudget(1000, 1000),
+		Budget:      slb.NewBudget(slb.BudgetOptions{QPS: 1000, Burst: 1000, Concurrency: 32}),
 		Events:      mgr.GetEventRecorder("slb-health-operator"),
 		Options:     health.Options{MaxBackends: 500, Heartbeat: cmp.Or(s.heartbeat, 5*time.Minute)},
 		Now:         time.Now,
 	}
 	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastAnswered: reconciler.LastAnswered, Elected: mgr.Elected()})
 	reconciler.Metrics = fleet
-	registry.MustRegister(fleet, slb.RateLimits{Budget: reconciler.Budget})
+	registry.MustRegister(fleet, slb.RateLimits{Budget: reconciler.Budget, Now: time.Now})
 
 	ctx, cancel := context.WithCancel(context.Background())
 	Expect(reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: 8, CallTimeout: callTimeout})).To(Succeed())

@@ -33,6 +33,8 @@ type plan struct {
 	dueAt time.Time
 	// answeredAt is the oldest lastObservedTime; zero when one has none.
 	answeredAt time.Time
+	// askedAt is when the target was last asked about, as far as is known; zero: never.
+	askedAt time.Time
 }
 
 // planFor reads the plan off the objects, the memory, and the fresh sample, if any.
@@ -64,6 +66,9 @@ func planFor(target slb.Target, objects []v1alpha1.LoadBalancerHealth, memory *m
 	}
 	if memory.askWhole {
 		p.scope = slb.Scope{}
+	}
+	if p.askedAt = memory.attemptedAt; p.askedAt.IsZero() {
+		p.askedAt = p.answeredAt
 	}
 	if len(p.active) > 0 {
 		p.dueAt = p.due(target, memory, started)

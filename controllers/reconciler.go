@@ -85,6 +85,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, target slb.Target) (reconcil
 	if len(objects) == 0 {
 		r.targets.forget(target)
 		r.samples.forget(target)
+		r.Budget.Forget(target)
 		return reconcile.Result{}, nil
 	}
 	memory := r.targets.of(target)
@@ -92,7 +93,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, target slb.Target) (reconcil
 	plan := planFor(target, objects, memory, r.samples.fresh(target, now), r.started)
 
 	observed := false
-	if r.mustObserve(ctx, target, plan, memory, now) {
+	if r.mustObserve(ctx, target, &plan, memory, now) {
 		if observed, err = r.observe(ctx, target, plan, memory, now); err != nil {
 			return reconcile.Result{}, unlessStopping(ctx, err)
 		}
@@ -155,12 +156,16 @@ func (r *Reconciler) comeBack(target slb.Target, plan plan, memory *memory, resu
 	}
 	plan.stalled = result.stalled
 	at := plan.due(target, memory, r.started)
-	if !memory.turn.IsZero() {
-		at = memory.turn
+	if !memory.turnAt.IsZero() {
+		at = memory.turnAt
 	}
 	at = earliest(at, result.staleAt)
 	at = earliest(at, memory.recheckAt())
-	return reconcile.Result{RequeueAfter: max(at.Sub(now), time.Millisecond), Priority: new(routinePriority)}
+	priority := routinePriority
+	if plan.asked && !memory.turnAt.IsZero() {
+		priority = 0 // in line for what somebody waits for
+	}
+	return reconcile.Result{RequeueAfter: max(at.Sub(now), time.Millisecond), Priority: &priority}
 }
 
 // tell makes events and counts transitions, after the status that records them is written.

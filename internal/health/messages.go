@@ -29,7 +29,7 @@ func messageStale(interval time.Duration, why string) string {
 	return fmt.Sprintf("the last answer is older than %s: %s", staleAfter(interval), why)
 }
 
-const messageLate = "observations are late, because the API budget (--slb-qps) is spent"
+const messageLate = "observations are late: the API budget (--slb-qps) is spent, or calls take too long"
 
 // messageCounts describes the backends where the policy is met.
 func messageCounts(s *v1alpha1.Summary) string {

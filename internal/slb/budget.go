@@ -3,57 +3,170 @@
 package slb
 
 import (
+	"errors"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
-// Budget hands out turns to call the API, so that no account exceeds its rate
-// in a region. Alibaba Cloud counts calls per user, and an account's regions
-// are served by different endpoints.
-type Budget struct {
-	qps   rate.Limit
-	burst int
-
-	mu       sync.Mutex
-	limiters map[budgetKey]*rate.Limiter
+// BudgetOptions bound the calls.
+type BudgetOptions struct {
+	// QPS is how many calls a second each account may make in each region.
+	QPS float64
+	// Burst is how many of them may come at once.
+	Burst int
+	// Concurrency is how many calls may be under way at once, over all
+	// accounts and regions.
+	Concurrency int
 }
 
-type budgetKey struct {
+// Budget hands out turns to call the API. Alibaba Cloud counts calls per user,
+// and an account's regions are served by different endpoints, so each account
+// has a rate of its own in each region, which follows what the API puts up with.
+//
+// When more is asked for than the rate allows, the load balancer that was
+// longest not asked about has the next turn. Nobody waits in a call of Budget:
+// who gets no turn is told when to come back.
+//
+//	budget.go the accounts and regions side by side
+//	queue.go  the order within one
+//	pace.go   the rate of one
+type Budget struct {
+	options BudgetOptions
+
+	mu     sync.Mutex
+	queues map[queueKey]*queue
+}
+
+type queueKey struct {
 	account Account
 	region  string
 }
 
-// NewBudget allows qps calls a second for each account and region, and burst at once.
-func NewBudget(qps float64, burst int) *Budget {
-	return &Budget{qps: rate.Limit(qps), burst: burst, limiters: map[budgetKey]*rate.Limiter{}}
+// NewBudget returns a Budget whose accounts and regions start at the full rate.
+func NewBudget(options BudgetOptions) *Budget {
+	return &Budget{options: options, queues: map[queueKey]*queue{}}
 }
 
-// Reserve takes the next free turn of the target's account and region and
-// returns when it comes: now, or later. The turn is spent whether used or not.
-func (b *Budget) Reserve(target Target, now time.Time) time.Time {
-	return now.Add(b.limiter(target).ReserveN(now, 1).DelayFrom(now))
+// Claim asks for a turn.
+type Claim struct {
+	Target Target
+	// Urgent claims, of something that a user just asked for, go ahead of
+	// routine ones, which still get one turn in four.
+	Urgent bool
+	// Since is when the target was last asked about; zero: never.
+	Since time.Time
 }
 
-// Allowed returns the calls per second now allowed for each account and
-// region that made a call.
-func (b *Budget) Allowed(visit func(account Account, region string, qps float64)) {
+// Turn is the permission for one call. It must be ended.
+type Turn struct {
+	budget  *Budget
+	target  Target
+	started time.Time
+}
+
+// Take returns a turn, or nil and when to ask again. A target that got none
+// stays in line until it gets one, or Leave is called.
+func (b *Budget) Take(claim Claim, now time.Time) (*Turn, time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for key, limiter := range b.limiters {
-		visit(key.account, key.region, float64(limiter.Limit()))
+	q := b.queue(claim.Target, now)
+	m := q.member(claim.Target.LoadBalancerID)
+	q.enter(m, claim.Urgent, claim.Since)
+	q.pace.count(now)
+	lanes := b.lanes(q, now)
+	q.grant(lanes)
+	if m.state != granted {
+		return nil, q.comeBack(m, lanes, now)
+	}
+	q.start(m, now)
+	return &Turn{budget: b, target: claim.Target, started: now}, time.Time{}
+}
+
+// End gives the turn back at now, with the error that its call came to, if
+// any. A turn that was not used for a call is for somebody else.
+func (t *Turn) End(called bool, err error, now time.Time) {
+	t.budget.mu.Lock()
+	defer t.budget.mu.Unlock()
+	q := t.budget.queue(t.target, now)
+	q.end(q.member(t.target.LoadBalancerID), now.Sub(t.started))
+	failure, failed := errors.AsType[*Error](err)
+	switch {
+	case !called:
+		q.pace.tokens++
+	case failed && failure.Kind == Throttled:
+		q.throttled(t.started, failure.RetryAfter, now)
 	}
 }
 
-func (b *Budget) limiter(target Target) *rate.Limiter {
-	key := budgetKey{target.Account, target.RegionID}
+// Leave takes a target out of the line: nobody wants to ask about it now.
+func (b *Budget) Leave(target Target) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	limiter, ok := b.limiters[key]
-	if !ok {
-		limiter = rate.NewLimiter(b.qps, b.burst)
-		b.limiters[key] = limiter
+	if q := b.queues[keyOf(target)]; q != nil {
+		if m := q.members[target.LoadBalancerID]; m != nil {
+			q.remove(m)
+		}
 	}
-	return limiter
 }
+
+// Forget drops what is known of a target, and with the last one of an account
+// in a region also what was learned of that.
+func (b *Budget) Forget(target Target) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	q := b.queues[keyOf(target)]
+	if q == nil {
+		return
+	}
+	if m := q.members[target.LoadBalancerID]; m != nil {
+		q.remove(m)
+		delete(q.members, target.LoadBalancerID)
+	}
+	if len(q.members) == 0 {
+		delete(b.queues, keyOf(target))
+	}
+}
+
+// Allowed visits the calls per second now allowed for each account and region
+// that has load balancers.
+func (b *Budget) Allowed(now time.Time, visit func(account Account, region string, qps float64)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for key, q := range b.queues {
+		visit(key.account, key.region, q.pace.allowed(now))
+	}
+}
+
+// lanes is how many calls a queue may have under way at once. A queue whose
+// calls hang must not hold the workers that the others need: no queue takes
+// more than three quarters of them, and the slow ones among several share one quarter.
+func (b *Budget) lanes(q *queue, now time.Time) int {
+	all := b.options.Concurrency
+	if len(b.queues) == 1 || !q.slow(now) {
+		return max(all*3/4, 1)
+	}
+	slow, others := 0, 0
+	for _, other := range b.queues {
+		if !other.slow(now) {
+			continue
+		}
+		slow++
+		if other != q {
+			others += len(other.granted) + len(other.calls)
+		}
+	}
+	shared := max(all/4, 1)
+	return min(max(shared/slow, 1), shared-others)
+}
+
+func (b *Budget) queue(target Target, now time.Time) *queue {
+	key := keyOf(target)
+	q := b.queues[key]
+	if q == nil {
+		q = &queue{pace: newPace(b.options.QPS, b.options.Burst, now), members: map[string]*member{}}
+		b.queues[key] = q
+	}
+	return q
+}
+
+func keyOf(target Target) queueKey { return queueKey{target.Account, target.RegionID} }

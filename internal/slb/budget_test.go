@@ -3,6 +3,9 @@
 package slb
 
 import (
+	"container/heap"
+	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"testing"
@@ -11,84 +14,516 @@ import (
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-func turns(budget *Budget, target Target, now time.Time, count int) []time.Duration {
-	waits := make([]time.Duration, count)
-	for i := range waits {
-		waits[i] = budget.Reserve(target, now).Sub(now)
+// world plays workers that take turns of a budget, in time of its own: each
+// target claims when it is due and a worker is free, comes back when it is
+// told to, calls for as long as callFor says, and claims again an interval later.
+type world struct {
+	budget   *Budget
+	workers  int
+	interval time.Duration
+	// callFor is how long a target's call takes, and what it comes to.
+	callFor func(target Target, now time.Time) (time.Duration, error)
+	// urgent targets claim as such.
+	urgent map[Target]bool
+
+	events  events
+	started []asking
+	claims  int
+	asked   map[Target]time.Time
+}
+
+type asking struct {
+	target Target
+	at     time.Duration // since noon
+	lag    time.Duration // since it was due
+}
+
+type occasion struct {
+	at     time.Time
+	target Target
+	dueAt  time.Time
+	turn   *Turn
+	err    error
+}
+
+func newWorld(options BudgetOptions) *world {
+	return &world{
+		budget: NewBudget(options), workers: options.Concurrency, interval: time.Hour, urgent: map[Target]bool{}, asked: map[Target]time.Time{},
+		callFor: func(Target, time.Time) (time.Duration, error) { return 20 * time.Millisecond, nil },
 	}
-	return waits
+}
+
+func (w *world) add(target Target, at time.Duration) {
+	heap.Push(&w.events, occasion{at: noon.Add(at), dueAt: noon.Add(at), target: target})
+}
+
+// run plays until so long after noon.
+func (w *world) run(until time.Duration) {
+	for len(w.events) > 0 && !w.events[0].at.After(noon.Add(until)) {
+		o := heap.Pop(&w.events).(occasion)
+		if o.turn != nil {
+			w.workers++
+			o.turn.End(true, o.err, o.at)
+			w.asked[o.target] = o.at
+			heap.Push(&w.events, occasion{at: o.dueAt.Add(w.interval), dueAt: o.dueAt.Add(w.interval), target: o.target})
+			continue
+		}
+		if w.workers == 0 {
+			o.at = w.nextEnd()
+			heap.Push(&w.events, o)
+			continue
+		}
+		w.claims++
+		turn, again := w.budget.Take(Claim{Target: o.target, Urgent: w.urgent[o.target], Since: w.asked[o.target]}, o.at)
+		if turn == nil {
+			heap.Push(&w.events, occasion{at: again, dueAt: o.dueAt, target: o.target})
+			continue
+		}
+		w.started = append(w.started, asking{o.target, o.at.Sub(noon), o.at.Sub(o.dueAt)})
+		w.workers--
+		took, err := w.callFor(o.target, o.at)
+		heap.Push(&w.events, occasion{at: o.at.Add(took), dueAt: later(o.dueAt, o.at.Add(took-w.interval)), target: o.target, turn: turn, err: err})
+	}
+}
+
+// nextEnd is when the first of the calls under way ends.
+func (w *world) nextEnd() time.Time {
+	var at time.Time
+	for _, o := range w.events {
+		if o.turn != nil && (at.IsZero() || o.at.Before(at)) {
+			at = o.at
+		}
+	}
+	return at.Add(1)
+}
+
+// during counts the calls that started from one time to another.
+func (w *world) during(from, to time.Duration) int {
+	n := 0
+	for _, c := range w.started {
+		if c.at >= from && c.at < to {
+			n++
+		}
+	}
+	return n
+}
+
+type events []occasion
+
+func (e events) Len() int           { return len(e) }
+func (e events) Less(i, j int) bool { return e[i].at.Before(e[j].at) }
+func (e events) Swap(i, j int)      { e[i], e[j] = e[j], e[i] }
+func (e *events) Push(x any)        { *e = append(*e, x.(occasion)) }
+func (e *events) Pop() any {
+	last := len(*e) - 1
+	o := (*e)[last]
+	*e = (*e)[:last]
+	return o
+}
+
+func lb(n int) Target {
+	return Target{RegionID: testRegion, LoadBalancerID: fmt.Sprintf("lb-%04d", n)}
 }
 
 func TestTurnsComeAtOnceUpToTheBurstAndThenAtTheRate(t *testing.T) {
-	budget := NewBudget(10, 3)
-	const tenth = 100 * time.Millisecond
-	for _, step := range []struct {
-		at   time.Duration
-		want []time.Duration
-	}{
-		{0, []time.Duration{0, 0, 0, tenth, 2 * tenth}},
-		{tenth, []time.Duration{2 * tenth}},
-		{4 * tenth, []time.Duration{0, tenth}},
-		{time.Hour, []time.Duration{0, 0, 0, tenth}},
-	} {
-		if got := turns(budget, Target{RegionID: testRegion}, noon.Add(step.at), len(step.want)); !slices.Equal(got, step.want) {
-			t.Errorf("after %s: waits %v, want %v", step.at, got, step.want)
-		}
+	w := newWorld(BudgetOptions{QPS: 10, Burst: 3, Concurrency: 32})
+	for i := range 8 {
+		w.add(lb(i), 0)
+	}
+	w.run(time.Minute)
+	var at []time.Duration
+	for _, c := range w.started {
+		at = append(at, c.at.Round(time.Millisecond))
+	}
+	want := []time.Duration{0, 0, 0, 100 * time.Millisecond, 200 * time.Millisecond, 300 * time.Millisecond, 400 * time.Millisecond, 500 * time.Millisecond}
+	if !slices.Equal(at, want) {
+		t.Errorf("calls at %v, want %v", at, want)
 	}
 }
 
 func TestARateBelowOneASecondIsKept(t *testing.T) {
-	got := turns(NewBudget(0.5, 1), Target{RegionID: testRegion}, noon, 3)
-	if want := []time.Duration{0, 2 * time.Second, 4 * time.Second}; !slices.Equal(got, want) {
-		t.Errorf("waits %v, want %v", got, want)
+	w := newWorld(BudgetOptions{QPS: 0.5, Burst: 1, Concurrency: 32})
+	for i := range 4 {
+		w.add(lb(i), 0)
+	}
+	w.run(time.Minute)
+	if n := w.during(0, 5*time.Second); n != 3 {
+		t.Errorf("%d calls in 5 s, want those at 0, 2 and 4 s", n)
 	}
 }
 
-func TestAccountsAndRegionsHaveBudgetsOfTheirOwnAndLoadBalancersShare(t *testing.T) {
-	budget := NewBudget(1, 1)
-	reserve := func(namespace, name, region, loadBalancer string) time.Duration {
-		target := Target{Account: Account{Namespace: namespace, Name: name}, RegionID: region, LoadBalancerID: loadBalancer}
-		return budget.Reserve(target, noon).Sub(noon)
-	}
+func TestAccountsAndRegionsHaveBudgetsOfTheirOwn(t *testing.T) {
+	budget := NewBudget(BudgetOptions{QPS: 1, Burst: 1, Concurrency: 32})
 	for _, step := range []struct {
-		namespace, name, region, loadBalancer string
-		want                                  time.Duration
+		account      Account
+		region, lb   string
+		comesAtOnce  bool
+		becauseThere string
 	}{
-		{"", "", "cn-hangzhou", "lb-1", 0},
-		{"", "", "cn-hangzhou", "lb-2", time.Second},
-		{"", "", "cn-beijing", "lb-1", 0},
-		{"prod", "key", "cn-hangzhou", "lb-1", 0},
-		{"test", "key", "cn-hangzhou", "lb-1", 0},
-		{"prod", "other", "cn-hangzhou", "lb-1", 0},
-		{"prod", "key", "cn-hangzhou", "lb-3", time.Second},
-		{"", "", "cn-hangzhou", "lb-1", 2 * time.Second},
+		{Account{}, "cn-hangzhou", "lb-1", true, "is nobody else"},
+		{Account{}, "cn-hangzhou", "lb-2", false, "was another of the same account and region"},
+		{Account{}, "cn-beijing", "lb-1", true, "is another region"},
+		{Account{"prod", "key"}, "cn-hangzhou", "lb-1", true, "is another account"},
+		{Account{"test", "key"}, "cn-hangzhou", "lb-1", true, "is another namespace"},
+		{Account{"prod", "key"}, "cn-hangzhou", "lb-3", false, "was another of the same account and region"},
 	} {
-		if got := reserve(step.namespace, step.name, step.region, step.loadBalancer); got != step.want {
-			t.Errorf("%+v: waits %s", step, got)
+		turn, again := budget.Take(Claim{Target: Target{step.account, step.region, step.lb}}, noon)
+		if (turn != nil) != step.comesAtOnce {
+			t.Errorf("%v %s %s: a turn at once: %v, because there %s", step.account, step.region, step.lb, turn != nil, step.becauseThere)
+		}
+		if turn == nil && again.Sub(noon) != time.Second {
+			t.Errorf("%v %s %s: comes back after %s", step.account, step.region, step.lb, again.Sub(noon))
 		}
 	}
 }
 
-func TestTurnsTakenSideBySideAreAllDifferent(t *testing.T) {
-	const callers, each = 16, 50
-	budget := NewBudget(10, 1)
+// More is asked for than the budget gives: 200 load balancers every 10 s want
+// 20 calls a second, and 10 are there.
+func TestWhenTheBudgetIsTooSmallAllAreServedInTurn(t *testing.T) {
+	w := newWorld(BudgetOptions{QPS: 10, Burst: 1, Concurrency: 32})
+	w.interval = 10 * time.Second
+	const targets = 200
+	for i := range targets {
+		w.add(lb(i), time.Duration(i)*50*time.Millisecond)
+	}
+	const long = 10 * time.Minute
+	w.run(long)
+	if n := w.during(0, long); n < 5990 || n > 6001 {
+		t.Errorf("%d calls in 10 minutes, want all of the budget's 6000", n)
+	}
+	last := map[Target]time.Duration{}
+	for _, c := range w.started {
+		if before, again := last[c.target]; again {
+			if gap := c.at - before; gap > 21*time.Second {
+				t.Fatalf("%s waited %s at %s; with 200 at 10 a second each is due every 20 s", c.target, gap, c.at)
+			}
+		}
+		last[c.target] = c.at
+	}
+	if len(last) != targets {
+		t.Errorf("%d of %d load balancers were asked about", len(last), targets)
+	}
+	if perCall := float64(w.claims) / float64(len(w.started)); perCall > 3 {
+		t.Errorf("%.1f claims for a call: who waits comes back too often", perCall)
+	}
+}
+
+func TestWhoWasLongestUnaskedIsServedFirst(t *testing.T) {
+	w := newWorld(BudgetOptions{QPS: 1, Burst: 1, Concurrency: 32})
+	w.add(lb(0), 0) // spends the burst
+	for i, age := range []int{3, 1, 4, 2, 5} {
+		w.asked[lb(age)] = noon.Add(-time.Duration(age) * time.Minute)
+		w.add(lb(age), time.Duration(i+1)*time.Millisecond)
+	}
+	w.run(time.Minute)
+	for i, c := range w.started {
+		if want := lb([]int{0, 5, 4, 3, 2, 1}[i]); c.target != want {
+			t.Errorf("call %d is about %s, want %s", i, c.target, want)
+		}
+	}
+}
+
+func TestWhatSomebodyWaitsForGoesAheadButNotForEver(t *testing.T) {
+	w := newWorld(BudgetOptions{QPS: 10, Burst: 1, Concurrency: 32})
+	for i := range 100 {
+		w.add(lb(i), 0)
+	}
+	for i := 100; i < 130; i++ {
+		w.urgent[lb(i)] = true
+		w.add(lb(i), time.Millisecond)
+	}
+	w.run(time.Minute)
+	urgent, routine := 0, 0
+	for _, c := range w.started[1:21] {
+		if w.urgent[c.target] {
+			urgent++
+		} else {
+			routine++
+		}
+	}
+	if routine < 4 || routine > 6 {
+		t.Errorf("of the first 20 turns %d were urgent and %d routine, want one in four", urgent, routine)
+	}
+}
+
+func TestAClaimThatBecomesUrgentMovesUp(t *testing.T) {
+	w := newWorld(BudgetOptions{QPS: 1, Burst: 1, Concurrency: 32})
+	for i := range 30 {
+		w.add(lb(i), 0)
+	}
+	w.run(0)
+	w.urgent[lb(29)] = true
+	w.add(lb(29), time.Millisecond) // it comes early, because somebody asked
+	w.run(3 * time.Second)
+	if !slices.ContainsFunc(w.started, func(c asking) bool { return c.target == lb(29) }) {
+		t.Errorf("not among the first: %v", w.started)
+	}
+}
+
+func TestThrottlingHalvesTheRateOnceAndCalmRestoresItStepByStep(t *testing.T) {
+	w := newWorld(BudgetOptions{QPS: 10, Burst: 20, Concurrency: 32})
+	w.interval = 10 * time.Second
+	throttled := 0
+	w.callFor = func(_ Target, now time.Time) (time.Duration, error) {
+		if now.Sub(noon) < time.Second {
+			throttled++
+			return 200 * time.Millisecond, &Error{Kind: Throttled}
+		}
+		return 20 * time.Millisecond, nil
+	}
+	for i := range 200 {
+		w.add(lb(i), 0)
+	}
+	w.run(3 * time.Minute)
+	if throttled < 20 {
+		t.Fatalf("%d calls were throttled", throttled)
+	}
+	for _, stretch := range []struct {
+		from, to time.Duration
+		atLeast  float64
+		atMost   float64
+	}{
+		{time.Second, 10 * time.Second, 4.8, 5.2},
+		{11 * time.Second, 20 * time.Second, 5.8, 6.2},
+		{31 * time.Second, 40 * time.Second, 7.8, 8.2},
+		{2 * time.Minute, 150 * time.Second, 9.5, 10.5},
+	} {
+		rate := float64(w.during(stretch.from, stretch.to)) / (stretch.to - stretch.from).Seconds()
+		if rate < stretch.atLeast || rate > stretch.atMost {
+			t.Errorf("%.1f calls a second from %s to %s, want %v to %v", rate, stretch.from, stretch.to, stretch.atLeast, stretch.atMost)
+		}
+	}
+}
+
+func TestAnAPIThatOnlyThrottlesIsAskedAtTheLeastRate(t *testing.T) {
+	w := newWorld(BudgetOptions{QPS: 10, Burst: 20, Concurrency: 32})
+	w.interval = 10 * time.Second
+	w.callFor = func(Target, time.Time) (time.Duration, error) { return time.Millisecond, &Error{Kind: Throttled} }
+	for i := range 50 {
+		w.add(lb(i), 0)
+	}
+	w.run(30 * time.Minute)
+	// A step of calm is undone by the next refusal, so it settles between the least rate and one step.
+	if n := w.during(10*time.Minute, 20*time.Minute); n < 60 || n > 600 {
+		t.Errorf("%d calls in 10 minutes", n)
+	}
+	w.callFor = func(Target, time.Time) (time.Duration, error) { return time.Millisecond, nil }
+	w.run(40 * time.Minute)
+	if n := w.during(35*time.Minute, 36*time.Minute); n < 290 {
+		t.Errorf("%d calls a minute after it recovered, want the 300 that 50 load balancers make every 10 s", n)
+	}
+}
+
+func TestRetryAfterHoldsTheWholeAccountAndNobodyElse(t *testing.T) {
+	w := newWorld(BudgetOptions{QPS: 10, Burst: 20, Concurrency: 32})
+	w.interval = 5 * time.Second
+	other := Target{Account: Account{"prod", "key"}, RegionID: testRegion, LoadBalancerID: "lb-other"}
+	w.callFor = func(target Target, now time.Time) (time.Duration, error) {
+		if target == lb(0) && now.Equal(noon) {
+			return 10 * time.Millisecond, &Error{Kind: Throttled, RetryAfter: 30 * time.Second}
+		}
+		return 10 * time.Millisecond, nil
+	}
+	for i := range 10 {
+		w.add(lb(i), time.Duration(i)*100*time.Millisecond)
+	}
+	w.add(other, 0)
+	w.run(time.Minute)
+	others := 0
+	for _, c := range w.started {
+		switch {
+		case c.target == other:
+			others++
+		case c.at > 10*time.Millisecond && c.at < 30*time.Second:
+			t.Errorf("%s was asked about at %s", c.target, c.at)
+		}
+	}
+	if others != 13 {
+		t.Errorf("the other account was asked about %d times in a minute, every 5 s", others)
+	}
+	if n := w.during(30*time.Second, 40*time.Second); n < 10 {
+		t.Errorf("%d calls in the 10 s after the hold", n)
+	}
+}
+
+// Two accounts; one hangs on every call. How late the other's observations
+// start must not depend on it.
+func TestAnAccountThatHangsDelaysNoOther(t *testing.T) {
+	sick := Account{"sick", "key"}
+	lagOf := func(hangs bool) (mean, worst time.Duration) {
+		w := newWorld(BudgetOptions{QPS: 10, Burst: 20, Concurrency: 32})
+		workers := 0
+		w.interval = 10 * time.Second
+		w.callFor = func(target Target, _ time.Time) (time.Duration, error) {
+			if target.Account == sick && hangs {
+				workers++
+				return 10 * time.Second, &Error{Kind: EndpointUnreachable}
+			}
+			return 20 * time.Millisecond, nil
+		}
+		for i := range 90 {
+			well, ill := lb(i), lb(i)
+			ill.Account = sick
+			w.add(well, time.Duration(i)*111*time.Millisecond)
+			w.add(ill, time.Duration(i)*111*time.Millisecond)
+		}
+		w.run(5 * time.Minute)
+		n := 0
+		for _, c := range w.started {
+			if c.target.Account != sick {
+				mean += c.lag
+				worst = max(worst, c.lag)
+				n++
+			}
+		}
+		if n < 2600 {
+			t.Errorf("%d calls of the account that is well", n)
+		}
+		return mean / time.Duration(n), worst
+	}
+	mean, worst := lagOf(false)
+	meanBeside, worstBeside := lagOf(true)
+	if meanBeside > mean*11/10 || worstBeside > worst*11/10 {
+		t.Errorf("late by %s on average and %s at most, without the sick account %s and %s", meanBeside, worstBeside, mean, worst)
+	}
+}
+
+// Workers are what a hanging account takes from the others: whatever the
+// number of accounts that hang, most workers stay free.
+func TestAccountsThatHangShareAQuarterOfTheWorkers(t *testing.T) {
+	for _, accounts := range []int{1, 3, 20} {
+		w := newWorld(BudgetOptions{QPS: 10, Burst: 5, Concurrency: 32})
+		busy, most := 0, 0
+		w.interval = 10 * time.Second
+		w.add(Target{Account: Account{"well", "key"}, RegionID: testRegion, LoadBalancerID: "lb-well"}, 0)
+		w.callFor = func(target Target, now time.Time) (time.Duration, error) {
+			if target.Account.Namespace == "well" {
+				return 20 * time.Millisecond, nil
+			}
+			if now.Sub(noon) > time.Minute {
+				busy = 1
+				for i := range w.events {
+					if w.events[i].turn != nil && w.events[i].target.Account.Namespace != "well" {
+						busy++
+					}
+				}
+				most = max(most, busy)
+			}
+			return 10 * time.Second, &Error{Kind: EndpointUnreachable}
+		}
+		for a := range accounts {
+			for i := range 100 / accounts {
+				target := lb(i)
+				target.Account = Account{"sick", fmt.Sprint("key-", a)}
+				w.add(target, time.Duration(i)*300*time.Millisecond)
+			}
+		}
+		w.run(3 * time.Minute)
+		if most > 8 || most < 1 {
+			t.Errorf("%d accounts that hang hold %d of 32 workers", accounts, most)
+		}
+	}
+}
+
+func TestAHangThatEndsIsRecoveredFromWithinAnInterval(t *testing.T) {
+	w := newWorld(BudgetOptions{QPS: 10, Burst: 20, Concurrency: 32})
+	w.interval = 30 * time.Second
+	const healsAt = 2 * time.Minute
+	w.callFor = func(_ Target, now time.Time) (time.Duration, error) {
+		if now.Sub(noon) < healsAt {
+			return 10 * time.Second, &Error{Kind: EndpointUnreachable}
+		}
+		return 20 * time.Millisecond, nil
+	}
+	w.add(Target{Account: Account{"well", "key"}, RegionID: testRegion, LoadBalancerID: "lb-well"}, 0)
+	for i := range 250 {
+		w.add(lb(i), time.Duration(i)*120*time.Millisecond)
+	}
+	w.run(5 * time.Minute)
+	asked := map[Target]bool{}
+	for _, c := range w.started {
+		if c.at >= healsAt && c.at < healsAt+w.interval+25*time.Second { // 250 at 10 a second
+			asked[c.target] = true
+		}
+	}
+	if len(asked) < 250 {
+		t.Errorf("%d of 250 load balancers were asked about within an interval and the time that the budget needs", len(asked))
+	}
+}
+
+func TestATurnThatIsNotUsedIsForSomebodyElse(t *testing.T) {
+	budget := NewBudget(BudgetOptions{QPS: 0.001, Burst: 1, Concurrency: 32})
+	for range 3 {
+		turn, _ := budget.Take(Claim{Target: lb(1)}, noon)
+		if turn == nil {
+			t.Fatal("no turn")
+		}
+		turn.End(false, &Error{Kind: CredentialsNotFound}, noon)
+	}
+}
+
+func TestWhoLeavesTheLineHoldsNobodyUp(t *testing.T) {
+	for name, leave := range map[string]func(*Budget, Target){"suspended": (*Budget).Leave, "deleted": (*Budget).Forget} {
+		t.Run(name, func(t *testing.T) {
+			budget := NewBudget(BudgetOptions{QPS: 1, Burst: 1, Concurrency: 32})
+			take := func(n int, at time.Duration) *Turn {
+				turn, _ := budget.Take(Claim{Target: lb(n)}, noon.Add(at))
+				return turn
+			}
+			if take(0, 0) == nil || take(1, 0) != nil || take(2, 0) != nil {
+				t.Fatal("the burst is 1")
+			}
+			leave(budget, lb(1))
+			if take(2, time.Second) == nil {
+				t.Error("the second in line did not move up")
+			}
+		})
+	}
+}
+
+func TestTheRateIsKeptWhenManyWorkersTakeTurns(t *testing.T) {
+	budget := NewBudget(BudgetOptions{QPS: 10, Burst: 50, Concurrency: 1000})
 	var mu sync.Mutex
-	taken := map[time.Duration]bool{}
 	var group sync.WaitGroup
-	for range callers {
+	given := 0
+	for worker := range 16 {
 		group.Go(func() {
-			for _, wait := range turns(budget, Target{RegionID: testRegion}, noon, each) {
+			for i := range 50 {
+				turn, _ := budget.Take(Claim{Target: lb(worker*50 + i)}, noon.Add(time.Second))
+				if turn == nil {
+					continue
+				}
+				turn.End(true, nil, noon.Add(time.Second))
 				mu.Lock()
-				taken[wait.Round(time.Millisecond)] = true
+				given++
 				mu.Unlock()
 			}
-			budget.Allowed(func(Account, string, float64) {})
+			budget.Allowed(noon, func(Account, string, float64) {})
 		})
 	}
 	group.Wait()
-	for i := range callers * each {
-		if at := time.Duration(i) * 100 * time.Millisecond; !taken[at] {
-			t.Fatalf("no turn at %s", at)
+	if given != 50 {
+		t.Errorf("%d turns at once, want the burst of 50", given)
+	}
+}
+
+func BenchmarkTakeATurnWithTenThousandInLine(b *testing.B) {
+	budget := NewBudget(BudgetOptions{QPS: 1000, Burst: 1, Concurrency: 32})
+	const line = 10000
+	targets := make([]Target, line)
+	asked := make([]time.Time, line)
+	for i := range line {
+		targets[i], asked[i] = lb(i), noon.Add(time.Duration(i)*time.Millisecond)
+		budget.Take(Claim{Target: targets[i], Since: asked[i]}, noon)
+	}
+	now := noon
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		now = now.Add(time.Millisecond)
+		at := int(math.Mod(float64(i), line))
+		if turn, _ := budget.Take(Claim{Target: targets[at], Since: asked[at]}, now); turn != nil {
+			asked[at] = now
+			turn.End(true, nil, now)
 		}
 	}
 }

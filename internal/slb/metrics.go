@@ -57,6 +57,8 @@ func (i *Instrumented) DescribeHealthStatus(ctx context.Context, request Request
 // RateLimits exports a Budget's current limits.
 type RateLimits struct {
 	Budget *Budget
+	// Now is the clock.
+	Now func() time.Time
 }
 
 var rateLimitDesc = prometheus.NewDesc("slb_api_rate_limit",
@@ -68,7 +70,7 @@ func (RateLimits) Describe(ch chan<- *prometheus.Desc) { ch <- rateLimitDesc }
 
 // Collect implements prometheus.Collector.
 func (r RateLimits) Collect(ch chan<- prometheus.Metric) {
-	r.Budget.Allowed(func(account Account, region string, qps float64) {
+	r.Budget.Allowed(r.Now(), func(account Account, region string, qps float64) {
 		ch <- prometheus.MustNewConstMetric(rateLimitDesc, prometheus.GaugeValue, qps, region, account.String())
 	})
 }

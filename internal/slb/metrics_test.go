@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -75,31 +76,49 @@ slb_api_requests_total{code="Throttling.User",region="cn-hangzhou"} 1
 }
 
 func TestTheBudgetsLimitsAreExportedByAccountWithoutKeys(t *testing.T) {
-	budget := NewBudget(7.5, 1)
+	budget := NewBudget(BudgetOptions{QPS: 7.5, Burst: 1, Concurrency: 1})
+	clock := noon
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(RateLimits{budget})
+	registry.MustRegister(RateLimits{budget, func() time.Time { return clock }})
 	if n, err := testutil.GatherAndCount(registry); err != nil || n != 0 {
 		t.Errorf("%d series before the first call, %v", n, err)
 	}
-	budget.Reserve(Target{RegionID: "cn-beijing"}, noon)
-	budget.Reserve(Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-1", Account: Account{Namespace: "prod", Name: "key"}}, noon)
-	budget.Reserve(Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-2", Account: Account{Namespace: "prod", Name: "key"}}, noon)
-	want := `
+	ofDefault := Target{RegionID: "cn-beijing"}
+	ofKey := Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-1", Account: Account{Namespace: "prod", Name: "key"}}
+	alsoOfKey := ofKey
+	alsoOfKey.LoadBalancerID = "lb-2"
+	turn, _ := budget.Take(Claim{Target: ofDefault}, noon)
+	turn.End(true, &Error{Kind: Throttled}, noon)
+	budget.Take(Claim{Target: ofKey}, noon)
+	budget.Take(Claim{Target: alsoOfKey}, noon)
+	const header = `
 # HELP slb_api_rate_limit DescribeHealthStatus calls per second now allowed, by region and account (the Secret's namespace/name, or default).
 # TYPE slb_api_rate_limit gauge
-slb_api_rate_limit{account="default",region="cn-beijing"} 7.5
-slb_api_rate_limit{account="prod/key",region="cn-hangzhou"} 7.5
 `
-	if err := testutil.GatherAndCompare(registry, strings.NewReader(want)); err != nil {
-		t.Error(err)
+	want := func(series string) {
+		t.Helper()
+		if err := testutil.GatherAndCompare(registry, strings.NewReader(header+series)); err != nil {
+			t.Error(err)
+		}
 	}
+	want(`slb_api_rate_limit{account="default",region="cn-beijing"} 3.75
+slb_api_rate_limit{account="prod/key",region="cn-hangzhou"} 7.5
+`)
+	clock = clock.Add(calmStep)
+	budget.Forget(ofKey)
+	want(`slb_api_rate_limit{account="default",region="cn-beijing"} 4.5
+slb_api_rate_limit{account="prod/key",region="cn-hangzhou"} 7.5
+`)
+	budget.Forget(alsoOfKey) // the last one
+	want(`slb_api_rate_limit{account="default",region="cn-beijing"} 4.5
+`)
 }
 
 func TestMetricsAreNamedAsPrometheusWants(t *testing.T) {
 	registry := instrumented(t, nil)
-	budget := NewBudget(1, 1)
-	budget.Reserve(Target{RegionID: testRegion}, noon)
-	registry.MustRegister(RateLimits{budget})
+	budget := NewBudget(BudgetOptions{QPS: 1, Burst: 1, Concurrency: 1})
+	budget.Take(Claim{Target: Target{RegionID: testRegion}}, noon)
+	registry.MustRegister(RateLimits{budget, time.Now})
 	problems, err := testutil.GatherAndLint(registry)
 	if err != nil {
 		t.Fatal(err)
