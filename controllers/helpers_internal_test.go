@@ -111,6 +111,11 @@ type fakeCluster struct {
 	objects  []v1alpha1.LoadBalancerHealth
 	writes   int
 	writeErr error
+	patches  []string
+	// overtakes is how many writes conflict before writeErr counts.
+	overtakes int
+	// live is the object as it is stored, when the cache holds an older one.
+	live v1alpha1.LoadBalancerHealth
 
 	secret *corev1.Secret
 	getErr error
@@ -123,6 +128,10 @@ func (f *fakeCluster) List(_ context.Context, list client.ObjectList, _ ...clien
 }
 
 func (f *fakeCluster) Get(_ context.Context, key client.ObjectKey, object client.Object, _ ...client.GetOption) error {
+	if live, ok := object.(*v1alpha1.LoadBalancerHealth); ok {
+		f.live.DeepCopyInto(live)
+		return nil
+	}
 	f.gets++
 	if f.getErr != nil {
 		return f.getErr
@@ -141,8 +150,15 @@ type statusWriter struct {
 	cluster *fakeCluster
 }
 
-func (w statusWriter) Patch(context.Context, client.Object, client.Patch, ...client.SubResourcePatchOption) error {
+func (w statusWriter) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.SubResourcePatchOption) error {
 	w.cluster.writes++
+	if data, err := patch.Data(object); err == nil {
+		w.cluster.patches = append(w.cluster.patches, string(data))
+	}
+	if w.cluster.overtakes > 0 {
+		w.cluster.overtakes--
+		return errConflict
+	}
 	return w.cluster.writeErr
 }
 
@@ -183,6 +199,7 @@ func newReconciler(cluster *fakeCluster, api *fakeAPI, now *clock) (*Reconciler,
 	recorder := &fakeRecorder{}
 	return &Reconciler{
 		Client:      cluster,
+		Live:        cluster,
 		API:         api,
 		Credentials: &SecretCredentials{Reader: cluster, Own: &ownKeys{}, Now: now.Now},
 		Budget:      slb.NewBudget(slb.BudgetOptions{QPS: 100, Burst: 100, Concurrency: 32}),

@@ -71,6 +71,7 @@ func startOperator(s settings) *operator {
 	registry := prometheus.NewRegistry()
 	reconciler := &controllers.Reconciler{
 		Client:      mgr.GetClient(),
+		Live:        mgr.GetAPIReader(),
 		API:         slb.Instrument(sdk, registry),
 		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: &slb.Identity{}, Now: time.Now},
 		Budget:      slb.NewBudget(slb.BudgetOptions{QPS: 1000, Burst: 1000, Concurrency: 32}),

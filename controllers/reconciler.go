@@ -11,6 +11,7 @@
 //	observe.go    credentials, budget, call
 //	memory.go     what a process remembers of a target
 //	status.go     the write
+//	patch.go      the least patch from one status to another: pure
 //	events.go     one constructor for each event
 //	secrets.go    credentials from Secrets
 package controllers
@@ -48,6 +49,8 @@ const conflictDelay = 250 * time.Millisecond
 type Reconciler struct {
 	// Client reads objects from the cache and writes their status.
 	Client client.Client
+	// Live reads objects past the cache.
+	Live client.Reader
 	// API asks Alibaba Cloud.
 	API slb.HealthAPI
 	// Credentials finds what signs the calls.
@@ -131,7 +134,7 @@ func (r *Reconciler) update(ctx context.Context, target slb.Target, objects []v1
 		if !outcome.Write {
 			continue
 		}
-		switch err := r.writeStatus(ctx, object, outcome.Status); {
+		switch err := r.writeStatus(ctx, object, &outcome.Status); {
 		case err == nil:
 			r.tell(object, outcome.Changes)
 		case isConflict(err):

@@ -5,6 +5,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -145,6 +146,33 @@ func TestAConflictIsTriedAgainWithoutAnotherCall(t *testing.T) {
 	}
 }
 
+// Somebody writes a label every few milliseconds: the status is none of theirs.
+func TestAWriteOfSomethingElseDoesNotHoldTheStatusUp(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh))
+	test.cluster.objects[0].ResourceVersion = "1"
+	test.cluster.objects[0].DeepCopyInto(&test.cluster.live)
+	test.cluster.live.ResourceVersion = "2"
+	test.cluster.overtakes = 2
+	if wait := test.step(); wait == conflictDelay {
+		t.Error("the write is left for later")
+	}
+	equal(t, "the number of writes", test.cluster.writes, 3)
+	for i, version := range []string{"1", "2", "2"} {
+		if held := `{"op":"replace","path":"/metadata/resourceVersion","value":"` + version + `"}`; !strings.Contains(test.cluster.patches[i], held) {
+			t.Errorf("write %d does not hold for version %s: %s", i, version, test.cluster.patches[i])
+		}
+	}
+	test.expectCalls(1)
+}
+
+func TestAStatusThatTheCacheDoesNotHoldYetIsNotWrittenOver(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh))
+	test.cluster.live = newObject() // this process's own write
+	test.cluster.overtakes = 1
+	equal(t, "the wait", test.step(), conflictDelay)
+	equal(t, "the number of writes", test.cluster.writes, 1)
+}
+
 func TestNothingIsToldBeforeItIsWritten(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m"})
@@ -184,7 +212,7 @@ func TestAnAnswerThatCouldNotBeWrittenIsAskedForAgainSoon(t *testing.T) {
 
 func TestAnObjectThatCannotBeWrittenDoesNotMakeCalls(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh, requested("now")))
-	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m", RetryAfter: time.Hour})
+	test.failWith(&slb.Error{Kind: slb.ServiceError, Message: "m", RetryAfter: time.Hour})
 	test.cluster.writeErr = errors.New("etcd is full")
 	for range 10 {
 		test.stepWithError()

@@ -145,7 +145,7 @@ var _ = Describe("A transition", func() {
 		other := object.DeepCopy()
 		go func() {
 			defer close(written)
-			tick := time.NewTicker(50 * time.Millisecond)
+			tick := time.NewTicker(20 * time.Millisecond)
 			defer tick.Stop()
 			for i := 0; writing.Err() == nil; i++ {
 				<-tick.C

@@ -44,6 +44,7 @@ func run(ctx context.Context, o *options) error {
 	}
 	reconciler := &controllers.Reconciler{
 		Client:      mgr.GetClient(),
+		Live:        mgr.GetAPIReader(),
 		API:         slb.Instrument(sdk, ctrlmetrics.Registry),
 		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: &slb.Identity{}, Now: time.Now},
 		Budget:      slb.NewBudget(slb.BudgetOptions{QPS: o.qps, Burst: o.burst, Concurrency: o.concurrency}),

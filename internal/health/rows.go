@@ -66,8 +66,11 @@ func rowsOf(sample *slb.Sample, scope slb.Scope) []v1alpha1.BackendStatus {
 			cmp.Compare(a.EniHost, b.EniHost),
 			cmp.Compare(a.Type, b.Type))
 	})
-	return slices.CompactFunc(rows, func(a, b v1alpha1.BackendStatus) bool { return byIdentity(&a, &b) == 0 })
+	return slices.CompactFunc(rows, func(a, b v1alpha1.BackendStatus) bool { return SameBackend(&a, &b) })
 }
+
+// SameBackend tells whether two rows are of one backend.
+func SameBackend(a, b *v1alpha1.BackendStatus) bool { return byIdentity(a, b) == 0 }
 
 // byIdentity orders backends as status.backends is ordered, and is 0 for one
 // backend seen twice.

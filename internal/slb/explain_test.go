@@ -120,10 +120,10 @@ func TestRetryAfterIsReportedAndMakesServiceUnavailableAThrottle(t *testing.T) {
 		atMost      time.Duration
 	}{
 		"seconds":                  {503, "ServiceUnavailable", "7", Throttled, 7 * time.Second, 7 * time.Second},
-		"a date":                   {503, "ServiceUnavailable", time.Now().Add(10 * time.Minute).UTC().Format(http.TimeFormat), Throttled, 9 * time.Minute, 10 * time.Minute},
+		"a date":                   {503, "ServiceUnavailable", time.Now().Add(3 * time.Minute).UTC().Format(http.TimeFormat), Throttled, 2 * time.Minute, 3 * time.Minute},
 		"a date that is past":      {503, "ServiceUnavailable", time.Now().Add(-time.Minute).UTC().Format(http.TimeFormat), ServiceError, 0, 0},
-		"days":                     {503, "ServiceUnavailable", "864000", Throttled, time.Hour, time.Hour},
-		"years":                    {503, "ServiceUnavailable", "2147483647", Throttled, time.Hour, time.Hour},
+		"days":                     {503, "ServiceUnavailable", "864000", Throttled, 5 * time.Minute, 5 * time.Minute},
+		"years":                    {503, "ServiceUnavailable", "2147483647", Throttled, 5 * time.Minute, 5 * time.Minute},
 		"none":                     {503, "ServiceUnavailable", "", ServiceError, 0, 0},
 		"a negative number":        {503, "ServiceUnavailable", "-7", ServiceError, 0, 0},
 		"beyond any number":        {503, "ServiceUnavailable", "99999999999999999999", ServiceError, 0, 0},

@@ -134,9 +134,9 @@ func (b *boundedBody) Close() error {
 	return b.body.Close()
 }
 
-// maxRetryAfter bounds what a server may ask for; a load balancer is looked at
-// again within the hour whatever the answer says.
-const maxRetryAfter = time.Hour
+// maxRetryAfter bounds what a server may ask for. A whole account waits for as
+// long as one answer says, so a wrong answer must not blind it for hours.
+const maxRetryAfter = 5 * time.Minute
 
 // parseRetryAfter reads both forms of the header: seconds, and a date.
 func parseRetryAfter(value string) time.Duration {

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"reflect"
+	"strconv"
+	"strings"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/health"
+)
+
+// operation is one step of a JSON patch (RFC 6902).
+type operation struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value,omitempty"`
+}
+
+// statusPatch is the least JSON patch that turns one status into another: the
+// fields that differ and, where the backends are the same ones, the rows that
+// differ. docs/benchmarks.md compares it with the other forms of a patch.
+func statusPatch(previous, next *v1alpha1.LoadBalancerHealthStatus) []operation {
+	var changes []operation
+	was, is := reflect.ValueOf(previous).Elem(), reflect.ValueOf(next).Elem()
+	for i := range is.NumField() {
+		before, after := was.Field(i).Interface(), is.Field(i).Interface()
+		if apiequality.Semantic.DeepEqual(before, after) {
+			continue
+		}
+		name, _, _ := strings.Cut(is.Type().Field(i).Tag.Get("json"), ",")
+		path := "/status/" + name
+		if rows, ok := after.([]v1alpha1.BackendStatus); ok {
+			if few := rowChanges(path, before.([]v1alpha1.BackendStatus), rows); few != nil {
+				changes = append(changes, few...)
+				continue
+			}
+		}
+		if isEmpty(is.Field(i)) {
+			changes = append(changes, operation{Op: "remove", Path: path})
+		} else {
+			changes = append(changes, operation{Op: "add", Path: path, Value: after}) // replaces what is there
+		}
+	}
+	return changes
+}
+
+// rowChanges replaces single rows of the same backends; nil when the backends
+// are others, or so many rows differ that the whole list is shorter.
+func rowChanges(path string, previous, next []v1alpha1.BackendStatus) []operation {
+	if len(previous) != len(next) {
+		return nil
+	}
+	var changes []operation
+	for i := range next {
+		if !health.SameBackend(&previous[i], &next[i]) {
+			return nil
+		}
+		if apiequality.Semantic.DeepEqual(&previous[i], &next[i]) {
+			continue
+		}
+		if len(changes) > len(next)/2 {
+			return nil
+		}
+		changes = append(changes, operation{Op: "replace", Path: path + "/" + strconv.Itoa(i), Value: &next[i]})
+	}
+	return changes
+}
+
+func isEmpty(v reflect.Value) bool {
+	return v.IsZero() || v.Kind() == reflect.Slice && v.Len() == 0
+}

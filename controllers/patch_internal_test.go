@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	jsonpatch "gopkg.in/evanphx/json-patch.v4" // the API server's own
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+func statusOf(rows int, edits ...func(*v1alpha1.LoadBalancerHealthStatus)) v1alpha1.LoadBalancerHealthStatus {
+	status := v1alpha1.LoadBalancerHealthStatus{
+		ObservedGeneration: 1,
+		Conditions:         []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: "AllBackendsNormal"}},
+		ObservedTarget:     &v1alpha1.ObservedTarget{LoadBalancerID: "lb-1", RegionID: "cn-hangzhou", ListenerPort: 443},
+		Summary:            &v1alpha1.Summary{Listeners: 1},
+		LastObservedTime:   &metav1.Time{Time: start},
+	}
+	for i := range rows {
+		status.Backends = append(status.Backends, v1alpha1.BackendStatus{
+			ServerID: "i-" + string(rune('a'+i)), Port: 80, ServerHealthStatus: "normal", LastTransitionTime: metav1.Time{Time: start},
+		})
+	}
+	for _, edit := range edits {
+		edit(&status)
+	}
+	return status
+}
+
+func turned(rows ...int) func(*v1alpha1.LoadBalancerHealthStatus) {
+	return func(s *v1alpha1.LoadBalancerHealthStatus) {
+		for _, row := range rows {
+			s.Backends[row].ServerHealthStatus = "abnormal"
+		}
+	}
+}
+
+func TestAPatchIsNoMoreThanWhatDiffers(t *testing.T) {
+	for name, test := range map[string]struct {
+		previous, next v1alpha1.LoadBalancerHealthStatus
+		want           []string
+	}{
+		"nothing":          {statusOf(3), statusOf(3), nil},
+		"an empty list":    {statusOf(0), statusOf(0, func(s *v1alpha1.LoadBalancerHealthStatus) { s.Backends = []v1alpha1.BackendStatus{} }), nil},
+		"one row":          {statusOf(3), statusOf(3, turned(1)), []string{"replace /status/backends/1"}},
+		"most rows":        {statusOf(4), statusOf(4, turned(0, 1, 2, 3)), []string{"add /status/backends"}},
+		"a row that came":  {statusOf(3), statusOf(4), []string{"add /status/backends"}},
+		"every row gone":   {statusOf(3), statusOf(0), []string{"remove /status/backends"}},
+		"the first rows":   {statusOf(0), statusOf(3), []string{"add /status/backends"}},
+		"another server":   {statusOf(3), statusOf(3, func(s *v1alpha1.LoadBalancerHealthStatus) { s.Backends[2].ServerID = "i-z" }), []string{"add /status/backends"}},
+		"a count to zero":  {statusOf(0, func(s *v1alpha1.LoadBalancerHealthStatus) { s.OmittedBackends = 7 }), statusOf(0), []string{"remove /status/omittedBackends"}},
+		"a part of fields": {statusOf(0), statusOf(0, func(s *v1alpha1.LoadBalancerHealthStatus) { s.ObservedTarget.ListenerPort = 0 }), []string{"add /status/observedTarget"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, change := range statusPatch(&test.previous, &test.next) {
+				got = append(got, change.Op+" "+change.Path)
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestAPatchLeadsFromAnyStatusToAnyOther(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	any := func() v1alpha1.LoadBalancerHealthStatus {
+		status := statusOf(random.IntN(6))
+		for i := range status.Backends {
+			if random.IntN(2) == 0 {
+				turned(i)(&status)
+			}
+			if random.IntN(9) == 0 {
+				status.Backends[i].ServerID += "~/" // what JSON pointers escape
+			}
+		}
+		if random.IntN(3) == 0 {
+			status.Conditions[0].Status, status.LastRequestID = metav1.ConditionFalse, "r"
+		}
+		if random.IntN(3) == 0 {
+			status.ObservedTarget, status.Summary, status.LastObservedTime = nil, nil, nil
+		}
+		if random.IntN(3) == 0 {
+			status.ObservedTarget = &v1alpha1.ObservedTarget{LoadBalancerID: "lb-2"}
+			status.LastObservedTime = &metav1.Time{Time: start.Add(time.Minute)}
+		}
+		return status
+	}
+	for range 2000 {
+		previous, next := any(), any()
+		if got := patched(t, previous, statusPatch(&previous, &next)); !apiequality.Semantic.DeepEqual(got, next) {
+			t.Fatalf("from %+v\nto %+v\ncame %+v", previous, next, got)
+		}
+	}
+}
+
+func patched(t *testing.T, previous v1alpha1.LoadBalancerHealthStatus, changes []operation) v1alpha1.LoadBalancerHealthStatus {
+	t.Helper()
+	data, err := json.Marshal(changes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if changes == nil {
+		data = []byte("[]")
+	}
+	patch, err := jsonpatch.DecodePatch(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := json.Marshal(map[string]any{"status": previous})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if document, err = patch.Apply(document); err != nil {
+		t.Fatalf("%v: %s on %s", err, data, document)
+	}
+	var object struct {
+		Status v1alpha1.LoadBalancerHealthStatus `json:"status"`
+	}
+	if err := json.Unmarshal(document, &object); err != nil {
+		t.Fatal(err)
+	}
+	return object.Status
+}
