@@ -40,33 +40,40 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 // parseFlags writes the usage only when asked for it, so that a wrong flag ends the program with one line.
 func parseFlags(args []string, stdout, stderr io.Writer) (simulator.RunOptions, error) {
 	opts := simulator.RunOptions{Stdout: stdout}
-	var level slog.Level
 	flags := flag.NewFlagSet("slb-simulator", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.StringVar(&opts.Listen, "listen", "127.0.0.1:8888", "`host:port` to listen on; port 0 takes a free one")
+	flags.StringVar(&opts.Listen, "listen", "127.0.0.1:8888", "`host:port` to listen on; port 0 takes a free one, an empty host every interface")
 	flags.StringVar(&opts.ConfigFile, "config", "", "YAML `file` with accounts and load balancers, read again when it changes")
 	flags.StringVar(&opts.TLSCertFile, "tls-cert", "", "PEM `file` with the certificate chain; plain HTTP without it")
 	flags.StringVar(&opts.TLSKeyFile, "tls-key", "", "PEM `file` with the certificate's key")
-	flags.TextVar(&level, "log-level", slog.LevelInfo, "debug, info, warn or error; debug logs each call")
-	format := flags.String("log-format", "json", "json or text")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			flags.SetOutput(stderr)
-			flags.PrintDefaults()
-		}
+	level := flags.String("log-level", "info", "least `level` to log: debug, info, warn or error; debug logs each call")
+	format := flags.String("log-format", "json", "`format` of the log on standard error: json or text")
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		writeUsage(stdout, flags)
 		return opts, err
+	case err != nil:
+		return opts, fmt.Errorf("%w: see --help", err)
+	case flags.NArg() > 0:
+		return opts, fmt.Errorf("unexpected argument %q: write flags only, see --help", flags.Arg(0))
 	}
-	if flags.NArg() > 0 {
-		return opts, fmt.Errorf("unexpected argument %q: write flags only", flags.Arg(0))
+	opts.Logger, err = newLogger(stderr, *level, *format)
+	return opts, err
+}
+
+func newLogger(out io.Writer, level, format string) (*slog.Logger, error) {
+	var least slog.Level
+	if err := least.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("--log-level: %q is not known: write debug, info, warn or error", level)
 	}
-	handlerOptions := &slog.HandlerOptions{Level: level}
-	switch *format {
+	options := &slog.HandlerOptions{Level: least}
+	switch format {
 	case "json":
-		opts.Logger = slog.New(slog.NewJSONHandler(stderr, handlerOptions))
+		return slog.New(slog.NewJSONHandler(out, options)), nil
 	case "text":
-		opts.Logger = slog.New(slog.NewTextHandler(stderr, handlerOptions))
+		return slog.New(slog.NewTextHandler(out, options)), nil
 	default:
-		return opts, fmt.Errorf("--log-format: %q is not known: write json or text", *format)
+		return nil, fmt.Errorf("--log-format: %q is not known: write json or text", format)
 	}
-	return opts, nil
 }

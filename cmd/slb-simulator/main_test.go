@@ -8,23 +8,27 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestFlagsThatMakeNoSense(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // ends what is not refused
+	defer cancel()
 	for _, tc := range []struct {
 		args string
 		want string
 	}{
-		{"--colour red", "flag provided but not defined: -colour"},
+		{"--colour red", "flag provided but not defined: -colour: see --help"},
 		{"extra", `unexpected argument "extra"`},
 		{"--log-format yaml", "--log-format: "},
-		{"--log-level loud", "log-level"},
-		{"--listen nowhere", "--listen: "},
+		{"--log-level loud", `--log-level: "loud" is not known: write debug, info, warn or error`},
+		{"--listen nowhere", `--listen: "nowhere" is no address: write host:port, such as 127.0.0.1:8888`},
+		{"--listen=", `--listen: "" is no address`},
 		{"--listen 127.0.0.1:0 --config no-such-file", "--config: "},
 		{"--listen 127.0.0.1:0 --tls-cert c.pem", "--tls-key: missing"},
 	} {
 		t.Run(tc.args, func(t *testing.T) {
-			err := run(t.Context(), strings.Fields(tc.args), io.Discard, io.Discard)
+			err := run(ctx, strings.Fields(tc.args), io.Discard, io.Discard)
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("got %v, want %s", err, tc.want)
 			}
@@ -32,14 +36,18 @@ func TestFlagsThatMakeNoSense(t *testing.T) {
 	}
 }
 
-func TestHelpNamesEveryFlag(t *testing.T) {
-	var usage bytes.Buffer
-	if err := run(t.Context(), []string{"--help"}, io.Discard, &usage); !errors.Is(err, flag.ErrHelp) {
-		t.Fatal(err)
+func TestHelpOnStandardOutputSaysWhatItIsAndNamesEveryFlag(t *testing.T) {
+	var usage, stderr bytes.Buffer
+	if err := run(t.Context(), []string{"--help"}, &usage, &stderr); !errors.Is(err, flag.ErrHelp) || stderr.Len() > 0 {
+		t.Fatalf("%v, and on standard error %q", err, &stderr)
 	}
-	for _, name := range []string{"-listen", "-config", "-tls-cert", "-tls-key", "-log-level", "-log-format"} {
-		if !strings.Contains(usage.String(), name) {
-			t.Errorf("%s is missing in %s", name, &usage)
+	for _, part := range []string{
+		"slb-simulator answers DescribeHealthStatus", "slb-simulator [flags]", "slb-simulator --listen 127.0.0.1:8888 --config slb.yaml",
+		"/admin/v1", "docs/simulator.md", "  --listen host:port\n", "  --config file\n", "  --tls-cert file\n", "  --tls-key file\n",
+		"  --log-level level\n", "(default info)", "  --log-format format\n",
+	} {
+		if !strings.Contains(usage.String(), part) {
+			t.Errorf("%q is missing in %s", part, &usage)
 		}
 	}
 }

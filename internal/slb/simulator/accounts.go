@@ -68,5 +68,5 @@ func (a *account) allows(loadBalancerID string) bool {
 			return true
 		}
 	}
-	return len(a.Allow) == 0
+	return a.Allow == nil
 }

@@ -4,11 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // maxAdminBody bounds a body of the admin API in bytes: more than a load balancer with 50 listeners of 200 backends.
@@ -24,35 +25,49 @@ func (e *adminError) Error() string { return e.err.Error() }
 
 func badRequest(err error) error { return &adminError{http.StatusBadRequest, err} }
 
-// adminAction returns the status and what to send as JSON; nil sends no body.
-type adminAction func(r *http.Request) (int, any, error)
+// endpoint is one call of the admin API.
+type endpoint struct {
+	// do returns the status and what to send as JSON; nil sends no body.
+	do func(r *http.Request) (int, any, error)
+	// query names the parameters that it takes.
+	query []string
+}
 
 // adminHandler routes the admin API. No route reads accounts, so none can give a secret away.
 func (s *Server) adminHandler() http.Handler {
+	selector := []string{"serverId", "serverIp", "listenerPort", "listenerProtocol", "port"}
 	mux := http.NewServeMux()
-	for pattern, action := range map[string]adminAction{
-		"GET /admin/v1/loadbalancers":                  s.adminList,
-		"GET /admin/v1/loadbalancers/{id}":             s.adminGet,
-		"PUT /admin/v1/loadbalancers/{id}":             s.adminPut,
-		"DELETE /admin/v1/loadbalancers/{id}":          s.adminDelete,
-		"PATCH /admin/v1/loadbalancers/{id}/backends":  s.adminSetStatus,
-		"POST /admin/v1/loadbalancers/{id}/backends":   s.adminAddBackend,
-		"DELETE /admin/v1/loadbalancers/{id}/backends": s.adminRemoveBackends,
-		"GET /admin/v1/faults":                         s.adminListFaults,
-		"PUT /admin/v1/faults":                         s.adminSetFaults,
-		"POST /admin/v1/faults":                        s.adminAddFault,
-		"DELETE /admin/v1/faults":                      s.adminClearFaults,
-		"GET /admin/v1/calls":                          s.adminCalls,
-		"DELETE /admin/v1/calls":                       s.adminResetCalls,
-		"/admin/":                                      adminUnknown,
+	for path, methods := range map[string]map[string]endpoint{
+		"/admin/v1/loadbalancers": {http.MethodGet: {do: s.adminList}},
+		"/admin/v1/loadbalancers/{id}": {
+			http.MethodGet:    {do: s.adminGet},
+			http.MethodPut:    {do: s.adminPut},
+			http.MethodDelete: {do: s.adminDelete},
+		},
+		"/admin/v1/loadbalancers/{id}/backends": {
+			http.MethodPatch:  {do: s.adminSetStatus},
+			http.MethodPost:   {do: s.adminAddBackend},
+			http.MethodDelete: {do: s.adminRemoveBackends, query: selector},
+		},
+		"/admin/v1/faults": {
+			http.MethodGet:    {do: s.adminListFaults},
+			http.MethodPut:    {do: s.adminSetFaults},
+			http.MethodPost:   {do: s.adminAddFault},
+			http.MethodDelete: {do: s.adminClearFaults},
+		},
+		"/admin/v1/calls": {
+			http.MethodGet:    {do: s.adminCalls, query: []string{"loadBalancerId", "limit"}},
+			http.MethodDelete: {do: s.adminResetCalls},
+		},
+		"/admin/": nil,
 	} {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { serveAdmin(w, r, action) })
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { serveAdmin(w, r, methods) })
 	}
 	return mux
 }
 
-func serveAdmin(w http.ResponseWriter, r *http.Request, action adminAction) {
-	status, answer, err := action(r)
+func serveAdmin(w http.ResponseWriter, r *http.Request, methods map[string]endpoint) {
+	status, answer, err := callEndpoint(w.Header(), r, methods)
 	if err != nil {
 		status, answer = adminStatus(err), map[string]string{"message": err.Error()}
 	}
@@ -66,6 +81,28 @@ func serveAdmin(w http.ResponseWriter, r *http.Request, action adminAction) {
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	_ = encoder.Encode(answer)
+}
+
+func callEndpoint(header http.Header, r *http.Request, methods map[string]endpoint) (int, any, error) {
+	if methods == nil {
+		return 0, nil, &adminError{http.StatusNotFound, fmt.Errorf("no such endpoint: %s %s", r.Method, r.URL.Path)}
+	}
+	method := r.Method
+	if method == http.MethodHead { // net/http sends the header alone
+		method = http.MethodGet
+	}
+	called, known := methods[method]
+	if !known {
+		allowed := strings.Join(slices.Sorted(maps.Keys(methods)), ", ")
+		header.Set("Allow", allowed)
+		return 0, nil, &adminError{http.StatusMethodNotAllowed, fmt.Errorf("method: %s means nothing here: write one of %s", r.Method, allowed)}
+	}
+	if method == http.MethodGet || method == http.MethodDelete {
+		if err := checkQuery(r, called.query); err != nil {
+			return 0, nil, badRequest(err)
+		}
+	}
+	return called.do(r)
 }
 
 func adminStatus(err error) int {
@@ -82,18 +119,14 @@ func adminStatus(err error) int {
 	}
 }
 
-func adminUnknown(r *http.Request) (int, any, error) {
-	return 0, nil, &adminError{http.StatusNotFound, fmt.Errorf("no such endpoint: %s %s", r.Method, r.URL.Path)}
-}
-
 // readBody decodes strictly, so that a misspelt field is refused instead of having no effect.
 func readBody(r *http.Request, out any) error {
 	if r.URL.RawQuery != "" {
 		return badRequest(errors.New("query: this endpoint reads its body only: write the fields there"))
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxAdminBody))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return &adminError{http.StatusRequestEntityTooLarge, fmt.Errorf("body: larger than %d bytes", maxAdminBody)}
+	data, err := readAtMost(r.Body, maxAdminBody)
+	if errors.Is(err, errTooLarge) {
+		return &adminError{http.StatusRequestEntityTooLarge, fmt.Errorf("body: larger than %d bytes: send less at once", maxAdminBody)}
 	}
 	if err != nil {
 		return badRequest(fmt.Errorf("body: %w", err))
@@ -104,11 +137,25 @@ func readBody(r *http.Request, out any) error {
 	return nil
 }
 
-// onlyQuery refuses query parameters that the endpoint does not know.
-func onlyQuery(query url.Values, known ...string) error {
-	for name := range query {
-		if !slices.Contains(known, name) {
-			return badRequest(fmt.Errorf("%s: unknown query parameter: write one of %v", name, known))
+// checkQuery refuses what would be overlooked, so that no misspelt selector selects everything.
+func checkQuery(r *http.Request, known []string) error {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	switch {
+	case r.ContentLength != 0:
+		return errors.New("body: this endpoint reads its query only: write the parameters there")
+	case err != nil:
+		return fmt.Errorf("query: %w: write name=value&name=value", err)
+	case len(query) > 0 && len(known) == 0:
+		return errors.New("query: this endpoint takes no parameters: leave them out")
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		switch {
+		case !slices.Contains(known, name):
+			return fmt.Errorf("%s: unknown query parameter: write one of %s", name, strings.Join(known, ", "))
+		case len(query[name]) > 1:
+			return fmt.Errorf("%s: stands twice: write it once", name)
+		case query.Get(name) == "":
+			return fmt.Errorf("%s: empty: write a value, or leave it out", name)
 		}
 	}
 	return nil
@@ -122,7 +169,7 @@ func queryInt(query url.Values, name string, absent int) (int, error) {
 	}
 	number, err := strconv.Atoi(text)
 	if err != nil || number < 1 {
-		return 0, badRequest(fmt.Errorf("%s: %q is no number above 0", name, text))
+		return 0, badRequest(fmt.Errorf("%s: %q is no number above 0: write one such as 80, or leave it out", name, text))
 	}
 	return number, nil
 }

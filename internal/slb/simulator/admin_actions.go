@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -84,9 +85,6 @@ func (s *Server) adminRemoveBackends(r *http.Request) (int, any, error) {
 }
 
 func querySelector(query url.Values) (Selector, error) {
-	if err := onlyQuery(query, "serverId", "serverIp", "listenerPort", "listenerProtocol", "port"); err != nil {
-		return Selector{}, err
-	}
 	sel := Selector{
 		ServerID: query.Get("serverId"), ServerIP: query.Get("serverIp"), ListenerProtocol: query.Get("listenerProtocol"),
 	}
@@ -111,6 +109,9 @@ func (s *Server) adminSetFaults(r *http.Request) (int, any, error) {
 	var doc faultsDocument
 	if err := readBody(r, &doc); err != nil {
 		return 0, nil, err
+	}
+	if doc.Faults == nil {
+		return 0, nil, badRequest(errors.New("faults: missing: write the rules, or [] to clear them"))
 	}
 	if err := s.SetFaults(doc.Faults); err != nil {
 		return 0, nil, badRequest(err)
@@ -137,9 +138,6 @@ func (s *Server) adminClearFaults(*http.Request) (int, any, error) {
 
 func (s *Server) adminCalls(r *http.Request) (int, any, error) {
 	query := r.URL.Query()
-	if err := onlyQuery(query, "loadBalancerId", "limit"); err != nil {
-		return 0, nil, err
-	}
 	limit, err := queryInt(query, "limit", maxCalls)
 	if err != nil {
 		return 0, nil, err

@@ -1,9 +1,11 @@
 package simulator
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -83,8 +85,74 @@ func TestAdminLoadBalancers(t *testing.T) {
 		{"PUT", "/loadbalancers/lb-1", `{"loadBalancerId":"lb-2","regionId":"cn-hangzhou"}`, 400, `loadBalancerId: \"lb-2\" is not the \"lb-1\" of the URL`},
 		{"PUT", "/loadbalancers/lb-1", `{}`, 400, `regionId: \"\" is no region`},
 		{"PUT", "/loadbalancers/lb-1", `{`, 400, "body: not valid JSON"},
-		{"PUT", "/loadbalancers", `{}`, 404, "no such endpoint: PUT /admin/v1/loadbalancers"},
+		{"PUT", "/loadbalancer", `{}`, 404, "no such endpoint: PUT /admin/v1/loadbalancer"},
 	})
+}
+
+func TestASelectorThatIsEmptyOrOverlookedSelectsNothing(t *testing.T) {
+	sim, base := start(t, openConfig(), Options{})
+	const backends = "/loadbalancers/lb-demo/backends"
+	runSteps(t, base, []adminStep{
+		{"PATCH", backends, `{"serverId":"","serverHealthStatus":"abnormal"}`, 400, `body: serverId: empty: write a value, or leave it out`},
+		{"PATCH", backends, `{"serverIp":null,"serverHealthStatus":"abnormal"}`, 400, `body: serverIp: null stands where a string`},
+		{"PATCH", backends, `{"listenerPort":0,"serverHealthStatus":"abnormal"}`, 400, `body: listenerPort: 0 is too low: write a number above 0, or leave it out`},
+		{"DELETE", backends + "?serverId=", "", 400, `{"message":"serverId: empty: write a value, or leave it out"}`},
+		{"DELETE", backends + "?listenerPort=", "", 400, "listenerPort: empty"},
+		{"DELETE", backends + "?listenerPort=0", "", 400, `listenerPort: \"0\" is no number above 0: write one such as 80, or leave it out`},
+		{"DELETE", backends + "?serverId=i-1&serverId=i-2", "", 400, "serverId: stands twice"},
+		{"DELETE", backends + "?serverId=%zz", "", 400, "query: invalid URL escape"},
+		{"DELETE", backends + "?server=i-1", "", 400, "server: unknown query parameter: write one of serverId, serverIp, listenerPort, listenerProtocol, port"},
+		{"DELETE", backends, `{"serverId":"i-1"}`, 400, "body: this endpoint reads its query only"},
+		{"DELETE", "/faults?loadBalancerId=lb-demo", "", 400, "query: this endpoint takes no parameters"},
+		{"GET", "/calls?loadBalancerId=", "", 400, "loadBalancerId: empty"},
+	})
+	if lb, _ := sim.fleet.get("lb-demo"); len(lb.Backends) != 5 || lb.Backends[0].ServerHealthStatus != StatusNormal {
+		t.Errorf("left: %+v", lb.Backends)
+	}
+}
+
+func TestAnotherMethodIsAnsweredWithThoseThereAre(t *testing.T) {
+	_, base := start(t, openConfig(), Options{})
+	got := do(t, newRequest(t, http.MethodPost, base+"/admin/v1/loadbalancers/lb-demo", "{}"))
+	if allow := got.header.Get("Allow"); got.status != http.StatusMethodNotAllowed || allow != "DELETE, GET, PUT" {
+		t.Errorf("got %d, Allow %q", got.status, allow)
+	}
+	if want := "method: POST means nothing here: write one of DELETE, GET, PUT"; !strings.Contains(string(got.body), want) {
+		t.Errorf("got %s, want %s", got.body, want)
+	}
+	response, err := http.DefaultClient.Do(newRequest(t, http.MethodHead, base+"/admin/v1/faults", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("HEAD: got %d", response.StatusCode)
+	}
+}
+
+// The client writes everything before it reads, so that it sees the answer only if the server takes what it sends.
+func TestABodyThatIsTooLargeIsAnswered(t *testing.T) {
+	for path, limit := range map[string]int{"/admin/v1/faults": maxAdminBody, "/": maxBody} {
+		_, base := start(t, openConfig(), Options{})
+		conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		size := limit + 24<<20
+		fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", path, size)
+		if _, err := io.CopyN(conn, blanks{}, int64(size)); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s: got %s", path, answer.Status)
+		}
+	}
 }
 
 func TestAdminFaults(t *testing.T) {
@@ -92,17 +160,27 @@ func TestAdminFaults(t *testing.T) {
 	runSteps(t, base, []adminStep{
 		{"GET", "/faults", "", 200, `{"faults":[]}`},
 		{"PUT", "/faults", `{"faults":[{"kind":"delay","delay":"1ms"},{"kind":"throttle","times":2,"retryAfterSeconds":1}]}`, 200, `{"delay":"1ms","kind":"delay"}`},
-		{"PUT", "/faults", `{"faults":[{"kind":"delay","delay":"soon"}]}`, 400, `delay: \"soon\" is no duration: write one such as 500ms or 2s`},
-		{"PUT", "/faults", `{"faults":[{"kind":"delay","delay":5}]}`, 400, `faults.delay: a number stands where a duration such as \"2s\" is needed`},
+		{"PUT", "/faults", `{"faults":[{"kind":"delay","delay":"soon"}]}`, 400, `faults[0].delay: \"soon\" is no duration: write one such as 500ms or 2s`},
+		{"PUT", "/faults", `{"faults":[{"kind":"delay","delay":5}]}`, 400, `faults[0].delay: a number stands where a duration such as \"2s\" is needed`},
 		{"PUT", "/faults", `{"faults":[{"kind":"hang"},{"kind":"bang"}]}`, 400, `faults[1].kind: \"bang\" is not known`},
 		{"POST", "/faults", `{"kind":"status","httpStatus":503,"loadBalancerId":"lb-demo"}`, 201, `"httpStatus":503`},
+		{"PUT", "/faults", `{}`, 400, "faults: missing: write the rules, or [] to clear them"},
+		{"PUT", "/faults", `{"faults":null}`, 400, "body: faults: null stands where a list is needed"},
+		{"PUT", "/faults", `{"faults":[{"kind":"throttle"},{"kind":"throttle","times":0}]}`, 400, "body: faults[1].times: 0 is too low: write a number above 0, or leave it out"},
+		{"POST", "/faults", `{"kind":"throttle","loadBalancerId":""}`, 400, "body: loadBalancerId: empty: write a value, or leave it out"},
+		{"POST", "/faults", `{"kind":"status","code":""}`, 400, "body: code: empty"},
+		{"POST", "/faults", `{"kind":"redirect","location":""}`, 400, "body: location: empty"},
+		{"POST", "/faults", `{"kind":"oversized","sizeBytes":0}`, 400, "body: sizeBytes: 0 is too low"},
+		{"POST", "/faults", `{"kind":"throttle","regionId":"cn-*"}`, 400, `regionId: \"cn-*\" is no region`},
+		{"POST", "/faults", `{"kind":"throttle"} {}`, 400, "body: not valid JSON: "},
+		{"POST", "/faults", ``, 400, "body: not valid JSON: "},
 		{"POST", "/faults", `{"kind":"status","httpStatus":1}`, 400, "httpStatus: 1 is out of range"},
 	})
 	wantCode(t, do(t, newRequest(t, http.MethodGet, base+bareCall+"JSON", "")), http.StatusBadRequest, "Throttling.User")
 	runSteps(t, base, []adminStep{
 		{"GET", "/faults", "", 200, `{"kind":"throttle","retryAfterSeconds":1,"times":1}`},
 		{"DELETE", "/faults", "", 204, ""},
-		{"GET", "/faults", "", 200, `{"faults":[]}`},
+		{"PUT", "/faults", `{"faults":[]}`, 200, `{"faults":[]}`},
 	})
 	wantCode(t, do(t, newRequest(t, http.MethodGet, base+bareCall+"JSON", "")), http.StatusOK, "")
 }
@@ -120,8 +198,8 @@ func TestAdminCalls(t *testing.T) {
 	runSteps(t, base, []adminStep{
 		{"GET", "/calls", "", 200, `"byLoadBalancer":{"lb-demo":3,"lb-other":1},"byOutcome":{"InvalidLoadBalancerId.NotFound":1,"OK":2,"TooManyListeners":1}`},
 		{"GET", "/calls?loadBalancerId=lb-demo&limit=2", "", 200, `[{"accessKeyId":"k","listenerPort":443,"listenerProtocol":"https","loadBalancerId":"lb-demo","method":"GET","outcome":"OK","regionId":"cn-hangzhou","requestId":`},
-		{"GET", "/calls?limit=0", "", 400, "limit: "},
-		{"GET", "/calls?since=1", "", 400, "since: unknown query parameter"},
+		{"GET", "/calls?limit=0", "", 400, `limit: \"0\" is no number above 0: write one such as`},
+		{"GET", "/calls?since=1", "", 400, "since: unknown query parameter: write one of loadBalancerId, limit"},
 		{"DELETE", "/calls", "", 204, ""},
 		{"GET", "/calls", "", 200, `{"byLoadBalancer":{},"byOutcome":{},"calls":[],"total":0}`},
 	})
@@ -146,7 +224,7 @@ func TestCallsAreBoundedAndTotalsExact(t *testing.T) {
 	for i := range maxCounted {
 		log.add(Call{Outcome: "OK", LoadBalancerID: fmt.Sprintf("invented-%d", i)})
 	}
-	if got := log.report("", 0); len(got.ByLoadBalancer) != maxCounted || got.Total != maxCalls+5+maxCounted {
+	if got := log.report("", 0); len(got.ByLoadBalancer) != 10_000 || got.Total != maxCalls+5+maxCounted {
 		t.Errorf("%d names, total %d", len(got.ByLoadBalancer), got.Total)
 	}
 }

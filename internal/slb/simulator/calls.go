@@ -12,7 +12,7 @@ const (
 	// maxCalls is how many calls are kept in detail; the counts go on.
 	maxCalls = 10_000
 	// maxCounted bounds how many different names a table of counts may hold, against clients that invent them.
-	maxCounted = 100_000
+	maxCounted = 10_000
 	// maxRecorded bounds, in bytes, what is kept of one parameter.
 	maxRecorded = 128
 )
@@ -29,11 +29,12 @@ type Call struct {
 	RequestID        string    `json:"requestId"`
 	// outcome is OK, the error's code, or the kind of the fault that stood in for an answer.
 	Outcome string `json:"outcome"`
-	// fault is the kind of the rule that decided the call, if one did.
+	// fault is the kind of the rule that decided the call, or delay if the call was only held up.
 	Fault string `json:"fault,omitempty"`
 }
 
-// Report is what GET /admin/v1/calls answers: exact counts since the last reset, and the newest calls, oldest first.
+// Report is what GET /admin/v1/calls answers: exact counts since the last reset, of the first 10,000 ids by load balancer,
+// and the newest calls, oldest first.
 type Report struct {
 	Total          int            `json:"total"`
 	ByOutcome      map[string]int `json:"byOutcome"`

@@ -23,12 +23,12 @@ type Account struct {
 	AccessKeySecret string `json:"accessKeySecret"`
 	// securityToken makes this a temporary (STS) key: each request must then carry the token.
 	SecurityToken string `json:"securityToken,omitempty"`
-	// qps is how many calls a second are let through before Throttling.User; 0 or left out: no limit.
+	// qps is how many calls a second are let through before Throttling.User; left out: no limit.
 	QPS float64 `json:"qps,omitempty"`
 	// burst is how many calls may come at once; left out: qps rounded up.
 	Burst int `json:"burst,omitempty"`
 	// allow lists the load balancers that this key may see, each an id or a pattern such as "lb-web-*"; every other one
-	// answers Forbidden.RAM. Left out: all.
+	// answers Forbidden.RAM. Left out: all; empty: none.
 	Allow []string `json:"allow,omitempty"`
 }
 
@@ -71,14 +71,18 @@ func LoadConfig(path string) (Config, error) {
 }
 
 // ParseConfig reads and checks YAML or JSON. Unknown fields, doubled keys and values that the API could not answer are
-// refused: a typing error must not become a test that passes for the wrong reason.
+// refused: a typing error must not become a test that passes for the wrong reason. So is a file without content: it is
+// one that somebody is about to write, and would turn the checks of signatures off.
 func ParseConfig(data []byte) (Config, error) {
 	if holdsSecondDocument(string(data)) {
 		return Config{}, errors.New("a second YAML document follows ---: write one document")
 	}
 	asJSON, err := yaml.YAMLToJSONStrict(data)
 	if err != nil {
-		return Config{}, oneLine(err)
+		return Config{}, fmt.Errorf("not valid YAML: %s", strings.TrimPrefix(oneLine(err), "yaml: "))
+	}
+	if text := string(asJSON); text == "null" || text == "{}" {
+		return Config{}, errors.New("the document is empty: write accounts or loadBalancers; loadBalancers: [] for none")
 	}
 	var cfg Config
 	if err := decodeStrict(asJSON, &cfg); err != nil {

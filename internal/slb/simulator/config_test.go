@@ -43,10 +43,18 @@ func writeFile(t *testing.T, path, content string) {
 	}
 }
 
-func TestConfigThatSaysNothing(t *testing.T) {
-	for _, text := range []string{"", "# nothing\n", "{}", "loadBalancers: []", "# head\n---\naccounts: []\n"} {
+func TestAFileMaySayThatNothingExists(t *testing.T) {
+	for _, text := range []string{"loadBalancers: []", "# head\n---\nloadBalancers: []\n"} {
 		if _, err := ParseConfig([]byte(text)); err != nil {
 			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func TestAFileWithoutContentIsRefused(t *testing.T) {
+	for _, text := range []string{"", "\n", "# nothing\n", "---\n", "null", "{}"} {
+		if _, err := ParseConfig([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), "the document is empty: write accounts or loadBalancers") {
+			t.Errorf("%q: got %v", text, err)
 		}
 	}
 }
@@ -55,20 +63,37 @@ func TestConfigRefusals(t *testing.T) {
 	lb := func(fields string) string {
 		return "loadBalancers:\n- {loadBalancerId: lb-1, regionId: cn-a, " + fields + "}\n"
 	}
+	account := func(fields string) string {
+		return "accounts: [{accessKeyId: k0, accessKeySecret: s}, {accessKeyId: k, accessKeySecret: s, " + fields + "}]"
+	}
 	backend := func(fields string) string { return lb("backends: [{serverId: i-1}, {serverId: i-2, " + fields + "}]") }
 	for _, tc := range []struct{ name, text, want string }{
-		{"no YAML", "loadBalancers: [", "yaml"},
+		{"no YAML", "loadBalancers: [", "not valid YAML: line 1: did not find expected node content"},
 		{"second document", "accounts: []\n---\nloadBalancers: []", "a second YAML document follows ---"},
-		{"doubled key", "accounts: []\naccounts: []", `"accounts" already set`},
-		{"no object", "- 1", "the document: a array stands where an object with fields is needed"},
+		{"doubled key", "accounts: []\naccounts: []", `not valid YAML: unmarshal errors: line 2: key "accounts" already set`},
+		{"no object", "- 1", "the document: a list stands where an object with fields is needed"},
 		{"unknown field", "account: []", "account: unknown field: write one of accounts, loadBalancers"},
 		{"wrong case", "Accounts: []", "Accounts: unknown field"},
 		{"unknown field below", backend("prt: 1"), "loadBalancers[0].backends[1].prt: unknown field: write one of serverId, serverIp,"},
-		{"text for a number", backend(`port: "80"`), "loadBalancers.backends.port: a string stands where a whole number is needed"},
-		{"number for a text", "accounts: [{accessKeyId: 1, accessKeySecret: s}]", "accounts.accessKeyId: a number stands where a string (put it in quotes) is needed"},
+		{"text for a number", backend(`port: "80"`), "loadBalancers[0].backends[1].port: a string stands where a whole number is needed"},
+		{"number for a text", "accounts: [{accessKeyId: 1, accessKeySecret: s}]", "accounts[0].accessKeyId: a number stands where a string (put it in quotes) is needed"},
 		{"port too high", backend("port: 65536"), "loadBalancers[0].backends[1].port: 65536 is no port: write 1 to 65535"},
 		{"port below 0", backend("listenerPort: -1"), "loadBalancers[0].backends[1].listenerPort: -1 is no port"},
-		{"broken port", backend("port: 1.5"), "loadBalancers.backends.port: a number 1.5 stands where a whole number"},
+		{"broken port", backend("port: 1.5"), "loadBalancers[0].backends[1].port: a number stands where a whole number"},
+		{"huge port", backend("port: 1e30"), "loadBalancers[0].backends[1].port: a number stands where a whole number"},
+		{"object for a list", "loadBalancers: {a: 1}", "loadBalancers: an object stands where a list is needed"},
+		{"word for a number", account("qps: fast"), "accounts[1].qps: a string stands where a number is needed"},
+		{"word for a text", "loadBalancers: [{loadBalancerId: true}]", "loadBalancers[0].loadBalancerId: true or false stands where a string"},
+		{"nothing for accounts", "accounts:\nloadBalancers: []", "accounts: null stands where a list is needed"},
+		{"nothing for load balancers", "loadBalancers:", "loadBalancers: null stands where a list is needed"},
+		{"no accounts", "accounts: []", "accounts: the list is empty: write an account, or leave it out to accept any key"},
+		{"port 0", backend("listenerPort: 0"), "loadBalancers[0].backends[1].listenerPort: 0 is too low: write a number above 0, or leave it out"},
+		{"empty address", backend(`serverIp: ""`), "loadBalancers[0].backends[1].serverIp: empty: write a value, or leave it out"},
+		{"qps 0", account("qps: 0"), "accounts[1].qps: 0 is too low: write a number above 0, or leave it out"},
+		{"burst 0", account("qps: 1, burst: 0"), "accounts[1].burst: 0 is too low"},
+		{"empty token", account(`securityToken: ""`), "accounts[1].securityToken: empty: write a value, or leave it out"},
+		{"nothing for allow", account("allow: null"), "accounts[1].allow: null stands where a list is needed"},
+		{"key id", "accounts: [{accessKeyId: 'k*', accessKeySecret: s}]", `accounts[0].accessKeyId: "k*" is no key id: write 1 to 128 letters, digits, ., - or _`},
 		{"status", backend("serverHealthStatus: broken"), `loadBalancers[0].backends[1].serverHealthStatus: "broken" is not known: write one of normal, abnormal, unavailable`},
 		{"type", backend("type: eci"), `loadBalancers[0].backends[1].type: "eci" is not known: write one of ecs, eni`},
 		{"protocol", backend("listenerProtocol: HTTPS"), `loadBalancers[0].backends[1].listenerProtocol: "HTTPS" is not known: write one of tcp, udp, http, https`},
@@ -83,7 +108,8 @@ func TestConfigRefusals(t *testing.T) {
 		{"key twice", "accounts: [{accessKeyId: k, accessKeySecret: s}, {accessKeyId: k, accessKeySecret: s}]", `accounts[1].accessKeyId: "k" stands twice`},
 		{"qps", "accounts: [{accessKeyId: k, accessKeySecret: s, qps: -1}]", "accounts[0].qps: -1 is below 0"},
 		{"burst alone", "accounts: [{accessKeyId: k, accessKeySecret: s, burst: 1}]", "accounts[0].burst: 1 makes no sense here"},
-		{"pattern", "accounts: [{accessKeyId: k, accessKeySecret: s, allow: ['[']}]", `accounts[0].allow[0]: "[" is no pattern`},
+		{"pattern", account("allow: [lb-1, 'lb-?']"), `accounts[1].allow[1]: "lb-?" is no pattern: write a load balancer id, with * for any characters`},
+		{"empty pattern", account("allow: ['']"), `accounts[1].allow[0]: "" is no pattern`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := ParseConfig([]byte(tc.text))

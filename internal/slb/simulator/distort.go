@@ -12,7 +12,7 @@ const htmlPage = "<!DOCTYPE html><html><head><title>Welcome</title></head><body>
 type outcome struct {
 	// code is OK, the error's code, or the kind of the fault that stands in for either.
 	code string
-	// fault is the kind of the rule that decided, empty if none did.
+	// fault is the kind of the rule that decided, or delay if the call is only held up, else empty.
 	fault string
 	doc   document
 }

@@ -44,7 +44,7 @@ func (d Duration) MarshalText() ([]byte, error) {
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	if err != nil {
-		return fmt.Errorf("delay: %q is no duration: write one such as 500ms or 2s", text)
+		return fmt.Errorf("%q is no duration: write one such as 500ms or 2s", text)
 	}
 	*d = Duration(parsed)
 	return nil
@@ -56,11 +56,11 @@ func (d *Duration) UnmarshalText(text []byte) error {
 type Fault struct {
 	// kind is one of the Fault constants.
 	Kind string `json:"kind"`
-	// loadBalancerId, accessKeyId and regionId select calls; what is left out selects all.
+	// loadBalancerId, accessKeyId and regionId select calls, without wildcards; what is left out selects all.
 	LoadBalancerID string `json:"loadBalancerId,omitempty"`
 	AccessKeyID    string `json:"accessKeyId,omitempty"`
 	RegionID       string `json:"regionId,omitempty"`
-	// times is for how many calls the rule stands before it goes away; 0 or left out: until it is cleared. Where faults
+	// times is for how many calls the rule stands before it goes away; left out: until it is cleared. Where faults
 	// are read back, it is how many are left.
 	Times int `json:"times,omitempty"`
 
@@ -117,7 +117,10 @@ func (f Fault) validate(at string) error {
 			return fmt.Errorf("%s%s: means nothing for kind %s: leave it out", at, field.name, f.Kind)
 		}
 	}
-	return f.validateRanges(at)
+	if err := f.validateRanges(at); err != nil {
+		return err
+	}
+	return f.validateNames(at)
 }
 
 func (f Fault) validateRanges(at string) error {
@@ -137,6 +140,29 @@ func (f Fault) validateRanges(at string) error {
 		return fmt.Errorf("%slocation, contentType: a line break cannot stand in a header: leave it out", at)
 	}
 	return nil
+}
+
+// validateNames refuses a rule that could select no call: it would look like a test that passes.
+func (f Fault) validateNames(at string) error {
+	for _, selector := range []struct {
+		field, value string
+		shape        shape
+	}{
+		{"loadBalancerId", f.LoadBalancerID, loadBalancerIDs},
+		{"accessKeyId", f.AccessKeyID, accessKeyIDs},
+		{"regionId", f.RegionID, regionIDs},
+	} {
+		if selector.value == "" {
+			continue
+		}
+		if err := selector.shape.check(at+selector.field, selector.value); err != nil {
+			return fmt.Errorf("%w; there are no wildcards: leave it out to select all", err)
+		}
+	}
+	if f.Code == "" {
+		return nil
+	}
+	return errorCodes.check(at+"code", f.Code)
 }
 
 func (f Fault) selects(req *request) bool {

@@ -298,6 +298,20 @@ func TestFaultSelectorsAndTimes(t *testing.T) {
 	}
 }
 
+func TestADelayIsRecordedUnlessAnotherRuleDecides(t *testing.T) {
+	sim, base := start(t, openConfig(), Options{})
+	delay := Fault{Kind: FaultDelay, Delay: Duration(time.Millisecond), Times: 2}
+	setFaults(t, sim, delay, Fault{Kind: FaultThrottle, Times: 1})
+	for range 3 {
+		do(t, newRequest(t, http.MethodGet, base+bareCall+"JSON", ""))
+	}
+	for i, want := range []struct{ outcome, fault string }{{"Throttling.User", FaultThrottle}, {"OK", FaultDelay}, {"OK", ""}} {
+		if got := sim.Calls()[i]; got.Outcome != want.outcome || got.Fault != want.fault {
+			t.Errorf("call %d: got %s by %q, want %s by %q", i, got.Outcome, got.Fault, want.outcome, want.fault)
+		}
+	}
+}
+
 func TestFaultsAreChecked(t *testing.T) {
 	sim := New(openConfig(), Options{})
 	for _, tc := range []struct {
@@ -313,6 +327,10 @@ func TestFaultsAreChecked(t *testing.T) {
 		{Fault{Kind: FaultReset, Times: -1}, "faults[0].times: -1 is below 0"},
 		{Fault{Kind: FaultThrottle, RetryAfterSeconds: -1}, "faults[0].retryAfterSeconds: -1 is below 0"},
 		{Fault{Kind: FaultRedirect, Location: "/\r\nX: y"}, "faults[0].location, contentType: a line break"},
+		{Fault{Kind: FaultHang, LoadBalancerID: "lb-*"}, `faults[0].loadBalancerId: "lb-*" is no id: write 1 to 128 letters, digits, - or _; there are no wildcards: leave it out to select all`},
+		{Fault{Kind: FaultHang, RegionID: "cn-*"}, `faults[0].regionId: "cn-*" is no region: write one such as cn-hangzhou; there are no wildcards`},
+		{Fault{Kind: FaultHang, AccessKeyID: "LTAI*"}, `faults[0].accessKeyId: "LTAI*" is no key id: write 1 to 128 letters, digits, ., - or _; there are no wildcards`},
+		{Fault{Kind: FaultStatus, Code: "System busy"}, `faults[0].code: "System busy" is no error code: write one such as Throttling.User`},
 	} {
 		if err := sim.SetFaults([]Fault{tc.fault}); err == nil || !strings.HasPrefix(err.Error(), tc.want) {
 			t.Errorf("%+v: got %v, want %s", tc.fault, err, tc.want)

@@ -102,6 +102,8 @@ func TestRefusals(t *testing.T) {
 		{name: "port 0", changes: map[string]string{"ListenerPort": "0"}, status: 400, code: "InvalidParameter", message: `"ListenerPort"`},
 		{name: "port 65536", changes: map[string]string{"ListenerPort": "65536"}, status: 400, code: "InvalidParameter"},
 		{name: "port in words", changes: map[string]string{"ListenerPort": "https"}, status: 400, code: "InvalidParameter"},
+		{name: "port with a nought", changes: map[string]string{"ListenerPort": "0443"}, status: 400, code: "InvalidParameter", message: `"ListenerPort"`},
+		{name: "port with a sign", changes: map[string]string{"ListenerPort": "+443"}, status: 400, code: "InvalidParameter", message: `"ListenerPort"`},
 		{name: "other protocol", changes: map[string]string{"ListenerProtocol": "quic"}, status: 400, code: "InvalidParameter", message: `"ListenerProtocol"`},
 		{name: "shared port", changes: map[string]string{"ListenerPort": "53"}, status: 400, code: "TooManyListeners", message: "more than 1 listener is found"},
 		{name: "not allowed", changes: map[string]string{"AccessKeyId": "LTAInarrow"}, secret: "narrow-secret", status: 403, code: "Forbidden.RAM"},
@@ -160,6 +162,18 @@ func TestAllowedLoadBalancers(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", id, got.Code, code)
 		}
 	}
+}
+
+func TestAnEmptyAllowListAllowsNothing(t *testing.T) {
+	cfg, err := ParseConfig([]byte("accounts: [{accessKeyId: k, accessKeySecret: s, allow: []}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.LoadBalancers = testConfig().LoadBalancers
+	clock := newClock()
+	_, base := start(t, cfg, Options{Now: clock.Now})
+	got := call(t, base, http.MethodGet, "s", callParams(clock.Now(), map[string]string{"AccessKeyId": "k"}))
+	wantCode(t, got, http.StatusForbidden, "Forbidden.RAM")
 }
 
 func TestNonceUsedOnce(t *testing.T) {

@@ -38,7 +38,7 @@ func parseListener(params map[string]string) (listenerFilter, *apiError) {
 	filter := listenerFilter{protocol: params["ListenerProtocol"]}
 	if text := params["ListenerPort"]; text != "" {
 		port, err := strconv.Atoi(text)
-		if err != nil || port < 1 || port > 65535 {
+		if err != nil || port < 1 || port > 65535 || strconv.Itoa(port) != text {
 			return filter, errInvalid("ListenerPort")
 		}
 		filter.port = port

@@ -37,7 +37,7 @@ type fileWatch struct {
 	unreadable   bool
 }
 
-// poll takes new content over once two polls in a row saw it, so never a file that is only half written.
+// poll takes new content over once two polls in a row saw it: what is half written has usually changed by then.
 func (w *fileWatch) poll() {
 	data, err := os.ReadFile(w.path)
 	if err != nil {

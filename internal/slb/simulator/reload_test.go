@@ -88,12 +88,32 @@ func TestReload(t *testing.T) {
 	expect("and drops it", "lb-d", "configuration loaded")
 }
 
-func TestHalfWrittenFileIsNotTaken(t *testing.T) {
+func TestAFileThatBecomesEmptyChangesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "slb.yaml")
+	writeFile(t, path, contractFile)
+	var log bytes.Buffer
+	sim, watch := watched(t, path, &log)
+	for _, content := range []string{"", "accounts:\n", "loadBalancers:\n"} {
+		log.Reset()
+		writeFile(t, path, content)
+		for range 3 {
+			watch.poll()
+		}
+		if got := ids(sim); got != "lb-api lb-demo" || sim.keys.open() {
+			t.Errorf("%q: got %s, and signatures are checked: %v", content, got, !sim.keys.open())
+		}
+		if strings.Count(log.String(), "the last good one stays") != 1 {
+			t.Errorf("%q: logged %q", content, &log)
+		}
+	}
+}
+
+func TestAFileThatChangesAgainIsNotTakenHalfway(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "slb.yaml")
 	writeFile(t, path, fileWith("lb-a", "lb-b"))
 	var log bytes.Buffer
 	sim, watch := watched(t, path, &log)
-	writeFile(t, path, "")
+	writeFile(t, path, fileWith("lb-b"))
 	watch.poll()
 	writeFile(t, path, fileWith("lb-a"))
 	watch.poll()

@@ -2,7 +2,6 @@ package simulator
 
 import (
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -48,8 +47,8 @@ func parseRequest(r *http.Request) (*request, *apiError) {
 }
 
 func (req *request) readBody() *apiError {
-	body, err := io.ReadAll(http.MaxBytesReader(nil, req.http.Body, maxBody))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+	body, err := readAtMost(req.http.Body, maxBody)
+	if errors.Is(err, errTooLarge) {
 		return errBodyTooLarge
 	}
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -18,7 +20,7 @@ const stopGrace = 5 * time.Second
 
 // RunOptions of Run, as the flags of cmd/slb-simulator give them.
 type RunOptions struct {
-	// Listen is host:port; port 0 takes a free one.
+	// Listen is host:port; port 0 takes a free one, an empty host every interface.
 	Listen string
 	// ConfigFile is watched for changes; empty: nothing exists until the admin API creates it.
 	ConfigFile string
@@ -40,7 +42,7 @@ func Run(ctx context.Context, opts RunOptions) error {
 	if err != nil {
 		return err
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", opts.Listen)
+	listener, err := listen(ctx, opts.Listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
@@ -57,6 +59,20 @@ func Run(ctx context.Context, opts RunOptions) error {
 		go sim.WatchFile(ctx, opts.ConfigFile, config)
 	}
 	return serve(ctx, sim, listener)
+}
+
+// listen refuses an address without a port, which Go takes for any port on every interface: the admin API asks for no
+// password.
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	_, port, err := net.SplitHostPort(address)
+	if _, notPort := strconv.ParseUint(port, 10, 16); err != nil || notPort != nil {
+		return nil, fmt.Errorf("%q is no address: write host:port, such as 127.0.0.1:8888, with a port up to 65535", address)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s is in use: write another port, or 0 for a free one", address)
+	}
+	return listener, err
 }
 
 func readConfig(path string) ([]byte, Config, error) {

@@ -113,10 +113,13 @@ func (s *Server) decide(req *request, requestID string, err *apiError) (time.Dur
 		honest = outcome{code: "OK", doc: healthDocument(req, requestID, backends)}
 	}
 	delay, fault := s.faults.take(req)
-	if fault == nil {
-		return delay, honest
+	if fault != nil {
+		return delay, distort(req, requestID, honest, fault)
 	}
-	return delay, distort(req, requestID, honest, fault)
+	if delay > 0 {
+		honest.fault = FaultDelay
+	}
+	return delay, honest
 }
 
 // PutLoadBalancer adds a load balancer or replaces the one of the same id.
@@ -197,7 +200,7 @@ func (s *Server) Calls() []Call {
 	return s.calls.report("", maxCalls).Calls
 }
 
-// CallCount returns how many calls named this load balancer since the last reset.
+// CallCount returns how many calls named this load balancer since the last reset, if it is one of the first 10,000 named.
 func (s *Server) CallCount(loadBalancerID string) int {
 	return s.calls.count(loadBalancerID)
 }

@@ -1,8 +1,9 @@
 package simulator
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -10,48 +11,69 @@ import (
 	"strings"
 )
 
-// decodeStrict fills out from JSON and refuses what encoding/json lets pass: unknown fields, and known ones in the wrong
-// case. Its errors name the field by its path and say what to write.
+// decodeStrict fills out from JSON and refuses what encoding/json lets pass: unknown fields, known ones in the wrong case,
+// null, and a zero in a field that may be left out. Its errors name the field by its path and say what to write.
 func decodeStrict(data []byte, out any) error {
-	var raw any
-	if err := json.Unmarshal(data, &raw); err != nil {
+	if err := json.Unmarshal(data, new(json.RawMessage)); err != nil {
 		return fmt.Errorf("not valid JSON: %w", err)
 	}
-	if err := refuseUnknown(raw, reflect.TypeOf(out).Elem(), ""); err != nil {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	var raw any
+	if err := decoder.Decode(&raw); err != nil {
 		return err
 	}
-	err := json.Unmarshal(data, out)
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		field := wrong.Field
-		if field == "" {
-			field = "the document"
-		}
-		return fmt.Errorf("%s: a %s stands where %s is needed", field, wrong.Value, article(wrong.Type))
+	if err := checkValue(raw, reflect.TypeOf(out).Elem(), ""); err != nil {
+		return err
 	}
-	return err
+	return json.Unmarshal(data, out)
 }
 
-func refuseUnknown(raw any, t reflect.Type, path string) error {
+var durationType = reflect.TypeFor[Duration]()
+
+// checkValue looks for wrong types itself, because encoding/json does not say in which entry of a list it found one.
+func checkValue(raw any, t reflect.Type, path string) error {
+	if !fits(raw, t) {
+		return fmt.Errorf("%s: %s stands where %s is needed", cmp.Or(path, "the document"), found(raw), needed(t))
+	}
 	switch value := raw.(type) {
-	case []any:
-		if t.Kind() != reflect.Slice {
-			return nil
+	case string:
+		if t == durationType {
+			if err := new(Duration).UnmarshalText([]byte(value)); err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
 		}
+	case []any:
 		for i, item := range value {
-			if err := refuseUnknown(item, t.Elem(), fmt.Sprintf("%s[%d]", path, i)); err != nil {
+			if err := checkValue(item, t.Elem(), fmt.Sprintf("%s[%d]", path, i)); err != nil {
 				return err
 			}
 		}
 	case map[string]any:
-		if t.Kind() != reflect.Struct {
-			return nil
-		}
-		return refuseUnknownKeys(value, t, path)
+		return checkFields(value, t, path)
 	}
 	return nil
 }
 
-func refuseUnknownKeys(object map[string]any, t reflect.Type, path string) error {
+func fits(raw any, t reflect.Type) bool {
+	switch value := raw.(type) {
+	case string:
+		return t.Kind() == reflect.String || t == durationType
+	case json.Number:
+		_, notWhole := value.Int64()
+		_, notFinite := value.Float64()
+		whole := (t.Kind() == reflect.Int || t.Kind() == reflect.Int64) && t != durationType
+		return whole && notWhole == nil || t.Kind() == reflect.Float64 && notFinite == nil
+	case []any:
+		return t.Kind() == reflect.Slice
+	case map[string]any:
+		return t.Kind() == reflect.Struct
+	default:
+		return false
+	}
+}
+
+func checkFields(object map[string]any, t reflect.Type, path string) error {
 	names, known := fieldsOf(t)
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		at := strings.TrimPrefix(path+"."+key, ".")
@@ -59,32 +81,71 @@ func refuseUnknownKeys(object map[string]any, t reflect.Type, path string) error
 		if !ok {
 			return fmt.Errorf("%s: unknown field: write one of %s", at, strings.Join(names, ", "))
 		}
-		if err := refuseUnknown(object[key], field, at); err != nil {
+		if err := checkValue(object[key], field.Type, at); err != nil {
 			return err
+		}
+		if optional := strings.HasSuffix(field.Tag.Get("json"), ",omitempty"); optional {
+			if err := refuseZero(object[key], at); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// fieldsOf gives the serialized names of a struct, in order and with their types.
-func fieldsOf(t reflect.Type) (names []string, types map[string]reflect.Type) {
-	types = make(map[string]reflect.Type, t.NumField())
+// refuseZero is for fields that may be left out: a zero there would do the same, and who writes "times: 0" or an empty
+// selector means something else.
+func refuseZero(raw any, path string) error {
+	switch value := raw.(type) {
+	case string:
+		if value == "" {
+			return fmt.Errorf("%s: empty: write a value, or leave it out", path)
+		}
+	case json.Number:
+		if number, _ := value.Float64(); number == 0 {
+			return fmt.Errorf("%s: 0 is too low: write a number above 0, or leave it out", path)
+		}
+	}
+	return nil
+}
+
+// fieldsOf gives the serialized names of a struct, in order and with their fields.
+func fieldsOf(t reflect.Type) (names []string, fields map[string]reflect.StructField) {
+	fields = make(map[string]reflect.StructField, t.NumField())
 	for field := range t.Fields() {
 		if field.Anonymous {
-			inner, innerTypes := fieldsOf(field.Type)
+			inner, innerFields := fieldsOf(field.Type)
 			names = append(names, inner...)
-			maps.Copy(types, innerTypes)
+			maps.Copy(fields, innerFields)
 			continue
 		}
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		names = append(names, name)
-		types[name] = field.Type
+		fields[name] = field
 	}
-	return names, types
+	return names, fields
 }
 
-func article(t reflect.Type) string {
-	if t == reflect.TypeFor[Duration]() {
+// found says what stands there and not its value, which may be a secret.
+func found(raw any) string {
+	switch raw.(type) {
+	case nil:
+		return "null"
+	case string:
+		return "a string"
+	case bool:
+		return "true or false"
+	case []any:
+		return "a list"
+	case map[string]any:
+		return "an object"
+	default:
+		return "a number"
+	}
+}
+
+func needed(t reflect.Type) string {
+	if t == durationType {
 		return `a duration such as "2s"`
 	}
 	switch t.Kind() {
@@ -101,6 +162,6 @@ func article(t reflect.Type) string {
 	}
 }
 
-func oneLine(err error) error {
-	return errors.New(strings.Join(strings.Fields(err.Error()), " "))
+func oneLine(err error) string {
+	return strings.Join(strings.Fields(err.Error()), " ")
 }

@@ -1,9 +1,9 @@
 package simulator
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,12 +21,31 @@ var (
 	protocols      = []string{"tcp", "udp", "http", "https"}
 	backendTypes   = []string{"ecs", "eni"}
 
-	loadBalancerIDShape = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
-	regionIDShape       = regexp.MustCompile(`^[a-z]{2,3}(-[a-z0-9]+)+$`)
+	loadBalancerIDs      = shape{regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`), "id", "1 to 128 letters, digits, - or _"}
+	loadBalancerPatterns = shape{regexp.MustCompile(`^[A-Za-z0-9_*-]{1,128}$`), "pattern", "a load balancer id, with * for any characters"}
+	regionIDs            = shape{regexp.MustCompile(`^[a-z]{2,3}(-[a-z0-9]+)+$`), "region", "one such as cn-hangzhou"}
+	accessKeyIDs         = shape{regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`), "key id", "1 to 128 letters, digits, ., - or _"}
+	errorCodes           = shape{regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`), "error code", "one such as Throttling.User"}
 )
+
+// shape is how names of one sort look.
+type shape struct {
+	pattern    *regexp.Regexp
+	noun, rule string
+}
+
+func (s shape) check(field, value string) error {
+	if s.pattern.MatchString(value) {
+		return nil
+	}
+	return fmt.Errorf("%s: %q is no %s: write %s", field, value, s.noun, s.rule)
+}
 
 // Validate reports the first value that the API could not have, by its path in the file.
 func (c Config) Validate() error {
+	if c.Accounts != nil && len(c.Accounts) == 0 {
+		return errors.New("accounts: the list is empty: write an account, or leave it out to accept any key")
+	}
 	seen := map[string]bool{}
 	for i, account := range c.Accounts {
 		at := fmt.Sprintf("accounts[%d]", i)
@@ -64,20 +83,20 @@ func (a Account) validate(at string) error {
 		return fmt.Errorf("%s.burst: %d makes no sense here: write a positive number beside qps", at, a.Burst)
 	}
 	for i, pattern := range a.Allow {
-		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
-			return fmt.Errorf("%s.allow[%d]: %q is no pattern: write a load balancer id, with * for any characters", at, i, pattern)
+		if err := loadBalancerPatterns.check(fmt.Sprintf("%s.allow[%d]", at, i), pattern); err != nil {
+			return err
 		}
 	}
-	return nil
+	return accessKeyIDs.check(at+".accessKeyId", a.AccessKeyID)
 }
 
 // validate names fields below at, which is empty or ends with a dot.
 func (lb LoadBalancer) validate(at string) error {
-	if !loadBalancerIDShape.MatchString(lb.LoadBalancerID) {
-		return fmt.Errorf("%sloadBalancerId: %q is no id: write 1 to 128 letters, digits, - or _", at, lb.LoadBalancerID)
+	if err := loadBalancerIDs.check(at+"loadBalancerId", lb.LoadBalancerID); err != nil {
+		return err
 	}
-	if !regionIDShape.MatchString(lb.RegionID) {
-		return fmt.Errorf("%sregionId: %q is no region: write one such as cn-hangzhou", at, lb.RegionID)
+	if err := regionIDs.check(at+"regionId", lb.RegionID); err != nil {
+		return err
 	}
 	seen := map[backendKey]bool{}
 	for i, backend := range lb.Backends {
