@@ -28,16 +28,15 @@ func statusPatch(previous, next *v1alpha1.LoadBalancerHealthStatus) []operation 
 	was, is := reflect.ValueOf(previous).Elem(), reflect.ValueOf(next).Elem()
 	for i := range is.NumField() {
 		before, after := was.Field(i).Interface(), is.Field(i).Interface()
-		if apiequality.Semantic.DeepEqual(before, after) {
-			continue
-		}
 		name, _, _ := strings.Cut(is.Type().Field(i).Tag.Get("json"), ",")
 		path := "/status/" + name
 		if rows, ok := after.([]v1alpha1.BackendStatus); ok {
-			if few := rowChanges(path, before.([]v1alpha1.BackendStatus), rows); few != nil {
+			if few, ok := rowChanges(path, before.([]v1alpha1.BackendStatus), rows); ok {
 				changes = append(changes, few...)
 				continue
 			}
+		} else if apiequality.Semantic.DeepEqual(before, after) {
+			continue
 		}
 		if isEmpty(is.Field(i)) {
 			changes = append(changes, operation{Op: "remove", Path: path})
@@ -48,26 +47,26 @@ func statusPatch(previous, next *v1alpha1.LoadBalancerHealthStatus) []operation 
 	return changes
 }
 
-// rowChanges replaces single rows of the same backends; nil when the backends
-// are others, or so many rows differ that the whole list is shorter.
-func rowChanges(path string, previous, next []v1alpha1.BackendStatus) []operation {
+// rowChanges replaces single rows of the same backends; false when the
+// backends are others, or so many rows differ that the whole list is shorter.
+func rowChanges(path string, previous, next []v1alpha1.BackendStatus) ([]operation, bool) {
 	if len(previous) != len(next) {
-		return nil
+		return nil, false
 	}
 	var changes []operation
 	for i := range next {
 		if !health.SameBackend(&previous[i], &next[i]) {
-			return nil
+			return nil, false
 		}
-		if apiequality.Semantic.DeepEqual(&previous[i], &next[i]) {
+		if health.SameRow(&previous[i], &next[i]) {
 			continue
 		}
 		if len(changes) > len(next)/2 {
-			return nil
+			return nil, false
 		}
 		changes = append(changes, operation{Op: "replace", Path: path + "/" + strconv.Itoa(i), Value: &next[i]})
 	}
-	return changes
+	return changes, true
 }
 
 func isEmpty(v reflect.Value) bool {

@@ -11,5 +11,6 @@
 //	conditions.go the condition list
 //	messages.go   the words
 //	evaluate.go   all of the above for one object
+//	equal.go      whether two statuses say the same
 //	schedule.go   when to ask next
 package health

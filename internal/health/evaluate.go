@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
@@ -383,7 +382,7 @@ func (e *evaluation) conclude(judged judgements) {
 // outcome compares with what is stored. Only a status that is written anyway,
 // or a heartbeat, takes over the answer's time and request id.
 func (e *evaluation) outcome() Outcome {
-	write := !apiequality.Semantic.DeepEqual(&e.next, e.previous)
+	write := !sameStatus(&e.next, e.previous)
 	if sample := e.observation.Sample; sample != nil && !e.spec.Suspend {
 		if !write && e.known() {
 			write = sample.At.Sub(e.next.LastObservedTime.Time) >= e.options.Heartbeat

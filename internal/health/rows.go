@@ -85,15 +85,24 @@ func byIdentity(a, b *v1alpha1.BackendStatus) int {
 
 // listenersOf counts sorted rows by listener.
 func listenersOf(rows []v1alpha1.BackendStatus) []v1alpha1.ListenerStatus {
-	var listeners []v1alpha1.ListenerStatus
+	starts := func(i int) bool {
+		return i == 0 || rows[i].ListenerPort != rows[i-1].ListenerPort || rows[i].ListenerProtocol != rows[i-1].ListenerProtocol
+	}
+	n := 0
 	for i := range rows {
-		row := &rows[i]
-		last := len(listeners) - 1
-		if last < 0 || listeners[last].Port != row.ListenerPort || listeners[last].Protocol != row.ListenerProtocol {
-			listeners = append(listeners, v1alpha1.ListenerStatus{Port: row.ListenerPort, Protocol: row.ListenerProtocol})
-			last++
+		if starts(i) {
+			n++
 		}
-		count(&listeners[last].Counts, classOf(row.ServerHealthStatus))
+	}
+	if n == 0 {
+		return nil
+	}
+	listeners := make([]v1alpha1.ListenerStatus, 0, n)
+	for i := range rows {
+		if starts(i) {
+			listeners = append(listeners, v1alpha1.ListenerStatus{Port: rows[i].ListenerPort, Protocol: rows[i].ListenerProtocol})
+		}
+		count(&listeners[len(listeners)-1].Counts, classOf(rows[i].ServerHealthStatus))
 	}
 	return listeners
 }

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+// fleetOf is the rows of an answer: 50 listeners at most, and of each all its servers.
+func fleetOf(rows int) []slb.Backend {
+	backends := make([]slb.Backend, rows)
+	for i := range backends {
+		backends[i] = slb.Backend{
+			ServerID: fmt.Sprintf("i-bp1do02x7n4nua4k%04d", i/50), ServerIP: fmt.Sprintf("10.0.%d.%d", i/50/250, i/50%250), Type: "ecs",
+			ListenerPort: int32(443 + i%50), ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "normal",
+		}
+	}
+	return backends
+}
+
+func sizes(b *testing.B, run func(b *testing.B, rows int)) {
+	for _, rows := range []int{1, 20, 200, 10000} {
+		b.Run(fmt.Sprint(rows), func(b *testing.B) { run(b, rows) })
+	}
+}
+
+// unchanged is an object that was observed, and an answer that says the same again.
+func unchanged(b *testing.B, rows int) (*world, Observation) {
+	b.Helper()
+	w := newWorld(b)
+	backends := fleetOf(rows)
+	w.options.MaxBackends = 10000
+	outcome := Evaluate(w.object, Observation{Sample: &slb.Sample{RequestID: "first", At: w.now, Backends: backends}}, w.now, w.options)
+	w.object.Status = stored(b, outcome.Status)
+	w.after(DefaultInterval)
+	return w, Observation{Sample: &slb.Sample{RequestID: "next", At: w.now, Backends: backends}, AnsweredAt: w.now}
+}
+
+func BenchmarkNothingChanged(b *testing.B) {
+	sizes(b, func(b *testing.B, rows int) {
+		w, o := unchanged(b, rows)
+		b.ReportAllocs()
+		for b.Loop() {
+			if Evaluate(w.object, o, w.now, w.options).Write {
+				b.Fatal("something changed")
+			}
+		}
+	})
+}
+
+func BenchmarkOneBackendTurned(b *testing.B) {
+	sizes(b, func(b *testing.B, rows int) {
+		w, o := unchanged(b, rows)
+		o.Sample.Backends[rows/2].ServerHealthStatus = "abnormal"
+		b.ReportAllocs()
+		for b.Loop() {
+			if len(Evaluate(w.object, o, w.now, w.options).Changes.Backends) != 1 {
+				b.Fatal("not one change")
+			}
+		}
+	})
+}
+
+func BenchmarkFirstObservation(b *testing.B) {
+	sizes(b, func(b *testing.B, rows int) {
+		w := newWorld(b)
+		o := Observation{Sample: &slb.Sample{RequestID: "first", At: w.now, Backends: fleetOf(rows)}, AnsweredAt: w.now}
+		b.ReportAllocs()
+		for b.Loop() {
+			if !Evaluate(w.object, o, w.now, w.options).Write {
+				b.Fatal("nothing to write")
+			}
+		}
+	})
+}
+
+func BenchmarkNextSlot(b *testing.B) {
+	now := time.Now()
+	for b.Loop() {
+		NextSlot("default/cn-hangzhou/lb-bp1qjwo61pqz3ahltv0mw", DefaultInterval, now)
+	}
+}
+
+// Deciding that nothing changed is what an operator does nearly all the time.
+func TestDecidingThatNothingChangedAllocatesAFewTimesWhateverTheNumberOfRows(t *testing.T) {
+	for _, rows := range []int{1, 20, 200, 5000} {
+		w := newWorld(t)
+		backends := fleetOf(rows)
+		w.options.MaxBackends = rows
+		first := Evaluate(w.object, Observation{Sample: &slb.Sample{RequestID: "first", At: w.now, Backends: backends}}, w.now, w.options)
+		w.object.Status = stored(t, first.Status)
+		w.after(DefaultInterval)
+		o := Observation{Sample: &slb.Sample{RequestID: "next", At: w.now, Backends: backends}, AnsweredAt: w.now}
+		allocations := testing.AllocsPerRun(10, func() {
+			if Evaluate(w.object, o, w.now, w.options).Write {
+				t.Fatal("something changed")
+			}
+		})
+		if allocations > 16 {
+			t.Errorf("%d rows: %v allocations", rows, allocations)
+		}
+	}
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+// Whoever adds a field to the status and forgets sameStatus learns it here.
+func TestStatusesThatDifferInAnyFieldAreNotTheSame(t *testing.T) {
+	full := func() *v1alpha1.LoadBalancerHealthStatus {
+		status := &v1alpha1.LoadBalancerHealthStatus{}
+		fill(reflect.ValueOf(status).Elem())
+		return status
+	}
+	if !sameStatus(full(), full()) {
+		t.Fatal("a status is not the same as itself")
+	}
+	leaves := 0
+	each(reflect.ValueOf(full()).Elem(), "status", func(path string, n int) {
+		leaves++
+		changed := full()
+		at := 0
+		each(reflect.ValueOf(changed).Elem(), "status", func(string, int) {}, func(leaf reflect.Value) {
+			if at == n {
+				alter(leaf)
+			}
+			at++
+		})
+		if apiequality.Semantic.DeepEqual(full(), changed) {
+			t.Fatalf("the test did not change %s", path)
+		}
+		if sameStatus(full(), changed) {
+			t.Errorf("%s does not count", path)
+		}
+	})
+	if leaves < 35 {
+		t.Errorf("only %d fields were tried", leaves)
+	}
+}
+
+func TestNothingAndAnEmptyListAreTheSame(t *testing.T) {
+	none := &v1alpha1.LoadBalancerHealthStatus{}
+	empty := &v1alpha1.LoadBalancerHealthStatus{
+		Conditions: []metav1.Condition{}, Listeners: []v1alpha1.ListenerStatus{}, Backends: []v1alpha1.BackendStatus{},
+	}
+	if !sameStatus(none, empty) {
+		t.Error("they are not")
+	}
+}
+
+// fill gives every field a value, and every list one element.
+func fill(v reflect.Value) {
+	switch {
+	case v.Type() == reflect.TypeFor[metav1.Time]():
+		v.Set(reflect.ValueOf(metav1.NewTime(start)))
+	case v.Kind() == reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem())
+	case v.Kind() == reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(v.Index(0))
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i))
+		}
+	default:
+		alter(v)
+	}
+}
+
+// each visits the leaves in their order.
+func each(v reflect.Value, path string, visit func(path string, n int), leaves ...func(reflect.Value)) {
+	n := 0
+	var walk func(v reflect.Value, path string)
+	walk = func(v reflect.Value, path string) {
+		switch {
+		case v.Type() == reflect.TypeFor[metav1.Time]() || v.Kind() != reflect.Pointer && v.Kind() != reflect.Slice && v.Kind() != reflect.Struct:
+			visit(path, n)
+			for _, leaf := range leaves {
+				leaf(v)
+			}
+			n++
+		case v.Kind() == reflect.Pointer:
+			walk(v.Elem(), path)
+		case v.Kind() == reflect.Slice:
+			walk(v.Index(0), path)
+		default:
+			for i := range v.NumField() {
+				walk(v.Field(i), path+"."+v.Type().Field(i).Name)
+			}
+		}
+	}
+	walk(v, path)
+}
+
+func alter(v reflect.Value) {
+	switch {
+	case v.Type() == reflect.TypeFor[metav1.Time]():
+		v.Set(reflect.ValueOf(metav1.NewTime(start.Add(time.Hour))))
+	case v.CanInt():
+		v.SetInt(v.Int() + 7)
+	default:
+		v.SetString(v.String() + "x")
+	}
+}
