@@ -59,9 +59,8 @@ type Claim struct {
 
 // Turn is the permission for one call. It must be ended.
 type Turn struct {
-	budget  *Budget
-	target  Target
-	started time.Time
+	budget *Budget
+	target Target
 }
 
 // Take returns a turn, or nil and when to ask again. A target that got none
@@ -79,7 +78,7 @@ func (b *Budget) Take(claim Claim, now time.Time) (*Turn, time.Time) {
 		return nil, q.comeBack(m, lanes, now)
 	}
 	q.start(m, now)
-	return &Turn{budget: b, target: claim.Target, started: now}, time.Time{}
+	return &Turn{budget: b, target: claim.Target}, time.Time{}
 }
 
 // End gives the turn back at now, with the error that its call came to, if
@@ -88,13 +87,16 @@ func (t *Turn) End(called bool, err error, now time.Time) {
 	t.budget.mu.Lock()
 	defer t.budget.mu.Unlock()
 	q := t.budget.queue(t.target, now)
-	q.end(q.member(t.target.LoadBalancerID), now.Sub(t.started))
+	m := q.member(t.target.LoadBalancerID)
+	q.end(m, now.Sub(m.startedAt))
 	failure, failed := errors.AsType[*Error](err)
 	switch {
 	case !called:
 		q.pace.tokens++
 	case failed && failure.Kind == Throttled:
-		q.throttled(t.started, failure.RetryAfter, now)
+		q.throttled(m, failure.RetryAfter, now)
+	default:
+		m.throttled, q.answered = false, true
 	}
 }
 

@@ -65,7 +65,11 @@ func (w *world) run(until time.Duration) {
 			w.workers++
 			o.turn.End(true, o.err, o.at)
 			w.asked[o.target] = o.at
-			heap.Push(&w.events, occasion{at: o.dueAt.Add(w.interval), dueAt: o.dueAt.Add(w.interval), target: o.target})
+			next := o.dueAt.Add(w.interval)
+			for next.Before(o.at) { // slots that were missed are gone
+				next = next.Add(w.interval)
+			}
+			heap.Push(&w.events, occasion{at: next, dueAt: next, target: o.target})
 			continue
 		}
 		if w.workers == 0 {
@@ -82,7 +86,7 @@ func (w *world) run(until time.Duration) {
 		w.started = append(w.started, asking{o.target, o.at.Sub(noon), o.at.Sub(o.dueAt)})
 		w.workers--
 		took, err := w.callFor(o.target, o.at)
-		heap.Push(&w.events, occasion{at: o.at.Add(took), dueAt: later(o.dueAt, o.at.Add(took-w.interval)), target: o.target, turn: turn, err: err})
+		heap.Push(&w.events, occasion{at: o.at.Add(took), dueAt: o.dueAt, target: o.target, turn: turn, err: err})
 	}
 }
 
@@ -283,9 +287,9 @@ func TestThrottlingHalvesTheRateOnceAndCalmRestoresItStepByStep(t *testing.T) {
 		atLeast  float64
 		atMost   float64
 	}{
-		{time.Second, 10 * time.Second, 4.8, 5.2},
-		{11 * time.Second, 20 * time.Second, 5.8, 6.2},
-		{31 * time.Second, 40 * time.Second, 7.8, 8.2},
+		{time.Second, 5 * time.Second, 4.5, 5.5},
+		{5500 * time.Millisecond, 10 * time.Second, 5.5, 6.5},
+		{15500 * time.Millisecond, 20 * time.Second, 7.5, 8.5},
 		{2 * time.Minute, 150 * time.Second, 9.5, 10.5},
 	} {
 		rate := float64(w.during(stretch.from, stretch.to)) / (stretch.to - stretch.from).Seconds()
@@ -303,7 +307,7 @@ func TestAnAPIThatOnlyThrottlesIsAskedAtTheLeastRate(t *testing.T) {
 		w.add(lb(i), 0)
 	}
 	w.run(30 * time.Minute)
-	// A step of calm is undone by the next refusal, so it settles between the least rate and one step.
+	// A step of calm is undone by the next refusal, so it settles at about one step.
 	if n := w.during(10*time.Minute, 20*time.Minute); n < 60 || n > 600 {
 		t.Errorf("%d calls in 10 minutes", n)
 	}
@@ -320,7 +324,7 @@ func TestRetryAfterHoldsTheWholeAccountAndNobodyElse(t *testing.T) {
 	other := Target{Account: Account{"prod", "key"}, RegionID: testRegion, LoadBalancerID: "lb-other"}
 	w.callFor = func(target Target, now time.Time) (time.Duration, error) {
 		if target == lb(0) && now.Equal(noon) {
-			return 10 * time.Millisecond, &Error{Kind: Throttled, RetryAfter: 30 * time.Second}
+			return 10 * time.Millisecond, &Error{Kind: Throttled, RetryAfter: 20 * time.Second}
 		}
 		return 10 * time.Millisecond, nil
 	}
@@ -334,15 +338,48 @@ func TestRetryAfterHoldsTheWholeAccountAndNobodyElse(t *testing.T) {
 		switch {
 		case c.target == other:
 			others++
-		case c.at > 10*time.Millisecond && c.at < 30*time.Second:
+		case c.at > 10*time.Millisecond && c.at < 20*time.Second:
 			t.Errorf("%s was asked about at %s", c.target, c.at)
 		}
 	}
 	if others != 13 {
 		t.Errorf("the other account was asked about %d times in a minute, every 5 s", others)
 	}
-	if n := w.during(30*time.Second, 40*time.Second); n < 10 {
+	if n := w.during(20*time.Second, 30*time.Second); n < 10 {
 		t.Errorf("%d calls in the 10 s after the hold", n)
+	}
+}
+
+// One load balancer that is always refused, among many that are not, is no
+// reason to slow an account down for good; nor is a Retry-After of hours.
+func TestOneThatIsThrottledForEverDoesNotStarveTheOthers(t *testing.T) {
+	for name, refusal := range map[string]*Error{
+		"without Retry-After": {Kind: Throttled}, "with a short Retry-After": {Kind: Throttled, RetryAfter: 5 * time.Second},
+		"with a long Retry-After": {Kind: Throttled, RetryAfter: 5 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(BudgetOptions{QPS: 10, Burst: 20, Concurrency: 32})
+			w.interval = 5 * time.Second
+			w.callFor = func(target Target, _ time.Time) (time.Duration, error) {
+				if target == lb(0) {
+					return 20 * time.Millisecond, refusal
+				}
+				return 20 * time.Millisecond, nil
+			}
+			for i := range 25 { // 5 a second
+				w.add(lb(i), time.Duration(i)*200*time.Millisecond)
+			}
+			w.run(10 * time.Second)
+			if refusal.RetryAfter > w.interval { // it waits for as long itself
+				w.callFor = func(Target, time.Time) (time.Duration, error) { return 20 * time.Millisecond, nil }
+			}
+			w.run(maxHold + 20*time.Second)
+			w.started = nil
+			w.run(maxHold + 80*time.Second)
+			if n := len(w.started); n < 285 {
+				t.Errorf("%d calls in a minute, want 300", n)
+			}
+		})
 	}
 }
 

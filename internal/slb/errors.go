@@ -133,7 +133,7 @@ func advice(kind Kind, request Request) string {
 	target := request.Target
 	switch kind {
 	case Throttled:
-		return "observations go on at the next interval; if this lasts, raise spec.interval or lower --slb-qps"
+		return "the operator slows down by itself; if this lasts, raise spec.interval or lower --slb-qps"
 	case Forbidden:
 		return "grant the RAM permission slb:DescribeHealthStatus on acs:slb:" + target.RegionID + ":*:loadbalancer/" + target.LoadBalancerID + " to " + whose(target.Account)
 	case InvalidCredentials:

@@ -8,14 +8,17 @@ import (
 )
 
 const (
-	// calmStep is how long a queue must go without Throttled before its rate
-	// is raised by a step.
-	calmStep = 10 * time.Second
+	// calmStep is how long a queue must go without a cut before its rate is
+	// raised by a step.
+	calmStep = 5 * time.Second
 	// cutPause is the window that the API is taken to count calls in: what it
 	// refuses within the window of a cut is no news.
 	cutPause = time.Second
 	// calmSteps is how many steps lead from nothing to the full rate.
 	calmSteps = 10
+	// maxHold is the longest that one answer's Retry-After holds a whole
+	// account; the load balancer that it was about waits for as long as it says.
+	maxHold = 30 * time.Second
 	// leastShare is the part of the full rate that no cut goes below: a queue
 	// must go on asking to learn that the API answers again.
 	leastShare = 1.0 / 64
@@ -96,12 +99,16 @@ func (p *pace) readyAt(n int, now time.Time) time.Time {
 	}
 }
 
-// throttled halves the rate after a call that started at that time was
-// refused, once for all calls of a window, and holds everything for as long as
-// the API asked to.
-func (p *pace) throttled(started time.Time, retryAfter time.Duration, now time.Time) {
+// hold lets nothing through for as long as the API asked to, within reason.
+func (p *pace) hold(retryAfter time.Duration, now time.Time) {
 	p.count(now)
-	p.heldUntil = later(p.heldUntil, now.Add(retryAfter))
+	p.heldUntil = later(p.heldUntil, now.Add(min(retryAfter, maxHold)))
+}
+
+// cut halves the rate after a call that started at that time was refused, once
+// for all calls of a window.
+func (p *pace) cut(started, now time.Time) {
+	p.count(now)
 	if !p.cutAt.IsZero() && started.Before(p.cutAt.Add(cutPause)) {
 		return
 	}

@@ -36,6 +36,8 @@ type queue struct {
 	calls []*member
 	// duration is about how long calls take: a moving average.
 	duration time.Duration
+	// answered tells that a call was not Throttled since the last one that was.
+	answered bool
 	entered  uint64
 }
 
@@ -47,6 +49,8 @@ type member struct {
 	place  uint64 // among those of equal since: in the order they came
 	// startedAt is when its call started.
 	startedAt time.Time
+	// throttled tells that its last call was.
+	throttled bool
 }
 
 type state int
@@ -145,9 +149,18 @@ func (q *queue) end(m *member, took time.Duration) {
 	q.duration = (weight*q.duration + took) / (weight + 1)
 }
 
-// throttled slows the queue down. Turns that nobody came for are taken back.
-func (q *queue) throttled(started time.Time, retryAfter time.Duration, now time.Time) {
-	q.pace.throttled(started, retryAfter, now)
+// throttled slows the queue down after a call of a member was refused. A
+// member that is refused again, while others are answered, says nothing of the
+// account: it must not slow the others down for good. Turns that nobody came
+// for are taken back.
+func (q *queue) throttled(m *member, retryAfter time.Duration, now time.Time) {
+	again := m.throttled && q.answered
+	m.throttled, q.answered = true, false
+	if again {
+		return
+	}
+	q.pace.hold(retryAfter, now)
+	q.pace.cut(m.startedAt, now)
 	for _, m := range q.granted {
 		q.wait(m)
 	}

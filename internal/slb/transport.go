@@ -134,8 +134,8 @@ func (b *boundedBody) Close() error {
 	return b.body.Close()
 }
 
-// maxRetryAfter bounds what a server may ask for. A whole account waits for as
-// long as one answer says, so a wrong answer must not blind it for hours.
+// maxRetryAfter bounds what a server may ask for: a wrong answer must not
+// blind anybody for hours.
 const maxRetryAfter = 5 * time.Minute
 
 // parseRetryAfter reads both forms of the header: seconds, and a date.

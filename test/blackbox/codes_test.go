@@ -18,6 +18,10 @@ var codeSpecs = []spec{
 	{"a clock that is wrong is named as such", namesTheClock},
 }
 
+// throttledRegion keeps what is throttled apart: an account slows down in the
+// region where it is.
+const throttledRegion = "cn-throttled"
+
 type codeCase struct {
 	code   string
 	status int
@@ -62,6 +66,13 @@ func (c codeCase) id() string {
 	return fmt.Sprintf("lb-code-%s-%d-%s", strings.ReplaceAll(c.code, ".", "_"), c.status, c.reason)
 }
 
+func (c codeCase) region() string {
+	if c.reason == "Throttled" {
+		return throttledRegion
+	}
+	return region
+}
+
 // states are those of an object that got nothing but this code.
 func (c codeCase) states() states {
 	switch c.reason {
@@ -80,7 +91,7 @@ func namesReasons(t *testing.T, w *world) {
 		refused := refusal(c.status, c.code, "The words of "+c.code+".")
 		refused.header = c.header
 		w.slb.on(c.id(), always(refused))
-		objects[c.id()] = named(hostileNamespace, c.id(), once)
+		objects[c.id()] = named(hostileNamespace, c.id(), once, in(c.region()))
 		w.create(t, objects[c.id()])
 	}
 	for _, c := range cases {
@@ -99,8 +110,12 @@ func namesReasons(t *testing.T, w *world) {
 	}
 	series := w.hostile.metrics(g)
 	for _, c := range cases {
-		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{code="`+c.code+`",region="cn-hangzhou"}`, BeNumerically(">", 0)))
+		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{code="`+c.code+`",region="`+c.region()+`"}`, BeNumerically(">", 0)))
 	}
+}
+
+func in(region string) func(*v1alpha1.LoadBalancerHealth) {
+	return func(o *v1alpha1.LoadBalancerHealth) { o.Spec.RegionID = region }
 }
 
 // nothingInvented demands that nothing is claimed about backends nobody has seen.

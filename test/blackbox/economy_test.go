@@ -68,7 +68,7 @@ func saysFailuresOnce(t *testing.T, w *world) {
 	asked := w.slb.on(id, func(n int) answer {
 		return refusal(400, "Throttling.User", fmt.Sprintf("Request %d was denied at 2026-01-02T03:04:%02dZ, id %08d-1111-4111-8111-111111111111, quota %d of 10.", n, n, n, n))
 	})
-	object := named(hostileNamespace, id)
+	object := named(hostileNamespace, id, in(throttledRegion+"-again"))
 	w.create(t, object)
 	w.await(t, object, failing("Throttled"))
 	w.awaitEvents(t, object, map[string]int{"Warning ObservationFailed": 1})
