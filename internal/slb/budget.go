@@ -73,7 +73,7 @@ func (b *Budget) Take(claim Claim, now time.Time) (*Turn, time.Time) {
 	q.enter(m, claim.Urgent, claim.Since)
 	q.pace.count(now)
 	lanes := b.lanes(q, now)
-	q.grant(lanes)
+	q.grant(lanes, now)
 	if m.state != granted {
 		return nil, q.comeBack(m, lanes, now)
 	}

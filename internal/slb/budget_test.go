@@ -323,13 +323,17 @@ func TestRetryAfterHoldsTheWholeAccountAndNobodyElse(t *testing.T) {
 	w.interval = 5 * time.Second
 	other := Target{Account: Account{"prod", "key"}, RegionID: testRegion, LoadBalancerID: "lb-other"}
 	w.callFor = func(target Target, now time.Time) (time.Duration, error) {
-		if target == lb(0) && now.Equal(noon) {
-			return 10 * time.Millisecond, &Error{Kind: Throttled, RetryAfter: 20 * time.Second}
+		switch {
+		case target == lb(0) && now.Equal(noon):
+			return 10 * time.Millisecond, &Error{Kind: Throttled, RetryAfter: time.Second}
+		case target == lb(1) && now.Equal(noon): // it was under way with the first, so it cuts nothing
+			return 20 * time.Millisecond, &Error{Kind: Throttled, RetryAfter: 20 * time.Second}
 		}
 		return 10 * time.Millisecond, nil
 	}
-	for i := range 10 {
-		w.add(lb(i), time.Duration(i)*100*time.Millisecond)
+	w.add(lb(0), 0)
+	for i := range 9 {
+		w.add(lb(i+1), time.Duration(i)*100*time.Millisecond)
 	}
 	w.add(other, 0)
 	w.run(time.Minute)
@@ -338,7 +342,7 @@ func TestRetryAfterHoldsTheWholeAccountAndNobodyElse(t *testing.T) {
 		switch {
 		case c.target == other:
 			others++
-		case c.at > 10*time.Millisecond && c.at < 20*time.Second:
+		case c.at > 20*time.Millisecond && c.at < 20*time.Second:
 			t.Errorf("%s was asked about at %s", c.target, c.at)
 		}
 	}

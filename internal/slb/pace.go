@@ -66,10 +66,10 @@ func (p *pace) count(now time.Time) {
 	p.countedAt = now
 }
 
-// spend takes one token if there is one.
-func (p *pace) spend() bool {
+// spend takes one token if there is one, counted at now.
+func (p *pace) spend(now time.Time) bool {
 	const almost = 1 - 1e-6 // sums of fractions
-	if p.tokens < almost {
+	if p.tokens < almost || now.Before(p.heldUntil) {
 		return false
 	}
 	p.tokens--
@@ -79,10 +79,10 @@ func (p *pace) spend() bool {
 // readyAt is when n tokens will be there if all stays calm, counted at now.
 func (p *pace) readyAt(n int, now time.Time) time.Time {
 	missing := float64(n) - p.tokens
-	if missing <= 0 {
-		return now
-	}
 	at := later(now, p.heldUntil)
+	if missing <= 0 {
+		return at
+	}
 	calmSince := later(p.cutAt, p.heldUntil)
 	for {
 		allowed := p.allowed(at)

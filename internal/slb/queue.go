@@ -118,8 +118,8 @@ func (q *queue) line(m *member) *[]*member {
 
 // grant gives turns to those in front for as long as there are tokens, and
 // lanes for so many calls at once.
-func (q *queue) grant(lanes int) {
-	for len(q.granted)+len(q.calls) < lanes && len(q.urgent)+len(q.routine) > 0 && q.pace.spend() {
+func (q *queue) grant(lanes int, now time.Time) {
+	for len(q.granted)+len(q.calls) < lanes && len(q.urgent)+len(q.routine) > 0 && q.pace.spend(now) {
 		m := q.next()
 		q.remove(m)
 		m.state = granted
