@@ -59,7 +59,7 @@ func startOperator(s settings) *operator {
 			ByObject: map[client.Object]cache.ByObject{
 				&v1alpha1.LoadBalancerHealth{}: {Label: labels.SelectorFromSet(labels.Set{shardLabel: s.shard})},
 			},
-			DefaultTransform: cache.TransformStripManagedFields(),
+			DefaultTransform: controllers.Slim,
 		},
 	})
 	Expect(err).NotTo(HaveOccurred())

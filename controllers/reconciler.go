@@ -7,6 +7,7 @@
 //
 //	add.go        index, watch, predicate: how a change becomes work
 //	reconciler.go the steps of one piece of work
+//	cache.go      what the cache keeps of an object
 //	plan.go       whether and what to ask: pure
 //	observe.go    credentials, budget, call
 //	memory.go     what a process remembers of a target

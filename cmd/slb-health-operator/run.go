@@ -95,7 +95,7 @@ func newManager(o *options) (manager.Manager, error) {
 		LeaderElectionReleaseOnCancel: true,
 		Cache: cache.Options{
 			ByObject:         map[client.Object]cache.ByObject{&v1alpha1.LoadBalancerHealth{}: watched},
-			DefaultTransform: cache.TransformStripManagedFields(),
+			DefaultTransform: controllers.Slim,
 		},
 	})
 	if err != nil {
