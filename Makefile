@@ -97,6 +97,15 @@ test-envtest: controlplane race-note ## Test the packages that need a control pl
 test-blackbox: controlplane build race-note ## Test the built programs against each other over HTTPS.
 	@$(GO_TEST) -count=1 $(TEST_ARGS) ./test/blackbox/...
 
+.PHONY: bench
+bench: controlplane build ## Measure it against the limit and the textbook: docs/benchmarks.md (BENCH=quick BENCH_OUT=folder).
+	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/bench ./test/bench
+	@BENCH='$(BENCH)' BENCH_OUT='$(BENCH_OUT)' exec bin/bench
+
+.PHONY: bench-micro
+bench-micro: ## Time the pieces of one observation, with their allocations (TEST_ARGS=…).
+	@go test -run '^$$' -bench . -benchmem $(TEST_ARGS) ./internal/health ./internal/slb ./controllers
+
 .PHONY: race-note
 race-note:
 	@echo 'testing $(if $(CC_FOUND),with the race detector,without the race detector: there is no C compiler)'

@@ -4,6 +4,7 @@ package controllers
 
 import (
 	"fmt"
+	"hash/fnv"
 	"strconv"
 	"strings"
 
@@ -39,24 +40,32 @@ type notice struct {
 	// about is the field path of the part of the object that the event is
 	// about. The recorder takes two events of equal type, reason, regarding
 	// and related for one, whatever their notes say; the path tells a backend
-	// from the next, and a condition's reason from the next.
+	// from the next.
 	about string
 }
 
 // emit hands the notice to the recorder. Its regarding reference holds no
-// resourceVersion: with it, no two events would ever be one series.
+// resourceVersion: with it, no two events would ever be one series. The first
+// note of a series is the one that is shown, so notes that differ get a series each.
 func (n notice) emit(recorder EventRecorder, object *v1alpha1.LoadBalancerHealth) {
 	regarding := &corev1.ObjectReference{
 		APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.Kind,
 		Namespace: object.Namespace, Name: object.Name, UID: object.UID,
 	}
 	related := regarding.DeepCopy()
-	related.FieldPath = n.about
+	related.FieldPath = n.about + "{" + digest(n.note) + "}"
 	note := n.note
 	if len(note) > maxNote {
 		note = strings.ToValidUTF8(note[:maxNote-3], "") + "..."
 	}
 	recorder.Eventf(regarding, related, n.eventType, n.reason, actionObserve, "%s", note)
+}
+
+// digest tells two notes apart.
+func digest(note string) string {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(note))
+	return strconv.FormatUint(uint64(hash.Sum32()), 36)
 }
 
 // noticesOf turns the transitions of one observation into notices: the cause

@@ -7,7 +7,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math"
+	"net"
+	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -20,6 +21,9 @@ import (
 
 // maxStatusBackends is what fits into an object: etcd refuses more than 1.5 MiB.
 const maxStatusBackends = 5000
+
+// maxRate is more than any API gives, in calls per second.
+const maxRate = 1_000_000
 
 // options are the command line.
 type options struct {
@@ -101,19 +105,33 @@ func (o *options) validate() error {
 		ok      bool
 		message string
 	}{
-		{o.qps > 0 && !math.IsInf(o.qps, 0), "--slb-qps must be more than 0, such as 10"},
-		{o.burst >= 1, "--slb-burst must be 1 or more, such as 20"},
+		{o.qps > 0 && o.qps <= maxRate, fmt.Sprintf("--slb-qps must be more than 0 and at most %d, such as 10", maxRate)},
+		{o.burst >= 1 && o.burst <= maxRate, fmt.Sprintf("--slb-burst must be from 1 to %d, such as 20", maxRate)},
 		{o.timeout >= 100*time.Millisecond && o.timeout <= time.Minute, "--slb-timeout must be from 100ms to 1m, such as 10s"},
 		{o.concurrency >= 1 && o.concurrency <= 1000, "--concurrency must be from 1 to 1000, such as 32"},
 		{o.heartbeat >= time.Second, "--status-heartbeat must be 1s or more, such as 5m"},
 		{o.maxStatusBackends >= 1 && o.maxStatusBackends <= maxStatusBackends,
 			fmt.Sprintf("--max-status-backends must be from 1 to %d, such as 500: a larger object does not fit into etcd", maxStatusBackends)},
-		{o.metricsAddress != "", "--metrics-bind-address must be an address such as :8443, or 0"},
-		{o.probeAddress != "", "--health-probe-bind-address must be an address such as :8081, or 0"},
+		{isBindAddress(o.metricsAddress), "--metrics-bind-address must be an address such as :8443, or 0"},
+		{isBindAddress(o.probeAddress), "--health-probe-bind-address must be an address such as :8081, or 0"},
+		{o.leaderElectionNamespace == "" || len(validation.IsDNS1123Label(o.leaderElectionNamespace)) == 0, "--leader-election-namespace must be the name of a namespace"},
 	} {
 		if !rule.ok {
 			return errors.New(rule.message)
 		}
 	}
 	return nil
+}
+
+// isBindAddress tells whether a server can listen there, or is turned off.
+func isBindAddress(address string) bool {
+	if address == "0" {
+		return true
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
 }

@@ -51,8 +51,8 @@ type Outcome struct {
 	Write bool
 	// Changes are the transitions to tell once Status is written.
 	Changes Changes
-	// StaleAt is when the last known verdict goes stale, while answers fail to
-	// come; zero when there is none that could, and after an answer.
+	// StaleAt is when the verdict goes stale if no answer comes before; zero
+	// when there is none that could.
 	StaleAt time.Time
 }
 
@@ -155,6 +155,7 @@ func (e *evaluation) suspended() {
 
 func (e *evaluation) answered() {
 	first := !e.known()
+	was := e.lastVerdict()
 	rows := rowsOf(e.observation.Sample, ScopeOf(e.spec))
 	changes := compareBackends(rows, e.next.Backends, e.next.OmittedBackends, e.stamp)
 	if !first {
@@ -165,8 +166,11 @@ func (e *evaluation) answered() {
 	e.next.Backends, e.next.OmittedBackends = bounded(rows, e.options.MaxBackends)
 	e.serveRequest()
 
+	e.staleAt = e.observation.Sample.At.Add(staleAfter(e.interval))
 	healthy := e.verdict()
-	e.tellVerdict(healthy, first)
+	if (!first || healthy.status == metav1.ConditionFalse) && healthy.status != e.wasHealthy.status {
+		e.tellVerdict(healthy, was)
+	}
 	e.conclude(judgements{
 		observed: judgement{metav1.ConditionTrue, v1alpha1.ReasonObservationSucceeded, messageObserved},
 		healthy:  healthy,
@@ -188,7 +192,9 @@ func (e *evaluation) failed() {
 		judged.healthy = judgement{metav1.ConditionUnknown, v1alpha1.ReasonPending, messagePendingAfter(observed.message)}
 	} else {
 		judged.healthy = e.lastKnown(observed.message)
-		e.tellVerdict(judged.healthy, false)
+		if e.stands() || e.wasHealthy.reason == v1alpha1.ReasonObservationStale {
+			e.tellVerdict(judged.healthy, e.wasHealthy)
+		}
 	}
 	e.conclude(judged)
 }
@@ -203,7 +209,7 @@ func (e *evaluation) waiting() {
 	late := e.late()
 	if late {
 		judged.healthy = e.stale(messageLate)
-		e.tellVerdict(judged.healthy, false)
+		e.tellVerdict(judged.healthy, e.wasHealthy)
 	}
 	if late || e.edited() {
 		// The conditions are still those of the generation that was observed.
@@ -353,16 +359,23 @@ func (e *evaluation) serveRequest() {
 	}
 }
 
-// tellVerdict records a turned verdict. The first verdict on a target is told
-// only if it is bad news, and resuming is not a turn.
-func (e *evaluation) tellVerdict(healthy judgement, first bool) {
-	switch {
-	case first && healthy.status != metav1.ConditionFalse,
-		!first && (e.wasHealthy.reason == v1alpha1.ReasonSuspended || e.wasHealthy.reason == v1alpha1.ReasonPending),
-		healthy.status == e.wasHealthy.status:
-	default:
+// tellVerdict records a verdict that turned.
+func (e *evaluation) tellVerdict(healthy, was judgement) {
+	if healthy.status != was.status {
 		e.changes.Verdict = healthy.change()
 	}
+}
+
+// lastVerdict is the verdict before. One that was withheld, because nobody
+// looked, is read off the counts: resuming is not a turn, but what turned
+// meanwhile is.
+func (e *evaluation) lastVerdict() judgement {
+	withheld := e.wasHealthy.reason == v1alpha1.ReasonSuspended || e.wasHealthy.waits()
+	if !withheld || !e.known() {
+		return e.wasHealthy
+	}
+	e.next.Listeners = slices.Clone(e.next.Listeners)
+	return e.verdict()
 }
 
 // conclude records the conditions as decided for the current generation.

@@ -381,8 +381,8 @@ func TestWaitAfterARestartLeavesTheStatusAlone(t *testing.T) {
 	}
 }
 
-func TestOutcomeOfAnAnswerHasNoStaleAt(t *testing.T) {
-	if outcome := newWorld(t).answer("n"); !outcome.StaleAt.IsZero() {
+func TestAnAnswerGoesStaleIfNoOtherComes(t *testing.T) {
+	if outcome := newWorld(t).answer("n"); !outcome.StaleAt.Equal(start.Add(90 * time.Second)) {
 		t.Errorf("got %s", outcome.StaleAt)
 	}
 }
@@ -530,6 +530,31 @@ func TestResumedObjectIsPendingUntilItIsObserved(t *testing.T) {
 	w.want("Healthy=True(MinHealthyMet)" + answered)
 	if got, want := rowTimes(w.object.Status.Backends), "i-0 normal@0, i-1 normal@0, i-2 abnormal@0"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestResumingTellsWhatTurnedMeanwhileAndNothingElse(t *testing.T) {
+	for _, test := range []struct{ before, after, told string }{
+		{"nn", "nn", ""},
+		{"aa", "aa", ""},
+		{"nn", "aa", "False(BelowMinHealthy)"},
+		{"aa", "nn", "True(AllBackendsNormal)"},
+		{"nn", "uu", ""}, // Unknown before and after
+
+	} {
+		for _, waits := range []bool{false, true} {
+			w := newWorld(t)
+			w.answer(test.before)
+			w.edit(suspend).after(time.Second).wait()
+			w.edit(resume).after(time.Second)
+			if waits {
+				w.wait()
+			}
+			changes := w.after(time.Second).answer(test.after).Changes
+			if got := turned(changes.Verdict); got != test.told {
+				t.Errorf("%s, then %s: told %q, want %q", test.before, test.after, got, test.told)
+			}
+		}
 	}
 }
 

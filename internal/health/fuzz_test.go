@@ -298,7 +298,9 @@ func (l *life) checkVerdictChange(outcome Outcome, before *v1alpha1.LoadBalancer
 	case first:
 		want = is.status == metav1.ConditionFalse
 	case was.reason == "Suspended" || was.reason == "Pending":
-		want = false
+		// What turned while nobody looked is told: the counts of before tell it.
+		withheld := verdictOn(before.Listeners, before.Summary, policyOf(&l.object.Spec))
+		want = l.object.Status.LastRequestID != before.LastRequestID && is.status != metav1.ConditionUnknown && is.status != withheld
 	}
 	if want != (outcome.Changes.Verdict != nil) {
 		l.t.Fatalf("first %t, from %s(%s) to %s(%s): told %q", first, was.status, was.reason, is.status, is.reason, turned(outcome.Changes.Verdict))
@@ -306,6 +308,22 @@ func (l *life) checkVerdictChange(outcome Outcome, before *v1alpha1.LoadBalancer
 	if want && *outcome.Changes.Verdict != *is.change() {
 		l.t.Fatalf("Healthy is %+v, told %+v", is, outcome.Changes.Verdict)
 	}
+}
+
+func verdictOn(listeners []v1alpha1.ListenerStatus, summary *v1alpha1.Summary, p policy) metav1.ConditionStatus {
+	if summary == nil || summary.Backends == 0 && !p.wantsNone() {
+		return metav1.ConditionFalse
+	}
+	verdict := metav1.ConditionTrue
+	for i := range listeners {
+		switch p.verdict(listeners[i].Counts) {
+		case v1alpha1.Unhealthy:
+			return metav1.ConditionFalse
+		case v1alpha1.Unknown:
+			verdict = metav1.ConditionUnknown
+		}
+	}
+	return verdict
 }
 
 // checkAnswer compares with counts and verdicts taken from the record.

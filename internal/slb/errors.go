@@ -115,9 +115,9 @@ func classify(code string, status int, retryAfter time.Duration) Kind {
 		return Throttled
 	case status >= http.StatusInternalServerError:
 		return ServiceError
-	case status >= http.StatusBadRequest:
+	case status >= http.StatusBadRequest && code != "":
 		return InvalidRequest
-	default:
+	default: // the API has a code for all that it refuses: this is somebody else's answer, say a proxy's
 		return InvalidResponse
 	}
 }

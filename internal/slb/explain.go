@@ -87,7 +87,7 @@ func explainRefusal(refused *sdkerrors.ServerError, exchange *exchange, request 
 		e.Message = fmt.Sprintf("%s answered HTTP %d without an API error code", cleanField(exchange.host), refused.HttpStatus())
 	} else {
 		e.Message = code
-		words := cleanMessage(refused.Message(), request.Credentials, request.Target.LoadBalancerID, request.Target.RegionID)
+		words := cleanMessage(wordsOf(refused), request.Credentials, request.Target.LoadBalancerID, request.Target.RegionID)
 		if words = strings.TrimRight(words, " .;,"); words != "" {
 			e.Message += ": " + words
 		}
@@ -103,6 +103,19 @@ func explainRefusal(refused *sdkerrors.ServerError, exchange *exchange, request 
 		e.Message += "; " + next
 	}
 	return e
+}
+
+// wordsOf is the API's message, in whose place the SDK gives the whole
+// document when there is none, without the request's id.
+func wordsOf(refused *sdkerrors.ServerError) string {
+	words := strings.TrimSpace(refused.Message())
+	if strings.HasPrefix(words, "{") {
+		return ""
+	}
+	if id := refused.RequestId(); id != "" {
+		words = strings.ReplaceAll(words, id, "[id]")
+	}
+	return words
 }
 
 // SharedPort tells whether the API refused to choose between a TCP and a UDP

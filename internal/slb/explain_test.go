@@ -69,6 +69,18 @@ func TestARefusalIsClassifiedByItsCode(t *testing.T) {
 	}
 }
 
+func TestAMessageHasNothingOfTheDocumentAroundIt(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"RequestId":"R1-of-this-call","Code":"InternalError"}`:                                           "InternalError",
+		`{"RequestId":"R1-of-this-call","Code":"InternalError","Message":"R1-of-this-call failed, sorry"}`: "InternalError: [id] failed, sorry",
+	} {
+		failed := failTwice(t, newTrustingClient(t, startHTTPS(t, answerWith(500, body))))
+		if failed.Message != want {
+			t.Errorf("%s: got %q, want %q", body, failed.Message, want)
+		}
+	}
+}
+
 func TestEveryKindCanBeTold(t *testing.T) {
 	told := map[Kind]bool{CredentialsNotFound: true, EndpointUnreachable: true, InvalidResponse: true}
 	for _, family := range refusals {
@@ -97,7 +109,7 @@ func TestARefusalWithoutACodeIsClassifiedByItsStatus(t *testing.T) {
 		"null":           `null`,
 		"malformed JSON": `{"Code":"Throttling"`,
 	} {
-		for status, kind := range map[int]Kind{400: InvalidRequest, 401: InvalidRequest, 403: InvalidRequest, 404: InvalidRequest, 429: Throttled, 500: ServiceError, 502: ServiceError, 503: ServiceError} {
+		for status, kind := range map[int]Kind{400: InvalidResponse, 401: InvalidResponse, 403: InvalidResponse, 404: InvalidResponse, 429: Throttled, 500: ServiceError, 502: ServiceError, 503: ServiceError} {
 			t.Run(fmt.Sprintf("%s %d", name, status), func(t *testing.T) {
 				failed := failTwice(t, newTrustingClient(t, startHTTPS(t, answerWith(status, body))))
 				if failed.Kind != kind || failed.Code != "" || failed.MetricCode() != string(kind) {
@@ -201,7 +213,7 @@ func TestWhatIsNoAPIAnswerIsToldApart(t *testing.T) {
 		"text as denied detail": {answerWith(403, `{"Code":"Forbidden.RAM","Message":"x","AccessDeniedDetail":"text"}`), InvalidResponse, "cannot read"},
 		"a list as RequestId":   {answerWith(503, `{"Code":"Throttling","RequestId":[]}`), InvalidResponse, "cannot read"},
 		"deep JSON":             {answerWith(200, strings.Repeat(`{"a":[`, 50_000)), InvalidResponse, ""},
-		"deep JSON, refused":    {answerWith(400, strings.Repeat(`[`, 50_000)+strings.Repeat(`]`, 50_000)), InvalidRequest, ""},
+		"deep JSON, refused":    {answerWith(400, strings.Repeat(`[`, 50_000)+strings.Repeat(`]`, 50_000)), InvalidResponse, ""},
 		"a gzip body":           {gzipped, InvalidResponse, "a document that is not"},
 		"fewer bytes than said": {declaring(10_000), InvalidResponse, "a document that ends too early"},
 		"a chunk cut off": {afterRequest(func(conn net.Conn) {
