@@ -4,7 +4,6 @@ package controllers
 
 import (
 	"fmt"
-	"hash/fnv"
 	"strconv"
 	"strings"
 
@@ -27,7 +26,8 @@ const (
 	maxNote = 1024
 )
 
-// EventRecorder is the part of events.EventRecorder that is used.
+// EventRecorder is the part of client-go's events.EventRecorder that is used;
+// internal/events implements it.
 type EventRecorder interface {
 	Eventf(regarding, related runtime.Object, eventtype, reason, action, note string, args ...any)
 }
@@ -37,35 +37,23 @@ type notice struct {
 	eventType string
 	reason    string
 	note      string
-	// about is the field path of the part of the object that the event is
-	// about. The recorder takes two events of equal type, reason, regarding
-	// and related for one, whatever their notes say; the path tells a backend
-	// from the next.
+	// about is the field path of the part of the object that the event is about.
 	about string
 }
 
-// emit hands the notice to the recorder. Its regarding reference holds no
-// resourceVersion: with it, no two events would ever be one series. The first
-// note of a series is the one that is shown, so notes that differ get a series each.
+// emit hands the notice to the recorder.
 func (n notice) emit(recorder EventRecorder, object *v1alpha1.LoadBalancerHealth) {
 	regarding := &corev1.ObjectReference{
 		APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.Kind,
 		Namespace: object.Namespace, Name: object.Name, UID: object.UID,
 	}
 	related := regarding.DeepCopy()
-	related.FieldPath = n.about + "{" + digest(n.note) + "}"
+	related.FieldPath = n.about
 	note := n.note
 	if len(note) > maxNote {
 		note = strings.ToValidUTF8(note[:maxNote-3], "") + "..."
 	}
 	recorder.Eventf(regarding, related, n.eventType, n.reason, actionObserve, "%s", note)
-}
-
-// digest tells two notes apart.
-func digest(note string) string {
-	hash := fnv.New32a()
-	_, _ = hash.Write([]byte(note))
-	return strconv.FormatUint(uint64(hash.Sum32()), 36)
 }
 
 // noticesOf turns the transitions of one observation into notices: the cause

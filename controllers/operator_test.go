@@ -24,6 +24,7 @@ import (
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/controllers"
+	"github.com/lbhealth/slb-health-operator/internal/events"
 	"github.com/lbhealth/slb-health-operator/internal/health"
 	"github.com/lbhealth/slb-health-operator/internal/metrics"
 	"github.com/lbhealth/slb-health-operator/internal/slb"
@@ -68,6 +69,8 @@ func startOperator(s settings) *operator {
 	sdk, err := slb.NewClient(slb.ClientOptions{Endpoint: endpoint, Timeout: callTimeout, Concurrency: 8, UserAgent: "slb-health-operator/test"})
 	Expect(err).NotTo(HaveOccurred())
 
+	recorder := events.New(events.Options{Client: mgr.GetClient(), Controller: "slb-health-operator", Instance: "test", Now: time.Now, Log: mgr.GetLogger()})
+	Expect(mgr.Add(recorder)).To(Succeed())
 	registry := prometheus.NewRegistry()
 	reconciler := &controllers.Reconciler{
 		Client:      mgr.GetClient(),
@@ -75,7 +78,7 @@ func startOperator(s settings) *operator {
 		API:         slb.Instrument(sdk, registry),
 		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: &slb.Identity{}, Now: time.Now},
 		Budget:      slb.NewBudget(slb.BudgetOptions{QPS: 1000, Burst: 1000, Concurrency: 32}),
-		Events:      mgr.GetEventRecorder("slb-health-operator"),
+		Events:      recorder,
 		Options:     health.Options{MaxBackends: 500, Heartbeat: cmp.Or(s.heartbeat, 5*time.Minute)},
 		Now:         time.Now,
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"os"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/controllers"
+	"github.com/lbhealth/slb-health-operator/internal/events"
 	"github.com/lbhealth/slb-health-operator/internal/health"
 	"github.com/lbhealth/slb-health-operator/internal/metrics"
 	"github.com/lbhealth/slb-health-operator/internal/slb"
@@ -28,6 +30,17 @@ import (
 
 // leaderElectionID names the Lease.
 const leaderElectionID = "slb-health-operator.lbhealth.dev"
+
+const programName = "slb-health-operator"
+
+// instance names this process in its events.
+func instance() string {
+	host, err := os.Hostname()
+	if err != nil {
+		return programName
+	}
+	return programName + "-" + host
+}
 
 // run serves until ctx ends.
 func run(ctx context.Context, o *options) error {
@@ -37,9 +50,16 @@ func run(ctx context.Context, o *options) error {
 	}
 	sdk, err := slb.NewClient(slb.ClientOptions{
 		Endpoint: o.endpoint, Timeout: o.timeout, Concurrency: o.concurrency,
-		UserAgent: "slb-health-operator/" + version,
+		UserAgent: programName + "/" + version,
 	})
 	if err != nil {
+		return err
+	}
+	recorder := events.New(events.Options{
+		Client: mgr.GetClient(), Controller: programName, Instance: instance(), Now: time.Now,
+		Log: mgr.GetLogger().WithName("events"),
+	})
+	if err := mgr.Add(recorder); err != nil {
 		return err
 	}
 	reconciler := &controllers.Reconciler{
@@ -48,7 +68,7 @@ func run(ctx context.Context, o *options) error {
 		API:         slb.Instrument(sdk, ctrlmetrics.Registry),
 		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: &slb.Identity{}, Now: time.Now},
 		Budget:      slb.NewBudget(slb.BudgetOptions{QPS: o.qps, Burst: o.burst, Concurrency: o.concurrency}),
-		Events:      mgr.GetEventRecorder("slb-health-operator"),
+		Events:      recorder,
 		Options:     health.Options{MaxBackends: o.maxStatusBackends, Heartbeat: o.heartbeat},
 		Now:         time.Now,
 	}

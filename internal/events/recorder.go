@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package events writes events.k8s.io/v1 Events, as client-go's recorder does,
+// but one after another: in the order in which they happened, none lost in a
+// burst, and with a series whose count is right at once. Ten thousand
+// transitions at the same time must not take the API server's time from the
+// statuses that they are about, so the events wait their turn behind them.
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+const (
+	// maxPending bounds the memory of events that wait to be written.
+	maxPending = 20_000
+	// seriesEnds is how long after an event an equal one still counts as part
+	// of its series, as in client-go.
+	seriesEnds = 6 * time.Minute
+	// giveUpAfter is how long one event is tried to be written.
+	giveUpAfter = 2 * time.Minute
+	// flushTime is how long a clean end waits for what is left.
+	flushTime = 3 * time.Second
+)
+
+// Options configure a Recorder.
+type Options struct {
+	// Client writes the events.
+	Client client.Client
+	// Controller is the reportingController of every event, and Instance the
+	// reportingInstance.
+	Controller, Instance string
+	// Now is the clock.
+	Now func() time.Time
+	// Log takes what could not be written.
+	Log logr.Logger
+}
+
+// Recorder is a manager's Runnable. Eventf takes events at once, and Start writes them.
+type Recorder struct {
+	options Options
+	wake    chan struct{}
+
+	mu      sync.Mutex
+	pending []*eventsv1.Event
+	dropped int
+
+	// series are those that may still grow; only Start touches them.
+	series  map[seriesKey]*series
+	sweptAt time.Time
+}
+
+// seriesKey is what events of one series have in common.
+type seriesKey struct {
+	regarding, related           corev1.ObjectReference
+	eventType, reason, act, note string
+}
+
+type series struct {
+	event *eventsv1.Event
+	count int32
+	last  time.Time
+}
+
+// New returns a Recorder that writes nothing before it is started.
+func New(options Options) *Recorder {
+	return &Recorder{options: options, wake: make(chan struct{}, 1), series: map[seriesKey]*series{}}
+}
+
+// Eventf notes an event regarding one reference and related to another, both
+// *corev1.ObjectReference. It never blocks.
+func (r *Recorder) Eventf(regarding, related runtime.Object, eventType, reason, action, note string, args ...any) {
+	event := &eventsv1.Event{
+		EventTime:           metav1.NewMicroTime(r.options.Now()),
+		ReportingController: r.options.Controller,
+		ReportingInstance:   r.options.Instance,
+		Action:              action,
+		Reason:              reason,
+		Note:                fmt.Sprintf(note, args...),
+		Type:                eventType,
+		Regarding:           *regarding.(*corev1.ObjectReference),
+		Related:             related.(*corev1.ObjectReference),
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.pending) >= maxPending {
+		r.dropped++
+		return
+	}
+	r.pending = append(r.pending, event)
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable: only a leader has events.
+func (*Recorder) NeedLeaderElection() bool { return true }
+
+// Start implements manager.Runnable. It writes events until ctx ends, and then
+// for a short while what is left.
+func (r *Recorder) Start(ctx context.Context) error {
+	for {
+		r.writeAll(ctx)
+		select {
+		case <-r.wake:
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
+			defer cancel()
+			r.writeAll(last)
+			return nil
+		}
+	}
+}
+
+func (r *Recorder) writeAll(ctx context.Context) {
+	for ctx.Err() == nil {
+		event, dropped := r.next()
+		if dropped > 0 {
+			r.options.Log.Info("events were dropped: more came than could be written", "dropped", dropped)
+		}
+		if event == nil {
+			return
+		}
+		if err := r.write(ctx, event); err != nil && !apierrors.IsNotFound(err) { // its namespace is gone
+			r.options.Log.Info("an event was not written", "reason", event.Reason, "note", event.Note,
+				"namespace", event.Regarding.Namespace, "name", event.Regarding.Name, "error", err.Error())
+		}
+	}
+}
+
+func (r *Recorder) next() (event *eventsv1.Event, dropped int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	dropped, r.dropped = r.dropped, 0
+	if len(r.pending) == 0 {
+		r.pending = nil
+		return nil, dropped
+	}
+	event, r.pending = r.pending[0], r.pending[1:]
+	return event, dropped
+}
+
+// write creates the event or lets a series grow, and tries again while the API
+// server is not there.
+func (r *Recorder) write(ctx context.Context, event *eventsv1.Event) error {
+	r.sweep(event.EventTime.Time)
+	key := keyOf(event)
+	ctx, cancel := context.WithTimeout(ctx, giveUpAfter)
+	defer cancel()
+	backoff := wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 100, Cap: 10 * time.Second}
+	for {
+		err := r.writeOnce(ctx, key, event)
+		if err == nil || !mayPass(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(backoff.Step()):
+		}
+	}
+}
+
+func (r *Recorder) writeOnce(ctx context.Context, key seriesKey, event *eventsv1.Event) error {
+	at := event.EventTime.Time
+	if known := r.series[key]; known != nil {
+		err := r.grow(ctx, known, at)
+		if !apierrors.IsNotFound(err) {
+			return err
+		}
+		delete(r.series, key) // it expired, or somebody deleted it
+	}
+	event.Namespace = event.Regarding.Namespace
+	event.Name = event.Regarding.Name + "." + strconv.FormatInt(at.UnixNano(), 16)
+	if err := r.options.Client.Create(ctx, event); err != nil {
+		if apierrors.IsAlreadyExists(err) {
+			event.EventTime = metav1.NewMicroTime(at.Add(time.Microsecond))
+			event.ResourceVersion = ""
+		}
+		return err
+	}
+	r.options.Log.V(1).Info("event", "reason", event.Reason, "note", event.Note, "namespace", event.Namespace, "name", event.Regarding.Name)
+	r.series[key] = &series{event: event, count: 1, last: at}
+	return nil
+}
+
+func (r *Recorder) grow(ctx context.Context, known *series, at time.Time) error {
+	grown := eventsv1.EventSeries{Count: known.count + 1, LastObservedTime: metav1.NewMicroTime(at)}
+	patch, err := json.Marshal(map[string]any{"series": grown})
+	if err != nil {
+		return err
+	}
+	target := &eventsv1.Event{ObjectMeta: metav1.ObjectMeta{Namespace: known.event.Namespace, Name: known.event.Name}}
+	if err := r.options.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, patch)); err != nil {
+		return err
+	}
+	known.count, known.last = grown.Count, at
+	return nil
+}
+
+// sweep forgets series that ended.
+func (r *Recorder) sweep(now time.Time) {
+	if now.Sub(r.sweptAt) < time.Minute {
+		return
+	}
+	r.sweptAt = now
+	for key, known := range r.series {
+		if now.Sub(known.last) > seriesEnds {
+			delete(r.series, key)
+		}
+	}
+}
+
+// mayPass tells whether an error says nothing of the event itself.
+func mayPass(err error) bool {
+	return !apierrors.IsInvalid(err) && !apierrors.IsForbidden(err) && !apierrors.IsNotFound(err) && !apierrors.IsBadRequest(err) &&
+		!apierrors.IsRequestEntityTooLargeError(err)
+}
+
+func keyOf(event *eventsv1.Event) seriesKey {
+	return seriesKey{event.Regarding, *event.Related, event.Type, event.Reason, event.Action, event.Note}
+}
