@@ -139,25 +139,26 @@ func (t *targets) answered(target slb.Target) time.Time {
 	return time.Time{}
 }
 
-// samples holds the answers of the last few seconds, so that further objects
-// on the same load balancer, and a write that must be repeated, cost no
-// further call. Older ones go, because the statuses hold what they said.
+// samples holds answers for a few seconds, so that further objects on the same
+// load balancer, and a write that must be repeated, cost no further call. Those
+// that nobody may want again go at once, because the statuses hold what they said.
 type samples struct {
 	mu       sync.Mutex
 	byTarget map[slb.Target]*slb.Sample
 	byAge    []heldSample
 }
 
+// heldSample says until when a sample may be held; it does not hold it itself.
 type heldSample struct {
 	target slb.Target
-	sample *slb.Sample
+	at     time.Time
 }
 
 // fresh returns the sample of a target if it is younger than health.FreshFor, or nil.
 func (s *samples) fresh(target slb.Target, now time.Time) *slb.Sample {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if sample := s.byTarget[target]; sample != nil && isFresh(sample, now) {
+	if sample := s.byTarget[target]; sample != nil && isFresh(sample.At, now) {
 		return sample
 	}
 	return nil
@@ -170,10 +171,10 @@ func (s *samples) put(target slb.Target, sample *slb.Sample, now time.Time) {
 		s.byTarget = map[slb.Target]*slb.Sample{}
 	}
 	s.byTarget[target] = sample
-	s.byAge = append(s.byAge, heldSample{target, sample})
-	for len(s.byAge) > 0 && !isFresh(s.byAge[0].sample, now) {
-		if oldest := s.byAge[0]; s.byTarget[oldest.target] == oldest.sample {
-			delete(s.byTarget, oldest.target)
+	s.byAge = append(s.byAge, heldSample{target, sample.At})
+	for len(s.byAge) > 0 && !isFresh(s.byAge[0].at, now) {
+		if held := s.byTarget[s.byAge[0].target]; held != nil && !isFresh(held.At, now) {
+			delete(s.byTarget, s.byAge[0].target)
 		}
 		s.byAge = s.byAge[1:]
 	}
@@ -185,4 +186,4 @@ func (s *samples) forget(target slb.Target) {
 	delete(s.byTarget, target)
 }
 
-func isFresh(sample *slb.Sample, now time.Time) bool { return now.Sub(sample.At) < health.FreshFor }
+func isFresh(at, now time.Time) bool { return now.Sub(at) < health.FreshFor }

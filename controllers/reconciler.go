@@ -103,6 +103,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, target slb.Target) (reconcil
 		}
 	}
 	result := r.update(ctx, target, objects, memory, observed)
+	if observed && !plan.asked && !memory.unsaved {
+		r.samples.forget(target) // a routine answer: nobody new came, and all is stored
+	}
 	if result.err != nil {
 		return reconcile.Result{}, unlessStopping(ctx, result.err)
 	}

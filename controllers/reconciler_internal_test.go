@@ -173,6 +173,24 @@ func TestAStatusThatTheCacheDoesNotHoldYetIsNotWrittenOver(t *testing.T) {
 	equal(t, "the number of writes", test.cluster.writes, 1)
 }
 
+func TestAnAnswerIsHeldForThoseThatComeTogetherAndNotForRoutine(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh))
+	test.step()
+	for range 2 { // two more come, one after the other
+		test.cluster.objects = append(test.cluster.objects, newObject(fresh))
+		test.step()
+	}
+	test.expectCalls(1)
+
+	for i := range test.cluster.objects {
+		test.cluster.objects[i] = newObject(answeredAt(test.clock.Now()))
+	}
+	test.clock.advance(test.step())
+	test.step()
+	test.expectCalls(2)
+	equal(t, "the number of answers that are held", len(test.samples.byTarget), 0)
+}
+
 func TestNothingIsToldBeforeItIsWritten(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m"})
