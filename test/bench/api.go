@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+const (
+	resource = "loadbalancerhealths"
+	// metadataAnswer asks the API server to leave spec and status out of its answer.
+	metadataAnswer = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+	// setupConcurrency is for what is not measured.
+	setupConcurrency = 32
+)
+
+// An api is what the measurements need of Kubernetes.
+type api struct {
+	client.Client
+	raw *rest.RESTClient
+	// sent and received count bytes on the wire of raw.
+	sent, received atomic.Int64
+}
+
+func newAPI(config *rest.Config) (*api, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, err
+		}
+	}
+	a := &api{}
+	var err error
+	if a.Client, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+		return nil, fmt.Errorf("a client: %w", err)
+	}
+	bare := rest.CopyConfig(config)
+	bare.APIPath, bare.GroupVersion = "/apis", &v1alpha1.GroupVersion
+	bare.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	bare.Dial = a.dial
+	if a.raw, err = rest.RESTClientFor(bare); err != nil {
+		return nil, fmt.Errorf("a bare client: %w", err)
+	}
+	return a, nil
+}
+
+// write sends a status in one form. The answer is the caller's to decode, or not to.
+func (a *api) write(ctx context.Context, form writeForm, name string, body []byte) ([]byte, error) {
+	request := a.raw.Patch(form.kind)
+	if form.kind == "" {
+		request = a.raw.Verb(http.MethodPut).SetHeader("Content-Type", "application/json")
+	}
+	if form.metadataOnly {
+		request.SetHeader("Accept", metadataAnswer)
+	} else {
+		request.SetHeader("Accept", "application/json")
+	}
+	if form.kind == types.ApplyYAMLPatchType {
+		request.Param("fieldManager", "bench").Param("force", "true")
+	}
+	return request.Namespace(namespace).Resource(resource).Name(name).SubResource("status").Body(body).DoRaw(ctx)
+}
+
+// create makes the namespace and the objects, many at a time.
+func (a *api) create(ctx context.Context, objects []*v1alpha1.LoadBalancerHealth) error {
+	err := a.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	return parallel(setupConcurrency, objects, func(_ int, object *v1alpha1.LoadBalancerHealth) error {
+		return a.Create(ctx, object)
+	})
+}
+
+// clear deletes every object. They have no finalizers, so they are gone when it returns.
+func (a *api) clear(ctx context.Context) error {
+	return a.DeleteAllOf(ctx, &v1alpha1.LoadBalancerHealth{}, client.InNamespace(namespace))
+}
+
+func (a *api) list(ctx context.Context) ([]v1alpha1.LoadBalancerHealth, error) {
+	var list v1alpha1.LoadBalancerHealthList
+	if err := a.List(ctx, &list, client.InNamespace(namespace)); err != nil {
+		return nil, fmt.Errorf("list the objects: %w", err)
+	}
+	return list.Items, nil
+}
+
+func (a *api) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	connection, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &countedConn{Conn: connection, api: a}, nil
+}
+
+type countedConn struct {
+	net.Conn
+	api *api
+}
+
+func (c *countedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.api.received.Add(int64(n))
+	return n, err
+}
+
+func (c *countedConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.api.sent.Add(int64(n))
+	return n, err
+}

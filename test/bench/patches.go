@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+// A writeForm is a way to write a status. All but the apply demand the
+// resourceVersion that they were decided from; apply has an owner instead.
+type writeForm struct {
+	name string
+	// metadataOnly asks for an answer without spec and status.
+	metadataOnly bool
+	// kind is empty for an update, which is a PUT.
+	kind types.PatchType
+	body func(stored, next *v1alpha1.LoadBalancerHealth) ([]byte, error)
+}
+
+// operatorForm is the form that the operator's writer has, and therefore the
+// one that the limit is measured with.
+var operatorForm = writeForms()[5]
+
+func writeForms() []writeForm {
+	return []writeForm{
+		{name: "update (PUT)", body: updateBody},
+		{name: "merge patch, whole status", kind: types.MergePatchType, body: wholeBody},
+		{name: "merge patch, changed fields", kind: types.MergePatchType, body: mergeBody},
+		{name: "merge patch, changed fields, metadata answer", kind: types.MergePatchType, body: mergeBody, metadataOnly: true},
+		{name: "JSON patch, changed rows", kind: types.JSONPatchType, body: jsonBody},
+		{name: "JSON patch, changed rows, metadata answer", kind: types.JSONPatchType, body: jsonBody, metadataOnly: true},
+		{name: "server-side apply", kind: types.ApplyYAMLPatchType, body: applyBody},
+	}
+}
+
+func updateBody(_, next *v1alpha1.LoadBalancerHealth) ([]byte, error) { return json.Marshal(next) }
+
+func wholeBody(stored, next *v1alpha1.LoadBalancerHealth) ([]byte, error) {
+	return json.Marshal(map[string]any{
+		"metadata": map[string]any{"resourceVersion": stored.ResourceVersion},
+		"status":   next.Status,
+	})
+}
+
+// mergeBody is how controller-runtime computes it.
+func mergeBody(stored, next *v1alpha1.LoadBalancerHealth) ([]byte, error) {
+	return client.MergeFromWithOptions(stored, client.MergeFromWithOptimisticLock{}).Data(next)
+}
+
+func applyBody(stored, next *v1alpha1.LoadBalancerHealth) ([]byte, error) {
+	return json.Marshal(map[string]any{
+		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "LoadBalancerHealth",
+		"metadata": metav1.ObjectMeta{Name: stored.Name, Namespace: stored.Namespace},
+		"status":   next.Status,
+	})
+}
+
+// An operation is one of RFC 6902.
+type operation struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value"`
+}
+
+// jsonBody replaces the fields of the status that differ and, of the backends,
+// the rows that differ. It holds for one resourceVersion: replaced by itself, it
+// makes a conflict of another version, where a test would make it invalid.
+func jsonBody(stored, next *v1alpha1.LoadBalancerHealth) ([]byte, error) {
+	operations := []operation{{Op: "replace", Path: "/metadata/resourceVersion", Value: stored.ResourceVersion}}
+	from, to := reflect.ValueOf(stored.Status), reflect.ValueOf(next.Status)
+	for i := range from.NumField() {
+		name, _, _ := strings.Cut(from.Type().Field(i).Tag.Get("json"), ",")
+		switch {
+		case name == "backends" && len(stored.Status.Backends) == len(next.Status.Backends):
+			operations = append(operations, changedRows(stored.Status.Backends, next.Status.Backends)...)
+		case !reflect.DeepEqual(from.Field(i).Interface(), to.Field(i).Interface()):
+			operations = append(operations, operation{Op: "add", Path: "/status/" + name, Value: to.Field(i).Interface()})
+		}
+	}
+	return json.Marshal(operations)
+}
+
+func changedRows(stored, next []v1alpha1.BackendStatus) []operation {
+	var operations []operation
+	for i := range next {
+		if stored[i] != next[i] {
+			operations = append(operations, operation{Op: "replace", Path: fmt.Sprintf("/status/backends/%d", i), Value: next[i]})
+		}
+	}
+	return operations
+}

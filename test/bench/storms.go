@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// A storm is how fast statuses are stored when every object changes at once.
+type storm struct {
+	Writes     int     `json:"writes"`
+	Throughput float64 `json:"writesPerSecond"`
+	Events     int     `json:"events"` // requests about Events meanwhile
+}
+
+// A delay is the time from an answer to the stored status, or from a patch to the same.
+type delay struct {
+	Samples int     `json:"samples"`
+	P50     float64 `json:"p50Milliseconds"`
+	P99     float64 `json:"p99Milliseconds"`
+}
+
+// stormy is what came of the storm and of the constant rate.
+type stormy struct {
+	Storm storm `json:"storm"`
+	Delay delay `json:"delay"`
+}
+
+// storms are where the API server is the bottleneck. The limit is measured
+// before and after the operator, because machines change their mind.
+type storms struct {
+	Size     size   `json:"size"`
+	Before   stormy `json:"limitBefore"`
+	After    stormy `json:"limitAfter"`
+	Limit    stormy `json:"limit"` // of both
+	Operator stormy `json:"operator"`
+	Textbook stormy `json:"textbook"`
+}
+
+func (b *bench) storms(ctx context.Context) error {
+	s := &b.results.Storms
+	if s.Operator.Storm.Writes > 0 {
+		return nil // together with the costs
+	}
+	if err := b.stand(ctx, s.Size); err != nil {
+		return err
+	}
+	before, err := b.bare(ctx, s.Size, &s.Before)
+	if err != nil {
+		return err
+	}
+	if err := b.underStorm(ctx, operatorSubject, s.Size, b.form.rounds, &s.Operator); err != nil {
+		return err
+	}
+	after, err := b.bare(ctx, s.Size, &s.After)
+	if err != nil {
+		return err
+	}
+	s.Limit.Storm = storm{
+		Writes:     s.Before.Storm.Writes + s.After.Storm.Writes,
+		Throughput: (s.Before.Storm.Throughput + s.After.Storm.Throughput) / 2,
+	}
+	s.Limit.Delay = newDelay(append(before, after...))
+	// It writes all the time, so one round has delays enough.
+	return b.underStorm(ctx, textbookSubject, s.Size, 1, &s.Textbook)
+}
+
+// bare measures the bare patcher: everything at once, then a part at a rate. It
+// returns the delays of the latter.
+func (b *bench) bare(ctx context.Context, size size, into *stormy) ([]time.Duration, error) {
+	b.say("  bare patches")
+	b.watcher.forget()
+	if _, err := b.patch(ctx, "--count", strconv.Itoa(size.Balancers)); err != nil {
+		return nil, err
+	}
+	var err error
+	if into.Storm, err = b.follow(ctx, size, anyChange); err != nil {
+		return nil, err
+	}
+	b.watcher.forget()
+	n := size.Balancers / b.form.part
+	// The load is the same only if the API is asked as often meanwhile.
+	caller, err := b.startCaller(ctx, size, time.Hour)
+	if err != nil {
+		return nil, err
+	}
+	defer caller.stop()
+	sent, err := b.patch(ctx, "--count", strconv.Itoa(n*max(b.form.rounds/2, 1)), "--rate", fmt.Sprint(float64(n)/size.Interval.Seconds()))
+	if err != nil {
+		return nil, err
+	}
+	stored, err := b.watcher.until(ctx, len(sent), b.patience(size), anyChange)
+	if err != nil {
+		return nil, err
+	}
+	delays, err := delays(stored, sent)
+	into.Delay = newDelay(delays)
+	return delays, err
+}
+
+// patch runs the bare patcher to its end, and returns when it sent what.
+func (b *bench) patch(ctx context.Context, args ...string) (map[string]time.Time, error) {
+	patcher, err := b.startWorker(ctx, "patcher", args...)
+	if err != nil {
+		return nil, err
+	}
+	var sent map[string]time.Time
+	err = patcher.result(&sent)
+	return sent, err
+}
+
+// underStorm measures a subject: everything at once, then a part after the
+// other, so that writes come at a constant, moderate rate.
+func (b *bench) underStorm(ctx context.Context, who subject, size size, rounds int, into *stormy) error {
+	return b.with(ctx, who, func(p *process) error {
+		var err error
+		if into.Storm, err = b.storm(ctx, size, p); err != nil {
+			return err
+		}
+		b.watcher.forget()
+		for round := range rounds {
+			n := size.Balancers / b.form.part
+			if err := b.turnAndWait(ctx, size, size.balancerIDs()[round*n:(round+1)*n]); err != nil {
+				return err
+			}
+		}
+		requested, err := b.answers(ctx)
+		if err != nil {
+			return err
+		}
+		stored, err := b.watcher.record()
+		if err != nil {
+			return err
+		}
+		delays, err := delays(stored, requested)
+		into.Delay = newDelay(delays)
+		return err
+	})
+}
+
+// turnAndWait turns the first backend of load balancers, one after the other
+// for an interval, and waits until every object says so.
+func (b *bench) turnAndWait(ctx context.Context, size size, ids []string) error {
+	if err := b.turnWithin(ctx, size.Interval, ids); err != nil {
+		return err
+	}
+	turned := map[string]bool{}
+	for _, id := range ids {
+		turned[id] = true
+	}
+	seen, err := b.watcher.until(ctx, len(ids), b.patience(size), func(c change) bool { return turned[balancerOf(c.name)] && b.agrees(c) })
+	if err == nil && len(seen) < len(ids) {
+		err = fmt.Errorf("only %d of %d changes were stored", len(seen), len(ids))
+	}
+	return err
+}
+
+// stormPair measures a storm of both subjects at a size that is there.
+func (b *bench) stormPair(ctx context.Context, p *pair) error {
+	for _, one := range p.trials() {
+		err := b.with(ctx, one.who, func(program *process) error {
+			stormed, err := b.storm(ctx, p.Size, program)
+			one.into.Storm = &stormed
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// storm waits until a program that just started has settled, turns the first
+// backend of every load balancer at once, and waits until every object says so.
+func (b *bench) storm(ctx context.Context, size size, program *process) (storm, error) {
+	if err := wait(ctx, b.form.stormAfter); err != nil {
+		return storm{}, err
+	}
+	before, err := b.api.requested(ctx)
+	if err != nil {
+		return storm{}, err
+	}
+	b.watcher.forget()
+	if err := program.paused(func() error { return b.turn(ctx, size.balancerIDs()) }); err != nil {
+		return storm{}, err
+	}
+	stormed, err := b.follow(ctx, size, b.agrees)
+	if err != nil {
+		return storm{}, err
+	}
+	after, err := b.api.requested(ctx)
+	stormed.Events = after.events - before.events
+	return stormed, err
+}
+
+// follow waits for the writes of a storm. A few may be missing: a program that
+// is far behind would take too long.
+func (b *bench) follow(ctx context.Context, size size, counts func(change) bool) (storm, error) {
+	all := size.Balancers * size.Objects
+	seen, err := b.watcher.until(ctx, all, b.patience(size), counts)
+	if err != nil {
+		return storm{}, err
+	}
+	if len(seen) < all*9/10 {
+		return storm{}, fmt.Errorf("only %d of %d objects were brought up to date", len(seen), all)
+	}
+	times := make([]time.Time, len(seen))
+	for i := range seen {
+		times[i] = seen[i].at
+	}
+	return storm{Writes: len(seen), Throughput: throughput(times)}, nil
+}
+
+func anyChange(change) bool { return true }
