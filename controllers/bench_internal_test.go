@@ -4,7 +4,7 @@ package controllers
 
 import (
 	"encoding/json"
-	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
@@ -13,7 +13,7 @@ import (
 // What a write costs before it is sent: one of so many rows turned.
 func BenchmarkStatusPatch(b *testing.B) {
 	for _, rows := range []int{1, 20, 200, 10000} {
-		b.Run(fmt.Sprint(rows), func(b *testing.B) {
+		b.Run(strconv.Itoa(rows), func(b *testing.B) {
 			previous, next := statusOf(rows), statusOf(rows, turned(rows/2), func(s *v1alpha1.LoadBalancerHealthStatus) { s.LastRequestID = "next" })
 			b.ReportAllocs()
 			for b.Loop() {

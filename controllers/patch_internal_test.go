@@ -73,7 +73,7 @@ func TestAPatchIsNoMoreThanWhatDiffers(t *testing.T) {
 
 func TestAPatchLeadsFromAnyStatusToAnyOther(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	any := func() v1alpha1.LoadBalancerHealthStatus {
+	anyStatus := func() v1alpha1.LoadBalancerHealthStatus {
 		status := statusOf(random.IntN(6))
 		for i := range status.Backends {
 			if random.IntN(2) == 0 {
@@ -96,7 +96,7 @@ func TestAPatchLeadsFromAnyStatusToAnyOther(t *testing.T) {
 		return status
 	}
 	for range 2000 {
-		previous, next := any(), any()
+		previous, next := anyStatus(), anyStatus()
 		if got := patched(t, previous, statusPatch(&previous, &next)); !apiequality.Semantic.DeepEqual(got, next) {
 			t.Fatalf("from %+v\nto %+v\ncame %+v", previous, next, got)
 		}

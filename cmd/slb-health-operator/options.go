@@ -78,7 +78,7 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 		o.selector, err = labels.Parse(text)
 		return err
 	})
-	fs.DurationVar(&o.heartbeat, "status-heartbeat", 5*time.Minute, "How often an unchanged status is written, to show that it is current.")
+	fs.DurationVar(&o.heartbeat, "status-heartbeat", 5*time.Minute, "How old lastObservedTime of an unchanged status gets at most, before it is written to show that it is current.")
 	fs.IntVar(&o.maxStatusBackends, "max-status-backends", 500, "Rows in status.backends at most.")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {

@@ -120,12 +120,16 @@ func (r *Recorder) Start(ctx context.Context) error {
 		select {
 		case <-r.wake:
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
-			defer cancel()
-			r.writeAll(last)
+			r.flush(ctx)
 			return nil
 		}
 	}
+}
+
+func (r *Recorder) flush(ended context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ended), flushTime)
+	defer cancel()
+	r.writeAll(ctx)
 }
 
 func (r *Recorder) writeAll(ctx context.Context) {

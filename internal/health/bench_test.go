@@ -4,6 +4,7 @@ package health
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -23,8 +24,9 @@ func fleetOf(rows int) []slb.Backend {
 }
 
 func sizes(b *testing.B, run func(b *testing.B, rows int)) {
+	b.Helper()
 	for _, rows := range []int{1, 20, 200, 10000} {
-		b.Run(fmt.Sprint(rows), func(b *testing.B) { run(b, rows) })
+		b.Run(strconv.Itoa(rows), func(b *testing.B) { run(b, rows) })
 	}
 }
 
@@ -42,6 +44,7 @@ func unchanged(b *testing.B, rows int) (*world, Observation) {
 
 func BenchmarkNothingChanged(b *testing.B) {
 	sizes(b, func(b *testing.B, rows int) {
+		b.Helper()
 		w, o := unchanged(b, rows)
 		b.ReportAllocs()
 		for b.Loop() {
@@ -54,6 +57,7 @@ func BenchmarkNothingChanged(b *testing.B) {
 
 func BenchmarkOneBackendTurned(b *testing.B) {
 	sizes(b, func(b *testing.B, rows int) {
+		b.Helper()
 		w, o := unchanged(b, rows)
 		o.Sample.Backends[rows/2].ServerHealthStatus = "abnormal"
 		b.ReportAllocs()
@@ -67,6 +71,7 @@ func BenchmarkOneBackendTurned(b *testing.B) {
 
 func BenchmarkFirstObservation(b *testing.B) {
 	sizes(b, func(b *testing.B, rows int) {
+		b.Helper()
 		w := newWorld(b)
 		o := Observation{Sample: &slb.Sample{RequestID: "first", At: w.now, Backends: fleetOf(rows)}, AnsweredAt: w.now}
 		b.ReportAllocs()

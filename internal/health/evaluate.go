@@ -20,7 +20,7 @@ const notFoundLimit = 3
 type Options struct {
 	// MaxBackends bounds status.backends.
 	MaxBackends int
-	// Heartbeat is how old lastObservedTime may get while answers come in.
+	// Heartbeat is how old lastObservedTime gets at most while answers come in.
 	Heartbeat time.Duration
 }
 
@@ -74,6 +74,7 @@ func Evaluate(object *v1alpha1.LoadBalancerHealth, o Observation, now time.Time,
 
 // evaluation is the work on one object: previous is read, next and changes are filled in.
 type evaluation struct {
+	key         string // tells objects apart
 	spec        *v1alpha1.LoadBalancerHealthSpec
 	generation  int64
 	previous    *v1alpha1.LoadBalancerHealthStatus
@@ -93,6 +94,7 @@ type evaluation struct {
 
 func newEvaluation(object *v1alpha1.LoadBalancerHealth, o Observation, now time.Time, options Options) *evaluation {
 	e := &evaluation{
+		key:         object.Namespace + "/" + object.Name,
 		spec:        &object.Spec,
 		generation:  object.Generation,
 		previous:    &object.Status,
@@ -398,7 +400,7 @@ func (e *evaluation) outcome() Outcome {
 	write := !sameStatus(&e.next, e.previous)
 	if sample := e.observation.Sample; sample != nil && !e.spec.Suspend {
 		if !write && e.known() {
-			write = sample.At.Sub(e.next.LastObservedTime.Time) >= e.options.Heartbeat
+			write = !sample.At.Before(nextHeartbeat(e.key, e.options.Heartbeat, e.next.LastObservedTime.Time))
 		}
 		if write || !e.known() {
 			e.next.LastObservedTime = new(metav1.NewTime(sample.At.Truncate(time.Second)))

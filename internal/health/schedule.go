@@ -42,6 +42,14 @@ func NextSlot(key string, interval time.Duration, last time.Time) time.Time {
 	return earliest.Add(interval - sinceSlot)
 }
 
+// nextHeartbeat returns when a status that was written at last is written again
+// though nothing changed. Each key has a pace of its own, from three quarters of
+// the heartbeat to all of it: what was written together, as when a cluster
+// starts, drifts apart instead of beating together for ever.
+func nextHeartbeat(key string, heartbeat time.Duration, last time.Time) time.Time {
+	return last.Add(heartbeat - phase(key, max(heartbeat/4, 1)))
+}
+
 func phase(key string, interval time.Duration) time.Duration {
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(key))

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -32,7 +33,7 @@ func answerOf(rows int) []byte {
 // One call without a network: build the client, sign, decode, check.
 func BenchmarkCall(b *testing.B) {
 	for _, rows := range []int{1, 20, 200, 10000} {
-		b.Run(fmt.Sprint(rows), func(b *testing.B) {
+		b.Run(strconv.Itoa(rows), func(b *testing.B) {
 			body := answerOf(rows)
 			client := &Client{options: ClientOptions{Timeout: time.Minute}, transport: roundTripper(func(request *http.Request) (*http.Response, error) {
 				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body)), Request: request}, nil
@@ -52,7 +53,7 @@ func BenchmarkCall(b *testing.B) {
 // What the SDK does not check of an answer.
 func BenchmarkVerifyDocument(b *testing.B) {
 	for _, rows := range []int{1, 20, 200, 10000} {
-		b.Run(fmt.Sprint(rows), func(b *testing.B) {
+		b.Run(strconv.Itoa(rows), func(b *testing.B) {
 			body := answerOf(rows)
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()

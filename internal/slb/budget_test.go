@@ -6,6 +6,7 @@ import (
 	"container/heap"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -489,6 +490,43 @@ func TestAHangThatEndsIsRecoveredFromWithinAnInterval(t *testing.T) {
 	}
 	if len(asked) < 250 {
 		t.Errorf("%d of 250 load balancers were asked about within an interval and the time that the budget needs", len(asked))
+	}
+}
+
+// A start among ten thousand: they are due within one interval, and the budget
+// needs longer than that for all of them.
+func TestAStartAmongTenThousandStaysWithinTheBudget(t *testing.T) {
+	const fleet, qps, burst = 10000, 250, 20
+	w := newWorld(BudgetOptions{QPS: qps, Burst: burst, Concurrency: 32})
+	w.interval = 30 * time.Second
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range fleet {
+		w.asked[lb(i)] = noon.Add(-time.Duration(random.Int64N(int64(time.Minute))))
+		w.add(lb(i), time.Duration(random.Int64N(int64(w.interval))))
+	}
+	newcomer := lb(fleet)
+	w.urgent[newcomer] = true
+	w.add(newcomer, 20*time.Second)
+	budgetTime := time.Duration(fleet) * time.Second / qps
+	w.run(w.interval + budgetTime)
+	first := map[Target]time.Duration{}
+	perSecond := map[int]int{}
+	for _, c := range w.started {
+		perSecond[int(c.at.Seconds())]++
+		if _, known := first[c.target]; !known {
+			first[c.target] = c.at
+		}
+	}
+	if len(first) != fleet+1 {
+		t.Errorf("%d of %d were asked about within an interval and the time that the budget needs", len(first), fleet+1)
+	}
+	for second, n := range perSecond {
+		if n > qps+burst {
+			t.Errorf("%d calls in second %d", n, second)
+		}
+	}
+	if late := first[newcomer] - 20*time.Second; late > 100*time.Millisecond {
+		t.Errorf("the new one waited %s behind routine ones", late)
 	}
 }
 

@@ -89,9 +89,17 @@ func (a *api) create(ctx context.Context, objects []*v1alpha1.LoadBalancerHealth
 	})
 }
 
-// clear deletes every object. They have no finalizers, so they are gone when it returns.
+// clear deletes every object, one by one: of ten thousand a single request
+// would take longer than the API server allows. They have no finalizers, so
+// they are gone when it returns.
 func (a *api) clear(ctx context.Context) error {
-	return a.DeleteAllOf(ctx, &v1alpha1.LoadBalancerHealth{}, client.InNamespace(namespace))
+	objects, err := a.list(ctx)
+	if err != nil {
+		return err
+	}
+	return parallel(setupConcurrency, objects, func(_ int, object v1alpha1.LoadBalancerHealth) error {
+		return client.IgnoreNotFound(a.Delete(ctx, &object))
+	})
 }
 
 func (a *api) list(ctx context.Context) ([]v1alpha1.LoadBalancerHealth, error) {

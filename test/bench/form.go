@@ -71,7 +71,7 @@ func quick() form {
 			rounds: 1, slice: 700 * time.Millisecond, warmUp: 2 * time.Second,
 		},
 		shared: size{Balancers: 20, Objects: 10, Rows: usualRows, Interval: least},
-		uptime: 16 * time.Second, window: 10 * time.Second, stormAfter: 5 * time.Second, rounds: 2, demand: 1.5, part: 6,
+		uptime: 13 * time.Second, window: 8 * time.Second, stormAfter: 4 * time.Second, rounds: 1, demand: 1.5, part: 6,
 	}
 }
 

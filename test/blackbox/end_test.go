@@ -93,7 +93,7 @@ func keepsSecrets(t *testing.T, w *world) {
 }
 
 // dumpRow is a row of a hex dump, as client-go logs bodies that are not text.
-var dumpRow = regexp.MustCompile(`[0-9a-f]{8}  ((?:[0-9a-f]{2} {1,2}){1,16}) *\|`)
+var dumpRow = regexp.MustCompile(`[0-9a-f]{8} {2}((?:[0-9a-f]{2} {1,2}){1,16}) *\|`)
 
 // undumped are the bytes that hex dumps show.
 func undumped(content []byte) []byte {

@@ -3,20 +3,20 @@
 package simulator
 
 import (
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"testing"
 )
 
 func BenchmarkAnswer(b *testing.B) {
 	for _, rows := range []int{1, 20, 200} {
-		b.Run(fmt.Sprint(rows), func(b *testing.B) {
+		b.Run(strconv.Itoa(rows), func(b *testing.B) {
 			balancer := LoadBalancer{LoadBalancerID: "lb-1", RegionID: "cn-hangzhou"}
 			for i := range rows {
-				balancer.Backends = append(balancer.Backends, Backend{ServerID: fmt.Sprint("i-", i), ServerIP: "10.0.0.1", ListenerPort: 443, ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "normal"})
+				balancer.Backends = append(balancer.Backends, Backend{ServerID: "i-" + strconv.Itoa(i), ServerIP: "10.0.0.1", ListenerPort: 443, ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "normal"})
 			}
 			server := New(Config{LoadBalancers: []LoadBalancer{balancer}}, Options{Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))})
 			b.ReportAllocs()

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package blackbox
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+var startSpecs = []spec{
+	{"a start among many objects makes no burst, reaches each in time, and lets new ones go ahead", startsAmongMany},
+}
+
+func startsAmongMany(t *testing.T, w *world) {
+	g := NewWithT(t)
+	const namespace, fleet, qps, burst = "many", 120, 10, 10
+	// An interval, and the time that the budget needs for all.
+	const within = 2*interval + fleet/qps*time.Second
+	w.createNamespace(t, namespace)
+	self := w.newAccount("many")
+	w.simulator.setAccount(t, self)
+	var objects []*v1alpha1.LoadBalancerHealth
+	for i := range fleet {
+		id := fmt.Sprintf("lb-many-%d", i)
+		w.simulator.put(t, id, web("i-1", "10.7.0.1", "normal"))
+		objects = append(objects, named(namespace, id, func(o *v1alpha1.LoadBalancerHealth) { o.Spec.Interval.Duration = 2 * interval }))
+		w.create(t, objects[i])
+	}
+	run := func(name string) (*operator, time.Time) {
+		began := time.Now()
+		return w.startOperator(t, operatorOptions{
+			name: name, namespaces: []string{namespace}, endpoint: w.simulator.url, account: self,
+			args: []string{fmt.Sprintf("--slb-qps=%d", qps), fmt.Sprintf("--slb-burst=%d", burst)},
+		}), began
+	}
+	first, _ := run("many-1")
+	for _, object := range objects {
+		w.await(t, object, good("AllBackendsNormal"))
+	}
+	first.stop(t)
+
+	_, began := run("many-2")
+	newcomer := named(namespace, "lb-many-new")
+	w.simulator.put(t, "lb-many-new", web("i-1", "10.7.0.2", "normal"))
+	w.create(t, newcomer)
+	created := time.Now()
+	w.await(t, newcomer, good("AllBackendsNormal"))
+	at := w.simulator.calls(t, "lb-many-new")[0].Time
+	g.Expect(at.Sub(created)).To(BeNumerically("<", 2*time.Second), "routine observations went ahead of a new object")
+
+	var calls []time.Time
+	for _, object := range objects {
+		id := object.Spec.LoadBalancerID
+		w.eventually(t, func(g Gomega) {
+			since := slices.DeleteFunc(w.simulator.calls(t, id), func(c call) bool { return c.Time.Before(began) })
+			g.Expect(since).NotTo(BeEmpty(), id)
+		})
+		for i, c := range slices.DeleteFunc(w.simulator.calls(t, id), func(c call) bool { return c.Time.Before(began) }) {
+			if i == 0 {
+				g.Expect(c.Time.Sub(began)).To(BeNumerically("<", within+faultSlack), id)
+			}
+			calls = append(calls, c.Time)
+		}
+	}
+	slices.SortFunc(calls, time.Time.Compare)
+	for i := range calls {
+		n := 0
+		for _, other := range calls[i:] {
+			if other.Sub(calls[i]) < time.Second {
+				n++
+			}
+		}
+		g.Expect(n).To(BeNumerically("<=", qps+burst), "calls in a second: more than the budget gives")
+	}
+}
