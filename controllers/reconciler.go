@@ -9,7 +9,7 @@
 //	reconciler.go the steps of one piece of work
 //	cache.go      what the cache keeps of an object
 //	plan.go       whether and what to ask: pure
-//	observe.go    credentials, budget, call
+//	observe.go    turn of the budget, credentials, call
 //	memory.go     what a process remembers of a target
 //	status.go     the write
 //	patch.go      the least patch from one status to another: pure
