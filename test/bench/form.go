@@ -68,10 +68,10 @@ func quick() form {
 		name: "quick", timeout: 8 * time.Minute,
 		writes: writesForm{
 			rows: []int{usualRows}, concurrencies: []int{32}, objects: 64,
-			rounds: 1, slice: 700 * time.Millisecond, warmUp: 2 * time.Second,
+			rounds: 1, slice: 500 * time.Millisecond, warmUp: 2 * time.Second,
 		},
 		shared: size{Balancers: 20, Objects: 10, Rows: usualRows, Interval: least},
-		uptime: 13 * time.Second, window: 8 * time.Second, stormAfter: 4 * time.Second, rounds: 1, demand: 1.5, part: 6,
+		uptime: 10 * time.Second, window: 6 * time.Second, stormAfter: 3 * time.Second, rounds: 1, demand: 1.5, part: 6,
 	}
 }
 

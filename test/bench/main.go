@@ -12,7 +12,7 @@
 //	storms.go     writes where the API server is the bottleneck
 //	writes.go     the forms of a status write, which patches.go makes
 //	stage.go      control plane, simulator and the programs; fleet.go what they work on
-//	watcher.go    when a status was stored
+//	watcher.go    when a status was stored; cores.go who used the processors meanwhile
 //	worker.go     the limits and the textbook reconciler, processes of their own:
 //	              caller.go, informer.go, patcher.go, textbook.go
 //	figures.go    measurements to figures and goals

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -37,13 +38,23 @@ what one takes another lacks.
 
 `
 
+const textbookFallsBehind = `
+The textbook reconciler does not keep up at %d load balancers: it makes %.2f of the one call an interval that it is asked
+for. Its two figures of growth are those of a program that does less and less of its work, and flatter it.
+`
+
 func (d *document) markdown(out io.Writer) {
 	fmt.Fprintf(out, introduction, operatorConcurrency)
 	printFigures(out, figures(d.results))
+	if pace := d.results.Large.Textbook.Steady.CallsPerInterval; pace < 0.9 {
+		fmt.Fprintf(out, textbookFallsBehind, d.results.Large.Size.Balancers, pace)
+	}
 	fmt.Fprint(out, "\n![The operator and the textbook reconciler against each goal](benchmarks.svg)\n\n## Sizes\n\n")
 	printSizes(out, d.results)
 	fmt.Fprint(out, "\n## Behind the figures\n\n")
 	printBehind(out, d.results)
+	fmt.Fprint(out, "\n## The storm in profile\n\n")
+	printStorm(out, &d.results.Storms)
 	fmt.Fprint(out, "\n## Forms of a status write\n\nOne backend of so many changed, and the status is written by a bare client: how many a second, and what each costs.\n\n")
 	printWrites(out, d.results.Writes)
 	fmt.Fprintf(out, "\n## How it was run\n\n| | |\n| --- | --- |\n| machine | %s |\n| date | %s, %s long |\n| command | `%s` (the %s form) |\n",
@@ -62,6 +73,8 @@ func printFigures(out io.Writer, rows []figure) {
 		factor := "–"
 		if f := r.factor(); f > 0 {
 			factor = number(f) + "×"
+		} else if r.textbook > 0 {
+			factor = "∞"
 		}
 		fmt.Fprintf(out, "| %s | %s | %.2f%s | %.2f | %s |\n", r.name, r.goalText(), r.operator, missed, r.textbook, factor)
 	}
@@ -111,6 +124,41 @@ func printBehind(out io.Writer, r *results) {
 	fmt.Fprintf(out, "| CPU per call or observation | %.0f µs | %.0f µs | %.0f µs |\n", r.Call.CPUPerObservation, o.CPUPerObservation, t.CPUPerObservation)
 	fmt.Fprintf(out, "| memory (peak) | %s (%s) | %s (%s) | %s (%s) |\n", mebibytes(r.Informer.RSS), mebibytes(r.Informer.Peak),
 		mebibytes(o.RSS), mebibytes(o.PeakRSS), mebibytes(t.RSS), mebibytes(t.PeakRSS))
+}
+
+const stormProfile = `Everything shares the machine, and the API server takes what it can get: a program reaches the limit only if it, and the
+SLB API that it asks, take no more CPU than the bare client, which asks nobody, watches nothing and sends what was made
+beforehand. Cores that each process kept busy between the first and the last twentieth of the writes:
+
+`
+
+const stormTried = `
+The last line is what the operator asks of the API server, whatever else shares its cores: how it writes. The rest of the
+distance is the CPU of the lines above it: the operator observes while it writes, and decodes every write once more as its
+own watch brings it back. What was tried against it, and kept:
+
+- the smallest JSON patch, made from the status fields and sent without an optimistic lock, against six other forms (below);
+- answers to patches with metadata only: the watch brings the object anyway;
+- Events from a writer of their own, one after the other, which statuses overtake: client-go's recorder made an Event for
+  each status meanwhile, and so asked two writes of the API server for each change;
+- rows compared as typed values instead of by reflection.
+`
+
+// printStorm explains the storm's share of the limit.
+func printStorm(out io.Writer, s *storms) {
+	fmt.Fprint(out, stormProfile)
+	fmt.Fprintln(out, "| | bare patches | operator | textbook |")
+	fmt.Fprintln(out, "| --- | ---: | ---: | ---: |")
+	columns := []storm{s.Limit.Storm, s.Operator.Storm, s.Textbook.Storm}
+	row := func(name string, value func(storm) string) {
+		fmt.Fprintf(out, "| %s | %s | %s | %s |\n", name, value(columns[0]), value(columns[1]), value(columns[2]))
+	}
+	for _, process := range []string{apiServer, "etcd", "slb-simulator", bencher, writer} {
+		name := map[string]string{bencher: "the benchmark's own watch", writer: "**the program that writes**"}[process]
+		row(cmp.Or(name, process), func(s storm) string { return fmt.Sprintf("%.2f", s.Cores[process]) })
+	}
+	row("writes for a second of "+apiServer, func(s storm) string { return fmt.Sprintf("%.0f", s.Throughput/s.Cores[apiServer]) })
+	fmt.Fprint(out, stormTried)
 }
 
 func perWrite(s storm) float64 { return float64(s.Events) / float64(s.Writes) }

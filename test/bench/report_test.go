@@ -74,7 +74,7 @@ func TestTable(t *testing.T) {
 	printFigures(&out, figures(measured()))
 	for _, want := range []string{
 		"| 1.00 | 1.00 | 10.00 | 10× |",         // a goal that is met
-		"| 0.00 | 0.00 | 1.00 | – |",            // nothing has no factor
+		"| 0.00 | 0.00 | 1.00 | ∞ |",            // nothing at all is better by any factor
 		"| ≥ 0.90 | 0.95 | 0.50 | 1.9× |",       // more is better
 		"| ≤ 10.50 | 12.00 (missed) | 1.00 | ",  // a goal that is missed
 		"| ≤ 1.50 | 1.20 | 0.90 | 0.8× |",       // the textbook is better
@@ -91,7 +91,7 @@ func TestMarkdownIsComplete(t *testing.T) {
 
 	var out bytes.Buffer
 	newDocument().markdown(&out)
-	for _, want := range []string{"# Benchmarks", "(benchmarks.svg)", "make bench", "1970-01-01", "## Sizes", "## Forms of a status write"} {
+	for _, want := range []string{"# Benchmarks", "(benchmarks.svg)", "make bench", "1970-01-01", "## Sizes", "## The storm in profile", "## Forms of a status write"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q", want)
 		}

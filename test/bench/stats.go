@@ -18,15 +18,24 @@ func percentile(values []time.Duration, p float64) time.Duration {
 	return sorted[max(rank, 1)-1]
 }
 
-// throughput is how many came in a second between the first and the last
-// twentieth of all: what a storm does once it is under way, and before it ends.
-func throughput(times []time.Time) float64 {
+// underWay is the part of a storm between the first and the last twentieth of
+// what came: n in the time from one to the other.
+func underWay(times []time.Time) (n int, from, to time.Time) {
 	sorted := slices.SortedFunc(slices.Values(times), time.Time.Compare)
-	from, to := len(sorted)/20, len(sorted)-1-len(sorted)/20
-	if to <= from {
-		return 0
+	first, last := len(sorted)/20, len(sorted)-1-len(sorted)/20
+	if last <= first {
+		return 0, time.Time{}, time.Time{}
 	}
-	return float64(to-from) / sorted[to].Sub(sorted[from]).Seconds()
+	return last - first, sorted[first], sorted[last]
+}
+
+// mean is the mean of two readings of the same processes.
+func mean(a, b map[string]float64) map[string]float64 {
+	m := map[string]float64{}
+	for name := range a {
+		m[name] = (a[name] + b[name]) / 2
+	}
+	return m
 }
 
 func flatten[T any](parts [][]T) []T { return slices.Concat(parts...) }

@@ -44,11 +44,12 @@ func TestThroughputLeavesTheEndsOut(t *testing.T) {
 		times = append(times, start.Add(time.Duration(i)*10*time.Millisecond))
 	}
 	times[99] = start.Add(time.Hour) // and one long after
-	if got := throughput(times); math.Abs(got-100) > 0.01 {
+	n, from, to := underWay(times)
+	if got := float64(n) / to.Sub(from).Seconds(); math.Abs(got-100) > 0.01 {
 		t.Errorf("%.2f a second, not 100", got)
 	}
-	if got := throughput(times[:1]); got != 0 {
-		t.Errorf("one alone has a throughput of %.2f", got)
+	if n, _, _ := underWay(times[:1]); n != 0 {
+		t.Errorf("one alone counts as %d", n)
 	}
 }
 
@@ -81,5 +82,26 @@ func TestDelays(t *testing.T) {
 	}
 	if _, err := delays(stored, nil); err == nil {
 		t.Error("no match at all is no error")
+	}
+}
+
+func TestCoresBetween(t *testing.T) {
+	t.Parallel()
+
+	var readings []reading
+	for i := range 100 { // half a core until second 5, two cores after it
+		busy := time.Duration(i) * 50 * time.Millisecond
+		if i > 50 {
+			busy = 2500*time.Millisecond + time.Duration(i-50)*200*time.Millisecond
+		}
+		readings = append(readings, reading{at: time.Unix(0, int64(i)*1e8), cpu: map[string]time.Duration{writer: busy}})
+	}
+	for _, one := range []struct {
+		from, to int64
+		want     float64
+	}{{1, 4, 0.5}, {6, 9, 2}, {4, 6, 1.25}} {
+		if got := coresBetween(readings, time.Unix(one.from, 0), time.Unix(one.to, 0))[writer]; math.Abs(got-one.want) > 0.001 {
+			t.Errorf("%.3f cores from %d to %d, not %.2f", got, one.from, one.to, one.want)
+		}
 	}
 }

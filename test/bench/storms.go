@@ -14,6 +14,8 @@ type storm struct {
 	Writes     int     `json:"writes"`
 	Throughput float64 `json:"writesPerSecond"`
 	Events     int     `json:"events"` // requests about Events meanwhile
+	// Cores are those that each process kept busy while the storm was under way.
+	Cores map[string]float64 `json:"cores"`
 }
 
 // A delay is the time from an answer to the stored status, or from a patch to the same.
@@ -62,6 +64,7 @@ func (b *bench) storms(ctx context.Context) error {
 	s.Limit.Storm = storm{
 		Writes:     s.Before.Storm.Writes + s.After.Storm.Writes,
 		Throughput: (s.Before.Storm.Throughput + s.After.Storm.Throughput) / 2,
+		Cores:      mean(s.Before.Storm.Cores, s.After.Storm.Cores),
 	}
 	s.Limit.Delay = newDelay(append(before, after...))
 	// It writes all the time, so one round has delays enough.
@@ -73,11 +76,8 @@ func (b *bench) storms(ctx context.Context) error {
 func (b *bench) bare(ctx context.Context, size size, into *stormy) ([]time.Duration, error) {
 	b.say("  bare patches")
 	b.watcher.forget()
-	if _, err := b.patch(ctx, "--count", strconv.Itoa(size.Balancers)); err != nil {
-		return nil, err
-	}
 	var err error
-	if into.Storm, err = b.follow(ctx, size, anyChange); err != nil {
+	if into.Storm, err = b.bareStorm(ctx, size); err != nil {
 		return nil, err
 	}
 	b.watcher.forget()
@@ -99,6 +99,23 @@ func (b *bench) bare(ctx context.Context, size size, into *stormy) ([]time.Durat
 	delays, err := delays(stored, sent)
 	into.Delay = newDelay(delays)
 	return delays, err
+}
+
+func (b *bench) bareStorm(ctx context.Context, size size) (storm, error) {
+	patcher, err := b.startWorker(ctx, "patcher", "--count", strconv.Itoa(size.Balancers))
+	if err != nil {
+		return storm{}, err
+	}
+	record, err := b.recordCores(patcher)
+	if err != nil {
+		return storm{}, err
+	}
+	defer record.end()
+	var sent map[string]time.Time
+	if err := patcher.result(&sent); err != nil {
+		return storm{}, err
+	}
+	return b.follow(ctx, size, record, anyChange)
 }
 
 // patch runs the bare patcher to its end, and returns when it sent what.
@@ -183,11 +200,16 @@ func (b *bench) storm(ctx context.Context, size size, program *process) (storm, 
 	if err != nil {
 		return storm{}, err
 	}
+	record, err := b.recordCores(program)
+	if err != nil {
+		return storm{}, err
+	}
+	defer record.end()
 	b.watcher.forget()
 	if err := program.paused(func() error { return b.turn(ctx, size.balancerIDs()) }); err != nil {
 		return storm{}, err
 	}
-	stormed, err := b.follow(ctx, size, b.agrees)
+	stormed, err := b.follow(ctx, size, record, b.agrees)
 	if err != nil {
 		return storm{}, err
 	}
@@ -198,7 +220,7 @@ func (b *bench) storm(ctx context.Context, size size, program *process) (storm, 
 
 // follow waits for the writes of a storm. Some may be missing: a program that is
 // far behind, as the textbook is with thousands of rows, would take too long.
-func (b *bench) follow(ctx context.Context, size size, counts func(change) bool) (storm, error) {
+func (b *bench) follow(ctx context.Context, size size, record *coreRecord, counts func(change) bool) (storm, error) {
 	all := size.Balancers * size.Objects
 	seen, err := b.watcher.until(ctx, all, b.patience(size), counts)
 	if err != nil {
@@ -211,7 +233,11 @@ func (b *bench) follow(ctx context.Context, size size, counts func(change) bool)
 	for i := range seen {
 		times[i] = seen[i].at
 	}
-	return storm{Writes: len(seen), Throughput: throughput(times)}, nil
+	n, from, to := underWay(times)
+	if n == 0 {
+		return storm{}, fmt.Errorf("%d writes are no storm", len(times))
+	}
+	return storm{Writes: len(seen), Throughput: float64(n) / to.Sub(from).Seconds(), Cores: record.between(from, to)}, nil
 }
 
 func anyChange(change) bool { return true }

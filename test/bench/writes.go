@@ -154,7 +154,7 @@ type writeMeter struct {
 }
 
 func (c *writeCell) meter() (writeMeter, error) {
-	apiServer, err := childNamed("kube-apiserver")
+	pid, err := childNamed(apiServer)
 	if err != nil {
 		return writeMeter{}, err
 	}
@@ -162,7 +162,7 @@ func (c *writeCell) meter() (writeMeter, error) {
 	if err != nil {
 		return writeMeter{}, err
 	}
-	server, err := usageOf(apiServer)
+	server, err := usageOf(pid)
 	if err != nil {
 		return writeMeter{}, err
 	}
