@@ -40,7 +40,7 @@ type SecretCredentials struct {
 	// Reader reads Secrets one by one, past any cache: a cache would list and
 	// watch them all.
 	Reader client.Reader
-	// Own is the operator's own identity.
+	// Own is the operator's own identity; nil where every object must name a Secret.
 	Own slb.CredentialSource
 	// Now is the clock.
 	Now func() time.Time
@@ -58,7 +58,10 @@ type readCredentials struct {
 
 // Credentials implements slb.CredentialSource.
 func (s *SecretCredentials) Credentials(ctx context.Context, account slb.Account) (slb.Credentials, error) {
-	if account.IsDefault() {
+	switch {
+	case account.IsDefault() && s.Own == nil:
+		return slb.Credentials{}, notFound("this operator lends nobody its own identity (--require-credentials): name a Secret in spec.credentials.secretRef")
+	case account.IsDefault():
 		return s.Own.Credentials(ctx, account)
 	}
 	now := s.Now()
@@ -83,7 +86,9 @@ func (s *SecretCredentials) Credentials(ctx context.Context, account slb.Account
 // Refused implements slb.CredentialSource.
 func (s *SecretCredentials) Refused(account slb.Account, credentials slb.Credentials) {
 	if account.IsDefault() {
-		s.Own.Refused(account, credentials)
+		if s.Own != nil {
+			s.Own.Refused(account, credentials)
+		}
 		return
 	}
 	if last, known := s.last(account); known && last.credentials.Version == credentials.Version {

@@ -218,6 +218,18 @@ func TestTheOperatorsOwnIdentityIsNotASecret(t *testing.T) {
 	equal(t, "the number of reads", test.cluster.gets, 0)
 }
 
+func TestAnObjectWithoutASecretIsRefusedWhereOneIsRequired(t *testing.T) {
+	test := newSecretTest(t)
+	test.source.Own = nil
+	_, err := test.source.Credentials(t.Context(), slb.Account{})
+	var failure *slb.Error
+	if !errors.As(err, &failure) || failure.Kind != slb.CredentialsNotFound || !strings.Contains(failure.Message, "spec.credentials.secretRef") {
+		t.Errorf("got %v", err)
+	}
+	test.source.Refused(slb.Account{}, slb.Credentials{})
+	equal(t, "the key of a Secret", test.key(), "LTAIone")
+}
+
 func TestNoErrorHoldsWhatASecretHolds(t *testing.T) {
 	test := newSecretTest(t)
 	test.cluster.secret = newSecret("1", map[string]string{"accessKeyId": "LTAIhidden", "securityToken": "hidden-token"})

@@ -38,6 +38,8 @@ type options struct {
 	burst    int
 	timeout  time.Duration
 
+	requireCredentials bool
+
 	concurrency       int
 	namespaces        []string
 	selector          labels.Selector
@@ -66,6 +68,7 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 	fs.Float64Var(&o.qps, "slb-qps", 10, "Calls per second allowed for each account and region.")
 	fs.IntVar(&o.burst, "slb-burst", 20, "Calls allowed at once for each account and region.")
 	fs.DurationVar(&o.timeout, "slb-timeout", 10*time.Second, "How long one call may take.")
+	fs.BoolVar(&o.requireCredentials, "require-credentials", false, "Observe only for objects that name a Secret in spec.credentials; the operator's own identity serves nobody.")
 	fs.IntVar(&o.concurrency, "concurrency", 32, "Load balancers worked on at once.")
 	fs.Func("watch-namespace", "Namespace to serve; repeatable. Default: all.", func(name string) error {
 		if problems := validation.IsDNS1123Label(name); len(problems) > 0 {

@@ -66,7 +66,7 @@ func run(ctx context.Context, o *options) error {
 		Client:      mgr.GetClient(),
 		Live:        mgr.GetAPIReader(),
 		API:         slb.Instrument(sdk, ctrlmetrics.Registry),
-		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: &slb.Identity{}, Now: time.Now},
+		Credentials: credentials(o, mgr.GetAPIReader()),
 		Budget:      slb.NewBudget(slb.BudgetOptions{QPS: o.qps, Burst: o.burst, Concurrency: o.concurrency}),
 		Events:      recorder,
 		Options:     health.Options{MaxBackends: o.maxStatusBackends, Heartbeat: o.heartbeat},
@@ -80,6 +80,15 @@ func run(ctx context.Context, o *options) error {
 	}
 	mgr.GetLogger().Info("starting", "version", version)
 	return mgr.Start(ctx)
+}
+
+// credentials are those of Secrets, and the operator's own unless none may use them.
+func credentials(o *options, reader client.Reader) *controllers.SecretCredentials {
+	source := &controllers.SecretCredentials{Reader: reader, Now: time.Now}
+	if !o.requireCredentials {
+		source.Own = slb.NewIdentity(time.Now)
+	}
+	return source
 }
 
 func newManager(o *options) (manager.Manager, error) {

@@ -4,116 +4,124 @@ package slb
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"sync"
 	"time"
 
-	"github.com/aliyun/credentials-go/credentials/providers"
 	"golang.org/x/sync/singleflight"
 )
 
-// Identity is the operator's own identity, found in credentials-go's order:
-// the ALIBABA_CLOUD_* variables, an OIDC token (RRSA), a profile file, the ECS
-// RAM role.
+// Identity is the operator's own identity: the credentials of the first
+// provider that has any (providers.go). Once there are some, nobody waits for
+// newer ones: they are asked for beside the calls, and the last ones serve
+// until there are others, or until the API refuses them.
 type Identity struct {
-	// The chain is not safe for concurrent use, and one that failed once only
-	// asks its last provider again, so one caller at a time uses it and a
-	// failed one is thrown away.
-	refresh singleflight.Group
+	now    func() time.Time
+	search func() []provider
 
-	mu    sync.Mutex
-	chain providers.CredentialsProvider
-	// last served, and not refused since. The chain fails while STS does, long
-	// before what it gave expires.
-	last *Credentials
-	// retryAt is when to ask again after a failure, while last serves: asking
-	// may take as long as STS hangs.
-	retryAt time.Time
+	// asking lets one caller at a time use the providers, which are not safe
+	// for concurrent use.
+	asking singleflight.Group
+
+	mu       sync.Mutex
+	provider *provider    // whose credentials serve; nil: search from the start
+	last     *Credentials // that serve
+	failure  error        // why there are none, while there are none
+	askAt    time.Time    // not to ask again before
+	soughtAt time.Time    // when a search last began from the start
 }
 
-// refreshPause is how long the last credentials serve before more are asked for again.
-const refreshPause = 30 * time.Second
+// askPause is the least time between two questions to the providers, whatever
+// came of the first. Those that hold a session answer from it, and renew it
+// three minutes before it ends; STS and the metadata server are hardly asked.
+const askPause = 10 * time.Second
 
 var _ CredentialSource = (*Identity)(nil)
 
-// Credentials implements CredentialSource for the zero Account; the account is
-// ignored. While no newer ones can be found, those that the API accepts still serve.
+// NewIdentity returns an identity that nothing is known of yet.
+func NewIdentity(now func() time.Time) *Identity {
+	return &Identity{now: now, search: findProviders}
+}
+
+// Credentials implements CredentialSource for the zero Account; the account is ignored.
 func (i *Identity) Credentials(ctx context.Context, _ Account) (Credentials, error) {
+	held, early, err := i.held()
+	if early {
+		return held, err
+	}
+	answer := i.asking.DoChan("", func() (any, error) { return i.ask() })
+	if held != (Credentials{}) {
+		return held, nil
+	}
 	// STS may hang: whoever gives up waiting leaves the others waiting.
-	result := i.refresh.DoChan("", func() (any, error) { return i.fetch() })
 	select {
 	case <-ctx.Done():
 		return Credentials{}, ctx.Err()
-	case r := <-result:
-		found, _ := r.Val.(Credentials)
-		return found, r.Err
+	case a := <-answer:
+		found, _ := a.Val.(Credentials)
+		return found, a.Err
 	}
 }
 
-// Refused implements CredentialSource: the chain is asked anew, from its start.
+// Refused implements CredentialSource: providers are searched anew, from the
+// first. Credentials that were found just now still serve for a moment, so that
+// a fleet whose calls are all refused does not ask STS as often.
 func (i *Identity) Refused(_ Account, refused Credentials) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.last != nil && i.last.Version != refused.Version {
+	if i.last == nil || i.last.Version != refused.Version {
 		return // newer ones were found meanwhile
 	}
-	i.chain, i.last = nil, nil
+	i.provider = nil
+	if i.now().Sub(i.soughtAt) >= askPause {
+		i.last, i.askAt = nil, time.Time{}
+	}
 }
 
-func (i *Identity) fetch() (Credentials, error) {
-	chain, resting := i.current()
-	if resting != nil {
-		return *resting, nil
-	}
-	found, ok := ask(chain)
-
+// held is what is known, and whether it is too early to ask again.
+func (i *Identity) held() (held Credentials, early bool, err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if ok {
-		i.last = &found
-		return found, nil
-	}
-	i.chain = nil
+	held, err = i.result()
+	return held, i.now().Before(i.askAt), err
+}
+
+func (i *Identity) result() (Credentials, error) {
 	if i.last != nil {
-		i.retryAt = time.Now().Add(refreshPause)
 		return *i.last, nil
 	}
-	// The chain's error may quote answers of STS, so its text goes no further.
-	return Credentials{}, &Error{
-		Kind: CredentialsNotFound,
-		Message: "the operator has no credentials of its own: set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET for it, " +
-			"give its ServiceAccount a RAM role (RRSA), or name a Secret in spec.credentials.secretRef",
-	}
+	return Credentials{}, i.failure
 }
 
-// ask returns what a chain finds, and false when that signs nothing.
-func ask(chain providers.CredentialsProvider) (c Credentials, ok bool) {
-	defer func() {
-		// The chain panics on answers of the metadata server and STS that lack fields.
-		if panicked := recover(); panicked != nil {
-			c, ok = Credentials{}, false
-		}
-	}()
-	found, err := chain.GetCredentials()
-	if err != nil || found == nil || found.AccessKeyId == "" || found.AccessKeySecret == "" {
-		return Credentials{}, false
+// ask asks the provider that served last, or searches for one.
+func (i *Identity) ask() (Credentials, error) {
+	candidates := i.candidates()
+	if candidates == nil { // somebody else asked just now
+		held, _, err := i.held()
+		return held, err
 	}
-	c = Credentials{AccessKeyID: found.AccessKeyId, AccessKeySecret: found.AccessKeySecret, SecurityToken: found.SecurityToken}
-	sum := sha256.Sum256([]byte(c.AccessKeyID + "\n" + c.AccessKeySecret + "\n" + c.SecurityToken))
-	c.Version = hex.EncodeToString(sum[:8])
-	return c, true
-}
+	found, by, failure := firstOf(candidates)
 
-// current returns the chain to ask, or, soon after it failed, what serves meanwhile.
-func (i *Identity) current() (chain providers.CredentialsProvider, resting *Credentials) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.last != nil && time.Now().Before(i.retryAt) {
-		return nil, i.last
+	i.askAt = i.now().Add(askPause)
+	if failure != nil {
+		i.failure = failure
+		return i.result()
 	}
-	if i.chain == nil {
-		i.chain = providers.NewDefaultCredentialsProvider()
+	i.provider, i.last, i.failure = by, &found, nil
+	return found, nil
+}
+
+func (i *Identity) candidates() []provider {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	switch now := i.now(); {
+	case now.Before(i.askAt):
+		return nil
+	case i.provider != nil:
+		return []provider{*i.provider}
+	default:
+		i.soughtAt = now
+		return i.search()
 	}
-	return i.chain, nil
 }

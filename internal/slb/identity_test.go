@@ -56,7 +56,7 @@ func TestTheOperatorsIdentityIsReadFromTheEnvironment(t *testing.T) {
 	for name, token := range map[string]string{"a key": "", "a temporary key": testToken} {
 		t.Run(name, func(t *testing.T) {
 			withEnvironment(t, testKeyID, testSecret, token)
-			got := found(t, &Identity{})
+			got := found(t, NewIdentity(time.Now))
 			if got.AccessKeyID != testKeyID || got.AccessKeySecret != testSecret || got.SecurityToken != token {
 				t.Error("these are other credentials")
 			}
@@ -73,12 +73,12 @@ func TestAVersionTellsCredentialsApart(t *testing.T) {
 	versions := map[string]string{}
 	for _, c := range [][3]string{{"a", "b", "c"}, {"a", "b", ""}, {"a", "b", "d"}, {"a", "x", "c"}, {"x", "b", "c"}, {"ab", "", "c"}, {"a", "bc", ""}} {
 		withEnvironment(t, c[0]+"-", c[1]+"-", c[2])
-		version := found(t, &Identity{}).Version
+		version := found(t, NewIdentity(time.Now)).Version
 		if other, ok := versions[version]; ok {
 			t.Errorf("%q and %q are both version %s", c, other, version)
 		}
 		versions[version] = fmt.Sprint(c)
-		if again := found(t, &Identity{}).Version; again != version {
+		if again := found(t, NewIdentity(time.Now)).Version; again != version {
 			t.Errorf("%q is version %s, and then %s", c, version, again)
 		}
 	}
@@ -88,7 +88,7 @@ func TestAnOperatorWithoutIdentityIsToldWhatToSet(t *testing.T) {
 	for name, c := range map[string][2]string{"nothing": {"", ""}, "half a key": {testKeyID, ""}, "the other half": {"", testSecret}} {
 		t.Run(name, func(t *testing.T) {
 			withEnvironment(t, c[0], c[1], "")
-			identity := &Identity{}
+			identity := NewIdentity(time.Now)
 			failed := notFound(t, identity)
 			for _, want := range []string{"ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "RRSA", "spec.credentials.secretRef"} {
 				if !strings.Contains(failed.Message, want) {
@@ -109,15 +109,24 @@ func TestWhatAServerOfCredentialsSaysIsNotRepeated(t *testing.T) {
 	t.Cleanup(server.Close)
 	withEnvironment(t, "", "", "")
 	t.Setenv("ALIBABA_CLOUD_CREDENTIALS_URI", server.URL+"/"+testToken)
-	verifySecretless(t, notFound(t, &Identity{}), server.URL)
+	_, err := NewIdentity(time.Now).Credentials(t.Context(), Account{})
+	var failed *Error
+	if !errors.As(err, &failed) || failed.Kind != ServiceError {
+		t.Fatal(err)
+	}
+	verifyPresentable(t, failed)
+	verifySecretless(t, failed, server.URL)
 }
 
 func TestAnIdentityThatComesLaterIsFound(t *testing.T) {
 	withEnvironment(t, "", "", "")
-	identity := &Identity{}
+	clock := &stopwatch{}
+	identity := NewIdentity(clock.Now)
 	_ = notFound(t, identity)
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", testKeyID)
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", testSecret)
+	_ = notFound(t, identity) // nobody is asked again that soon
+	clock.advance(askPause)
 	if got := found(t, identity); got.AccessKeyID != testKeyID {
 		t.Error("these are other credentials")
 	}
@@ -130,15 +139,17 @@ func TestARefusedIdentityIsLookedForFromTheStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeProfile(t, filepath.Join(home, ".alibabacloud", "credentials"), "profile-key", "profile-secret")
-	identity := &Identity{}
+	clock := &stopwatch{}
+	identity := NewIdentity(clock.Now)
 	old := found(t, identity)
 	if old.AccessKeyID != "profile-key" {
 		t.Fatal("these are not the profile's credentials")
 	}
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", testKeyID)
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", testSecret)
-	if again := found(t, identity); again != old {
-		t.Error("a chain that works was not kept")
+	clock.advance(askPause)
+	if again := askedAgain(t, identity); again != old {
+		t.Error("a provider that works was not kept")
 	}
 	identity.Refused(Account{}, old)
 	if got := found(t, identity); got.AccessKeyID != testKeyID || got.Version == old.Version {
@@ -157,50 +168,140 @@ func writeProfile(t *testing.T, path, keyID, secret string) {
 	}
 }
 
-type chain func() (*providers.Credentials, error)
+type answers func() (*providers.Credentials, error)
 
-func (c chain) GetCredentials() (*providers.Credentials, error) { return c() }
-func (chain) GetProviderName() string                           { return "test" }
+func (a answers) GetCredentials() (*providers.Credentials, error) { return a() }
+func (answers) GetProviderName() string                           { return "test" }
+
+// identityOf has one provider that was meant, and the clock.
+func identityOf(ask answers) (*Identity, *stopwatch) {
+	clock := &stopwatch{}
+	identity := NewIdentity(clock.Now)
+	identity.search = func() []provider {
+		return []provider{{CredentialsProvider: ask, name: "test", meant: true, remedy: "check it"}}
+	}
+	return identity, clock
+}
+
+// stopwatch is a clock that only the test moves.
+type stopwatch struct {
+	mu sync.Mutex
+	at time.Duration
+}
+
+func (s *stopwatch) Now() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Unix(1_700_000_000, 0).Add(s.at)
+}
+
+func (s *stopwatch) advance(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.at += d
+}
+
+// askedAgain returns what is held after the question that was due has been answered.
+func askedAgain(t *testing.T, identity *Identity) Credentials {
+	t.Helper()
+	_ = found(t, identity)                                                    // asks beside
+	_, _, _ = identity.asking.Do("", func() (any, error) { return nil, nil }) //nolint:nilnil // waits for it
+	return found(t, identity)
+}
 
 func session(keyID string) *providers.Credentials {
 	return &providers.Credentials{AccessKeyId: keyID, AccessKeySecret: testSecret, SecurityToken: testToken}
 }
 
 func TestTheLastGoodIdentityServesWhileSTSIsDown(t *testing.T) {
-	withEnvironment(t, "", "", "")
-	identity := &Identity{chain: chain(func() (*providers.Credentials, error) { return session("first"), nil })}
+	t.Parallel()
+
+	next, asked := session("first"), 0
+	identity, clock := identityOf(func() (*providers.Credentials, error) {
+		asked++
+		if next == nil {
+			return nil, errors.New("STS is down")
+		}
+		return next, nil
+	})
 	first := found(t, identity)
 
-	asked := 0
-	down := chain(func() (*providers.Credentials, error) { asked++; return nil, errors.New("STS is down") })
-	for range 5 {
-		identity.chain = down
-		if got := found(t, identity); got != first {
-			t.Fatal("the last good credentials do not serve")
+	next, asked = nil, 0
+	for range 3 {
+		clock.advance(askPause)
+		for range 5 {
+			if got := askedAgain(t, identity); got != first {
+				t.Fatal("the last good credentials do not serve")
+			}
 		}
 	}
-	if asked != 1 {
-		t.Errorf("STS was asked %d times within %s", asked, refreshPause)
+	if asked != 3 {
+		t.Errorf("STS was asked %d times in 3 × %s", asked, askPause)
 	}
 
-	identity.retryAt = time.Now()
-	identity.chain = chain(func() (*providers.Credentials, error) { return session("second"), nil })
-	second := found(t, identity)
+	next = session("second")
+	clock.advance(askPause)
+	second := askedAgain(t, identity)
 	if second.AccessKeyID != "second" {
 		t.Fatal("newer credentials are not used once STS is back")
 	}
-
 	identity.Refused(Account{}, first)
 	if got := found(t, identity); got != second {
 		t.Error("newer credentials went with the refused ones")
 	}
+	next = nil
 	identity.Refused(Account{}, second)
-	_ = notFound(t, identity)
+	if _, err := identity.Credentials(t.Context(), Account{}); err == nil {
+		t.Error("refused credentials still serve")
+	}
 }
 
-func TestAChainThatPanicsOrFindsHalfAKeyFindsNothing(t *testing.T) {
-	withEnvironment(t, "", "", "")
-	for name, broken := range map[string]chain{
+func TestNobodyWaitsForNewerCredentials(t *testing.T) {
+	t.Parallel()
+
+	hang := make(chan struct{})
+	hanging := false
+	identity, clock := identityOf(func() (*providers.Credentials, error) {
+		if hanging {
+			<-hang
+			return session("second"), nil
+		}
+		return session("first"), nil
+	})
+	first := found(t, identity)
+	hanging = true
+	clock.advance(time.Hour)
+	for range 10 {
+		if got := found(t, identity); got != first {
+			t.Fatal("these are other credentials")
+		}
+	}
+	close(hang)
+	if got := askedAgain(t, identity); got.AccessKeyID != "second" {
+		t.Error("what came late is not used")
+	}
+}
+
+func TestAFleetThatIsRefusedAsksSeldom(t *testing.T) {
+	t.Parallel()
+
+	asked := 0
+	identity, clock := identityOf(func() (*providers.Credentials, error) { asked++; return session("revoked"), nil })
+	for range 3 {
+		for range 1000 {
+			identity.Refused(Account{}, found(t, identity))
+		}
+		clock.advance(askPause)
+	}
+	if asked > 4 {
+		t.Errorf("asked %d times within 3 × %s", asked, askPause)
+	}
+}
+
+func TestAProviderThatPanicsOrFindsHalfAKeyFindsNothing(t *testing.T) {
+	t.Parallel()
+
+	for name, broken := range map[string]answers{
 		"panic":      func() (*providers.Credentials, error) { panic("nil field: " + testSecret) },
 		"nothing":    func() (*providers.Credentials, error) { return nil, nil },
 		"no key id":  func() (*providers.Credentials, error) { return session(""), nil },
@@ -208,23 +309,35 @@ func TestAChainThatPanicsOrFindsHalfAKeyFindsNothing(t *testing.T) {
 		"both":       func() (*providers.Credentials, error) { return session(testKeyID), errors.New(testSecret) },
 		"just error": func() (*providers.Credentials, error) { return nil, errors.New(testSecret) },
 	} {
-		t.Run(name, func(t *testing.T) { _ = notFound(t, &Identity{chain: broken}) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			identity, _ := identityOf(broken)
+			credentials, err := identity.Credentials(t.Context(), Account{})
+			var failed *Error
+			if !errors.As(err, &failed) || failed.Kind != ServiceError || credentials != (Credentials{}) {
+				t.Fatalf("got (%v, %v)", credentials, err)
+			}
+			verifyPresentable(t, failed)
+			verifySecretless(t, failed)
+		})
 	}
 }
 
-func TestOneCallerAtATimeUsesTheChain(t *testing.T) {
-	withEnvironment(t, testKeyID, testSecret, "")
+func TestOneCallerAtATimeUsesTheProviders(t *testing.T) {
+	t.Parallel()
+
 	var inside, most atomic.Int32
-	identity := &Identity{chain: chain(func() (*providers.Credentials, error) {
+	identity, clock := identityOf(func() (*providers.Credentials, error) {
 		most.Store(max(most.Load(), inside.Add(1)))
 		defer inside.Add(-1)
 		pause(t.Context(), time.Millisecond)
 		return session(testKeyID), nil
-	})}
+	})
 	var group sync.WaitGroup
 	for range 32 {
 		group.Go(func() {
 			for range 20 {
+				clock.advance(askPause)
 				if got, err := identity.Credentials(t.Context(), Account{}); err != nil || got.AccessKeyID != testKeyID {
 					t.Error(err)
 				}
@@ -239,11 +352,13 @@ func TestOneCallerAtATimeUsesTheChain(t *testing.T) {
 
 func TestIdentityIsSafeWhileCredentialsAreRefused(t *testing.T) {
 	withEnvironment(t, testKeyID, testSecret, testToken)
-	identity := &Identity{}
+	clock := &stopwatch{}
+	identity := NewIdentity(clock.Now)
 	var group sync.WaitGroup
 	for range 16 {
 		group.Go(func() {
 			for range 50 {
+				clock.advance(askPause / 3)
 				got, err := identity.Credentials(t.Context(), Account{})
 				if err != nil {
 					t.Error(err)
@@ -256,13 +371,14 @@ func TestIdentityIsSafeWhileCredentialsAreRefused(t *testing.T) {
 }
 
 func TestWhoGivesUpWaitingForSTSLeavesTheOthersWaiting(t *testing.T) {
-	withEnvironment(t, "", "", "")
+	t.Parallel()
+
 	asked, answer := make(chan struct{}), make(chan struct{})
-	identity := &Identity{chain: chain(func() (*providers.Credentials, error) {
+	identity, _ := identityOf(func() (*providers.Credentials, error) {
 		asked <- struct{}{}
 		<-answer
 		return session(testKeyID), nil
-	})}
+	})
 	other := make(chan error, 1)
 	go func() {
 		_, err := identity.Credentials(t.Context(), Account{})
@@ -281,6 +397,8 @@ func TestWhoGivesUpWaitingForSTSLeavesTheOthersWaiting(t *testing.T) {
 }
 
 func TestAnIdentityDoesNotPrintWhatItHolds(t *testing.T) {
+	t.Parallel()
+
 	held := temporaryCredentials()
 	identity := &Identity{last: &held}
 	for _, printed := range []string{fmt.Sprintf("%+v", identity), fmt.Sprintf("%#v", identity)} {

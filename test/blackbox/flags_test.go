@@ -69,6 +69,7 @@ func refusesFlags(t *testing.T, w *world) {
 		{"leader-elect", []string{"--leader-elect=perhaps"}},
 		{"metrics-bind-address", []string{"--metrics-bind-address="}},
 		{"metrics-secure", []string{"--metrics-secure=perhaps"}},
+		{"require-credentials", []string{"--require-credentials=perhaps"}},
 		{"health-probe-bind-address", []string{"--health-probe-bind-address="}},
 		{"kubeconfig", []string{"--kubeconfig=no-such-file"}},
 		{"zap-log-level", []string{"--zap-log-level=loud"}},

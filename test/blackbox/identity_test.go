@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package blackbox
+
+import (
+	"crypto/rand"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+)
+
+var identitySpecs = []spec{
+	{"a role of the ServiceAccount signs, is renewed without a pause, and serves while STS hangs", assumesARole},
+	{"an STS that fails at the start is named, heals by itself and calls nobody", awaitsSTS},
+	{"a role that STS refuses needs a person, who is told why and nothing of the token", namesRefusedRoles},
+	{"the role of a node signs, follows its rotation, and serves while the metadata server is down", usesTheNodesRole},
+	{"where credentials are required, an object without them is refused and one with them is not", requiresCredentials},
+}
+
+// session is how long credentials are valid of which three minutes are not
+// used, so that newer ones are asked for at every occasion.
+const session = 3*time.Minute + 2*time.Second
+
+// roleEnvironment is what RRSA puts into a pod, with a token that is a secret.
+func (w *world) roleEnvironment(t *testing.T, from *sts) (environment []string, tokenFile, token string) {
+	t.Helper()
+	token = "eyJhbGciOiJSUzI1NiJ9." + rand.Text() + "." + rand.Text()
+	w.vault.add(token)
+	tokenFile = filepath.Join(t.TempDir(), "token")
+	return append(from.environment(),
+		"ALIBABA_CLOUD_ROLE_ARN=acs:ram::1234567890123456:role/slb-reader",
+		"ALIBABA_CLOUD_OIDC_PROVIDER_ARN=acs:ram::1234567890123456:oidc-provider/ack",
+		"ALIBABA_CLOUD_OIDC_TOKEN_FILE="+tokenFile,
+	), tokenFile, token
+}
+
+func writeToken(t *testing.T, path, token string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func assumesARole(t *testing.T, w *world) {
+	g := NewWithT(t)
+	const namespace, id = "rrsa", "lb-rrsa"
+	first, second := w.newTemporaryAccount(), w.newTemporaryAccount()
+	w.simulator.setAccount(t, first)
+	w.simulator.setAccount(t, second)
+	w.simulator.put(t, id, web("i-1", "10.6.0.1", "normal"))
+	server := startSTS(t, w, first, session)
+	environment, tokenFile, token := w.roleEnvironment(t, server)
+	w.createNamespace(t, namespace)
+	object := named(namespace, id)
+	w.create(t, object)
+	w.startOperator(t, operatorOptions{name: "rrsa", namespaces: []string{namespace}, endpoint: w.simulator.url, environment: environment})
+	found := w.await(t, object, stalled("CredentialsNotFound"))
+	g.Expect(conditionOf(found, "Stalled").Message).To(And(ContainSubstring(tokenFile), ContainSubstring("RRSA")))
+
+	writeToken(t, tokenFile, token)
+	w.await(t, object, good("AllBackendsNormal"))
+	g.Expect(server.tokens).To(HaveEach(token))
+
+	// STS hangs, and the credentials are due: calls go on at their pace.
+	server.set(hangs, first)
+	asked, began := len(w.simulator.calls(t, id)), server.questions()
+	w.eventually(t, func(g Gomega) { g.Expect(server.questions()).To(BeNumerically(">", began)) })
+	calls := w.awaitCalls(t, id, asked, 5)
+	for n := asked + 1; n < len(calls); n++ {
+		g.Expect(calls[n].Time.Sub(calls[n-1].Time)).To(BeNumerically("<", interval+2*time.Second))
+	}
+
+	server.set(nil, second)
+	w.eventually(t, func(g Gomega) {
+		calls := w.simulator.calls(t, id)
+		g.Expect(calls[len(calls)-1].AccessKeyID).To(Equal(second.AccessKeyID))
+	})
+	for _, c := range w.simulator.calls(t, id) {
+		g.Expect(c.Outcome).To(Equal("OK"))
+	}
+	w.awaitEvents(t, object, map[string]int{"Warning ObservationFailed": 1, "Normal ObservationRecovered": 1})
+}
+
+func awaitsSTS(t *testing.T, w *world) {
+	g := NewWithT(t)
+	const namespace, id = "rrsa-late", "lb-rrsa-late"
+	self := w.newTemporaryAccount()
+	w.simulator.setAccount(t, self)
+	w.simulator.put(t, id, web("i-1", "10.6.1.1", "normal"))
+	server := startSTS(t, w, self, time.Hour)
+	server.set(refuses(http.StatusServiceUnavailable, "ServiceUnavailable"), self)
+	environment, tokenFile, token := w.roleEnvironment(t, server)
+	writeToken(t, tokenFile, token)
+	w.createNamespace(t, namespace)
+	object := named(namespace, id)
+	w.create(t, object)
+	w.startOperator(t, operatorOptions{name: "rrsa-late", namespaces: []string{namespace}, endpoint: w.simulator.url, environment: environment})
+	found := w.await(t, object, failing("ServiceError"))
+	g.Expect(conditionOf(found, "Observed").Message).To(And(ContainSubstring("RRSA"), ContainSubstring("ServiceUnavailable")))
+
+	server.set(hangs, self)
+	found = w.await(t, object, failing("EndpointUnreachable"))
+	g.Expect(conditionOf(found, "Observed").Message).To(And(ContainSubstring("RRSA"), ContainSubstring(stsHost)))
+
+	server.set(nil, self)
+	w.await(t, object, good("AllBackendsNormal"))
+	g.Expect(server.questions()).To(BeNumerically("<", 20))
+}
+
+func namesRefusedRoles(t *testing.T, w *world) {
+	g := NewWithT(t)
+	const namespace, id = "rrsa-refused", "lb-rrsa-refused"
+	server := startSTS(t, w, account{}, time.Hour)
+	server.set(refuses(http.StatusNotFound, "EntityNotExist.Role"), account{})
+	environment, tokenFile, token := w.roleEnvironment(t, server)
+	writeToken(t, tokenFile, token)
+	w.createNamespace(t, namespace)
+	object := named(namespace, id)
+	w.create(t, object)
+	w.startOperator(t, operatorOptions{name: "rrsa-refused", namespaces: []string{namespace}, endpoint: w.simulator.url, environment: environment})
+	found := w.await(t, object, stalled("CredentialsNotFound"))
+	g.Expect(conditionOf(found, "Stalled").Message).To(And(ContainSubstring("EntityNotExist.Role"), ContainSubstring("ALIBABA_CLOUD_ROLE_ARN")))
+	g.Expect(w.simulator.calls(t, id)).To(BeEmpty())
+}
+
+func usesTheNodesRole(t *testing.T, w *world) {
+	g := NewWithT(t)
+	const namespace, id = "node-role", "lb-node-role"
+	first, second := w.newTemporaryAccount(), w.newTemporaryAccount()
+	w.simulator.setAccount(t, first)
+	w.simulator.setAccount(t, second)
+	w.simulator.put(t, id, web("i-1", "10.6.2.1", "normal"))
+	server := startSTS(t, w, first, session)
+	w.createNamespace(t, namespace)
+	object := named(namespace, id)
+	w.create(t, object)
+	w.startOperator(t, operatorOptions{
+		name: "node-role", namespaces: []string{namespace}, endpoint: w.simulator.url,
+		environment: append(server.environment(), "ALIBABA_CLOUD_ECS_METADATA_DISABLED=false"),
+	})
+	w.await(t, object, good("AllBackendsNormal"))
+
+	server.set(refuses(http.StatusInternalServerError, "down"), first)
+	began := server.questions()
+	w.eventually(t, func(g Gomega) { g.Expect(server.questions()).To(BeNumerically(">", began)) })
+	asked := len(w.simulator.calls(t, id))
+	w.awaitCalls(t, id, asked, 2)
+	server.set(nil, second)
+	w.eventually(t, func(g Gomega) {
+		calls := w.simulator.calls(t, id)
+		g.Expect(calls[len(calls)-1].AccessKeyID).To(Equal(second.AccessKeyID))
+	})
+	for _, c := range w.simulator.calls(t, id) {
+		g.Expect(c.Outcome).To(Equal("OK"))
+	}
+	g.Expect(w.events(g, object)).To(BeEmpty())
+}
+
+func requiresCredentials(t *testing.T, w *world) {
+	g := NewWithT(t)
+	const namespace, without, id, name = "required", "lb-without", "lb-with", "of-tenant"
+	own, tenant := w.newAccount("operators-own"), w.newAccount("tenants")
+	w.simulator.setAccount(t, own)
+	w.simulator.setAccount(t, tenant)
+	for _, balancer := range []string{without, id} {
+		w.simulator.put(t, balancer, web("i-1", "10.6.3.1", "normal"))
+	}
+	w.createNamespace(t, namespace)
+	w.create(t, tenant.secret(namespace, name))
+	refused, served := named(namespace, without), named(namespace, id, withSecret(name))
+	w.create(t, refused)
+	w.create(t, served)
+	w.startOperator(t, operatorOptions{
+		name: "required", namespaces: []string{namespace}, endpoint: w.simulator.url, account: own, args: []string{"--require-credentials"},
+	})
+	w.await(t, served, good("AllBackendsNormal"))
+	found := w.await(t, refused, stalled("CredentialsNotFound"))
+	g.Expect(conditionOf(found, "Stalled").Message).To(And(ContainSubstring("spec.credentials.secretRef"), ContainSubstring("--require-credentials")))
+	g.Expect(w.simulator.calls(t, without)).To(BeEmpty())
+
+	found.Spec.Credentials = served.Spec.Credentials
+	g.Expect(w.admin.Update(t.Context(), found)).To(Succeed())
+	w.await(t, refused, good("AllBackendsNormal"))
+}
