@@ -4,7 +4,7 @@ package slb
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"slices"
@@ -39,10 +39,12 @@ type Client struct {
 var _ HealthAPI = (*Client)(nil)
 
 // NewClient returns a Client, or an error when the environment would make the
-// SDK print signed requests, or names a proxy that cannot be used.
+// SDK print signed requests, or credentials-go print tokens, or names a proxy that cannot be used.
 func NewClient(options ClientOptions) (*Client, error) {
-	if slices.Contains(strings.Split(os.Getenv("DEBUG"), ","), "sdk") {
-		return nil, errors.New("the environment variable DEBUG contains sdk, which makes the Alibaba Cloud SDK print signed requests: unset it")
+	for _, word := range []string{"sdk", "credential"} {
+		if slices.Contains(strings.Split(os.Getenv("DEBUG"), ","), word) {
+			return nil, fmt.Errorf("the environment variable DEBUG contains %s, which makes the libraries of Alibaba Cloud print signed requests or tokens: unset it", word)
+		}
 	}
 	if err := checkProxyVariables(); err != nil {
 		return nil, err

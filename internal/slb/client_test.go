@@ -519,7 +519,7 @@ func (b *countedBody) Read(p []byte) (int, error) {
 }
 
 func TestAnEnvironmentThatMakesTheSDKPrintRequestsIsRefused(t *testing.T) {
-	for value, refused := range map[string]bool{"sdk": true, "tea,sdk": true, "sdk,tea": true, "": false, "tea": false, "sdk2": false, "1": false} {
+	for value, refused := range map[string]bool{"sdk": true, "tea,sdk": true, "sdk,tea": true, "credential": true, "sdk,credential": true, "": false, "tea": false, "sdk2": false, "1": false} {
 		t.Run("DEBUG="+value, func(t *testing.T) {
 			t.Setenv("DEBUG", value)
 			client, err := NewClient(ClientOptions{Timeout: patience})
