@@ -29,7 +29,7 @@ GOLANGCI_LINT := $(TOOLS)/golangci-lint
 
 # Packages whose tests start a control plane are found by what the tests import.
 LIST_PACKAGES := go list -f '{{.ImportPath}}{{range .TestImports}} {{.}}{{end}}{{range .XTestImports}} {{.}}{{end}}' ./...
-UNIT := $(LIST_PACKAGES) | awk '!/internal\/controlplane|test\/blackbox/ {print $$1}'
+UNIT := $(LIST_PACKAGES) | awk '!/internal\/controlplane|test\/blackbox|test\/prometheus/ {print $$1}'
 ENVTEST := $(LIST_PACKAGES) | awk '/internal\/controlplane/ && !/test\/blackbox/ {print $$1}'
 # The race detector needs cgo, and cgo a C compiler.
 CC_FOUND = $(shell command -v $(firstword $(shell go env CC)) 2>/dev/null)
@@ -96,6 +96,10 @@ test-envtest: controlplane race-note ## Test the packages that need a control pl
 .PHONY: test-blackbox
 test-blackbox: controlplane build race-note ## Test the built programs against each other over HTTPS.
 	@$(GO_TEST) -count=1 $(TEST_ARGS) ./test/blackbox/...
+
+.PHONY: test-prometheus
+test-prometheus: ## Test the alerts of config/prometheus with promtool (needs Prometheus, as of Debian's package).
+	@go test -count=1 $(TEST_ARGS) ./test/prometheus/...
 
 .PHONY: bench
 bench: controlplane build ## Measure it against the limit and the textbook: docs/benchmarks.md (BENCH=quick BENCH_OUT=folder).
