@@ -47,6 +47,10 @@ help: ## List the targets.
 build: ## Build both programs, static, into bin/.
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/slb-health-operator ./cmd/slb-simulator
 
+.PHONY: build-plugin
+build-plugin: ## Build kubectl-lbh, the plugin of kubectl, into bin/.
+	cd cmd/kubectl-lbh && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN)/ .
+
 .PHONY: generate
 generate: $(CONTROLLER_GEN) ## Generate the deep copies of api/.
 	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/...
@@ -96,6 +100,10 @@ test-envtest: controlplane race-note ## Test the packages that need a control pl
 .PHONY: test-blackbox
 test-blackbox: controlplane build race-note ## Test the built programs against each other over HTTPS.
 	@$(GO_TEST) -count=1 $(TEST_ARGS) ./test/blackbox/...
+
+.PHONY: test-plugin
+test-plugin: race-note ## Test kubectl-lbh.
+	@cd cmd/kubectl-lbh && $(GO_TEST) -count=1 $(TEST_ARGS) ./...
 
 .PHONY: test-prometheus
 test-prometheus: ## Test the alerts of config/prometheus with promtool (needs Prometheus, as of Debian's package).

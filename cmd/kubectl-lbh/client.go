@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+const resource = "loadbalancerhealths"
+
+var scheme = newScheme()
+
+func newScheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(s); err != nil {
+		panic(err) // it is a fixed list of types
+	}
+	return s
+}
+
+// client reads and asks for the objects of a namespace, "" being all.
+type client struct {
+	rest      rest.Interface
+	namespace string
+}
+
+func (o *options) client() (*client, error) {
+	config, err := o.flags.ToRESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	config = rest.CopyConfig(config)
+	config.APIPath, config.GroupVersion = "/apis", &v1alpha1.GroupVersion
+	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	config.UserAgent = "kubectl-lbh/" + version
+	c := &client{}
+	if c.rest, err = rest.RESTClientFor(config); err != nil {
+		return nil, err
+	}
+	if o.allNamespaces {
+		return c, nil
+	}
+	c.namespace, _, err = o.flags.ToRawKubeConfigLoader().Namespace()
+	return c, err
+}
+
+func (c *client) list(ctx context.Context, selector string) (*v1alpha1.LoadBalancerHealthList, error) {
+	list := &v1alpha1.LoadBalancerHealthList{}
+	err := c.rest.Get().NamespaceIfScoped(c.namespace, c.namespace != "").Resource(resource).
+		VersionedParams(&metav1.ListOptions{LabelSelector: selector}, metav1.ParameterCodec).Do(ctx).Into(list)
+	return list, explain(err)
+}
+
+func (c *client) get(ctx context.Context, name string) (*v1alpha1.LoadBalancerHealth, error) {
+	object := &v1alpha1.LoadBalancerHealth{}
+	err := c.rest.Get().Namespace(c.namespace).Resource(resource).Name(name).Do(ctx).Into(object)
+	return object, explain(err)
+}
+
+// ask annotates an object so that it is observed now.
+func (c *client) ask(ctx context.Context, name, value string) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"annotations": map[string]string{v1alpha1.ObserveRequestedAtAnnotation: value},
+	}})
+	if err != nil {
+		return err
+	}
+	return explain(c.rest.Patch(types.MergePatchType).Namespace(c.namespace).Resource(resource).Name(name).Body(patch).Do(ctx).Error())
+}
+
+// listWatch is all that an informer needs.
+func (c *client) listWatch(edit func(*metav1.ListOptions)) *cache.ListWatch {
+	return cache.NewFilteredListWatchFromClient(c.rest, resource, c.namespace, edit)
+}
+
+// until waits until an object is as it should be. step sees each of its states.
+func (c *client) until(ctx context.Context, name string, step func(*v1alpha1.LoadBalancerHealth) (bool, error)) error {
+	lw := c.listWatch(func(o *metav1.ListOptions) {
+		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", name).String()
+	})
+	_, err := watchtools.UntilWithSync(ctx, lw, &v1alpha1.LoadBalancerHealth{}, nil, func(event watch.Event) (bool, error) {
+		object, ok := event.Object.(*v1alpha1.LoadBalancerHealth)
+		switch {
+		case !ok:
+			return false, nil
+		case event.Type == watch.Deleted:
+			return false, fmt.Errorf("%s was deleted", name)
+		default:
+			return step(object)
+		}
+	})
+	return err
+}
+
+// explain says what to do where the API server's words do not.
+func explain(err error) error {
+	var status interface{ Status() metav1.Status }
+	if errors.As(err, &status) && status.Status().Reason == metav1.StatusReasonNotFound && status.Status().Details != nil && status.Status().Details.Name == "" {
+		return fmt.Errorf("this cluster does not know LoadBalancerHealth: install slb-health-operator first: %w", err)
+	}
+	return err
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+// options are those that several subcommands share.
+type options struct {
+	genericiooptions.IOStreams
+	flags         *genericclioptions.ConfigFlags
+	allNamespaces bool
+	selector      string
+	color         string
+	timeout       time.Duration
+	now           func() time.Time
+}
+
+func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
+	o := &options{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true), now: time.Now}
+	root := newFleetCommand(o)
+	root.SetIn(streams.In)
+	root.SetOut(streams.Out)
+	root.SetErr(streams.ErrOut)
+	root.Version = version
+	root.SilenceErrors, root.SilenceUsage = true, true
+	o.flags.AddFlags(root.PersistentFlags())
+	root.PersistentFlags().StringVar(&o.color, "color", "auto", "Colour: auto (on a terminal, unless NO_COLOR is set), always or never.")
+	_ = root.RegisterFlagCompletionFunc("color", cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		if !slices.Contains([]string{"auto", "always", "never"}, o.color) {
+			return fmt.Errorf("--color=%s: write auto, always or never", o.color)
+		}
+		return nil
+	}
+	root.AddCommand(newTreeCommand(o), newWatchCommand(o), newWaitCommand(o), newRefreshCommand(o))
+	return root
+}
+
+func newFleetCommand(o *options) *cobra.Command {
+	printing := genericclioptions.NewPrintFlags("").WithTypeSetter(scheme)
+	c := &cobra.Command{
+		Use:   "kubectl-lbh [NAME...]",
+		Short: "The health of load balancers, worst first",
+		Example: `  kubectl lbh                 every LoadBalancerHealth of the namespace, worst first
+  kubectl lbh -A -o wide      of all namespaces, with the message of each
+  kubectl lbh tree web        listeners and backends of one, and since when
+  kubectl lbh watch -A        live, with what turns
+  kubectl lbh wait web        until it is healthy
+  kubectl lbh refresh web     observe it now, and show it`,
+		Annotations:       map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl lbh"},
+		Args:              cobra.ArbitraryArgs, // names, not misspelt commands
+		ValidArgsFunction: o.completeNames,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runFleet(cmd.Context(), o, printing, args)
+		},
+	}
+	o.addFilters(c)
+	printing.AddFlags(c)
+	c.Flags().Lookup("output").Usage = strings.Replace(c.Flags().Lookup("output").Usage, "One of: (", "One of: (wide, ", 1)
+	return c
+}
+
+func newTreeCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use: "tree NAME", Short: "Listeners and backends of one object, and since when", Args: oneName, ValidArgsFunction: o.completeNames,
+		RunE: func(cmd *cobra.Command, args []string) error { return runTree(cmd.Context(), o, args[0]) },
+	}
+}
+
+func newWatchCommand(o *options) *cobra.Command {
+	c := &cobra.Command{
+		Use: "watch [NAME...]", Short: "The table, live, and what turns as it happens", ValidArgsFunction: o.completeNames,
+		RunE: func(cmd *cobra.Command, args []string) error { return runWatch(cmd.Context(), o, args) },
+	}
+	o.addFilters(c)
+	return c
+}
+
+func newWaitCommand(o *options) *cobra.Command {
+	var what string
+	c := &cobra.Command{
+		Use: "wait NAME", Short: "Wait until an object is healthy, and say how far it is", Args: oneName, ValidArgsFunction: o.completeNames,
+		RunE: func(cmd *cobra.Command, args []string) error { return runWait(cmd.Context(), o, args[0], what) },
+	}
+	c.Flags().StringVar(&what, "for", "healthy", "What to wait for: healthy, ready or observed.")
+	_ = c.RegisterFlagCompletionFunc("for", cobra.FixedCompletions([]string{"healthy", "ready", "observed"}, cobra.ShellCompDirectiveNoFileComp))
+	c.Flags().DurationVar(&o.timeout, "timeout", 5*time.Minute, "How long to wait at most.")
+	return c
+}
+
+func newRefreshCommand(o *options) *cobra.Command {
+	c := &cobra.Command{
+		Use: "refresh NAME", Short: "Observe one object now, and show the result", Args: oneName, ValidArgsFunction: o.completeNames,
+		RunE: func(cmd *cobra.Command, args []string) error { return runRefresh(cmd.Context(), o, args[0]) },
+	}
+	c.Flags().DurationVar(&o.timeout, "timeout", time.Minute, "How long to wait for the result at most.")
+	return c
+}
+
+func (o *options) addFilters(c *cobra.Command) {
+	c.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "The objects of all namespaces.")
+	c.Flags().StringVarP(&o.selector, "selector", "l", "", "Labels of the objects, such as team=web.")
+}
+
+func oneName(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return errors.New("write the name of one LoadBalancerHealth")
+	}
+	return nil
+}
+
+// completeNames completes the names of objects.
+func (o *options) completeNames(cmd *cobra.Command, _ []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	c, err := o.client()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	list, err := c.list(cmd.Context(), "")
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var names []cobra.Completion
+	for i := range list.Items {
+		if name := list.Items[i].Name; strings.HasPrefix(name, prefix) {
+			names = append(names, cobra.CompletionWithDesc(name, reasonOf(&list.Items[i], v1alpha1.ConditionReady)))
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

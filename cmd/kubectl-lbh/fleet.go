@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+// A rank orders objects: the smaller, the sooner somebody should look.
+type rank int
+
+const (
+	unhealthy rank = iota
+	stalled
+	unknown
+	failing // healthy as far as is known, but the last observation failed
+	partly  // healthy, though not every backend is normal
+	pending
+	healthy
+	suspended
+)
+
+// rankOf says how urgent an object is.
+func rankOf(object *v1alpha1.LoadBalancerHealth) rank {
+	verdict, reason := statusOf(object, v1alpha1.ConditionHealthy), reasonOf(object, v1alpha1.ConditionHealthy)
+	switch {
+	case verdict == metav1.ConditionFalse:
+		return unhealthy
+	case statusOf(object, v1alpha1.ConditionStalled) == metav1.ConditionTrue:
+		return stalled
+	case reason == v1alpha1.ReasonSuspended:
+		return suspended
+	case reason == v1alpha1.ReasonPending || reason == "":
+		return pending
+	case verdict == metav1.ConditionUnknown:
+		return unknown
+	case statusOf(object, v1alpha1.ConditionObserved) == metav1.ConditionFalse:
+		return failing
+	case reason == v1alpha1.ReasonMinHealthyMet:
+		return partly
+	default:
+		return healthy
+	}
+}
+
+// word is what the rank is called in the table.
+func (r rank) word() string {
+	switch r {
+	case unhealthy:
+		return "Unhealthy"
+	case stalled:
+		return "Stalled"
+	case unknown:
+		return "Unknown"
+	case pending:
+		return "Pending"
+	case suspended:
+		return "Suspended"
+	default:
+		return "Healthy"
+	}
+}
+
+func (r rank) color() color {
+	switch r {
+	case unhealthy, stalled:
+		return red
+	case unknown, failing, partly:
+		return yellow
+	case healthy:
+		return green
+	default:
+		return faint
+	}
+}
+
+func statusOf(object *v1alpha1.LoadBalancerHealth, kind string) metav1.ConditionStatus {
+	if c := meta.FindStatusCondition(object.Status.Conditions, kind); c != nil {
+		return c.Status
+	}
+	return metav1.ConditionUnknown
+}
+
+func reasonOf(object *v1alpha1.LoadBalancerHealth, kind string) string {
+	if c := meta.FindStatusCondition(object.Status.Conditions, kind); c != nil {
+		return c.Reason
+	}
+	return ""
+}
+
+func messageOf(object *v1alpha1.LoadBalancerHealth, kind string) string {
+	if c := meta.FindStatusCondition(object.Status.Conditions, kind); c != nil {
+		return c.Message
+	}
+	return ""
+}
+
+// sortWorstFirst orders by rank, the more abnormal backends the sooner, then by name.
+func sortWorstFirst(objects []v1alpha1.LoadBalancerHealth) {
+	slices.SortStableFunc(objects, func(a, b v1alpha1.LoadBalancerHealth) int {
+		return cmp.Or(
+			cmp.Compare(rankOf(&a), rankOf(&b)),
+			-cmp.Compare(summaryOf(&a).Abnormal, summaryOf(&b).Abnormal),
+			cmp.Compare(a.Namespace, b.Namespace),
+			cmp.Compare(a.Name, b.Name),
+		)
+	})
+}
+
+func summaryOf(object *v1alpha1.LoadBalancerHealth) v1alpha1.Summary {
+	if object.Status.Summary == nil {
+		return v1alpha1.Summary{}
+	}
+	return *object.Status.Summary
+}
+
+// counts is "4/6": normal backends of all; "-" before the first answer.
+func counts(object *v1alpha1.LoadBalancerHealth) string {
+	if object.Status.Summary == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%d/%d", object.Status.Summary.Normal, object.Status.Summary.Backends)
+}
+
+func runFleet(ctx context.Context, o *options, printing *genericclioptions.PrintFlags, names []string) error {
+	c, err := o.client()
+	if err != nil {
+		return err
+	}
+	list, err := o.find(ctx, c, names)
+	if err != nil {
+		return err
+	}
+	sortWorstFirst(list.Items)
+	format := *printing.OutputFormat
+	if format == "" || format == "wide" {
+		if len(list.Items) == 0 {
+			_, err := fmt.Fprintln(o.ErrOut, "No LoadBalancerHealth found"+where(c.namespace)+".")
+			return err
+		}
+		return fleet(list.Items, c.namespace == "", format == "wide", o).write(o.Out, o.colored(o.Out))
+	}
+	printer, err := printing.ToPrinter()
+	if err != nil {
+		return err
+	}
+	if len(names) == 1 || format == "name" {
+		for i := range list.Items {
+			if err := printer.PrintObj(&list.Items[i], o.Out); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return printer.PrintObj(list, o.Out)
+}
+
+// find returns the named objects, or all.
+func (o *options) find(ctx context.Context, c *client, names []string) (*v1alpha1.LoadBalancerHealthList, error) {
+	if len(names) == 0 {
+		return c.list(ctx, o.selector)
+	}
+	if o.allNamespaces || o.selector != "" {
+		return nil, errors.New("write either names or -A and -l")
+	}
+	list := &v1alpha1.LoadBalancerHealthList{}
+	for _, name := range names {
+		object, err := c.get(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		list.Items = append(list.Items, *object)
+	}
+	return list, nil
+}
+
+func where(namespace string) string {
+	if namespace == "" {
+		return ""
+	}
+	return " in namespace " + namespace
+}
+
+// fleet is a row for each object.
+func fleet(objects []v1alpha1.LoadBalancerHealth, namespaces, wide bool, o *options) *table {
+	t := &table{}
+	if namespaces {
+		t.head = append(t.head, "NAMESPACE")
+	}
+	t.head = append(t.head, "NAME", "HEALTH", "REASON", "NORMAL", "ABNORMAL", "UNAVAILABLE", "LOADBALANCER", "REGION")
+	if wide {
+		t.head = append(t.head, "PORT", "OBSERVED", "MESSAGE")
+	}
+	for i := range objects {
+		t.rows = append(t.rows, fleetRow(&objects[i], namespaces, wide, o))
+	}
+	return t
+}
+
+func fleetRow(object *v1alpha1.LoadBalancerHealth, namespaces, wide bool, o *options) []cell {
+	r, summary := rankOf(object), summaryOf(object)
+	var row []cell
+	if namespaces {
+		row = append(row, cell{text: object.Namespace})
+	}
+	reason := reasonOf(object, v1alpha1.ConditionReady)
+	if r == failing {
+		reason = reasonOf(object, v1alpha1.ConditionObserved)
+	}
+	row = append(row, cell{text: object.Name}, cell{r.word(), r.color()}, cell{text: cmp.Or(reason, "-")}, cell{text: counts(object)},
+		number(summary.Abnormal, red), number(summary.Unavailable, yellow), cell{text: object.Spec.LoadBalancerID}, cell{text: object.Spec.RegionID})
+	if wide {
+		port := "*"
+		if object.Spec.ListenerPort != nil {
+			port = strconv.Itoa(int(*object.Spec.ListenerPort))
+		}
+		row = append(row, cell{text: port}, cell{text: o.age(object.Status.LastObservedTime)}, cell{text: messageOf(object, v1alpha1.ConditionReady)})
+	}
+	return row
+}
+
+// number is a count that stands out unless it is 0.
+func number(n int32, c color) cell {
+	if n == 0 {
+		c = plain
+	}
+	return cell{strconv.Itoa(int(n)), c}
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+func TestTheWorstComesFirst(t *testing.T) {
+	t.Parallel()
+
+	const succeeded = v1alpha1.ReasonObservationSucceeded
+	fleet := []v1alpha1.LoadBalancerHealth{
+		*object("healthy", good(), "normal"),
+		*object("suspended", said("Unknown", v1alpha1.ReasonSuspended, "Unknown", v1alpha1.ReasonSuspended)),
+		*object("partly", said("True", v1alpha1.ReasonMinHealthyMet, "True", succeeded), "normal", "abnormal"),
+		*object("new", nil),
+		*object("failing", said("True", v1alpha1.ReasonAllBackendsNormal, "False", v1alpha1.ReasonThrottled), "normal"),
+		*object("stale", said("Unknown", v1alpha1.ReasonObservationStale, "False", v1alpha1.ReasonThrottled), "normal"),
+		*object("stalled", append(said("Unknown", v1alpha1.ReasonPending, "False", v1alpha1.ReasonForbidden),
+			[3]string{v1alpha1.ConditionStalled, "True", v1alpha1.ReasonForbidden})),
+		*object("bad", said("False", v1alpha1.ReasonBelowMinHealthy, "True", succeeded), "abnormal"),
+		*object("worse", said("False", v1alpha1.ReasonBelowMinHealthy, "True", succeeded), "abnormal", "abnormal"),
+	}
+	sortWorstFirst(fleet)
+	var names []string
+	for i := range fleet {
+		names = append(names, fleet[i].Name)
+	}
+	if want := []string{"worse", "bad", "stalled", "stale", "failing", "partly", "new", "healthy", "suspended"}; !slices.Equal(names, want) {
+		t.Errorf("%q, not %q", names, want)
+	}
+}
+
+func TestTheTable(t *testing.T) {
+	t.Parallel()
+
+	o, out := newOptions()
+	objects := []v1alpha1.LoadBalancerHealth{
+		*object("web", said("True", v1alpha1.ReasonMinHealthyMet, "True", v1alpha1.ReasonObservationSucceeded), "normal", "normal", "abnormal"),
+		*object("a-longer-name", nil),
+		*object("failing", said("True", v1alpha1.ReasonAllBackendsNormal, "False", v1alpha1.ReasonThrottled), "normal"),
+	}
+	if err := fleet(objects, true, true, o).write(out, false); err != nil {
+		t.Fatal(err)
+	}
+	want := `
+NAMESPACE   NAME            HEALTH    REASON          NORMAL   ABNORMAL   UNAVAILABLE   LOADBALANCER       REGION        PORT   OBSERVED   MESSAGE
+prod        web             Healthy   MinHealthyMet   2/3      1          0             lb-web             cn-hangzhou   *      -          about MinHealthyMet
+prod        a-longer-name   Pending   -               -        0          0             lb-a-longer-name   cn-hangzhou   *      -          
+prod        failing         Healthy   Throttled       1/1      0          0             lb-failing         cn-hangzhou   *      -          about AllBackendsNormal
+`
+	if got := "\n" + out.String(); got != want {
+		t.Errorf("got%s\nwant%s", got, want)
+	}
+}
+
+func TestColoursDoNotMoveColumns(t *testing.T) {
+	t.Parallel()
+
+	o, out := newOptions()
+	objects := []v1alpha1.LoadBalancerHealth{
+		*object("web", said("False", v1alpha1.ReasonBelowMinHealthy, "True", ""), "abnormal"), *object("api", good(), "normal"),
+	}
+	_ = fleet(objects, false, false, o).write(out, false)
+	plainText := out.String()
+	out.Reset()
+	_ = fleet(objects, false, false, o).write(out, true)
+	colored := out.String()
+	if !strings.Contains(colored, "\x1b[31mUnhealthy\x1b[0m") || !strings.Contains(colored, "\x1b[32mHealthy\x1b[0m") {
+		t.Errorf("no colours: %q", colored)
+	}
+	for _, c := range []color{faint, red, green, yellow} {
+		colored = strings.ReplaceAll(colored, c.paint("", true)[:len(c.paint("", true))-len("\x1b[0m")], "")
+	}
+	if colored = strings.ReplaceAll(colored, "\x1b[0m", ""); colored != plainText {
+		t.Errorf("%q without its colours is not %q", colored, plainText)
+	}
+}
+
+func TestATerminalObeysNothingThatAnObjectHolds(t *testing.T) {
+	t.Parallel()
+
+	o, out := newOptions()
+	hostile := object("web", [][3]string{{v1alpha1.ConditionReady, "True", "x"}, {v1alpha1.ConditionHealthy, "True", "x"}}, "normal")
+	const evil = "a\x1b[2J\x07\u202eb\nc"
+	hostile.Status.Conditions[0].Message = evil
+	hostile.Status.Backends[0].ServerID, hostile.Status.Backends[0].ServerHealthStatus = evil, evil
+	hostile.Spec.LoadBalancerID = evil
+	if err := fleet([]v1alpha1.LoadBalancerHealth{*hostile}, true, true, o).write(out, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := tree(out, hostile, o); err != nil {
+		t.Fatal(err)
+	}
+	other := hostile.DeepCopy()
+	other.Status.Backends[0].ServerHealthStatus = "normal" + evil
+	for _, c := range changes(hostile, other) {
+		out.WriteString(line{noon, evil, c}.render(false))
+	}
+	if strings.ContainsAny(out.String(), "\x1b\x07\u202e") || strings.Contains(out.String(), "b\nc") {
+		t.Errorf("%q", out.String())
+	}
+}
+
+func TestTheTree(t *testing.T) {
+	t.Parallel()
+
+	o, out := newOptions()
+	web := object("web", said("True", v1alpha1.ReasonMinHealthyMet, "False", v1alpha1.ReasonThrottled), "normal", "abnormal", "unavailable")
+	web.Status.OmittedBackends = 7
+	if err := tree(out, web, o); err != nil {
+		t.Fatal(err)
+	}
+	want := `
+web  Healthy  MinHealthyMet  lb-web cn-hangzhou
+│  about MinHealthyMet
+│  about Throttled
+├─ 443/https  Healthy  1/3 normal
+│  ├─ i-1 10.0.0.1:8443  normal       since 5m
+│  ├─ i-2 10.0.0.1:8443  abnormal     since 5m
+│  └─ i-3 10.0.0.1:8443  unavailable  since 5m
+└─ and 7 backends that the status leaves out
+`
+	if got := "\n" + out.String(); got != want {
+		t.Errorf("got%s\nwant%s", got, want)
+	}
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command kubectl-lbh is `kubectl lbh`: what LoadBalancerHealth objects say, for
+// people who look.
+//
+//	command.go   flags and subcommands
+//	client.go    the API server
+//	fleet.go     a row for each object, worst first
+//	tree.go      one object: listeners, backends, since when
+//	changes.go   what turned between two states of an object
+//	watch.go     both, live; screen.go draws it
+//	wait.go      until an object is healthy; refresh.go until it was observed
+//	text.go      columns, colours, ages
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() {
+	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, restore) // a second Ctrl-C ends it at once
+	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
+	if err := newCommand(streams).ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+func runTree(ctx context.Context, o *options, name string) error {
+	c, err := o.client()
+	if err != nil {
+		return err
+	}
+	object, err := c.get(ctx, name)
+	if err != nil {
+		return err
+	}
+	return tree(o.Out, object, o)
+}
+
+// listenerKey is what a listener and its backends have in common.
+type listenerKey struct {
+	port     int32
+	protocol string
+}
+
+func (k listenerKey) String() string {
+	port := "?"
+	if k.port != 0 {
+		port = strconv.Itoa(int(k.port))
+	}
+	if k.protocol == "" {
+		return port
+	}
+	return port + "/" + k.protocol
+}
+
+// tree prints an object, its listeners, and the backends of each.
+func tree(out io.Writer, object *v1alpha1.LoadBalancerHealth, o *options) error {
+	colored := o.colored(o.Out)
+	p := &printer{out: out}
+	r := rankOf(object)
+	p.printf("%s  %s  %s  %s\n", object.Name, r.color().paint(r.word(), colored), cmp.Or(tame(reasonOf(object, v1alpha1.ConditionReady)), "-"), tame(object.Spec.LoadBalancerID+" "+object.Spec.RegionID))
+	if message := messageOf(object, v1alpha1.ConditionReady); message != "" {
+		p.printf("│  %s\n", tame(message))
+	}
+	if r == failing {
+		p.printf("│  %s\n", yellow.paint(messageOf(object, v1alpha1.ConditionObserved), colored))
+	}
+	backends := map[listenerKey][]v1alpha1.BackendStatus{}
+	for _, b := range object.Status.Backends {
+		key := listenerKey{b.ListenerPort, b.ListenerProtocol}
+		backends[key] = append(backends[key], b)
+	}
+	for i, l := range object.Status.Listeners {
+		branch, trunk := "├─ ", "│  "
+		if i == len(object.Status.Listeners)-1 && object.Status.OmittedBackends == 0 {
+			branch, trunk = "└─ ", "   "
+		}
+		key := listenerKey{l.Port, l.Protocol}
+		p.printf("%s%s  %s  %d/%d normal\n", branch, tame(key.String()), healthColor(l.Health).paint(string(l.Health), colored), l.Normal, l.Backends)
+		p.backends(trunk, backends[key], o, colored)
+	}
+	if n := object.Status.OmittedBackends; n > 0 {
+		p.printf("└─ and %d backends that the status leaves out\n", n)
+	}
+	return p.err
+}
+
+func healthColor(h v1alpha1.Health) color {
+	switch h {
+	case v1alpha1.Healthy:
+		return green
+	case v1alpha1.Unhealthy:
+		return red
+	default:
+		return yellow
+	}
+}
+
+// A printer remembers the first error.
+type printer struct {
+	out io.Writer
+	err error
+}
+
+func (p *printer) printf(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.out, format, args...)
+	}
+}
+
+func (p *printer) backends(trunk string, rows []v1alpha1.BackendStatus, o *options, colored bool) {
+	width := 0
+	for i := range rows {
+		width = max(width, len(address(&rows[i])))
+	}
+	for i := range rows {
+		branch := "├─ "
+		if i == len(rows)-1 {
+			branch = "└─ "
+		}
+		state := rows[i].ServerHealthStatus
+		p.printf("%s%s%-*s  %s  since %s\n", trunk, branch, width, tame(address(&rows[i])),
+			colorOf(state).paint(fmt.Sprintf("%-11s", state), colored), o.age(&rows[i].LastTransitionTime))
+	}
+}
+
+// address is what a backend is known by.
+func address(b *v1alpha1.BackendStatus) string {
+	text := b.ServerID
+	if b.ServerIP != "" {
+		text += " " + b.ServerIP
+	}
+	if b.Port != 0 {
+		text += ":" + strconv.Itoa(int(b.Port))
+	}
+	return text
+}

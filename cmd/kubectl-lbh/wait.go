@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+// conditionFor is what can be waited for.
+var conditionFor = map[string]string{
+	"healthy":  v1alpha1.ConditionHealthy,
+	"ready":    v1alpha1.ConditionReady,
+	"observed": v1alpha1.ConditionObserved,
+}
+
+func runWait(ctx context.Context, o *options, name, what string) error {
+	condition, ok := conditionFor[what]
+	if !ok {
+		return fmt.Errorf("--for=%s: write healthy, ready or observed", what)
+	}
+	c, err := o.client()
+	if err != nil {
+		return err
+	}
+	if _, err := c.get(ctx, name); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	last := ""
+	err = c.until(ctx, name, func(object *v1alpha1.LoadBalancerHealth) (bool, error) {
+		if now := progress(object, condition); now != last {
+			last = now
+			if _, err := fmt.Fprintf(o.ErrOut, "%s: %s\n", name, now); err != nil {
+				return false, err
+			}
+		}
+		return reached(object, condition), nil
+	})
+	if wait.Interrupted(err) || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%s is not %s after %s: %s", name, what, o.timeout, last)
+	}
+	if err == nil {
+		_, err = fmt.Fprintf(o.Out, "%s is %s\n", name, what)
+	}
+	return err
+}
+
+// reached tells whether a condition is True, and of the generation that is there.
+func reached(object *v1alpha1.LoadBalancerHealth, condition string) bool {
+	return object.Status.ObservedGeneration == object.Generation && statusOf(object, condition) == metav1.ConditionTrue
+}
+
+// progress says how far an object is: "3/5 backends normal (BelowMinHealthy)".
+func progress(object *v1alpha1.LoadBalancerHealth, condition string) string {
+	switch {
+	case object.Status.ObservedGeneration != object.Generation:
+		return "not observed yet"
+	case statusOf(object, v1alpha1.ConditionObserved) == metav1.ConditionFalse:
+		return "cannot be observed: " + tame(messageOf(object, v1alpha1.ConditionObserved))
+	case object.Status.Summary == nil:
+		return reasonOf(object, condition)
+	default:
+		return fmt.Sprintf("%s backends normal (%s)", counts(object), reasonOf(object, condition))
+	}
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+func textsOf(found []change) []string {
+	var texts []string
+	for _, c := range found {
+		texts = append(texts, c.text)
+	}
+	return texts
+}
+
+func TestWhatTurnedIsTold(t *testing.T) {
+	t.Parallel()
+
+	succeeded := v1alpha1.ReasonObservationSucceeded
+	before := object("web", good(), "normal", "normal")
+	worse := object("web", said("False", v1alpha1.ReasonBelowMinHealthy, "True", succeeded), "abnormal", "normal", "normal")
+	fails := object("web", said("True", v1alpha1.ReasonAllBackendsNormal, "False", v1alpha1.ReasonThrottled), "normal", "normal")
+	moved := object("web", good(), "abnormal")
+	moved.Status.ObservedTarget.LoadBalancerID = "lb-other"
+	omitting := object("web", good(), "abnormal")
+	omitting.Status.OmittedBackends = 1
+	for name, c := range map[string]struct {
+		before, after *v1alpha1.LoadBalancerHealth
+		want          []string
+	}{
+		"nothing": {before, before.DeepCopy(), nil},
+		"a backend, one more, the verdict": {before, worse, []string{
+			"443/https i-1 10.0.0.1:8443  normal → abnormal", "443/https i-3 10.0.0.1:8443  added, normal", "Healthy → Unhealthy (BelowMinHealthy)",
+		}},
+		"back": {worse, before, []string{
+			"443/https i-1 10.0.0.1:8443  abnormal → normal", "443/https i-3 10.0.0.1:8443  removed", "Unhealthy → Healthy (AllBackendsNormal)",
+		}},
+		"a failure":                          {before, fails, []string{"observation failed: about Throttled"}},
+		"the same failure":                   {fails, fails.DeepCopy(), nil},
+		"its end":                            {fails, before, []string{"observation recovered"}},
+		"another load balancer":              {before, moved, nil},
+		"what is left out has not been lost": {before, omitting, []string{"443/https i-1 10.0.0.1:8443  normal → abnormal"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := textsOf(changes(c.before, c.after)); !slices.Equal(got, c.want) {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestAFleetIsBroughtUpToDate(t *testing.T) {
+	t.Parallel()
+
+	fleet := map[cache.ObjectName]*v1alpha1.LoadBalancerHealth{}
+	web := object("web", good(), "normal")
+	for _, step := range []struct {
+		happening
+		want string
+		left int
+	}{
+		{happening{after: web}, "prod/web is new", 1},
+		{happening{before: web, after: object("web", good(), "abnormal")}, "prod/web 443/https i-1 10.0.0.1:8443  normal → abnormal", 1},
+		{happening{before: web}, "prod/web deleted", 0},
+	} {
+		told := apply(fleet, step.happening, noon, true)
+		if len(told) != 1 || told[0].object+" "+told[0].text != step.want || len(fleet) != step.left {
+			t.Errorf("%+v, and %d left; want %q and %d", told, len(fleet), step.want, step.left)
+		}
+	}
+}
+
+func TestAScreenHoldsWhatFits(t *testing.T) {
+	t.Parallel()
+
+	o, _ := newOptions()
+	s := newScreen(o, false)
+	for i := range 30 {
+		s.objects = append(s.objects, *object(fmt.Sprintf("object-%02d", i), good(), "normal"))
+		s.told = append(s.told, line{noon, "object", change{fmt.Sprintf("change %02d", i), plain}})
+	}
+	for _, size := range [][2]int{{80, 24}, {40, 10}, {200, 100}, {20, 5}} {
+		rows := strings.Split(strings.TrimSuffix(s.draw(size[0], size[1]), clearBelow), "\r\n")
+		if len(rows) > size[1] {
+			t.Errorf("%d rows of %d", len(rows), size[1])
+		}
+		for _, row := range rows {
+			if n := visible(strings.TrimSuffix(row, clearLine)); n > size[0] {
+				t.Errorf("%q takes %d of %d columns", row, n, size[0])
+			}
+		}
+		if last := rows[len(rows)-1]; !strings.Contains(last, "change 29") && size[0] > 30 {
+			t.Errorf("the newest change is not there: %q", last)
+		}
+	}
+	if text := s.draw(80, 24); !strings.Contains(text, "… and ") {
+		t.Error("nothing tells of what is left out")
+	}
+}
+
+func TestRowsAreCutBetweenEscapes(t *testing.T) {
+	t.Parallel()
+
+	row := "ab" + red.paint("cdef", true) + "gh"
+	for width, want := range map[int]int{1: 1, 3: 3, 5: 5, 7: 7, 8: 8, 20: 8} {
+		got := cut(row, width)
+		if n := visible(got); n != want {
+			t.Errorf("%q has %d columns of %d, not %d", got, n, width, want)
+		}
+		if cut, whole := strings.Contains(got, "…"), width >= 8; cut == whole {
+			t.Errorf("%q in %d columns", got, width)
+		}
+	}
+}
+
+func TestProgress(t *testing.T) {
+	t.Parallel()
+
+	edited := object("web", good(), "normal")
+	edited.Generation = 2
+	for want, o := range map[string]*v1alpha1.LoadBalancerHealth{
+		"not observed yet":                        edited,
+		"1/2 backends normal (BelowMinHealthy)":   object("web", said("False", v1alpha1.ReasonBelowMinHealthy, "True", ""), "normal", "abnormal"),
+		"cannot be observed: about Throttled":     object("web", said("True", v1alpha1.ReasonAllBackendsNormal, "False", v1alpha1.ReasonThrottled), "normal"),
+		"1/1 backends normal (AllBackendsNormal)": object("web", good(), "normal"),
+	} {
+		if got := progress(o, v1alpha1.ConditionHealthy); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+	if reached(edited, v1alpha1.ConditionHealthy) || !reached(object("web", good(), "normal"), v1alpha1.ConditionHealthy) {
+		t.Error("an older generation counts, or a current one does not")
+	}
+}
