@@ -60,6 +60,10 @@ manifests: $(CONTROLLER_GEN) ## Generate the CRD from api/ and the manager's rol
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=manager-role paths=./controllers/... output:rbac:dir=config/rbac
 
+.PHONY: dashboard
+dashboard: ## Generate the Grafana dashboard from hack/dashboard/content.go.
+	go run ./hack/dashboard > config/grafana/slb-health.json
+
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## Format the code.
 	$(GOLANGCI_LINT) fmt
