@@ -128,7 +128,9 @@ func FuzzNotices(f *testing.F) {
 	f.Add("i-1", "https", "Throttled", "slow down", uint8(3), []byte{1, 2, 3})
 	f.Add(strings.Repeat("负", 42)+"..", strings.Repeat("é", 64), "ServiceError", strings.Repeat("words ", 300), uint8(200), []byte{0, 1, 2, 3, 0, 1})
 	f.Fuzz(func(t *testing.T, server, protocol, reason, message string, n uint8, states []byte) {
-		server, protocol, message = strings.ToValidUTF8(server, " "), strings.ToValidUTF8(protocol, " "), strings.ToValidUTF8(message, " ")
+		for _, text := range []*string{&server, &protocol, &reason, &message} {
+			*text = strings.ToValidUTF8(*text, " ") // as all texts are by then
+		}
 		tape := &tape{data: states}
 		changes := health.Changes{
 			Observation: &health.ConditionChange{Status: pick(tape, metav1.ConditionFalse, metav1.ConditionTrue), Reason: reason, Message: message},
