@@ -122,6 +122,10 @@ bench: controlplane build ## Measure it against the limit and the textbook: docs
 bench-micro: ## Time the pieces of one observation, with their allocations (TEST_ARGS=…).
 	@go test -run '^$$' -bench . -benchmem $(TEST_ARGS) ./internal/health ./internal/slb ./controllers
 
+.PHONY: fuzz
+fuzz: ## Fuzz every target in turn (FUZZTIME=30s each, FUZZ=pattern).
+	@FUZZTIME='$(FUZZTIME)' FUZZ='$(FUZZ)' hack/fuzz.sh
+
 .PHONY: race-note
 race-note:
 	@echo 'testing $(if $(CC_FOUND),with the race detector,without the race detector: there is no C compiler)'

@@ -165,7 +165,7 @@ func (e *evaluation) answered() {
 	}
 	e.next.Listeners = listenersOf(rows)
 	e.next.Summary = summaryOf(e.next.Listeners)
-	e.next.Backends, e.next.OmittedBackends = bounded(rows, e.options.MaxBackends)
+	e.next.Backends, e.next.OmittedBackends = bounded(rows, min(e.options.MaxBackends, fitting(rows, e.next.Listeners)))
 	e.serveRequest()
 
 	e.staleAt = e.observation.Sample.At.Add(staleAfter(e.interval))

@@ -6,10 +6,15 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 
 	sdkslb "github.com/aliyun/alibaba-cloud-sdk-go/services/slb"
 	jsoniter "github.com/json-iterator/go"
 )
+
+// maxListeners is far more than a load balancer can be given. An answer with
+// more is somebody else's, and its rows would not fit into a status.
+const maxListeners = 1000
 
 // answerError says what is wrong with an answer that arrived: "the endpoint
 // answered with ...".
@@ -60,7 +65,50 @@ func readAnswer(response *sdkslb.DescribeHealthStatusResponse, request Request) 
 			ServerHealthStatus: status,
 		}
 	}
+	switch {
+	case countListeners(sample.Backends) > maxListeners:
+		return nil, &answerError{"more listeners than a load balancer can have"}
+	case repeatsKey(sample.Backends, request.Credentials):
+		return nil, &answerError{"a backend that repeats the credentials of the request"}
+	}
 	return sample, nil
+}
+
+// countListeners is not exact where nobody wants to know.
+func countListeners(backends []Backend) int {
+	if len(backends) <= maxListeners {
+		return 0
+	}
+	type listener struct {
+		port     int32
+		protocol string
+	}
+	listeners := map[listener]struct{}{}
+	for i := range backends {
+		listeners[listener{backends[i].ListenerPort, backends[i].ListenerProtocol}] = struct{}{}
+	}
+	return len(listeners)
+}
+
+// repeatsKey finds the keys of a request in what would go into a status.
+func repeatsKey(backends []Backend, credentials Credentials) bool {
+	var spelled []string
+	for _, key := range keysOf(credentials) {
+		if len(key) >= echoLength { // a shorter one is no real key, and may be a word
+			spelled = append(spelled, spellings(key)...)
+		}
+	}
+	for i := range backends {
+		b := &backends[i]
+		for _, field := range [...]string{b.ServerID, b.ServerIP, b.EniHost, b.Type, b.ListenerProtocol, b.ServerHealthStatus} {
+			for _, key := range spelled {
+				if strings.Contains(field, key) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 func isPort(n int) bool { return n >= 0 && n <= 65535 }

@@ -5,6 +5,7 @@ package slb
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"reflect"
 	"strings"
@@ -21,6 +22,15 @@ func read(t *testing.T, document string, scope Scope) (*Sample, error) {
 
 func rows(rows ...string) string {
 	return `{"RequestId":"365F4154-92F6-4AE4-92F8-7FF34B540710","BackendServers":{"BackendServer":[` + strings.Join(rows, ",") + `]}}`
+}
+
+// listeners is an answer of one backend behind so many listeners.
+func listeners(n int) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf(`{"ServerId":"i-1","ServerHealthStatus":"normal","ListenerPort":%d}`, i+1)
+	}
+	return rows(all...)
 }
 
 func TestTheReferencesExampleIsRead(t *testing.T) {
@@ -107,6 +117,13 @@ func TestTenThousandRowsAreRead(t *testing.T) {
 	}
 }
 
+func TestAnAnswerMayHaveAsManyListenersAsALoadBalancer(t *testing.T) {
+	sample, err := read(t, listeners(maxListeners), Scope{})
+	if err != nil || len(sample.Backends) != maxListeners {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestWhatIsNoAnswerIsNotTakenForALoadBalancerWithoutBackends(t *testing.T) {
 	const id = `"RequestId":"365F4154-92F6-4AE4-92F8-7FF34B540710"`
 	for name, test := range map[string]struct{ document, says string }{
@@ -148,6 +165,10 @@ func TestWhatIsNoAnswerIsNotTakenForALoadBalancerWithoutBackends(t *testing.T) {
 		"a port beyond any number":     {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":99999999999999999999}`), ""},
 		"a port in words":              {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":"http"}`), ""},
 		"a list as port":               {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":[80]}`), ""},
+		"a key as server":              {rows(`{"ServerId":"` + testKeyID + `","ServerHealthStatus":"normal"}`), "repeats the credentials"},
+		"a token in an address":        {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","ServerIp":"x` + testToken + `"}`), "repeats the credentials"},
+		"a token escaped":              {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Type":"` + url.QueryEscape(testToken) + `"}`), "repeats the credentials"},
+		"a listener too many":          {listeners(maxListeners + 1), "more listeners than"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sample, err := read(t, test.document, Scope{})

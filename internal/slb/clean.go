@@ -3,6 +3,7 @@
 package slb
 
 import (
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ const (
 	maxRaw     = 4096 // bytes of the API's words that are looked at
 	maxMessage = 256  // bytes of the API's words in a message
 	maxField   = 128  // bytes of a field of an answer, such as a server id
+	echoLength = 16   // characters in a row of a key that are an echo of it
 )
 
 // What an API message may echo of a signed request, and what differs between
@@ -44,6 +46,7 @@ func cleanMessage(message string, credentials Credentials, keep ...string) strin
 		message = strings.ReplaceAll(message, key, "[key]")
 	}
 	message = wholeWords(message, maxRaw)
+	message = withoutPieces(message, credentials)
 	for _, echo := range echoes {
 		message = echo.pattern.ReplaceAllString(message, echo.replacement)
 	}
@@ -58,6 +61,36 @@ func cleanMessage(message string, credentials Credentials, keep ...string) strin
 		return "[...]"
 	})
 	return bounded(message, maxMessage)
+}
+
+// word is what keys and tokens are made of, plain or escaped.
+var word = regexp.MustCompile(`[0-9A-Za-z+/=_.%~-]{16,}`)
+
+// withoutPieces takes out words that hold a piece of a key: a server may cut
+// what it echoes, or break it into lines.
+func withoutPieces(message string, credentials Credentials) string {
+	var spelled []string
+	for _, key := range keysOf(credentials) {
+		for _, form := range spellings(key) {
+			spelled = append(spelled, strings.ToLower(form))
+		}
+	}
+	return word.ReplaceAllStringFunc(message, func(word string) string {
+		lower := strings.ToLower(word)
+		for i := 0; i+echoLength <= len(lower); i++ {
+			piece := lower[i : i+echoLength]
+			if slices.ContainsFunc(spelled, func(key string) bool { return strings.Contains(key, piece) }) {
+				return "[key]"
+			}
+		}
+		return word
+	})
+}
+
+// spellings are a key as it is, and as it stands in a URL and in a string to sign.
+func spellings(key string) []string {
+	escaped := url.QueryEscape(key)
+	return slices.Compact([]string{key, escaped, url.QueryEscape(escaped)})
 }
 
 // apiRequestID is what request ids look like.

@@ -17,6 +17,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -185,8 +186,8 @@ func verifyPresentable(t *testing.T, failed *Error) {
 	t.Helper()
 	text := failed.Error()
 	switch {
-	case failed.Kind == "" || failed.Message == "":
-		t.Errorf("an error without kind or message: %#v", failed)
+	case !slices.Contains(Kinds(), failed.Kind) || failed.Message == "":
+		t.Errorf("an error without a known kind, or without a message: %#v", failed)
 	case len(text) > longestOK:
 		t.Errorf("an error of %d bytes: %q", len(text), text)
 	case !utf8.ValidString(text):

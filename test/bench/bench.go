@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/lbhealth/slb-health-operator/test/internal/rig"
 )
 
 // A trial is what was measured of one subject at one size.
@@ -38,12 +40,12 @@ type results struct {
 	Writes []writeResult `json:"writes"`
 	Storms storms        `json:"storms"`
 	// Call and Informer are the limits that the operator at Large is held against.
-	Call     steady `json:"call"`
-	Informer usage  `json:"informer"`
-	Large    pair   `json:"large"`
-	Small    pair   `json:"small"`
-	Shared   pair   `json:"shared"`
-	Sizes    []pair `json:"sizes"`
+	Call     steady    `json:"call"`
+	Informer rig.Usage `json:"informer"`
+	Large    pair      `json:"large"`
+	Small    pair      `json:"small"`
+	Shared   pair      `json:"shared"`
+	Sizes    []pair    `json:"sizes"`
 }
 
 // A bench makes the measurements of a form, one after the other.
@@ -115,19 +117,19 @@ func (b *bench) besideLimits(ctx context.Context, p *pair) error {
 	if err != nil {
 		return err
 	}
-	defer informer.stop()
+	defer informer.Stop()
 	caller, err := b.startCaller(ctx, p.Size, b.form.uptime+time.Minute)
 	if err != nil {
 		return err
 	}
-	defer caller.stop()
-	return b.with(ctx, operatorSubject, func(process *process) error {
+	defer caller.Stop()
+	return b.with(ctx, operatorSubject, func(process *rig.Process) error {
 		measured, err := b.steady(ctx, p.Size, process, caller)
 		if err != nil {
 			return err
 		}
 		p.Operator.Steady, b.results.Call = measured[0], measured[1]
-		b.results.Informer, err = informer.usage()
+		b.results.Informer, err = informer.Usage()
 		return err
 	})
 }
@@ -168,7 +170,7 @@ func (b *bench) compare(ctx context.Context, p *pair) error {
 }
 
 func (b *bench) trial(ctx context.Context, who subject, size size, into *trial) error {
-	return b.with(ctx, who, func(process *process) error {
+	return b.with(ctx, who, func(process *rig.Process) error {
 		measured, err := b.steady(ctx, size, process)
 		if err != nil {
 			return err
@@ -192,13 +194,13 @@ func (b *bench) stand(ctx context.Context, size size) error {
 		return err
 	}
 	b.watcher.forget()
-	return b.with(ctx, operatorSubject, func(*process) error {
+	return b.with(ctx, operatorSubject, func(*rig.Process) error {
 		return b.observedAll(ctx, size, b.patience(size))
 	})
 }
 
 // with runs a subject for as long as do takes.
-func (b *bench) with(ctx context.Context, who subject, do func(*process) error) error {
+func (b *bench) with(ctx context.Context, who subject, do func(*rig.Process) error) error {
 	b.say("  %s", who.name)
 	if err := b.agree(ctx); err != nil {
 		return err
@@ -207,8 +209,8 @@ func (b *bench) with(ctx context.Context, who subject, do func(*process) error) 
 	if err != nil {
 		return err
 	}
-	defer p.stop()
-	return errors.Join(do(p), p.alive())
+	defer p.Stop()
+	return errors.Join(do(p), p.Alive())
 }
 
 // patience is how long everything may take to be stored: ten times what the

@@ -7,10 +7,12 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/lbhealth/slb-health-operator/test/internal/rig"
 )
 
 // readEvery is how often CPU times are read during a storm: ten of the kernel's ticks.
-const readEvery = 10 * clockTick
+const readEvery = 10 * rig.ClockTick
 
 // The processes of a storm, besides etcd and the simulator.
 const (
@@ -34,11 +36,11 @@ type coreRecord struct {
 }
 
 // recordCores begins a record of everything that a storm keeps busy.
-func (s *stage) recordCores(program *process) (*coreRecord, error) {
-	r := &coreRecord{pids: map[string]int{writer: program.command.Process.Pid, bencher: os.Getpid()}}
+func (s *stage) recordCores(program *rig.Process) (*coreRecord, error) {
+	r := &coreRecord{pids: map[string]int{writer: program.PID(), bencher: os.Getpid()}}
 	for _, name := range []string{"etcd", apiServer, "slb-simulator"} {
 		var err error
-		if r.pids[name], err = childNamed(name); err != nil {
+		if r.pids[name], err = rig.ChildNamed(name); err != nil {
 			return nil, err
 		}
 	}
@@ -70,7 +72,7 @@ func (r *coreRecord) read() {
 		next.cpu = maps.Clone(r.readings[n-1].cpu)
 	}
 	for name, pid := range r.pids {
-		if u, err := usageOf(pid); err == nil { // one that ended keeps what it had
+		if u, err := rig.UsageOf(pid); err == nil { // one that ended keeps what it had
 			next.cpu[name] = u.CPU
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/lbhealth/slb-health-operator/test/internal/rig"
 )
 
 // steady is what a program costs while nothing changes.
@@ -25,11 +27,11 @@ type steady struct {
 type meter struct {
 	at            time.Time
 	calls, writes int
-	usage         usage
+	usage         rig.Usage
 }
 
-func (s *stage) meter(ctx context.Context, p *process) (meter, error) {
-	if err := p.alive(); err != nil {
+func (s *stage) meter(ctx context.Context, p *rig.Process) (meter, error) {
+	if err := p.Alive(); err != nil {
 		return meter{}, err
 	}
 	report, err := s.simulator.calls(ctx, 1)
@@ -37,10 +39,10 @@ func (s *stage) meter(ctx context.Context, p *process) (meter, error) {
 		return meter{}, err
 	}
 	m := meter{at: time.Now(), calls: report.ByLoadBalancer[callerBalancer]}
-	if p.name != callerName {
+	if p.Name != callerName {
 		m.calls = report.Total - m.calls
 	}
-	if m.usage, err = p.usage(); err != nil {
+	if m.usage, err = p.Usage(); err != nil {
 		return meter{}, err
 	}
 	served, err := s.api.requested(ctx)
@@ -58,7 +60,7 @@ func (b *bench) times(size size) (uptime, window time.Duration) {
 }
 
 // steady measures programs that have just started, at the same time.
-func (b *bench) steady(ctx context.Context, size size, programs ...*process) ([]steady, error) {
+func (b *bench) steady(ctx context.Context, size size, programs ...*rig.Process) ([]steady, error) {
 	uptime, window := b.times(size)
 	if err := wait(ctx, uptime-window); err != nil {
 		return nil, err
@@ -80,7 +82,7 @@ func (b *bench) steady(ctx context.Context, size size, programs ...*process) ([]
 			return nil, err
 		}
 		if measured[i], err = between(before[i], after, size); err != nil {
-			return nil, fmt.Errorf("the %s %w", p.name, err)
+			return nil, fmt.Errorf("the %s %w", p.Name, err)
 		}
 	}
 	return measured, nil
@@ -109,11 +111,11 @@ const (
 
 // startCaller starts bare calls at the rate at which a size is observed. The
 // simulator forgets the calls before: it counts a number of ids only.
-func (s *stage) startCaller(ctx context.Context, size size, duration time.Duration) (*process, error) {
+func (s *stage) startCaller(ctx context.Context, size size, duration time.Duration) (*rig.Process, error) {
 	if err := s.simulator.put(ctx, callerBalancer, size.Rows); err != nil {
 		return nil, err
 	}
-	if err := s.simulator.admin(ctx, http.MethodDelete, "calls", nil, nil); err != nil {
+	if err := s.simulator.Admin(ctx, http.MethodDelete, "calls", nil, nil); err != nil {
 		return nil, err
 	}
 	rate := float64(size.Balancers) / size.Interval.Seconds()

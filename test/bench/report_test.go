@@ -12,11 +12,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lbhealth/slb-health-operator/test/internal/rig"
 )
 
 // measured has a value wherever a figure divides.
 func measured() *results {
-	r := &results{Informer: usage{RSS: 100 << 20}, Call: steady{CPUPerObservation: 200}}
+	r := &results{Informer: rig.Usage{RSS: 100 << 20}, Call: steady{CPUPerObservation: 200}}
 	r.Storms.Limit = stormy{Storm: storm{Writes: 10, Throughput: 100}, Delay: delay{P99: 10}}
 	r.Storms.Operator = stormy{Storm: storm{Writes: 10, Throughput: 95}, Delay: delay{P99: 12}}
 	r.Storms.Textbook = stormy{Storm: storm{Writes: 10, Throughput: 50}, Delay: delay{P99: 600}}

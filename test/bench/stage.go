@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+	"github.com/lbhealth/slb-health-operator/test/internal/rig"
 )
 
 // operatorConcurrency is the operator's default, and everybody's here.
@@ -64,7 +65,7 @@ func (s *stage) close() error {
 		s.endWatch() // the API server waits for watches to end
 	}
 	if s.simulator != nil {
-		s.simulator.stop()
+		s.simulator.Stop()
 	}
 	var err error
 	if s.controlPlane != nil {
@@ -84,29 +85,29 @@ func (s *stage) environment(command *exec.Cmd) {
 // A subject is a program that brings statuses up to date.
 type subject struct {
 	name  string
-	start func(ctx context.Context, s *stage) (*process, error)
+	start func(ctx context.Context, s *stage) (*rig.Process, error)
 }
 
 var (
-	operatorSubject = subject{"operator", func(ctx context.Context, s *stage) (*process, error) {
-		return start(ctx, s.folder, "operator", s.environment, builtProgram("slb-health-operator"),
-			"--kubeconfig", s.controlPlane.Kubeconfig(), "--slb-endpoint", s.simulator.url,
+	operatorSubject = subject{"operator", func(ctx context.Context, s *stage) (*rig.Process, error) {
+		return rig.Start(ctx, s.folder, "operator", s.environment, builtProgram("slb-health-operator"),
+			"--kubeconfig", s.controlPlane.Kubeconfig(), "--slb-endpoint", s.simulator.URL,
 			"--slb-qps", "1000000", "--slb-burst", "1000000", "--concurrency", strconv.Itoa(operatorConcurrency),
 			"--status-heartbeat", "1h", "--metrics-bind-address", "0", "--health-probe-bind-address", "0")
 	}}
-	textbookSubject = subject{"textbook", func(ctx context.Context, s *stage) (*process, error) {
+	textbookSubject = subject{"textbook", func(ctx context.Context, s *stage) (*rig.Process, error) {
 		return s.startWorker(ctx, "textbook")
 	}}
 )
 
 // startWorker runs a subcommand of this program.
-func (s *stage) startWorker(ctx context.Context, name string, args ...string) (*process, error) {
+func (s *stage) startWorker(ctx context.Context, name string, args ...string) (*rig.Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	all := append([]string{name, "--kubeconfig", s.controlPlane.Kubeconfig(), "--endpoint", s.simulator.url}, args...)
-	return start(ctx, s.folder, name, s.environment, self, all...)
+	all := append([]string{name, "--kubeconfig", s.controlPlane.Kubeconfig(), "--endpoint", s.simulator.URL}, args...)
+	return rig.Start(ctx, s.folder, name, s.environment, self, all...)
 }
 
 // builtProgram is one that `make build` put there.

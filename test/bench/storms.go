@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/lbhealth/slb-health-operator/test/internal/rig"
 )
 
 // A storm is how fast statuses are stored when every object changes at once.
@@ -87,7 +89,7 @@ func (b *bench) bare(ctx context.Context, size size, into *stormy) ([]time.Durat
 	if err != nil {
 		return nil, err
 	}
-	defer caller.stop()
+	defer caller.Stop()
 	sent, err := b.patch(ctx, "--count", strconv.Itoa(n*max(b.form.rounds/2, 1)), "--rate", fmt.Sprint(float64(n)/size.Interval.Seconds()))
 	if err != nil {
 		return nil, err
@@ -112,7 +114,7 @@ func (b *bench) bareStorm(ctx context.Context, size size) (storm, error) {
 	}
 	defer record.end()
 	var sent map[string]time.Time
-	if err := patcher.result(&sent); err != nil {
+	if err := patcher.Result(&sent); err != nil {
 		return storm{}, err
 	}
 	return b.follow(ctx, size, record, anyChange)
@@ -125,14 +127,14 @@ func (b *bench) patch(ctx context.Context, args ...string) (map[string]time.Time
 		return nil, err
 	}
 	var sent map[string]time.Time
-	err = patcher.result(&sent)
+	err = patcher.Result(&sent)
 	return sent, err
 }
 
 // underStorm measures a subject: everything at once, then a part after the
 // other, so that writes come at a constant, moderate rate.
 func (b *bench) underStorm(ctx context.Context, who subject, size size, rounds int, into *stormy) error {
-	return b.with(ctx, who, func(p *process) error {
+	return b.with(ctx, who, func(p *rig.Process) error {
 		var err error
 		if into.Storm, err = b.storm(ctx, size, p); err != nil {
 			return err
@@ -178,7 +180,7 @@ func (b *bench) turnAndWait(ctx context.Context, size size, ids []string) error 
 // stormPair measures a storm of both subjects at a size that is there.
 func (b *bench) stormPair(ctx context.Context, p *pair) error {
 	for _, one := range p.trials() {
-		err := b.with(ctx, one.who, func(program *process) error {
+		err := b.with(ctx, one.who, func(program *rig.Process) error {
 			stormed, err := b.storm(ctx, p.Size, program)
 			one.into.Storm = &stormed
 			return err
@@ -192,7 +194,7 @@ func (b *bench) stormPair(ctx context.Context, p *pair) error {
 
 // storm waits until a program that just started has settled, turns the first
 // backend of every load balancer at once, and waits until every object says so.
-func (b *bench) storm(ctx context.Context, size size, program *process) (storm, error) {
+func (b *bench) storm(ctx context.Context, size size, program *rig.Process) (storm, error) {
 	if err := wait(ctx, b.form.stormAfter); err != nil {
 		return storm{}, err
 	}
@@ -206,7 +208,7 @@ func (b *bench) storm(ctx context.Context, size size, program *process) (storm, 
 	}
 	defer record.end()
 	b.watcher.forget()
-	if err := program.paused(func() error { return b.turn(ctx, size.balancerIDs()) }); err != nil {
+	if err := program.Paused(func() error { return b.turn(ctx, size.balancerIDs()) }); err != nil {
 		return storm{}, err
 	}
 	stormed, err := b.follow(ctx, size, record, b.agrees)

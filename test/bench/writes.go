@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/test/internal/rig"
 )
 
 // A writeResult is what one form of writing a status costs when one row changed.
@@ -154,15 +155,15 @@ type writeMeter struct {
 }
 
 func (c *writeCell) meter() (writeMeter, error) {
-	pid, err := childNamed(apiServer)
+	pid, err := rig.ChildNamed(apiServer)
 	if err != nil {
 		return writeMeter{}, err
 	}
-	client, err := usageOf(os.Getpid())
+	client, err := rig.UsageOf(os.Getpid())
 	if err != nil {
 		return writeMeter{}, err
 	}
-	server, err := usageOf(pid)
+	server, err := rig.UsageOf(pid)
 	if err != nil {
 		return writeMeter{}, err
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package rig
 
 import (
 	"crypto/ecdsa"
@@ -16,9 +16,9 @@ import (
 	"time"
 )
 
-// writeCertificate makes a certificate for loopback that vouches for itself.
+// WriteCertificate makes a certificate for loopback that vouches for itself.
 // Go's programs trust it by SSL_CERT_FILE.
-func writeCertificate(certificateFile, keyFile string) error {
+func WriteCertificate(certificateFile, keyFile string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func writeCertificate(certificateFile, keyFile string) error {
 		keyFile:         {Type: "PRIVATE KEY", Bytes: encoded},
 	} {
 		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			return fmt.Errorf("the simulator's certificate: %w", err)
+			return fmt.Errorf("a certificate: %w", err)
 		}
 	}
 	return nil

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package rig
 
 import (
 	"bytes"
@@ -12,44 +12,45 @@ import (
 	"time"
 )
 
-// clockTick is the unit of CPU time in /proc: 100 to the second on every Linux
+// ClockTick is the unit of CPU time in /proc: 100 to the second on every Linux
 // that Go runs on.
-const clockTick = 10 * time.Millisecond
+const ClockTick = 10 * time.Millisecond
 
-// usage is what the kernel says of a process.
-type usage struct {
+// Usage is what the kernel says of a process.
+type Usage struct {
 	CPU  time.Duration // user and system time
 	RSS  int64         // bytes
 	Peak int64         // bytes
 }
 
-func usageOf(pid int) (usage, error) {
+// UsageOf asks about a process.
+func UsageOf(pid int) (Usage, error) {
 	folder := "/proc/" + strconv.Itoa(pid)
 	stat, err := os.ReadFile(filepath.Join(folder, "stat"))
 	if err != nil {
-		return usage{}, fmt.Errorf("the CPU time of a process: %w", err)
+		return Usage{}, fmt.Errorf("the CPU time of a process: %w", err)
 	}
 	status, err := os.ReadFile(filepath.Join(folder, "status"))
 	if err != nil {
-		return usage{}, fmt.Errorf("the memory of a process: %w", err)
+		return Usage{}, fmt.Errorf("the memory of a process: %w", err)
 	}
 	return parseUsage(stat, status)
 }
 
 // parseUsage reads fields 14 and 15 of stat, counted from the closing bracket
 // of the name, which may hold anything, and two lines of status.
-func parseUsage(stat, status []byte) (usage, error) {
+func parseUsage(stat, status []byte) (Usage, error) {
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) < 13 {
-		return usage{}, fmt.Errorf("/proc/PID/stat has %d fields after the name", len(fields))
+		return Usage{}, fmt.Errorf("/proc/PID/stat has %d fields after the name", len(fields))
 	}
-	var u usage
+	var u Usage
 	for _, field := range fields[11:13] {
 		ticks, err := strconv.ParseInt(field, 10, 64)
 		if err != nil {
-			return usage{}, fmt.Errorf("/proc/PID/stat: %w", err)
+			return Usage{}, fmt.Errorf("/proc/PID/stat: %w", err)
 		}
-		u.CPU += time.Duration(ticks) * clockTick
+		u.CPU += time.Duration(ticks) * ClockTick
 	}
 	for line := range strings.Lines(string(status)) {
 		name, value, _ := strings.Cut(line, ":")
@@ -59,16 +60,16 @@ func parseUsage(stat, status []byte) (usage, error) {
 		}
 		kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
 		if err != nil {
-			return usage{}, fmt.Errorf("/proc/PID/status: %w", err)
+			return Usage{}, fmt.Errorf("/proc/PID/status: %w", err)
 		}
 		*target = kib << 10
 	}
 	return u, nil
 }
 
-// childNamed finds a child of this process, such as kube-apiserver, which
+// ChildNamed finds a child of this process, such as kube-apiserver, which
 // internal/controlplane starts without telling its number.
-func childNamed(name string) (int, error) {
+func ChildNamed(name string) (int, error) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		return 0, err

@@ -1,0 +1,74 @@
+package simulator
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"unicode"
+
+	"sigs.k8s.io/yaml"
+)
+
+// FuzzConfig holds that a file is taken as it was meant or refused in one line that does not quote secrets.
+func FuzzConfig(f *testing.F) {
+	for _, config := range []string{
+		"", "loadBalancers: []", "accounts: [{accessKeyId: a, accessKeySecret: b, qps: 1e309}]", "loadBalancers: [{loadBalancerId: lb, regionId: cn-x, backends: []}]",
+		"accounts:\n- accessKeyId: a\n  accessKeySecret: &s x\n  securityToken: *s\n", "a: &a [*a, *a]", "---\nloadBalancers: []\n---\n", "\xff", "{\"loadBalancers\": null}",
+		"loadBalancers: [{loadBalancerId: lb, regionId: cn-x, backends: [{serverId: i, listenerPort: 0x1bb, port: 1_000, serverIp: '::1%eth0'}]}]",
+		"accounts: [{accessKeyId: a, accessKeySecret: yes}]", "accounts: [{accessKeyId: a, accessKeySecret: !!binary aGk=}]", "? {a: b}\n: c", "<<: {loadBalancers: []}",
+	} {
+		f.Add([]byte(config))
+	}
+	f.Add([]byte(contractFile))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		config, err := ParseConfig(data)
+		if err != nil {
+			checkRefusal(t, err)
+			return
+		}
+		config = normal(config)
+		again, err := yaml.Marshal(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := ParseConfig(again)
+		if nothing := len(config.Accounts)+len(config.LoadBalancers) == 0; nothing {
+			return // which a file has to say in words
+		}
+		if err != nil || !reflect.DeepEqual(normal(back), config) {
+			t.Fatalf("%+v\nis written as\n%s\nand read as %+v, %v", config, again, back, err)
+		}
+		New(config, Options{}).Close()
+
+		const secret = "b2Zm-the-secret-of-the-file"
+		_, err = ParseConfig([]byte("accounts:\n- accessKeyId: k\n  accessKeySecret: " + secret + "\n  " + string(data)))
+		if err != nil && strings.Contains(err.Error(), secret) {
+			t.Fatalf("%q quotes the secret", err)
+		}
+	})
+}
+
+func checkRefusal(t *testing.T, err error) {
+	t.Helper()
+	if text := err.Error(); text == "" || strings.ContainsFunc(text, unicode.IsControl) {
+		t.Fatalf("%q is not one line", text)
+	}
+}
+
+// normal has empty lists where they are written, and none where they are not.
+func normal(c Config) Config {
+	for i := range c.Accounts {
+		if len(c.Accounts[i].Allow) == 0 {
+			c.Accounts[i].Allow = nil
+		}
+	}
+	if len(c.LoadBalancers) == 0 {
+		c.LoadBalancers = nil
+	}
+	for i := range c.LoadBalancers {
+		if len(c.LoadBalancers[i].Backends) == 0 {
+			c.LoadBalancers[i].Backends = []Backend{} // which is to be written
+		}
+	}
+	return c
+}

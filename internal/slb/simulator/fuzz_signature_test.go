@@ -1,0 +1,121 @@
+package simulator
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/aliyun/alibaba-cloud-sdk-go/sdk"
+	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/auth/credentials"
+	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/requests"
+	"github.com/aliyun/alibaba-cloud-sdk-go/services/slb"
+)
+
+// FuzzSignature holds the simulator against Alibaba's own client: what it signs is let through, and is not after any
+// change of one byte.
+func FuzzSignature(f *testing.F) {
+	f.Add("lb-demo", "cn-hangzhou", testSecret, "", "https", uint16(443), uint16(40), byte(1), true)
+	f.Add("lb demo+*~'()!/?&=%", "", "s", "tok+en/==", "负载\x00\xff", uint16(0), uint16(0), byte(32), false)
+	f.Add("", "cn-hangzhou", "a&b=c%20", "CAIS+/==", "", uint16(65535), uint16(300), byte(128), true)
+	f.Add("lb-demo", "eu-central-1", "\n", "", "tcp", uint16(80), uint16(9999), byte(3), false)
+	f.Fuzz(func(t *testing.T, balancer, region, secret, token, protocol string, port, at uint16, change byte, post bool) {
+		account := Account{AccessKeyID: testKey, AccessKeySecret: secret, SecurityToken: token}
+		sent := signedBySDK(t, account, func(request *slb.DescribeHealthStatusRequest) {
+			request.LoadBalancerId, request.RegionId, request.ListenerProtocol = balancer, region, protocol
+			request.ListenerPort = requests.NewInteger(int(port))
+			if !post {
+				request.Method = requests.GET
+			}
+		})
+		sim := New(Config{Accounts: []Account{account}}, Options{})
+		defer sim.Close()
+
+		tampered := sent.changed(int(at), change)
+		if !sent.differs(tampered) {
+			t.Skip("the change means the same")
+		}
+		if tampered.admitted(sim) {
+			t.Errorf("what was not signed is let through:\n%s\n%s", sent.query, tampered.query)
+		}
+		if !sent.admitted(sim) {
+			t.Errorf("what the client signs is refused: %s", sent.query)
+		}
+	})
+}
+
+// signed is a request on its way, taken to pieces.
+type signed struct{ method, query, body, contentType string }
+
+var errCaught = errors.New("caught")
+
+type catcher struct{ caught *http.Request }
+
+func (c *catcher) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.caught = r
+	return nil, errCaught
+}
+
+func signedBySDK(t *testing.T, account Account, fill func(*slb.DescribeHealthStatusRequest)) signed {
+	t.Helper()
+	catch := &catcher{}
+	config := sdk.NewConfig().WithScheme("HTTP").WithAutoRetry(false).WithMaxRetryTime(0)
+	config.Transport = catch
+	client := &slb.Client{}
+	var err error
+	if account.SecurityToken == "" {
+		err = client.InitWithOptions("cn-hangzhou", config, credentials.NewAccessKeyCredential(account.AccessKeyID, account.AccessKeySecret))
+	} else {
+		err = client.InitWithOptions("cn-hangzhou", config,
+			credentials.NewStsTokenCredential(account.AccessKeyID, account.AccessKeySecret, account.SecurityToken))
+	}
+	if err != nil {
+		t.Skip(err)
+	}
+	client.Domain = "slb.example.test"
+	request := slb.CreateDescribeHealthStatusRequest()
+	fill(request)
+	if _, err = client.DescribeHealthStatus(request); catch.caught == nil {
+		t.Skip(err)
+	}
+	got := signed{method: catch.caught.Method, query: catch.caught.URL.RawQuery, contentType: catch.caught.Header.Get("Content-Type")}
+	if catch.caught.Body != nil {
+		body, err := io.ReadAll(catch.caught.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.body = string(body)
+	}
+	return got
+}
+
+// changed flips bits of one byte of the query or the body.
+func (s signed) changed(at int, change byte) signed {
+	all := []byte(s.query + s.body)
+	all[at%len(all)] ^= max(change, 1)
+	s.query, s.body = string(all[:len(s.query)]), string(all[len(s.query):])
+	return s
+}
+
+// differs tells whether other means something else: an escape may be spelled in two ways.
+func (s signed) differs(other signed) bool {
+	mine, err1 := url.ParseQuery(s.query)
+	others, err2 := url.ParseQuery(other.query)
+	return err1 != nil || err2 != nil || !reflect.DeepEqual(mine, others) || s.body != other.body
+}
+
+// admitted tells whether a request gets past the gateway.
+func (s signed) admitted(sim *Server) bool {
+	r := httptest.NewRequest(s.method, "/", strings.NewReader(s.body))
+	r.URL.RawQuery = s.query
+	r.Header.Set("Content-Type", s.contentType)
+	request, refused := parseRequest(r)
+	if refused == nil {
+		_, refused = sim.admit(request)
+	}
+	return refused == nil
+}
