@@ -30,6 +30,27 @@ const (
 	maxBackoff = 30 * time.Second
 )
 
+// backoff makes work that failed wait, longer each time, but no longer than
+// the target's interval: what could not be written is late by no more than what
+// was not seen yet.
+type backoff struct {
+	workqueue.TypedRateLimiter[slb.Target]
+	targets *targets
+}
+
+func newBackoff(targets *targets) backoff {
+	return backoff{workqueue.NewTypedItemExponentialFailureRateLimiter[slb.Target](minBackoff, maxBackoff), targets}
+}
+
+// When implements workqueue.TypedRateLimiter. The worker that holds the target's key calls it.
+func (b backoff) When(target slb.Target) time.Duration {
+	wait := b.TypedRateLimiter.When(target)
+	if interval := b.targets.of(target).interval; interval > 0 {
+		wait = min(wait, interval)
+	}
+	return wait
+}
+
 // Settings are the controller's own options.
 type Settings struct {
 	// Concurrency is how many targets are worked on at once.
@@ -56,7 +77,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, set
 			builder.WithPredicates(asksForWork())).
 		WithOptions(controller.TypedOptions[slb.Target]{
 			MaxConcurrentReconciles: settings.Concurrency,
-			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[slb.Target](minBackoff, maxBackoff),
+			RateLimiter:             newBackoff(&r.targets),
 			// Two calls, for a shared port or renewed credentials, and the writes.
 			ReconciliationTimeout: 2*settings.CallTimeout + time.Minute,
 		}).

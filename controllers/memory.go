@@ -35,6 +35,10 @@ type memory struct {
 	askWhole bool
 	// unsaved tells that a status could not be written.
 	unsaved bool
+	// doubts are the writes whose answer was lost, by object.
+	doubts map[types.UID]doubt
+	// interval is the target's; zero: nobody wants it observed.
+	interval time.Duration
 	// credentials is the version of the credentials that the last attempt
 	// used, and checkedAt when they were last looked up.
 	credentials string
@@ -70,6 +74,14 @@ func (m *memory) attempted(started time.Time, active []*v1alpha1.LoadBalancerHea
 		}
 		m.served[object.UID] = served{object.Generation, request}
 	}
+}
+
+// doubt remembers a write that failed: it may have got through all the same.
+func (m *memory) doubt(object *v1alpha1.LoadBalancerHealth, outcome health.Outcome) {
+	if m.doubts == nil {
+		m.doubts = map[types.UID]doubt{}
+	}
+	m.doubts[object.UID] = doubt{object.ResourceVersion, outcome.Status, outcome.Changes}
 }
 
 func (m *memory) succeeded(sample *slb.Sample) {

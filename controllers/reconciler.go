@@ -42,8 +42,7 @@ import (
 // those of the initial list start far below.
 const routinePriority = -10
 
-// conflictDelay gives the cache time to catch up with the write that made
-// this process's copy old.
+// conflictDelay is until work is tried again that others came in the way of.
 const conflictDelay = 250 * time.Millisecond
 
 // Reconciler brings the objects of one target up to date.
@@ -95,6 +94,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, target slb.Target) (reconcil
 	memory := r.targets.of(target)
 	now := r.Now()
 	plan := planFor(target, objects, memory, r.samples.fresh(target, now), r.started)
+	memory.interval = plan.interval
 
 	observed := false
 	if r.mustObserve(ctx, target, &plan, memory, now) {
@@ -123,28 +123,28 @@ type updated struct {
 	err     error
 }
 
-// update evaluates each object, writes what changed, then tells it.
+// update brings each object up to date.
 func (r *Reconciler) update(ctx context.Context, target slb.Target, objects []v1alpha1.LoadBalancerHealth, memory *memory, observed bool) updated {
 	result := updated{stalled: true}
 	now := r.Now()
 	sample := r.samples.fresh(target, now)
+	look := func(object *v1alpha1.LoadBalancerHealth) health.Outcome {
+		return health.Evaluate(object, memory.observationFor(object, sample, observed), now, r.Options)
+	}
 	for i := range objects {
 		object := &objects[i]
-		outcome := health.Evaluate(object, memory.observationFor(object, sample, observed), now, r.Options)
+		outcome, err := r.bring(ctx, object, memory, look)
 		if !object.Spec.Suspend {
 			result.stalled = result.stalled && isStalled(outcome.Status.Conditions)
 			result.staleAt = earliest(result.staleAt, outcome.StaleAt)
 		}
-		if !outcome.Write {
-			continue
-		}
-		switch err := r.writeStatus(ctx, object, &outcome.Status); {
-		case err == nil:
-			r.tell(object, outcome.Changes)
-		case isConflict(err):
+		if isConflict(err) {
 			result.conflicted = true
-		case client.IgnoreNotFound(err) != nil && result.err == nil:
+		} else if client.IgnoreNotFound(err) != nil && result.err == nil {
 			result.err = fmt.Errorf("writing the status of %s: %w", client.ObjectKeyFromObject(object), err)
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			break // so would be the others
 		}
 	}
 	lost := sample == nil && memory.failure == nil // there was nothing to write any more

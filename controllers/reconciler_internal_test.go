@@ -165,12 +165,83 @@ func TestAWriteOfSomethingElseDoesNotHoldTheStatusUp(t *testing.T) {
 	test.expectCalls(1)
 }
 
-func TestAStatusThatTheCacheDoesNotHoldYetIsNotWrittenOver(t *testing.T) {
+// The cache holds an older status, as while the watch is cut.
+func TestALaggingCacheDoesNotHoldAStatusUp(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
-	test.cluster.live = newObject() // this process's own write
+	test.cluster.live = newObject(func(o *v1alpha1.LoadBalancerHealth) { o.ResourceVersion = "8" }) // this process's own write
+	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m"})
+	test.cluster.overtakes = 1
+	if wait := test.step(); wait == conflictDelay {
+		t.Error("the write is left for later")
+	}
+	equal(t, "the number of writes", test.cluster.writes, 2)
+	if held := `{"op":"replace","path":"/metadata/resourceVersion","value":"8"}`; !strings.Contains(test.cluster.patches[1], held) {
+		t.Errorf("the second write is not on top of the live object: %s", test.cluster.patches[1])
+	}
+	equal(t, "the number of events", len(test.recorder.told), 1)
+}
+
+func TestAnObjectThatWasEditedMeanwhileIsWorkOfItsOwn(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh))
+	test.cluster.live = newObject(anEdit)
 	test.cluster.overtakes = 1
 	equal(t, "the wait", test.step(), conflictDelay)
 	equal(t, "the number of writes", test.cluster.writes, 1)
+}
+
+// The API server wrote the status, and its answer got lost.
+func TestAWriteThatGotThroughUnnoticedIsToldOnce(t *testing.T) {
+	for _, by := range []string{"cache", "live object"} {
+		t.Run("found in the "+by, func(t *testing.T) {
+			test := newReconcileTest(t, newObject(fresh))
+			test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m"})
+			test.cluster.writeErr = errors.New("connection reset")
+			test.stepWithError()
+			equal(t, "the number of events", len(test.recorder.told), 0)
+
+			test.cluster.writeErr = nil
+			written := newObject(fresh, func(o *v1alpha1.LoadBalancerHealth) {
+				o.ResourceVersion = "8"
+				o.Status = test.targets.of(test.target).doubts[o.UID].status
+			})
+			for range 2 {
+				if by == "cache" {
+					test.cluster.objects[0] = written
+				} else {
+					test.cluster.live, test.cluster.overtakes = written, 1
+				}
+				test.step()
+			}
+			equal(t, "the number of events", len(test.recorder.told), 1)
+		})
+	}
+}
+
+func TestAWriteThatDidNotGetThroughIsNotTold(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh))
+	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m"})
+	test.cluster.writeErr = errors.New("connection reset")
+	test.stepWithError()
+	test.cluster.writeErr = nil
+	test.step()
+	equal(t, "the number of writes", test.cluster.writes, 2)
+	equal(t, "the number of events", len(test.recorder.told), 1)
+}
+
+func TestWorkThatFailedWaitsNoLongerThanAnInterval(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh, func(o *v1alpha1.LoadBalancerHealth) { o.Spec.Interval.Duration = 5 * time.Second }))
+	test.step()
+	queue := newBackoff(&test.targets)
+	equal(t, "the first wait", queue.When(test.target), minBackoff)
+	for range 20 {
+		queue.When(test.target)
+	}
+	equal(t, "the longest wait", queue.When(test.target), 5*time.Second)
+	other := slb.Target{LoadBalancerID: "lb-other"}
+	for range 20 {
+		queue.When(other)
+	}
+	equal(t, "the longest wait of one without an interval", queue.When(other), maxBackoff)
 }
 
 func TestAnAnswerIsHeldForThoseThatComeTogetherAndNotForRoutine(t *testing.T) {

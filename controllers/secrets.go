@@ -99,7 +99,8 @@ func (s *SecretCredentials) Refused(account slb.Account, credentials slb.Credent
 func (s *SecretCredentials) fetch(ctx context.Context, account slb.Account) (slb.Credentials, error) {
 	var secret corev1.Secret
 	// client-go logs whole answers at high verbosity, to the context's logger.
-	ctx = klog.NewContext(ctx, logr.Discard())
+	ctx, cancel := context.WithTimeout(klog.NewContext(ctx, logr.Discard()), kubernetesTimeout)
+	defer cancel()
 	err := s.Reader.Get(ctx, client.ObjectKey{Namespace: account.Namespace, Name: account.Name}, &secret)
 	switch {
 	case apierrors.IsNotFound(err):

@@ -32,8 +32,10 @@ const (
 	// seriesEnds is how long after an event an equal one still counts as part
 	// of its series, as in client-go.
 	seriesEnds = 6 * time.Minute
-	// giveUpAfter is how long one event is tried to be written.
+	// giveUpAfter is how long one event is tried to be written, and tryFor how
+	// long a try may take.
 	giveUpAfter = 2 * time.Minute
+	tryFor      = 10 * time.Second
 	// flushTime is how long a clean end waits for what is left.
 	flushTime = 3 * time.Second
 )
@@ -60,9 +62,11 @@ type Recorder struct {
 	pending []*eventsv1.Event
 	dropped int
 
-	// series are those that may still grow; only Start touches them.
+	// series are those that may still grow; only Start touches what follows.
 	series  map[seriesKey]*series
 	sweptAt time.Time
+	// inDoubt is the name of an event that may have been written: the answer was lost.
+	inDoubt string
 }
 
 // seriesKey is what events of one series have in common.
@@ -182,6 +186,8 @@ func (r *Recorder) write(ctx context.Context, event *eventsv1.Event) error {
 }
 
 func (r *Recorder) writeOnce(ctx context.Context, key seriesKey, event *eventsv1.Event) error {
+	ctx, cancel := context.WithTimeout(ctx, tryFor)
+	defer cancel()
 	at := event.EventTime.Time
 	if known := r.series[key]; known != nil {
 		err := r.grow(ctx, known, at)
@@ -192,11 +198,15 @@ func (r *Recorder) writeOnce(ctx context.Context, key seriesKey, event *eventsv1
 	}
 	event.Namespace = event.Regarding.Namespace
 	event.Name = event.Regarding.Name + "." + strconv.FormatInt(at.UnixNano(), 16)
-	if err := r.options.Client.Create(ctx, event); err != nil {
-		if apierrors.IsAlreadyExists(err) {
-			event.EventTime = metav1.NewMicroTime(at.Add(time.Microsecond))
-			event.ResourceVersion = ""
-		}
+	event.ResourceVersion = ""
+	err := r.options.Client.Create(ctx, event)
+	exists := apierrors.IsAlreadyExists(err)
+	switch {
+	case exists && event.Name != r.inDoubt:
+		event.EventTime = metav1.NewMicroTime(at.Add(time.Microsecond))
+		return err
+	case err != nil && !exists:
+		r.inDoubt = event.Name
 		return err
 	}
 	r.options.Log.V(1).Info("event", "reason", event.Reason, "note", event.Note, "namespace", event.Namespace, "name", event.Regarding.Name)

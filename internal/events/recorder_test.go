@@ -29,6 +29,8 @@ import (
 type cluster struct {
 	client.Client
 	down atomic.Bool
+	// lost is of how many writes the answer gets lost.
+	lost atomic.Int32
 }
 
 func newCluster(t *testing.T) *cluster {
@@ -45,7 +47,12 @@ func newCluster(t *testing.T) *cluster {
 			if c.down.Load() && r.Method != http.MethodGet {
 				return nil, errors.New("connection refused")
 			}
-			return next.RoundTrip(r)
+			response, err := next.RoundTrip(r)
+			if err == nil && r.Method != http.MethodGet && c.lost.Add(-1) >= 0 {
+				_ = response.Body.Close()
+				return nil, errors.New("connection reset")
+			}
+			return response, err
 		})
 	})
 	if c.Client, err = client.New(config, client.Options{}); err != nil {
@@ -174,6 +181,17 @@ func TestRecorder(t *testing.T) {
 		r.tell("one", "c")
 		r.stop()
 		r.want("a", "b", "c")
+	})
+	t.Run("writes once what got through when its answer was lost", func(t *testing.T) {
+		r := c.record(t, "unanswered", time.Now, quiet)
+		c.lost.Store(1)
+		r.tell("one", "a")
+		r.tell("one", "b")
+		r.want("a", "b")
+		c.lost.Store(1)
+		r.tell("one", "a")
+		r.tell("one", "c")
+		r.want("a (2 times)", "b", "c")
 	})
 	t.Run("says what cannot be written, and goes on", func(t *testing.T) {
 		var said strings.Builder

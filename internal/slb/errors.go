@@ -140,6 +140,8 @@ func advice(kind Kind, request Request) string {
 		return "check " + keys(target.Account)
 	case LoadBalancerNotFound:
 		return "check spec.loadBalancerId " + target.LoadBalancerID + " and spec.regionId " + target.RegionID + ", and that the load balancer belongs to the account of " + whose(target.Account)
+	case ServiceError:
+		return "the SLB API of " + target.RegionID + " failed on its side: the operator keeps asking"
 	case InvalidRequest:
 		return "check spec.loadBalancerId, spec.regionId, spec.listenerPort and spec.listenerProtocol"
 	default:
