@@ -18,6 +18,14 @@ TEST_ARGS ?=
 # Arguments of the operator for `make run`.
 ARGS ?=
 
+# What the image says of its age, so that building it again makes the same image.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+# The programs to build, and where to put them.
+PROGRAMS ?= slb-health-operator slb-simulator
+BUILD_OUT ?= bin
+# Architectures to check for a reproducible build.
+ARCHS ?= amd64 arm64
+
 CONTAINER_TOOL ?= docker
 KUBECTL ?= kubectl
 
@@ -26,10 +34,14 @@ TOOLS ?= $(BIN)/tools
 CONTROLLER_GEN := $(TOOLS)/controller-gen
 KUSTOMIZE := $(TOOLS)/kustomize
 GOLANGCI_LINT := $(TOOLS)/golangci-lint
+ACTIONLINT := $(TOOLS)/actionlint
+GOVULNCHECK := $(TOOLS)/govulncheck
+CYCLONEDX_GOMOD := $(TOOLS)/cyclonedx-gomod
 
-# Packages whose tests start a control plane are found by what the tests import.
+# Packages whose tests start a control plane are found by what the tests import;
+# test/supply builds tools.
 LIST_PACKAGES := go list -f '{{.ImportPath}}{{range .TestImports}} {{.}}{{end}}{{range .XTestImports}} {{.}}{{end}}' ./...
-UNIT := $(LIST_PACKAGES) | awk '!/internal\/controlplane|test\/blackbox|test\/prometheus/ {print $$1}'
+UNIT := $(LIST_PACKAGES) | awk '!/internal\/controlplane|test\/blackbox|test\/prometheus|test\/supply/ {print $$1}'
 ENVTEST := $(LIST_PACKAGES) | awk '/internal\/controlplane/ && !/test\/blackbox/ {print $$1}'
 # The race detector needs cgo, and cgo a C compiler.
 CC_FOUND = $(shell command -v $(firstword $(shell go env CC)) 2>/dev/null)
@@ -41,11 +53,14 @@ GO_TEST = $(if $(CC_FOUND),CGO_ENABLED=1 go test -race,go test)
 help: ## List the targets.
 	@awk 'BEGIN {FS = ":.*##"} \
 		/^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} \
-		/^[a-zA-Z_-]+:.*##/ {printf "  \033[36m%-16s\033[0m%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+		/^[a-zA-Z_-]+:.*##/ {printf "  \033[36m%-20s\033[0m%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
+# The same code and the same Go make the same bytes: nothing of the folder, the
+# checkout or the user's GOFLAGS gets in. See verify-reproducible.
 .PHONY: build
 build: ## Build both programs, static, into bin/.
-	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/slb-health-operator ./cmd/slb-simulator
+	CGO_ENABLED=0 GOFLAGS=-mod=readonly go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' \
+		-o '$(BUILD_OUT)/' $(addprefix ./cmd/,$(PROGRAMS))
 
 .PHONY: build-plugin
 build-plugin: ## Build kubectl-lbh, the plugin of kubectl, into bin/.
@@ -92,6 +107,7 @@ test: ## Run every test, the quick ones first (TEST_ARGS=…).
 	@$(MAKE) test-unit
 	@$(MAKE) test-envtest
 	@$(MAKE) test-blackbox
+	@$(MAKE) test-supply
 
 .PHONY: test-unit
 test-unit: race-note ## Test the packages that need no control plane.
@@ -113,6 +129,10 @@ test-plugin: race-note ## Test kubectl-lbh.
 test-prometheus: ## Test the alerts of config/prometheus with promtool (needs Prometheus, as of Debian's package).
 	@go test -count=1 $(TEST_ARGS) ./test/prometheus/...
 
+.PHONY: test-supply
+test-supply: race-note ## Test the table of dependencies, the vulnerability check, the SBOM and the workflows.
+	@$(GO_TEST) -count=1 $(TEST_ARGS) ./test/supply/...
+
 .PHONY: bench
 bench: controlplane build ## Measure it against the limit and the textbook: docs/benchmarks.md (BENCH=quick BENCH_OUT=folder).
 	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/bench ./test/bench
@@ -131,8 +151,9 @@ race-note:
 	@echo 'testing $(if $(CC_FOUND),with the race detector,without the race detector: there is no C compiler)'
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) ## Run the linters.
+lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, for Go and for the workflows.
 	$(GOLANGCI_LINT) run
+	$(ACTIONLINT) -shellcheck= -pyflakes=
 
 .PHONY: lint-fix
 lint-fix: $(GOLANGCI_LINT) ## Run the linters, and let them mend what they can.
@@ -146,11 +167,30 @@ verify: $(CONTROLLER_GEN) vet ## Check that generated files and every go.mod are
 tidy: ## Tidy every go.mod.
 	find . -name go.mod -not -path './bin/*' -execdir go mod tidy ';'
 
+##@ Supply chain
+
+.PHONY: vulncheck
+vulncheck: $(GOVULNCHECK) ## Look for known vulnerabilities in what the code calls (VULNDB=URL).
+	@hack/tools/vulncheck.sh '$(GOVULNCHECK)' || [ $$? -eq 75 ]
+
+.PHONY: sbom
+sbom: build $(CYCLONEDX_GOMOD) ## List what the operator is made of: bin/slb-health-operator.cdx.json.
+	@hack/release/sbom.sh '$(CYCLONEDX_GOMOD)' '$(VERSION)' '$(BUILD_OUT)/slb-health-operator'
+
+.PHONY: verify-reproducible
+verify-reproducible: ## Build twice, with nothing in common but code and Go, and compare (ARCHS='amd64 arm64').
+	@hack/release/reproducible.sh '$(VERSION)' $(ARCHS)
+
+.PHONY: dist
+dist: $(CYCLONEDX_GOMOD) ## Build what a release offers into dist/ (VERSION=v…).
+	@hack/release/dist.sh '$(VERSION)' '$(CYCLONEDX_GOMOD)'
+
 ##@ Cluster
 
 .PHONY: docker-build
 docker-build: ## Build the image (IMG=… PLATFORMS=linux/amd64,linux/arm64 DOCKER_ARGS=--push).
-	$(CONTAINER_TOOL) buildx build $(if $(PLATFORMS),--platform '$(PLATFORMS)' )--build-arg VERSION='$(VERSION)' --tag '$(IMG)' $(DOCKER_ARGS) .
+	SOURCE_DATE_EPOCH='$(SOURCE_DATE_EPOCH)' \
+		$(CONTAINER_TOOL) buildx build $(if $(PLATFORMS),--platform '$(PLATFORMS)' )--build-arg VERSION='$(VERSION)' --tag '$(IMG)' $(DOCKER_ARGS) .
 
 .PHONY: install
 install: $(KUSTOMIZE) ## Install the CRD into the current cluster.
@@ -161,11 +201,20 @@ uninstall: $(KUSTOMIZE) ## Remove the CRD, and with it every LoadBalancerHealth.
 	$(KUSTOMIZE) build config/crd | $(KUBECTL) delete --ignore-not-found -f -
 
 # With another image, in a copy: `kustomize edit` would change the checkout.
+define print-manifests
+copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && cp -R config "$$copy/" \
+	&& (cd "$$copy/config/manager" && $(KUSTOMIZE) edit set image slb-health-operator='$(IMG)') \
+	&& $(KUSTOMIZE) build "$$copy/config/default"
+endef
+
 .PHONY: deploy
 deploy: $(KUSTOMIZE) ## Deploy the operator with its CRD into the current cluster (IMG=…).
-	copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && cp -R config "$$copy/" \
-		&& (cd "$$copy/config/manager" && $(KUSTOMIZE) edit set image slb-health-operator='$(IMG)') \
-		&& $(KUSTOMIZE) build "$$copy/config/default" | $(KUBECTL) apply --server-side -f -
+	$(print-manifests) | $(KUBECTL) apply --server-side -f -
+
+.PHONY: install-yaml
+install-yaml: $(KUSTOMIZE) ## Write all that deploy applies to dist/install.yaml (IMG=…).
+	mkdir -p dist
+	$(print-manifests) >dist/install.yaml
 
 .PHONY: undeploy
 undeploy: $(KUSTOMIZE) ## Remove the operator, its CRD and every LoadBalancerHealth.
@@ -174,11 +223,11 @@ undeploy: $(KUSTOMIZE) ## Remove the operator, its CRD and every LoadBalancerHea
 ##@ Housekeeping
 
 .PHONY: tools
-tools: $(CONTROLLER_GEN) $(KUSTOMIZE) $(GOLANGCI_LINT) ## Build the pinned tools into bin/tools.
+tools: $(CONTROLLER_GEN) $(KUSTOMIZE) $(GOLANGCI_LINT) $(ACTIONLINT) $(GOVULNCHECK) $(CYCLONEDX_GOMOD) ## Build the pinned tools into bin/tools.
 
 .PHONY: clean
 clean: ## Remove everything that make built.
-	rm -rf bin
+	rm -rf bin dist
 
 # For this machine, whatever GOOS and GOARCH the programs are built for.
 define go-build-tool
@@ -195,3 +244,12 @@ $(KUSTOMIZE): hack/tools/go.mod hack/tools/go.sum
 
 $(GOLANGCI_LINT): hack/tools/golangci-lint/go.mod hack/tools/golangci-lint/go.sum
 	$(call go-build-tool,hack/tools/golangci-lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+
+$(ACTIONLINT): hack/tools/go.mod hack/tools/go.sum
+	$(call go-build-tool,hack/tools,github.com/rhysd/actionlint/cmd/actionlint)
+
+$(GOVULNCHECK): hack/tools/go.mod hack/tools/go.sum
+	$(call go-build-tool,hack/tools,golang.org/x/vuln/cmd/govulncheck)
+
+$(CYCLONEDX_GOMOD): hack/tools/cyclonedx-gomod/go.mod hack/tools/cyclonedx-gomod/go.sum
+	$(call go-build-tool,hack/tools/cyclonedx-gomod,github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod)

@@ -11,7 +11,6 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	dto "github.com/prometheus/client_model/go"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
@@ -47,15 +46,12 @@ func (o *operator) series(labels map[string]string) map[string]float64 {
 			}
 			maps.DeleteFunc(has, func(name, value string) bool { return labels[name] != value || value == "" })
 			if len(has) == len(labels) {
-				found[family.GetName()+"{"+strings.Join(text, ",")+"}"] = valueOf(metric)
+				found[family.GetName()+"{"+strings.Join(text, ",")+"}"] =
+					metric.GetGauge().GetValue() + metric.GetCounter().GetValue() + float64(metric.GetHistogram().GetSampleCount())
 			}
 		}
 	}
 	return found
-}
-
-func valueOf(metric *dto.Metric) float64 {
-	return metric.GetGauge().GetValue() + metric.GetCounter().GetValue() + float64(metric.GetHistogram().GetSampleCount())
 }
 
 // value is that of the one series of this name that has these labels.

@@ -4,6 +4,7 @@ package controllers_test
 
 import (
 	"context"
+	"flag"
 	"net/http/httptest"
 	"os"
 	"testing"
@@ -11,7 +12,6 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	"go.uber.org/zap/zapcore"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -57,7 +57,11 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	SetDefaultEventuallyPollingInterval(20 * time.Millisecond)
 	SetDefaultConsistentlyDuration(300 * time.Millisecond)
 	SetDefaultConsistentlyPollingInterval(20 * time.Millisecond)
-	logger := zap.New(zap.WriteTo(logs), zap.Level(zapcore.Level(-4)))
+	var logging zap.Options
+	flags := flag.NewFlagSet("operator", flag.ContinueOnError)
+	logging.BindFlags(flags)
+	Expect(flags.Parse([]string{"--zap-log-level=4"})).To(Succeed())
+	logger := zap.New(zap.UseFlagOptions(&logging), zap.WriteTo(logs))
 	ctrl.SetLogger(logger)
 	klog.SetLogger(logger)
 

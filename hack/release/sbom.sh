@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+#
+# Writes what a program is made of beside it, as PROGRAM.cdx.json (CycloneDX): the
+# modules that the linker recorded in it, with their digests and the licences that
+# their sources tell. No serial number and no time, so that the same program has
+# the same list.
+#
+#   sbom.sh CYCLONEDX-GOMOD VERSION PROGRAM
+
+set -euo pipefail
+
+# The sources are there, or the program could not have been built; without a
+# proxy, nobody is asked for this module's own. What it says of that is not shown.
+if ! log=$(GOPROXY=off "$1" bin -json -std -licenses -noserial -notimestamp -version "$2" -output "$3.cdx.json" "$3" 2>&1); then
+	printf '%s\n' "$log" >&2
+	exit 1
+fi
+echo "wrote $3.cdx.json"

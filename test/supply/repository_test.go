@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package supply holds the supply chain to what its documents say: which modules
+// are used and under which licences, what a program is made of, what happens when
+// it calls something vulnerable, and what the workflows may run.
+package supply
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// root is the repository's folder.
+const root = "../.."
+
+// run runs a program in a folder, and returns what it printed on stdout.
+func run(t *testing.T, folder, program string, args ...string) string {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), program, args...)
+	command.Dir = folder
+	command.Env = append(os.Environ(), "GOWORK=off")
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Run(); err != nil {
+		t.Fatalf("%s %s in %s: %v\n%s%s", program, strings.Join(args, " "), folder, err, &stdout, &stderr)
+	}
+	return stdout.String()
+}
+
+// tool returns the path of a pinned tool, built if it is not there.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	path := filepath.Join(toolsFolder(t), name)
+	run(t, root, "make", "TOOLS="+filepath.Dir(path), path)
+	return path
+}
+
+// toolsFolder is where the Makefile puts its tools.
+func toolsFolder(t *testing.T) string {
+	t.Helper()
+	folder := os.Getenv("TOOLS")
+	if folder == "" {
+		folder = filepath.Join(root, "bin", "tools")
+	}
+	absolute, err := filepath.Abs(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return absolute
+}
+
+// write makes a file, and the folders above it.
+func write(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package supply
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
+
+var (
+	// uses is a step or job that runs what somebody else wrote.
+	uses = regexp.MustCompile(`^\s*(- )?uses:\s*(\S+)(\s+#\s*(\S+))?\s*$`)
+	// pinned is an action at a digest: a tag can be moved to other code.
+	pinned = regexp.MustCompile(`^[\w.-]+/[\w./-]+@[0-9a-f]{40}$`)
+	// exact is the version beside the digest, for people and for Dependabot.
+	exact = regexp.MustCompile(`^v\d+\.\d+\.\d+$`)
+)
+
+func TestActionsArePinned(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, ".github", "workflows", "*.yaml"))
+	if err != nil || len(files) < 2 {
+		t.Fatalf("workflows: %v, %v", files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if !strings.Contains(line, "uses:") {
+				continue
+			}
+			found := uses.FindStringSubmatch(line)
+			switch {
+			case found == nil:
+				t.Errorf("%s: cannot read %q", file, line)
+			case strings.HasPrefix(found[2], "./"):
+				// Of this repository, at this commit.
+			case !pinned.MatchString(found[2]) || !exact.MatchString(found[4]):
+				t.Errorf("%s: write owner/action@digest # v1.2.3, not %q", file, strings.TrimSpace(line))
+			}
+		}
+	}
+}
+
+// workflow is what the test reads of a workflow.
+type workflow struct {
+	Permissions map[string]string `json:"permissions"`
+	Jobs        map[string]struct {
+		Permissions map[string]string `json:"permissions"`
+		Steps       []struct {
+			Run string `json:"run"`
+		} `json:"steps"`
+	} `json:"jobs"`
+}
+
+func readWorkflow(t *testing.T, name string) workflow {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, ".github", "workflows", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var w workflow
+	if err := yaml.Unmarshal(text, &w); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// TestCIRunsOneScript holds the workflow to what runs everywhere else too.
+func TestCIRunsOneScript(t *testing.T) {
+	ran := 0
+	for _, job := range readWorkflow(t, "ci.yaml").Jobs {
+		for _, step := range job.Steps {
+			if step.Run == "" {
+				continue
+			}
+			ran++
+			if step.Run != ".ci/run" {
+				t.Errorf("ci.yaml runs %q: put it into .ci/run", step.Run)
+			}
+		}
+	}
+	if ran != 1 {
+		t.Errorf("ci.yaml runs .ci/run %d times", ran)
+	}
+}
+
+// TestOnlyPublishingMayWrite keeps what compiles the code of others apart from
+// what can sign and publish.
+func TestOnlyPublishingMayWrite(t *testing.T) {
+	for _, name := range []string{"ci.yaml", "release.yaml"} {
+		w := readWorkflow(t, name)
+		if w.Permissions == nil {
+			t.Errorf("%s: without permissions: its jobs get the repository's default", name)
+		}
+		for permission, level := range w.Permissions {
+			if level == "write" {
+				t.Errorf("%s: every job may write %s", name, permission)
+			}
+		}
+		for title, job := range w.Jobs {
+			for permission, level := range job.Permissions {
+				if level == "write" && title != "publish" {
+					t.Errorf("%s: job %s may write %s", name, title, permission)
+				}
+			}
+		}
+	}
+}
