@@ -5,6 +5,7 @@ package slb
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 
 	sdkslb "github.com/aliyun/alibaba-cloud-sdk-go/services/slb"
@@ -16,6 +17,10 @@ import (
 type answerError struct{ what string }
 
 func (e *answerError) Error() string { return e.what }
+
+// maxListeners is far more than a load balancer has, which is 50. The status
+// and the metrics of an object hold every listener, so there must be an end.
+const maxListeners = 1000
 
 // readAnswer turns the SDK's response into a Sample. The SDK takes many wrong
 // answers for a load balancer without backends, so what the API always sends
@@ -30,37 +35,45 @@ func readAnswer(response *sdkslb.DescribeHealthStatusResponse, request Request) 
 		return nil, &answerError{"a document without a RequestId"}
 	}
 	rows := response.BackendServers.BackendServer
-	sample := &Sample{
-		RequestID: requestID,
-		Scope:     request.Scope,
-		Backends:  make([]Backend, len(rows)),
-	}
+	sample := &Sample{RequestID: requestID, Scope: request.Scope, Backends: make([]Backend, len(rows))}
+	listeners := map[Scope]struct{}{}
 	for i := range rows {
-		row := &rows[i]
-		serverID, status := cleanField(row.ServerId), cleanField(row.ServerHealthStatus)
-		if serverID == "" || status == "" {
-			return nil, &answerError{"a backend without ServerId or ServerHealthStatus"}
+		backend, err := readRow(&rows[i], request.Scope)
+		if err != nil {
+			return nil, err
 		}
-		listenerPort, port := row.ListenerPort, row.Port
-		if !isPort(listenerPort) || !isPort(port) {
-			return nil, &answerError{"a backend whose ListenerPort or Port is not a port"}
+		listeners[Scope{backend.ListenerPort, backend.ListenerProtocol}] = struct{}{}
+		if len(listeners) > maxListeners {
+			return nil, &answerError{fmt.Sprintf("more than %d listeners", maxListeners)}
 		}
-		if listenerPort == 0 {
-			// The answer is about this port alone, whether or not it says so.
-			listenerPort = int(request.Scope.ListenerPort)
-		}
-		sample.Backends[i] = Backend{
-			ServerID:           serverID,
-			ServerIP:           cleanField(row.ServerIp),
-			EniHost:            cleanField(row.EniHost),
-			Type:               cleanField(row.Type),
-			ListenerPort:       int32(listenerPort),
-			ListenerProtocol:   cleanField(row.Protocol),
-			Port:               int32(port),
-			ServerHealthStatus: status,
-		}
+		sample.Backends[i] = backend
 	}
 	return sample, nil
+}
+
+func readRow(row *sdkslb.BackendServer, scope Scope) (Backend, error) {
+	serverID, status := cleanField(row.ServerId), cleanField(row.ServerHealthStatus)
+	if serverID == "" || status == "" {
+		return Backend{}, &answerError{"a backend without ServerId or ServerHealthStatus"}
+	}
+	listenerPort, port := row.ListenerPort, row.Port
+	if !isPort(listenerPort) || !isPort(port) {
+		return Backend{}, &answerError{"a backend whose ListenerPort or Port is not a port"}
+	}
+	if listenerPort == 0 {
+		// The answer is about this port alone, whether or not it says so.
+		listenerPort = int(scope.ListenerPort)
+	}
+	return Backend{
+		ServerID:           serverID,
+		ServerIP:           cleanField(row.ServerIp),
+		EniHost:            cleanField(row.EniHost),
+		Type:               cleanField(row.Type),
+		ListenerPort:       int32(listenerPort),
+		ListenerProtocol:   cleanField(row.Protocol),
+		Port:               int32(port),
+		ServerHealthStatus: status,
+	}, nil
 }
 
 func isPort(n int) bool { return n >= 0 && n <= 65535 }

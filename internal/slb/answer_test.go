@@ -109,6 +109,13 @@ func TestTenThousandRowsAreRead(t *testing.T) {
 
 func TestWhatIsNoAnswerIsNotTakenForALoadBalancerWithoutBackends(t *testing.T) {
 	const id = `"RequestId":"365F4154-92F6-4AE4-92F8-7FF34B540710"`
+	listeners := make([]string, maxListeners+1)
+	for i := range listeners {
+		listeners[i] = fmt.Sprintf(`{"ServerId":"i-1","ServerHealthStatus":"normal","ListenerPort":%d}`, 1+i)
+	}
+	if _, err := read(t, rows(listeners[1:]...), Scope{}); err != nil {
+		t.Errorf("%d listeners: %v", maxListeners, err)
+	}
 	for name, test := range map[string]struct{ document, says string }{
 		"an empty object":              {`{}`, "without BackendServers"},
 		"null":                         {`null`, "not a JSON object"},
@@ -147,6 +154,7 @@ func TestWhatIsNoAnswerIsNotTakenForALoadBalancerWithoutBackends(t *testing.T) {
 		"a listener beyond":            {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","ListenerPort":4294967376}`), "not a port"},
 		"a port beyond any number":     {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":99999999999999999999}`), ""},
 		"a port in words":              {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":"http"}`), ""},
+		"listeners without end":        {rows(listeners...), "more than 1000 listeners"},
 		"a list as port":               {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":[80]}`), ""},
 	} {
 		t.Run(name, func(t *testing.T) {

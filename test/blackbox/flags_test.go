@@ -57,6 +57,7 @@ func refusesFlags(t *testing.T, w *world) {
 		{"slb-endpoint", []string{"--slb-endpoint=https://slb.aliyuncs.com/path"}},
 		{"slb-endpoint", []string{"--slb-endpoint=https://slb.aliyuncs.com:99999"}},
 		{"slb-network", []string{"--slb-network=wifi"}},
+		{"slb-network", []string{"--slb-network=vpc"}}, // beside --slb-endpoint
 		{"concurrency", []string{"--concurrency=0"}},
 		{"concurrency", []string{"--concurrency=-4"}},
 		{"status-heartbeat", []string{"--status-heartbeat=0"}},
