@@ -70,6 +70,8 @@ func refusesFlags(t *testing.T, w *world) {
 		{"leader-elect", []string{"--leader-elect=perhaps"}},
 		{"metrics-bind-address", []string{"--metrics-bind-address="}},
 		{"metrics-secure", []string{"--metrics-secure=perhaps"}},
+		{"metrics-cert-path", []string{"--metrics-cert-path=no-such-folder"}},
+		{"metrics-cert-path", []string{"--metrics-cert-path=" + w.home, "--metrics-secure=false"}},
 		{"health-probe-bind-address", []string{"--health-probe-bind-address="}},
 		{"kubeconfig", []string{"--kubeconfig=no-such-file"}},
 		{"zap-log-level", []string{"--zap-log-level=loud"}},
@@ -112,7 +114,8 @@ func explainsFlags(t *testing.T, w *world) {
 	g.Expect(p.exit(t, patience)).To(BeZero())
 	stdout, stderr := p.output(t)
 	for _, name := range []string{
-		"kubeconfig", "metrics-bind-address", "health-probe-bind-address", "metrics-secure", "leader-elect",
+		"kubeconfig", "metrics-bind-address", "health-probe-bind-address", "metrics-secure",
+		"metrics-cert-path", "metrics-cert-name", "metrics-cert-key", "leader-elect",
 		"leader-election-namespace", "slb-endpoint", "slb-network", "slb-qps", "slb-burst", "slb-timeout", "concurrency",
 		"watch-namespace", "watch-selector", "status-heartbeat", "max-status-backends", "zap-log-level",
 	} {
