@@ -11,6 +11,8 @@ IMG ?= slb-health-operator:latest
 PLATFORMS ?=
 # Further arguments of `docker buildx build`, as in --push.
 DOCKER_ARGS ?=
+# What to deploy: default, for the whole cluster, or namespaced, for one namespace.
+CONFIG ?= default
 # What the binaries say of themselves.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Further arguments of `go test`, as in TEST_ARGS='-run TestBudget -v'.
@@ -133,6 +135,10 @@ test-prometheus: ## Test the alerts of config/prometheus with promtool (needs Pr
 test-supply: race-note ## Test the table of dependencies, the vulnerability check, the SBOM and the workflows.
 	@$(GO_TEST) -count=1 $(TEST_ARGS) ./test/supply/...
 
+.PHONY: test-rbac
+test-rbac: controlplane race-note ## Hold the rights that config/ grants to those that the operator uses.
+	@$(GO_TEST) -count=1 -run '^TestRBAC$$' $(TEST_ARGS) ./test/blackbox
+
 .PHONY: bench
 bench: controlplane build ## Measure it against the limit and the textbook: docs/benchmarks.md (BENCH=quick BENCH_OUT=folder).
 	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/bench ./test/bench
@@ -204,21 +210,21 @@ uninstall: $(KUSTOMIZE) ## Remove the CRD, and with it every LoadBalancerHealth.
 define print-manifests
 copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && cp -R config "$$copy/" \
 	&& (cd "$$copy/config/manager" && $(KUSTOMIZE) edit set image slb-health-operator='$(IMG)') \
-	&& $(KUSTOMIZE) build "$$copy/config/default"
+	&& $(KUSTOMIZE) build "$$copy/config/$(CONFIG)"
 endef
 
 .PHONY: deploy
-deploy: $(KUSTOMIZE) ## Deploy the operator with its CRD into the current cluster (IMG=…).
+deploy: $(KUSTOMIZE) ## Deploy the operator with its CRD into the current cluster (IMG=… CONFIG=namespaced: without).
 	$(print-manifests) | $(KUBECTL) apply --server-side -f -
 
 .PHONY: install-yaml
-install-yaml: $(KUSTOMIZE) ## Write all that deploy applies to dist/install.yaml (IMG=…).
+install-yaml: $(KUSTOMIZE) ## Write all that deploy applies to dist/install.yaml (IMG=… CONFIG=…).
 	mkdir -p dist
 	$(print-manifests) >dist/install.yaml
 
 .PHONY: undeploy
-undeploy: $(KUSTOMIZE) ## Remove the operator, its CRD and every LoadBalancerHealth.
-	$(KUSTOMIZE) build config/default | $(KUBECTL) delete --ignore-not-found -f -
+undeploy: $(KUSTOMIZE) ## Remove the operator, its CRD and every LoadBalancerHealth (CONFIG=namespaced: the operator).
+	$(KUSTOMIZE) build config/$(CONFIG) | $(KUBECTL) delete --ignore-not-found -f -
 
 ##@ Housekeeping
 

@@ -29,6 +29,7 @@ const maxRate = 1_000_000
 type options struct {
 	metricsAddress          string
 	metricsSecure           bool
+	metricsCertificate      certificate
 	probeAddress            string
 	leaderElect             bool
 	leaderElectionNamespace string
@@ -60,6 +61,9 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 	o.logging.BindFlags(fs)
 	fs.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "Where metrics are served; 0 turns them off.")
 	fs.BoolVar(&o.metricsSecure, "metrics-secure", true, "Serve metrics over HTTPS, to clients that Kubernetes authenticates and authorizes.")
+	fs.StringVar(&o.metricsCertificate.folder, "metrics-cert-path", "", "Folder with the TLS certificate of metrics, read again when it changes. Default: one that is made at start, and that nobody vouches for.")
+	fs.StringVar(&o.metricsCertificate.name, "metrics-cert-name", "tls.crt", "File of the certificate in --metrics-cert-path.")
+	fs.StringVar(&o.metricsCertificate.key, "metrics-cert-key", "tls.key", "File of the key in --metrics-cert-path.")
 	fs.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Where /healthz and /readyz are served; 0 turns them off.")
 	fs.BoolVar(&o.leaderElect, "leader-elect", false, "Elect a leader among the replicas; the others stand by.")
 	fs.StringVar(&o.leaderElectionNamespace, "leader-election-namespace", "", "Namespace of the leader's Lease. Default: the pod's own.")
@@ -116,6 +120,7 @@ func (o *options) validate() error {
 		{o.maxStatusBackends >= 1 && o.maxStatusBackends <= maxStatusBackends,
 			fmt.Sprintf("--max-status-backends must be from 1 to %d, such as 500: a larger object does not fit into etcd", maxStatusBackends)},
 		{isBindAddress(o.metricsAddress), "--metrics-bind-address must be an address such as :8443, or 0"},
+		{o.metricsCertificate.folder == "" || o.metricsSecure, "--metrics-cert-path is for TLS, which --metrics-secure=false turns off: leave one of them out"},
 		{isBindAddress(o.probeAddress), "--health-probe-bind-address must be an address such as :8081, or 0"},
 		{o.leaderElectionNamespace == "" || len(validation.IsDNS1123Label(o.leaderElectionNamespace)) == 0, "--leader-election-namespace must be the name of a namespace"},
 	} {

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"os"
 	"time"
@@ -17,8 +16,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/controllers"
@@ -102,10 +99,9 @@ func newManager(o *options) (manager.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no cluster to work in: run in a pod, or set --kubeconfig: %w", err)
 	}
-	serving := metricsserver.Options{BindAddress: o.metricsAddress, SecureServing: o.metricsSecure}
-	if o.metricsSecure {
-		serving.FilterProvider = filters.WithAuthenticationAndAuthorization
-		serving.TLSOpts = []func(*tls.Config){func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }} // HTTP/2 off
+	serving, err := metricsServing(o)
+	if err != nil {
+		return nil, err
 	}
 	watched := cache.ByObject{Label: o.selector}
 	if len(o.namespaces) > 0 {

@@ -5,22 +5,24 @@ package slb
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	sdkslb "github.com/aliyun/alibaba-cloud-sdk-go/services/slb"
 	jsoniter "github.com/json-iterator/go"
 )
 
-// maxListeners is far more than a load balancer can be given. An answer with
-// more is somebody else's, and its rows would not fit into a status.
-const maxListeners = 1000
-
 // answerError says what is wrong with an answer that arrived: "the endpoint
 // answered with ...".
 type answerError struct{ what string }
 
 func (e *answerError) Error() string { return e.what }
+
+// maxListeners is far more than a load balancer has, which is 50. The status
+// and the metrics of an object hold every listener, so there must be an end.
+const maxListeners = 1000
 
 // readAnswer turns the SDK's response into a Sample. The SDK takes many wrong
 // answers for a load balancer without backends, so what the API always sends
@@ -35,39 +37,16 @@ func readAnswer(response *sdkslb.DescribeHealthStatusResponse, request Request) 
 		return nil, &answerError{"a document without a RequestId"}
 	}
 	rows := response.BackendServers.BackendServer
-	sample := &Sample{
-		RequestID: requestID,
-		Scope:     request.Scope,
-		Backends:  make([]Backend, len(rows)),
-	}
+	sample := &Sample{RequestID: requestID, Scope: request.Scope, Backends: make([]Backend, len(rows))}
 	for i := range rows {
-		row := &rows[i]
-		serverID, status := cleanField(row.ServerId), cleanField(row.ServerHealthStatus)
-		if serverID == "" || status == "" {
-			return nil, &answerError{"a backend without ServerId or ServerHealthStatus"}
-		}
-		listenerPort, port := row.ListenerPort, row.Port
-		if !isPort(listenerPort) || !isPort(port) {
-			return nil, &answerError{"a backend whose ListenerPort or Port is not a port"}
-		}
-		if listenerPort == 0 {
-			// The answer is about this port alone, whether or not it says so.
-			listenerPort = int(request.Scope.ListenerPort)
-		}
-		sample.Backends[i] = Backend{
-			ServerID:           serverID,
-			ServerIP:           cleanField(row.ServerIp),
-			EniHost:            cleanField(row.EniHost),
-			Type:               cleanField(row.Type),
-			ListenerPort:       int32(listenerPort),
-			ListenerProtocol:   cleanField(row.Protocol),
-			Port:               int32(port),
-			ServerHealthStatus: status,
+		var err error
+		if sample.Backends[i], err = readRow(&rows[i], request.Scope); err != nil {
+			return nil, err
 		}
 	}
 	switch {
 	case countListeners(sample.Backends) > maxListeners:
-		return nil, &answerError{"more listeners than a load balancer can have"}
+		return nil, &answerError{fmt.Sprintf("more than %d listeners", maxListeners)}
 	case repeatsKey(sample.Backends, request.Credentials):
 		return nil, &answerError{"a backend that repeats the credentials of the request"}
 	}
@@ -79,36 +58,68 @@ func countListeners(backends []Backend) int {
 	if len(backends) <= maxListeners {
 		return 0
 	}
-	type listener struct {
-		port     int32
-		protocol string
-	}
-	listeners := map[listener]struct{}{}
+	listeners := map[Scope]struct{}{}
 	for i := range backends {
-		listeners[listener{backends[i].ListenerPort, backends[i].ListenerProtocol}] = struct{}{}
+		listeners[Scope{backends[i].ListenerPort, backends[i].ListenerProtocol}] = struct{}{}
 	}
 	return len(listeners)
 }
 
-// repeatsKey finds the keys of a request in what would go into a status.
+// repeatsKey finds the keys of a request in what would go into a status. Most
+// fields are shorter than any key, and cost next to nothing.
 func repeatsKey(backends []Backend, credentials Credentials) bool {
-	var spelled []string
-	for _, key := range keysOf(credentials) {
-		if len(key) >= echoLength { // a shorter one is no real key, and may be a word
-			spelled = append(spelled, spellings(key)...)
-		}
+	keys := slices.DeleteFunc(keysOf(credentials), func(key string) bool {
+		return len(key) < echoLength // no real key, and may be a word
+	})
+	if len(keys) == 0 {
+		return false
 	}
+	shortest := len(slices.MinFunc(keys, func(a, b string) int { return len(a) - len(b) }))
 	for i := range backends {
 		b := &backends[i]
 		for _, field := range [...]string{b.ServerID, b.ServerIP, b.EniHost, b.Type, b.ListenerProtocol, b.ServerHealthStatus} {
-			for _, key := range spelled {
-				if strings.Contains(field, key) {
-					return true
-				}
+			if len(field) >= shortest && holdsKey(field, keys) {
+				return true
 			}
 		}
 	}
 	return false
+}
+
+func holdsKey(field string, keys []string) bool {
+	for _, key := range keys {
+		for _, form := range spellings(key) {
+			if strings.Contains(field, form) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func readRow(row *sdkslb.BackendServer, scope Scope) (Backend, error) {
+	serverID, status := cleanField(row.ServerId), cleanField(row.ServerHealthStatus)
+	if serverID == "" || status == "" {
+		return Backend{}, &answerError{"a backend without ServerId or ServerHealthStatus"}
+	}
+	listenerPort, port := row.ListenerPort, row.Port
+	if !isPort(listenerPort) || !isPort(port) {
+		return Backend{}, &answerError{"a backend whose ListenerPort or Port is not a port"}
+	}
+	if listenerPort == 0 {
+		// The answer is about this port alone, whether or not it says so.
+		listenerPort = int(scope.ListenerPort)
+	}
+	return Backend{
+		ServerID:           serverID,
+		ServerIP:           cleanField(row.ServerIp),
+		EniHost:            cleanField(row.EniHost),
+		Type:               cleanField(row.Type),
+		ListenerPort:       int32(listenerPort),
+		ListenerProtocol:   cleanField(row.Protocol),
+		Port:               int32(port),
+		ServerHealthStatus: status,
+	}, nil
 }
 
 func isPort(n int) bool { return n >= 0 && n <= 65535 }

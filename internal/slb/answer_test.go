@@ -168,7 +168,7 @@ func TestWhatIsNoAnswerIsNotTakenForALoadBalancerWithoutBackends(t *testing.T) {
 		"a key as server":              {rows(`{"ServerId":"` + testKeyID + `","ServerHealthStatus":"normal"}`), "repeats the credentials"},
 		"a token in an address":        {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","ServerIp":"x` + testToken + `"}`), "repeats the credentials"},
 		"a token escaped":              {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Type":"` + url.QueryEscape(testToken) + `"}`), "repeats the credentials"},
-		"a listener too many":          {listeners(maxListeners + 1), "more listeners than"},
+		"a listener too many":          {listeners(maxListeners + 1), "more than 1000 listeners"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sample, err := read(t, test.document, Scope{})

@@ -126,16 +126,24 @@ func cleanField(value string) string {
 	return bounded(value, maxField)
 }
 
-// oneLine turns control characters, invalid UTF-8 and runs of white space into single spaces.
+// oneLine turns what cannot be seen (control characters, bidirectional controls,
+// fillers), invalid UTF-8 and runs of white space into single spaces.
 func oneLine(s string) string {
 	s = strings.ToValidUTF8(s, " ")
 	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || !unicode.IsPrint(r) {
+		if !visible(r) {
 			return ' '
 		}
 		return r
 	}, s)
 	return strings.Join(strings.Fields(s), " ")
+}
+
+// visible tells whether a terminal shows something for a character. Fillers and
+// variation selectors are letters and marks to Unicode, but hide text, and make
+// different names look the same.
+func visible(r rune) bool {
+	return unicode.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // wholeWords cuts s to at most limit bytes, at a space, so that what is left

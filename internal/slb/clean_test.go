@@ -22,6 +22,7 @@ func TestCleanMessageRemovesWhatIsOfTheRequest(t *testing.T) {
 		"nothing":                  {"", ""},
 		"lines":                    {"one\r\n\ttwo\u2028three  four\x00", "one two three four"},
 		"not UTF-8":                {"one\xff\xfetwo", "one two"},
+		"what nobody sees":         {"a\u200bb\u202ec\u2066d\ufeffe\u00adf\u3164g\ufe0fh\u034fi\U000e0100j\U000e0041k", "a b c d e f g h i j k"},
 		"an escape":                {"\x1b[31mred\x1b[0m", "[31mred [0m"},
 		"a URL":                    {"see https://help.aliyun.com/x?AccessKeyId=1 for more", "see [url] for more"},
 		"the key":                  {"key " + testKeyID + " is unknown", "key [key] is unknown"},

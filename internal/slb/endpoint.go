@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -39,6 +40,9 @@ func ParseEndpoint(endpoint, network string) (Endpoint, error) {
 	if endpoint == "" {
 		return Endpoint{vpc: network == NetworkVPC}, nil
 	}
+	if network == NetworkVPC {
+		return Endpoint{}, errors.New("--slb-network vpc chooses among the regions' own endpoints, which --slb-endpoint replaces: leave one of them out")
+	}
 	parsed, err := url.Parse(endpoint)
 	if err != nil || parsed.Hostname() == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") || !validPort(parsed) ||
 		parsed.User != nil || strings.Trim(parsed.Path, "/") != "" || parsed.RawQuery != "" || parsed.Fragment != "" {
@@ -46,6 +50,11 @@ func ParseEndpoint(endpoint, network string) (Endpoint, error) {
 	}
 	return Endpoint{plain: parsed.Scheme == "http", host: parsed.Host}, nil
 }
+
+// regionID is what region ids look like, as in the CRD. The id becomes a part
+// of a host name, where a slash or a dot would name a host of somebody's choice,
+// so nothing else gets that far, whoever asks.
+var regionID = regexp.MustCompile(`^[a-z]{2,3}(-[a-z0-9]+)+$`)
 
 // validPort tells whether a URL has a port that can be dialled, or none.
 func validPort(u *url.URL) bool {

@@ -3,6 +3,7 @@
 package slb
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -16,7 +17,7 @@ func TestParseEndpointTakesAnAddressAndNothingElse(t *testing.T) {
 		{"", "vpc", Endpoint{vpc: true}},
 		{"https://slb.aliyuncs.com", "internet", Endpoint{host: "slb.aliyuncs.com"}},
 		{"https://slb.aliyuncs.com/", "internet", Endpoint{host: "slb.aliyuncs.com"}},
-		{"https://slb.aliyuncs.com:443", "vpc", Endpoint{host: "slb.aliyuncs.com:443"}},
+		{"https://slb.aliyuncs.com:443", "internet", Endpoint{host: "slb.aliyuncs.com:443"}},
 		{"HTTPS://slb.aliyuncs.com", "internet", Endpoint{host: "slb.aliyuncs.com"}},
 		{"http://127.0.0.1:8888", "internet", Endpoint{plain: true, host: "127.0.0.1:8888"}},
 		{"http://[::1]:8888", "internet", Endpoint{plain: true, host: "[::1]:8888"}},
@@ -34,6 +35,7 @@ func TestParseEndpointNamesTheFlagAtFaultAndQuotesNoPassword(t *testing.T) {
 		{"", "", "--slb-network"},
 		{"", "VPC", "--slb-network"},
 		{"", "intranet\n", "--slb-network"},
+		{"https://slb.aliyuncs.com", "vpc", "--slb-network"},
 		{"slb.aliyuncs.com", "internet", "--slb-endpoint"},
 		{"127.0.0.1:8888", "internet", "--slb-endpoint"},
 		{"slb.aliyuncs.com:443", "internet", "--slb-endpoint"},
@@ -61,6 +63,35 @@ func TestParseEndpointNamesTheFlagAtFaultAndQuotesNoPassword(t *testing.T) {
 		}
 		if text := err.Error(); !strings.HasPrefix(text, test.flag+" ") || strings.Contains(text, testSecret) || strings.Contains(text, "\n") {
 			t.Errorf("ParseEndpoint(%q, %q): %q", test.endpoint, test.network, text)
+		}
+	}
+}
+
+func TestARegionIDNamesNoHostOfItsOwn(t *testing.T) {
+	for _, network := range []string{NetworkInternet, NetworkVPC} {
+		for _, region := range []string{
+			"", "cn", "cn-", "CN-hangzhou", "cn-a.evil.com", "evil.com/", "cn-a/", "evil.com#", "evil.com?", "cn-a@evil.com", "cn-a:443",
+			"cn-a%2f", `evil.com\`, "..", "cn-a\n", "\ncn-a", "cn-a evil.com", "cn-a\x00", "cn-ä", "127.0.0.1/", "[::1]/",
+			"100.100.100.200/latest/meta-data#", "<region_id>", "cn-a,cn-b",
+		} {
+			asked := ""
+			client := clientOver(func(request *http.Request) (*http.Response, error) {
+				asked = request.URL.Host
+				return response(request, http.StatusOK, []byte(noRows)), nil
+			})
+			var err error
+			if client.options.Endpoint, err = ParseEndpoint("", network); err != nil {
+				t.Fatal(err)
+			}
+			request := aRequest()
+			request.Target.RegionID = region
+			sample, err := client.DescribeHealthStatus(t.Context(), request)
+			if failed := failure(t, sample, err); failed.Kind != InvalidRequest || !strings.Contains(failed.Message, "spec.regionId") {
+				t.Errorf("%q: %v", region, failed)
+			}
+			if asked != "" {
+				t.Errorf("%q led to %s", region, asked)
+			}
 		}
 	}
 }

@@ -5,16 +5,24 @@ package slb
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
+
+// maxCodes is how many different codes get a series. The API has a few dozen
+// for this call; what invents more of them must not fill the memory.
+const maxCodes = 100
 
 // Instrumented counts and times the calls of another HealthAPI.
 type Instrumented struct {
 	api      HealthAPI
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
+
+	mu    sync.Mutex
+	codes map[string]struct{}
 }
 
 var _ HealthAPI = (*Instrumented)(nil)
@@ -22,7 +30,8 @@ var _ HealthAPI = (*Instrumented)(nil)
 // Instrument wraps api and registers its metrics.
 func Instrument(api HealthAPI, registry prometheus.Registerer) *Instrumented {
 	i := &Instrumented{
-		api: api,
+		api:   api,
+		codes: map[string]struct{}{},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "slb_api_requests_total",
 			Help: "DescribeHealthStatus calls by region and by OK, the API's error code, or the failure's kind when there is no code.",
@@ -47,11 +56,23 @@ func (i *Instrumented) DescribeHealthStatus(ctx context.Context, request Request
 		if !errors.As(err, &failure) {
 			return nil, err // the caller gave up: no answer to count
 		}
-		code = failure.MetricCode()
+		code = i.codeOf(failure)
 	}
 	i.requests.WithLabelValues(request.Target.RegionID, code).Inc()
 	i.duration.WithLabelValues(request.Target.RegionID).Observe(time.Since(start).Seconds())
 	return sample, err
+}
+
+// codeOf is the failure's code, or its kind when that would be one code too many.
+func (i *Instrumented) codeOf(failure *Error) string {
+	code := failure.MetricCode()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if _, known := i.codes[code]; !known && len(i.codes) >= maxCodes {
+		return string(failure.Kind)
+	}
+	i.codes[code] = struct{}{}
+	return code
 }
 
 // RateLimits exports a Budget's current limits.

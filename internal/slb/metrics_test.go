@@ -5,6 +5,7 @@ package slb
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +74,17 @@ slb_api_requests_total{code="Throttling.User",region="cn-hangzhou"} 1
 		}
 	}
 	t.Error("no durations")
+}
+
+func TestInventedCodesDoNotMakeSeriesWithoutEnd(t *testing.T) {
+	outcomes := make([]error, 0, 3*maxCodes)
+	for i := range 3 * maxCodes {
+		outcomes = append(outcomes, &Error{Kind: ServiceError, Code: "Invented" + strconv.Itoa(i)})
+	}
+	registry := instrumented(t, outcomes...)
+	if n, err := testutil.GatherAndCount(registry, "slb_api_requests_total"); err != nil || n != maxCodes+1 {
+		t.Errorf("%d series, want %d (%v)", n, maxCodes+1, err)
+	}
 }
 
 func TestTheBudgetsLimitsAreExportedByAccountWithoutKeys(t *testing.T) {

@@ -57,6 +57,7 @@ func refusesFlags(t *testing.T, w *world) {
 		{"slb-endpoint", []string{"--slb-endpoint=https://slb.aliyuncs.com/path"}},
 		{"slb-endpoint", []string{"--slb-endpoint=https://slb.aliyuncs.com:99999"}},
 		{"slb-network", []string{"--slb-network=wifi"}},
+		{"slb-network", []string{"--slb-network=vpc"}}, // beside --slb-endpoint
 		{"concurrency", []string{"--concurrency=0"}},
 		{"concurrency", []string{"--concurrency=-4"}},
 		{"status-heartbeat", []string{"--status-heartbeat=0"}},
@@ -70,6 +71,8 @@ func refusesFlags(t *testing.T, w *world) {
 		{"metrics-bind-address", []string{"--metrics-bind-address="}},
 		{"metrics-secure", []string{"--metrics-secure=perhaps"}},
 		{"require-credentials", []string{"--require-credentials=perhaps"}},
+		{"metrics-cert-path", []string{"--metrics-cert-path=no-such-folder"}},
+		{"metrics-cert-path", []string{"--metrics-cert-path=" + w.home, "--metrics-secure=false"}},
 		{"health-probe-bind-address", []string{"--health-probe-bind-address="}},
 		{"kubeconfig", []string{"--kubeconfig=no-such-file"}},
 		{"zap-log-level", []string{"--zap-log-level=loud"}},
@@ -112,7 +115,8 @@ func explainsFlags(t *testing.T, w *world) {
 	g.Expect(p.exit(t, patience)).To(BeZero())
 	stdout, stderr := p.output(t)
 	for _, name := range []string{
-		"kubeconfig", "metrics-bind-address", "health-probe-bind-address", "metrics-secure", "leader-elect",
+		"kubeconfig", "metrics-bind-address", "health-probe-bind-address", "metrics-secure",
+		"metrics-cert-path", "metrics-cert-name", "metrics-cert-key", "leader-elect",
 		"leader-election-namespace", "slb-endpoint", "slb-network", "slb-qps", "slb-burst", "slb-timeout", "concurrency",
 		"watch-namespace", "watch-selector", "status-heartbeat", "max-status-backends", "zap-log-level",
 	} {

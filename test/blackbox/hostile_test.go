@@ -67,10 +67,20 @@ func hostileCases() []hostileCase {
 		{"row-without-id", "InvalidResponse", success(row{"ServerHealthStatus": "abnormal"})},
 		{"row-without-status", "InvalidResponse", success(row{"ServerId": "i-1"})},
 		{"row-with-bad-port", "InvalidResponse", success(row{"ServerId": "i-1", "ServerHealthStatus": "abnormal", "ListenerPort": 70000})},
+		{"endless-listeners", "InvalidResponse", success(endlessListeners(1_001)...)},
 		{"numeric-code", "InvalidResponse", text(200, `{"RequestId":"x","Code":404,"Message":"no"}`)},
 		{"numeric-code-refused", "InvalidResponse", text(400, `{"RequestId":"x","Code":404,"Message":"no"}`)},
 		{"two-documents", "InvalidResponse", text(200, goodBody+goodBody)},
 	}
+}
+
+// endlessListeners could become more than fit into an object.
+func endlessListeners(n int) []row {
+	rows := make([]row, n)
+	for i := range rows {
+		rows[i] = row{"ServerId": "i-1", "ServerHealthStatus": "abnormal", "ListenerPort": 1 + i}
+	}
+	return rows
 }
 
 // cutOff announces the whole answer and sends half of it.
@@ -172,8 +182,15 @@ func distrusts(t *testing.T, w *world) {
 	g.Expect(w.simulator.calls(t, id)).To(BeEmpty())
 }
 
-// controls does its worst to a terminal that prints it.
-const controls = "\x1b[31mred\x1b[0m\r\n\x00\x07\u202e\u0085end"
+// controls does its worst to a terminal that prints it, and to a reader who
+// cannot see it: escapes, line ends, bidirectional controls, characters without
+// width, fillers that count as letters, and verbs of a format.
+const controls = "\x1b[31mred\x1b[0m\r\n\x00\x07\u202e\u2066\u0085\u200b\ufeff\u3164\ufe0f\u034f\U000e0041%s%d%nend"
+
+// visible tells whether a terminal shows something for a character.
+func visible(r rune) bool {
+	return unicode.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
 
 func printsNoControls(t *testing.T, w *world) {
 	g := NewWithT(t)
@@ -184,11 +201,13 @@ func printsNoControls(t *testing.T, w *world) {
 			status = "abnormal"
 		}
 		return success(row{
-			"ServerId": "i-" + controls, "ServerIp": "10.0.0.1" + controls, "EniHost": controls, "Type": "ecs" + controls,
+			"ServerId": "i-" + controls, "ServerIp": "10.0.0.1" + controls, "EniHost": controls + strings.Repeat("x", 1<<20), "Type": "ecs" + controls,
 			"Protocol": "tcp" + controls, "ListenerPort": 80, "ServerHealthStatus": status,
 		})
 	})
-	w.slb.on(words, always(refusal(http.StatusInternalServerError, "InternalError", "It failed "+controls)))
+	w.slb.on(words, always(document(http.StatusInternalServerError, map[string]any{
+		"RequestId": "id-" + controls, "HostId": controls, "Code": "InternalError", "Message": "It failed " + controls, "Recommend": controls,
+	})))
 	object, failed := named(hostileNamespace, rows, once), named(hostileNamespace, words, once)
 	w.create(t, object)
 	w.create(t, failed)
@@ -207,6 +226,7 @@ func printsNoControls(t *testing.T, w *world) {
 		printable(t, values)
 		for note := range w.events(g, object) {
 			printable(t, note)
+			g.Expect(note).NotTo(ContainSubstring("%!"), "the API's words are no format")
 		}
 		printable(t, strings.Split(w.kubectl(t, "get", "-n", hostileNamespace, "lbh", object.Name, "-o", "wide"), "\n"))
 	}
@@ -224,7 +244,7 @@ func printable(t *testing.T, value any) {
 	t.Helper()
 	switch value := value.(type) {
 	case string:
-		if i := strings.IndexFunc(value, func(r rune) bool { return !unicode.IsPrint(r) && r != '\t' }); i >= 0 {
+		if i := strings.IndexFunc(value, func(r rune) bool { return !visible(r) && r != '\t' }); i >= 0 {
 			t.Errorf("not printable from byte %d on: %.300q", i, value)
 		}
 	case []string:

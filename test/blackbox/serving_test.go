@@ -78,8 +78,14 @@ func securesMetrics(t *testing.T, w *world) {
 // serviceAccount makes one and returns a token of it.
 func (w *world) serviceAccount(t *testing.T, namespace, name string) string {
 	t.Helper()
+	w.create(t, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}})
+	return w.token(t, namespace, name)
+}
+
+// token is one that the API server made for a ServiceAccount.
+func (w *world) token(t *testing.T, namespace, name string) string {
+	t.Helper()
 	serviceAccount := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
-	w.create(t, serviceAccount)
 	request := &authenticationv1.TokenRequest{}
 	if err := w.admin.SubResource("token").Create(t.Context(), serviceAccount, request); err != nil {
 		t.Fatal(err)

@@ -47,7 +47,7 @@ func TestBlackBox(t *testing.T) {
 	t.Run("specs", func(t *testing.T) {
 		for _, specs := range [][]spec{
 			lifeSpecs, economySpecs, restartSpecs, leaderSpecs, answerSpecs, codeSpecs, hostileSpecs,
-			faultSpecs, isolationSpecs, startSpecs, credentialSpecs, identitySpecs, flagSpecs, servingSpecs,
+			faultSpecs, isolationSpecs, startSpecs, credentialSpecs, identitySpecs, flagSpecs, servingSpecs, tlsSpecs, elsewhereSpecs,
 		} {
 			for _, s := range specs {
 				t.Run(s.rule, func(t *testing.T) {

@@ -56,15 +56,7 @@ type programs struct{ operator, simulator string }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{ctx: context.WithoutCancel(t.Context()), outputs: t.TempDir(), home: t.TempDir(), vault: &vault{}}
-	w.authority = newAuthority(t)
-	var building sync.WaitGroup
-	building.Go(func() { w.programs = build(t) })
-	w.startControlPlane(t)
-	building.Wait()
-	if t.Failed() {
-		t.FailNow()
-	}
+	w := newBareWorld(t, controlplane.Options{})
 	for _, namespace := range []string{mainNamespace, hostileNamespace} {
 		w.createNamespace(t, namespace)
 	}
@@ -74,6 +66,21 @@ func newWorld(t *testing.T) *world {
 	w.simulator = startSimulator(t, w)
 	w.simulator.setAccount(t, w.mainAccount)
 	w.slb = startSLBServer(t, w)
+	return w
+}
+
+// newBareWorld has the built programs, and a cluster without anything in it.
+func newBareWorld(t *testing.T, options controlplane.Options) *world {
+	t.Helper()
+	w := &world{ctx: context.WithoutCancel(t.Context()), outputs: t.TempDir(), home: t.TempDir(), vault: &vault{}}
+	w.authority = newAuthority(t)
+	var building sync.WaitGroup
+	building.Go(func() { w.programs = build(t) })
+	w.startControlPlane(t, options)
+	building.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
 	return w
 }
 
@@ -110,9 +117,9 @@ func hasProgram(commandLine string) bool {
 	return err == nil
 }
 
-func (w *world) startControlPlane(t *testing.T) {
+func (w *world) startControlPlane(t *testing.T, options controlplane.Options) {
 	t.Helper()
-	plane, err := controlplane.Start(w.ctx, controlplane.Options{})
+	plane, err := controlplane.Start(w.ctx, options)
 	if err != nil {
 		t.Fatal(err)
 	}

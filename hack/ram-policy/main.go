@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command ram-policy writes the least RAM policy that the LoadBalancerHealth
+// objects of a cluster need:
+//
+//	kubectl get lbh -A -o json | go run ./hack/ram-policy
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+// maxDocument is how many characters RAM takes in one policy.
+const maxDocument = 6144
+
+type options struct {
+	account string // that owns the load balancers
+	secret  string // whose key asks about them; "": the operator's own identity
+	regions bool   // allow whole regions
+}
+
+func main() {
+	if err := run(os.Args[1:], os.Stdin, os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "ram-policy:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string, in io.Reader, out io.Writer) error {
+	var o options
+	fs := flag.NewFlagSet("ram-policy", flag.ContinueOnError)
+	fs.StringVar(&o.account, "account", "*", "`id` of the account that owns the load balancers")
+	fs.StringVar(&o.secret, "secret", "", "`namespace/name` of the Secret whose key is to get the policy; default: the operator's own identity")
+	fs.BoolVar(&o.regions, "regions", false, "allow whole regions, in place of each load balancer by its id")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	var list v1alpha1.LoadBalancerHealthList
+	if err := json.NewDecoder(in).Decode(&list); err != nil {
+		return fmt.Errorf("the input is not that of `kubectl get lbh -A -o json`: %w", err)
+	}
+	found, err := policyFor(list.Items, o)
+	if err != nil {
+		return err
+	}
+	document, err := json.MarshalIndent(found, "", "  ")
+	if err != nil {
+		return err
+	}
+	if len(document) > maxDocument {
+		return fmt.Errorf("the policy has %d characters, and RAM takes %d: allow whole regions with -regions", len(document), maxDocument)
+	}
+	_, err = fmt.Fprintf(out, "%s\n", document)
+	return err
+}
+
+// policy is a document as RAM spells it.
+type policy struct {
+	Version   string
+	Statement []statement
+}
+
+type statement struct {
+	Effect   string
+	Action   string
+	Resource []string
+}
+
+func policyFor(objects []v1alpha1.LoadBalancerHealth, o options) (*policy, error) {
+	if !regexp.MustCompile(`^(\*|\d+)$`).MatchString(o.account) {
+		return nil, fmt.Errorf("-account %q is not the id of an account, which is a number", o.account)
+	}
+	var resources []string
+	for i := range objects {
+		if identityOf(&objects[i]) != o.secret {
+			continue
+		}
+		resource, err := resourceOf(&objects[i], o)
+		if err != nil {
+			return nil, err
+		}
+		resources = append(resources, resource)
+	}
+	if len(resources) == 0 {
+		return nil, errors.New("no object is observed with this identity, so it needs no policy")
+	}
+	slices.Sort(resources)
+	allowed := statement{Effect: "Allow", Action: "slb:DescribeHealthStatus", Resource: slices.Compact(resources)}
+	return &policy{Version: "1", Statement: []statement{allowed}}, nil
+}
+
+// identityOf is the Secret that an object names, or "".
+func identityOf(object *v1alpha1.LoadBalancerHealth) string {
+	if object.Spec.Credentials == nil {
+		return ""
+	}
+	return object.Namespace + "/" + object.Spec.Credentials.SecretRef.Name
+}
+
+// word is what the ids of regions and load balancers are made of. Anything
+// else, above all an asterisk, could allow more than is meant.
+var word = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
+func resourceOf(object *v1alpha1.LoadBalancerHealth, o options) (string, error) {
+	region, id := object.Spec.RegionID, object.Spec.LoadBalancerID
+	if !word.MatchString(region) || !word.MatchString(id) {
+		return "", fmt.Errorf("%s/%s: %q in %q is no load balancer", object.Namespace, object.Name, id, region)
+	}
+	if o.regions {
+		id = "*"
+	}
+	return "acs:slb:" + region + ":" + o.account + ":loadbalancer/" + id, nil
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// object is one as kubectl prints it.
+func object(namespace, region, id, secret string) string {
+	credentials := ""
+	if secret != "" {
+		credentials = fmt.Sprintf(`,"credentials":{"secretRef":{"name":%q}}`, secret)
+	}
+	return fmt.Sprintf(`{"apiVersion":"slb.lbhealth.dev/v1alpha1","kind":"LoadBalancerHealth","metadata":{"namespace":%q,"name":"x"},`+
+		`"spec":{"regionId":%q,"loadBalancerId":%q%s},"status":{"observedGeneration":1}}`, namespace, region, id, credentials)
+}
+
+func list(objects ...string) string {
+	return `{"apiVersion":"v1","kind":"List","metadata":{"resourceVersion":""},"items":[` + strings.Join(objects, ",") + `]}`
+}
+
+// decode reads a document as strictly as can be.
+func decode(t *testing.T, document []byte) policy {
+	t.Helper()
+	var p policy
+	decoder := json.NewDecoder(bytes.NewReader(document))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&p); err != nil {
+		t.Fatalf("%s: %v", document, err)
+	}
+	return p
+}
+
+var fleet = list(
+	object("team-b", "cn-shanghai", "lb-3", ""),
+	object("team-a", "cn-hangzhou", "lb-2", ""),
+	object("team-a", "cn-hangzhou", "lb-1", ""),
+	object("team-b", "cn-hangzhou", "lb-1", ""), // one load balancer, two objects
+	object("team-b", "cn-hangzhou", "lb-4", "partner"),
+	object("team-c", "cn-hangzhou", "lb-5", "partner"), // another Secret of the same name
+)
+
+func TestPolicyIsTheLeastThatTheObjectsNeed(t *testing.T) {
+	for name, test := range map[string]struct {
+		args []string
+		want []string
+	}{
+		"the operator's own identity": {nil, []string{
+			"acs:slb:cn-hangzhou:*:loadbalancer/lb-1", "acs:slb:cn-hangzhou:*:loadbalancer/lb-2", "acs:slb:cn-shanghai:*:loadbalancer/lb-3",
+		}},
+		"a Secret":   {[]string{"-secret=team-b/partner"}, []string{"acs:slb:cn-hangzhou:*:loadbalancer/lb-4"}},
+		"an account": {[]string{"-secret=team-c/partner", "-account=1234"}, []string{"acs:slb:cn-hangzhou:1234:loadbalancer/lb-5"}},
+		"regions":    {[]string{"-regions"}, []string{"acs:slb:cn-hangzhou:*:loadbalancer/*", "acs:slb:cn-shanghai:*:loadbalancer/*"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			if err := run(test.args, strings.NewReader(fleet), &out); err != nil {
+				t.Fatal(err)
+			}
+			want := policy{"1", []statement{{"Allow", "slb:DescribeHealthStatus", test.want}}}
+			if diff := cmp.Diff(want, decode(t, out.Bytes())); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestWhatCannotBeAPolicyIsRefusedAndNotWidened(t *testing.T) {
+	many := make([]string, 200)
+	for i := range many {
+		many[i] = object("team-a", "cn-hangzhou", fmt.Sprintf("lb-bp1qjwo61pqz3ahltv%03d", i), "")
+	}
+	for name, test := range map[string]struct {
+		args        []string
+		input, says string
+	}{
+		"no list":                 {nil, "NAME READY", "kubectl get lbh -A -o json"},
+		"no objects":              {nil, list(), "no object"},
+		"nobody with this Secret": {[]string{"-secret=team-a/partner"}, fleet, "no object"},
+		"an asterisk for an id":   {nil, list(object("a", "cn-hangzhou", "*", "")), "no load balancer"},
+		"an asterisk in a region": {nil, list(object("a", "cn-*", "lb-1", "")), "no load balancer"},
+		"no id":                   {nil, list(object("a", "cn-hangzhou", "", "")), "no load balancer"},
+		"an account in words":     {[]string{"-account=mine"}, fleet, "-account"},
+		"too many for one policy": {nil, list(many...), "-regions"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			err := run(test.args, strings.NewReader(test.input), &out)
+			if err == nil || !strings.Contains(err.Error(), test.says) || out.Len() > 0 {
+				t.Errorf("(%q, %v), want an error that says %q", &out, err, test.says)
+			}
+		})
+	}
+}
+
+// TestDocumentedPolicies holds the documents in docs/ to the one action and to
+// resources of load balancers.
+func TestDocumentedPolicies(t *testing.T) {
+	resource := regexp.MustCompile(`^acs:slb:([a-z0-9-]+|\*):(\d+|\*):loadbalancer/([A-Za-z0-9_-]+|\*)$`)
+	content, err := os.ReadFile(filepath.Join("..", "..", "docs", "ram-policy.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	documents := regexp.MustCompile("(?s)```json\n(.*?)```").FindAllSubmatch(content, -1)
+	if len(documents) < 4 {
+		t.Errorf("%d documents", len(documents))
+	}
+	for _, document := range documents {
+		p := decode(t, document[1])
+		if p.Version != "1" || len(p.Statement) != 1 || p.Statement[0].Effect != "Allow" || p.Statement[0].Action != "slb:DescribeHealthStatus" {
+			t.Errorf("%s", document[1])
+		}
+		if r := p.Statement[0].Resource; len(r) == 0 || slices.ContainsFunc(r, func(r string) bool { return !resource.MatchString(r) }) {
+			t.Errorf("resources %q", r)
+		}
+	}
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package blackbox
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"os"
+	"path/filepath"
+	"testing"
+
+	. "github.com/onsi/gomega"
+)
+
+var tlsSpecs = []spec{
+	{"a renewed certificate of metrics is served without a restart", servesRenewedCertificates},
+	{"metrics speak HTTP/1.1 and TLS 1.2 or later alone", speaksNoHTTP2},
+}
+
+// mounted is a folder as the kubelet mounts a Secret: its files lead through a
+// link that is swapped for all of them at once.
+type mounted struct{ folder string }
+
+func (m mounted) renew(t *testing.T, a *authority) {
+	t.Helper()
+	const link = "..data"
+	current := filepath.Join(m.folder, link)
+	before, _ := os.Readlink(current)
+	next, err := os.MkdirTemp(m.folder, "..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for from, name := range map[string]string{a.certificateFile: "server.crt", a.keyFile: "server.key"} {
+		if err := os.WriteFile(filepath.Join(next, name), []byte(readFile(t, from)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if before == "" {
+			symlink(t, filepath.Join(link, name), filepath.Join(m.folder, name))
+		}
+	}
+	symlink(t, filepath.Base(next), current+".next")
+	if err := os.Rename(current+".next", current); err != nil {
+		t.Fatal(err)
+	}
+	if before == "" {
+		return
+	}
+	if err := os.RemoveAll(filepath.Join(m.folder, before)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func symlink(t *testing.T, to, at string) {
+	t.Helper()
+	if err := os.Symlink(to, at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// shakeHands connects, and returns what was agreed on.
+func shakeHands(address string, roots *x509.CertPool, edit func(*tls.Config)) (tls.ConnectionState, error) {
+	config := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	edit(config)
+	connection, err := tls.Dial("tcp", address, config)
+	if err != nil {
+		return tls.ConnectionState{}, err
+	}
+	return connection.ConnectionState(), connection.Close()
+}
+
+func asItIs(*tls.Config) {}
+
+// startSecure starts an operator that serves metrics with this certificate.
+func (w *world) startSecure(t *testing.T, name string, certificate mounted) *operator {
+	t.Helper()
+	w.createNamespace(t, name)
+	return w.startOperator(t, operatorOptions{
+		name: name, namespaces: []string{name}, endpoint: w.simulator.url, account: w.mainAccount,
+		args: []string{
+			"--metrics-secure=true", "--metrics-cert-path=" + certificate.folder,
+			"--metrics-cert-name=server.crt", "--metrics-cert-key=server.key",
+		},
+	})
+}
+
+func servesRenewedCertificates(t *testing.T, w *world) {
+	old, renewed := newAuthority(t), newAuthority(t)
+	certificate := mounted{t.TempDir()}
+	certificate.renew(t, old)
+	op := w.startSecure(t, "renewed", certificate)
+	w.eventually(t, func(g Gomega) {
+		_, err := shakeHands(op.metricsAddress, old.pool, asItIs)
+		g.Expect(err).NotTo(HaveOccurred())
+	})
+	certificate.renew(t, renewed)
+	w.eventually(t, func(g Gomega) {
+		state, err := shakeHands(op.metricsAddress, renewed.pool, asItIs)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(state.PeerCertificates[0].Equal(renewed.pair.Leaf)).To(BeTrue())
+	})
+	if !op.running() {
+		t.Error("the operator has ended")
+	}
+}
+
+func speaksNoHTTP2(t *testing.T, w *world) {
+	g := NewWithT(t)
+	self := newAuthority(t)
+	certificate := mounted{t.TempDir()}
+	certificate.renew(t, self)
+	op := w.startSecure(t, "http1", certificate)
+	offering := func(protocols ...string) func(*tls.Config) {
+		return func(c *tls.Config) { c.NextProtos = protocols }
+	}
+	w.eventually(t, func(g Gomega) { // readiness does not wait for it
+		state, err := shakeHands(op.metricsAddress, self.pool, offering("h2", "http/1.1"))
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(state.NegotiatedProtocol).To(Equal("http/1.1"))
+	})
+	_, err := shakeHands(op.metricsAddress, self.pool, offering("h2"))
+	g.Expect(err).To(MatchError(ContainSubstring("no application protocol")))
+	_, err = shakeHands(op.metricsAddress, self.pool, func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS11, tls.VersionTLS11 })
+	g.Expect(err).To(MatchError(ContainSubstring("protocol version")))
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package manifests
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestImage holds the image to what makes an intruder's life hard: nothing in
+// it but the program, which runs as nobody in particular.
+func TestImage(t *testing.T) {
+	content, err := os.ReadFile(filepath.Join("..", "..", "Dockerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	arguments, final := lastStage(string(content))
+
+	base := regexp.MustCompile(`\$\{(\w+)\}`).ReplaceAllStringFunc(final[0].value, func(name string) string {
+		return arguments[strings.Trim(name, "${}")]
+	})
+	// It has certificates and a user, and neither shell nor package manager.
+	if !regexp.MustCompile(`^gcr\.io/distroless/static-debian\d+:nonroot$`).MatchString(base) {
+		t.Errorf("the base image is %q", base)
+	}
+	var copied, users, entries []string
+	for _, i := range final[1:] {
+		switch i.name {
+		case "COPY":
+			copied = append(copied, i.value)
+		case "USER":
+			users = append(users, i.value)
+		case "ENTRYPOINT":
+			entries = append(entries, i.value)
+		default: // RUN needs a shell, and ADD fetches
+			t.Errorf("the image is made with %s %s", i.name, i.value)
+		}
+	}
+	if len(copied) != 1 || !regexp.MustCompile(`^--from=builder \S+/slb-health-operator /slb-health-operator$`).MatchString(copied[0]) {
+		t.Errorf("the image holds %q", copied)
+	}
+	// runAsNonRoot can only be checked of a number.
+	if len(users) != 1 || !regexp.MustCompile(`^[1-9]\d*:[1-9]\d*$`).MatchString(users[0]) {
+		t.Errorf("it runs as %q", users)
+	}
+	if !slices.Equal(entries, []string{`["/slb-health-operator"]`}) {
+		t.Errorf("it starts with %q", entries)
+	}
+}
+
+type instruction struct{ name, value string }
+
+// lastStage returns the arguments that a Dockerfile has before its first stage,
+// with their defaults, and the instructions of its last one, FROM first.
+func lastStage(content string) (arguments map[string]string, stage []instruction) {
+	arguments = map[string]string{}
+	content = strings.ReplaceAll(content, "\\\n", " ")
+	for line := range strings.Lines(content) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		i := instruction{strings.ToUpper(name), strings.Join(strings.Fields(value), " ")}
+		switch {
+		case name == "" || strings.HasPrefix(name, "#"):
+		case i.name == "FROM":
+			stage = []instruction{i}
+		case i.name == "ARG" && stage == nil:
+			key, value, _ := strings.Cut(i.value, "=")
+			arguments[key] = value
+		default:
+			stage = append(stage, i)
+		}
+	}
+	return arguments, stage
+}
