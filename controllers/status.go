@@ -10,6 +10,8 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -34,6 +36,9 @@ func (r *Reconciler) writeStatus(ctx context.Context, stored *v1alpha1.LoadBalan
 		}
 		if live.UID != stored.UID || !apiequality.Semantic.DeepEqual(&live.Status, &stored.Status) {
 			return err // the cache is behind a write of this process
+		}
+		if r.Selector != nil && !r.Selector.Matches(labels.Set(live.Labels)) {
+			return apierrors.NewNotFound(schema.GroupResource{}, live.Name) // it went to another shard, which writes it now
 		}
 		err = r.patchStatus(ctx, stored, live.ResourceVersion, changes)
 	}

@@ -28,9 +28,6 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/slb"
 )
 
-// leaderElectionID names the Lease.
-const leaderElectionID = "slb-health-operator.lbhealth.dev"
-
 const programName = "slb-health-operator"
 
 // instance names this process in its events.
@@ -44,7 +41,8 @@ func instance() string {
 
 // run serves until ctx ends.
 func run(ctx context.Context, o *options) error {
-	mgr, err := newManager(o)
+	lease := newFence(leadsFor)
+	mgr, err := newManager(o, lease)
 	if err != nil {
 		return err
 	}
@@ -65,6 +63,7 @@ func run(ctx context.Context, o *options) error {
 	reconciler := &controllers.Reconciler{
 		Client:      mgr.GetClient(),
 		Live:        mgr.GetAPIReader(),
+		Selector:    o.selector,
 		API:         slb.Instrument(sdk, ctrlmetrics.Registry),
 		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: &slb.Identity{}, Now: time.Now},
 		Budget:      slb.NewBudget(slb.BudgetOptions{QPS: o.qps, Burst: o.burst, Concurrency: o.concurrency}),
@@ -79,10 +78,17 @@ func run(ctx context.Context, o *options) error {
 		return fmt.Errorf("setting up the controller: %w", err)
 	}
 	mgr.GetLogger().Info("starting", "version", version)
-	return mgr.Start(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-lease.lost:
+		return errLeaseLost // at once: there is nothing left to hand over
+	}
 }
 
-func newManager(o *options) (manager.Manager, error) {
+func newManager(o *options, lease *fence) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -92,6 +98,9 @@ func newManager(o *options) (manager.Manager, error) {
 	kubeconfig, err := ctrl.GetConfig()
 	if err != nil {
 		return nil, fmt.Errorf("no cluster to work in: run in a pod, or set --kubeconfig: %w", err)
+	}
+	if o.leaderElect {
+		lease.guard(kubeconfig)
 	}
 	serving := metricsserver.Options{BindAddress: o.metricsAddress, SecureServing: o.metricsSecure}
 	if o.metricsSecure {
@@ -110,9 +119,12 @@ func newManager(o *options) (manager.Manager, error) {
 		Metrics:                       serving,
 		HealthProbeBindAddress:        o.probeAddress,
 		LeaderElection:                o.leaderElect,
-		LeaderElectionID:              leaderElectionID,
+		LeaderElectionID:              o.leaderElectionID,
 		LeaderElectionNamespace:       o.leaderElectionNamespace,
 		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 new(leaseDuration),
+		RenewDeadline:                 new(renewDeadline),
+		RetryPeriod:                   new(retryPeriod),
 		Cache: cache.Options{
 			ByObject:         map[client.Object]cache.ByObject{&v1alpha1.LoadBalancerHealth{}: watched},
 			DefaultTransform: controllers.Slim,
