@@ -84,6 +84,9 @@ test: ## Run every test, the quick ones first (TEST_ARGS=…).
 	@$(MAKE) test-unit
 	@$(MAKE) test-envtest
 	@$(MAKE) test-blackbox
+	@$(MAKE) test-shards
+	@$(MAKE) test-failover
+	@$(MAKE) test-kill
 
 .PHONY: test-unit
 test-unit: race-note ## Test the packages that need no control plane.
@@ -95,7 +98,19 @@ test-envtest: controlplane race-note ## Test the packages that need a control pl
 
 .PHONY: test-blackbox
 test-blackbox: controlplane build race-note ## Test the built programs against each other over HTTPS.
-	@$(GO_TEST) -count=1 $(TEST_ARGS) ./test/blackbox/...
+	@$(GO_TEST) -count=1 -skip '^Test(Kills|Failover|Shards)$$' $(TEST_ARGS) ./test/blackbox/...
+
+.PHONY: test-shards
+test-shards: controlplane race-note ## Test operators that share the objects by labels and namespaces.
+	@$(GO_TEST) -count=1 -run '^TestShards$$' -v $(TEST_ARGS) ./test/blackbox
+
+.PHONY: test-failover
+test-failover: controlplane race-note ## Stop, kill and pause leaders, and hold the audit log against them.
+	@$(GO_TEST) -count=1 -run '^TestFailover$$' -v $(TEST_ARGS) ./test/blackbox
+
+.PHONY: test-kill
+test-kill: controlplane ## Kill the operator 200 times, and demand a possible history (KILL_SEED=…).
+	@$(GO_TEST) -count=1 -timeout 15m -run '^TestKills$$' -v $(TEST_ARGS) ./test/blackbox
 
 .PHONY: bench
 bench: controlplane build ## Measure it against the limit and the textbook: docs/benchmarks.md (BENCH=quick BENCH_OUT=folder).

@@ -40,6 +40,7 @@ type world struct {
 	programs  programs
 	authority *authority
 	plane     *controlplane.ControlPlane
+	audit     *auditLog  // nil unless asked for
 	users     sync.Mutex // envtest adds one user at a time
 	admin     client.Client
 	operator  *user
@@ -54,13 +55,21 @@ type world struct {
 
 type programs struct{ operator, simulator string }
 
-func newWorld(t *testing.T) *world {
+// worldOptions are for tests that need a world of their own.
+type worldOptions struct {
+	// quick leaves the race detector out of the programs, where they start often.
+	quick bool
+	// audited keeps a log of the requests to the API server.
+	audited bool
+}
+
+func newWorld(t *testing.T, o worldOptions) *world {
 	t.Helper()
 	w := &world{ctx: context.WithoutCancel(t.Context()), outputs: t.TempDir(), home: t.TempDir(), vault: &vault{}}
 	w.authority = newAuthority(t)
 	var building sync.WaitGroup
-	building.Go(func() { w.programs = build(t) })
-	w.startControlPlane(t)
+	building.Go(func() { w.programs = build(t, o.quick) })
+	w.startControlPlane(t, o.audited)
 	building.Wait()
 	if t.Failed() {
 		t.FailNow()
@@ -78,12 +87,14 @@ func newWorld(t *testing.T) *world {
 }
 
 // build reports its failure without ending the test, for it runs beside it.
-func build(t *testing.T) programs {
+func build(t *testing.T, quick bool) programs {
 	t.Helper()
 	folder := t.TempDir()
 	args := []string{"build", "-buildvcs=false", "-o", folder + string(filepath.Separator)}
 	environment := os.Environ()
-	if compiler, err := exec.Command("go", "env", "CC").Output(); err == nil && hasProgram(string(compiler)) {
+	if compiler, err := exec.Command("go", "env", "CC").Output(); quick {
+		environment = append(environment, "CGO_ENABLED=0")
+	} else if err == nil && hasProgram(string(compiler)) {
 		args = append(args, "-race")
 		environment = append(environment, "CGO_ENABLED=1")
 	} else {
@@ -110,9 +121,14 @@ func hasProgram(commandLine string) bool {
 	return err == nil
 }
 
-func (w *world) startControlPlane(t *testing.T) {
+func (w *world) startControlPlane(t *testing.T, audited bool) {
 	t.Helper()
-	plane, err := controlplane.Start(w.ctx, controlplane.Options{})
+	var options controlplane.Options
+	if audited {
+		w.audit = newAuditLog(t)
+		options.APIServerArgs = w.audit.flags
+	}
+	plane, err := controlplane.Start(w.ctx, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,6 +223,7 @@ func (w *world) bindIn(t *testing.T, u *user, namespace, file string) {
 	var role rbacv1.Role
 	readManifest(t, file, &role)
 	role.Namespace = namespace
+	role.Name += "-" + u.name
 	w.create(t, &role)
 	w.create(t, &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: role.Name},
