@@ -44,7 +44,7 @@ CYCLONEDX_GOMOD := $(TOOLS)/cyclonedx-gomod
 # test/supply builds tools.
 LIST_PACKAGES := go list -f '{{.ImportPath}}{{range .TestImports}} {{.}}{{end}}{{range .XTestImports}} {{.}}{{end}}' ./...
 UNIT := $(LIST_PACKAGES) | awk '!/internal\/controlplane|test\/blackbox|test\/prometheus|test\/supply/ {print $$1}'
-ENVTEST := $(LIST_PACKAGES) | awk '/internal\/controlplane/ && !/test\/blackbox/ {print $$1}'
+ENVTEST := $(LIST_PACKAGES) | awk '/internal\/controlplane/ && !/test\/blackbox|test\/prometheus/ {print $$1}'
 # The race detector needs cgo, and cgo a C compiler.
 CC_FOUND = $(shell command -v $(firstword $(shell go env CC)) 2>/dev/null)
 GO_TEST = $(if $(CC_FOUND),CGO_ENABLED=1 go test -race,go test)
@@ -109,6 +109,9 @@ test: ## Run every test, the quick ones first (TEST_ARGS=…).
 	@$(MAKE) test-unit
 	@$(MAKE) test-envtest
 	@$(MAKE) test-blackbox
+	@$(MAKE) test-shards
+	@$(MAKE) test-failover
+	@$(MAKE) test-kill
 	@$(MAKE) test-supply
 
 .PHONY: test-unit
@@ -121,14 +124,26 @@ test-envtest: controlplane race-note ## Test the packages that need a control pl
 
 .PHONY: test-blackbox
 test-blackbox: controlplane build race-note ## Test the built programs against each other over HTTPS.
-	@$(GO_TEST) -count=1 $(TEST_ARGS) ./test/blackbox/...
+	@$(GO_TEST) -count=1 -skip '^Test(Kills|Failover|Shards)$$' $(TEST_ARGS) ./test/blackbox/...
+
+.PHONY: test-shards
+test-shards: controlplane race-note ## Test operators that share the objects by labels and namespaces.
+	@$(GO_TEST) -count=1 -run '^TestShards$$' -v $(TEST_ARGS) ./test/blackbox
+
+.PHONY: test-failover
+test-failover: controlplane race-note ## Stop, kill and pause leaders, and hold the audit log against them.
+	@$(GO_TEST) -count=1 -run '^TestFailover$$' -v $(TEST_ARGS) ./test/blackbox
+
+.PHONY: test-kill
+test-kill: controlplane ## Kill the operator 200 times, and demand a possible history (KILL_SEED=…).
+	@$(GO_TEST) -count=1 -timeout 15m -run '^TestKills$$' -v $(TEST_ARGS) ./test/blackbox
 
 .PHONY: test-plugin
 test-plugin: race-note ## Test kubectl-lbh.
 	@cd cmd/kubectl-lbh && $(GO_TEST) -count=1 $(TEST_ARGS) ./...
 
 .PHONY: test-prometheus
-test-prometheus: ## Test the alerts of config/prometheus with promtool (needs Prometheus, as of Debian's package).
+test-prometheus: controlplane build ## Test alerts and dashboard with promtool and a real Prometheus (Debian's package).
 	@go test -count=1 $(TEST_ARGS) ./test/prometheus/...
 
 .PHONY: test-supply

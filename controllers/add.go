@@ -67,7 +67,6 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, set
 	if err != nil {
 		return err
 	}
-	r.started = r.Now()
 	return builder.TypedControllerManagedBy[slb.Target](mgr).
 		Named("loadbalancerhealth").
 		Watches(&v1alpha1.LoadBalancerHealth{},

@@ -197,7 +197,7 @@ func (o *ownKeys) Refused(slb.Account, slb.Credentials) { o.refused++ }
 
 func newReconciler(cluster *fakeCluster, api *fakeAPI, now *clock) (*Reconciler, *fakeRecorder) {
 	recorder := &fakeRecorder{}
-	return &Reconciler{
+	r := &Reconciler{
 		Client:      cluster,
 		Live:        cluster,
 		API:         api,
@@ -207,8 +207,9 @@ func newReconciler(cluster *fakeCluster, api *fakeAPI, now *clock) (*Reconciler,
 		Metrics:     noMetrics{},
 		Options:     health.Options{MaxBackends: 500, Heartbeat: 5 * time.Minute},
 		Now:         now.Now,
-		started:     start,
-	}, recorder
+	}
+	r.begin.Do(func() { r.started = start })
+	return r, recorder
 }
 
 func equal[T comparable](t *testing.T, what string, got, want T) {

@@ -76,7 +76,7 @@ func startOperator(s settings) *operator {
 		Client:      mgr.GetClient(),
 		Live:        mgr.GetAPIReader(),
 		API:         slb.Instrument(sdk, registry),
-		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: &slb.Identity{}, Now: time.Now},
+		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: slb.NewIdentity(time.Now), Now: time.Now},
 		Budget:      slb.NewBudget(slb.BudgetOptions{QPS: 1000, Burst: 1000, Concurrency: 32}),
 		Events:      recorder,
 		Options:     health.Options{MaxBackends: 500, Heartbeat: cmp.Or(s.heartbeat, 5*time.Minute)},

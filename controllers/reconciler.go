@@ -21,8 +21,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -51,6 +53,8 @@ type Reconciler struct {
 	Client client.Client
 	// Live reads objects past the cache.
 	Live client.Reader
+	// Selector chooses the objects that are served, as the cache does; nil: all.
+	Selector labels.Selector
 	// API asks Alibaba Cloud.
 	API slb.HealthAPI
 	// Credentials finds what signs the calls.
@@ -68,6 +72,7 @@ type Reconciler struct {
 
 	targets targets
 	samples samples
+	begin   sync.Once
 	started time.Time
 }
 
@@ -81,6 +86,8 @@ type Metrics interface {
 
 // Reconcile implements reconcile.TypedReconciler.
 func (r *Reconciler) Reconcile(ctx context.Context, target slb.Target) (reconcile.Result, error) {
+	// Not when the process started: it may have stood by for days.
+	r.begin.Do(func() { r.started = r.Now() })
 	objects, err := r.objectsOf(ctx, target)
 	if err != nil {
 		return reconcile.Result{}, err

@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/slb"
@@ -83,6 +85,18 @@ func TestAKnownTargetWaitsForItsSlotAfterAStart(t *testing.T) {
 	test.clock.advance(wait)
 	test.step()
 	test.expectCalls(1)
+}
+
+// Else all of a fleet would be due at once, and late by the time of the standby.
+func TestAKnownTargetWaitsForItsSlotAfterALongStandby(t *testing.T) {
+	test := newReconcileTest(t, newObject(answeredAt(start.Add(10*time.Hour-time.Second))))
+	test.begin = sync.Once{} // no worker has looked yet
+	test.clock.advance(10 * time.Hour)
+	wait := test.step()
+	test.expectCalls(0)
+	if wait <= 0 || wait > time.Minute {
+		t.Fatalf("comes back after %s", wait)
+	}
 }
 
 func TestAWorkerThatComesTooEarlyDoesNotAsk(t *testing.T) {
@@ -163,6 +177,17 @@ func TestAWriteOfSomethingElseDoesNotHoldTheStatusUp(t *testing.T) {
 		}
 	}
 	test.expectCalls(1)
+}
+
+func TestAnObjectThatWentToAnotherShardIsLeftToIt(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh, func(o *v1alpha1.LoadBalancerHealth) { o.Labels = map[string]string{"shard": "a"} }))
+	test.Selector = labels.SelectorFromSet(labels.Set{"shard": "a"})
+	test.cluster.objects[0].DeepCopyInto(&test.cluster.live)
+	test.cluster.live.Labels, test.cluster.live.ResourceVersion = map[string]string{"shard": "b"}, "8"
+	test.cluster.overtakes = 1
+	test.step()
+	equal(t, "the number of writes, one of them in vain", test.cluster.writes, 1)
+	equal(t, "the number of events", len(test.recorder.told), 0)
 }
 
 // The cache holds an older status, as while the watch is cut.

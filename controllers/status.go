@@ -11,6 +11,7 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -58,6 +59,9 @@ func (r *Reconciler) bring(ctx context.Context, object *v1alpha1.LoadBalancerHea
 		}
 		if live.UID != object.UID || live.Generation != object.Generation {
 			return outcome, err // another object, or edited: work of its own
+		}
+		if r.Selector != nil && !r.Selector.Matches(labels.Set(live.Labels)) {
+			return outcome, nil // it went to another shard, which writes it now
 		}
 		object = live
 	}

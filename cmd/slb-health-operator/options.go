@@ -33,6 +33,7 @@ type options struct {
 	probeAddress            string
 	leaderElect             bool
 	leaderElectionNamespace string
+	leaderElectionID        string
 
 	endpoint slb.Endpoint
 	qps      float64
@@ -67,6 +68,13 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 	fs.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Where /healthz and /readyz are served; 0 turns them off.")
 	fs.BoolVar(&o.leaderElect, "leader-elect", false, "Elect a leader among the replicas; the others stand by.")
 	fs.StringVar(&o.leaderElectionNamespace, "leader-election-namespace", "", "Namespace of the leader's Lease. Default: the pod's own.")
+	fs.Func("leader-election-id", "Name of the leader's Lease. Default: "+defaultElectionID+", followed by a hash where namespaces or labels make a shard.", func(name string) error {
+		if problems := validation.IsDNS1123Subdomain(name); len(problems) > 0 {
+			return errors.New(problems[0])
+		}
+		o.leaderElectionID = name
+		return nil
+	})
 	fs.StringVar(&endpoint, "slb-endpoint", "", "SLB API for every region, http:// or https:// and host:port. Default: the region's own, over HTTPS.")
 	fs.StringVar(&network, "slb-network", slb.NetworkInternet, "Network of the regions' own endpoints: internet or vpc.")
 	fs.Float64Var(&o.qps, "slb-qps", 10, "Calls per second allowed for each account and region.")
@@ -100,6 +108,9 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 	var err error
 	if o.endpoint, err = slb.ParseEndpoint(endpoint, network); err != nil {
 		return nil, err
+	}
+	if o.leaderElectionID == "" {
+		o.leaderElectionID = electionID(o.namespaces, o.selector)
 	}
 	if err := o.validate(); err != nil {
 		return nil, err

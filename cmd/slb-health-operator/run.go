@@ -25,9 +25,6 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/slb"
 )
 
-// leaderElectionID names the Lease.
-const leaderElectionID = "slb-health-operator.lbhealth.dev"
-
 const programName = "slb-health-operator"
 
 // instance names this process in its events.
@@ -41,7 +38,8 @@ func instance() string {
 
 // run serves until ctx ends.
 func run(ctx context.Context, o *options) error {
-	mgr, err := newManager(o)
+	lease := newFence(leadsFor)
+	mgr, err := newManager(o, lease)
 	if err != nil {
 		return err
 	}
@@ -62,6 +60,7 @@ func run(ctx context.Context, o *options) error {
 	reconciler := &controllers.Reconciler{
 		Client:      mgr.GetClient(),
 		Live:        mgr.GetAPIReader(),
+		Selector:    o.selector,
 		API:         slb.Instrument(sdk, ctrlmetrics.Registry),
 		Credentials: credentials(o, mgr.GetAPIReader()),
 		Budget:      slb.NewBudget(slb.BudgetOptions{QPS: o.qps, Burst: o.burst, Concurrency: o.concurrency}),
@@ -76,7 +75,14 @@ func run(ctx context.Context, o *options) error {
 		return fmt.Errorf("setting up the controller: %w", err)
 	}
 	mgr.GetLogger().Info("starting", "version", version)
-	return mgr.Start(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-lease.lost:
+		return errLeaseLost // at once: there is nothing left to hand over
+	}
 }
 
 // credentials are those of Secrets, and the operator's own unless none may use them.
@@ -88,7 +94,7 @@ func credentials(o *options, reader client.Reader) *controllers.SecretCredential
 	return source
 }
 
-func newManager(o *options) (manager.Manager, error) {
+func newManager(o *options, lease *fence) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -98,6 +104,9 @@ func newManager(o *options) (manager.Manager, error) {
 	kubeconfig, err := ctrl.GetConfig()
 	if err != nil {
 		return nil, fmt.Errorf("no cluster to work in: run in a pod, or set --kubeconfig: %w", err)
+	}
+	if o.leaderElect {
+		lease.guard(kubeconfig)
 	}
 	serving, err := metricsServing(o)
 	if err != nil {
@@ -115,9 +124,12 @@ func newManager(o *options) (manager.Manager, error) {
 		Metrics:                       serving,
 		HealthProbeBindAddress:        o.probeAddress,
 		LeaderElection:                o.leaderElect,
-		LeaderElectionID:              leaderElectionID,
+		LeaderElectionID:              o.leaderElectionID,
 		LeaderElectionNamespace:       o.leaderElectionNamespace,
 		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 new(leaseDuration),
+		RenewDeadline:                 new(renewDeadline),
+		RetryPeriod:                   new(retryPeriod),
 		Cache: cache.Options{
 			ByObject:         map[client.Object]cache.ByObject{&v1alpha1.LoadBalancerHealth{}: watched},
 			DefaultTransform: controllers.Slim,

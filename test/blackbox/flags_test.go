@@ -68,6 +68,8 @@ func refusesFlags(t *testing.T, w *world) {
 		{"watch-namespace", []string{"--watch-namespace="}},
 		{"watch-selector", []string{"--watch-selector=a in"}},
 		{"leader-elect", []string{"--leader-elect=perhaps"}},
+		{"leader-election-id", []string{"--leader-election-id="}},
+		{"leader-election-id", []string{"--leader-election-id=Not_A_Name"}},
 		{"metrics-bind-address", []string{"--metrics-bind-address="}},
 		{"metrics-secure", []string{"--metrics-secure=perhaps"}},
 		{"require-credentials", []string{"--require-credentials=perhaps"}},
@@ -117,7 +119,7 @@ func explainsFlags(t *testing.T, w *world) {
 	for _, name := range []string{
 		"kubeconfig", "metrics-bind-address", "health-probe-bind-address", "metrics-secure",
 		"metrics-cert-path", "metrics-cert-name", "metrics-cert-key", "leader-elect",
-		"leader-election-namespace", "slb-endpoint", "slb-network", "slb-qps", "slb-burst", "slb-timeout", "concurrency",
+		"leader-election-namespace", "leader-election-id", "slb-endpoint", "slb-network", "slb-qps", "slb-burst", "slb-timeout", "concurrency",
 		"watch-namespace", "watch-selector", "status-heartbeat", "max-status-backends", "zap-log-level",
 	} {
 		g.Expect(stdout + stderr).To(MatchRegexp(`(?m)^\s*--?` + name + `\b`))

@@ -23,7 +23,7 @@ import (
 // that it was refused nothing and was granted nothing besides.
 func TestRBAC(t *testing.T) {
 	log, options := audited(t)
-	w := newBareWorld(t, options)
+	w := newBareWorld(t, worldOptions{plane: options})
 	w.slb = startSLBServer(t, w)
 	clusterWide := installation{folder: "default", namespace: "slb-health-operator-system", served: "team-a", secure: true}
 	namespaced := installation{folder: "namespaced", namespace: "slb-health", served: "slb-health"}

@@ -44,6 +44,7 @@ type backend struct {
 type call struct {
 	Time         time.Time `json:"time"`
 	AccessKeyID  string    `json:"accessKeyId"`
+	RequestID    string    `json:"requestId"`
 	ListenerPort int       `json:"listenerPort"`
 	Outcome      string    `json:"outcome"`
 }
@@ -52,7 +53,9 @@ type call struct {
 type fault struct {
 	Kind           string `json:"kind"`
 	LoadBalancerID string `json:"loadBalancerId,omitempty"`
+	AccessKeyID    string `json:"accessKeyId,omitempty"`
 	Times          int    `json:"times,omitempty"`
+	Delay          string `json:"delay,omitempty"`
 	HTTPStatus     int    `json:"httpStatus,omitempty"`
 	Code           string `json:"code,omitempty"`
 }
@@ -186,13 +189,17 @@ func (s *simulator) clearFaults(t *testing.T, id string) {
 	s.do(t, http.MethodPut, "faults", faults, nil)
 }
 
-// calls returns the calls that named this load balancer, oldest first.
+// calls returns the calls that named this load balancer, or any when it is empty, oldest first.
 func (s *simulator) calls(t *testing.T, id string) []call {
 	t.Helper()
 	var report struct {
 		Calls []call `json:"calls"`
 	}
-	s.do(t, http.MethodGet, "calls?loadBalancerId="+id, nil, &report)
+	path := "calls"
+	if id != "" {
+		path += "?loadBalancerId=" + id
+	}
+	s.do(t, http.MethodGet, path, nil, &report)
 	return report.Calls
 }
 

@@ -34,7 +34,7 @@ type spec struct {
 }
 
 func TestBlackBox(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, worldOptions{})
 	w.main = w.startOperator(t, operatorOptions{
 		name: "main", namespaces: []string{mainNamespace}, endpoint: w.simulator.url, account: w.mainAccount,
 		args: []string{"--slb-timeout=" + mainTimeout.String(), "--slb-qps=100", "--slb-burst=100"},

@@ -40,7 +40,8 @@ type world struct {
 	programs  programs
 	authority *authority
 	plane     *controlplane.ControlPlane
-	users     sync.Mutex // envtest adds one user at a time
+	audit     *requestLog // nil unless asked for
+	users     sync.Mutex  // envtest adds one user at a time
 	admin     client.Client
 	operator  *user
 	vault     *vault
@@ -54,9 +55,19 @@ type world struct {
 
 type programs struct{ operator, simulator string }
 
-func newWorld(t *testing.T) *world {
+// worldOptions are for tests that need a world of their own.
+type worldOptions struct {
+	// quick leaves the race detector out of the programs, where they start often.
+	quick bool
+	// audited keeps a log of the requests to the API server.
+	audited bool
+	// plane is for the control plane.
+	plane controlplane.Options
+}
+
+func newWorld(t *testing.T, o worldOptions) *world {
 	t.Helper()
-	w := newBareWorld(t, controlplane.Options{})
+	w := newBareWorld(t, o)
 	for _, namespace := range []string{mainNamespace, hostileNamespace} {
 		w.createNamespace(t, namespace)
 	}
@@ -70,13 +81,17 @@ func newWorld(t *testing.T) *world {
 }
 
 // newBareWorld has the built programs, and a cluster without anything in it.
-func newBareWorld(t *testing.T, options controlplane.Options) *world {
+func newBareWorld(t *testing.T, o worldOptions) *world {
 	t.Helper()
 	w := &world{ctx: context.WithoutCancel(t.Context()), outputs: t.TempDir(), home: t.TempDir(), vault: &vault{}}
 	w.authority = newAuthority(t)
 	var building sync.WaitGroup
-	building.Go(func() { w.programs = build(t) })
-	w.startControlPlane(t, options)
+	building.Go(func() { w.programs = build(t, o.quick) })
+	if o.audited {
+		w.audit = newRequestLog(t)
+		o.plane.APIServerArgs = w.audit.flags
+	}
+	w.startControlPlane(t, o.plane)
 	building.Wait()
 	if t.Failed() {
 		t.FailNow()
@@ -85,12 +100,14 @@ func newBareWorld(t *testing.T, options controlplane.Options) *world {
 }
 
 // build reports its failure without ending the test, for it runs beside it.
-func build(t *testing.T) programs {
+func build(t *testing.T, quick bool) programs {
 	t.Helper()
 	folder := t.TempDir()
 	args := []string{"build", "-buildvcs=false", "-o", folder + string(filepath.Separator)}
 	environment := os.Environ()
-	if compiler, err := exec.Command("go", "env", "CC").Output(); err == nil && hasProgram(string(compiler)) {
+	if compiler, err := exec.Command("go", "env", "CC").Output(); quick {
+		environment = append(environment, "CGO_ENABLED=0")
+	} else if err == nil && hasProgram(string(compiler)) {
 		args = append(args, "-race")
 		environment = append(environment, "CGO_ENABLED=1")
 	} else {
@@ -214,6 +231,7 @@ func (w *world) bindIn(t *testing.T, u *user, namespace, file string) {
 	var role rbacv1.Role
 	readManifest(t, file, &role)
 	role.Namespace = namespace
+	role.Name += "-" + u.name
 	w.create(t, &role)
 	w.create(t, &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: role.Name},

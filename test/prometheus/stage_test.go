@@ -66,7 +66,7 @@ func newStage(t *testing.T, jobs map[string]string) *stage {
 	if s.client, err = client.New(s.plane.Config, client.Options{Scheme: scheme}); err != nil {
 		t.Fatal(err)
 	}
-	if s.simulator, err = rig.StartSimulator(s.ctx, s.folder, filepath.Join(programs, "slb-simulator"), s.certificate, "{}\n"); err != nil {
+	if s.simulator, err = rig.StartSimulator(s.ctx, s.folder, filepath.Join(programs, "slb-simulator"), s.certificate, "loadBalancers: []\n"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.simulator.Stop)

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/rest"
+)
+
+const (
+	leasePath  = "/apis/coordination.k8s.io/v1/namespaces/n/leases/l"
+	statusPath = "/apis/slb.lbhealth.dev/v1alpha1/namespaces/n/loadbalancerhealths/o/status"
+	eventsPath = "/apis/events.k8s.io/v1/namespaces/n/events"
+	reviewPath = "/apis/authentication.k8s.io/v1/tokenreviews"
+)
+
+// fenced returns what asks a server through a fence.
+func fenced(t *testing.T, f *fence, status *int) func(method, path string) error {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(*status) }))
+	t.Cleanup(server.Close)
+	config := &rest.Config{Host: server.URL}
+	f.guard(config)
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(method, path string) error {
+		request, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := client.Do(request)
+		if err == nil {
+			_ = response.Body.Close()
+		}
+		return err
+	}
+}
+
+func TestFence(t *testing.T) {
+	status := http.StatusOK
+	f := newFence(time.Hour)
+	ask := fenced(t, f, &status)
+	refused := func(when string, want bool) {
+		t.Helper()
+		for _, write := range []struct{ method, path string }{{http.MethodPatch, statusPath}, {http.MethodPost, eventsPath}} {
+			if err := ask(write.method, write.path); errors.Is(err, errLeaseLost) != want {
+				t.Errorf("%s: %s %s: %v", when, write.method, write.path, err)
+			}
+		}
+		for _, other := range []struct{ method, path string }{{http.MethodGet, statusPath}, {http.MethodPost, reviewPath}} {
+			if err := ask(other.method, other.path); err != nil {
+				t.Errorf("%s: %s %s: %v", when, other.method, other.path, err)
+			}
+		}
+	}
+	refused("before it leads", true)
+	status = http.StatusConflict
+	_ = ask(http.MethodPut, leasePath)
+	refused("after somebody else took the lease", true)
+	status = http.StatusOK
+	_ = ask(http.MethodGet, leasePath)
+	refused("after it read the lease", true)
+	_ = ask(http.MethodPut, leasePath)
+	refused("while it leads", false)
+	f.renewed(time.Now().Add(-2 * time.Hour))
+	refused("after a pause", true)
+}
+
+func TestFenceTellsThatTheLeaseIsLost(t *testing.T) {
+	const term = 200 * time.Millisecond
+	f := newFence(term)
+	began := time.Now()
+	f.renewed(began.Add(-term / 2))
+	last := time.Now()
+	f.renewed(last)
+	select {
+	case <-f.lost:
+	case <-time.After(time.Minute):
+		t.Fatal("nobody was told")
+	}
+	if took := time.Since(last); took < term {
+		t.Errorf("told %s after the last renewal, which holds for %s", took, term)
+	}
+	if f.holds() {
+		t.Error("it still holds")
+	}
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package blackbox
+
+import (
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+// lostWithin is how soon before a kill a status must have been written for its
+// events to be missing: the recorder writes them behind the statuses.
+const lostWithin = time.Second
+
+// stored is a status as the API server kept it.
+type stored struct {
+	object *v1alpha1.LoadBalancerHealth
+	seen   time.Time
+}
+
+// history is every status that was ever stored, by object.
+type history struct {
+	mu     sync.Mutex
+	byName map[string][]stored
+}
+
+// watchHistory sees every version: a watch leaves none out.
+func watchHistory(t *testing.T, w *world, namespace string) *history {
+	t.Helper()
+	h := &history{byName: map[string][]stored{}}
+	watching, err := client.NewWithWatch(w.plane.Config, client.Options{Scheme: w.admin.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch, err := watching.Watch(w.ctx, &v1alpha1.LoadBalancerHealthList{}, client.InNamespace(namespace))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(watch.Stop)
+	go func() {
+		for event := range watch.ResultChan() {
+			if object, ok := event.Object.(*v1alpha1.LoadBalancerHealth); ok {
+				h.mu.Lock()
+				h.byName[object.Name] = append(h.byName[object.Name], stored{object, time.Now()})
+				h.mu.Unlock()
+			}
+		}
+	}()
+	return h
+}
+
+func (h *history) of(name string) []stored {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]stored{}, h.byName[name]...)
+}
+
+// check demands that each object's history is a possible one, and that enough
+// of the kills fell where it could have gone wrong.
+func (h *history) check(t *testing.T, k *killTest) {
+	t.Helper()
+	g := NewWithT(t)
+	writes, told, lost := 0, 0, 0
+	written := map[string]bool{}
+	answers := k.answers.answers()
+	for _, object := range k.objects {
+		k.eventually(t, func(g Gomega) { // the watch has caught up
+			all := h.of(object.Name)
+			g.Expect(all).NotTo(BeEmpty())
+			g.Expect(all[len(all)-1].object.ResourceVersion).To(Equal(k.get(g, object).ResourceVersion))
+		})
+		statuses := h.of(object.Name)
+		h.checkStatuses(t, statuses, answers)
+		for _, s := range statuses {
+			written[s.object.Status.LastRequestID] = true
+		}
+		writes += len(statuses) - 1
+		t, l := h.checkEvents(t, k, object, statuses)
+		told, lost = told+t, lost+l
+	}
+	midway := k.midway(answers, written)
+	t.Logf("%d answers, %d status writes; %d events told, %d lost with a kill; %d of %d kills between an answer that said something new and its write",
+		len(answers), writes, told, lost, midway, kills)
+	g.Expect(midway).To(BeNumerically(">=", leastMidway))
+}
+
+// midway counts the kills by which an answer was lost that said something else
+// than the answer that was written before it.
+func (k *killTest) midway(answers []given, written map[string]bool) int {
+	count := 0
+	from := time.Time{}
+	known := map[string]map[string]string{}
+	for _, at := range k.killed {
+		hit := false
+		for _, a := range answers {
+			if !a.at.After(from) || a.at.After(at) {
+				continue
+			}
+			if written[a.requestID] {
+				known[a.loadBalancer] = a.rows
+			} else if before, ok := known[a.loadBalancer]; ok && !maps.Equal(before, a.rows) {
+				hit = true
+			}
+		}
+		if hit {
+			count++
+		}
+		from = at
+	}
+	return count
+}
+
+// checkStatuses: each status is an answer that was given, in the order in
+// which they were, and a row's time moves when, and only when, the row turns.
+func (*history) checkStatuses(t *testing.T, statuses []stored, answers []given) {
+	t.Helper()
+	g := NewWithT(t)
+	byID := map[string]int{}
+	for i, a := range answers {
+		byID[a.requestID] = i
+	}
+	last := -1
+	rows := map[string]v1alpha1.BackendStatus{}
+	for _, s := range statuses {
+		name, status := s.object.Name+" "+s.object.ResourceVersion, &s.object.Status
+		if status.LastRequestID == "" {
+			g.Expect(status.Backends).To(BeEmpty(), name)
+			continue
+		}
+		i, real := byID[status.LastRequestID]
+		g.Expect(real).To(BeTrue(), name+": nobody gave this answer")
+		g.Expect(i).To(BeNumerically(">=", last), name+": an older answer than before")
+		last = i
+		answer := answers[i]
+		g.Expect(answer.loadBalancer).To(Equal(s.object.Spec.LoadBalancerID), name)
+		g.Expect(rowsOf(s.object)).To(Equal(answer.rows), name+": not what was answered")
+		for _, row := range status.Backends {
+			before, known := rows[row.ServerID]
+			if known && before.ServerHealthStatus == row.ServerHealthStatus {
+				g.Expect(row.LastTransitionTime).To(Equal(before.LastTransitionTime), name+": the time moved, the state did not")
+			} else {
+				// Stored in whole seconds. What turned was seen in this answer, and stored after it.
+				g.Expect(row.LastTransitionTime.Time).To(BeTemporally(">=", answer.at.Truncate(time.Second)), name)
+				g.Expect(row.LastTransitionTime.Time).To(BeTemporally("<=", s.seen), name)
+			}
+			rows[row.ServerID] = row
+		}
+	}
+}
+
+// turn is a transition that a stored status records.
+type turn struct {
+	what string
+	seen time.Time
+}
+
+// turnsOf are the transitions between the statuses, spelled as their events begin.
+func turnsOf(statuses []stored) []turn {
+	var turns []turn
+	reasons := map[string]string{"normal": "BackendNormal", "abnormal": "BackendAbnormal", "unavailable": "BackendUnavailable"}
+	verdicts := map[string]string{"True": "LoadBalancerHealthy", "False": "LoadBalancerUnhealthy", "Unknown": "LoadBalancerHealthUnknown"}
+	rows := map[string]string{}
+	verdict := ""
+	for _, s := range statuses {
+		if s.object.Status.LastRequestID == "" {
+			continue
+		}
+		is := rowsOf(s.object)
+		for server, status := range is {
+			if was, known := rows[server]; known && was != status {
+				turns = append(turns, turn{reasons[status] + " " + server, s.seen})
+			}
+		}
+		healthy := string(conditionOf(s.object, "Healthy").Status)
+		if healthy != verdict && (verdict != "" || healthy == "False") {
+			turns = append(turns, turn{verdicts[healthy], s.seen})
+		}
+		rows, verdict = is, healthy
+	}
+	return turns
+}
+
+// checkEvents: nothing is told that no status records, nothing more often than
+// it happened, and nothing is missing but what a kill cut off: the event
+// follows the write of its status, so a process that dies between the two
+// leaves the status and no event, and its successor, which finds the status as
+// it should be, has nothing to tell.
+func (*history) checkEvents(t *testing.T, k *killTest, object *v1alpha1.LoadBalancerHealth, statuses []stored) (told, lost int) {
+	t.Helper()
+	g := NewWithT(t)
+	counts := map[string]int{}
+	for what, times := range k.events(g, object) {
+		head, note, _ := strings.Cut(what, ": ")
+		_, reason, _ := strings.Cut(head, " ")
+		if strings.HasPrefix(reason, "Backend") {
+			reason += " " + strings.Fields(note)[1]
+		}
+		counts[reason] += times
+		told += times
+	}
+	happened := map[string]int{}
+	mayBeLost := map[string]int{}
+	for _, turned := range turnsOf(statuses) {
+		happened[turned.what]++
+		for _, at := range k.killed {
+			if before := at.Sub(turned.seen); before.Abs() < lostWithin {
+				mayBeLost[turned.what]++
+				break
+			}
+		}
+	}
+	for what, times := range counts {
+		g.Expect(times).To(BeNumerically("<=", happened[what]), object.Name+": told but did not happen: "+what)
+	}
+	for what, times := range happened {
+		missing := times - counts[what]
+		g.Expect(missing).To(BeNumerically("<=", mayBeLost[what]), object.Name+": not told, and no kill to blame: "+what)
+		lost += missing
+	}
+	return told, lost
+}

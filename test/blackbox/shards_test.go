@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package blackbox
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+const shardNamespace = "shards"
+
+// shard is an operator for some of the objects, with a user and a key of its own.
+type shard struct {
+	*operator
+	user *user
+	key  account
+}
+
+func (w *world) startShard(t *testing.T, name string, namespaces []string, args ...string) *shard {
+	t.Helper()
+	s := &shard{user: w.addUser(t, name), key: w.newAccount(name)}
+	w.bind(t, s.user, "role.yaml")
+	w.bindIn(t, s.user, shardNamespace, "leader_election_role.yaml")
+	w.simulator.setAccount(t, s.key)
+	s.operator = w.startOperator(t, operatorOptions{
+		name: name, user: s.user, namespaces: namespaces, endpoint: w.simulator.url, account: s.key,
+		args: append([]string{"--leader-elect", "--leader-election-namespace=" + shardNamespace}, args...),
+	})
+	return s
+}
+
+// series counts those about the object.
+func (s *shard) series(g Gomega, object *v1alpha1.LoadBalancerHealth) int {
+	count := 0
+	for series := range s.metrics(g) {
+		if strings.Contains(series, `name="`+object.Name+`"`) {
+			count++
+		}
+	}
+	return count
+}
+
+func inShard(name string) func(*v1alpha1.LoadBalancerHealth) {
+	return func(o *v1alpha1.LoadBalancerHealth) { o.Labels = map[string]string{"shard": name} }
+}
+
+// askers are the keys with which a load balancer was asked about since a moment.
+func (w *world) askers(t *testing.T, object *v1alpha1.LoadBalancerHealth, since time.Time) []string {
+	t.Helper()
+	var keys []string
+	for _, c := range w.simulator.calls(t, object.Spec.LoadBalancerID) {
+		if c.Time.After(since) {
+			keys = append(keys, c.AccessKeyID)
+		}
+	}
+	return keys
+}
+
+func TestShards(t *testing.T) {
+	g := NewWithT(t)
+	const elsewhere = "shards-elsewhere"
+	w := newWorld(t, worldOptions{audited: true})
+	w.createNamespace(t, shardNamespace)
+	w.createNamespace(t, elsewhere)
+	objects := map[string]*v1alpha1.LoadBalancerHealth{
+		"a": named(shardNamespace, "lb-in-a", inShard("a")),
+		"b": named(shardNamespace, "lb-in-b", inShard("b")),
+		"c": named(shardNamespace, "lb-in-none"),
+		"d": named(elsewhere, "lb-elsewhere", inShard("a")),
+	}
+	for _, object := range objects {
+		w.simulator.put(t, object.Spec.LoadBalancerID, web("i-1", "10.9.0.1", "normal"), web("i-2", "10.9.0.2", "normal"))
+		w.create(t, object)
+	}
+	here := []string{shardNamespace}
+	shards := map[string]*shard{
+		"a": w.startShard(t, "shard-a", here, "--watch-selector=shard=a"),
+		"b": w.startShard(t, "shard-b", here, "--watch-selector=shard in (b)"),
+		"c": w.startShard(t, "shard-c", here, "--watch-selector=shard notin (a,b)"),
+		"d": w.startShard(t, "shard-d", []string{elsewhere}, "--leader-election-id=elsewhere"),
+	}
+	for name, object := range objects {
+		w.await(t, object, good("AllBackendsNormal"))
+		for _, key := range w.awaitCalls(t, object.Spec.LoadBalancerID, 0, 3) {
+			g.Expect(key.AccessKeyID).To(Equal(shards[name].key.AccessKeyID), "who asks about "+object.Name)
+		}
+	}
+	var leases coordinationv1.LeaseList
+	g.Expect(w.admin.List(t.Context(), &leases, client.InNamespace(shardNamespace))).To(Succeed())
+	g.Expect(leases.Items).To(HaveLen(len(shards)))
+
+	w.moves(t, objects["a"], shards["a"], shards["b"])
+	for _, s := range shards {
+		s.stop(t)
+	}
+}
+
+// moves relabels an object while its shard is asking about it: the shard that
+// it leaves must not write what it learns too late, and the other goes on from
+// the status that it finds.
+func (w *world) moves(t *testing.T, object *v1alpha1.LoadBalancerHealth, from, to *shard) {
+	t.Helper()
+	g := NewWithT(t)
+	id := object.Spec.LoadBalancerID
+	w.simulator.set(t, id, "i-1", "abnormal")
+	before := w.await(t, object, good("MinHealthyMet"))
+	w.awaitEvents(t, object, map[string]int{"Warning BackendAbnormal": 1})
+	w.eventually(t, func(g Gomega) { g.Expect(from.series(g, object)).To(BeNumerically(">", 0)) })
+	written := w.audit.of(t, from.user, (*logged).writes)
+
+	// The call that is under way finds something to write, and is answered after the move.
+	const held = 4 * time.Second
+	w.simulator.addFault(t, fault{Kind: "delay", LoadBalancerID: id, AccessKeyID: from.key.AccessKeyID, Delay: held.String()})
+	w.simulator.set(t, id, "i-2", "abnormal")
+	w.awaitCalls(t, id, len(w.simulator.calls(t, id)), 1)
+	w.kubectl(t, "label", "-n", object.Namespace, "lbh", object.Name, "--overwrite", "shard=b")
+	moved := time.Now()
+	w.simulator.set(t, id, "i-2", "normal")
+	w.awaitCalls(t, id, len(w.simulator.calls(t, id)), 3)
+
+	for _, key := range w.askers(t, object, moved.Add(time.Second)) {
+		g.Expect(key).To(Equal(to.key.AccessKeyID), "who asks after the move")
+	}
+	w.eventually(t, func(g Gomega) {
+		g.Expect(from.series(g, object)).To(BeZero(), "series left behind")
+		g.Expect(to.series(g, object)).To(BeNumerically(">", 0))
+	})
+	g.Expect(time.Since(moved)).To(BeNumerically(">", held))
+	g.Expect(w.audit.of(t, from.user, (*logged).writes)).To(HaveLen(len(written)), "writes by the shard that it left")
+	after := w.get(g, object)
+	g.Expect(after.Status.Backends).To(Equal(before.Status.Backends), "rows and their lastTransitionTime")
+	w.awaitEvents(t, object, map[string]int{"Warning BackendAbnormal": 1})
+
+	w.simulator.set(t, id, "i-1", "normal")
+	w.await(t, object, good("AllBackendsNormal"))
+	w.awaitEvents(t, object, map[string]int{"Warning BackendAbnormal": 1, "Normal BackendNormal": 1})
+	g.Expect(w.audit.of(t, from.user, (*logged).writes)).To(HaveLen(len(written)))
+}
