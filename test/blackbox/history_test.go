@@ -167,7 +167,7 @@ func turnsOf(statuses []stored) []turn {
 	reasons := map[string]string{"normal": "BackendNormal", "abnormal": "BackendAbnormal", "unavailable": "BackendUnavailable"}
 	verdicts := map[string]string{"True": "LoadBalancerHealthy", "False": "LoadBalancerUnhealthy", "Unknown": "LoadBalancerHealthUnknown"}
 	rows := map[string]string{}
-	verdict := ""
+	verdict, failed := "", false
 	for _, s := range statuses {
 		if s.object.Status.LastRequestID == "" {
 			continue
@@ -183,6 +183,14 @@ func turnsOf(statuses []stored) []turn {
 			turns = append(turns, turn{verdicts[healthy], s.seen})
 		}
 		rows, verdict = is, healthy
+		observed := conditionOf(s.object, "Observed")
+		switch fails := observed.Status == "False"; {
+		case fails && !failed:
+			turns = append(turns, turn{"ObservationFailed", s.seen})
+		case !fails && failed:
+			turns = append(turns, turn{"ObservationRecovered", s.seen})
+		}
+		failed = observed.Status == "False"
 	}
 	return turns
 }
