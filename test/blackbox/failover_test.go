@@ -51,6 +51,7 @@ func (s *succession) join(t *testing.T) *replica {
 		name: name, user: r.user, namespaces: []string{s.namespace}, endpoint: s.simulator.url, account: r.key,
 		args: []string{"--leader-elect", "--leader-election-namespace=" + s.namespace},
 	})
+	t.Cleanup(func() { _ = r.command.Process.Signal(syscall.SIGCONT) }) // a paused one answers nobody, nor ends
 	s.replicas = append(s.replicas, r)
 	return r
 }
@@ -133,6 +134,7 @@ func TestFailover(t *testing.T) {
 	}
 	leader.stop(t)
 	s.oneWroteAtATime(t)
+	behaves(t, s.world)
 	for _, object := range s.objects { // each turn was told once, whoever saw it
 		told := s.events(g, object).reasons()
 		g.Expect(told["Warning BackendAbnormal"]+told["Normal BackendNormal"]).To(BeNumerically("<=", s.turn), object.Name)

@@ -4,6 +4,7 @@ package blackbox
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -77,13 +78,18 @@ func (h *history) check(t *testing.T, k *killTest) {
 			g.Expect(all[len(all)-1].object.ResourceVersion).To(Equal(k.get(g, object).ResourceVersion))
 		})
 		statuses := h.of(object.Name)
-		h.checkStatuses(t, statuses, answers)
+		g.Expect(impossible(statuses, answers)).To(BeEmpty())
 		for _, s := range statuses {
 			written[s.object.Status.LastRequestID] = true
 		}
 		writes += len(statuses) - 1
-		t, l := h.checkEvents(t, k, object, statuses)
-		told, lost = told+t, lost+l
+		counts := k.toldOf(g, object)
+		wrong, missing := untrue(counts, turnsOf(statuses), k.killed)
+		g.Expect(wrong).To(BeEmpty(), object.Name)
+		lost += missing
+		for _, times := range counts {
+			told += times
+		}
 	}
 	midway := k.midway(answers, written)
 	t.Logf("%d answers, %d status writes; %d events told, %d lost with a kill; %d of %d kills between an answer that said something new and its write",
@@ -117,11 +123,11 @@ func (k *killTest) midway(answers []given, written map[string]bool) int {
 	return count
 }
 
-// checkStatuses: each status is an answer that was given, in the order in
-// which they were, and a row's time moves when, and only when, the row turns.
-func (*history) checkStatuses(t *testing.T, statuses []stored, answers []given) {
-	t.Helper()
-	g := NewWithT(t)
+// impossible names what is wrong with a row of statuses: each must be an answer
+// that was given, in the order in which they were, and a row's time moves when,
+// and only when, the row turns.
+func impossible(statuses []stored, answers []given) []string {
+	var wrong []string
 	byID := map[string]int{}
 	for i, a := range answers {
 		byID[a.requestID] = i
@@ -129,30 +135,35 @@ func (*history) checkStatuses(t *testing.T, statuses []stored, answers []given) 
 	last := -1
 	rows := map[string]v1alpha1.BackendStatus{}
 	for _, s := range statuses {
-		name, status := s.object.Name+" "+s.object.ResourceVersion, &s.object.Status
-		if status.LastRequestID == "" {
-			g.Expect(status.Backends).To(BeEmpty(), name)
-			continue
-		}
+		status := &s.object.Status
+		complain := func(what string) { wrong = append(wrong, s.object.Name+" "+s.object.ResourceVersion+": "+what) }
 		i, real := byID[status.LastRequestID]
-		g.Expect(real).To(BeTrue(), name+": nobody gave this answer")
-		g.Expect(i).To(BeNumerically(">=", last), name+": an older answer than before")
+		switch {
+		case status.LastRequestID == "" && len(status.Backends) == 0:
+			continue
+		case !real:
+			complain("nobody gave this answer")
+			continue
+		case i < last:
+			complain("an older answer than before")
+		case answers[i].loadBalancer != s.object.Spec.LoadBalancerID || !maps.Equal(rowsOf(s.object), answers[i].rows):
+			complain("not what was answered")
+		}
 		last = i
-		answer := answers[i]
-		g.Expect(answer.loadBalancer).To(Equal(s.object.Spec.LoadBalancerID), name)
-		g.Expect(rowsOf(s.object)).To(Equal(answer.rows), name+": not what was answered")
 		for _, row := range status.Backends {
 			before, known := rows[row.ServerID]
-			if known && before.ServerHealthStatus == row.ServerHealthStatus {
-				g.Expect(row.LastTransitionTime).To(Equal(before.LastTransitionTime), name+": the time moved, the state did not")
-			} else {
-				// Stored in whole seconds. What turned was seen in this answer, and stored after it.
-				g.Expect(row.LastTransitionTime.Time).To(BeTemporally(">=", answer.at.Truncate(time.Second)), name)
-				g.Expect(row.LastTransitionTime.Time).To(BeTemporally("<=", s.seen), name)
+			moved := row.LastTransitionTime.Time
+			switch same := known && before.ServerHealthStatus == row.ServerHealthStatus; {
+			case same && !moved.Equal(before.LastTransitionTime.Time):
+				complain("the time moved, the state did not")
+			// Times are stored in whole seconds.
+			case !same && (moved.Before(answers[i].at.Truncate(time.Second)) || moved.After(s.seen)):
+				complain("the time is not that of the answer")
 			}
 			rows[row.ServerID] = row
 		}
 	}
+	return wrong
 }
 
 // turn is a transition that a stored status records.
@@ -167,7 +178,7 @@ func turnsOf(statuses []stored) []turn {
 	reasons := map[string]string{"normal": "BackendNormal", "abnormal": "BackendAbnormal", "unavailable": "BackendUnavailable"}
 	verdicts := map[string]string{"True": "LoadBalancerHealthy", "False": "LoadBalancerUnhealthy", "Unknown": "LoadBalancerHealthUnknown"}
 	rows := map[string]string{}
-	verdict := ""
+	verdict, failed := "", false
 	for _, s := range statuses {
 		if s.object.Status.LastRequestID == "" {
 			continue
@@ -183,18 +194,20 @@ func turnsOf(statuses []stored) []turn {
 			turns = append(turns, turn{verdicts[healthy], s.seen})
 		}
 		rows, verdict = is, healthy
+		observed := conditionOf(s.object, "Observed")
+		switch fails := observed.Status == "False"; {
+		case fails && !failed:
+			turns = append(turns, turn{"ObservationFailed", s.seen})
+		case !fails && failed:
+			turns = append(turns, turn{"ObservationRecovered", s.seen})
+		}
+		failed = observed.Status == "False"
 	}
 	return turns
 }
 
-// checkEvents: nothing is told that no status records, nothing more often than
-// it happened, and nothing is missing but what a kill cut off: the event
-// follows the write of its status, so a process that dies between the two
-// leaves the status and no event, and its successor, which finds the status as
-// it should be, has nothing to tell.
-func (*history) checkEvents(t *testing.T, k *killTest, object *v1alpha1.LoadBalancerHealth, statuses []stored) (told, lost int) {
-	t.Helper()
-	g := NewWithT(t)
+// toldOf counts the events about an object, spelled as turnsOf spells.
+func (k *killTest) toldOf(g Gomega, object *v1alpha1.LoadBalancerHealth) map[string]int {
 	counts := map[string]int{}
 	for what, times := range k.events(g, object) {
 		head, note, _ := strings.Cut(what, ": ")
@@ -203,26 +216,35 @@ func (*history) checkEvents(t *testing.T, k *killTest, object *v1alpha1.LoadBala
 			reason += " " + strings.Fields(note)[1]
 		}
 		counts[reason] += times
-		told += times
 	}
-	happened := map[string]int{}
-	mayBeLost := map[string]int{}
-	for _, turned := range turnsOf(statuses) {
+	return counts
+}
+
+// untrue names what is wrong with the events told: nothing may be told that no
+// status records, nothing more often than it happened, and nothing may be
+// missing but what a kill cut off, which it counts. The event follows the write
+// of its status, so a process that dies between the two leaves the status and
+// no event, and its successor, which finds the status as it should be, has
+// nothing to tell.
+func untrue(told map[string]int, turns []turn, killed []time.Time) (wrong []string, lost int) {
+	happened, mayBeLost := map[string]int{}, map[string]int{}
+	for _, turned := range turns {
 		happened[turned.what]++
-		for _, at := range k.killed {
-			if before := at.Sub(turned.seen); before.Abs() < lostWithin {
-				mayBeLost[turned.what]++
-				break
-			}
+		if slices.ContainsFunc(killed, func(at time.Time) bool { return at.Sub(turned.seen).Abs() < lostWithin }) {
+			mayBeLost[turned.what]++
 		}
 	}
-	for what, times := range counts {
-		g.Expect(times).To(BeNumerically("<=", happened[what]), object.Name+": told but did not happen: "+what)
+	for what, times := range told {
+		if times > happened[what] {
+			wrong = append(wrong, "told but did not happen: "+what)
+		}
 	}
 	for what, times := range happened {
-		missing := times - counts[what]
-		g.Expect(missing).To(BeNumerically("<=", mayBeLost[what]), object.Name+": not told, and no kill to blame: "+what)
-		lost += missing
+		missing := times - told[what]
+		if missing > mayBeLost[what] {
+			wrong = append(wrong, "not told, and no kill to blame: "+what)
+		}
+		lost += max(missing, 0)
 	}
-	return told, lost
+	return wrong, lost
 }

@@ -63,6 +63,7 @@ func TestKills(t *testing.T) {
 	t.Logf("%d kills in %s", kills, time.Since(began).Round(time.Second))
 	k.settle(t)
 	k.history.check(t, k)
+	behaves(t, w)
 }
 
 // seedOf is KILL_SEED, or a new one, which is printed.

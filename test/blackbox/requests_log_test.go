@@ -55,7 +55,7 @@ type logged struct {
 // writes tells whether it changed a status or an event.
 func (a *logged) writes() bool {
 	return (a.Verb == "create" || a.Verb == "patch" || a.Verb == "update") && a.ResponseStatus.Code < 300 &&
-		(a.ObjectRef.APIGroup == "slb.lbhealth.dev" || a.ObjectRef.APIGroup == "events.k8s.io")
+		(a.ObjectRef.Subresource == "status" || a.ObjectRef.APIGroup == "events.k8s.io")
 }
 
 // listsAll tells whether it fetches every object, as a cold cache does: by a

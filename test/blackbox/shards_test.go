@@ -100,6 +100,7 @@ func TestShards(t *testing.T) {
 	for _, s := range shards {
 		s.stop(t)
 	}
+	behaves(t, w)
 }
 
 // moves relabels an object while its shard is asking about it: the shard that
@@ -120,9 +121,9 @@ func (w *world) moves(t *testing.T, object *v1alpha1.LoadBalancerHealth, from, t
 	w.simulator.addFault(t, fault{Kind: "delay", LoadBalancerID: id, AccessKeyID: from.key.AccessKeyID, Delay: held.String()})
 	w.simulator.set(t, id, "i-2", "abnormal")
 	w.awaitCalls(t, id, len(w.simulator.calls(t, id)), 1)
+	w.simulator.set(t, id, "i-2", "normal") // the shard that takes over has nothing to tell
 	w.kubectl(t, "label", "-n", object.Namespace, "lbh", object.Name, "--overwrite", "shard=b")
 	moved := time.Now()
-	w.simulator.set(t, id, "i-2", "normal")
 	w.awaitCalls(t, id, len(w.simulator.calls(t, id)), 3)
 
 	for _, key := range w.askers(t, object, moved.Add(time.Second)) {
