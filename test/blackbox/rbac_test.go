@@ -155,7 +155,7 @@ func refusedNothing(t *testing.T, requests []asked) {
 func grantedWhatIsUsed(t *testing.T, granted []right, requests []asked) {
 	var used []right
 	for _, a := range requests {
-		if r, ok := a.right(); ok && !slices.Contains(used, r) {
+		if r, ok := a.right(); ok && !a.refused() && !slices.Contains(used, r) {
 			used = append(used, r)
 		}
 	}
