@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -163,12 +164,12 @@ func (s *soak) requestObservation(ctx context.Context) error {
 
 func (s *soak) request(o *v1alpha1.LoadBalancerHealth) {
 	s.numbered++
-	metav1.SetMetaDataAnnotation(&o.ObjectMeta, v1alpha1.ObserveRequestedAtAnnotation, fmt.Sprint(s.numbered))
+	metav1.SetMetaDataAnnotation(&o.ObjectMeta, v1alpha1.ObserveRequestedAtAnnotation, strconv.Itoa(s.numbered))
 }
 
 func (s *soak) labelObject(ctx context.Context) error {
 	return s.change(ctx, func(o *v1alpha1.LoadBalancerHealth) {
-		metav1.SetMetaDataLabel(&o.ObjectMeta, "touched", fmt.Sprint(s.random.IntN(1000)))
+		metav1.SetMetaDataLabel(&o.ObjectMeta, "touched", strconv.Itoa(s.random.IntN(1000)))
 	})
 }
 
@@ -221,6 +222,6 @@ func (s *soak) disturbLease(ctx context.Context) error {
 		return client.IgnoreNotFound(s.api.Delete(ctx, lease))
 	}
 	before := lease.DeepCopy()
-	metav1.SetMetaDataAnnotation(&lease.ObjectMeta, "touched", fmt.Sprint(s.random.IntN(1000)))
+	metav1.SetMetaDataAnnotation(&lease.ObjectMeta, "touched", strconv.Itoa(s.random.IntN(1000)))
 	return client.IgnoreNotFound(s.api.Patch(ctx, lease, client.MergeFrom(before)))
 }

@@ -20,7 +20,7 @@ const residentMemory = "resident memory (MiB)"
 var quantities = []quantity{
 	{"goroutines", func(s sample) float64 { return s.Goroutines }, 0.10, 10},
 	{residentMemory, func(s sample) float64 { return mebibytes(s.RSS) }, 0.15, 8},
-	{"heap in use (MiB)", func(s sample) float64 { return mebibytes(s.Heap) }, 0.20, 8},
+	{"heap in use (MiB)", func(s sample) float64 { return mebibytes(s.Heap) }, 0.20, 16}, // as it is when it is asked: garbage too
 	{"open files", func(s sample) float64 { return s.Files }, 0.10, 8},
 	{"connections", func(s sample) float64 { return s.Connections }, 0.10, 8},
 	{"work that waits", func(s sample) float64 { return s.Waiting }, 0, 5},
