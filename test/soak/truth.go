@@ -147,7 +147,7 @@ func storedRows(backends []v1alpha1.BackendStatus) []string {
 	lines := make([]string, 0, len(backends))
 	for i := range backends {
 		b := &backends[i]
-		lines = append(lines, fmt.Sprint(b.ListenerPort, b.ListenerProtocol, b.ServerID, b.ServerIP, b.Port, b.ServerHealthStatus))
+		lines = append(lines, fmt.Sprintf("%d/%s %s %s:%d %s", b.ListenerPort, b.ListenerProtocol, b.ServerID, b.ServerIP, b.Port, b.ServerHealthStatus))
 	}
 	slices.Sort(lines)
 	return lines
@@ -156,7 +156,7 @@ func storedRows(backends []v1alpha1.BackendStatus) []string {
 func theirRows(rows []row) []string {
 	lines := make([]string, 0, len(rows))
 	for _, r := range rows {
-		lines = append(lines, fmt.Sprint(r.ListenerPort, r.ListenerProtocol, r.ServerID, r.ServerIP, r.Port, r.ServerHealthStatus))
+		lines = append(lines, fmt.Sprintf("%d/%s %s %s:%d %s", r.ListenerPort, r.ListenerProtocol, r.ServerID, r.ServerIP, r.Port, r.ServerHealthStatus))
 	}
 	slices.Sort(lines)
 	return lines
