@@ -17,12 +17,16 @@ type quantity struct {
 
 const residentMemory = "resident memory (MiB)"
 
+// idlePool is how many connections to the SLB API may lie idle for a minute, one
+// for each worker; a transport keeps two goroutines with each.
+const idlePool = 32
+
 var quantities = []quantity{
-	{"goroutines", func(s sample) float64 { return s.Goroutines }, 0.10, 10},
+	{"goroutines", func(s sample) float64 { return s.Goroutines }, 0.10, 2 * idlePool},
 	{residentMemory, func(s sample) float64 { return mebibytes(s.RSS) }, 0.15, 8},
 	{"heap in use (MiB)", func(s sample) float64 { return mebibytes(s.Heap) }, 0.20, 16}, // as it is when it is asked: garbage too
-	{"open files", func(s sample) float64 { return s.Files }, 0.10, 8},
-	{"connections", func(s sample) float64 { return s.Connections }, 0.10, 8},
+	{"open files", func(s sample) float64 { return s.Files }, 0.10, idlePool},
+	{"connections", func(s sample) float64 { return s.Connections }, 0.10, idlePool},
 	{"work that waits", func(s sample) float64 { return s.Waiting }, 0, 5},
 	{"metric series, without objects'", func(s sample) float64 { return float64(total(s.Series)) }, 0.03, 10},
 }

@@ -26,7 +26,7 @@ func TestWhatGrowsIsFound(t *testing.T) {
 		"noise":              {func(i int) float64 { return 200 + float64(i*7919%20) }, nil},
 		"a peak":             {func(i int) float64 { return map[bool]float64{true: 9000, false: 200}[i == 35] }, nil},
 		"only while warming": {func(i int) float64 { return min(200, 20*float64(i)) }, nil},
-		"a leak":             {func(i int) float64 { return 200 + 2*float64(i) }, []string{"goroutines"}},
+		"a leak":             {func(i int) float64 { return 200 + 9*float64(i) }, []string{"goroutines"}},
 		"falling":            {func(i int) float64 { return 500 - 2*float64(i) }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

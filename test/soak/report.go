@@ -136,7 +136,7 @@ The run fails
 func (r *report) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, introduction, r.Command, r.Date, r.Took, runtime.NumCPU(), runtime.Version(), r.Objects, balancerSet, interval,
-		secretCount, pace, settleLimit)
+		secretCount, pace, quiet+settleLimit)
 	for _, t := range r.Trends {
 		fmt.Fprintf(&b, "| %s | %.1f | %.1f | %.1f |\n", t.Name, t.First, t.Last, t.Allowed)
 	}

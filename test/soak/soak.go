@@ -221,10 +221,10 @@ func (s *soak) rest(ctx context.Context, quiet time.Duration) error {
 	return wait(ctx, quiet)
 }
 
-// calm ends all faults for good: what is stalled is asked for, as a person
-// does who mended it.
+// calm ends all faults for good. What is stalled is asked for, as a person does
+// who mended it, once the calls that are under way have ended.
 func (s *soak) calm(ctx context.Context) error {
-	if err := s.rest(ctx, 0); err != nil {
+	if err := s.rest(ctx, quiet); err != nil {
 		return err
 	}
 	for _, b := range s.balancers {
