@@ -47,6 +47,8 @@ UNIT := $(LIST_PACKAGES) | awk '!/internal\/controlplane|test\/blackbox|test\/pr
 ENVTEST := $(LIST_PACKAGES) | awk '/internal\/controlplane/ && !/test\/blackbox|test\/prometheus/ {print $$1}'
 # The race detector needs cgo, and cgo a C compiler.
 CC_FOUND = $(shell command -v $(firstword $(shell go env CC)) 2>/dev/null)
+# make soak watches the operator with the race detector, where there can be one, unless SOAK_RACE=0.
+SOAK_WITH_RACE = $(if $(filter 0,$(SOAK_RACE)),,$(CC_FOUND))
 GO_TEST = $(if $(CC_FOUND),CGO_ENABLED=1 go test -race,go test)
 
 ##@ Every day
@@ -166,6 +168,12 @@ bench-micro: ## Time the pieces of one observation, with their allocations (TEST
 .PHONY: fuzz
 fuzz: ## Fuzz every target in turn (FUZZTIME=30s each, FUZZ=pattern).
 	@FUZZTIME='$(FUZZTIME)' FUZZ='$(FUZZ)' hack/fuzz.sh
+
+.PHONY: soak
+soak: controlplane build ## Let everything go wrong for a while: nothing may grow, and the end must be true (SOAK=10m SOAK_SEED=n SOAK_OUT=folder SOAK_RACE=0).
+	@$(if $(SOAK_WITH_RACE),CGO_ENABLED=1 go build -race -buildvcs=false -o bin/race/ ./cmd/slb-health-operator)
+	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/soak ./test/soak
+	@SOAK='$(SOAK)' SOAK_SEED='$(SOAK_SEED)' SOAK_OUT='$(SOAK_OUT)' SOAK_RACE=$(if $(SOAK_WITH_RACE),1,0) exec bin/soak
 
 .PHONY: race-note
 race-note:

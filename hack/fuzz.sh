@@ -20,7 +20,7 @@ trap 'rm -f "$report" "$log"' EXIT
 
 targets() {
 	grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . |
-		sed -E 's|^\./(.*)/[^/]*:func (.*)$|./\1 \2|' | sort | grep -E -- " .*($selected)"
+		sed -E 's|^\./(.*)/[^/]*:func (.*)$|./\1 \2|' | sort | awk -v pattern="$selected" '$2 ~ pattern'
 }
 
 # run PACKAGE TARGET: adds a line to the report.
@@ -36,7 +36,8 @@ run() {
 	[ "$result" = ok ]
 }
 
-all=$(targets) || {
+all=$(targets)
+[ -n "$all" ] || {
 	echo "no fuzz target matches FUZZ=$selected" >&2
 	exit 1
 }

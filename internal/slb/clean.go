@@ -111,7 +111,7 @@ func cleanRequestID(id string, credentials Credentials) string {
 
 // keysOf returns what of the credentials must not be repeated.
 func keysOf(credentials Credentials) []string {
-	keys := []string{credentials.SecurityToken, credentials.AccessKeySecret, credentials.AccessKeyID}
+	keys := []string{credentials.SecurityToken, credentials.AccessKeySecret, credentials.AccessKeyID, credentials.signature}
 	return slices.DeleteFunc(keys, func(key string) bool { return key == "" })
 }
 

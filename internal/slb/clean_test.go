@@ -39,6 +39,8 @@ func TestCleanMessageRemovesWhatIsOfTheRequest(t *testing.T) {
 		"an escaped time":          {"expired at 2026-11-22T23%3A40%3A06Z.", "expired at [time]."},
 		"a signature":              {"got Zm9vYmFyYmF6cXV4MTIzNDU2Nzg= today", "got [...] today"},
 		"a signature of letters":   {"got QmFzZSixtyFourSignaturePadd= today", "got [...] today"},
+		"a signature in words":     {"o$ epBwEWmseBWRPImciMj+/UxuXlg=ch", "o$ [key]ch"},
+		"a piece of a signature":   {"got epBwEWmseBWRPImciMj", "got [key]"},
 		"a nonce":                  {"nonce 0123456789abcdef0123456789abcdef used", "nonce [...] used"},
 		"a long word":              {"InvalidLoadBalancerSpecification", "InvalidLoadBalancerSpecification"},
 		"the load balancer":        {"load balancer " + testLoadBalancer + " not found", "load balancer " + testLoadBalancer + " not found"},
@@ -53,7 +55,9 @@ func TestCleanMessageRemovesWhatIsOfTheRequest(t *testing.T) {
 		"a token where it is read": {strings.Repeat("a1", maxRaw/2-3) + " " + strings.Repeat("b2", 40), "[...]"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := cleanMessage(test.message, temporaryCredentials(), testLoadBalancer)
+			credentials := temporaryCredentials()
+			credentials.signature = "epBwEWmseBWRPImciMj+/UxuXlg="
+			got := cleanMessage(test.message, credentials, testLoadBalancer)
 			if got != test.want {
 				t.Errorf("got  %q\nwant %q", got, test.want)
 			}

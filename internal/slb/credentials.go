@@ -17,6 +17,9 @@ type Credentials struct {
 	// Version tells two states of the same account apart without revealing
 	// either, such as a Secret's resourceVersion.
 	Version string
+
+	// signature is that of the call at hand, which is not to be repeated either.
+	signature string
 }
 
 // Format implements fmt.Formatter, so that no verb, %+v and %#v included,

@@ -73,6 +73,7 @@ func invalidResponse(exchange *exchange, what string) *Error {
 var apiCode = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,63}$`)
 
 func explainRefusal(refused *sdkerrors.ServerError, exchange *exchange, request Request) *Error {
+	request.Credentials.signature = exchange.signature()
 	code := refused.ErrorCode()
 	if !apiCode.MatchString(code) || cleanMessage(code, request.Credentials) != code {
 		code = ""

@@ -83,13 +83,14 @@ type exchange struct {
 	base http.RoundTripper
 
 	host       string
+	query      string
 	status     int
 	retryAfter time.Duration
 }
 
 // RoundTrip implements http.RoundTripper.
 func (e *exchange) RoundTrip(request *http.Request) (*http.Response, error) {
-	e.host = request.URL.Host
+	e.host, e.query = request.URL.Host, request.URL.RawQuery
 	ctx, cancel := context.WithCancel(request.Context())
 	unlink := context.AfterFunc(e.ctx, cancel) //nolint:contextcheck // the SDK's request knows no caller
 	release := func() { unlink(); cancel() }
@@ -108,6 +109,15 @@ func (e *exchange) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	response.Body = &boundedBody{body: response.Body, left: maxAnswer, release: release}
 	return response, nil
+}
+
+// signature is what the call was signed with.
+func (e *exchange) signature() string {
+	query, err := url.ParseQuery(e.query)
+	if err != nil {
+		return ""
+	}
+	return query.Get("Signature")
 }
 
 // boundedBody reads at most left bytes and releases the call's context when closed.

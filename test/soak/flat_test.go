@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func samplesOf(n int, goroutines func(i int) float64) []sample {
+	samples := make([]sample, n)
+	for i := range samples {
+		samples[i] = sample{Goroutines: goroutines(i), RSS: 100 << 20, Files: 30, Series: map[string]int{"a": 50}}
+	}
+	return samples
+}
+
+func TestWhatGrowsIsFound(t *testing.T) {
+	for name, test := range map[string]struct {
+		goroutines func(i int) float64
+		grows      []string
+	}{
+		"flat":               {func(int) float64 { return 200 }, nil},
+		"noise":              {func(i int) float64 { return 200 + float64(i*7919%20) }, nil},
+		"a peak":             {func(i int) float64 { return map[bool]float64{true: 9000, false: 200}[i == 35] }, nil},
+		"only while warming": {func(i int) float64 { return min(200, 20*float64(i)) }, nil},
+		"a leak":             {func(i int) float64 { return 200 + 9*float64(i) }, []string{"goroutines"}},
+		"falling":            {func(i int) float64 { return 500 - 2*float64(i) }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var grows []string
+			for _, trend := range trends(samplesOf(40, test.goroutines), false) {
+				if trend.grows() {
+					grows = append(grows, trend.Name)
+				}
+			}
+			if !slices.Equal(grows, test.grows) {
+				t.Errorf("%q grow, not %q", grows, test.grows)
+			}
+		})
+	}
+}
+
+func TestTooFewSamplesAreNoProof(t *testing.T) {
+	r := &report{Trends: trends(samplesOf(2, func(int) float64 { return 1 }), true)}
+	if err := r.verdict(); err == nil {
+		t.Error("two samples are taken for a proof")
+	}
+}
+
+func TestAFamilyThatGainsSeriesIsFound(t *testing.T) {
+	samples := samplesOf(40, func(int) float64 { return 1 })
+	samples[39].Series = map[string]int{"a": 61, "b": 10}
+	if got := growing(samples); len(got) != 1 || got["a"] != 11 {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestSeriesAreRead(t *testing.T) {
+	s, err := parseSeries("# HELP go_goroutines x\ngo_goroutines 42\nworkqueue_depth{name=\"a b\",priority=\"1\"} 2\nworkqueue_depth{name=\"c\"} 1e+00\nslb_health_condition{} 1\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.sum("workqueue_depth"); got != 3 {
+		t.Errorf("the sum is %v", got)
+	}
+	if got := s.families(); len(got) != 2 || got["workqueue_depth"] != 2 || got["go_goroutines"] != 1 {
+		t.Errorf("the families are %v", got)
+	}
+}
+
+func TestAForbiddenWordIsFound(t *testing.T) {
+	vault := []string{"CAISa+b/c=="}
+	for _, text := range []string{"x CAISa+b/c==", "CAISa%2Bb%2Fc%3D%3D", "CAISa%252Bb%252Fc%253D%253D", "Q0FJU2ErYi9jPT0=", "Signature%3Dabc", "panic: no", "WARNING: DATA RACE"} {
+		if forbidden([]byte(text), vault) == "" {
+			t.Errorf("nothing is found in %q", text)
+		}
+	}
+	if found := forbidden([]byte("Signature=[redacted], CAIS"), vault); found != "" {
+		t.Errorf("%q is found", found)
+	}
+}
+
+func TestSettingsAreRead(t *testing.T) {
+	for text, ok := range map[string]bool{"": true, "90s": true, "1h": true, "10": false, "5s": false, "x": false} {
+		if _, err := readSettings(func(name string) string { return map[string]string{"SOAK": text}[name] }, time.Now()); (err == nil) != ok {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if _, err := readSettings(func(string) string { return "90s" }, time.Now()); err == nil || !strings.Contains(err.Error(), "SOAK_SEED") {
+		t.Errorf("a seed that is no number: %v", err)
+	}
+}
