@@ -23,7 +23,7 @@ run() { "$govulncheck" ${VULNDB:+-db "$VULNDB"} "$@"; }
 # code that does not compile, so the database is asked first, for its date.
 answer=$(run -version 2>&1) || true
 if ! grep -q '^DB updated: ' <<<"$answer"; then
-	echo "vulncheck: NOT RUN: the database of vulnerabilities does not answer ($(grep -E '^DB: |^govulncheck: ' <<<"$answer" | head -n 1))"
+	echo "vulncheck: NOT RUN: the database of vulnerabilities does not answer: ${VULNDB:-$(sed -n 's/^DB: //p' <<<"$answer")}"
 	exit "$not_run"
 fi
 

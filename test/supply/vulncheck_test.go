@@ -39,7 +39,7 @@ func TestVulncheck(t *testing.T) {
 		{"what is vulnerable is called", called, vulnerabilities(t, "Parse"), failed, "vulncheck: FAILED: the code calls what is known to be vulnerable"},
 		{"what is vulnerable is not called", called, vulnerabilities(t, "ParseQuery"), passed, "vulncheck: no known vulnerability is called"},
 		{"nothing is vulnerable", called, vulnerabilities(t), passed, "vulncheck: no known vulnerability is called"},
-		{"the database is out of reach", called, gone.URL, notRun, "vulncheck: NOT RUN: the database of vulnerabilities does not answer"},
+		{"the database is out of reach", called, gone.URL, notRun, "vulncheck: NOT RUN: the database of vulnerabilities does not answer: " + gone.URL},
 		{"the database answers with errors", called, failing(t), notRun, "vulncheck: NOT RUN: the database of vulnerabilities does not answer"},
 		{"the code does not compile", broken, vulnerabilities(t), failed, "vulncheck: FAILED: govulncheck ended with 1"},
 	} {
