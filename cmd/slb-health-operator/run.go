@@ -79,7 +79,9 @@ func run(ctx context.Context, o *options) error {
 		return fmt.Errorf("setting up the controller: %w", err)
 	}
 	mgr.GetLogger().Info("starting", "version", version)
-	return mgr.Start(ctx)
+	err = mgr.Start(ctx)
+	recorder.Flush(ctx)
+	return err
 }
 
 func newManager(o *options) (manager.Manager, error) {
