@@ -84,6 +84,7 @@ test: ## Run every test, the quick ones first (TEST_ARGS=…).
 	@$(MAKE) test-unit
 	@$(MAKE) test-envtest
 	@$(MAKE) test-blackbox
+	@$(MAKE) test-faults
 
 .PHONY: test-unit
 test-unit: race-note ## Test the packages that need no control plane.
@@ -95,7 +96,11 @@ test-envtest: controlplane race-note ## Test the packages that need a control pl
 
 .PHONY: test-blackbox
 test-blackbox: controlplane build race-note ## Test the built programs against each other over HTTPS.
-	@$(GO_TEST) -count=1 $(TEST_ARGS) ./test/blackbox/...
+	@$(GO_TEST) -count=1 -skip '^TestFaults' $(TEST_ARGS) ./test/blackbox/...
+
+.PHONY: test-faults
+test-faults: controlplane build race-note ## Test every fault of docs/reliability.md with the built operator.
+	@$(GO_TEST) -count=1 -run '^TestFaults' $(TEST_ARGS) ./test/blackbox
 
 .PHONY: bench
 bench: controlplane build ## Measure it against the limit and the textbook: docs/benchmarks.md (BENCH=quick BENCH_OUT=folder).

@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
+	"github.com/lbhealth/slb-health-operator/internal/controlplane"
 )
 
 // parallelSpecs is not bound to the number of processors: specs wait far more
@@ -34,7 +36,11 @@ type spec struct {
 }
 
 func TestBlackBox(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, controlplane.Options{})
+	w.addSimulator(t)
+	for _, namespace := range []string{mainNamespace, hostileNamespace} {
+		w.createNamespace(t, namespace)
+	}
 	w.main = w.startOperator(t, operatorOptions{
 		name: "main", namespaces: []string{mainNamespace}, endpoint: w.simulator.url, account: w.mainAccount,
 		args: []string{"--slb-timeout=" + mainTimeout.String(), "--slb-qps=100", "--slb-burst=100"},
@@ -47,7 +53,7 @@ func TestBlackBox(t *testing.T) {
 	t.Run("specs", func(t *testing.T) {
 		for _, specs := range [][]spec{
 			lifeSpecs, economySpecs, restartSpecs, leaderSpecs, answerSpecs, codeSpecs, hostileSpecs,
-			faultSpecs, isolationSpecs, startSpecs, credentialSpecs, flagSpecs, servingSpecs,
+			refusalSpecs, isolationSpecs, startSpecs, credentialSpecs, flagSpecs, servingSpecs,
 		} {
 			for _, s := range specs {
 				t.Run(s.rule, func(t *testing.T) {

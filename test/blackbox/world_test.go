@@ -54,27 +54,30 @@ type world struct {
 
 type programs struct{ operator, simulator string }
 
-func newWorld(t *testing.T) *world {
+// newWorld has all but a simulator and operators.
+func newWorld(t *testing.T, options controlplane.Options) *world {
 	t.Helper()
 	w := &world{ctx: context.WithoutCancel(t.Context()), outputs: t.TempDir(), home: t.TempDir(), vault: &vault{}}
 	w.authority = newAuthority(t)
 	var building sync.WaitGroup
 	building.Go(func() { w.programs = build(t) })
-	w.startControlPlane(t)
+	w.startControlPlane(t, options)
 	building.Wait()
 	if t.Failed() {
 		t.FailNow()
 	}
-	for _, namespace := range []string{mainNamespace, hostileNamespace} {
-		w.createNamespace(t, namespace)
-	}
 	w.operator = w.addUser(t, "operator")
 	w.bind(t, w.operator, "role.yaml")
+	w.slb = startSLBServer(t, w)
+	return w
+}
+
+// addSimulator starts the simulator, with the account of the main operator.
+func (w *world) addSimulator(t *testing.T) {
+	t.Helper()
 	w.mainAccount = w.newAccount("main")
 	w.simulator = startSimulator(t, w)
 	w.simulator.setAccount(t, w.mainAccount)
-	w.slb = startSLBServer(t, w)
-	return w
 }
 
 // build reports its failure without ending the test, for it runs beside it.
@@ -110,9 +113,9 @@ func hasProgram(commandLine string) bool {
 	return err == nil
 }
 
-func (w *world) startControlPlane(t *testing.T) {
+func (w *world) startControlPlane(t *testing.T, options controlplane.Options) {
 	t.Helper()
-	plane, err := controlplane.Start(w.ctx, controlplane.Options{})
+	plane, err := controlplane.Start(w.ctx, options)
 	if err != nil {
 		t.Fatal(err)
 	}
