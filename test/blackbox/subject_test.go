@@ -261,13 +261,19 @@ func (s *subject) turn(t *testing.T, to string) {
 func (s *subject) turned(t *testing.T, to string, within time.Duration) {
 	t.Helper()
 	s.told(map[string]string{"normal": "Normal BackendNormal", "abnormal": "Warning BackendAbnormal"}[to])
-	fit, unfit := s.roles[0], s.roles[1]
-	if to == "normal" {
-		fit.base, unfit.base = good("AllBackendsNormal"), good("AllBackendsNormal")
-		unfit.events["Normal LoadBalancerHealthy"]++
-	} else {
-		fit.base, unfit.base = good("MinHealthyMet"), bad("BelowMinHealthy")
-		unfit.events["Warning LoadBalancerUnhealthy"]++
+	for i, r := range s.roles {
+		unfit := i == 1
+		switch {
+		case to == "normal":
+			r.base = good("AllBackendsNormal")
+		case unfit:
+			r.base = bad("BelowMinHealthy")
+		default:
+			r.base = good("MinHealthyMet")
+		}
+		if unfit {
+			r.events[map[string]string{"normal": "Normal LoadBalancerHealthy", "abnormal": "Warning LoadBalancerUnhealthy"}[to]]++
+		}
 	}
 	since := time.Now()
 	s.follow(t, within, "the backend that turned "+to, func(r *role) states { return r.base }, twoRows(to))
