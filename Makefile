@@ -111,6 +111,7 @@ test: ## Run every test, the quick ones first (TEST_ARGS=…).
 	@$(MAKE) test-unit
 	@$(MAKE) test-envtest
 	@$(MAKE) test-blackbox
+	@$(MAKE) test-faults
 	@$(MAKE) test-shards
 	@$(MAKE) test-failover
 	@$(MAKE) test-kill
@@ -126,7 +127,11 @@ test-envtest: controlplane race-note ## Test the packages that need a control pl
 
 .PHONY: test-blackbox
 test-blackbox: controlplane build race-note ## Test the built programs against each other over HTTPS.
-	@$(GO_TEST) -count=1 -skip '^Test(Kills|Failover|Shards)$$' $(TEST_ARGS) ./test/blackbox/...
+	@$(GO_TEST) -count=1 -skip '^Test(Faults.*|Kills|Failover|Shards)$$' $(TEST_ARGS) ./test/blackbox/...
+
+.PHONY: test-faults
+test-faults: controlplane build race-note ## Test every fault of docs/reliability.md with the built operator.
+	@$(GO_TEST) -count=1 -run '^TestFaults' $(TEST_ARGS) ./test/blackbox
 
 .PHONY: test-shards
 test-shards: controlplane race-note ## Test operators that share the objects by labels and namespaces.

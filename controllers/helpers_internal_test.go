@@ -129,6 +129,10 @@ func (f *fakeCluster) List(_ context.Context, list client.ObjectList, _ ...clien
 
 func (f *fakeCluster) Get(_ context.Context, key client.ObjectKey, object client.Object, _ ...client.GetOption) error {
 	if live, ok := object.(*v1alpha1.LoadBalancerHealth); ok {
+		if f.live.UID == "" { // the cache holds what is stored
+			f.objects[0].DeepCopyInto(live)
+			return nil
+		}
 		f.live.DeepCopyInto(live)
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/health"
@@ -37,6 +38,9 @@ type memory struct {
 	unsaved bool
 	// doubts are the writes whose answer was lost, by object.
 	doubts map[types.UID]doubt
+	// written are the resourceVersions that the last writes made, by object,
+	// until the cache has them.
+	written map[types.UID]string
 	// interval is the target's; zero: nobody wants it observed.
 	interval time.Duration
 	// credentials is the version of the credentials that the last attempt
@@ -81,7 +85,33 @@ func (m *memory) doubt(object *v1alpha1.LoadBalancerHealth, outcome health.Outco
 	if m.doubts == nil {
 		m.doubts = map[types.UID]doubt{}
 	}
-	m.doubts[object.UID] = doubt{object.ResourceVersion, outcome.Status, outcome.Changes}
+	m.doubts[object.UID] = doubt{outcome.Status, outcome.Changes}
+}
+
+// wrote remembers a write that the cache does not hold yet.
+func (m *memory) wrote(object *v1alpha1.LoadBalancerHealth, version string) {
+	if m.written == nil {
+		m.written = map[types.UID]string{}
+	}
+	m.written[object.UID] = version
+	delete(m.doubts, object.UID)
+}
+
+// ahead tells whether this process wrote, or may have written, what an object
+// does not show: a status that turned and turned back would be found unchanged.
+func (m *memory) ahead(object *v1alpha1.LoadBalancerHealth) bool {
+	if _, doubted := m.doubts[object.UID]; doubted {
+		return true
+	}
+	version, wrote := m.written[object.UID]
+	if !wrote {
+		return false
+	}
+	if order, err := resourceversion.CompareResourceVersion(object.ResourceVersion, version); err == nil && order < 0 {
+		return true
+	}
+	delete(m.written, object.UID)
+	return false
 }
 
 func (m *memory) succeeded(sample *slb.Sample) {

@@ -28,8 +28,9 @@ const (
 
 const (
 	// secretFreshFor is how long a Secret serves before it is read again: a
-	// rotated one must be in use within a minute.
-	secretFreshFor = 15 * time.Second
+	// rotated one must be in use within a minute, and one at fault must be read
+	// at each recheck.
+	secretFreshFor = credentialsRecheck - time.Second
 	// secretForgottenAfter is how long an unused Secret stays in memory.
 	secretForgottenAfter = 10 * time.Minute
 )

@@ -5,6 +5,7 @@ package controllers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -30,21 +31,26 @@ const (
 
 // bring evaluates an object, writes its status if that changed, then tells
 // what did. It writes only on top of the status that it decided from: on
-// another, transitions that are told already would be told again. On a
-// conflict it decides again from the live object, so that neither what others
-// write of the object nor a cache that lags, as while the watch is cut, holds
-// a status up.
-func (r *Reconciler) bring(ctx context.Context, object *v1alpha1.LoadBalancerHealth, memory *memory, look func(*v1alpha1.LoadBalancerHealth) health.Outcome) (health.Outcome, error) {
+// another, transitions that are told already would be told again. Where the
+// cache is behind, as while the watch is cut, and on a conflict it decides from
+// the live object, so that nothing holds a status up.
+func (r *Reconciler) bring(ctx context.Context, object *v1alpha1.LoadBalancerHealth, memory *memory, look func(*v1alpha1.LoadBalancerHealth) health.Outcome) (outcome health.Outcome, err error) {
 	for overtakes := 0; ; overtakes++ {
-		r.settle(object, memory)
-		outcome := look(object)
-		if !outcome.Write {
+		if isConflict(err) || memory.ahead(object) {
+			if object, err = r.live(ctx, object); err != nil {
+				return outcome, err
+			}
+			if r.Selector != nil && !r.Selector.Matches(labels.Set(object.Labels)) {
+				return outcome, nil // it went to another shard, which writes it now
+			}
+			r.settle(object, memory)
+		}
+		if outcome = look(object); !outcome.Write {
 			return outcome, nil
 		}
-		err := r.patchStatus(ctx, object, statusPatch(&object.Status, &outcome.Status))
+		err = r.patchStatus(ctx, object, memory, statusPatch(&object.Status, &outcome.Status))
 		switch {
 		case err == nil:
-			delete(memory.doubts, object.UID)
 			r.tell(object, outcome.Changes)
 			return outcome, nil
 		case !isConflict(err):
@@ -53,50 +59,48 @@ func (r *Reconciler) bring(ctx context.Context, object *v1alpha1.LoadBalancerHea
 		case overtakes == maxOvertakes:
 			return outcome, err
 		}
-		live, liveErr := r.live(ctx, object)
-		if liveErr != nil {
-			return outcome, liveErr
-		}
-		if live.UID != object.UID || live.Generation != object.Generation {
-			return outcome, err // another object, or edited: work of its own
-		}
-		if r.Selector != nil && !r.Selector.Matches(labels.Set(live.Labels)) {
-			return outcome, nil // it went to another shard, which writes it now
-		}
-		object = live
 	}
 }
 
 // doubt is a write that may have got through: its answer was lost.
 type doubt struct {
-	over    string // the resourceVersion that it was to replace
 	status  v1alpha1.LoadBalancerHealthStatus
 	changes health.Changes
 }
 
-// settle tells what a write in doubt recorded if it turns out that it got through.
-func (r *Reconciler) settle(object *v1alpha1.LoadBalancerHealth, memory *memory) {
-	d, doubted := memory.doubts[object.UID]
-	if !doubted || d.over == object.ResourceVersion {
+// settle tells what a write in doubt recorded if the live object shows that it
+// got through.
+func (r *Reconciler) settle(live *v1alpha1.LoadBalancerHealth, memory *memory) {
+	d, doubted := memory.doubts[live.UID]
+	if !doubted {
 		return
 	}
-	delete(memory.doubts, object.UID)
-	if apiequality.Semantic.DeepEqual(&object.Status, &d.status) {
-		r.tell(object, d.changes)
+	delete(memory.doubts, live.UID)
+	if apiequality.Semantic.DeepEqual(&live.Status, &d.status) {
+		r.tell(live, d.changes)
 	}
 }
 
-// live reads an object past the cache.
+// live reads an object past the cache. One that was edited meanwhile, or
+// replaced by another, is work of its own: a conflict.
 func (r *Reconciler) live(ctx context.Context, object *v1alpha1.LoadBalancerHealth) (*v1alpha1.LoadBalancerHealth, error) {
 	ctx, cancel := context.WithTimeout(ctx, kubernetesTimeout)
 	defer cancel()
 	live := &v1alpha1.LoadBalancerHealth{}
-	return live, r.Live.Get(ctx, client.ObjectKeyFromObject(object), live)
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(object), live); err != nil {
+		return nil, err
+	}
+	if live.UID != object.UID || live.Generation != object.Generation {
+		return nil, apierrors.NewConflict(v1alpha1.GroupVersion.WithResource("loadbalancerhealths").GroupResource(), object.Name, errEdited)
+	}
+	return live, nil
 }
+
+var errEdited = errors.New("it was edited meanwhile")
 
 // patchStatus sends a patch that holds for the object's resourceVersion only.
 // The answer is wanted without the rows, which would be decoded for nothing.
-func (r *Reconciler) patchStatus(ctx context.Context, object *v1alpha1.LoadBalancerHealth, changes []operation) error {
+func (r *Reconciler) patchStatus(ctx context.Context, object *v1alpha1.LoadBalancerHealth, memory *memory, changes []operation) error {
 	ctx, cancel := context.WithTimeout(ctx, kubernetesTimeout)
 	defer cancel()
 	held := operation{Op: "replace", Path: "/metadata/resourceVersion", Value: object.ResourceVersion}
@@ -106,7 +110,11 @@ func (r *Reconciler) patchStatus(ctx context.Context, object *v1alpha1.LoadBalan
 	}
 	answer := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: object.Namespace, Name: object.Name}}
 	answer.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(v1alpha1.Kind))
-	return r.Client.Status().Patch(ctx, answer, client.RawPatch(types.JSONPatchType, data))
+	if err := r.Client.Status().Patch(ctx, answer, client.RawPatch(types.JSONPatchType, data)); err != nil {
+		return err
+	}
+	memory.wrote(object, answer.ResourceVersion)
+	return nil
 }
 
 func isConflict(err error) bool { return apierrors.IsConflict(err) }

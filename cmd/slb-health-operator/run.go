@@ -79,6 +79,7 @@ func run(ctx context.Context, o *options) error {
 	go func() { ended <- mgr.Start(ctx) }()
 	select {
 	case err := <-ended:
+		recorder.Flush(ctx)
 		return err
 	case <-lease.lost:
 		return errLeaseLost // at once: there is nothing left to hand over

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -34,6 +35,8 @@ type Options struct {
 	// APIServerArgs are further flags of kube-apiserver, without the dashes.
 	// A flag given here replaces envtest's own value for it.
 	APIServerArgs map[string][]string
+	// EtcdAddress is the host:port where etcd listens. Left out: a free one.
+	EtcdAddress string
 	// DataDir keeps etcd's data, and is created when missing. Left out, the data
 	// is in a temporary folder that Stop removes.
 	DataDir string
@@ -132,6 +135,9 @@ func (c *ControlPlane) start(ctx context.Context, programs programs, crds []stri
 			APIServer:   &envtest.APIServer{Path: apiServer, CertDir: certificates, Out: c.logs, Err: c.logs},
 			KubectlPath: programs.kubectl,
 		},
+	}
+	if opts.EtcdAddress != "" {
+		c.env.ControlPlane.Etcd.URL = &url.URL{Scheme: "http", Host: opts.EtcdAddress}
 	}
 	for flag, values := range opts.APIServerArgs {
 		c.env.ControlPlane.APIServer.Configure().Set(flag, values...)

@@ -31,7 +31,7 @@ const (
 	// tied notes its process id, which the program then takes over. A call with
 	// --help answers and ends: envtest uses it to see which flags there are.
 	tied = `#!/bin/sh
-[ "$1" = --help ] || echo $$ >>%s
+[ "$1" = --help ] || { echo $$ >>%s; echo $$ >%s; }
 exec %s "$@"
 `
 	// watch signals process groups rather than processes: the number of one that
@@ -64,12 +64,15 @@ func newLifeline(ctx context.Context, directory string) (*lifeline, error) {
 // process lives.
 func (l *lifeline) tie(program string) (string, error) {
 	path := filepath.Join(l.directory, filepath.Base(program))
-	script := fmt.Sprintf(tied, quote(filepath.Join(l.directory, "processes")), quote(program))
+	script := fmt.Sprintf(tied, quote(filepath.Join(l.directory, "processes")), quote(l.noted(filepath.Base(program))), quote(program))
 	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
 		return "", fmt.Errorf("write a start script: %w", err)
 	}
 	return path, nil
 }
+
+// noted is the file with the id of a program's last process.
+func (l *lifeline) noted(name string) string { return filepath.Join(l.directory, name+".pid") }
 
 // release is for after the programs have stopped.
 func (l *lifeline) release() error {

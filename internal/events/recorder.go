@@ -116,43 +116,49 @@ func (r *Recorder) Eventf(regarding, related runtime.Object, eventType, reason, 
 // NeedLeaderElection implements manager.LeaderElectionRunnable: only a leader has events.
 func (*Recorder) NeedLeaderElection() bool { return true }
 
-// Start implements manager.Runnable. It writes events until ctx ends, and then
-// for a short while what is left.
+// Start implements manager.Runnable. It writes events until ctx ends.
 func (r *Recorder) Start(ctx context.Context) error {
 	for {
 		r.writeAll(ctx)
 		select {
 		case <-r.wake:
 		case <-ctx.Done():
-			r.flush(ctx)
 			return nil
 		}
 	}
 }
 
-func (r *Recorder) flush(ended context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ended), flushTime)
+// Flush writes for a short while what is left. It is for after the manager has
+// ended: its workers end at the same time as Start, and tell to the last.
+func (r *Recorder) Flush(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
 	r.writeAll(ctx)
 }
 
+// writeAll leaves an event that the end of ctx came in the way of to Flush.
 func (r *Recorder) writeAll(ctx context.Context) {
 	for ctx.Err() == nil {
-		event, dropped := r.next()
+		event, dropped := r.first()
 		if dropped > 0 {
 			r.options.Log.Info("events were dropped: more came than could be written", "dropped", dropped)
 		}
 		if event == nil {
 			return
 		}
-		if err := r.write(ctx, event); err != nil && !apierrors.IsNotFound(err) { // its namespace is gone
+		err := r.write(ctx, event)
+		if err != nil && ctx.Err() != nil {
+			return
+		}
+		r.drop()
+		if err != nil && !apierrors.IsNotFound(err) { // its namespace is gone
 			r.options.Log.Info("an event was not written", "reason", event.Reason, "note", event.Note,
 				"namespace", event.Regarding.Namespace, "name", event.Regarding.Name, "error", err.Error())
 		}
 	}
 }
 
-func (r *Recorder) next() (event *eventsv1.Event, dropped int) {
+func (r *Recorder) first() (event *eventsv1.Event, dropped int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	dropped, r.dropped = r.dropped, 0
@@ -160,8 +166,13 @@ func (r *Recorder) next() (event *eventsv1.Event, dropped int) {
 		r.pending = nil
 		return nil, dropped
 	}
-	event, r.pending = r.pending[0], r.pending[1:]
-	return event, dropped
+	return r.pending[0], dropped
+}
+
+func (r *Recorder) drop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pending = r.pending[1:]
 }
 
 // write creates the event or lets a series grow, and tries again while the API

@@ -84,7 +84,7 @@ func (c *cluster) record(t *testing.T, namespace string, now func() time.Time, l
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
 	running.Go(func() { _ = r.Start(ctx) })
-	r.stop = func() { cancel(); running.Wait() }
+	r.stop = func() { cancel(); running.Wait(); r.Flush(ctx) }
 	t.Cleanup(r.stop)
 	return r
 }

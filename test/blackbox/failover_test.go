@@ -14,13 +14,12 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// The terms of leadership, and how much later than due anything may be on a busy machine.
+// The terms of leadership; slack is how much later than due anything may be on a busy machine.
 const (
 	leaseDuration = 15 * time.Second
 	retryPeriod   = 2 * time.Second
 	// retryAtMost is client-go's: its period is stretched at random.
 	retryAtMost = retryPeriod * 22 / 10
-	slack       = 3 * time.Second
 )
 
 // replica is an operator with a user and a key of its own: the audit log tells
@@ -105,6 +104,7 @@ func (s *succession) flipAndAwait(t *testing.T) {
 func TestFailover(t *testing.T) {
 	g := NewWithT(t)
 	s := &succession{world: newWorld(t, worldOptions{audited: true}), namespace: "failover"}
+	s.addSimulator(t)
 	s.createNamespace(t, s.namespace)
 	for i := range 10 {
 		id := fmt.Sprintf("lb-failover-%d", i)

@@ -40,6 +40,7 @@ type killTest struct {
 func TestKills(t *testing.T) {
 	seed := seedOf(t)
 	w := newWorld(t, worldOptions{quick: true})
+	w.addSimulator(t)
 	k := &killTest{world: w, random: rand.New(rand.NewPCG(seed, 0)), answers: startAnswersLog(t, w), key: w.newAccount("kills")}
 	w.simulator.setAccount(t, k.key)
 	w.createNamespace(t, "kills")

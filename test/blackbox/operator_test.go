@@ -21,6 +21,8 @@ const (
 	patience = 90 * time.Second
 	// pause is between two looks.
 	pause = 300 * time.Millisecond
+	// loadSlack is what a loaded machine may add to a time.
+	loadSlack = 15 * time.Second
 	// mainTimeout is --slb-timeout of the main operator.
 	mainTimeout = 6 * time.Second
 )
@@ -47,6 +49,15 @@ type operator struct {
 
 func (w *world) startOperator(t *testing.T, o operatorOptions) *operator {
 	t.Helper()
+	op := w.launch(t, o)
+	t.Cleanup(func() { op.stop(t) })
+	op.awaitReady(t)
+	return op
+}
+
+// launch starts an operator and waits for nothing.
+func (w *world) launch(t *testing.T, o operatorOptions) *operator {
+	t.Helper()
 	u := o.user
 	if u == nil {
 		u = w.operator
@@ -65,8 +76,6 @@ func (w *world) startOperator(t *testing.T, o operatorOptions) *operator {
 	environment := slices.Concat(w.operatorEnvironment(), o.account.environment(), o.environment)
 	op.process = start(t, w.outputs, o.name, w.programs.operator, environment, append(args, o.args...)...)
 	w.showOnFailure(t, op)
-	t.Cleanup(func() { op.stop(t) })
-	op.awaitReady(t)
 	return op
 }
 

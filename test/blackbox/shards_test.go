@@ -67,6 +67,7 @@ func TestShards(t *testing.T) {
 	g := NewWithT(t)
 	const elsewhere = "shards-elsewhere"
 	w := newWorld(t, worldOptions{audited: true})
+	w.addSimulator(t)
 	w.createNamespace(t, shardNamespace)
 	w.createNamespace(t, elsewhere)
 	objects := map[string]*v1alpha1.LoadBalancerHealth{

@@ -26,11 +26,12 @@ import (
 // slbServer speaks the API's protocol as its public reference describes it,
 // checks every request by itself, and answers what a spec wants.
 type slbServer struct {
-	server   *httptest.Server
-	account  account
-	accounts map[string]account
+	server  *httptest.Server
+	account account
 
 	mu         sync.Mutex
+	accounts   map[string]account
+	revoked    map[string]struct{}
 	scripts    map[string]func(n int) answer
 	requests   map[string][]url.Values
 	nonces     map[string]struct{}
@@ -51,7 +52,7 @@ func startSLBServer(t *testing.T, w *world) *slbServer {
 	t.Helper()
 	self := w.newTemporaryAccount()
 	s := &slbServer{
-		account: self, accounts: map[string]account{self.AccessKeyID: self},
+		account: self, accounts: map[string]account{self.AccessKeyID: self}, revoked: map[string]struct{}{},
 		scripts: map[string]func(int) answer{}, requests: map[string][]url.Values{},
 		nonces: map[string]struct{}{}, signatures: map[string]struct{}{},
 	}
@@ -94,8 +95,33 @@ func (s *slbServer) seen(id string) []url.Values {
 	return slices.Clone(s.requests[id])
 }
 
+// setAccount adds an account, or replaces the one of the same id.
+func (s *slbServer) setAccount(a account) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.accounts[a.AccessKeyID] = a
+}
+
+// revoke makes the API refuse a key that it knew.
+func (s *slbServer) revoke(a account) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.accounts, a.AccessKeyID)
+	s.revoked[a.AccessKeyID] = struct{}{}
+}
+
+func (s *slbServer) isRevoked(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, revoked := s.revoked[id]
+	return revoked
+}
+
 func (s *slbServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a := s.answerTo(r)
+	s.answerTo(r).send(w)
+}
+
+func (a answer) send(w http.ResponseWriter) {
 	if a.write != nil {
 		a.write(w)
 		return
@@ -111,6 +137,9 @@ func (s *slbServer) answerTo(r *http.Request) answer {
 		return s.complain("a request that cannot be parsed: %v", err)
 	}
 	id := r.Form.Get("LoadBalancerId")
+	if s.isRevoked(r.Form.Get("AccessKeyId")) {
+		return refusal(http.StatusNotFound, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
+	}
 	if wrong := s.verify(r.Method, r.Form); wrong != "" {
 		return s.complain("%s: %s", id, wrong)
 	}
@@ -153,7 +182,9 @@ func (s *slbServer) verify(method string, form url.Values) string {
 	if err != nil || time.Since(at).Abs() > time.Minute {
 		return fmt.Sprintf("Timestamp is %q", form.Get("Timestamp"))
 	}
+	s.mu.Lock()
 	caller, known := s.accounts[form.Get("AccessKeyId")]
+	s.mu.Unlock()
 	if !known || form.Get("SecurityToken") != caller.SecurityToken {
 		return "AccessKeyId or SecurityToken is wrong"
 	}

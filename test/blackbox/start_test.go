@@ -63,7 +63,7 @@ func startsAmongMany(t *testing.T, w *world) {
 		})
 		for i, c := range slices.DeleteFunc(w.simulator.calls(t, id), func(c call) bool { return c.Time.Before(began) }) {
 			if i == 0 {
-				g.Expect(c.Time.Sub(began)).To(BeNumerically("<", within+faultSlack), id)
+				g.Expect(c.Time.Sub(began)).To(BeNumerically("<", within+loadSlack), id)
 			}
 			calls = append(calls, c.Time)
 		}

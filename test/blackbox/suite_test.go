@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
 )
 
 // parallelSpecs is not bound to the number of processors: specs wait far more
@@ -35,6 +36,10 @@ type spec struct {
 
 func TestBlackBox(t *testing.T) {
 	w := newWorld(t, worldOptions{})
+	w.addSimulator(t)
+	for _, namespace := range []string{mainNamespace, hostileNamespace} {
+		w.createNamespace(t, namespace)
+	}
 	w.main = w.startOperator(t, operatorOptions{
 		name: "main", namespaces: []string{mainNamespace}, endpoint: w.simulator.url, account: w.mainAccount,
 		args: []string{"--slb-timeout=" + mainTimeout.String(), "--slb-qps=100", "--slb-burst=100"},
@@ -47,7 +52,7 @@ func TestBlackBox(t *testing.T) {
 	t.Run("specs", func(t *testing.T) {
 		for _, specs := range [][]spec{
 			lifeSpecs, economySpecs, restartSpecs, leaderSpecs, answerSpecs, codeSpecs, hostileSpecs,
-			faultSpecs, isolationSpecs, startSpecs, credentialSpecs, identitySpecs, flagSpecs, servingSpecs, tlsSpecs, elsewhereSpecs,
+			refusalSpecs, isolationSpecs, startSpecs, credentialSpecs, identitySpecs, flagSpecs, servingSpecs, tlsSpecs, elsewhereSpecs,
 		} {
 			for _, s := range specs {
 				t.Run(s.rule, func(t *testing.T) {

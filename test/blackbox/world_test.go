@@ -65,19 +65,22 @@ type worldOptions struct {
 	plane controlplane.Options
 }
 
+// newWorld has all but a simulator and operators.
 func newWorld(t *testing.T, o worldOptions) *world {
 	t.Helper()
 	w := newBareWorld(t, o)
-	for _, namespace := range []string{mainNamespace, hostileNamespace} {
-		w.createNamespace(t, namespace)
-	}
 	w.operator = w.addUser(t, "operator")
 	w.bind(t, w.operator, "role.yaml")
+	w.slb = startSLBServer(t, w)
+	return w
+}
+
+// addSimulator starts the simulator, with the account of the main operator.
+func (w *world) addSimulator(t *testing.T) {
+	t.Helper()
 	w.mainAccount = w.newAccount("main")
 	w.simulator = startSimulator(t, w)
 	w.simulator.setAccount(t, w.mainAccount)
-	w.slb = startSLBServer(t, w)
-	return w
 }
 
 // newBareWorld has the built programs, and a cluster without anything in it.

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controlplane
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Program is one of the programs of a control plane. It can be killed and
+// started again: address, data and certificates stay.
+type Program struct {
+	noted string // the file with its process id
+	run   interface {
+		Start() error
+		Stop() error
+	}
+}
+
+// Etcd is the etcd of a control plane that was started.
+func (c *ControlPlane) Etcd() Program {
+	return Program{noted: c.lifeline.noted("etcd"), run: c.env.ControlPlane.Etcd}
+}
+
+// APIServer is the kube-apiserver of a control plane that was started.
+func (c *ControlPlane) APIServer() Program {
+	return Program{noted: c.lifeline.noted("kube-apiserver"), run: c.env.ControlPlane.APIServer}
+}
+
+// EtcdURL is where etcd serves everybody on this machine, gRPC and JSON.
+func (c *ControlPlane) EtcdURL() string { return c.env.ControlPlane.Etcd.URL.String() }
+
+// Kill ends the program at once, as when its machine dies, and returns when it is gone.
+func (p Program) Kill() error {
+	content, err := os.ReadFile(p.noted)
+	if err != nil {
+		return fmt.Errorf("find the process: %w", err)
+	}
+	id, err := strconv.Atoi(strings.TrimSpace(string(content)))
+	if err != nil {
+		return fmt.Errorf("find the process: %w", err)
+	}
+	if err := syscall.Kill(id, syscall.SIGKILL); err != nil {
+		return fmt.Errorf("kill %s: %w", filepath.Base(p.noted), err)
+	}
+	if p.run.Stop() == nil {
+		return nil
+	}
+	return p.run.Stop() // it ended while the first was looking
+}
+
+// Start returns when the program is healthy.
+func (p Program) Start() error { return p.run.Start() }

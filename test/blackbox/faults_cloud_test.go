@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package blackbox
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// cloudOrdeals are changes on the cloud's side that somebody may not have meant.
+var cloudOrdeals = []ordeal{
+	{
+		"load-balancer-is-removed", "LoadBalancerNotFound",
+		"InvalidLoadBalancerId.NotFound: The specified LoadBalancerId does not exist; check spec.loadBalancerId ID and spec.regionId REGION, and that the load balancer belongs to the account of the operator's own identity",
+		losesTheLoadBalancer,
+	},
+	{
+		"permission-is-taken-away", "Forbidden",
+		"Forbidden.RAM: User not authorized to operate on the specified resource; grant the RAM permission slb:DescribeHealthStatus on acs:slb:REGION:*:loadbalancer/ID to the operator's own identity",
+		losesThePermission,
+	},
+	{"listener-is-removed", "", "", losesAListener},
+	{"backend-is-removed", "", "", losesABackend},
+	{"ten-thousand-rows", "", "", growsToManyRows},
+}
+
+func losesTheLoadBalancer(t *testing.T, a *arena, o ordeal) {
+	s := a.newSubject(t, faultsNamespace, o.name)
+	s.fail(refusal(http.StatusNotFound, "InvalidLoadBalancerId.NotFound", "The specified LoadBalancerId does not exist."))
+	s.fails(t, o, 2*interval+slack)
+	s.follow(t, 2*interval+slack, "it needs a person", func(r *role) states {
+		return with(r.base, states{"Observed": "False " + o.reason, "Ready": "False " + o.reason, "Stalled": "True " + o.reason})
+	}, twoRows("abnormal"))
+	s.says(t, o)
+	s.heal()
+	s.recoversOnRequest(t)
+	s.turn(t, "normal")
+	s.finish(t)
+}
+
+func losesThePermission(t *testing.T, a *arena, o ordeal) {
+	s := a.newSubject(t, faultsNamespace, o.name)
+	s.fail(refusal(http.StatusForbidden, "Forbidden.RAM", "User not authorized to operate on the specified resource."))
+	s.fails(t, o, 2*interval+slack)
+	s.heal()
+	s.recoversOnRequest(t)
+	s.turn(t, "normal")
+	s.finish(t)
+}
+
+// recoversOnRequest recovers an object that needed a person, who is there now.
+func (s *subject) recoversOnRequest(t *testing.T) {
+	t.Helper()
+	s.arena.requestObservation(t, s.roles[0].object, "mended")
+	s.recovers(t)
+}
+
+// behind are rows of one server, behind each of these ports.
+func behind(ports ...int) []row {
+	var rows []row
+	for _, port := range ports {
+		rows = append(rows, row{"ServerId": "i-1", "ServerHealthStatus": "normal", "ListenerPort": port, "Protocol": "tcp", "Port": 8080})
+	}
+	return rows
+}
+
+func losesAListener(t *testing.T, a *arena, o ordeal) {
+	s := a.cast(t, faultsNamespace, o.name)
+	s.roles = s.roles[:1]
+	s.roles[0].base = good("AllBackendsNormal")
+	s.show(behind(80, 443)...)
+	s.create(t)
+	s.recoverTo(t, "the first answer", behind(80, 443))
+	s.show(behind(443)...)
+	s.recoverTo(t, "the listener is gone", behind(443))
+	s.told("Normal BackendRemoved")
+	s.show(behind(80, 443)...)
+	s.recoverTo(t, "the listener is back", behind(80, 443))
+	s.told("Normal BackendAdded")
+	s.finish(t)
+}
+
+func losesABackend(t *testing.T, a *arena, o ordeal) {
+	s := a.newSubject(t, faultsNamespace, o.name)
+	s.show(normalRow("i-1"))
+	s.follow(t, interval+slack, "the backend is gone", func(*role) states { return good("AllBackendsNormal") }, []row{normalRow("i-1")})
+	s.told("Normal BackendRemoved")
+	s.roles[1].events["Normal LoadBalancerHealthy"]++
+	s.show()
+	s.follow(t, interval+slack, "all backends are gone", func(*role) states { return bad("NoBackends") }, nil)
+	s.told("Normal BackendRemoved", "Warning LoadBalancerUnhealthy")
+	s.finish(t)
+}
+
+// recoverTo waits until the rows are stored, in the states of the base.
+func (s *subject) recoverTo(t *testing.T, what string, rows []row) {
+	t.Helper()
+	s.follow(t, 2*interval+slack, what, func(r *role) states { return r.base }, rows)
+}
+
+func growsToManyRows(t *testing.T, a *arena, o ordeal) {
+	const listeners, servers, kept = 50, 200, keptRows
+	s := a.newSubject(t, faultsNamespace, o.name)
+	var all, seen []row
+	for listener := range listeners {
+		for server := range servers {
+			r := row{
+				"ServerId": fmt.Sprintf("i-%04d", server), "ServerIp": fmt.Sprintf("10.9.0.%d", server),
+				"ListenerPort": 1000 + listener, "Protocol": "tcp", "Port": 8080, "ServerHealthStatus": "normal",
+			}
+			if all = append(all, r); len(seen) < kept {
+				seen = append(seen, r)
+			}
+		}
+	}
+	s.slack = 5 * time.Second // 10,000 rows, twice
+	s.show(all...)
+	s.follow(t, interval+slack+s.slack, "all rows", func(*role) states { return good("AllBackendsNormal") }, seen)
+	s.told("Normal BackendsChanged")
+	s.roles[1].events["Normal LoadBalancerHealthy"]++
+	s.awaitCalls(t, 2, patience)
+	s.show(twoRows("abnormal")...)
+	s.follow(t, interval+slack+s.slack, "two rows again", func(r *role) states { return r.base }, twoRows("abnormal"))
+	s.told("Warning BackendsChanged")
+	s.roles[1].events["Warning LoadBalancerUnhealthy"]++
+	s.finish(t)
+}

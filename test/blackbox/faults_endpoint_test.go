@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package blackbox
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+// noName is longer than a part of a name may be: nobody asks a resolver, so the
+// result is the same on every machine.
+var noName = strings.Repeat("a", 64) + ".invalid:443"
+
+// endpointOrdeals are faults on the way to the API. Each has an operator of
+// its own, because an operator has one endpoint.
+func endpointOrdeals() []ordeal {
+	return []ordeal{
+		{"slb-refuses-connections", "EndpointUnreachable", "HOST: connection refused" + noWay, meetsRefusal},
+		{"slb-certificate-expires", "EndpointUnreachable", "HOST: its TLS certificate has expired or is not valid yet" + noWay, meetsExpiry},
+		{"dns-fails", "EndpointUnreachable", "HOST: its name is not in DNS" + noWay, meetsNoName},
+		{"slb-fails-for-longer-than-three-intervals", "EndpointUnreachable", "HOST: connection refused" + noWay, meetsLongFailure},
+	}
+}
+
+// edge is an operator behind a relay to the API.
+type edge struct {
+	*relay
+	*operator
+	namespace string
+}
+
+func (a *arena) newEdge(t *testing.T, name string) *edge {
+	t.Helper()
+	a.createNamespace(t, name)
+	r := openRelay(t, strings.TrimPrefix(a.slb.url(), "https://"))
+	return &edge{relay: r, namespace: name, operator: a.startOperator(t, operatorOptions{
+		name: name, namespaces: []string{name}, endpoint: "https://" + r.address, account: a.slb.account, args: briefly(),
+	})}
+}
+
+// subject makes a subject whose messages name the relay.
+func (e *edge) subject(t *testing.T, a *arena, name string) *subject {
+	t.Helper()
+	s := a.newSubject(t, e.namespace, name)
+	s.host = e.relay.address
+	return s
+}
+
+// failsOnTheWay stays until the objects say so, and some intervals more.
+func (s *subject) failsOnTheWay(t *testing.T, o ordeal, began time.Time) {
+	t.Helper()
+	s.fails(t, o, 2*interval+slack+s.slack)
+	<-time.After(time.Until(began.Add(3 * interval))) // nobody is asked: there is nothing else to wait for
+}
+
+func meetsRefusal(t *testing.T, a *arena, o ordeal) {
+	e := a.newEdge(t, "refusal")
+	s := e.subject(t, a, o.name)
+	began := time.Now()
+	e.relay.shut()
+	s.failsOnTheWay(t, o, began)
+	e.relay.open(t)
+	s.recovers(t)
+	s.turn(t, "normal")
+	s.finish(t)
+}
+
+func meetsExpiry(t *testing.T, a *arena, o ordeal) {
+	e := a.newEdge(t, "expiry")
+	s := e.subject(t, a, o.name)
+	expired := serveExpired(t, a)
+	began := time.Now()
+	e.lead(expired)
+	s.failsOnTheWay(t, o, began)
+	e.lead(strings.TrimPrefix(a.slb.url(), "https://"))
+	s.recovers(t)
+	s.turn(t, "normal")
+	s.finish(t)
+}
+
+// serveExpired serves with a certificate that was good an hour ago, and fails
+// the test when somebody sends a request nevertheless.
+func serveExpired(t *testing.T, a *arena) (address string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "expired"},
+		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, a.authority.pair.Leaf, key.Public(), a.authority.pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		t.Error("a request was sent in spite of the certificate")
+	}))
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: key}}, MinVersion: tls.VersionTLS12}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
+}
+
+// meetsNoName starts an operator anew to give it an endpoint whose name fails.
+func meetsNoName(t *testing.T, a *arena, o ordeal) {
+	const namespace = "dns"
+	a.createNamespace(t, namespace)
+	options := operatorOptions{
+		name: "dns-1", namespaces: []string{namespace}, endpoint: a.slb.url(), account: a.slb.account, args: briefly(),
+	}
+	first := a.startOperator(t, options)
+	s := a.newSubject(t, namespace, o.name)
+	s.host = noName
+	first.stop(t)
+
+	options.name, options.endpoint = "dns-2", "https://"+noName
+	began := time.Now()
+	second := a.startOperator(t, options)
+	s.failsOnTheWay(t, o, began)
+	second.stop(t)
+
+	options.name, options.endpoint = "dns-3", a.slb.url()
+	a.startOperator(t, options)
+	s.recovers(t)
+	s.turn(t, "normal")
+	s.finish(t)
+}
+
+// staleAfter is the least age at which an answer is no verdict any more.
+const staleAfter = 90 * time.Second
+
+func meetsLongFailure(t *testing.T, a *arena, o ordeal) {
+	e := a.newEdge(t, "long")
+	s := e.subject(t, a, o.name)
+	s.awaitCalls(t, 1, patience)
+	last := time.Now()
+	<-time.After(interval / 3) // the answer has arrived
+	e.relay.shut()
+	s.fails(t, o, 2*interval+slack)
+	s.follow(t, staleAfter+interval+slack, "the verdict is taken back", func(r *role) states {
+		return with(unknown("ObservationStale"), states{"Observed": "False " + o.reason})
+	}, twoRows("abnormal"))
+	s.told("Warning LoadBalancerHealthUnknown")
+	for _, r := range s.roles {
+		film := a.films.film(r.object)
+		if f := film[len(film)-1]; f.at.Sub(last) < staleAfter-time.Second {
+			t.Errorf("the verdict of %s was taken back %s after the last answer", r.object.Name, f.at.Sub(last))
+		}
+		if slices.ContainsFunc(film[len(film)-1].object.Status.Listeners, func(l v1alpha1.ListenerStatus) bool { return l.Health != v1alpha1.Unknown }) {
+			t.Errorf("a listener of %s has a verdict still", r.object.Name)
+		}
+	}
+	e.relay.open(t)
+	s.recovers(t)
+	s.roles[0].events["Normal LoadBalancerHealthy"]++
+	s.roles[1].events["Warning LoadBalancerUnhealthy"]++
+	s.turn(t, "normal")
+	s.finish(t)
+}

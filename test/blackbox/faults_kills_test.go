@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package blackbox
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+// killOrdeals kill the operator at a point of an observation that finds a
+// backend turned; the next operator must make of it what the first would have.
+var killOrdeals = []ordeal{
+	{"killed-before-the-answer", "", "", diesBeforeTheAnswer},
+	{"killed-before-the-write", "", "", diesBeforeTheWrite},
+	{"killed-after-the-write", "", "", diesAfterTheWrite},
+}
+
+func diesBeforeTheAnswer(t *testing.T, a *arena, o ordeal) {
+	g := a.newGuarded(t, "killed-asking")
+	s := a.newSubject(t, g.namespace, o.name)
+	s.hang()
+	s.awaitCalls(t, 1, patience)
+	g.kill()
+	s.heal()
+	s.show(twoRows("normal")...)
+	a.startOperator(t, a.behind(t, g.gate, "killed-asking.2"))
+	s.turned(t, "normal", interval+slack)
+	s.finish(t)
+}
+
+// dying holds back whatever the API server does with the writes of an object's
+// status, and tells when one came.
+func (g *guarded) dying(object *v1alpha1.LoadBalancerHealth, pass bool) (came <-chan struct{}) {
+	arrived := make(chan struct{}, 10)
+	g.keep(func(w http.ResponseWriter, r *http.Request, through http.Handler) {
+		if !isStatusWrite(r) || !strings.HasSuffix(r.URL.Path, "/"+object.Name+"/status") {
+			through.ServeHTTP(w, r)
+			return
+		}
+		if pass {
+			through.ServeHTTP(httptest.NewRecorder(), r)
+		}
+		arrived <- struct{}{}
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	})
+	return arrived
+}
+
+func diesBeforeTheWrite(t *testing.T, a *arena, o ordeal) {
+	g := a.newGuarded(t, "killed-unwritten")
+	s := a.newSubject(t, g.namespace, o.name)
+	came := g.dying(s.roles[0].object, false)
+	s.show(twoRows("normal")...)
+	<-came
+	g.kill()
+	g.keep(nil)
+	a.startOperator(t, a.behind(t, g.gate, "killed-unwritten.2"))
+	s.turned(t, "normal", interval+slack)
+	s.finish(t)
+}
+
+// diesAfterTheWrite proves that what was stored is not told twice. The one
+// event that follows this write is lost with the process.
+func diesAfterTheWrite(t *testing.T, a *arena, o ordeal) {
+	g := a.newGuarded(t, "killed-untold")
+	s := a.newSubject(t, g.namespace, o.name)
+	s.roles = s.roles[:1]
+	fit := s.roles[0]
+	came := g.dying(fit.object, true)
+	s.show(twoRows("normal")...)
+	<-came
+	g.kill()
+	g.keep(nil)
+	fit.base = good("AllBackendsNormal")
+	s.follow(t, slack, "the write", func(r *role) states { return r.base }, twoRows("normal"))
+	a.startOperator(t, a.behind(t, g.gate, "killed-untold.2"))
+	s.finish(t)
+	s.turn(t, "abnormal")
+	s.finish(t)
+}

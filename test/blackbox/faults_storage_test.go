@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package blackbox
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+)
+
+// storageOrdeals break a control plane of their own, one after another.
+var storageOrdeals = []ordeal{
+	{"api-server-restarts", "", "", onStorage(meetsARestartOf(func(a *arena) controlplane.Program { return a.plane.APIServer() }))},
+	{"etcd-restarts", "", "", onStorage(meetsARestartOf(func(a *arena) controlplane.Program { return a.plane.Etcd() }))},
+	{"etcd-is-slow", "", "", onStorage(meetsSlowEtcd)},
+	{"etcd-is-full", "", "", onStorage(meetsFullEtcd)},
+	{"crd-is-removed", "", "", onStorage(losesTheCRD)},
+}
+
+const storageNamespace = "storage"
+
+// requestSlack is how long a request to Kubernetes may take.
+const requestSlack = 10 * time.Second
+
+// newBreakableArena has a relay between its API server and its etcd.
+func newBreakableArena(t *testing.T) *arena {
+	t.Helper()
+	address := freeAddress(t)
+	etcd := openRelay(t, address)
+	a := newArena(t, controlplane.Options{
+		EtcdAddress:   address,
+		APIServerArgs: map[string][]string{"etcd-servers": {"http://" + etcd.address}},
+	})
+	a.etcd = etcd
+	a.createNamespace(t, storageNamespace)
+	a.main = a.startOperator(t, operatorOptions{
+		name: "storage", namespaces: []string{storageNamespace}, endpoint: a.slb.url(), account: a.slb.account, args: briefly(),
+	})
+	return a
+}
+
+// onStorage gives the breakable control plane to one test at a time.
+func onStorage(prove func(*testing.T, *arena, ordeal)) func(*testing.T, *arena, ordeal) {
+	return func(t *testing.T, a *arena, o ordeal) {
+		a.storage.turn.Lock()
+		defer a.storage.turn.Unlock()
+		prove(t, a.storage, o)
+	}
+}
+
+func meetsARestartOf(which func(*arena) controlplane.Program) func(*testing.T, *arena, ordeal) {
+	return func(t *testing.T, a *arena, o ordeal) {
+		s := a.newSubject(t, storageNamespace, o.name)
+		program := which(a)
+		if err := program.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		s.show(twoRows("normal")...)
+		s.awaitCalls(t, 2, 3*interval+requestSlack) // the cloud is asked still
+		if err := program.Start(); err != nil {
+			t.Fatal(err)
+		}
+		s.turned(t, "normal", interval+slack)
+		s.turn(t, "abnormal")
+		s.finish(t)
+	}
+}
+
+func meetsSlowEtcd(t *testing.T, a *arena, o ordeal) {
+	const lag = time.Second
+	s := a.newSubject(t, storageNamespace, o.name)
+	a.etcd.delay.Store(int64(lag))
+	t.Cleanup(func() { a.etcd.delay.Store(0) })
+	s.slack = 4 * lag // two writes, there and back
+	s.turn(t, "normal")
+	s.turn(t, "abnormal")
+	a.etcd.delay.Store(0)
+	s.slack = 0
+	s.turn(t, "normal")
+	s.finish(t)
+}
+
+func meetsFullEtcd(t *testing.T, a *arena, o ordeal) {
+	s := a.newSubject(t, storageNamespace, o.name)
+	a.alarm(t, "ACTIVATE")
+	s.show(twoRows("normal")...)
+	s.awaitCalls(t, 3, 4*interval+slack)
+	a.alarm(t, "DEACTIVATE")
+	s.turned(t, "normal", interval+slack)
+	s.turn(t, "abnormal")
+	s.finish(t)
+}
+
+// alarm makes etcd refuse writes for want of space, or ends that.
+func (a *arena) alarm(t *testing.T, action string) {
+	t.Helper()
+	var members struct {
+		Members []struct {
+			ID string `json:"ID"`
+		} `json:"members"`
+	}
+	a.askEtcd(t, "cluster/member/list", map[string]any{}, &members)
+	a.askEtcd(t, "maintenance/alarm", map[string]any{"action": action, "memberID": members.Members[0].ID, "alarm": "NOSPACE"}, &struct{}{})
+}
+
+func (a *arena) askEtcd(t *testing.T, path string, in, out any) {
+	t.Helper()
+	body, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.Post(a.plane.EtcdURL()+"/v3/"+path, "application/json", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	content, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %d, %v: %s", path, response.StatusCode, err, content)
+	}
+	if err := json.Unmarshal(content, out); err != nil {
+		t.Fatalf("%s: %v: %s", path, err, content)
+	}
+}
+
+// losesTheCRD removes the CRD, and every object with it.
+func losesTheCRD(t *testing.T, a *arena, o ordeal) {
+	s := a.newSubject(t, storageNamespace, o.name)
+	path := filepath.Join("..", "..", "config", "crd", "bases", "slb.lbhealth.dev_loadbalancerhealths.yaml")
+	a.kubectl(t, "delete", "-f", path, "--wait=true")
+	for _, r := range s.roles {
+		a.films.awaitDeletion(t, r.object)
+		r.scenes = append(r.scenes, "deleted")
+	}
+	<-time.After(2 * interval) // of nothing: the operator has nobody to look after
+	if !a.main.running() {
+		t.Fatalf("the operator ended:\n%s", a.main.tail())
+	}
+	a.kubectl(t, "create", "-f", path)
+	a.kubectl(t, "wait", "--for=condition=Established", "crd/"+crdName, "--timeout=60s")
+	for _, r := range s.roles {
+		r.object.ResourceVersion, r.object.UID = "", ""
+		r.object.Status = v1alpha1.LoadBalancerHealthStatus{}
+	}
+	s.create(t)
+	s.follow(t, watchSlack+interval+slack, "the first answer", func(r *role) states { return r.base }, twoRows("abnormal"))
+	s.roles[1].events["Warning LoadBalancerUnhealthy"]++
+	s.turn(t, "normal")
+	s.finish(t)
+}
+
+const crdName = "loadbalancerhealths.slb.lbhealth.dev"

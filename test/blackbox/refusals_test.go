@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package blackbox
+
+import (
+	"fmt"
+	"testing"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+var refusalSpecs = []spec{
+	{"an account that is throttled is told so, and delays no other", throttlesByAccount},
+	{"a load balancer that is missed three times in a row needs a person, and heals when it appears", missesAndFinds},
+}
+
+func throttlesByAccount(t *testing.T, w *world) {
+	g := NewWithT(t)
+	const id, members = "lb-throttled", 5
+	slow, other := w.newAccount("slow"), w.newAccount("other")
+	slow.QPS, slow.Burst = 0.001, 1
+	w.simulator.setAccount(t, slow)
+	w.simulator.setAccount(t, other)
+	w.create(t, slow.secret(mainNamespace, "slow"))
+	w.create(t, other.secret(mainNamespace, "other"))
+	var objects []*v1alpha1.LoadBalancerHealth
+	for i := range members {
+		name := fmt.Sprintf("%s-%d", id, i)
+		w.simulator.put(t, name, web("i-1", "10.4.2.1", "normal"))
+		objects = append(objects, named(mainNamespace, name, withSecret("slow")))
+	}
+	neighbour := named(mainNamespace, id+"-0", withSecret("other"), func(o *v1alpha1.LoadBalancerHealth) { o.Name = "lb-not-throttled" })
+	w.create(t, neighbour)
+	for _, object := range objects {
+		w.create(t, object)
+	}
+	w.await(t, neighbour, good("AllBackendsNormal"))
+	var served int
+	w.eventually(t, func(g Gomega) {
+		served = 0
+		for _, object := range objects {
+			switch observed := statesOf(w.get(g, object))["Observed"]; observed {
+			case "True ObservationSucceeded":
+				served++
+			default:
+				g.Expect(observed).To(Equal("False Throttled"))
+			}
+		}
+	})
+	g.Expect(served).To(BeNumerically("<=", 1), "one call was allowed")
+
+	fast := slow
+	fast.QPS, fast.Burst = 0, 0
+	w.simulator.setAccount(t, fast)
+	for _, object := range objects {
+		w.await(t, object, good("AllBackendsNormal"))
+	}
+	g.Expect(w.events(g, neighbour)).To(BeEmpty())
+	w.eventually(t, func(g Gomega) {
+		series := w.main.metrics(g)
+		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{code="Throttling.User",region="cn-hangzhou"}`, BeNumerically(">=", members-1)))
+		g.Expect(series).To(HaveKeyWithValue(`slb_api_rate_limit{account="main/slow",region="cn-hangzhou"}`, BeNumerically(">", 0)))
+		g.Expect(series).To(HaveKeyWithValue(`slb_api_rate_limit{account="main/other",region="cn-hangzhou"}`, BeNumerically(">", 0)))
+	})
+}
+
+func missesAndFinds(t *testing.T, w *world) {
+	g := NewWithT(t)
+	const id = "lb-late"
+	object := named(mainNamespace, id)
+	w.create(t, object)
+	w.await(t, object, failing("LoadBalancerNotFound"))
+	w.await(t, object, stalled("LoadBalancerNotFound"))
+	g.Expect(len(w.simulator.calls(t, id))).To(BeNumerically(">=", 3))
+
+	w.simulator.put(t, id, web("i-1", "10.4.3.1", "normal"))
+	w.requestObservation(t, object, "it is there")
+	w.await(t, object, good("AllBackendsNormal"))
+	w.awaitEvents(t, object, map[string]int{"Warning ObservationFailed": 1, "Normal ObservationRecovered": 1})
+}

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package blackbox
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+// stage is what the SLB API shows of one load balancer: what is true of it, or a fault.
+type stage struct {
+	news news
+
+	mu    sync.Mutex
+	rows  []row
+	fault *answer
+	calls int
+	gone  chan struct{} // closed when the test is
+}
+
+func (w *world) stage(t *testing.T, id string, rows ...row) *stage {
+	t.Helper()
+	s := &stage{rows: rows, gone: make(chan struct{})}
+	w.slb.on(id, s.answer)
+	t.Cleanup(func() { close(s.gone) })
+	return s
+}
+
+func (s *stage) answer(int) answer {
+	defer s.news.tell()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls++
+	if s.fault != nil {
+		return *s.fault
+	}
+	return success(s.rows...)
+}
+
+// show changes what is true of the load balancer.
+func (s *stage) show(rows ...row) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rows = rows
+}
+
+// fail gives every call this answer from now on.
+func (s *stage) fail(a answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = &a
+}
+
+// hang leaves calls without an answer for good.
+func (s *stage) hang() {
+	s.fail(answer{write: func(http.ResponseWriter) {
+		<-s.gone
+		panic(http.ErrAbortHandler)
+	}})
+}
+
+// delay answers the truth, but late.
+func (s *stage) delay(by time.Duration) {
+	s.fail(answer{write: func(w http.ResponseWriter) {
+		<-time.After(by)
+		s.mu.Lock()
+		a := success(s.rows...)
+		s.mu.Unlock()
+		a.send(w)
+	}})
+}
+
+// heal ends the fault.
+func (s *stage) heal() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = nil
+}
+
+// awaitCalls waits for this many more calls.
+func (s *stage) awaitCalls(t *testing.T, more int, within time.Duration) {
+	t.Helper()
+	asked := func() int {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.calls
+	}
+	before := asked()
+	s.news.await(t, within, fmt.Sprintf("%d more calls", more), func() (string, bool) {
+		n := asked() - before
+		return fmt.Sprintf("there were %d", n), n >= more
+	})
+}
+
+// subject is a load balancer that is put to a test. Two objects look at it:
+// one is healthy and must never look otherwise, the other must never look healthy.
+type subject struct {
+	*stage
+	arena *arena
+	id    string
+	roles []*role
+	host  string        // as messages name it
+	slack time.Duration // beside an interval, for whatever the fault holds up
+}
+
+// role is one of the objects, and the story that its statuses must tell: no
+// less, no more, and in this order.
+type role struct {
+	object *v1alpha1.LoadBalancerHealth
+	base   states
+	scenes []string
+	events map[string]int
+}
+
+// slack is what a loaded machine may add to an interval.
+const slack = 5 * time.Second
+
+// twoRows are what is true of a subject at first.
+func twoRows(second string) []row {
+	return []row{normalRow("i-1"), {"ServerId": "i-2", "ServerHealthStatus": second}}
+}
+
+// newSubject makes a load balancer with both objects, and waits until they are observed.
+func (a *arena) newSubject(t *testing.T, namespace, name string, edits ...func(*v1alpha1.LoadBalancerHealth)) *subject {
+	t.Helper()
+	s := a.cast(t, namespace, name, edits...)
+	s.create(t)
+	s.follow(t, patience, "the first answer", func(r *role) states { return r.base }, twoRows("abnormal"))
+	for _, r := range s.roles {
+		a.awaitEvents(t, r.object, maps.Clone(r.events))
+	}
+	return s
+}
+
+// cast is a subject whose objects are not there yet.
+func (a *arena) cast(t *testing.T, namespace, name string, edits ...func(*v1alpha1.LoadBalancerHealth)) *subject {
+	t.Helper()
+	id := "lb-" + name
+	s := &subject{arena: a, id: id, host: strings.TrimPrefix(a.slb.url(), "https://"), stage: a.stage(t, id, twoRows("abnormal")...)}
+	edits = append([]func(*v1alpha1.LoadBalancerHealth){in(throttledRegion + "-" + name)}, edits...)
+	fit := named(namespace, id, append(edits, needing("1"))...)
+	unfit := named(namespace, id, append(edits, needing("100%"), func(o *v1alpha1.LoadBalancerHealth) { o.Name += "-unfit" })...)
+	s.roles = []*role{
+		{object: fit, base: good("MinHealthyMet"), events: map[string]int{}},
+		{object: unfit, base: bad("BelowMinHealthy"), events: map[string]int{"Warning LoadBalancerUnhealthy": 1}},
+	}
+	return s
+}
+
+func (s *subject) create(t *testing.T) {
+	t.Helper()
+	for _, r := range s.roles {
+		s.arena.create(t, r.object)
+	}
+}
+
+// follow waits until the next scene of both objects is stored, and demands
+// that all until then are as they must be.
+func (s *subject) follow(t *testing.T, within time.Duration, what string, scenery func(*role) states, rows []row) {
+	t.Helper()
+	var texts []string
+	for _, r := range rows {
+		listener, _ := r["ListenerPort"].(int)
+		texts = append(texts, rowText(listener, r["ServerId"].(string), r["ServerHealthStatus"].(string)))
+	}
+	deadline := time.Now().Add(within)
+	for _, r := range s.roles {
+		r.scenes = append(r.scenes, scene(scenery(r), texts...))
+		s.arena.films.news.await(t, time.Until(deadline), what+" of "+r.object.Name, func() (string, bool) {
+			stored := scenesOf(s.arena.films.film(r.object))
+			return "stored were:\n" + strings.Join(stored, "\n"), len(stored) >= len(r.scenes)
+		})
+		s.compare(t, r, what)
+	}
+}
+
+func (s *subject) compare(t *testing.T, r *role, when string) {
+	t.Helper()
+	film := s.arena.films.film(r.object)
+	if stored := scenesOf(film); !slices.Equal(stored, r.scenes) {
+		t.Fatalf("%s, %s: stored were, one after another:\n%s\nbut they must be:\n%s",
+			r.object.Name, when, strings.Join(stored, "\n"), strings.Join(r.scenes, "\n"))
+	}
+	for _, mistake := range mistakesIn(film) {
+		t.Errorf("%s, %s: %s", r.object.Name, when, mistake)
+	}
+}
+
+// told adds events that both objects must have, no less and no more.
+func (s *subject) told(events ...string) {
+	for _, r := range s.roles {
+		for _, e := range events {
+			r.events[e]++
+		}
+	}
+}
+
+// fails waits until the fault is told, word for word as the document has it.
+func (s *subject) fails(t *testing.T, o ordeal, within time.Duration) {
+	t.Helper()
+	s.follow(t, within, "the fault is told", func(r *role) states { return failed(r.base, o.reason) }, twoRows("abnormal"))
+	s.told("Warning ObservationFailed")
+	s.says(t, o)
+}
+
+// failed are the states of an object that was observed before.
+func failed(base states, reason string) states {
+	now := with(base, states{"Observed": "False " + reason})
+	switch reason {
+	case "Forbidden", "InvalidCredentials", "CredentialsNotFound", "InvalidRequest":
+		now = with(now, states{"Ready": "False " + reason, "Stalled": "True " + reason})
+	}
+	return now
+}
+
+// says demands the message of the document, in which words in capitals stand for what differs.
+func (s *subject) says(t *testing.T, o ordeal) {
+	t.Helper()
+	for _, r := range s.roles {
+		film := s.arena.films.film(r.object)
+		observed := conditionOf(film[len(film)-1].object, "Observed")
+		want := strings.NewReplacer(
+			"HOST", s.host,
+			"REGION", r.object.Spec.RegionID,
+			"SECRET", r.object.Namespace+"/"+s.id,
+			"TIMEOUT", mainTimeout.String(),
+			"ID", s.id,
+		).Replace(o.message)
+		if observed.Message != want {
+			t.Errorf("Observed says %q, not %q", observed.Message, want)
+		}
+	}
+}
+
+// recovers waits until both objects are as they were before the fault: within
+// an interval and the slack.
+func (s *subject) recovers(t *testing.T) {
+	t.Helper()
+	ended := time.Now()
+	s.follow(t, interval+slack+s.slack, "recovery", func(r *role) states { return r.base }, twoRows("abnormal"))
+	s.told("Normal ObservationRecovered")
+	t.Logf("recovered within %s", time.Since(ended).Round(100*time.Millisecond))
+}
+
+// turn lets the second backend turn, and demands that it is told, once.
+func (s *subject) turn(t *testing.T, to string) {
+	t.Helper()
+	s.show(twoRows(to)...)
+	s.turned(t, to, interval+slack+s.slack)
+}
+
+// turned waits until the second backend, which turned, is told.
+func (s *subject) turned(t *testing.T, to string, within time.Duration) {
+	t.Helper()
+	s.told(map[string]string{"normal": "Normal BackendNormal", "abnormal": "Warning BackendAbnormal"}[to])
+	for i, r := range s.roles {
+		unfit := i == 1
+		switch {
+		case to == "normal":
+			r.base = good("AllBackendsNormal")
+		case unfit:
+			r.base = bad("BelowMinHealthy")
+		default:
+			r.base = good("MinHealthyMet")
+		}
+		if unfit {
+			r.events[map[string]string{"normal": "Normal LoadBalancerHealthy", "abnormal": "Warning LoadBalancerUnhealthy"}[to]]++
+		}
+	}
+	since := time.Now()
+	s.follow(t, within, "the backend that turned "+to, func(r *role) states { return r.base }, twoRows(to))
+	t.Logf("a backend that turned %s was told within %s", to, time.Since(since).Round(100*time.Millisecond))
+}
+
+// finish demands, after some more answers, that nothing was stored or told
+// beside what must be.
+func (s *subject) finish(t *testing.T) {
+	t.Helper()
+	s.awaitCalls(t, 2, patience)
+	for _, r := range s.roles {
+		s.compare(t, r, "in the end")
+		s.arena.awaitEvents(t, r.object, maps.Clone(r.events))
+		s.compare(t, r, "after its events")
+	}
+}
+
+// endure is the way through most faults: it is told once, changes nothing
+// else however often it is met, ends, and the next change is told as ever.
+func (s *subject) endure(t *testing.T, o ordeal, begin, end func()) {
+	t.Helper()
+	begin()
+	s.fails(t, o, 2*interval+slack+s.slack)
+	s.awaitCalls(t, 2, patience)
+	end()
+	s.recovers(t)
+	s.turn(t, "normal")
+	s.finish(t)
+}
