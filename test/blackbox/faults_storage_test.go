@@ -67,7 +67,7 @@ func meetsARestartOf(which func(*arena) controlplane.Program) func(*testing.T, *
 		if err := program.Start(); err != nil {
 			t.Fatal(err)
 		}
-		s.turned(t, "normal", interval+slack)
+		s.turned(t, "normal", requestSlack+interval+slack) // a write may be under way
 		s.turn(t, "abnormal")
 		s.finish(t)
 	}

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"os"
 	"testing"
-
 )
 
 // parallelSpecs is not bound to the number of processors: specs wait far more
