@@ -31,7 +31,7 @@ func electionID(namespaces []string, selector labels.Selector) string {
 // canonical spells equal selectors equally: shard=a, shard==a and shard in (a)
 // choose the same objects.
 func canonical(requirements labels.Requirements) string {
-	var spelled []string
+	spelled := make([]string, 0, len(requirements))
 	for i := range requirements {
 		r := &requirements[i]
 		operator := r.Operator()

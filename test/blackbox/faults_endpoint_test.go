@@ -58,7 +58,7 @@ func (a *arena) newEdge(t *testing.T, name string) *edge {
 func (e *edge) subject(t *testing.T, a *arena, name string) *subject {
 	t.Helper()
 	s := a.newSubject(t, e.namespace, name)
-	s.host = e.relay.address
+	s.host = e.address
 	return s
 }
 
@@ -73,9 +73,9 @@ func meetsRefusal(t *testing.T, a *arena, o ordeal) {
 	e := a.newEdge(t, "refusal")
 	s := e.subject(t, a, o.name)
 	began := time.Now()
-	e.relay.shut()
+	e.shut()
 	s.failsOnTheWay(t, o, began)
-	e.relay.open(t)
+	e.open(t)
 	s.recovers(t)
 	s.turn(t, "normal")
 	s.finish(t)
@@ -155,9 +155,9 @@ func meetsLongFailure(t *testing.T, a *arena, o ordeal) {
 	s.awaitCalls(t, 1, patience)
 	last := time.Now()
 	<-time.After(interval / 3) // the answer has arrived
-	e.relay.shut()
+	e.shut()
 	s.fails(t, o, 2*interval+slack)
-	s.follow(t, staleAfter+interval+slack, "the verdict is taken back", func(r *role) states {
+	s.follow(t, staleAfter+interval+slack, "the verdict is taken back", func(*role) states {
 		return with(unknown("ObservationStale"), states{"Observed": "False " + o.reason})
 	}, twoRows("abnormal"))
 	s.told("Warning LoadBalancerHealthUnknown")
@@ -170,7 +170,7 @@ func meetsLongFailure(t *testing.T, a *arena, o ordeal) {
 			t.Errorf("a listener of %s has a verdict still", r.object.Name)
 		}
 	}
-	e.relay.open(t)
+	e.open(t)
 	s.recovers(t)
 	s.roles[0].events["Normal LoadBalancerHealthy"]++
 	s.roles[1].events["Warning LoadBalancerUnhealthy"]++

@@ -137,11 +137,11 @@ func impossible(statuses []stored, answers []given) []string {
 	for _, s := range statuses {
 		status := &s.object.Status
 		complain := func(what string) { wrong = append(wrong, s.object.Name+" "+s.object.ResourceVersion+": "+what) }
-		i, real := byID[status.LastRequestID]
+		i, exists := byID[status.LastRequestID]
 		switch {
 		case status.LastRequestID == "" && len(status.Backends) == 0:
 			continue
-		case !real:
+		case !exists:
 			complain("nobody gave this answer")
 			continue
 		case i < last:

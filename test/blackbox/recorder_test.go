@@ -57,7 +57,7 @@ func (w *world) record(t *testing.T) *recorder {
 	var running sync.WaitGroup
 	running.Go(func() {
 		for ctx.Err() == nil {
-			_ = r.follow() // etcd is away: the history waits
+			_ = r.follow(ctx) // etcd is away: the history waits
 			select {
 			case <-ctx.Done():
 			case <-time.After(pause):
@@ -75,7 +75,7 @@ func (w *world) record(t *testing.T) *recorder {
 }
 
 // follow reads one stream of changes to its end.
-func (r *recorder) follow() error {
+func (r *recorder) follow(ctx context.Context) error {
 	create := map[string]any{"create_request": map[string]any{
 		"key": []byte(storedObjects), "range_end": []byte(strings.TrimSuffix(storedObjects, "/") + "0"), "start_revision": r.next,
 	}}
@@ -83,7 +83,7 @@ func (r *recorder) follow() error {
 	if err != nil {
 		return err
 	}
-	request := r.watch.Clone(r.watch.Context())
+	request := r.watch.Clone(ctx)
 	request.Body, request.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {

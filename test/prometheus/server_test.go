@@ -3,7 +3,6 @@
 package prometheus
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -51,7 +50,7 @@ func hasten(r rules) rules {
 }
 
 // startServer scrapes jobs, which are addresses by their names.
-func startServer(t *testing.T, ctx context.Context, folder string, jobs map[string]string) *server {
+func startServer(t *testing.T, folder string, jobs map[string]string) *server {
 	t.Helper()
 	hasten(readRules(t)).write(t, filepath.Join(folder, "rules.yaml"))
 	config := "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\nrule_files: [rules.yaml]\nscrape_configs:\n"
@@ -63,7 +62,7 @@ func startServer(t *testing.T, ctx context.Context, folder string, jobs map[stri
 		t.Fatal(err)
 	}
 	address := freeAddress(t)
-	p, err := rig.Start(ctx, folder, "prometheus", func(c *exec.Cmd) { c.Env = []string{"HOME=" + folder} }, program(t, "prometheus"),
+	p, err := rig.Start(t.Context(), folder, "prometheus", func(c *exec.Cmd) { c.Env = []string{"HOME=" + folder} }, program(t, "prometheus"),
 		"--config.file="+path, "--storage.tsdb.path="+filepath.Join(folder, "tsdb"), "--web.listen-address="+address)
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +77,7 @@ func startServer(t *testing.T, ctx context.Context, folder string, jobs map[stri
 }
 
 func (s *server) get(path string, into any) (string, error) {
-	response, err := http.Get(s.url + path) //nolint:noctx // on loopback
+	response, err := http.Get(s.url + path)
 	if err != nil {
 		return "", err
 	}

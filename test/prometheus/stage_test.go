@@ -70,7 +70,7 @@ func newStage(t *testing.T, jobs map[string]string) *stage {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.simulator.Stop)
-	s.server = startServer(t, s.ctx, s.folder, jobs)
+	s.server = startServer(t, s.folder, jobs)
 	return s
 }
 
