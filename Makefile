@@ -187,6 +187,7 @@ race-note:
 .PHONY: lint
 lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, for Go and for the workflows.
 	$(GOLANGCI_LINT) run
+	cd cmd/kubectl-lbh && $(GOLANGCI_LINT) run --config ../../.golangci.yml
 	$(ACTIONLINT) -shellcheck= -pyflakes=
 
 .PHONY: lint-fix

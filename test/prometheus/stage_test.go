@@ -82,7 +82,7 @@ func (s *stage) startOperator(t *testing.T, name, metrics string, args ...string
 		"--metrics-bind-address", metrics, "--metrics-secure=false", "--health-probe-bind-address=0",
 	}, args...)
 	p, err := rig.Start(s.ctx, s.folder, name, func(c *exec.Cmd) {
-		c.Env = []string{"HOME=" + s.folder, "SSL_CERT_FILE=" + s.certificate, "ALIBABA_CLOUD_ACCESS_KEY_ID=id", "ALIBABA_CLOUD_ACCESS_KEY_SECRET=secret"}
+		c.Env = []string{"HOME=" + s.folder, "SSL_CERT_FILE=" + s.certificate, "ALIBABA_CLOUD_ACCESS_KEY_ID=prometheus-test-key", "ALIBABA_CLOUD_ACCESS_KEY_SECRET=prometheus-test-secret"}
 	}, filepath.Join(programs, "slb-health-operator"), all...)
 	if err != nil {
 		t.Fatal(err)
