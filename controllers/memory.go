@@ -3,6 +3,7 @@
 package controllers
 
 import (
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,6 +96,19 @@ func (m *memory) wrote(object *v1alpha1.LoadBalancerHealth, version string) {
 	}
 	m.written[object.UID] = version
 	delete(m.doubts, object.UID)
+}
+
+// keepOnly forgets the writes of objects that are there no more.
+func (m *memory) keepOnly(objects []v1alpha1.LoadBalancerHealth) {
+	if len(m.written)+len(m.doubts) == 0 {
+		return
+	}
+	there := make(map[types.UID]struct{}, len(objects))
+	for i := range objects {
+		there[objects[i].UID] = struct{}{}
+	}
+	maps.DeleteFunc(m.written, func(uid types.UID, _ string) bool { _, ok := there[uid]; return !ok })
+	maps.DeleteFunc(m.doubts, func(uid types.UID, _ doubt) bool { _, ok := there[uid]; return !ok })
 }
 
 // ahead tells whether this process wrote, or may have written, what an object

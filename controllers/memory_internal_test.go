@@ -153,3 +153,18 @@ func TestARequestIsServedByTheAttemptThatSawIt(t *testing.T) {
 	m.attempted(start, []*v1alpha1.LoadBalancerHealth{&second})
 	equal(t, "a request that was handled", m.observationFor(&second, nil, true).ObserveRequest, "")
 }
+
+func TestWritesOfObjectsThatAreGoneAreForgotten(t *testing.T) {
+	stays, goes := newObject(), newObject(func(o *v1alpha1.LoadBalancerHealth) { o.UID = "uid-gone" })
+	m := &memory{}
+	for _, object := range []*v1alpha1.LoadBalancerHealth{&stays, &goes} {
+		m.wrote(object, "8")
+		m.doubt(object, health.Outcome{})
+	}
+	m.keepOnly([]v1alpha1.LoadBalancerHealth{stays})
+	equal(t, "the number of writes", len(m.written), 1)
+	equal(t, "the number of doubts", len(m.doubts), 1)
+	if !m.ahead(&stays) {
+		t.Error("what is still there was forgotten")
+	}
+}

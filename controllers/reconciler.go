@@ -102,6 +102,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, target slb.Target) (reconcil
 	now := r.Now()
 	plan := planFor(target, objects, memory, r.samples.fresh(target, now), r.started)
 	memory.interval = plan.interval
+	memory.keepOnly(objects)
 
 	observed := false
 	if r.mustObserve(ctx, target, &plan, memory, now) {

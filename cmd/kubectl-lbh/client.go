@@ -59,6 +59,16 @@ func (o *options) client() (*client, error) {
 	return c, err
 }
 
+// object returns a client, and the object of a name.
+func (o *options) object(ctx context.Context, name string) (*client, *v1alpha1.LoadBalancerHealth, error) {
+	c, err := o.client()
+	if err != nil {
+		return nil, nil, err
+	}
+	found, err := c.get(ctx, name)
+	return c, found, err
+}
+
 func (c *client) list(ctx context.Context, selector string) (*v1alpha1.LoadBalancerHealthList, error) {
 	list := &v1alpha1.LoadBalancerHealthList{}
 	err := c.rest.Get().NamespaceIfScoped(c.namespace, c.namespace != "").Resource(resource).

@@ -14,11 +14,7 @@ import (
 )
 
 func runRefresh(ctx context.Context, o *options, name string) error {
-	c, err := o.client()
-	if err != nil {
-		return err
-	}
-	object, err := c.get(ctx, name)
+	c, object, err := o.object(ctx, name)
 	if err != nil {
 		return err
 	}

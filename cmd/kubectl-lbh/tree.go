@@ -13,11 +13,7 @@ import (
 )
 
 func runTree(ctx context.Context, o *options, name string) error {
-	c, err := o.client()
-	if err != nil {
-		return err
-	}
-	object, err := c.get(ctx, name)
+	_, object, err := o.object(ctx, name)
 	if err != nil {
 		return err
 	}

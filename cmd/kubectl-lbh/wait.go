@@ -25,11 +25,8 @@ func runWait(ctx context.Context, o *options, name, what string) error {
 	if !ok {
 		return fmt.Errorf("--for=%s: write healthy, ready or observed", what)
 	}
-	c, err := o.client()
+	c, _, err := o.object(ctx, name)
 	if err != nil {
-		return err
-	}
-	if _, err := c.get(ctx, name); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)

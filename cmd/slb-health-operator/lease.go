@@ -27,8 +27,10 @@ var errLeaseLost = errors.New("the lease was not renewed in time: another may le
 // fence keeps a leader that was paused, or cut off, from writing beside the
 // next one. The elector of client-go tries to renew for renewDeadline more
 // after a pause, however long that was, and workers go on meanwhile. The fence
-// goes by the clock, which no pause stops: writes are refused, and lost is
-// closed, once the last renewal is too long ago.
+// goes by the node's clock, which runs on while a process is stopped: writes are
+// refused, and lost is closed, once the last renewal is too long ago. Where the
+// clock stood still too, as in a frozen machine, the patch's resourceVersion is
+// what is left.
 type fence struct {
 	leadsFor time.Duration
 	lost     chan struct{}

@@ -58,43 +58,7 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 	var endpoint, network string
 	fs := flag.NewFlagSet("slb-health-operator", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	config.RegisterFlags(fs)
-	o.logging.BindFlags(fs)
-	fs.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "Where metrics are served; 0 turns them off.")
-	fs.BoolVar(&o.metricsSecure, "metrics-secure", true, "Serve metrics over HTTPS, to clients that Kubernetes authenticates and authorizes.")
-	fs.StringVar(&o.metricsCertificate.folder, "metrics-cert-path", "", "Folder with the TLS certificate of metrics, read again when it changes. Default: one that is made at start, and that nobody vouches for.")
-	fs.StringVar(&o.metricsCertificate.name, "metrics-cert-name", "tls.crt", "File of the certificate in --metrics-cert-path.")
-	fs.StringVar(&o.metricsCertificate.key, "metrics-cert-key", "tls.key", "File of the key in --metrics-cert-path.")
-	fs.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Where /healthz and /readyz are served; 0 turns them off.")
-	fs.BoolVar(&o.leaderElect, "leader-elect", false, "Elect a leader among the replicas; the others stand by.")
-	fs.StringVar(&o.leaderElectionNamespace, "leader-election-namespace", "", "Namespace of the leader's Lease. Default: the pod's own.")
-	fs.Func("leader-election-id", "Name of the leader's Lease. Default: "+defaultElectionID+", followed by a hash where namespaces or labels make a shard.", func(name string) error {
-		if problems := validation.IsDNS1123Subdomain(name); len(problems) > 0 {
-			return errors.New(problems[0])
-		}
-		o.leaderElectionID = name
-		return nil
-	})
-	fs.StringVar(&endpoint, "slb-endpoint", "", "SLB API for every region, http:// or https:// and host:port. Default: the region's own, over HTTPS.")
-	fs.StringVar(&network, "slb-network", slb.NetworkInternet, "Network of the regions' own endpoints: internet or vpc.")
-	fs.Float64Var(&o.qps, "slb-qps", 10, "Calls per second allowed for each account and region.")
-	fs.IntVar(&o.burst, "slb-burst", 20, "Calls allowed at once for each account and region.")
-	fs.DurationVar(&o.timeout, "slb-timeout", 10*time.Second, "How long one call may take.")
-	fs.BoolVar(&o.requireCredentials, "require-credentials", false, "Observe only for objects that name a Secret in spec.credentials; the operator's own identity serves nobody.")
-	fs.IntVar(&o.concurrency, "concurrency", 32, "Load balancers worked on at once.")
-	fs.Func("watch-namespace", "Namespace to serve; repeatable. Default: all.", func(name string) error {
-		if problems := validation.IsDNS1123Label(name); len(problems) > 0 {
-			return errors.New(problems[0])
-		}
-		o.namespaces = append(o.namespaces, name)
-		return nil
-	})
-	fs.Func("watch-selector", "Labels of the objects to serve: one shard. Default: all.", func(text string) (err error) {
-		o.selector, err = labels.Parse(text)
-		return err
-	})
-	fs.DurationVar(&o.heartbeat, "status-heartbeat", 5*time.Minute, "How old lastObservedTime of an unchanged status gets at most, before it is written to show that it is current.")
-	fs.IntVar(&o.maxStatusBackends, "max-status-backends", 500, "Rows in status.backends at most.")
+	o.bind(fs, &endpoint, &network)
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fs.SetOutput(out)
@@ -116,6 +80,47 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 		return nil, err
 	}
 	return o, nil
+}
+
+// bind declares the flags.
+func (o *options) bind(fs *flag.FlagSet, endpoint, network *string) {
+	config.RegisterFlags(fs)
+	o.logging.BindFlags(fs)
+	fs.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "Where metrics are served; 0 turns them off.")
+	fs.BoolVar(&o.metricsSecure, "metrics-secure", true, "Serve metrics over HTTPS, to clients that Kubernetes authenticates and authorizes.")
+	fs.StringVar(&o.metricsCertificate.folder, "metrics-cert-path", "", "Folder with the TLS certificate of metrics, read again when it changes. Default: one that is made at start, and that nobody vouches for.")
+	fs.StringVar(&o.metricsCertificate.name, "metrics-cert-name", "tls.crt", "File of the certificate in --metrics-cert-path.")
+	fs.StringVar(&o.metricsCertificate.key, "metrics-cert-key", "tls.key", "File of the key in --metrics-cert-path.")
+	fs.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Where /healthz and /readyz are served; 0 turns them off.")
+	fs.BoolVar(&o.leaderElect, "leader-elect", false, "Elect a leader among the replicas; the others stand by.")
+	fs.StringVar(&o.leaderElectionNamespace, "leader-election-namespace", "", "Namespace of the leader's Lease. Default: the pod's own.")
+	fs.Func("leader-election-id", "Name of the leader's Lease. Default: "+defaultElectionID+", followed by a hash where namespaces or labels make a shard.", func(name string) error {
+		if problems := validation.IsDNS1123Subdomain(name); len(problems) > 0 {
+			return errors.New(problems[0])
+		}
+		o.leaderElectionID = name
+		return nil
+	})
+	fs.StringVar(endpoint, "slb-endpoint", "", "SLB API for every region, http:// or https:// and host:port. Default: the region's own, over HTTPS.")
+	fs.StringVar(network, "slb-network", slb.NetworkInternet, "Network of the regions' own endpoints: internet or vpc.")
+	fs.Float64Var(&o.qps, "slb-qps", 10, "Calls per second allowed for each account and region.")
+	fs.IntVar(&o.burst, "slb-burst", 20, "Calls allowed at once for each account and region.")
+	fs.DurationVar(&o.timeout, "slb-timeout", 10*time.Second, "How long one call may take.")
+	fs.BoolVar(&o.requireCredentials, "require-credentials", false, "Observe only for objects that name a Secret in spec.credentials; the operator's own identity serves nobody.")
+	fs.IntVar(&o.concurrency, "concurrency", 32, "Load balancers worked on at once.")
+	fs.Func("watch-namespace", "Namespace to serve; repeatable. Default: all.", func(name string) error {
+		if problems := validation.IsDNS1123Label(name); len(problems) > 0 {
+			return errors.New(problems[0])
+		}
+		o.namespaces = append(o.namespaces, name)
+		return nil
+	})
+	fs.Func("watch-selector", "Labels of the objects to serve: one shard. Default: all.", func(text string) (err error) {
+		o.selector, err = labels.Parse(text)
+		return err
+	})
+	fs.DurationVar(&o.heartbeat, "status-heartbeat", 5*time.Minute, "How old lastObservedTime of an unchanged status gets at most, before it is written to show that it is current.")
+	fs.IntVar(&o.maxStatusBackends, "max-status-backends", 500, "Rows in status.backends at most.")
 }
 
 func (o *options) validate() error {

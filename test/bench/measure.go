@@ -62,7 +62,7 @@ func (b *bench) times(size size) (uptime, window time.Duration) {
 // steady measures programs that have just started, at the same time.
 func (b *bench) steady(ctx context.Context, size size, programs ...*rig.Process) ([]steady, error) {
 	uptime, window := b.times(size)
-	if err := wait(ctx, uptime-window); err != nil {
+	if err := rig.Wait(ctx, uptime-window); err != nil {
 		return nil, err
 	}
 	before := make([]meter, len(programs))
@@ -72,7 +72,7 @@ func (b *bench) steady(ctx context.Context, size size, programs ...*rig.Process)
 			return nil, err
 		}
 	}
-	if err := wait(ctx, window); err != nil {
+	if err := rig.Wait(ctx, window); err != nil {
 		return nil, err
 	}
 	measured := make([]steady, len(programs))

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/lbhealth/slb-health-operator/test/internal/rig"
 )
 
 // parallel does the work of every item, each worker its own share, and returns
@@ -33,22 +35,10 @@ func paced(ctx context.Context, rate float64, n int, do func(i int) error) error
 	started := time.Now()
 	for i := range n {
 		due := started.Add(time.Duration(float64(i) / rate * float64(time.Second)))
-		if err := wait(ctx, time.Until(due)); err != nil {
+		if err := rig.Wait(ctx, time.Until(due)); err != nil {
 			break
 		}
 		group.Go(func() error { return do(i) })
 	}
 	return group.Wait()
-}
-
-// wait waits, unless ctx ends before.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
 }

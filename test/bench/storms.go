@@ -195,7 +195,7 @@ func (b *bench) stormPair(ctx context.Context, p *pair) error {
 // storm waits until a program that just started has settled, turns the first
 // backend of every load balancer at once, and waits until every object says so.
 func (b *bench) storm(ctx context.Context, size size, program *rig.Process) (storm, error) {
-	if err := wait(ctx, b.form.stormAfter); err != nil {
+	if err := rig.Wait(ctx, b.form.stormAfter); err != nil {
 		return storm{}, err
 	}
 	before, err := b.api.requested(ctx)

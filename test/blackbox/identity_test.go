@@ -11,6 +11,8 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
 var identitySpecs = []spec{
@@ -45,6 +47,17 @@ func writeToken(t *testing.T, path, token string) {
 	}
 }
 
+// observeAs makes an object in a namespace of its own, and starts an operator
+// whose identity is in this environment.
+func (w *world) observeAs(t *testing.T, namespace, id string, environment []string) *v1alpha1.LoadBalancerHealth {
+	t.Helper()
+	w.createNamespace(t, namespace)
+	object := named(namespace, id)
+	w.create(t, object)
+	w.startOperator(t, operatorOptions{name: namespace, namespaces: []string{namespace}, endpoint: w.simulator.url, environment: environment})
+	return object
+}
+
 func assumesARole(t *testing.T, w *world) {
 	g := NewWithT(t)
 	const namespace, id = "rrsa", "lb-rrsa"
@@ -54,10 +67,7 @@ func assumesARole(t *testing.T, w *world) {
 	w.simulator.put(t, id, web("i-1", "10.6.0.1", "normal"))
 	server := startSTS(t, w, first, session)
 	environment, tokenFile, token := w.roleEnvironment(t, server)
-	w.createNamespace(t, namespace)
-	object := named(namespace, id)
-	w.create(t, object)
-	w.startOperator(t, operatorOptions{name: "rrsa", namespaces: []string{namespace}, endpoint: w.simulator.url, environment: environment})
+	object := w.observeAs(t, namespace, id, environment)
 	found := w.await(t, object, stalled("CredentialsNotFound"))
 	g.Expect(conditionOf(found, "Stalled").Message).To(And(ContainSubstring(tokenFile), ContainSubstring("RRSA")))
 
@@ -95,10 +105,7 @@ func awaitsSTS(t *testing.T, w *world) {
 	server.set(refuses(http.StatusServiceUnavailable, "ServiceUnavailable"), self)
 	environment, tokenFile, token := w.roleEnvironment(t, server)
 	writeToken(t, tokenFile, token)
-	w.createNamespace(t, namespace)
-	object := named(namespace, id)
-	w.create(t, object)
-	w.startOperator(t, operatorOptions{name: "rrsa-late", namespaces: []string{namespace}, endpoint: w.simulator.url, environment: environment})
+	object := w.observeAs(t, namespace, id, environment)
 	found := w.await(t, object, failing("ServiceError"))
 	g.Expect(conditionOf(found, "Observed").Message).To(And(ContainSubstring("RRSA"), ContainSubstring("ServiceUnavailable")))
 
@@ -118,10 +125,7 @@ func namesRefusedRoles(t *testing.T, w *world) {
 	server.set(refuses(http.StatusNotFound, "EntityNotExist.Role"), account{})
 	environment, tokenFile, token := w.roleEnvironment(t, server)
 	writeToken(t, tokenFile, token)
-	w.createNamespace(t, namespace)
-	object := named(namespace, id)
-	w.create(t, object)
-	w.startOperator(t, operatorOptions{name: "rrsa-refused", namespaces: []string{namespace}, endpoint: w.simulator.url, environment: environment})
+	object := w.observeAs(t, namespace, id, environment)
 	found := w.await(t, object, stalled("CredentialsNotFound"))
 	g.Expect(conditionOf(found, "Stalled").Message).To(And(ContainSubstring("EntityNotExist.Role"), ContainSubstring("ALIBABA_CLOUD_ROLE_ARN")))
 	g.Expect(w.simulator.calls(t, id)).To(BeEmpty())
@@ -135,13 +139,7 @@ func usesTheNodesRole(t *testing.T, w *world) {
 	w.simulator.setAccount(t, second)
 	w.simulator.put(t, id, web("i-1", "10.6.2.1", "normal"))
 	server := startSTS(t, w, first, session)
-	w.createNamespace(t, namespace)
-	object := named(namespace, id)
-	w.create(t, object)
-	w.startOperator(t, operatorOptions{
-		name: "node-role", namespaces: []string{namespace}, endpoint: w.simulator.url,
-		environment: append(server.environment(), "ALIBABA_CLOUD_ECS_METADATA_DISABLED=false"),
-	})
+	object := w.observeAs(t, namespace, id, append(server.environment(), "ALIBABA_CLOUD_ECS_METADATA_DISABLED=false"))
 	w.await(t, object, good("AllBackendsNormal"))
 
 	server.set(refuses(http.StatusInternalServerError, "down"), first)

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/lbhealth/slb-health-operator/test/internal/rig"
 )
 
 // A sample is what the operator holds at a quiet moment.
@@ -41,7 +43,7 @@ func (s *soak) sample(ctx context.Context, at time.Duration) error {
 		}
 		taken.At = at
 		s.samples = append(s.samples, taken)
-		if err := wait(ctx, sampleEvery); err != nil {
+		if err := rig.Wait(ctx, sampleEvery); err != nil {
 			return err
 		}
 	}

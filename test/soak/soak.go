@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/test/internal/rig"
 )
 
 const (
@@ -209,7 +210,7 @@ func (s *soak) step(ctx context.Context) error {
 	if err := s.act(ctx); err != nil {
 		return err
 	}
-	return wait(ctx, pace)
+	return rig.Wait(ctx, pace)
 }
 
 // rest leaves the operator alone, with nothing in its way.
@@ -218,7 +219,7 @@ func (s *soak) rest(ctx context.Context, quiet time.Duration) error {
 	if err := s.putFaults(ctx, []fault{}); err != nil {
 		return err
 	}
-	return wait(ctx, quiet)
+	return rig.Wait(ctx, quiet)
 }
 
 // calm ends all faults for good. What is stalled is asked for, as a person does
@@ -277,15 +278,4 @@ func (s *soak) handOver(ctx context.Context) error {
 		return fmt.Errorf("the second operator does not end well: %w", err)
 	}
 	return nil
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
 }

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/test/internal/rig"
 )
 
 // settle waits until every status says what the simulator says.
@@ -39,7 +40,7 @@ func (s *soak) settle(ctx context.Context, when string, limit time.Duration) err
 		if took > limit {
 			return fmt.Errorf("%s, %d statuses are not true within %s:\n%s", when, len(wrong), limit, strings.Join(wrong[:min(len(wrong), 10)], "\n"))
 		}
-		if err := wait(ctx, 250*time.Millisecond); err != nil {
+		if err := rig.Wait(ctx, 250*time.Millisecond); err != nil {
 			return err
 		}
 	}
