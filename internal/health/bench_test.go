@@ -100,7 +100,7 @@ func TestDecidingThatNothingChangedAllocatesAFewTimesWhateverTheNumberOfRows(t *
 		w.object.Status = stored(t, first.Status)
 		w.after(DefaultInterval)
 		o := Observation{Sample: &slb.Sample{RequestID: "next", At: w.now, Backends: backends}, AnsweredAt: w.now}
-		allocations := testing.AllocsPerRun(10, func() {
+		allocations := leastAllocations(func() {
 			if Evaluate(w.object, o, w.now, w.options).Write {
 				t.Fatal("something changed")
 			}
@@ -109,4 +109,15 @@ func TestDecidingThatNothingChangedAllocatesAFewTimesWhateverTheNumberOfRows(t *
 			t.Errorf("%d rows: %v allocations", rows, allocations)
 		}
 	}
+}
+
+// leastAllocations is what one run needs. It is the least of many and not their
+// mean, because a sync.Pool under the race detector drops at random what it is
+// given, and because the count is of the whole process.
+func leastAllocations(run func()) float64 {
+	least := testing.AllocsPerRun(1, run)
+	for range 10 {
+		least = min(least, testing.AllocsPerRun(1, run))
+	}
+	return least
 }

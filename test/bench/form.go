@@ -71,7 +71,7 @@ func quick() form {
 			rounds: 1, slice: 500 * time.Millisecond, warmUp: 2 * time.Second,
 		},
 		shared: size{Balancers: 20, Objects: 10, Rows: usualRows, Interval: least},
-		uptime: 10 * time.Second, window: 6 * time.Second, stormAfter: 3 * time.Second, rounds: 1, demand: 1.5, part: 6,
+		uptime: 9 * time.Second, window: 5 * time.Second, stormAfter: 2 * time.Second, rounds: 1, demand: 1.4, part: 6,
 	}
 }
 
