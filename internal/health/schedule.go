@@ -3,8 +3,9 @@
 package health
 
 import (
-	"hash/fnv"
 	"time"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 const (
@@ -50,8 +51,8 @@ func nextHeartbeat(key string, heartbeat time.Duration, last time.Time) time.Tim
 	return last.Add(heartbeat - phase(key, max(heartbeat/4, 1)))
 }
 
+// phase needs a hash that is the same in every process and that mixes well: with
+// FNV, keys that are numbered come due in a beat.
 func phase(key string, interval time.Duration) time.Duration {
-	hash := fnv.New64a()
-	_, _ = hash.Write([]byte(key))
-	return time.Duration(hash.Sum64() % uint64(interval))
+	return time.Duration(xxhash.Sum64String(key) % uint64(interval))
 }
