@@ -22,7 +22,7 @@ type form struct {
 	// uptime is how old a program is when its memory is read, and window the
 	// last part of that, in which everything else is counted.
 	uptime, window time.Duration
-	stormAfter     time.Duration // how old a program is when the storm comes
+	stormAfter     time.Duration // how old a program is when backends turn for the first time
 	rounds         int           // of turning a part of the load balancers
 	demand         float64       // how much more a storm asks for than the limit gives
 	part           int           // the part of the load balancers that turn at once, so that they do at a quarter of the limit

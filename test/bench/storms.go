@@ -131,33 +131,42 @@ func (b *bench) patch(ctx context.Context, args ...string) (map[string]time.Time
 	return sent, err
 }
 
-// underStorm measures a subject: everything at once, then a part after the
-// other, so that writes come at a constant, moderate rate.
+// underStorm measures a subject: a part after the other, so that writes come at
+// a constant, moderate rate, and then everything at once. Not the other way
+// round: the events of the storm are still written when its statuses are.
 func (b *bench) underStorm(ctx context.Context, who subject, size size, rounds int, into *stormy) error {
 	return b.with(ctx, who, func(p *rig.Process) error {
+		if err := rig.Wait(ctx, b.form.stormAfter); err != nil {
+			return err
+		}
 		var err error
-		if into.Storm, err = b.storm(ctx, size, p); err != nil {
+		if into.Delay, err = b.delay(ctx, size, rounds); err != nil {
 			return err
 		}
-		b.watcher.forget()
-		for round := range rounds {
-			n := size.Balancers / b.form.part
-			if err := b.turnAndWait(ctx, size, size.balancerIDs()[round*n:(round+1)*n]); err != nil {
-				return err
-			}
-		}
-		requested, err := b.answers(ctx)
-		if err != nil {
-			return err
-		}
-		stored, err := b.watcher.record()
-		if err != nil {
-			return err
-		}
-		delays, err := delays(stored, requested)
-		into.Delay = newDelay(delays)
+		into.Storm, err = b.storm(ctx, size, p)
 		return err
 	})
+}
+
+// delay measures the time from an answer to the stored status at a moderate rate.
+func (b *bench) delay(ctx context.Context, size size, rounds int) (delay, error) {
+	b.watcher.forget()
+	n := size.Balancers / b.form.part
+	for round := range rounds {
+		if err := b.turnAndWait(ctx, size, size.balancerIDs()[round*n:(round+1)*n]); err != nil {
+			return delay{}, err
+		}
+	}
+	requested, err := b.answers(ctx)
+	if err != nil {
+		return delay{}, err
+	}
+	stored, err := b.watcher.record()
+	if err != nil {
+		return delay{}, err
+	}
+	delays, err := delays(stored, requested)
+	return newDelay(delays), err
 }
 
 // turnAndWait turns the first backend of load balancers, one after the other
@@ -181,6 +190,9 @@ func (b *bench) turnAndWait(ctx context.Context, size size, ids []string) error 
 func (b *bench) stormPair(ctx context.Context, p *pair) error {
 	for _, one := range p.trials() {
 		err := b.with(ctx, one.who, func(program *rig.Process) error {
+			if err := rig.Wait(ctx, b.form.stormAfter); err != nil {
+				return err
+			}
 			stormed, err := b.storm(ctx, p.Size, program)
 			one.into.Storm = &stormed
 			return err
@@ -192,12 +204,9 @@ func (b *bench) stormPair(ctx context.Context, p *pair) error {
 	return nil
 }
 
-// storm waits until a program that just started has settled, turns the first
-// backend of every load balancer at once, and waits until every object says so.
+// storm turns the first backend of every load balancer at once, and waits until
+// every object says so.
 func (b *bench) storm(ctx context.Context, size size, program *rig.Process) (storm, error) {
-	if err := rig.Wait(ctx, b.form.stormAfter); err != nil {
-		return storm{}, err
-	}
 	before, err := b.api.requested(ctx)
 	if err != nil {
 		return storm{}, err
