@@ -80,6 +80,15 @@ func printFigures(out io.Writer, rows []figure) {
 	}
 }
 
+// stormWords is the rate of a storm, and how much of it never came.
+func stormWords(s *storm, size size) string {
+	words := fmt.Sprintf("%.0f/s", s.Throughput)
+	if all := size.Balancers * size.Objects; s.Writes < all {
+		words += fmt.Sprintf(" (only %d of %d came)", s.Writes, all)
+	}
+	return words
+}
+
 // printSizes prints a row for each subject at each size.
 func printSizes(out io.Writer, r *results) {
 	fmt.Fprintln(out, "| load balancers | rows | objects on each | interval | | calls per interval | writes per observation | CPU per observation | cores | memory (peak) | storm |")
@@ -93,7 +102,7 @@ func printSizes(out io.Writer, r *results) {
 		}{{"operator", p.Operator}, {"textbook", p.Textbook}} {
 			s, stormed := one.Steady, "–"
 			if one.Storm != nil {
-				stormed = fmt.Sprintf("%.0f/s", one.Storm.Throughput)
+				stormed = stormWords(one.Storm, p.Size)
 			}
 			fmt.Fprintf(out, "| %d | %d | %d | %s | %s | %.2f | %.2f | %.0f µs | %.2f | %s (%s) | %s |\n",
 				p.Size.Balancers, p.Size.Rows, p.Size.Objects, p.Size.Interval, one.name,

@@ -139,3 +139,12 @@ func TestStormsAskForMoreThanTheLimit(t *testing.T) {
 		}
 	}
 }
+
+func TestAStormThatDidNotComeWholeSaysSo(t *testing.T) {
+	all := size{Balancers: 100, Objects: 1}
+	for writes, want := range map[int]string{100: "20/s", 28: "20/s (only 28 of 100 came)"} {
+		if got := stormWords(&storm{Writes: writes, Throughput: 20}, all); got != want {
+			t.Errorf("%d writes: %s, want %s", writes, got, want)
+		}
+	}
+}
