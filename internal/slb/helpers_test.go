@@ -19,6 +19,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unicode"
@@ -275,4 +276,20 @@ func resolverDial(address string) func(ctx context.Context, network, _ string) (
 	return func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "udp", address)
 	}
+}
+
+// working is the processor time that this process needs to do something: what
+// else the machine has to do meanwhile does not count.
+func working(t *testing.T, do func()) time.Duration {
+	t.Helper()
+	used := func() time.Duration {
+		var usage syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+			t.Fatal(err)
+		}
+		return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	}
+	before := used()
+	do()
+	return used() - before
 }
