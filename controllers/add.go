@@ -35,10 +35,10 @@ const (
 // was not seen yet.
 type backoff struct {
 	workqueue.TypedRateLimiter[slb.Target]
-	targets *targets
+	targets *memories[slb.Target]
 }
 
-func newBackoff(targets *targets) backoff {
+func newBackoff(targets *memories[slb.Target]) backoff {
 	return backoff{workqueue.NewTypedItemExponentialFailureRateLimiter[slb.Target](minBackoff, maxBackoff), targets}
 }
 
@@ -62,7 +62,10 @@ type Settings struct {
 // SetupWithManager adds the controller to the manager.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, settings Settings) error {
 	err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.LoadBalancerHealth{}, targetIndex, func(object client.Object) []string {
-		return []string{TargetOf(object.(*v1alpha1.LoadBalancerHealth)).String()}
+		if target, ok := TargetOf(object.(*v1alpha1.LoadBalancerHealth)); ok {
+			return []string{target.String()}
+		}
+		return nil
 	})
 	if err != nil {
 		return err
@@ -71,7 +74,10 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, set
 		Named("loadbalancerhealth").
 		Watches(&v1alpha1.LoadBalancerHealth{},
 			handler.TypedEnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []slb.Target {
-				return []slb.Target{TargetOf(object.(*v1alpha1.LoadBalancerHealth))}
+				if target, ok := TargetOf(object.(*v1alpha1.LoadBalancerHealth)); ok {
+					return []slb.Target{target}
+				}
+				return nil
 			}),
 			builder.WithPredicates(asksForWork())).
 		WithOptions(controller.TypedOptions[slb.Target]{
@@ -90,29 +96,36 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, set
 		Complete(r)
 }
 
-// TargetOf is the queue key of an object.
-func TargetOf(object *v1alpha1.LoadBalancerHealth) slb.Target {
-	target := slb.Target{RegionID: object.Spec.RegionID, LoadBalancerID: object.Spec.LoadBalancerID}
+// TargetOf is the queue key of an object; false while the Service that it names
+// has no load balancer.
+func TargetOf(object *v1alpha1.LoadBalancerHealth) (slb.Target, bool) {
+	id, region, ok := object.LoadBalancer()
+	target := slb.Target{RegionID: region, LoadBalancerID: id}
 	if credentials := object.Spec.Credentials; credentials != nil {
 		target.Account = slb.Account{Namespace: object.Namespace, Name: credentials.SecretRef.Name}
 	}
-	return target
+	return target, ok
 }
 
 // LastAnswered is when the object's load balancer last answered in this
 // process; zero: never. lastObservedTime lags behind by up to a heartbeat.
 func (r *Reconciler) LastAnswered(object *v1alpha1.LoadBalancerHealth) time.Time {
-	return r.targets.answered(TargetOf(object))
+	if target, ok := TargetOf(object); ok {
+		return r.targets.answered(target)
+	}
+	return time.Time{}
 }
 
-// asksForWork lets through what a user changed; this operator's own status
-// writes are not among it.
+// asksForWork lets through what a user changed, and the load balancer of a
+// Service; this operator's other status writes are not among it.
 func asksForWork() predicate.Predicate {
 	return predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool {
-			return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
-				e.ObjectOld.GetUID() != e.ObjectNew.GetUID() ||
-				e.ObjectOld.GetAnnotations()[v1alpha1.ObserveRequestedAtAnnotation] != e.ObjectNew.GetAnnotations()[v1alpha1.ObserveRequestedAtAnnotation]
+			was, is := e.ObjectOld.(*v1alpha1.LoadBalancerHealth), e.ObjectNew.(*v1alpha1.LoadBalancerHealth)
+			before, _ := TargetOf(was)
+			now, _ := TargetOf(is)
+			return was.Generation != is.Generation || was.UID != is.UID || before != now ||
+				was.Annotations[v1alpha1.ObserveRequestedAtAnnotation] != is.Annotations[v1alpha1.ObserveRequestedAtAnnotation]
 		},
 	}
 }

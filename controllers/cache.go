@@ -16,10 +16,38 @@ import (
 // once for each row. Statuses are written by patches of what differs, so
 // nothing that is dropped here is lost.
 func Slim(object any) (any, error) {
-	lbh, ok := object.(*v1alpha1.LoadBalancerHealth)
-	if !ok {
-		return object, nil
+	switch object := object.(type) {
+	case *v1alpha1.LoadBalancerHealth:
+		slim(object)
+	case *metav1.PartialObjectMetadata:
+		object.ManagedFields = nil
+		object.Annotations = only(object.Annotations, v1alpha1.MonitorAnnotation)
+	case *corev1.Node:
+		return slimNode(object), nil
 	}
+	return object, nil
+}
+
+// slimNode keeps of a node what tells its region.
+func slimNode(node *corev1.Node) *corev1.Node {
+	return &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion,
+			Labels: only(node.Labels, corev1.LabelTopologyRegion),
+		},
+		Spec: corev1.NodeSpec{ProviderID: node.Spec.ProviderID},
+	}
+}
+
+// only keeps one entry of a map.
+func only(all map[string]string, key string) map[string]string {
+	if value, ok := all[key]; ok {
+		return map[string]string{key: value}
+	}
+	return nil
+}
+
+func slim(lbh *v1alpha1.LoadBalancerHealth) {
 	lbh.ManagedFields = nil
 	delete(lbh.Annotations, corev1.LastAppliedConfigAnnotation)
 	status := &lbh.Status
@@ -36,7 +64,6 @@ func Slim(object any) (any, error) {
 	for i := range status.Conditions {
 		shareCondition(&status.Conditions[i])
 	}
-	return lbh, nil
 }
 
 func shareCondition(c *metav1.Condition) {

@@ -60,6 +60,9 @@ func (n notice) emit(recorder EventRecorder, object *v1alpha1.LoadBalancerHealth
 // first, then backends, then the verdict.
 func noticesOf(changes health.Changes) []notice {
 	var notices []notice
+	if changes.LoadBalancer != nil {
+		notices = append(notices, loadBalancerEvent(changes.LoadBalancer))
+	}
 	if changes.Observation != nil {
 		notices = append(notices, observationEvent(changes.Observation))
 	}
@@ -74,6 +77,11 @@ func noticesOf(changes health.Changes) []notice {
 		notices = append(notices, verdictEvent(changes.Verdict))
 	}
 	return notices
+}
+
+func loadBalancerEvent(change *health.LoadBalancerChange) notice {
+	note := fmt.Sprintf("Service %s has the load balancer %s, had %s", change.Service, change.To, change.From)
+	return notice{corev1.EventTypeNormal, v1alpha1.EventLoadBalancerChanged, note, "status.serviceLoadBalancer"}
 }
 
 func observationEvent(change *health.ConditionChange) notice {

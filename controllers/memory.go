@@ -71,7 +71,7 @@ func (m *memory) attempted(started time.Time, active []*v1alpha1.LoadBalancerHea
 	m.served = nil
 	for _, object := range active {
 		request, pending := pendingRequest(object)
-		if !pending && !edited(object) {
+		if !pending && !health.Edited(object) {
 			continue
 		}
 		if m.served == nil {
@@ -155,7 +155,7 @@ func (m *memory) observationFor(object *v1alpha1.LoadBalancerHealth, sample *slb
 		NotFoundInARow: m.notFoundInARow,
 	}
 	switch {
-	case m.failure != nil && (observed || !edited(object) || m.failedSince(object)):
+	case m.failure != nil && (observed || !health.Edited(object) || m.failedSince(object)):
 		o.Failure = m.failure
 	case m.failure == nil && sample != nil && sample.Scope.Covers(health.ScopeOf(&object.Spec)):
 		o.Sample = sample
@@ -172,24 +172,24 @@ func (m *memory) failedSince(object *v1alpha1.LoadBalancerHealth) bool {
 	return m.failure != nil && m.served[object.UID].generation == object.Generation
 }
 
-// targets holds the memory of every target that has objects.
-type targets struct {
-	memories sync.Map // slb.Target to *memory
+// memories holds the memory of every key that has objects.
+type memories[K comparable] struct {
+	byKey sync.Map // K to *memory
 }
 
-func (t *targets) of(target slb.Target) *memory {
-	if found, ok := t.memories.Load(target); ok {
+func (m *memories[K]) of(key K) *memory {
+	if found, ok := m.byKey.Load(key); ok {
 		return found.(*memory)
 	}
-	found, _ := t.memories.LoadOrStore(target, &memory{})
+	found, _ := m.byKey.LoadOrStore(key, &memory{})
 	return found.(*memory)
 }
 
-func (t *targets) forget(target slb.Target) { t.memories.Delete(target) }
+func (m *memories[K]) forget(key K) { m.byKey.Delete(key) }
 
-// answered is when a target last answered in this process; zero: never.
-func (t *targets) answered(target slb.Target) time.Time {
-	if found, ok := t.memories.Load(target); ok {
+// answered is when the load balancer of a key last answered in this process; zero: never.
+func (m *memories[K]) answered(key K) time.Time {
+	if found, ok := m.byKey.Load(key); ok {
 		return found.(*memory).answered()
 	}
 	return time.Time{}

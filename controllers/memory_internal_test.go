@@ -59,7 +59,7 @@ func TestANewerSampleOutlivesTheOlderOne(t *testing.T) {
 }
 
 func TestTargetsAreRememberedUntilForgotten(t *testing.T) {
-	var known targets
+	var known memories[slb.Target]
 	if !known.answered(testTarget).IsZero() {
 		t.Error("an unknown target answered")
 	}

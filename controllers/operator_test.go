@@ -37,6 +37,7 @@ const shardLabel = "test.lbhealth.dev/shard"
 type settings struct {
 	shard     string
 	heartbeat time.Duration
+	discovery bool // --service-discovery
 }
 
 // operator is the program as cmd/slb-health-operator wires it, without its servers.
@@ -75,6 +76,7 @@ func startOperator(s settings) *operator {
 	reconciler := &controllers.Reconciler{
 		Client:      mgr.GetClient(),
 		Live:        mgr.GetAPIReader(),
+		Selector:    labels.SelectorFromSet(labels.Set{shardLabel: s.shard}),
 		API:         slb.Instrument(sdk, registry),
 		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: slb.NewIdentity(time.Now), Now: time.Now},
 		Budget:      slb.NewBudget(slb.BudgetOptions{QPS: 1000, Burst: 1000, Concurrency: 32}),
@@ -88,6 +90,8 @@ func startOperator(s settings) *operator {
 
 	ctx, cancel := context.WithCancel(context.Background())
 	Expect(reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: 8, CallTimeout: callTimeout})).To(Succeed())
+	services := &controllers.ServiceReconciler{Reconciler: reconciler, Enabled: s.discovery}
+	Expect(services.SetupWithManager(ctx, mgr)).To(Succeed())
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(ctx) }()
 	stop := sync.OnceFunc(func() {

@@ -83,15 +83,10 @@ func asks(object *v1alpha1.LoadBalancerHealth, memory *memory, sample *slb.Sampl
 	if request, pending := pendingRequest(object); pending && memory.served[object.UID].request != request {
 		return true
 	}
-	if !edited(object) || memory.failedSince(object) {
+	if !health.Edited(object) || memory.failedSince(object) {
 		return false
 	}
 	return sample == nil || !sample.Scope.Covers(health.ScopeOf(&object.Spec))
-}
-
-// edited tells whether the status is not about the spec yet.
-func edited(object *v1alpha1.LoadBalancerHealth) bool {
-	return object.Generation != object.Status.ObservedGeneration
 }
 
 // pendingRequest returns the request annotation if it was not handled yet.

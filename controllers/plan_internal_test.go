@@ -151,8 +151,27 @@ func TestDueTimesAreSpread(t *testing.T) {
 }
 
 func TestTargetOf(t *testing.T) {
-	object := newObject()
-	equal(t, "the target", TargetOf(&object), testTarget)
-	object.Spec.Credentials = &v1alpha1.Credentials{SecretRef: v1alpha1.SecretReference{Name: "slb-reader"}}
-	equal(t, "the target of a Secret", TargetOf(&object), slb.Target{Account: ofSecret, RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"})
+	targetOf := func(edits ...func(*v1alpha1.LoadBalancerHealth)) slb.Target {
+		object := newObject(edits...)
+		target, ok := TargetOf(&object)
+		equal(t, "having one", ok, target != slb.Target{})
+		return target
+	}
+	equal(t, "the target", targetOf(), testTarget)
+	equal(t, "the target of a Secret", targetOf(func(o *v1alpha1.LoadBalancerHealth) {
+		o.Spec.Credentials = &v1alpha1.Credentials{SecretRef: v1alpha1.SecretReference{Name: "slb-reader"}}
+	}), slb.Target{Account: ofSecret, RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"})
+	equal(t, "the target of a Service that has none", targetOf(ofService("web", nil)), slb.Target{})
+	has := &v1alpha1.ServiceLoadBalancer{ServiceName: "web", LoadBalancerID: "lb-2", RegionID: "cn-beijing"}
+	equal(t, "the target of a Service", targetOf(ofService("web", has)), slb.Target{RegionID: "cn-beijing", LoadBalancerID: "lb-2"})
+	equal(t, "the target of a Service after another", targetOf(ofService("shop", has)), slb.Target{})
+}
+
+// ofService makes an object name a Service that has a load balancer, or none.
+func ofService(name string, has *v1alpha1.ServiceLoadBalancer) func(*v1alpha1.LoadBalancerHealth) {
+	return func(o *v1alpha1.LoadBalancerHealth) {
+		o.Spec.LoadBalancerID, o.Spec.RegionID = "", ""
+		o.Spec.ServiceRef = &v1alpha1.ServiceReference{Name: name}
+		o.Status.ServiceLoadBalancer = has
+	}
 }

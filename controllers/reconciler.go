@@ -15,6 +15,8 @@
 //	patch.go      the least patch from one status to another: pure
 //	events.go     one constructor for each event
 //	secrets.go    credentials from Secrets
+//	services.go   Services: their load balancers, and the objects that they ask for
+//	discovery.go  from a Service and the nodes to a load balancer: pure
 package controllers
 
 import (
@@ -70,7 +72,7 @@ type Reconciler struct {
 	// Now is the clock.
 	Now func() time.Time
 
-	targets targets
+	targets memories[slb.Target]
 	samples samples
 	begin   sync.Once
 	started time.Time

@@ -30,7 +30,8 @@ type reconcileTest struct {
 
 func newReconcileTest(t *testing.T, objects ...v1alpha1.LoadBalancerHealth) *reconcileTest {
 	t.Helper()
-	test := &reconcileTest{T: t, cluster: &fakeCluster{objects: objects}, api: &fakeAPI{}, clock: newClock(), target: TargetOf(&objects[0])}
+	test := &reconcileTest{T: t, cluster: &fakeCluster{objects: objects}, api: &fakeAPI{}, clock: newClock()}
+	test.target, _ = TargetOf(&objects[0])
 	test.api.answer = func(request slb.Request) (*slb.Sample, error) {
 		return &slb.Sample{RequestID: "r", Scope: request.Scope, At: test.clock.Now(), Backends: []slb.Backend{
 			{ServerID: "i-1", ListenerPort: 443, ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "normal"},
@@ -399,7 +400,7 @@ func TestATargetWithoutObjectsIsForgotten(t *testing.T) {
 	test.step()
 	test.cluster.objects = nil
 	equal(t, "the wait", test.step(), 0)
-	if _, remembered := test.targets.memories.Load(test.target); remembered || len(test.samples.byTarget) > 0 {
+	if _, remembered := test.targets.byKey.Load(test.target); remembered || len(test.samples.byTarget) > 0 {
 		t.Error("it is remembered")
 	}
 	test.expectCalls(1)

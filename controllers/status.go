@@ -82,7 +82,8 @@ func (r *Reconciler) settle(live *v1alpha1.LoadBalancerHealth, memory *memory) {
 }
 
 // live reads an object past the cache. One that was edited meanwhile, or
-// replaced by another, is work of its own: a conflict.
+// replaced by another, or whose Service has another load balancer, is work of
+// its own: a conflict.
 func (r *Reconciler) live(ctx context.Context, object *v1alpha1.LoadBalancerHealth) (*v1alpha1.LoadBalancerHealth, error) {
 	ctx, cancel := context.WithTimeout(ctx, kubernetesTimeout)
 	defer cancel()
@@ -90,7 +91,8 @@ func (r *Reconciler) live(ctx context.Context, object *v1alpha1.LoadBalancerHeal
 	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(object), live); err != nil {
 		return nil, err
 	}
-	if live.UID != object.UID || live.Generation != object.Generation {
+	was, _ := TargetOf(object)
+	if is, _ := TargetOf(live); live.UID != object.UID || live.Generation != object.Generation || is != was {
 		return nil, apierrors.NewConflict(v1alpha1.GroupVersion.WithResource("loadbalancerhealths").GroupResource(), object.Name, errEdited)
 	}
 	return live, nil

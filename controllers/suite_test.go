@@ -30,7 +30,8 @@ import (
 )
 
 // operatorUser is whom the API server knows the operators of this suite as. It
-// may do what config/rbac/role.yaml allows, and nothing else.
+// may do what the roles in config/rbac and config/service-discovery allow, and
+// nothing else.
 const operatorUser = "slb-health-operator"
 
 var (
@@ -75,7 +76,8 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(err).NotTo(HaveOccurred())
 	operatorConfig = rest.CopyConfig(user.Config())
 	operatorConfig.Wrap(traffic.wrap)
-	grantRole(ctx)
+	grantRole(ctx, "../config/rbac/role.yaml")
+	grantRole(ctx, "../config/service-discovery/role.yaml")
 
 	cloud = newFakeCloud()
 	server := httptest.NewServer(cloud.Server)
@@ -106,25 +108,29 @@ func newScheme() *runtime.Scheme {
 	return scheme
 }
 
-func grantRole(ctx context.Context) {
+// grantRole lets the operators do what a role allows, and waits until they may: its
+// last rule, about this project's own group, stands for all.
+func grantRole(ctx context.Context, file string) {
 	GinkgoHelper()
-	content, err := os.ReadFile("../config/rbac/role.yaml")
+	content, err := os.ReadFile(file)
 	Expect(err).NotTo(HaveOccurred())
 	role := &rbacv1.ClusterRole{}
 	Expect(yaml.UnmarshalStrict(content, role)).To(Succeed())
 	Expect(role.Rules).NotTo(BeEmpty())
 	Expect(admin.Create(ctx, role)).To(Succeed())
 	Expect(admin.Create(ctx, &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: operatorUser},
+		ObjectMeta: metav1.ObjectMeta{Name: operatorUser + ":" + role.Name},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: operatorUser}},
 	})).To(Succeed())
 	Eventually(func(g Gomega) {
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 			User:               operatorUser,
-			ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: "watch", Group: v1alpha1.GroupVersion.Group, Resource: "loadbalancerhealths"},
+			ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: last(role.Rules[len(role.Rules)-1].Verbs), Group: v1alpha1.GroupVersion.Group, Resource: last(role.Rules[len(role.Rules)-1].Resources)},
 		}}
 		g.Expect(admin.Create(ctx, review)).To(Succeed())
 		g.Expect(review.Status.Allowed).To(BeTrue())
 	}).Should(Succeed())
 }
+
+func last(words []string) string { return words[len(words)-1] }

@@ -84,6 +84,15 @@ const (
 // does; status.lastHandledObserveRequest repeats it once served.
 const ObserveRequestedAtAnnotation = "slb.lbhealth.dev/observe-requested-at"
 
+// What a Service says of its load balancer, in the words of Alibaba Cloud's cloud controller manager.
+const (
+	// ServiceLoadBalancerLabel holds the id of the load balancer that a Service got.
+	ServiceLoadBalancerLabel = "service.k8s.alibaba/loadbalancer-id"
+	// MonitorAnnotation with the value true asks, on a Service, for a
+	// LoadBalancerHealth of the Service's name, owned by it.
+	MonitorAnnotation = "slb.lbhealth.dev/monitor"
+)
+
 // Reasons of the events (events.k8s.io/v1) about a LoadBalancerHealth.
 const (
 	EventBackendAbnormal           = "BackendAbnormal"
@@ -97,4 +106,5 @@ const (
 	EventLoadBalancerHealthUnknown = "LoadBalancerHealthUnknown"
 	EventObservationFailed         = "ObservationFailed"
 	EventObservationRecovered      = "ObservationRecovered"
+	EventLoadBalancerChanged       = "LoadBalancerChanged"
 )

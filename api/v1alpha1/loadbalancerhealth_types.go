@@ -41,23 +41,35 @@ const (
 )
 
 // LoadBalancerHealthSpec says which load balancer to observe, how often, and what counts as healthy.
+// +kubebuilder:validation:XValidation:rule="has(self.serviceRef) || has(self.loadBalancerId)",fieldPath=".loadBalancerId",reason=FieldValueRequired,message="write loadBalancerId, such as lb-bp1qjwo61pqz3ahltv0mw, or serviceRef in place of loadBalancerId and regionId"
+// +kubebuilder:validation:XValidation:rule="has(self.serviceRef) || has(self.regionId)",fieldPath=".regionId",reason=FieldValueRequired,message="write regionId, such as cn-hangzhou, or serviceRef in place of loadBalancerId and regionId"
+// +kubebuilder:validation:XValidation:rule="!has(self.serviceRef) || !has(self.loadBalancerId)",fieldPath=".loadBalancerId",reason=FieldValueForbidden,message="serviceRef names the load balancer: leave loadBalancerId out, or serviceRef"
+// +kubebuilder:validation:XValidation:rule="!has(self.serviceRef) || !has(self.regionId)",fieldPath=".regionId",reason=FieldValueForbidden,message="serviceRef names the load balancer: leave regionId out, or serviceRef"
 type LoadBalancerHealthSpec struct {
 	// loadBalancerId is the id of the SLB (CLB) instance, such as lb-bp1qjwo61pqz3ahltv0mw.
 	// Ids of other products (alb-, nlb-, gwlb-) are refused: their health is not in this API.
-	// +required
+	// Needed unless serviceRef is there.
+	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_-]+$`
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_-]+$')",message="loadBalancerId must be the id of an SLB (CLB) instance: letters, digits, '-' and '_' only, such as lb-bp1qjwo61pqz3ahltv0mw"
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('alb-') && !self.startsWith('nlb-') && !self.startsWith('gwlb-')",message="loadBalancerId names an ALB, NLB or GWLB instance, which DescribeHealthStatus does not know: write the id of an SLB (CLB) instance, such as lb-bp1qjwo61pqz3ahltv0mw"
-	LoadBalancerID string `json:"loadBalancerId"`
+	LoadBalancerID string `json:"loadBalancerId,omitempty"`
 
-	// regionId is the region of the load balancer, such as cn-hangzhou.
-	// +required
+	// regionId is the region of the load balancer, such as cn-hangzhou. Needed unless serviceRef is there.
+	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[a-z]{2,3}(-[a-z0-9]+)+$`
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]{2,3}(-[a-z0-9]+)+$')",message="regionId must be an Alibaba Cloud region id in lower case, such as cn-hangzhou or ap-southeast-1"
-	RegionID string `json:"regionId"`
+	RegionID string `json:"regionId,omitempty"`
+
+	// serviceRef names a Service of type LoadBalancer in the same namespace, in place of
+	// loadBalancerId and regionId: whatever SLB (CLB) instance the Service has is observed. The
+	// id is that of the Service's label service.k8s.alibaba/loadbalancer-id, and the region that
+	// of the cluster's nodes. The operator must run with --service-discovery.
+	// +optional
+	ServiceRef *ServiceReference `json:"serviceRef,omitempty"`
 
 	// listenerPort is the front-end port of one listener. Left out: every listener of the load balancer.
 	// +optional
@@ -133,6 +145,16 @@ type SecretReference struct {
 	Name string `json:"name"`
 }
 
+// ServiceReference names a Service in the namespace of the object that refers to it.
+type ServiceReference struct {
+	// name of the Service.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="name must be the name of a Service in this namespace: lower case letters, digits and '-'"
+	Name string `json:"name"`
+}
+
 // LoadBalancerHealthStatus is what the operator knows. It is written when something in it
 // changes and, as a heartbeat, every few minutes; an observation that finds nothing new writes nothing.
 type LoadBalancerHealthStatus struct {
@@ -145,6 +167,11 @@ type LoadBalancerHealthStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// serviceLoadBalancer is the load balancer that the Service of spec.serviceRef has; absent
+	// while it has none, and without serviceRef.
+	// +optional
+	ServiceLoadBalancer *ServiceLoadBalancer `json:"serviceLoadBalancer,omitempty"`
 
 	// observedTarget is what the backends below belong to. When the spec names something
 	// else, they leave without events.
@@ -185,11 +212,24 @@ type LoadBalancerHealthStatus struct {
 	LastHandledObserveRequest string `json:"lastHandledObserveRequest,omitempty"`
 }
 
+// ServiceLoadBalancer is the load balancer of a Service.
+type ServiceLoadBalancer struct {
+	// serviceName is the name of the Service, as in the spec.
+	ServiceName string `json:"serviceName"`
+	// loadBalancerId is the id of the SLB (CLB) instance.
+	LoadBalancerID string `json:"loadBalancerId"`
+	// regionId is its region.
+	RegionID string `json:"regionId"`
+}
+
 // ObservedTarget is the part of a spec that says whose backends to observe.
 type ObservedTarget struct {
-	// loadBalancerId as in the spec.
+	// serviceName is the name of the Service, as in the spec, whose load balancer follows.
+	// +optional
+	ServiceName string `json:"serviceName,omitempty"`
+	// loadBalancerId as in the spec, or in serviceLoadBalancer.
 	LoadBalancerID string `json:"loadBalancerId"`
-	// regionId as in the spec.
+	// regionId as in the spec, or in serviceLoadBalancer.
 	RegionID string `json:"regionId"`
 	// listenerPort as in the spec.
 	// +optional

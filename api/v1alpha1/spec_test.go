@@ -128,6 +128,12 @@ var refused = flatten(
 	refuse("spec.credentials.secretRef.name", adviceSecret, formsOf("credentials",
 		secretRef("SLB-reader"), secretRef("team/slb-reader"), secretRef("slb_reader"), secretRef("-slb"), secretRef("slb-"), secretRef("slb reader"))),
 	refuse("spec.credentials.secretRef.name", "may not be more than 253", formsOf("credentials", secretRef(strings.Repeat("a", 254)))),
+	refuse("spec.loadBalancerId", "serviceRef names the load balancer: leave loadBalancerId out", formsOf("serviceRef", `{"name":"web"}`)),
+	refuse("spec.regionId", "serviceRef names the load balancer: leave regionId out", formsOf("serviceRef", `{"name":"web"}`)),
+	refuse("spec.serviceRef.name", "lower case letters, digits and '-'", formsOf("serviceRef", `{"name":"Web"}`, `{"name":"a.b"}`, `{"name":"-a"}`, `{"name":"prod/web"}`)),
+	refuse("spec.serviceRef.name", "should be at least 1 chars long", formsOf("serviceRef", `{"name":""}`)),
+	refuse("spec.serviceRef.name", "may not be more than 63", formsOf("serviceRef", `{"name":"`+strings.Repeat("a", 64)+`"}`)),
+	refuse("spec.serviceRef.namespace", "unknown field", formsOf("serviceRef", `{"name":"web","namespace":"b"}`)),
 	refuse("spec.intervall", "unknown field", formsOf("intervall", `"30s"`)),
 	refuse("spec.LoadBalancerId", "unknown field", formsOf("LoadBalancerId", `"lb-1"`)),
 	refuse("spec.healthPolicy.min", "unknown field", formsOf("healthPolicy", `{"min":1}`)),
@@ -177,6 +183,15 @@ var _ = Describe("The spec", func() {
 		var list v1alpha1.LoadBalancerHealthList
 		Expect(typed.List(ctx, &list, client.InNamespace(namespace))).To(Succeed())
 		Expect(list.Items).To(HaveLen(1))
+	})
+
+	It("may name a Service in place of a load balancer and its region, and be edited from one to the other", func(ctx SpecContext) {
+		namespace := newNamespace(ctx)
+		service := specWith(fields{"loadBalancerId": "null", "regionId": "null", "serviceRef": `{"name":"web"}`})
+		Expect(create(ctx, namespace, "service", service)).To(Succeed())
+		Expect(read(ctx, namespace, "service").Spec.ServiceRef.Name).To(Equal("web"))
+		Expect(update(ctx, namespace, "service", fields{"loadBalancerId": `"lb-1"`, "regionId": `"cn-hangzhou"`, "serviceRef": "null"})).To(Succeed())
+		Expect(update(ctx, namespace, "service", fields{"loadBalancerId": "null", "regionId": "null", "serviceRef": `{"name":"0-web"}`})).To(Succeed())
 	})
 
 	It("is required", func(ctx SpecContext) {

@@ -111,7 +111,7 @@ var _ = Describe("kubectl", func() {
 			ContainSubstring("healthPolicy says what counts as healthy"),
 			MatchRegexp(`minHealthy\t<`), ContainSubstring("unavailable\t<string>"), ContainSubstring("enum: Healthy, Unhealthy, Unknown"),
 			ContainSubstring("a count"), ContainSubstring(`"50%", rounded up`)))
-		Expect(explain("lbh.spec")()).To(And(ContainSubstring("from 5s to 1h"), MatchRegexp(`loadBalancerId\t<string> -required-`)))
+		Expect(explain("lbh.spec")()).To(And(ContainSubstring("from 5s to 1h"), MatchRegexp(`loadBalancerId\t<string>`), MatchRegexp(`serviceRef\t<Object>`)))
 		Expect(explain("lbh.status.backends.serverHealthStatus")()).To(ContainSubstring("normal, abnormal or unavailable"))
 	})
 })

@@ -16,6 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/controllers"
 	"github.com/lbhealth/slb-health-operator/internal/slb"
 )
 
@@ -41,6 +43,9 @@ type options struct {
 	timeout  time.Duration
 
 	requireCredentials bool
+
+	serviceDiscovery bool
+	regionID         string
 
 	concurrency       int
 	namespaces        []string
@@ -107,6 +112,8 @@ func (o *options) bind(fs *flag.FlagSet, endpoint, network *string) {
 	fs.IntVar(&o.burst, "slb-burst", 20, "Calls allowed at once for each account and region.")
 	fs.DurationVar(&o.timeout, "slb-timeout", 10*time.Second, "How long one call may take.")
 	fs.BoolVar(&o.requireCredentials, "require-credentials", false, "Observe only for objects that name a Secret in spec.credentials; the operator's own identity serves nobody.")
+	fs.BoolVar(&o.serviceDiscovery, "service-discovery", false, "Observe the load balancers of Services: for objects with spec.serviceRef, and for Services annotated "+v1alpha1.MonitorAnnotation+"=true. Needs leave to watch Services, and nodes unless --region-id is set.")
+	fs.StringVar(&o.regionID, "region-id", "", "Region of the load balancers of Services, such as cn-hangzhou. Default: that of the nodes.")
 	fs.IntVar(&o.concurrency, "concurrency", 32, "Load balancers worked on at once.")
 	fs.Func("watch-namespace", "Namespace to serve; repeatable. Default: all.", func(name string) error {
 		if problems := validation.IsDNS1123Label(name); len(problems) > 0 {
@@ -137,6 +144,8 @@ func (o *options) validate() error {
 			fmt.Sprintf("--max-status-backends must be from 1 to %d, such as 500: a larger object does not fit into etcd", maxStatusBackends)},
 		{isBindAddress(o.metricsAddress), "--metrics-bind-address must be an address such as :8443, or 0"},
 		{o.metricsCertificate.folder == "" || o.metricsSecure, "--metrics-cert-path is for TLS, which --metrics-secure=false turns off: leave one of them out"},
+		{o.regionID == "" || o.serviceDiscovery, "--region-id is for the Services that --service-discovery finds: set that too, or leave it out"},
+		{o.regionID == "" || controllers.IsRegionID(o.regionID), "--region-id must be an Alibaba Cloud region id in lower case, such as cn-hangzhou"},
 		{isBindAddress(o.probeAddress), "--health-probe-bind-address must be an address such as :8081, or 0"},
 		{o.leaderElectionNamespace == "" || len(validation.IsDNS1123Label(o.leaderElectionNamespace)) == 0, "--leader-election-namespace must be the name of a namespace"},
 	} {

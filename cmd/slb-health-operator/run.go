@@ -74,6 +74,10 @@ func run(ctx context.Context, o *options) error {
 	if err := reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: o.concurrency, CallTimeout: o.timeout}); err != nil {
 		return fmt.Errorf("setting up the controller: %w", err)
 	}
+	services := &controllers.ServiceReconciler{Reconciler: reconciler, Enabled: o.serviceDiscovery, RegionID: o.regionID}
+	if err := services.SetupWithManager(ctx, mgr); err != nil {
+		return fmt.Errorf("setting up the controller of Services: %w", err)
+	}
 	mgr.GetLogger().Info("starting", "version", version)
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(ctx) }()
@@ -113,12 +117,9 @@ func newManager(o *options, lease *fence) (manager.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	watched := cache.ByObject{Label: o.selector}
-	if len(o.namespaces) > 0 {
-		watched.Namespaces = map[string]cache.Config{}
-		for _, namespace := range o.namespaces {
-			watched.Namespaces[namespace] = cache.Config{}
-		}
+	namespaces := map[string]cache.Config{}
+	for _, namespace := range o.namespaces {
+		namespaces[namespace] = cache.Config{}
 	}
 	mgr, err := ctrl.NewManager(kubeconfig, ctrl.Options{
 		Scheme:                        scheme,
@@ -132,8 +133,9 @@ func newManager(o *options, lease *fence) (manager.Manager, error) {
 		RenewDeadline:                 new(renewDeadline),
 		RetryPeriod:                   new(retryPeriod),
 		Cache: cache.Options{
-			ByObject:         map[client.Object]cache.ByObject{&v1alpha1.LoadBalancerHealth{}: watched},
-			DefaultTransform: controllers.Slim,
+			DefaultNamespaces: namespaces,
+			ByObject:          map[client.Object]cache.ByObject{&v1alpha1.LoadBalancerHealth{}: {Label: o.selector}},
+			DefaultTransform:  controllers.Slim,
 		},
 	})
 	if err != nil {

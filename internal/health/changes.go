@@ -19,6 +19,16 @@ type Changes struct {
 	// Observation is set when the condition Observed turned False, changed its
 	// reason while False, or turned True again.
 	Observation *ConditionChange
+	// LoadBalancer is set when the Service that the object names has another one than before.
+	LoadBalancer *LoadBalancerChange
+}
+
+// LoadBalancerChange is a Service whose load balancer is another one now.
+type LoadBalancerChange struct {
+	// Service is its name.
+	Service string
+	// From and To are ids of load balancers.
+	From, To string
 }
 
 // BackendChange is one backend that came (From is ""), went (To is "") or turned.

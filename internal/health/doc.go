@@ -11,6 +11,8 @@
 //	conditions.go the condition list
 //	messages.go   the words
 //	evaluate.go   all of the above for one object
+//	target.go     which load balancer an object is about
+//	service.go    the load balancer of a Service that an object names
 //	equal.go      whether two statuses say the same
 //	schedule.go   when to ask next
 package health

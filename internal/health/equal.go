@@ -19,6 +19,7 @@ import (
 func sameStatus(a, b *v1alpha1.LoadBalancerHealthStatus) bool {
 	return a.ObservedGeneration == b.ObservedGeneration &&
 		slices.EqualFunc(a.Conditions, b.Conditions, sameCondition) &&
+		same(a.ServiceLoadBalancer, b.ServiceLoadBalancer) &&
 		same(a.ObservedTarget, b.ObservedTarget) &&
 		same(a.Summary, b.Summary) &&
 		slices.Equal(a.Listeners, b.Listeners) &&

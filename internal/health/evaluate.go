@@ -77,6 +77,7 @@ type evaluation struct {
 	key         string // tells objects apart
 	spec        *v1alpha1.LoadBalancerHealthSpec
 	generation  int64
+	edited      bool // nobody concluded anything on this generation and load balancer yet
 	previous    *v1alpha1.LoadBalancerHealthStatus
 	wasObserved judgement
 	wasHealthy  judgement
@@ -97,6 +98,7 @@ func newEvaluation(object *v1alpha1.LoadBalancerHealth, o Observation, now time.
 		key:         object.Namespace + "/" + object.Name,
 		spec:        &object.Spec,
 		generation:  object.Generation,
+		edited:      Edited(object),
 		previous:    &object.Status,
 		wasObserved: find(object.Status.Conditions, v1alpha1.ConditionObserved),
 		wasHealthy:  find(object.Status.Conditions, v1alpha1.ConditionHealthy),
@@ -108,15 +110,19 @@ func newEvaluation(object *v1alpha1.LoadBalancerHealth, o Observation, now time.
 		stamp:       metav1.NewTime(now.Truncate(time.Second)),
 		next:        object.Status,
 	}
-	if target := targetOf(&object.Spec); e.next.ObservedTarget == nil || *e.next.ObservedTarget != target {
+	if target := targetOf(object); e.next.ObservedTarget == nil || *e.next.ObservedTarget != target {
 		// What is known is of something else: it leaves without events.
 		e.next = v1alpha1.LoadBalancerHealthStatus{
 			ObservedGeneration:        e.next.ObservedGeneration,
 			Conditions:                e.next.Conditions,
 			LastHandledObserveRequest: e.next.LastHandledObserveRequest,
+			ServiceLoadBalancer:       e.next.ServiceLoadBalancer,
 			ObservedTarget:            &target,
 		}
 		e.wasHealthy = judgement{}
+	}
+	if object.Spec.ServiceRef == nil {
+		e.next.ServiceLoadBalancer = nil
 	}
 	return e
 }
@@ -127,23 +133,6 @@ func Interval(spec *v1alpha1.LoadBalancerHealthSpec) time.Duration {
 		return DefaultInterval
 	}
 	return spec.Interval.Duration
-}
-
-// ScopeOf is the part of the load balancer that an object asks about.
-func ScopeOf(spec *v1alpha1.LoadBalancerHealthSpec) slb.Scope {
-	scope := slb.Scope{ListenerProtocol: string(spec.ListenerProtocol)}
-	if spec.ListenerPort != nil {
-		scope.ListenerPort = *spec.ListenerPort
-	}
-	return scope
-}
-
-func targetOf(spec *v1alpha1.LoadBalancerHealthSpec) v1alpha1.ObservedTarget {
-	scope := ScopeOf(spec)
-	return v1alpha1.ObservedTarget{
-		LoadBalancerID: spec.LoadBalancerID, RegionID: spec.RegionID,
-		ListenerPort: scope.ListenerPort, ListenerProtocol: spec.ListenerProtocol,
-	}
 }
 
 // known tells whether an answer about this target is in the status.
@@ -182,7 +171,7 @@ func (e *evaluation) answered() {
 func (e *evaluation) failed() {
 	failure := e.observation.Failure
 	observed := judgement{metav1.ConditionFalse, string(failure.Kind), failure.Message}
-	if !e.edited() { // the words name what the spec names
+	if !e.edited { // the words name what the spec names
 		observed = steady(observed, e.wasObserved)
 	}
 	judged := judgements{observed: observed}
@@ -205,7 +194,7 @@ func (e *evaluation) failed() {
 // edited, or whose turn is late.
 func (e *evaluation) waiting() {
 	judged := judgements{observed: e.wasObserved, healthy: e.wasHealthy, stalled: e.wasStalled()}
-	if e.edited() {
+	if e.edited {
 		e.awaitFirst(&judged)
 	}
 	late := e.late()
@@ -213,7 +202,7 @@ func (e *evaluation) waiting() {
 		judged.healthy = e.stale(messageLate)
 		e.tellVerdict(judged.healthy, e.wasHealthy)
 	}
-	if late || e.edited() {
+	if late || e.edited {
 		// The conditions are still those of the generation that was observed.
 		e.next.Conditions = judged.list(e.previous.Conditions, e.previous.ObservedGeneration, e.generation, e.stamp)
 	}
@@ -330,9 +319,6 @@ func (e *evaluation) stands() bool {
 		return true
 	}
 }
-
-// edited tells whether nobody concluded anything on this generation yet.
-func (e *evaluation) edited() bool { return e.generation != e.previous.ObservedGeneration }
 
 func (e *evaluation) needsPerson(kind slb.Kind) bool {
 	switch kind {

@@ -155,7 +155,7 @@ func (l *life) step() {
 func (l *life) stepTarget() {
 	port, protocol := pick(l.tape, int32(0), 443, 80), pick(l.tape, v1alpha1.ListenerProtocol(""), "https", "tcp")
 	id := pick(l.tape, "lb-web", "lb-other")
-	before := targetOf(&l.object.Spec)
+	before := targetOf(l.object)
 	l.edit(listener(port, protocol)).edit(func(spec *v1alpha1.LoadBalancerHealthSpec) { spec.LoadBalancerID = id })
 	if before.LoadBalancerID != id {
 		l.restart()
@@ -165,7 +165,7 @@ func (l *life) stepTarget() {
 // dropOldTarget forgets the answer when it was about something else, as soon
 // as an evaluation could tell.
 func (l *life) dropOldTarget() {
-	if was := l.object.Status.ObservedTarget; was == nil || *was != targetOf(&l.object.Spec) {
+	if was := l.object.Status.ObservedTarget; was == nil || *was != targetOf(l.object) {
 		l.states = nil
 	}
 }

@@ -127,7 +127,7 @@ func (f *Fleet) collectObject(ch chan<- prometheus.Metric, object *v1alpha1.Load
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
 	namespace, name := object.Namespace, object.Name
-	loadBalancerID, regionID := object.Spec.LoadBalancerID, object.Spec.RegionID
+	loadBalancerID, regionID, _ := object.LoadBalancer()
 	if observed := object.Status.ObservedTarget; observed != nil {
 		// After an edit, what is known is still of the load balancer before it.
 		loadBalancerID, regionID = observed.LoadBalancerID, observed.RegionID

@@ -31,6 +31,25 @@ type installation struct {
 	namespace string // of the operator
 	served    string // one that it serves objects in
 	secure    bool   // metrics are for those who may read them
+	component string // what is added to it; "": nothing
+}
+
+// path is the folder, or a copy in which what is opt-in is opted for.
+func (i installation) path(t *testing.T) string {
+	config := filepath.Join("..", "..", "config")
+	if i.component == "" {
+		return filepath.Join(config, i.folder)
+	}
+	copied := t.TempDir()
+	if err := os.CopyFS(copied, os.DirFS(config)); err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(copied, i.folder)
+	content := readFile(t, filepath.Join(folder, "kustomization.yaml")) + "\ncomponents: [../" + i.component + "]\n"
+	if err := os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return folder
 }
 
 // user is how the API server calls the operator.
@@ -40,7 +59,7 @@ func (i installation) user() string {
 
 func (w *world) install(t *testing.T, i installation) {
 	t.Helper()
-	w.kubectl(t, "apply", "--server-side", "--validate=strict", "-k", filepath.Join("..", "..", "config", i.folder))
+	w.kubectl(t, "apply", "--server-side", "--validate=strict", "-k", i.path(t))
 	w.kubectl(t, "wait", "--for=condition=Established", "--timeout=30s", "crd/loadbalancerhealths.slb.lbhealth.dev")
 	if t.Failed() {
 		t.FailNow()
@@ -61,7 +80,7 @@ func (w *world) startInstalled(t *testing.T, i installation) *operator {
 		"--health-probe-bind-address="+op.probeAddress,
 	)
 	environment := append(w.operatorEnvironment(), w.slb.account.environment()...)
-	op.process = start(t, w.outputs, i.folder, w.programs.operator, environment, args...)
+	op.process = start(t, w.outputs, i.folder+i.component, w.programs.operator, environment, args...)
 	w.showOnFailure(t, op)
 	op.awaitReady(t)
 	return op

@@ -107,9 +107,9 @@ func testConfined(t *testing.T, objects rendered, namespace string) {
 	}
 }
 
-// withNetworkPolicy is a copy of config/ in which the line of config/default
-// that turns the policy on is no comment any more.
-func withNetworkPolicy(t *testing.T) string {
+// withOptions is a copy of config/ in which the line of config/default that adds
+// what is opt-in is no comment any more.
+func withOptions(t *testing.T) string {
 	t.Helper()
 	copied := t.TempDir()
 	if err := os.CopyFS(copied, os.DirFS(configFolder)); err != nil {
@@ -120,7 +120,7 @@ func withNetworkPolicy(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const line = "components: [../network-policy]"
+	const line = "components: [../network-policy, ../service-discovery]"
 	on := strings.Replace(string(content), "\n# "+line, "\n"+line, 1)
 	if on == string(content) {
 		t.Fatalf("%s has no comment %q", file, line)

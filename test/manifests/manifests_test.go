@@ -56,10 +56,10 @@ func TestManifests(t *testing.T) {
 	t.Run("for one namespace alone", func(t *testing.T) { testNamespaced(t, admin, k) })
 	t.Run("pods are restricted", func(t *testing.T) { testPods(t, admin, namespace) })
 	t.Run("pods are hardened", func(t *testing.T) { testHardening(t, parse(t, everything)) })
-	t.Run("the network policy is valid, and lets through what is needed", func(t *testing.T) {
-		manifests := k.run(t, nil, "kustomize", withNetworkPolicy(t))
+	t.Run("what is opt-in is valid", func(t *testing.T) {
+		manifests := k.run(t, nil, "kustomize", withOptions(t))
 		k.run(t, manifests, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-")
-		testNetworkPolicy(t, parse(t, manifests))
+		t.Run("and the network policy lets through what is needed", func(t *testing.T) { testNetworkPolicy(t, parse(t, manifests)) })
 	})
 }
 

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+// foreign are the prefixes of ids whose products DescribeHealthStatus does not know.
+var foreign = []struct{ prefix, product string }{{"nlb-", "NLB"}, {"alb-", "ALB"}, {"gwlb-", "GWLB"}}
+
+// What the schema demands of spec.loadBalancerId and spec.regionId holds for
+// what a label or a node says, too: both become part of a request.
+var (
+	loadBalancerIDs = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+	regionIDs       = regexp.MustCompile(`^[a-z]{2,3}(-[a-z0-9]+)+$`)
+)
+
+const maxRegionID = 64
+
+// loadBalancerOf reads the load balancer of a Service off its label and the
+// regions of the cluster. A failure says what is missing, and what to do.
+func loadBalancerOf(service types.NamespacedName, label string, regions []string) (*v1alpha1.ServiceLoadBalancer, *slb.Error) {
+	fail := func(kind slb.Kind, format string, args ...any) (*v1alpha1.ServiceLoadBalancer, *slb.Error) {
+		return nil, &slb.Error{Kind: kind, Message: fmt.Sprintf("Service %s ", service) + fmt.Sprintf(format, args...)}
+	}
+	if label == "" {
+		return fail(slb.LoadBalancerNotFound, "has no load balancer yet: the cloud controller manager puts its id into the label %s", v1alpha1.ServiceLoadBalancerLabel)
+	}
+	if !loadBalancerIDs.MatchString(label) {
+		return fail(slb.InvalidRequest, "has a label %s that is no id of a load balancer: mend it", v1alpha1.ServiceLoadBalancerLabel)
+	}
+	for _, f := range foreign {
+		if strings.HasPrefix(label, f.prefix) {
+			return fail(slb.InvalidRequest, "has the %s instance %s, which DescribeHealthStatus does not know: only SLB (CLB) instances can be observed", f.product, label)
+		}
+	}
+	switch len(regions) {
+	case 0:
+		return fail(slb.LoadBalancerNotFound, "has the load balancer %s, but no node tells the region: set --region-id", label)
+	case 1:
+		return &v1alpha1.ServiceLoadBalancer{ServiceName: service.Name, LoadBalancerID: label, RegionID: regions[0]}, nil
+	default:
+		return fail(slb.InvalidRequest, "has the load balancer %s, but the nodes are in the regions %s: set --region-id, or write loadBalancerId and regionId in place of serviceRef", label, strings.Join(regions, ", "))
+	}
+}
+
+// regionsOf are the regions that the nodes are in, sorted.
+func regionsOf(nodes []corev1.Node) []string {
+	var regions []string
+	for i := range nodes {
+		if region := regionOf(&nodes[i]); region != "" && !slices.Contains(regions, region) {
+			regions = append(regions, region)
+		}
+	}
+	slices.Sort(regions)
+	return regions
+}
+
+// regionOf is the region of a node: the first part of its providerID, which is
+// region.instance or alicloud://region.instance, or else its label. "" where
+// neither is a region, as for the nodes of another cloud.
+func regionOf(node *corev1.Node) string {
+	id := strings.TrimPrefix(node.Spec.ProviderID, "alicloud://")
+	region, _, found := strings.Cut(id, ".")
+	if strings.Contains(id, "://") {
+		return "" // it says that it is another provider's
+	}
+	if !found {
+		region = ""
+	}
+	region = cmp.Or(region, node.Labels[corev1.LabelTopologyRegion])
+	if !IsRegionID(region) {
+		return ""
+	}
+	return region
+}
+
+// IsRegionID tells whether an id could be that of a region of Alibaba Cloud.
+func IsRegionID(id string) bool { return len(id) <= maxRegionID && regionIDs.MatchString(id) }

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+func TestRegionOfANode(t *testing.T) {
+	for name, test := range map[string]struct{ providerID, label, want string }{
+		"providerID":                     {"cn-hangzhou.i-bp1do02x7n4nua4k72um", "", "cn-hangzhou"},
+		"providerID with its scheme":     {"alicloud://cn-hangzhou.i-bp1do02x7n4nua4k72um", "", "cn-hangzhou"},
+		"label":                          {"", "cn-beijing", "cn-beijing"},
+		"both":                           {"cn-hangzhou.i-1", "cn-beijing", "cn-hangzhou"},
+		"an instance without a region":   {"i-1", "cn-beijing", "cn-beijing"},
+		"no cloud":                       {"", "", ""},
+		"a machine at home":              {"ack-hybrid://cn-hangzhou.node-1", "cn-hangzhou", ""},
+		"another cloud":                  {"aws:///eu-central-1a/i-1", "eu-central-1", ""},
+		"a region that is a host's name": {"evil.example.i-1", "", ""},
+		"a label that is a host's name":  {"", "x.example.com/", ""},
+		"a long label":                   {"", "cn-" + strings.Repeat("a", 62), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			node := aNode(test.providerID, test.label)
+			equal(t, "the region", regionOf(&node), test.want)
+			equal(t, "the region in the cache", regionOf(slimNode(&node)), test.want)
+		})
+	}
+}
+
+func aNode(providerID, label string) corev1.Node {
+	node := corev1.Node{Spec: corev1.NodeSpec{ProviderID: providerID}}
+	if label != "" {
+		node.Labels = map[string]string{corev1.LabelTopologyRegion: label}
+	}
+	return node
+}
+
+func TestRegionsOfACluster(t *testing.T) {
+	nodes := []corev1.Node{aNode("cn-hangzhou.i-2", ""), aNode("ack-hybrid://x", ""), aNode("", "cn-beijing"), aNode("cn-hangzhou.i-1", "")}
+	if got := regionsOf(nodes); !slices.Equal(got, []string{"cn-beijing", "cn-hangzhou"}) {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestTheLoadBalancerOfAService(t *testing.T) {
+	one := []string{"cn-hangzhou"}
+	for name, test := range map[string]struct {
+		label   string
+		regions []string
+		kind    slb.Kind
+		says    string
+	}{
+		"CLB":             {"lb-bp1qjwo61pqz3ahltv0mw", one, "", ""},
+		"an old id":       {"139a00604ad-cn-east-hangzhou-01", one, "", ""},
+		"none yet":        {"", one, slb.LoadBalancerNotFound, "has no load balancer yet"},
+		"NLB":             {"nlb-1", one, slb.InvalidRequest, "has the NLB instance nlb-1, which DescribeHealthStatus does not know"},
+		"ALB":             {"alb-1", one, slb.InvalidRequest, "has the ALB instance alb-1"},
+		"GWLB":            {"gwlb-1", one, slb.InvalidRequest, "has the GWLB instance gwlb-1"},
+		"no id":           {"lb 1", one, slb.InvalidRequest, "that is no id of a load balancer"},
+		"no region":       {"lb-1", nil, slb.LoadBalancerNotFound, "no node tells the region: set --region-id"},
+		"several regions": {"lb-1", []string{"cn-beijing", "cn-hangzhou"}, slb.InvalidRequest, "the nodes are in the regions cn-beijing, cn-hangzhou: set --region-id"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			found, failure := loadBalancerOf(types.NamespacedName{Namespace: "prod", Name: "web"}, test.label, test.regions)
+			if test.kind == "" {
+				if failure != nil || found.LoadBalancerID != test.label || found.RegionID != "cn-hangzhou" || found.ServiceName != "web" {
+					t.Fatalf("got %v, %v", found, failure)
+				}
+				return
+			}
+			if found != nil || failure.Kind != test.kind || !strings.HasPrefix(failure.Message, "Service prod/web ") || !strings.Contains(failure.Message, test.says) {
+				t.Errorf("got %v, %v", found, failure)
+			}
+		})
+	}
+}
+
+func TestTheCacheKeepsOfAServiceWhatIsRead(t *testing.T) {
+	service := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+		Labels:        map[string]string{"app": "web"},
+		Annotations:   map[string]string{"slb.lbhealth.dev/monitor": "true", "other": "x"},
+		ManagedFields: []metav1.ManagedFieldsEntry{{}},
+	}}
+	kept, err := Slim(service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := metav1.ObjectMeta{
+		Labels:      map[string]string{"app": "web"},
+		Annotations: map[string]string{"slb.lbhealth.dev/monitor": "true"},
+	}
+	if got := kept.(*metav1.PartialObjectMetadata).ObjectMeta; !apiequality.Semantic.DeepEqual(got, want) {
+		t.Errorf("kept %v", got)
+	}
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/health"
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+// serviceIndex finds the objects that name a Service.
+const serviceIndex = "service"
+
+// serviceConcurrency is how many Services are worked on at once. It takes no
+// call to Alibaba Cloud, and mostly nothing to write.
+const serviceConcurrency = 4
+
+// ServiceReconciler keeps status.serviceLoadBalancer of the objects that name a
+// Service what the Service says, and makes objects for the Services that ask for
+// one. Observing is the Reconciler's: an object whose Service has a load
+// balancer is to it an object like any other.
+type ServiceReconciler struct {
+	// Reconciler writes the statuses.
+	*Reconciler
+	// Enabled tells whether Services and nodes may be read. If not, objects that
+	// name one say so.
+	Enabled bool
+	// RegionID is the region of every Service's load balancer; "": that of the nodes.
+	RegionID string
+
+	services memories[types.NamespacedName]
+}
+
+// SetupWithManager adds the controller to a manager.
+func (s *ServiceReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
+	err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.LoadBalancerHealth{}, serviceIndex, func(object client.Object) []string {
+		if service := object.(*v1alpha1.LoadBalancerHealth).Spec.ServiceRef; service != nil {
+			return []string{service.Name}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	b := builder.ControllerManagedBy(mgr).
+		Named("service").
+		Watches(&v1alpha1.LoadBalancerHealth{}, handler.EnqueueRequestsFromMapFunc(servicesOf), builder.WithPredicates(asksForWork())).
+		WithOptions(controller.Options{MaxConcurrentReconciles: serviceConcurrency})
+	if s.Enabled {
+		b = b.WatchesMetadata(&corev1.Service{}, &handler.EnqueueRequestForObject{})
+	}
+	return b.Complete(s)
+}
+
+// servicesOf are the Services that an object names, and that own it.
+func servicesOf(_ context.Context, object client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	add := func(name string) {
+		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: name}})
+	}
+	if service := object.(*v1alpha1.LoadBalancerHealth).Spec.ServiceRef; service != nil {
+		add(service.Name)
+	}
+	if owner := metav1.GetControllerOf(object); owner != nil && owner.APIVersion == "v1" && owner.Kind == "Service" {
+		add(owner.Name)
+	}
+	return requests
+}
+
+// Reconcile implements reconcile.Reconciler.
+func (s *ServiceReconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	service, err := s.service(ctx, request.NamespacedName)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if service != nil {
+		if err := s.monitor(ctx, service); err != nil {
+			return reconcile.Result{}, unlessStopping(ctx, err)
+		}
+	}
+	var list v1alpha1.LoadBalancerHealthList
+	err = s.Client.List(ctx, &list, client.InNamespace(request.Namespace), client.MatchingFields{serviceIndex: request.Name}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("listing the objects of Service %s: %w", request, err)
+	}
+	if len(list.Items) == 0 {
+		s.services.forget(request.NamespacedName)
+		return reconcile.Result{}, nil
+	}
+	found, failure, err := s.discover(ctx, request.NamespacedName, service)
+	if err != nil {
+		return reconcile.Result{}, unlessStopping(ctx, err)
+	}
+	return s.bringAll(ctx, request.NamespacedName, list.Items, found, failure)
+}
+
+// bringAll brings what came of the search into the objects' statuses.
+func (s *ServiceReconciler) bringAll(ctx context.Context, service types.NamespacedName, objects []v1alpha1.LoadBalancerHealth, found *v1alpha1.ServiceLoadBalancer, failure *slb.Error) (reconcile.Result, error) {
+	memory, now := s.services.of(service), s.Now()
+	memory.keepOnly(objects)
+	var again time.Time
+	if failure == nil {
+		memory.failure = nil
+	} else {
+		logFailure(ctx, memory.failure, failure)
+		memory.failed(failure, now)
+		again = now.Add(health.DefaultInterval) // nodes are not watched
+	}
+	d := health.Discovery{Found: found, Failure: failure, FailingSince: memory.failingSince}
+	look := func(object *v1alpha1.LoadBalancerHealth) health.Outcome {
+		return health.Discover(object, d, now, s.Options)
+	}
+	for i := range objects {
+		outcome, err := s.bring(ctx, &objects[i], memory, look)
+		switch {
+		case isConflict(err):
+			again = earliest(again, now.Add(conflictDelay))
+		case client.IgnoreNotFound(err) != nil:
+			return reconcile.Result{}, unlessStopping(ctx, fmt.Errorf("writing the status of %s: %w", client.ObjectKeyFromObject(&objects[i]), err))
+		}
+		again = earliest(again, outcome.StaleAt)
+	}
+	if again.IsZero() {
+		return reconcile.Result{}, nil
+	}
+	return reconcile.Result{RequeueAfter: max(again.Sub(now), time.Millisecond)}, nil
+}
+
+// service reads the metadata of a Service; nil when there is none, or Services may not be read.
+func (s *ServiceReconciler) service(ctx context.Context, key types.NamespacedName) (*metav1.PartialObjectMetadata, error) {
+	if !s.Enabled {
+		return nil, nil
+	}
+	service := &metav1.PartialObjectMetadata{}
+	service.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Service"))
+	if err := s.Client.Get(ctx, key, service); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	return service, nil
+}
+
+// discover finds the load balancer of a Service, or says why it has none.
+func (s *ServiceReconciler) discover(ctx context.Context, key types.NamespacedName, service *metav1.PartialObjectMetadata) (*v1alpha1.ServiceLoadBalancer, *slb.Error, error) {
+	switch {
+	case !s.Enabled:
+		return nil, &slb.Error{Kind: slb.InvalidRequest, Message: "spec.serviceRef needs an operator that runs with --service-discovery: start it so, or write loadBalancerId and regionId in its place"}, nil
+	case service == nil:
+		return nil, &slb.Error{Kind: slb.LoadBalancerNotFound, Message: fmt.Sprintf("Service %s does not exist: create it, or name another one in spec.serviceRef", key)}, nil
+	}
+	regions := []string{s.RegionID}
+	if s.RegionID == "" {
+		var nodes corev1.NodeList
+		if err := s.Client.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
+			return nil, nil, fmt.Errorf("listing nodes for the region of Service %s: %w", key, err)
+		}
+		regions = regionsOf(nodes.Items)
+	}
+	found, failure := loadBalancerOf(key, service.Labels[v1alpha1.ServiceLoadBalancerLabel], regions)
+	return found, failure, nil
+}
+
+// monitor makes the object that a Service asks for, and removes it when the
+// Service asks no more. An object of that name that somebody else made is left alone.
+func (s *ServiceReconciler) monitor(ctx context.Context, service *metav1.PartialObjectMetadata) error {
+	if s.Selector != nil && !s.Selector.Matches(labels.Set(service.Labels)) {
+		return nil // another shard's
+	}
+	wanted := service.Annotations[v1alpha1.MonitorAnnotation] == "true" && service.DeletionTimestamp.IsZero()
+	object := &v1alpha1.LoadBalancerHealth{}
+	err := s.Client.Get(ctx, client.ObjectKeyFromObject(service), object)
+	switch {
+	case apierrors.IsNotFound(err) && wanted:
+		return s.create(ctx, service)
+	case err != nil:
+		return client.IgnoreNotFound(err)
+	case !wanted && metav1.IsControlledBy(object, service):
+		return client.IgnoreNotFound(s.Client.Delete(ctx, object, client.Preconditions{UID: &object.UID}))
+	default:
+		return nil
+	}
+}
+
+// create makes an object with the Service's labels, so that it is of the same
+// shard, and shows up under the same selectors.
+func (s *ServiceReconciler) create(ctx context.Context, service *metav1.PartialObjectMetadata) error {
+	object := &v1alpha1.LoadBalancerHealth{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: service.Namespace, Name: service.Name, Labels: maps.Clone(service.Labels),
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Service", Name: service.Name, UID: service.UID, Controller: new(true)}},
+		},
+		Spec: v1alpha1.LoadBalancerHealthSpec{ServiceRef: &v1alpha1.ServiceReference{Name: service.Name}},
+	}
+	err := s.Client.Create(ctx, object)
+	if apierrors.IsAlreadyExists(err) {
+		log.FromContext(ctx).Info("a Service asks to be monitored, but a LoadBalancerHealth of its name is there already, and is left alone")
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"time"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+// Discovery is what came of looking for the load balancer of a Service: one of
+// Found and Failure is set.
+type Discovery struct {
+	// Found is the load balancer that the Service has.
+	Found *v1alpha1.ServiceLoadBalancer
+	// Failure is why it has none that can be observed.
+	Failure *slb.Error
+	// FailingSince is when the first of the failures in a row happened.
+	FailingSince time.Time
+}
+
+// Discover decides the next status of an object that names a Service. Where the
+// Service has no load balancer, nobody can be asked: an observation that failed.
+func Discover(object *v1alpha1.LoadBalancerHealth, d Discovery, now time.Time, options Options) Outcome {
+	if d.Found != nil {
+		return discovered(object, *d.Found)
+	}
+	without := *object
+	without.Status.ServiceLoadBalancer = nil
+	outcome := Evaluate(&without, Observation{
+		Failure:      d.Failure,
+		FailingSince: d.FailingSince,
+		// Whoever asked for an observation learns that there is none.
+		ObserveRequest: object.Annotations[v1alpha1.ObserveRequestedAtAnnotation],
+	}, now, options)
+	outcome.Write = outcome.Write || object.Status.ServiceLoadBalancer != nil
+	return outcome
+}
+
+// discovered records the load balancer; whether it is healthy is for those who ask it.
+func discovered(object *v1alpha1.LoadBalancerHealth, found v1alpha1.ServiceLoadBalancer) Outcome {
+	outcome := Outcome{Status: object.Status}
+	if has := object.Status.ServiceLoadBalancer; has != nil && *has == found {
+		return outcome
+	}
+	outcome.Write = true
+	outcome.Status.ServiceLoadBalancer = &found
+	was := object.Status.ObservedTarget
+	if was != nil && was.ServiceName == found.ServiceName && was.LoadBalancerID != "" && was.LoadBalancerID != found.LoadBalancerID {
+		outcome.Changes.LoadBalancer = &LoadBalancerChange{Service: found.ServiceName, From: was.LoadBalancerID, To: found.LoadBalancerID}
+	}
+	return outcome
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+// ScopeOf is the part of the load balancer that an object asks about.
+func ScopeOf(spec *v1alpha1.LoadBalancerHealthSpec) slb.Scope {
+	scope := slb.Scope{ListenerProtocol: string(spec.ListenerProtocol)}
+	if spec.ListenerPort != nil {
+		scope.ListenerPort = *spec.ListenerPort
+	}
+	return scope
+}
+
+// Edited tells whether the status is not yet about what the object asks for: a
+// newer spec, or a load balancer that its Service did not have before.
+func Edited(object *v1alpha1.LoadBalancerHealth) bool {
+	if object.Generation != object.Status.ObservedGeneration {
+		return true
+	}
+	if object.Spec.ServiceRef == nil {
+		return false
+	}
+	id, region, ok := object.LoadBalancer()
+	was := object.Status.ObservedTarget
+	return ok && (was == nil || was.LoadBalancerID != id || was.RegionID != region)
+}
+
+// targetOf is what an object asks about. While its Service has no load balancer
+// it is the last one that it had: what is known of that goes stale like anything.
+func targetOf(object *v1alpha1.LoadBalancerHealth) v1alpha1.ObservedTarget {
+	scope := ScopeOf(&object.Spec)
+	target := v1alpha1.ObservedTarget{ListenerPort: scope.ListenerPort, ListenerProtocol: object.Spec.ListenerProtocol}
+	id, region, ok := object.LoadBalancer()
+	if service := object.Spec.ServiceRef; service != nil {
+		target.ServiceName = service.Name
+		if was := object.Status.ObservedTarget; !ok && was != nil && was.ServiceName == service.Name {
+			id, region = was.LoadBalancerID, was.RegionID
+		}
+	}
+	target.LoadBalancerID, target.RegionID = id, region
+	return target
+}
