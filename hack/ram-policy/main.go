@@ -111,7 +111,10 @@ func identityOf(object *v1alpha1.LoadBalancerHealth) string {
 var word = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 func resourceOf(object *v1alpha1.LoadBalancerHealth, o options) (string, error) {
-	region, id := object.Spec.RegionID, object.Spec.LoadBalancerID
+	id, region, ok := object.LoadBalancer()
+	if !ok {
+		return "", fmt.Errorf("%s/%s: its Service has no load balancer that is known yet: read the objects from the cluster once it has, with kubectl get lbh -A -o yaml", object.Namespace, object.Name)
+	}
 	if !word.MatchString(region) || !word.MatchString(id) {
 		return "", fmt.Errorf("%s/%s: %q in %q is no load balancer", object.Namespace, object.Name, id, region)
 	}

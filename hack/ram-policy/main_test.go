@@ -91,6 +91,7 @@ func TestWhatCannotBeAPolicyIsRefusedAndNotWidened(t *testing.T) {
 		"an asterisk for an id":   {nil, list(object("a", "cn-hangzhou", "*", "")), "no load balancer"},
 		"an asterisk in a region": {nil, list(object("a", "cn-*", "lb-1", "")), "no load balancer"},
 		"no id":                   {nil, list(object("a", "cn-hangzhou", "", "")), "no load balancer"},
+		"a Service without one":   {nil, list(`{"metadata":{"namespace":"a","name":"x"},"spec":{"serviceRef":{"name":"web"}}}`), "a/x: its Service has no load balancer"},
 		"an account in words":     {[]string{"-account=mine"}, fleet, "-account"},
 		"too many for one policy": {nil, list(many...), "-regions"},
 	} {
