@@ -22,8 +22,9 @@ import (
 type memory struct {
 	// attemptedAt is when the last observation started; zero: none in this process.
 	attemptedAt time.Time
-	// answeredAt is when the last answer arrived, in Unix nanoseconds; 0: none in this process.
-	answeredAt atomic.Int64
+	// answeredAt is when the last answer arrived; nil: none in this process. It
+	// keeps its monotonic reading: its age is right also after the clock was set.
+	answeredAt atomic.Pointer[time.Time]
 	// failure is why the last observation failed; nil: it did not.
 	failure *slb.Error
 	// failingSince is when the first of the failures in a row happened.
@@ -59,8 +60,8 @@ type served struct {
 }
 
 func (m *memory) answered() time.Time {
-	if at := m.answeredAt.Load(); at != 0 {
-		return time.Unix(0, at)
+	if at := m.answeredAt.Load(); at != nil {
+		return *at
 	}
 	return time.Time{}
 }
@@ -129,7 +130,8 @@ func (m *memory) ahead(object *v1alpha1.LoadBalancerHealth) bool {
 }
 
 func (m *memory) succeeded(sample *slb.Sample) {
-	m.answeredAt.Store(sample.At.UnixNano())
+	at := sample.At // not a pointer into the sample, which would keep its rows
+	m.answeredAt.Store(&at)
 	m.failure, m.failingSince, m.notFoundInARow = nil, time.Time{}, 0
 }
 

@@ -108,7 +108,7 @@ func newEvaluation(object *v1alpha1.LoadBalancerHealth, o Observation, now time.
 		interval:    Interval(&object.Spec),
 		now:         now,
 		stamp:       metav1.NewTime(now.Truncate(time.Second)),
-		next:        object.Status,
+		next:        notAhead(object.Status, o.AnsweredAt, now),
 	}
 	if target := targetOf(object); e.next.ObservedTarget == nil || *e.next.ObservedTarget != target {
 		// What is known is of something else: it leaves without events.
