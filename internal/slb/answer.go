@@ -47,7 +47,7 @@ func readAnswer(response *sdkslb.DescribeHealthStatusResponse, request Request) 
 	switch {
 	case countListeners(sample.Backends) > maxListeners:
 		return nil, &answerError{fmt.Sprintf("more than %d listeners", maxListeners)}
-	case repeatsKey(sample.Backends, request.Credentials):
+	case repeatsKey(rows, request.Credentials):
 		return nil, &answerError{"a backend that repeats the credentials of the request"}
 	}
 	return sample, nil
@@ -65,9 +65,14 @@ func countListeners(backends []Backend) int {
 	return len(listeners)
 }
 
-// repeatsKey finds the keys of a request in what would go into a status. Most
-// fields are shorter than any key, and cost next to nothing.
-func repeatsKey(backends []Backend, credentials Credentials) bool {
+// maxWord is the length of the longest field that is not worth a closer look,
+// which is an IPv6 address.
+const maxWord = 45
+
+// repeatsKey finds the keys and the signature of a request in what would go
+// into a status, or in a field that is longer than any of the API's, a piece of
+// them: it will be cut. Most fields are shorter than any key, and cost next to nothing.
+func repeatsKey(rows []sdkslb.BackendServer, credentials Credentials) bool {
 	keys := slices.DeleteFunc(keysOf(credentials), func(key string) bool {
 		return len(key) < echoLength // no real key, and may be a word
 	})
@@ -75,21 +80,12 @@ func repeatsKey(backends []Backend, credentials Credentials) bool {
 		return false
 	}
 	shortest := len(slices.MinFunc(keys, func(a, b string) int { return len(a) - len(b) }))
-	for i := range backends {
-		b := &backends[i]
-		for _, field := range [...]string{b.ServerID, b.ServerIP, b.EniHost, b.Type, b.ListenerProtocol, b.ServerHealthStatus} {
-			if len(field) >= shortest && holdsKey(field, keys) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func holdsKey(field string, keys []string) bool {
-	for _, key := range keys {
-		for _, form := range spellings(key) {
-			if strings.Contains(field, form) {
+	spelled := allSpellings(keys)
+	for i := range rows {
+		r := &rows[i]
+		for _, field := range [...]string{r.ServerId, r.ServerIp, r.EniHost, r.Type, r.Protocol, r.ServerHealthStatus} {
+			if len(field) >= shortest && slices.ContainsFunc(spelled, func(key string) bool { return strings.Contains(field, key) }) ||
+				len(field) > maxWord && holdsPiece(field, spelled) {
 				return true
 			}
 		}

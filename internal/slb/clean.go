@@ -69,22 +69,35 @@ var word = regexp.MustCompile(`[0-9A-Za-z+/=_.%~-]{16,}`)
 // withoutPieces takes out words that hold a piece of a key: a server may cut
 // what it echoes, or break it into lines.
 func withoutPieces(message string, credentials Credentials) string {
-	var spelled []string
-	for _, key := range keysOf(credentials) {
-		for _, form := range spellings(key) {
-			spelled = append(spelled, strings.ToLower(form))
-		}
-	}
+	spelled := allSpellings(keysOf(credentials))
 	return word.ReplaceAllStringFunc(message, func(word string) string {
-		lower := strings.ToLower(word)
-		for i := 0; i+echoLength <= len(lower); i++ {
-			piece := lower[i : i+echoLength]
-			if slices.ContainsFunc(spelled, func(key string) bool { return strings.Contains(key, piece) }) {
-				return "[key]"
-			}
+		if holdsPiece(word, spelled) {
+			return "[key]"
 		}
 		return word
 	})
+}
+
+// holdsPiece tells whether a word has enough characters in a row of a key, in whatever case.
+func holdsPiece(word string, spelled []string) bool {
+	word = strings.ToLower(word)
+	for _, key := range spelled {
+		key = strings.ToLower(key)
+		for i := 0; i+echoLength <= len(word); i++ {
+			if strings.Contains(key, word[i:i+echoLength]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func allSpellings(keys []string) []string {
+	var spelled []string
+	for _, key := range keys {
+		spelled = append(spelled, spellings(key)...)
+	}
+	return spelled
 }
 
 // spellings are a key as it is, and as it stands in a URL and in a string to sign.

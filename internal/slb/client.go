@@ -68,6 +68,7 @@ func (c *Client) DescribeHealthStatus(ctx context.Context, request Request) (*Sa
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
+	request.Credentials.signature = exchange.signature()
 	if err == nil {
 		var sample *Sample
 		if sample, err = readAnswer(response, request); err == nil {

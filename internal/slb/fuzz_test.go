@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -134,6 +135,7 @@ var echoingBodies = []string{
 	rows(`{"ServerId":"$KEY","ServerHealthStatus":"normal"}`),
 	rows(`{"ServerId":"i-1","ServerIp":"x$TOKEN","ServerHealthStatus":"normal"}`),
 	rows(`{"ServerId":"i-1","Type":"$ESCAPED","ServerHealthStatus":"normal"}`),
+	rows(`{"ServerId":"$SIGNATURE","ServerHealthStatus":"normal"}`),
 }
 
 // FuzzReadAnswer answers a call of the real SDK.
@@ -232,6 +234,9 @@ func (e *echo) check(t *testing.T, sample *Sample, err error) {
 		return
 	}
 	checkSample(t, sample)
+	if signature := e.signature.Load(); signature != nil && *signature != "" && strings.Contains(fmt.Sprint(sample.Backends), *signature) {
+		t.Errorf("a sample with the signature: %+v", sample.Backends)
+	}
 }
 
 func checkSample(t *testing.T, sample *Sample) {

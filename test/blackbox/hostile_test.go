@@ -26,6 +26,7 @@ var hostileSpecs = []spec{
 	{"an endpoint whose certificate nobody vouches for gets no request", distrusts},
 	{"control characters and escapes reach no status, event or terminal", printsNoControls},
 	{"an answer that echoes the signed request is not repeated", repeatsNoEcho},
+	{"an answer that echoes the signature as a backend is none", repeatsNoEchoAsRow},
 }
 
 type hostileCase struct {
@@ -282,4 +283,15 @@ func repeatsNoEcho(t *testing.T, w *world) {
 	for _, name := range []string{"AccessKeyId", "SecurityToken", "Signature", "SignatureNonce"} {
 		g.Expect(message).NotTo(ContainSubstring(form.Get(name)), name)
 	}
+}
+
+// repeatsNoEchoAsRow: what a row says stands in status, events and log.
+func repeatsNoEchoAsRow(t *testing.T, w *world) {
+	const id = "lb-echo-row"
+	w.slb.on(id, func(n int) answer {
+		return success(row{"ServerId": w.slb.seen(id)[n-1].Get("Signature"), "ServerHealthStatus": "abnormal"})
+	})
+	object := named(hostileNamespace, id, once)
+	w.create(t, object)
+	nothingInvented(NewWithT(t), w.await(t, object, failing("InvalidResponse")))
 }
