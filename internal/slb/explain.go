@@ -43,7 +43,11 @@ func (c *Client) explain(err error, exchange *exchange, request Request) *Error 
 	case errors.As(err, &clientError):
 		return invalidResponse(exchange, "a document that is not a DescribeHealthStatus answer")
 	default:
-		return c.unreachable(exchange, disconnection(err))
+		why := disconnection(err)
+		if why == unknownFailure && exchange.answered.Load() {
+			why = "its answer cannot be read as HTTP/1.1"
+		}
+		return c.unreachable(exchange, why)
 	}
 }
 
@@ -73,7 +77,6 @@ func invalidResponse(exchange *exchange, what string) *Error {
 var apiCode = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,63}$`)
 
 func explainRefusal(refused *sdkerrors.ServerError, exchange *exchange, request Request) *Error {
-	request.Credentials.signature = exchange.signature()
 	code := refused.ErrorCode()
 	if !apiCode.MatchString(code) || cleanMessage(code, request.Credentials) != code {
 		code = ""
@@ -123,12 +126,17 @@ func wordsOf(refused *sdkerrors.ServerError) string {
 // listener on the port that was asked about; asking about every port helps.
 func (e *Error) SharedPort() bool { return e.Code == codeTooManyListeners }
 
+const unknownFailure = "the connection failed"
+
 // disconnection describes why no answer came, in words that are the same every
 // time: no addresses of this side, no times.
 func disconnection(err error) string {
 	var dns *net.DNSError
 	var errno syscall.Errno
+	var refusal *proxyError
 	switch {
+	case errors.As(err, &refusal):
+		return refusal.Error()
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "its name is not in DNS"
 	case errors.As(err, &dns):
@@ -166,7 +174,7 @@ func insecure(err error) string {
 	case errors.As(err, &operation) && operation.Op == "remote error": // a TLS alert
 		return "it ended the TLS handshake"
 	default:
-		return "the connection failed"
+		return unknownFailure
 	}
 }
 

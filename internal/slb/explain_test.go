@@ -220,11 +220,15 @@ func TestWhatIsNoAPIAnswerIsToldApart(t *testing.T) {
 		"a chunk cut off": {afterRequest(func(conn net.Conn) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{\"RequestId\":")
 		}), InvalidResponse, "a document that ends too early"},
-		"not HTTP": {afterRequest(func(conn net.Conn) { _, _ = io.WriteString(conn, "SSH-2.0-OpenSSH_9.9\r\n") }), EndpointUnreachable, ""},
+		"not HTTP": {afterRequest(func(conn net.Conn) { _, _ = io.WriteString(conn, "SSH-2.0-OpenSSH_9.9\r\n") }), EndpointUnreachable, "its answer cannot be read as HTTP/1.1"},
+		"HTTP/2":   {afterRequest(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x00\x00\x00\x04\x00\x00\x00\x00\x00") }), EndpointUnreachable, "its answer cannot be read as HTTP/1.1"},
+		"chunks without a length": {afterRequest(func(conn net.Conn) {
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nlong\r\n"+oneRow)
+		}), EndpointUnreachable, "its answer cannot be read as HTTP/1.1"},
 		"a header too long": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("X-Filler", strings.Repeat("x", 100<<10))
 			answerWith(http.StatusOK, oneRow)(w, r)
-		}, EndpointUnreachable, "the connection failed"},
+		}, EndpointUnreachable, "its answer cannot be read as HTTP/1.1"},
 		"a reset":                      {afterRequest(reset), EndpointUnreachable, "closed the connection without an answer"},
 		"a close":                      {afterRequest(func(net.Conn) {}), EndpointUnreachable, "closed the connection without an answer"},
 		"an interim answer, and close": {afterRequest(func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n") }), EndpointUnreachable, ""},
@@ -320,7 +324,7 @@ func TestAnEndpointThatCannotBeReachedSaysWhy(t *testing.T) {
 			}))
 			t.Cleanup(proxy.Close)
 			pool.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: proxy.Listener.Addr().String(), User: url.UserPassword("user", testSecret)})
-		}, "the connection failed"},
+		}, "the proxy refused with HTTP 407"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := newTestClient(t, test.endpoint)

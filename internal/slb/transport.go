@@ -9,10 +9,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	sdkslb "github.com/aliyun/alibaba-cloud-sdk-go/services/slb"
@@ -39,12 +41,26 @@ const connectTimeout = 5 * time.Second
 func newTransport(concurrency int) *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
+		OnProxyConnectResponse: refusedByProxy,
 		DialContext:            (&net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout:    connectTimeout,
 		MaxIdleConnsPerHost:    concurrency,
 		IdleConnTimeout:        60 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 	}
+}
+
+// proxyError is the answer of a proxy that makes no connection, of which
+// net/http would keep the words alone.
+type proxyError struct{ status int }
+
+func (e *proxyError) Error() string { return fmt.Sprintf("the proxy refused with HTTP %d", e.status) }
+
+func refusedByProxy(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
+	if answer.StatusCode != http.StatusOK {
+		return &proxyError{answer.StatusCode}
+	}
+	return nil
 }
 
 // checkProxyVariables refuses what net/http would take for no proxy at all.
@@ -86,6 +102,8 @@ type exchange struct {
 	query      string
 	status     int
 	retryAfter time.Duration
+	// answered tells that something came back, be it HTTP or not.
+	answered atomic.Bool
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -94,6 +112,7 @@ func (e *exchange) RoundTrip(request *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(request.Context())
 	unlink := context.AfterFunc(e.ctx, cancel) //nolint:contextcheck // the SDK's request knows no caller
 	release := func() { unlink(); cancel() }
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotFirstResponseByte: func() { e.answered.Store(true) }})
 
 	response, err := e.base.RoundTrip(request.WithContext(ctx))
 	if err != nil {
