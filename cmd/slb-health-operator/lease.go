@@ -95,6 +95,10 @@ func (g guarded) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
+// WrappedRoundTripper lets client-go reach what is behind, which it warns of not
+// finding whenever a renewal takes too long.
+func (g guarded) WrappedRoundTripper() http.RoundTripper { return g.next }
+
 // leads tells whether a path is one that only a leader writes to.
 func leads(path string) bool {
 	return strings.HasPrefix(path, "/apis/slb.lbhealth.dev/") || strings.HasPrefix(path, "/apis/events.k8s.io/")

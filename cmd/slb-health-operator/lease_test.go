@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 )
 
@@ -71,6 +72,19 @@ func TestFence(t *testing.T) {
 	refused("while it leads", false)
 	f.renewed(time.Now().Add(-2 * time.Hour))
 	refused("after a pause", true)
+}
+
+// client-go cancels a renewal that takes too long, and warns where it cannot.
+func TestFenceShowsTheTransportBehindIt(t *testing.T) {
+	config := &rest.Config{Host: "https://127.0.0.1:1"}
+	newFence(time.Hour).guard(config)
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := utilnet.TLSClientConfig(client.Transport); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestFenceTellsThatTheLeaseIsLost(t *testing.T) {
