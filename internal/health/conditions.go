@@ -107,10 +107,11 @@ func steady(next, previous judgement) judgement {
 	return next
 }
 
-// sameWords tells whether two messages differ only in words that hold digits.
+// sameWords tells whether two messages differ only in words that hold digits,
+// but for the first, which is the API's code or names the host that failed.
 func sameWords(a, b string) bool {
 	left, right := strings.Fields(a), strings.Fields(b)
-	if len(left) != len(right) {
+	if len(left) != len(right) || len(left) > 0 && left[0] != right[0] {
 		return false
 	}
 	for i := range left {

@@ -174,7 +174,8 @@ func TestMessagesThatDifferOnlyInWordsWithDigitsSayTheSame(t *testing.T) {
 		{"user 1234 was throttled", "user 987 was throttled", true},
 		{"request 8F-1a failed", "request C0-2b failed", true},
 		{"at 2026-01-02T03:04:05Z it failed", "at 2027-02-03T04:05:06Z it failed", true},
-		{"10.0.0.1:443 is unreachable", "10.0.0.2:443 is unreachable", true},
+		{"it is 10.0.0.1:443 that refuses", "it is 10.0.0.2:443 that refuses", true},
+		{"10.0.0.1:443: connection refused", "10.0.0.2:443: connection refused", false}, // another --slb-endpoint
 		{"user 1234 was throttled", "user 1234 was throttled again", false},
 		{"user 1234 was throttled", "user root was throttled", false},
 		{"quota 5 of 10", "quota 5 of ten", false},
