@@ -72,7 +72,7 @@ func TestAlertsOfARunningOperator(t *testing.T) {
 	s.expect(t, "the operator is down", "SLBHealthOperatorDown")
 	held := s.holdLease(t)
 	s.startOperator(t, "operator-again", metrics, args...)
-	s.expect(t, "another holds the Lease", "SLBHealthOperatorWithoutLeader")
+	s.expect(t, "another holds the Lease", "SLBHealthOperatorWithoutLeader "+held.GetName())
 	s.remove(t, held)
 	s.expect(t, "the operator leads")
 }
