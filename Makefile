@@ -20,6 +20,9 @@ TEST_ARGS ?=
 # Arguments of the operator for `make run`.
 ARGS ?=
 
+# What build-installer writes.
+INSTALLER ?= dist/install.yaml
+
 # What the image says of its age, so that building it again makes the same image.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 # The programs to build, and where to put them.
@@ -39,12 +42,17 @@ GOLANGCI_LINT := $(TOOLS)/golangci-lint
 ACTIONLINT := $(TOOLS)/actionlint
 GOVULNCHECK := $(TOOLS)/govulncheck
 CYCLONEDX_GOMOD := $(TOOLS)/cyclonedx-gomod
+HELM := $(TOOLS)/helm
+HELM_DOCS := $(TOOLS)/helm-docs
+# The Prometheus Operator's CRDs, for the chart's tests: what its Go types say.
+MONITORING_CRDS := $(BIN)/monitoring-crds
+CHART := charts/slb-health-operator
 
 # Packages whose tests start a control plane are found by what the tests import;
 # test/supply builds tools.
 LIST_PACKAGES := go list -f '{{.ImportPath}}{{range .TestImports}} {{.}}{{end}}{{range .XTestImports}} {{.}}{{end}}' ./...
 UNIT := $(LIST_PACKAGES) | awk '!/internal\/controlplane|test\/blackbox|test\/prometheus|test\/supply/ {print $$1}'
-ENVTEST := $(LIST_PACKAGES) | awk '/internal\/controlplane/ && !/test\/blackbox|test\/prometheus/ {print $$1}'
+ENVTEST := $(LIST_PACKAGES) | awk '/internal\/controlplane/ && !/test\/blackbox|test\/prometheus|test\/chart/ {print $$1}'
 # The race detector needs cgo, and cgo a C compiler.
 CC_FOUND = $(shell command -v $(firstword $(shell go env CC)) 2>/dev/null)
 # make soak watches the operator with the race detector, where there can be one, unless SOAK_RACE=0.
@@ -82,6 +90,16 @@ manifests: $(CONTROLLER_GEN) ## Generate the CRD from api/ and the manager's rol
 .PHONY: dashboard
 dashboard: ## Generate the Grafana dashboard from hack/dashboard/content.go.
 	go run ./hack/dashboard > config/grafana/slb-health.json
+
+# helm-docs looks at nothing but the chart, and prints nothing unless it fails.
+.PHONY: chart
+chart: manifests $(HELM_DOCS) ## Copy into the chart what config/ has, and generate its README.md from values.yaml.
+	@mkdir -p $(CHART)/files
+	cp config/crd/bases/slb.lbhealth.dev_loadbalancerhealths.yaml $(CHART)/files/crd.yaml
+	cp config/rbac/role.yaml $(CHART)/files/role.yaml
+	cp config/prometheus/alerts.yaml $(CHART)/files/alerts.yaml
+	cp config/grafana/slb-health.json $(CHART)/files/dashboard.json
+	$(HELM_DOCS) --chart-search-root=$(CHART) --sort-values-order=file --log-level=warning
 
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## Format the code.
@@ -149,6 +167,10 @@ test-kill: controlplane ## Kill the operator 200 times, and demand a possible hi
 test-plugin: race-note ## Test kubectl-lbh.
 	@cd cmd/kubectl-lbh && $(GO_TEST) -count=1 $(TEST_ARGS) ./...
 
+.PHONY: test-chart
+test-chart: controlplane build $(HELM) $(KUSTOMIZE) $(MONITORING_CRDS)/.made race-note ## Test the Helm chart and the one-file install against a real API server.
+	@$(GO_TEST) -count=1 $(TEST_ARGS) ./test/chart/...
+
 .PHONY: test-prometheus
 test-prometheus: controlplane build ## Test alerts and dashboard with promtool and a real Prometheus (Debian's package).
 	@go test -count=1 $(TEST_ARGS) ./test/prometheus/...
@@ -195,7 +217,7 @@ lint-fix: $(GOLANGCI_LINT) ## Run the linters, and let them mend what they can.
 	$(GOLANGCI_LINT) run --fix
 
 .PHONY: verify
-verify: $(CONTROLLER_GEN) vet ## Check that generated files and every go.mod are up to date.
+verify: $(CONTROLLER_GEN) $(HELM_DOCS) vet ## Check that generated files and every go.mod are up to date.
 	@hack/tools/verify.sh '$(TOOLS)'
 
 .PHONY: tidy
@@ -246,10 +268,10 @@ endef
 deploy: $(KUSTOMIZE) ## Deploy the operator with its CRD into the current cluster (IMG=… CONFIG=namespaced: without).
 	$(print-manifests) | $(KUBECTL) apply --server-side -f -
 
-.PHONY: install-yaml
-install-yaml: $(KUSTOMIZE) ## Write all that deploy applies to dist/install.yaml (IMG=… CONFIG=…).
-	mkdir -p dist
-	$(print-manifests) >dist/install.yaml
+.PHONY: build-installer
+build-installer: $(KUSTOMIZE) ## Write all that deploy applies to dist/install.yaml (IMG=… CONFIG=… INSTALLER=file).
+	mkdir -p '$(dir $(INSTALLER))'
+	$(print-manifests) >'$(INSTALLER)'
 
 .PHONY: undeploy
 undeploy: $(KUSTOMIZE) ## Remove the operator, its CRD and every LoadBalancerHealth (CONFIG=namespaced: the operator).
@@ -258,7 +280,7 @@ undeploy: $(KUSTOMIZE) ## Remove the operator, its CRD and every LoadBalancerHea
 ##@ Housekeeping
 
 .PHONY: tools
-tools: $(CONTROLLER_GEN) $(KUSTOMIZE) $(GOLANGCI_LINT) $(ACTIONLINT) $(GOVULNCHECK) $(CYCLONEDX_GOMOD) ## Build the pinned tools into bin/tools.
+tools: $(CONTROLLER_GEN) $(KUSTOMIZE) $(GOLANGCI_LINT) $(ACTIONLINT) $(GOVULNCHECK) $(CYCLONEDX_GOMOD) $(HELM) $(HELM_DOCS) ## Build the pinned tools into bin/tools.
 
 .PHONY: clean
 clean: ## Remove everything that make built.
@@ -288,3 +310,15 @@ $(GOVULNCHECK): hack/tools/go.mod hack/tools/go.sum
 
 $(CYCLONEDX_GOMOD): hack/tools/cyclonedx-gomod/go.mod hack/tools/cyclonedx-gomod/go.sum
 	$(call go-build-tool,hack/tools/cyclonedx-gomod,github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod)
+
+$(HELM): hack/tools/helm/go.mod hack/tools/helm/go.sum
+	$(call go-build-tool,hack/tools/helm,helm.sh/helm/v4/cmd/helm)
+
+$(HELM_DOCS): hack/tools/helm-docs/go.mod hack/tools/helm-docs/go.sum
+	$(call go-build-tool,hack/tools/helm-docs,github.com/norwoodj/helm-docs/cmd/helm-docs)
+
+$(MONITORING_CRDS)/.made: hack/tools/monitoring/go.mod hack/tools/monitoring/go.sum $(CONTROLLER_GEN)
+	@rm -rf $(@D)
+	cd hack/tools/monitoring && GOWORK=off $(CONTROLLER_GEN) crd \
+		paths=github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1 output:crd:dir=$(@D)
+	@touch $@

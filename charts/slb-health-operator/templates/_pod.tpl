@@ -1,0 +1,105 @@
+{{/* SPDX-License-Identifier: Apache-2.0 */}}
+
+{{/* root and shard, as everything in this file. */}}
+{{- define "slb-health-operator.pod" -}}
+{{- $values := .root.Values -}}
+serviceAccountName: {{ include "slb-health-operator.serviceAccountName" .root }}
+automountServiceAccountToken: true
+terminationGracePeriodSeconds: {{ int64 $values.terminationGracePeriodSeconds }}
+{{- range $field := list "imagePullSecrets" "priorityClassName" "nodeSelector" "tolerations" "affinity" }}
+{{- with index $values $field }}
+{{ $field }}: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+securityContext: {{- toYaml $values.podSecurityContext | nindent 2 }}
+{{- with include "slb-health-operator.spread" . }}
+topologySpreadConstraints: {{- . | trim | nindent 0 }}
+{{- end }}
+containers:
+- name: manager
+  image: {{ include "slb-health-operator.image" .root }}
+  imagePullPolicy: {{ $values.image.pullPolicy }}
+  command: [/slb-health-operator]
+  args: {{- include "slb-health-operator.args" . | nindent 2 }}
+  {{- with include "slb-health-operator.env" . }}
+  env: {{- . | trim | nindent 2 }}
+  {{- end }}
+  ports:
+  {{- if include "slb-health-operator.servesMetrics" .root }}
+  - {name: metrics, containerPort: 8443}
+  {{- end }}
+  - {name: probes, containerPort: 8081}
+  livenessProbe:
+    httpGet: {path: /healthz, port: probes}
+    initialDelaySeconds: 15
+    periodSeconds: 20
+  readinessProbe:
+    httpGet: {path: /readyz, port: probes}
+    initialDelaySeconds: 5
+    periodSeconds: 10
+  resources: {{- toYaml .shard.resources | nindent 4 }}
+  securityContext: {{- toYaml $values.securityContext | nindent 4 }}
+  {{- with include "slb-health-operator.volumeMounts" .root }}
+  volumeMounts: {{- . | trim | nindent 2 }}
+  {{- end }}
+{{- with include "slb-health-operator.volumes" .root }}
+volumes: {{- . | trim | nindent 0 }}
+{{- end }}
+{{- end -}}
+
+{{- define "slb-health-operator.spread" -}}
+{{- $own := dict "matchLabels" (include "slb-health-operator.shardLabels" . | fromYaml) -}}
+{{- range .root.Values.topologySpreadConstraints }}
+{{- $constraint := deepCopy . -}}
+{{- if not (hasKey . "labelSelector") -}}
+{{- $_ := set $constraint "labelSelector" $own -}}
+{{- end }}
+{{ toYaml (list $constraint) }}
+{{- end }}
+{{- end -}}
+
+{{- define "slb-health-operator.args" -}}
+{{- $values := .root.Values -}}
+- --leader-elect
+{{- range .shard.namespaces }}
+- --watch-namespace={{ . }}
+{{- end }}
+{{- if and $values.namespaced (not .shard.namespaces) }}
+- --watch-namespace=$(POD_NAMESPACE)
+{{- end }}
+{{- with .shard.selector }}
+- {{ printf "--watch-selector=%s" . | quote }}
+{{- end }}
+{{- with .shard.leaderElectionId }}
+- --leader-election-id={{ . }}
+{{- end }}
+{{- if not $values.metrics.enabled }}
+- --metrics-bind-address=0
+{{- else if $values.namespaced }}
+- --metrics-bind-address=127.0.0.1:8080
+- --metrics-secure=false
+{{- else if $values.metrics.certSecret }}
+- --metrics-cert-path=/etc/slb-health-operator/metrics
+{{- end }}
+{{- include "slb-health-operator.tuning" $values }}
+{{- range $values.extraArgs }}
+- {{ . | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* What is null is left to the operator. Numbers come as floats: as integers they are spelled without an exponent. */}}
+{{- define "slb-health-operator.tuning" -}}
+{{- range $flag, $value := dict "slb-network" .slb.network "slb-endpoint" .slb.endpoint "slb-qps" .slb.qps "slb-timeout" .slb.timeout "status-heartbeat" .status.heartbeat "zap-log-level" .log.level "zap-encoder" .log.format "zap-time-encoding" .log.timeEncoding "zap-stacktrace-level" .log.stacktraceLevel }}
+{{- with $value }}
+- {{ printf "--%s=%v" $flag . | quote }}
+{{- end }}
+{{- end }}
+{{- range $flag, $value := dict "slb-burst" .slb.burst "concurrency" .concurrency "max-status-backends" .status.maxBackends }}
+{{- with $value }}
+- --{{ $flag }}={{ int64 . }}
+{{- end }}
+{{- end }}
+{{- if .requireCredentials }}
+- --require-credentials
+{{- end }}
+{{- end -}}

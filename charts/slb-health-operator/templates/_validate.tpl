@@ -1,0 +1,51 @@
+{{/* SPDX-License-Identifier: Apache-2.0 */}}
+
+{{/* What the schema cannot say: values that do not go together. */}}
+{{- define "slb-health-operator.validate" -}}
+{{- include "slb-health-operator.validateShards" . -}}
+{{- include "slb-health-operator.validateIdentity" .Values.identity -}}
+{{- with .Values -}}
+{{- if and (not .serviceAccount.create) (not .serviceAccount.name) -}}
+{{- fail "serviceAccount.create is false: name the ServiceAccount in serviceAccount.name" -}}
+{{- end -}}
+{{- if and .slb.endpoint (eq (default "" .slb.network) "vpc") -}}
+{{- fail "slb.endpoint replaces the regions' endpoints, so slb.network: vpc means nothing beside it: leave one of them out" -}}
+{{- end -}}
+{{- if and .namespaced .metrics.certSecret -}}
+{{- fail "metrics.certSecret: with namespaced, metrics are served inside the pod alone, without TLS" -}}
+{{- end -}}
+{{- if and .metrics.serviceMonitor.enabled (or .namespaced (not .metrics.enabled)) -}}
+{{- fail "metrics.serviceMonitor.enabled: nothing can be scraped with namespaced, or without metrics.enabled" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "slb-health-operator.validateShards" -}}
+{{- if and .Values.shards (or .Values.watch.namespaces .Values.watch.selector .Values.leaderElectionId) -}}
+{{- fail "shards: write what each shard serves in the shard, and leave watch and leaderElectionId empty" -}}
+{{- end -}}
+{{- $names := dict -}}
+{{- $served := dict -}}
+{{- range .Values.shards -}}
+{{- if hasKey $names .name -}}
+{{- fail (printf "shards: two are named %s" .name) -}}
+{{- end -}}
+{{- $_ := set $names .name true -}}
+{{- $serves := printf "%v %v" (default (list) .namespaces | sortAlpha) (default "" .selector) -}}
+{{- if hasKey $served $serves -}}
+{{- fail (printf "shards: %s and %s serve the same objects: both would write them" (index $served $serves) .name) -}}
+{{- end -}}
+{{- $_ := set $served $serves .name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "slb-health-operator.validateIdentity" -}}
+{{- if eq .type "rrsa" -}}
+{{- if and .rrsa.roleName (or .rrsa.roleArn .rrsa.oidcProviderArn) -}}
+{{- fail "identity.rrsa: roleName is for the add-on, roleArn and oidcProviderArn are for clusters without it: leave one of them out" -}}
+{{- end -}}
+{{- if not (or .rrsa.roleName (and .rrsa.roleArn .rrsa.oidcProviderArn)) -}}
+{{- fail "identity.rrsa: set roleName, or both roleArn and oidcProviderArn" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package chart
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+)
+
+// cluster is a real API server that knows the Prometheus Operator's kinds.
+type cluster struct {
+	admin      client.Client
+	kubeconfig string
+}
+
+func TestCluster(t *testing.T) {
+	c, err := controlplane.Start(t.Context(), controlplane.Options{CRDs: []string{filepath.Join(root, "bin", "monitoring-crds")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	admin, err := client.New(c.Config, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &cluster{admin: admin, kubeconfig: c.Kubeconfig()}
+	for _, name := range []string{namespace, "slb-health", "team-a", "team-b"} {
+		restricted := map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
+		if err := admin.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: restricted}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Run("every mode is valid, and its pods are restricted", func(t *testing.T) { testModes(t, k) })
+	t.Run("one file installs it all", func(t *testing.T) { testInstaller(t, k) })
+	t.Run("the README's commands", func(t *testing.T) { testReadme(t, k) })
+}
+
+// kubectl runs kubectl as an administrator.
+func (c *cluster) kubectl(t *testing.T, input []byte, args ...string) ([]byte, error) {
+	t.Helper()
+	return run(t, nil, input, kubectlPath(t), append([]string{"--kubeconfig", c.kubeconfig}, args...)...)
+}
+
+// accepts demands that the API server takes manifests as they stand, unknown fields and all.
+func (c *cluster) accepts(t *testing.T, manifests []byte) {
+	t.Helper()
+	if _, err := c.kubectl(t, manifests, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-"); err != nil {
+		t.Error(err)
+	}
+}
+
+func testModes(t *testing.T, c *cluster) {
+	for _, mode := range modes(t) {
+		t.Run(mode, func(t *testing.T) {
+			manifests := template(t, mode)
+			c.accepts(t, manifests)
+			for _, object := range parse(t, manifests).of("Deployment") {
+				c.admitsPodsOf(t, into[appsv1.Deployment](t, object))
+			}
+		})
+	}
+	t.Run("an unknown field is refused", func(t *testing.T) {
+		wrong := strings.Replace(string(template(t, "everything")), "scheme: https", "schema: https", 1)
+		if _, err := c.kubectl(t, []byte(wrong), "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-"); err == nil || !strings.Contains(err.Error(), "schema") {
+			t.Errorf("a ServiceMonitor with a misspelt field: %v", err)
+		}
+	})
+}
+
+// admitsPodsOf creates a pod of a Deployment, in a dry run.
+func (c *cluster) admitsPodsOf(t *testing.T, deployment *appsv1.Deployment) {
+	t.Helper()
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: deployment.Namespace, Name: "operator",
+			Labels: deployment.Spec.Template.Labels, Annotations: deployment.Spec.Template.Annotations,
+		},
+		Spec: *deployment.Spec.Template.Spec.DeepCopy(),
+	}
+	if err := c.admin.Create(t.Context(), pod.DeepCopy(), client.DryRunAll); err != nil {
+		t.Errorf("a pod of %s: %v", deployment.Name, err)
+	}
+	// The namespace does enforce something.
+	pod.Spec.Containers[0].SecurityContext = nil
+	if err := c.admin.Create(t.Context(), pod, client.DryRunAll); err == nil || !strings.Contains(err.Error(), "PodSecurity") {
+		t.Errorf("a pod of %s without a security context: %v, not refused by PodSecurity", deployment.Name, err)
+	}
+}
+
+// testInstaller applies what a release offers as install.yaml.
+func testInstaller(t *testing.T, c *cluster) {
+	const image = "registry.example/slb-health-operator:v1.2.3"
+	file := filepath.Join(t.TempDir(), "new", "install.yaml")
+	if _, err := run(t, nil, nil, "make", "-C", root, "build-installer", "TOOLS="+filepath.Dir(tool(t, "kustomize")), "INSTALLER="+file, "IMG="+image); err != nil {
+		t.Fatal(err)
+	}
+	manifests := read(t, file)
+	c.accepts(t, manifests)
+	var kinds []string
+	for _, object := range parse(t, manifests) {
+		kinds = append(kinds, object.GetKind())
+	}
+	for _, kind := range []string{"Namespace", "CustomResourceDefinition", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "Service", "PodDisruptionBudget", "Deployment"} {
+		if !strings.Contains(strings.Join(kinds, " "), kind) {
+			t.Errorf("it has no %s", kind)
+		}
+	}
+	if got := only[appsv1.Deployment](t, parse(t, manifests), "Deployment").Spec.Template.Spec.Containers[0].Image; got != image {
+		t.Errorf("its image is %s", got)
+	}
+	// A release adds the digest to a line of this form.
+	if !strings.Contains(string(manifests), "image: "+image+"\n") {
+		t.Error("its image is on no line of its own")
+	}
+}

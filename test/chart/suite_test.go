@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package chart holds the Helm chart to config/, puts what it renders before a
+// real API server and its arguments before the operator, and installs, upgrades
+// and removes it as its README says.
+package chart
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/yaml"
+)
+
+const (
+	root        = "../.."
+	chartFolder = root + "/charts/slb-health-operator"
+	config      = root + "/config"
+
+	// release is called like the chart, as in its README: names are then those of config/.
+	release   = "slb-health-operator"
+	namespace = "slb-health-operator-system"
+)
+
+// run runs a program, and returns what it printed.
+func run(t *testing.T, environment []string, input []byte, program string, args ...string) (stdout []byte, err error) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), program, args...)
+	command.Env = append(os.Environ(), environment...)
+	command.Stdin = bytes.NewReader(input)
+	var out, problems bytes.Buffer
+	command.Stdout, command.Stderr = &out, &problems
+	if err := command.Run(); err != nil {
+		return out.Bytes(), errors.Join(err, errors.New(problems.String()+out.String()))
+	}
+	return out.Bytes(), nil
+}
+
+// tool is the path of a pinned tool, which the Makefile has built.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	folder := os.Getenv("TOOLS")
+	if folder == "" {
+		folder = filepath.Join(root, "bin", "tools")
+	}
+	path, err := filepath.Abs(filepath.Join(folder, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// helmPath is the pinned Helm, or the one that HELM names.
+func helmPath(t *testing.T) string {
+	t.Helper()
+	if path := os.Getenv("HELM"); path != "" {
+		return path
+	}
+	return tool(t, "helm")
+}
+
+// helm runs Helm without the settings of whoever runs the test.
+func helm(t *testing.T, args ...string) ([]byte, error) {
+	t.Helper()
+	return run(t, []string{"HOME=" + t.TempDir()}, nil, helmPath(t), args...)
+}
+
+// objects is what a command rendered.
+type objects []unstructured.Unstructured
+
+func parse(t *testing.T, manifests []byte) objects {
+	t.Helper()
+	var found objects
+	for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(manifests), 4096); ; {
+		var object unstructured.Unstructured
+		switch err := decoder.Decode(&object.Object); {
+		case errors.Is(err, io.EOF):
+			return found
+		case err != nil:
+			t.Fatalf("%v in\n%s", err, manifests)
+		}
+		if len(object.Object) > 0 {
+			found = append(found, object)
+		}
+	}
+}
+
+// template renders the chart with a file of values from testdata; "" is none.
+func template(t *testing.T, mode string, args ...string) []byte {
+	t.Helper()
+	args = append([]string{"template", release, chartFolder, "--namespace", namespace}, args...)
+	if mode != "" {
+		args = append(args, "--values", filepath.Join("testdata", mode+".yaml"))
+	}
+	manifests, err := helm(t, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", mode, err)
+	}
+	return manifests
+}
+
+// modes are the files of values, and the chart's own.
+func modes(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("testdata: %v, %v", files, err)
+	}
+	names := []string{""}
+	for _, file := range files {
+		names = append(names, strings.TrimSuffix(filepath.Base(file), ".yaml"))
+	}
+	return names
+}
+
+// of finds the objects of a kind.
+func (o objects) of(kind string) objects {
+	return slices.DeleteFunc(slices.Clone(o), func(u unstructured.Unstructured) bool { return u.GetKind() != kind })
+}
+
+// into decodes an object, with no field that its type does not have.
+func into[T any](t *testing.T, object unstructured.Unstructured) *T {
+	t.Helper()
+	typed := new(T)
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, typed, true); err != nil {
+		t.Fatalf("%s %s: %v", object.GetKind(), object.GetName(), err)
+	}
+	return typed
+}
+
+// only is the one object of a kind.
+func only[T any](t *testing.T, o objects, kind string) *T {
+	t.Helper()
+	found := o.of(kind)
+	if len(found) != 1 {
+		t.Fatalf("%d of kind %s", len(found), kind)
+	}
+	return into[T](t, found[0])
+}
+
+// decode reads the fields of an object that a struct names.
+func decode(t *testing.T, object unstructured.Unstructured, into any) {
+	t.Helper()
+	content, err := json.Marshal(object.Object)
+	if err == nil {
+		err = json.Unmarshal(content, into)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
