@@ -97,6 +97,7 @@ chart: manifests $(HELM_DOCS) ## Copy into the chart what config/ has, and gener
 	@mkdir -p $(CHART)/files
 	cp config/crd/bases/slb.lbhealth.dev_loadbalancerhealths.yaml $(CHART)/files/crd.yaml
 	cp config/rbac/role.yaml $(CHART)/files/role.yaml
+	cp config/service-discovery/role.yaml $(CHART)/files/service-discovery-role.yaml
 	cp config/prometheus/alerts.yaml $(CHART)/files/alerts.yaml
 	cp config/grafana/slb-health.json $(CHART)/files/dashboard.json
 	$(HELM_DOCS) --chart-search-root=$(CHART) --sort-values-order=file --log-level=warning

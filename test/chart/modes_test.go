@@ -248,3 +248,27 @@ func TestNamespacedStaysInItsNamespaces(t *testing.T) {
 		}
 	}
 }
+
+// TestServicesAreReadWhereTheyAreAskedFor holds the rights to config/service-discovery.
+func TestServicesAreReadWhereTheyAreAskedFor(t *testing.T) {
+	for mode, want := range map[string][]string{"": nil, "service-discovery": {"nodes", "services"}, "namespaced-several": {"services"}} {
+		var got []string
+		objects := parse(t, template(t, mode))
+		for _, object := range append(objects.of("ClusterRole"), objects.of("Role")...) {
+			if !strings.HasSuffix(object.GetName(), "-manager-role") {
+				continue
+			}
+			for _, rule := range into[rbacv1.ClusterRole](t, object).Rules {
+				for _, resource := range rule.Resources {
+					if (resource == "services" || resource == "nodes") && !slices.Contains(got, resource) {
+						got = append(got, resource)
+					}
+				}
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%q: may read %q, not %q", mode, got, want)
+		}
+	}
+}

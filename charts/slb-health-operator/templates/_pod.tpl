@@ -102,4 +102,10 @@ volumes: {{- . | trim | nindent 0 }}
 {{- if .requireCredentials }}
 - --require-credentials
 {{- end }}
+{{- if .serviceDiscovery.enabled }}
+- --service-discovery
+{{- with .serviceDiscovery.regionId }}
+- {{ printf "--region-id=%s" . | quote }}
+{{- end }}
+{{- end }}
 {{- end -}}

@@ -11,6 +11,12 @@
 {{- if and .slb.endpoint (eq (default "" .slb.network) "vpc") -}}
 {{- fail "slb.endpoint replaces the regions' endpoints, so slb.network: vpc means nothing beside it: leave one of them out" -}}
 {{- end -}}
+{{- if and .serviceDiscovery.regionId (not .serviceDiscovery.enabled) -}}
+{{- fail "serviceDiscovery.regionId is for the Services that serviceDiscovery.enabled finds: set that too, or leave it out" -}}
+{{- end -}}
+{{- if and .namespaced .serviceDiscovery.enabled (not .serviceDiscovery.regionId) -}}
+{{- fail "serviceDiscovery: with namespaced, nodes cannot be read: set serviceDiscovery.regionId" -}}
+{{- end -}}
 {{- if and .namespaced .metrics.certSecret -}}
 {{- fail "metrics.certSecret: with namespaced, metrics are served inside the pod alone, without TLS" -}}
 {{- end -}}
