@@ -45,7 +45,8 @@ func TestBlackBox(t *testing.T) {
 	})
 	w.hostile = w.startOperator(t, operatorOptions{
 		name: "hostile", namespaces: []string{hostileNamespace}, endpoint: w.slb.url(), account: w.slb.account,
-		args: []string{"--slb-qps=100", "--slb-burst=200"},
+		// An answer of ten thousand rows takes its time where everything runs at once.
+		args: []string{"--slb-qps=100", "--slb-burst=200", "--slb-timeout=30s"},
 	})
 
 	t.Run("specs", func(t *testing.T) {
