@@ -95,7 +95,7 @@ func (p *printer) printf(format string, args ...any) {
 func (p *printer) backends(trunk string, rows []v1alpha1.BackendStatus, o *options, colored bool) {
 	width := 0
 	for i := range rows {
-		width = max(width, len(address(&rows[i])))
+		width = max(width, visible(tame(address(&rows[i]))))
 	}
 	for i := range rows {
 		branch := "├─ "
@@ -103,8 +103,8 @@ func (p *printer) backends(trunk string, rows []v1alpha1.BackendStatus, o *optio
 			branch = "└─ "
 		}
 		state := rows[i].ServerHealthStatus
-		p.printf("%s%s%-*s  %s  since %s\n", trunk, branch, width, tame(address(&rows[i])),
-			colorOf(state).paint(fmt.Sprintf("%-11s", state), colored), o.age(&rows[i].LastTransitionTime))
+		p.printf("%s%s%s  %s  since %s\n", trunk, branch, tame(pad(address(&rows[i]), width)),
+			colorOf(state).paint(pad(state, len(v1alpha1.StatusUnavailable)), colored), o.age(&rows[i].LastTransitionTime))
 	}
 }
 
