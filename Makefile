@@ -51,8 +51,8 @@ CHART := charts/slb-health-operator
 # Packages whose tests start a control plane are found by what the tests import;
 # test/supply builds tools.
 LIST_PACKAGES := go list -f '{{.ImportPath}}{{range .TestImports}} {{.}}{{end}}{{range .XTestImports}} {{.}}{{end}}' ./...
-UNIT := $(LIST_PACKAGES) | awk '!/internal\/controlplane|test\/blackbox|test\/prometheus|test\/supply/ {print $$1}'
-ENVTEST := $(LIST_PACKAGES) | awk '/internal\/controlplane/ && !/test\/blackbox|test\/prometheus|test\/chart/ {print $$1}'
+UNIT := $(LIST_PACKAGES) | awk '!/internal\/controlplane|test\/blackbox|test\/plugin|test\/prometheus|test\/supply/ {print $$1}'
+ENVTEST := $(LIST_PACKAGES) | awk '/internal\/controlplane/ && !/test\/blackbox|test\/plugin|test\/prometheus|test\/chart/ {print $$1}'
 # The race detector needs cgo, and cgo a C compiler.
 CC_FOUND = $(shell command -v $(firstword $(shell go env CC)) 2>/dev/null)
 # make soak watches the operator with the race detector, where there can be one, unless SOAK_RACE=0.
@@ -165,8 +165,10 @@ test-kill: controlplane ## Kill the operator 200 times, and demand a possible hi
 	@$(GO_TEST) -count=1 -timeout 15m -run '^TestKills$$' -v $(TEST_ARGS) ./test/blackbox
 
 .PHONY: test-plugin
-test-plugin: race-note ## Test kubectl-lbh.
+test-plugin: controlplane build race-note ## Test kubectl-lbh: its packages, and the built plugin in pipes and terminals.
 	@cd cmd/kubectl-lbh && $(GO_TEST) -count=1 $(TEST_ARGS) ./...
+	@cd cmd/kubectl-lbh && $(if $(CC_FOUND),CGO_ENABLED=1 go build -race,go build) -buildvcs=false -o '$(BIN)/plugin/' .
+	@$(GO_TEST) -count=1 $(TEST_ARGS) ./test/plugin
 
 .PHONY: test-chart
 test-chart: controlplane build $(HELM) $(KUSTOMIZE) $(MONITORING_CRDS)/.made race-note ## Test the Helm chart and the one-file install against a real API server.
