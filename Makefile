@@ -28,6 +28,7 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 # The programs to build, and where to put them.
 PROGRAMS ?= slb-health-operator slb-simulator
 BUILD_OUT ?= bin
+PLUGIN_OUT ?= bin
 # Architectures to check for a reproducible build.
 ARCHS ?= amd64 arm64
 
@@ -40,6 +41,7 @@ CONTROLLER_GEN := $(TOOLS)/controller-gen
 KUSTOMIZE := $(TOOLS)/kustomize
 GOLANGCI_LINT := $(TOOLS)/golangci-lint
 ACTIONLINT := $(TOOLS)/actionlint
+KREW := $(TOOLS)/krew
 GOVULNCHECK := $(TOOLS)/govulncheck
 CYCLONEDX_GOMOD := $(TOOLS)/cyclonedx-gomod
 HELM := $(TOOLS)/helm
@@ -76,7 +78,8 @@ build: ## Build both programs, static, into bin/.
 
 .PHONY: build-plugin
 build-plugin: ## Build kubectl-lbh, the plugin of kubectl, into bin/.
-	cd cmd/kubectl-lbh && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN)/ .
+	cd cmd/kubectl-lbh && CGO_ENABLED=0 GOFLAGS=-mod=readonly go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' \
+		-o '$(abspath $(PLUGIN_OUT))/' .
 
 .PHONY: generate
 generate: $(CONTROLLER_GEN) ## Generate the deep copies of api/.
@@ -283,7 +286,7 @@ undeploy: $(KUSTOMIZE) ## Remove the operator, its CRD and every LoadBalancerHea
 ##@ Housekeeping
 
 .PHONY: tools
-tools: $(CONTROLLER_GEN) $(KUSTOMIZE) $(GOLANGCI_LINT) $(ACTIONLINT) $(GOVULNCHECK) $(CYCLONEDX_GOMOD) $(HELM) $(HELM_DOCS) ## Build the pinned tools into bin/tools.
+tools: $(CONTROLLER_GEN) $(KUSTOMIZE) $(GOLANGCI_LINT) $(ACTIONLINT) $(GOVULNCHECK) $(CYCLONEDX_GOMOD) $(HELM) $(HELM_DOCS) $(KREW) ## Build the pinned tools into bin/tools.
 
 .PHONY: clean
 clean: ## Remove everything that make built.
@@ -307,6 +310,9 @@ $(GOLANGCI_LINT): hack/tools/golangci-lint/go.mod hack/tools/golangci-lint/go.su
 
 $(ACTIONLINT): hack/tools/go.mod hack/tools/go.sum
 	$(call go-build-tool,hack/tools,github.com/rhysd/actionlint/cmd/actionlint)
+
+$(KREW): hack/tools/krew/go.mod hack/tools/krew/go.sum
+	$(call go-build-tool,hack/tools/krew,sigs.k8s.io/krew/cmd/krew)
 
 $(GOVULNCHECK): hack/tools/go.mod hack/tools/go.sum
 	$(call go-build-tool,hack/tools,golang.org/x/vuln/cmd/govulncheck)
