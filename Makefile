@@ -42,6 +42,7 @@ KUSTOMIZE := $(TOOLS)/kustomize
 GOLANGCI_LINT := $(TOOLS)/golangci-lint
 ACTIONLINT := $(TOOLS)/actionlint
 KREW := $(TOOLS)/krew
+CRD_REF_DOCS := $(TOOLS)/crd-ref-docs
 GOVULNCHECK := $(TOOLS)/govulncheck
 CYCLONEDX_GOMOD := $(TOOLS)/cyclonedx-gomod
 HELM := $(TOOLS)/helm
@@ -89,6 +90,11 @@ generate: $(CONTROLLER_GEN) ## Generate the deep copies of api/.
 manifests: $(CONTROLLER_GEN) ## Generate the CRD from api/ and the manager's role from the markers in controllers/.
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=manager-role paths=./controllers/... output:rbac:dir=config/rbac
+
+.PHONY: api-docs
+api-docs: $(CRD_REF_DOCS) ## Generate docs/api.md from api/.
+	$(CRD_REF_DOCS) --log-level=ERROR --source-path=api --config=hack/api-docs/config.yaml --templates-dir=hack/api-docs/templates \
+		--renderer=markdown --output-path=docs/api.md
 
 .PHONY: dashboard
 dashboard: ## Generate the Grafana dashboard from hack/dashboard/content.go.
@@ -223,7 +229,7 @@ lint-fix: $(GOLANGCI_LINT) ## Run the linters, and let them mend what they can.
 	$(GOLANGCI_LINT) run --fix
 
 .PHONY: verify
-verify: $(CONTROLLER_GEN) $(HELM_DOCS) vet ## Check that generated files and every go.mod are up to date.
+verify: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(HELM_DOCS) vet ## Check that generated files and every go.mod are up to date.
 	@hack/tools/verify.sh '$(TOOLS)'
 
 .PHONY: tidy
@@ -286,7 +292,7 @@ undeploy: $(KUSTOMIZE) ## Remove the operator, its CRD and every LoadBalancerHea
 ##@ Housekeeping
 
 .PHONY: tools
-tools: $(CONTROLLER_GEN) $(KUSTOMIZE) $(GOLANGCI_LINT) $(ACTIONLINT) $(GOVULNCHECK) $(CYCLONEDX_GOMOD) $(HELM) $(HELM_DOCS) $(KREW) ## Build the pinned tools into bin/tools.
+tools: $(CONTROLLER_GEN) $(KUSTOMIZE) $(GOLANGCI_LINT) $(ACTIONLINT) $(GOVULNCHECK) $(CYCLONEDX_GOMOD) $(HELM) $(HELM_DOCS) $(KREW) $(CRD_REF_DOCS) ## Build the pinned tools into bin/tools.
 
 .PHONY: clean
 clean: ## Remove everything that make built.
@@ -310,6 +316,9 @@ $(GOLANGCI_LINT): hack/tools/golangci-lint/go.mod hack/tools/golangci-lint/go.su
 
 $(ACTIONLINT): hack/tools/go.mod hack/tools/go.sum
 	$(call go-build-tool,hack/tools,github.com/rhysd/actionlint/cmd/actionlint)
+
+$(CRD_REF_DOCS): hack/tools/crd-ref-docs/go.mod hack/tools/crd-ref-docs/go.sum
+	$(call go-build-tool,hack/tools/crd-ref-docs,github.com/elastic/crd-ref-docs)
 
 $(KREW): hack/tools/krew/go.mod hack/tools/krew/go.sum
 	$(call go-build-tool,hack/tools/krew,sigs.k8s.io/krew/cmd/krew)
