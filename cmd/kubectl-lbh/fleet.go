@@ -125,6 +125,19 @@ func summaryOf(object *v1alpha1.LoadBalancerHealth) v1alpha1.Summary {
 	return *object.Status.Summary
 }
 
+// targetOf names what an object observes: by its Service, as long as that has no
+// load balancer.
+func targetOf(object *v1alpha1.LoadBalancerHealth) (loadBalancer, region string) {
+	switch service, found := object.Spec.ServiceRef, object.Status.ServiceLoadBalancer; {
+	case service == nil:
+		return object.Spec.LoadBalancerID, object.Spec.RegionID
+	case found == nil:
+		return "service/" + service.Name, "-"
+	default:
+		return found.LoadBalancerID, found.RegionID
+	}
+}
+
 // counts is "4/6": normal backends of all; "-" before the first answer.
 func counts(object *v1alpha1.LoadBalancerHealth) string {
 	if object.Status.Summary == nil {
@@ -226,8 +239,9 @@ func fleetRow(object *v1alpha1.LoadBalancerHealth, namespaces, wide bool, o *opt
 	if r == failing {
 		reason = reasonOf(object, v1alpha1.ConditionObserved)
 	}
+	loadBalancer, region := targetOf(object)
 	row = append(row, cell{text: object.Name}, cell{r.word(), r.color()}, cell{text: cmp.Or(reason, "-")}, cell{text: counts(object)},
-		number(summary.Abnormal, red), number(summary.Unavailable, yellow), cell{text: object.Spec.LoadBalancerID}, cell{text: object.Spec.RegionID})
+		number(summary.Abnormal, red), number(summary.Unavailable, yellow), cell{text: loadBalancer}, cell{text: region})
 	if wide {
 		port := "*"
 		if object.Spec.ListenerPort != nil {

@@ -42,7 +42,8 @@ func tree(out io.Writer, object *v1alpha1.LoadBalancerHealth, o *options) error 
 	colored := o.colored(o.Out)
 	p := &printer{out: out}
 	r := rankOf(object)
-	p.printf("%s  %s  %s  %s\n", object.Name, r.color().paint(r.word(), colored), cmp.Or(tame(reasonOf(object, v1alpha1.ConditionReady)), "-"), tame(object.Spec.LoadBalancerID+" "+object.Spec.RegionID))
+	loadBalancer, region := targetOf(object)
+	p.printf("%s  %s  %s  %s\n", object.Name, r.color().paint(r.word(), colored), cmp.Or(tame(reasonOf(object, v1alpha1.ConditionReady)), "-"), tame(loadBalancer+" "+region))
 	if message := messageOf(object, v1alpha1.ConditionReady); message != "" {
 		p.printf("│  %s\n", tame(message))
 	}
