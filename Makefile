@@ -28,6 +28,7 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 # The programs to build, and where to put them.
 PROGRAMS ?= slb-health-operator slb-simulator
 BUILD_OUT ?= bin
+PLUGIN_OUT ?= bin
 # Architectures to check for a reproducible build.
 ARCHS ?= amd64 arm64
 
@@ -40,6 +41,8 @@ CONTROLLER_GEN := $(TOOLS)/controller-gen
 KUSTOMIZE := $(TOOLS)/kustomize
 GOLANGCI_LINT := $(TOOLS)/golangci-lint
 ACTIONLINT := $(TOOLS)/actionlint
+KREW := $(TOOLS)/krew
+CRD_REF_DOCS := $(TOOLS)/crd-ref-docs
 GOVULNCHECK := $(TOOLS)/govulncheck
 CYCLONEDX_GOMOD := $(TOOLS)/cyclonedx-gomod
 HELM := $(TOOLS)/helm
@@ -51,8 +54,8 @@ CHART := charts/slb-health-operator
 # Packages whose tests start a control plane are found by what the tests import;
 # test/supply builds tools.
 LIST_PACKAGES := go list -f '{{.ImportPath}}{{range .TestImports}} {{.}}{{end}}{{range .XTestImports}} {{.}}{{end}}' ./...
-UNIT := $(LIST_PACKAGES) | awk '!/internal\/controlplane|test\/blackbox|test\/prometheus|test\/supply/ {print $$1}'
-ENVTEST := $(LIST_PACKAGES) | awk '/internal\/controlplane/ && !/test\/blackbox|test\/prometheus|test\/chart/ {print $$1}'
+UNIT := $(LIST_PACKAGES) | awk '!/internal\/controlplane|test\/blackbox|test\/plugin|test\/prometheus|test\/supply/ {print $$1}'
+ENVTEST := $(LIST_PACKAGES) | awk '/internal\/controlplane/ && !/test\/blackbox|test\/plugin|test\/prometheus|test\/chart/ {print $$1}'
 # The race detector needs cgo, and cgo a C compiler.
 CC_FOUND = $(shell command -v $(firstword $(shell go env CC)) 2>/dev/null)
 # make soak watches the operator with the race detector, where there can be one, unless SOAK_RACE=0.
@@ -76,7 +79,8 @@ build: ## Build both programs, static, into bin/.
 
 .PHONY: build-plugin
 build-plugin: ## Build kubectl-lbh, the plugin of kubectl, into bin/.
-	cd cmd/kubectl-lbh && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN)/ .
+	cd cmd/kubectl-lbh && CGO_ENABLED=0 GOFLAGS=-mod=readonly go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' \
+		-o '$(abspath $(PLUGIN_OUT))/' .
 
 .PHONY: generate
 generate: $(CONTROLLER_GEN) ## Generate the deep copies of api/.
@@ -86,6 +90,11 @@ generate: $(CONTROLLER_GEN) ## Generate the deep copies of api/.
 manifests: $(CONTROLLER_GEN) ## Generate the CRD from api/ and the manager's role from the markers in controllers/.
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=manager-role paths=./controllers/... output:rbac:dir=config/rbac
+
+.PHONY: api-docs
+api-docs: $(CRD_REF_DOCS) ## Generate docs/api.md from api/.
+	$(CRD_REF_DOCS) --log-level=ERROR --source-path=api --config=hack/api-docs/config.yaml --templates-dir=hack/api-docs/templates \
+		--renderer=markdown --output-path=docs/api.md
 
 .PHONY: dashboard
 dashboard: ## Generate the Grafana dashboard from hack/dashboard/content.go.
@@ -165,8 +174,10 @@ test-kill: controlplane ## Kill the operator 200 times, and demand a possible hi
 	@$(GO_TEST) -count=1 -timeout 15m -run '^TestKills$$' -v $(TEST_ARGS) ./test/blackbox
 
 .PHONY: test-plugin
-test-plugin: race-note ## Test kubectl-lbh.
+test-plugin: controlplane build race-note ## Test kubectl-lbh: its packages, and the built plugin in pipes and terminals.
 	@cd cmd/kubectl-lbh && $(GO_TEST) -count=1 $(TEST_ARGS) ./...
+	@cd cmd/kubectl-lbh && $(if $(CC_FOUND),CGO_ENABLED=1 go build -race,go build) -buildvcs=false -o '$(BIN)/plugin/' .
+	@$(GO_TEST) -count=1 $(TEST_ARGS) ./test/plugin
 
 .PHONY: test-chart
 test-chart: controlplane build $(HELM) $(KUSTOMIZE) $(MONITORING_CRDS)/.made race-note ## Test the Helm chart and the one-file install against a real API server.
@@ -218,7 +229,7 @@ lint-fix: $(GOLANGCI_LINT) ## Run the linters, and let them mend what they can.
 	$(GOLANGCI_LINT) run --fix
 
 .PHONY: verify
-verify: $(CONTROLLER_GEN) $(HELM_DOCS) vet ## Check that generated files and every go.mod are up to date.
+verify: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(HELM_DOCS) vet ## Check that generated files and every go.mod are up to date.
 	@hack/tools/verify.sh '$(TOOLS)'
 
 .PHONY: tidy
@@ -281,7 +292,7 @@ undeploy: $(KUSTOMIZE) ## Remove the operator, its CRD and every LoadBalancerHea
 ##@ Housekeeping
 
 .PHONY: tools
-tools: $(CONTROLLER_GEN) $(KUSTOMIZE) $(GOLANGCI_LINT) $(ACTIONLINT) $(GOVULNCHECK) $(CYCLONEDX_GOMOD) $(HELM) $(HELM_DOCS) ## Build the pinned tools into bin/tools.
+tools: $(CONTROLLER_GEN) $(KUSTOMIZE) $(GOLANGCI_LINT) $(ACTIONLINT) $(GOVULNCHECK) $(CYCLONEDX_GOMOD) $(HELM) $(HELM_DOCS) $(KREW) $(CRD_REF_DOCS) ## Build the pinned tools into bin/tools.
 
 .PHONY: clean
 clean: ## Remove everything that make built.
@@ -305,6 +316,12 @@ $(GOLANGCI_LINT): hack/tools/golangci-lint/go.mod hack/tools/golangci-lint/go.su
 
 $(ACTIONLINT): hack/tools/go.mod hack/tools/go.sum
 	$(call go-build-tool,hack/tools,github.com/rhysd/actionlint/cmd/actionlint)
+
+$(CRD_REF_DOCS): hack/tools/crd-ref-docs/go.mod hack/tools/crd-ref-docs/go.sum
+	$(call go-build-tool,hack/tools/crd-ref-docs,github.com/elastic/crd-ref-docs)
+
+$(KREW): hack/tools/krew/go.mod hack/tools/krew/go.sum
+	$(call go-build-tool,hack/tools/krew,sigs.k8s.io/krew/cmd/krew)
 
 $(GOVULNCHECK): hack/tools/go.mod hack/tools/go.sum
 	$(call go-build-tool,hack/tools,golang.org/x/vuln/cmd/govulncheck)

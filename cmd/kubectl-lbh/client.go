@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,7 +35,9 @@ func newScheme() *runtime.Scheme {
 // client reads and asks for the objects of a namespace, "" being all.
 type client struct {
 	rest      rest.Interface
+	host      string
 	namespace string
+	link      *link
 }
 
 func (o *options) client() (*client, error) {
@@ -48,7 +49,8 @@ func (o *options) client() (*client, error) {
 	config.APIPath, config.GroupVersion = "/apis", &v1alpha1.GroupVersion
 	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	config.UserAgent = "kubectl-lbh/" + version
-	c := &client{}
+	c := &client{host: config.Host, link: &link{}}
+	config.Wrap(c.link.wrap)
 	if c.rest, err = rest.RESTClientFor(config); err != nil {
 		return nil, err
 	}
@@ -69,17 +71,17 @@ func (o *options) object(ctx context.Context, name string) (*client, *v1alpha1.L
 	return c, found, err
 }
 
-func (c *client) list(ctx context.Context, selector string) (*v1alpha1.LoadBalancerHealthList, error) {
+func (c *client) list(ctx context.Context, filter metav1.ListOptions) (*v1alpha1.LoadBalancerHealthList, error) {
 	list := &v1alpha1.LoadBalancerHealthList{}
 	err := c.rest.Get().NamespaceIfScoped(c.namespace, c.namespace != "").Resource(resource).
-		VersionedParams(&metav1.ListOptions{LabelSelector: selector}, metav1.ParameterCodec).Do(ctx).Into(list)
-	return list, explain(err)
+		VersionedParams(&filter, metav1.ParameterCodec).Do(ctx).Into(list)
+	return list, c.explain(err, "view")
 }
 
 func (c *client) get(ctx context.Context, name string) (*v1alpha1.LoadBalancerHealth, error) {
 	object := &v1alpha1.LoadBalancerHealth{}
 	err := c.rest.Get().Namespace(c.namespace).Resource(resource).Name(name).Do(ctx).Into(object)
-	return object, explain(err)
+	return object, c.explain(err, "view")
 }
 
 // ask annotates an object so that it is observed now.
@@ -90,7 +92,8 @@ func (c *client) ask(ctx context.Context, name, value string) error {
 	if err != nil {
 		return err
 	}
-	return explain(c.rest.Patch(types.MergePatchType).Namespace(c.namespace).Resource(resource).Name(name).Body(patch).Do(ctx).Error())
+	err = c.rest.Patch(types.MergePatchType).Namespace(c.namespace).Resource(resource).Name(name).Body(patch).Do(ctx).Error()
+	return c.explain(err, "edit")
 }
 
 // listWatch is all that an informer needs.
@@ -114,14 +117,5 @@ func (c *client) until(ctx context.Context, name string, step func(*v1alpha1.Loa
 			return step(object)
 		}
 	})
-	return err
-}
-
-// explain says what to do where the API server's words do not.
-func explain(err error) error {
-	var status interface{ Status() metav1.Status }
-	if errors.As(err, &status) && status.Status().Reason == metav1.StatusReasonNotFound && status.Status().Details != nil && status.Status().Details.Name == "" {
-		return fmt.Errorf("this cluster does not know LoadBalancerHealth: install slb-health-operator first: %w", err)
-	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
@@ -22,6 +23,7 @@ type options struct {
 	flags         *genericclioptions.ConfigFlags
 	allNamespaces bool
 	selector      string
+	fieldSelector string
 	color         string
 	timeout       time.Duration
 	now           func() time.Time
@@ -74,7 +76,7 @@ func newFleetCommand(o *options) *cobra.Command {
 
 func newTreeCommand(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "tree NAME", Short: "Listeners and backends of one object, and since when", Args: oneName, ValidArgsFunction: o.completeNames,
+		Use: "tree NAME", Short: "Listeners and backends of one object, and since when", Args: oneName, ValidArgsFunction: o.completeName,
 		RunE: func(cmd *cobra.Command, args []string) error { return runTree(cmd.Context(), o, args[0]) },
 	}
 }
@@ -91,7 +93,7 @@ func newWatchCommand(o *options) *cobra.Command {
 func newWaitCommand(o *options) *cobra.Command {
 	var what string
 	c := &cobra.Command{
-		Use: "wait NAME", Short: "Wait until an object is healthy, and say how far it is", Args: oneName, ValidArgsFunction: o.completeNames,
+		Use: "wait NAME", Short: "Wait until an object is healthy, and say how far it is", Args: oneName, ValidArgsFunction: o.completeName,
 		RunE: func(cmd *cobra.Command, args []string) error { return runWait(cmd.Context(), o, args[0], what) },
 	}
 	c.Flags().StringVar(&what, "for", "healthy", "What to wait for: healthy, ready or observed.")
@@ -102,7 +104,7 @@ func newWaitCommand(o *options) *cobra.Command {
 
 func newRefreshCommand(o *options) *cobra.Command {
 	c := &cobra.Command{
-		Use: "refresh NAME", Short: "Observe one object now, and show the result", Args: oneName, ValidArgsFunction: o.completeNames,
+		Use: "refresh NAME", Short: "Observe one object now, and show the result", Args: oneName, ValidArgsFunction: o.completeName,
 		RunE: func(cmd *cobra.Command, args []string) error { return runRefresh(cmd.Context(), o, args[0]) },
 	}
 	c.Flags().DurationVar(&o.timeout, "timeout", time.Minute, "How long to wait for the result at most.")
@@ -112,6 +114,20 @@ func newRefreshCommand(o *options) *cobra.Command {
 func (o *options) addFilters(c *cobra.Command) {
 	c.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "The objects of all namespaces.")
 	c.Flags().StringVarP(&o.selector, "selector", "l", "", "Labels of the objects, such as team=web.")
+	c.Flags().StringVar(&o.fieldSelector, "field-selector", "", "Fields of the objects, such as metadata.name!=web.")
+}
+
+// filter are the options of a list or watch that the flags ask for.
+func (o *options) filter() metav1.ListOptions {
+	return metav1.ListOptions{LabelSelector: o.selector, FieldSelector: o.fieldSelector}
+}
+
+// eitherNames complains about objects that are chosen by name and otherwise.
+func (o *options) eitherNames(names []string) error {
+	if len(names) > 0 && (o.allNamespaces || o.filter() != metav1.ListOptions{}) {
+		return errors.New("write either names or -A, -l and --field-selector")
+	}
+	return nil
 }
 
 func oneName(_ *cobra.Command, args []string) error {
@@ -121,19 +137,27 @@ func oneName(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// completeNames completes the names of objects.
-func (o *options) completeNames(cmd *cobra.Command, _ []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+// completeName completes the name of the only object of a command.
+func (o *options) completeName(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return o.completeNames(cmd, args, prefix)
+}
+
+// completeNames completes the names of objects, each once.
+func (o *options) completeNames(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	c, err := o.client()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	list, err := c.list(cmd.Context(), "")
+	list, err := c.list(cmd.Context(), metav1.ListOptions{})
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
 	var names []cobra.Completion
 	for i := range list.Items {
-		if name := list.Items[i].Name; strings.HasPrefix(name, prefix) {
+		if name := list.Items[i].Name; strings.HasPrefix(name, prefix) && !slices.Contains(args, name) {
 			names = append(names, cobra.CompletionWithDesc(name, reasonOf(&list.Items[i], v1alpha1.ConditionReady)))
 		}
 	}

@@ -125,6 +125,19 @@ func summaryOf(object *v1alpha1.LoadBalancerHealth) v1alpha1.Summary {
 	return *object.Status.Summary
 }
 
+// targetOf names what an object observes: by its Service, as long as that has no
+// load balancer.
+func targetOf(object *v1alpha1.LoadBalancerHealth) (loadBalancer, region string) {
+	switch service, found := object.Spec.ServiceRef, object.Status.ServiceLoadBalancer; {
+	case service == nil:
+		return object.Spec.LoadBalancerID, object.Spec.RegionID
+	case found == nil:
+		return "service/" + service.Name, "-"
+	default:
+		return found.LoadBalancerID, found.RegionID
+	}
+}
+
 // counts is "4/6": normal backends of all; "-" before the first answer.
 func counts(object *v1alpha1.LoadBalancerHealth) string {
 	if object.Status.Summary == nil {
@@ -146,13 +159,20 @@ func runFleet(ctx context.Context, o *options, printing *genericclioptions.Print
 	format := *printing.OutputFormat
 	if format == "" || format == "wide" {
 		if len(list.Items) == 0 {
-			_, err := fmt.Fprintln(o.ErrOut, "No LoadBalancerHealth found"+where(c.namespace)+".")
+			_, err := fmt.Fprintln(o.ErrOut, none(c.namespace))
 			return err
 		}
-		return fleet(list.Items, c.namespace == "", format == "wide", o).write(o.Out, o.colored(o.Out))
+		t := fleet(list.Items, c.namespace == "", format == "wide", o)
+		if columns, _, ok := sizeOf(o.Out); ok && format == "" {
+			t.fit(columns) // -o wide has everything, and wraps
+		}
+		return t.write(o.Out, o.colored(o.Out))
 	}
 	printer, err := printing.ToPrinter()
-	if err != nil {
+	if unknown, ok := errors.AsType[genericclioptions.NoCompatiblePrinterError](err); ok {
+		unknown.AllowedFormats = append(unknown.AllowedFormats, "wide")
+		return unknown
+	} else if err != nil {
 		return err
 	}
 	if len(names) == 1 || format == "name" {
@@ -168,11 +188,11 @@ func runFleet(ctx context.Context, o *options, printing *genericclioptions.Print
 
 // find returns the named objects, or all.
 func (o *options) find(ctx context.Context, c *client, names []string) (*v1alpha1.LoadBalancerHealthList, error) {
-	if len(names) == 0 {
-		return c.list(ctx, o.selector)
+	if err := o.eitherNames(names); err != nil {
+		return nil, err
 	}
-	if o.allNamespaces || o.selector != "" {
-		return nil, errors.New("write either names or -A and -l")
+	if len(names) == 0 {
+		return c.list(ctx, o.filter())
 	}
 	list := &v1alpha1.LoadBalancerHealthList{}
 	for _, name := range names {
@@ -185,11 +205,12 @@ func (o *options) find(ctx context.Context, c *client, names []string) (*v1alpha
 	return list, nil
 }
 
-func where(namespace string) string {
+// none says that there is nothing to show.
+func none(namespace string) string {
 	if namespace == "" {
-		return ""
+		return "No LoadBalancerHealth found."
 	}
-	return " in namespace " + namespace
+	return "No LoadBalancerHealth found in namespace " + namespace + "."
 }
 
 // fleet is a row for each object.
@@ -218,8 +239,9 @@ func fleetRow(object *v1alpha1.LoadBalancerHealth, namespaces, wide bool, o *opt
 	if r == failing {
 		reason = reasonOf(object, v1alpha1.ConditionObserved)
 	}
+	loadBalancer, region := targetOf(object)
 	row = append(row, cell{text: object.Name}, cell{r.word(), r.color()}, cell{text: cmp.Or(reason, "-")}, cell{text: counts(object)},
-		number(summary.Abnormal, red), number(summary.Unavailable, yellow), cell{text: object.Spec.LoadBalancerID}, cell{text: object.Spec.RegionID})
+		number(summary.Abnormal, red), number(summary.Unavailable, yellow), cell{text: loadBalancer}, cell{text: region})
 	if wide {
 		port := "*"
 		if object.Spec.ListenerPort != nil {

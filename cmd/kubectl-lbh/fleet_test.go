@@ -59,6 +59,20 @@ prod        failing         Healthy   Throttled       1/1      0          0     
 	}
 }
 
+func TestAServiceIsNamedUntilItHasALoadBalancer(t *testing.T) {
+	t.Parallel()
+
+	web := object("web", nil)
+	web.Spec = v1alpha1.LoadBalancerHealthSpec{ServiceRef: &v1alpha1.ServiceReference{Name: "shop"}}
+	if id, region := targetOf(web); id != "service/shop" || region != "-" {
+		t.Errorf("%q, %q", id, region)
+	}
+	web.Status.ServiceLoadBalancer = &v1alpha1.ServiceLoadBalancer{LoadBalancerID: "lb-shop", RegionID: "cn-hangzhou"}
+	if id, region := targetOf(web); id != "lb-shop" || region != "cn-hangzhou" {
+		t.Errorf("%q, %q", id, region)
+	}
+}
+
 func TestColoursDoNotMoveColumns(t *testing.T) {
 	t.Parallel()
 

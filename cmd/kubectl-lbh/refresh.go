@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/wait"
-
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
@@ -31,8 +29,8 @@ func runRefresh(ctx context.Context, o *options, name string) error {
 		object = state
 		return state.Status.LastHandledObserveRequest == value, nil
 	})
-	if wait.Interrupted(err) || errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%s was not observed within %s: does slb-health-operator run, and does it serve this namespace?", name, o.timeout)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("%s was not observed within %s: does slb-health-operator run, and does it serve this object?%s", name, o.timeout, c.link.besides())
 	}
 	if err != nil {
 		return err

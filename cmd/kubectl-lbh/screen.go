@@ -5,18 +5,16 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"strings"
-	"unicode/utf8"
-
-	"golang.org/x/term"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
 const (
-	enterScreen = "\x1b[?1049h\x1b[?25l" // the alternate screen, without a cursor
-	leaveScreen = "\x1b[?25h\x1b[?1049l"
+	// The alternate screen, without a cursor. What is too long all the same, in
+	// a font that thinks otherwise of a character, must not push rows down.
+	enterScreen = "\x1b[?1049h\x1b[?25l\x1b[?7l"
+	leaveScreen = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 	toTop       = "\x1b[H"
 	clearLine   = "\x1b[K"
 	clearBelow  = "\x1b[J"
@@ -28,14 +26,14 @@ const keptLines = 200
 // screen is the view of a terminal: the table, and below it the newest changes.
 // When it closes, the changes stay where the shell goes on.
 type screen struct {
-	o          *options
-	namespaces bool
-	objects    []v1alpha1.LoadBalancerHealth
-	told       []line
-	entered    bool
+	o         *options
+	namespace string
+	objects   []v1alpha1.LoadBalancerHealth
+	told      []line
+	entered   bool
 }
 
-func newScreen(o *options, namespaces bool) *screen { return &screen{o: o, namespaces: namespaces} }
+func newScreen(o *options, namespace string) *screen { return &screen{o: o, namespace: namespace} }
 
 func (s *screen) show(objects []v1alpha1.LoadBalancerHealth, told []line) error {
 	s.objects = objects
@@ -45,14 +43,9 @@ func (s *screen) show(objects []v1alpha1.LoadBalancerHealth, told []line) error 
 }
 
 func (s *screen) tick() error {
-	if s.objects == nil {
-		return nil
-	}
-	width, height := 80, 24
-	if file, ok := s.o.Out.(*os.File); ok {
-		if w, h, err := term.GetSize(int(file.Fd())); err == nil {
-			width, height = w, h
-		}
+	width, height, ok := sizeOf(s.o.Out)
+	if !ok {
+		width, height = 80, 24
 	}
 	text := toTop
 	if !s.entered {
@@ -67,9 +60,14 @@ func (s *screen) tick() error {
 // leave of the height, and those at least a third.
 func (s *screen) draw(width, height int) string {
 	colored := s.o.colored(s.o.Out)
-	var buffer bytes.Buffer
-	_ = fleet(s.objects, s.namespaces, false, s.o).write(&buffer, colored) // a buffer takes everything
-	rows := strings.Split(strings.TrimSuffix(buffer.String(), "\n"), "\n")
+	rows := []string{none(s.namespace)}
+	if len(s.objects) > 0 {
+		var buffer bytes.Buffer
+		t := fleet(s.objects, s.namespace == "", false, s.o)
+		t.fit(width)
+		_ = t.write(&buffer, colored) // a buffer takes everything
+		rows = strings.Split(strings.TrimSuffix(buffer.String(), "\n"), "\n")
+	}
 	told := min(len(s.told), max(height/3, height-len(rows)-2))
 	if room := max(height-told-2, 2); len(rows) > room {
 		hidden := len(rows) - room + 1
@@ -100,25 +98,28 @@ func (s *screen) close() error {
 
 // cut shortens a row to what fits, without counting or splitting escapes.
 func cut(row string, width int) string {
+	if visible(row) <= width {
+		return row
+	}
 	var text strings.Builder
 	seen, escape := 0, false
-	for i, r := range row {
+	for _, r := range row {
 		switch {
 		case r == '\x1b':
 			escape = true
 		case escape:
 			escape = r != 'm'
-		case seen == width-1 && utf8.RuneCountInString(row[i:]) > 1 && visible(row[i:]) > 1:
-			return text.String() + "…\x1b[0m"
 		default:
-			seen++
+			if seen += columnsOf(r); seen >= width {
+				return text.String() + "…\x1b[0m"
+			}
 		}
 		text.WriteRune(r)
 	}
 	return text.String()
 }
 
-// visible counts what is not part of an escape.
+// visible is how many columns a row takes: its escapes take none.
 func visible(row string) (n int) {
 	escape := false
 	for _, r := range row {
@@ -128,7 +129,7 @@ func visible(row string) (n int) {
 		case escape:
 			escape = r != 'm'
 		default:
-			n++
+			n += columnsOf(r)
 		}
 	}
 	return n

@@ -8,9 +8,9 @@ import (
 	"os"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/term"
+	"golang.org/x/text/width"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
 
@@ -60,9 +60,39 @@ func (o *options) colored(out io.Writer) bool {
 	}
 }
 
+// isTerminal tells whether out is a terminal that obeys escapes.
 func isTerminal(out io.Writer) bool {
 	file, ok := out.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
+	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb"
+}
+
+// sizeOf is the size of a terminal; a pipe has none.
+func sizeOf(out io.Writer) (columns, rows int, ok bool) {
+	file, isFile := out.(*os.File)
+	if !isFile {
+		return 0, 0, false
+	}
+	columns, rows, err := term.GetSize(int(file.Fd()))
+	return columns, rows, err == nil && columns > 0
+}
+
+// columnsOf is how many columns of a terminal a character takes: Chinese ones
+// take two, and accents that sit upon another none.
+func columnsOf(r rune) int {
+	if unicode.In(r, unicode.Mn, unicode.Me) {
+		return 0
+	}
+	switch width.LookupRune(r).Kind() {
+	case width.EastAsianWide, width.EastAsianFullwidth:
+		return 2
+	default:
+		return 1
+	}
+}
+
+// pad fills a text up with spaces, after it is tamed.
+func pad(text string, columns int) string {
+	return text + strings.Repeat(" ", max(0, columns-visible(tame(text))))
 }
 
 // A cell is a word in a table.
@@ -79,22 +109,45 @@ type table struct {
 
 const gap = "   "
 
-func (t *table) write(out io.Writer, colored bool) error {
+// keptColumns stay, however narrow a terminal is.
+const keptColumns = 4
+
+// fit leaves out the last columns that there is no room for.
+func (t *table) fit(columns int) {
+	needed := -len(gap)
+	for i, w := range t.widths() {
+		if needed += len(gap) + w; needed <= columns || i < keptColumns {
+			continue
+		}
+		t.head = t.head[:i]
+		for j := range t.rows {
+			t.rows[j] = t.rows[j][:i]
+		}
+		return
+	}
+}
+
+func (t *table) widths() []int {
 	widths := make([]int, len(t.head))
 	for i, word := range t.head {
-		widths[i] = utf8.RuneCountInString(word)
+		widths[i] = len(word)
 	}
 	for _, row := range t.rows {
 		for i, c := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
+			widths[i] = max(widths[i], visible(tame(c.text)))
 		}
 	}
+	return widths
+}
+
+func (t *table) write(out io.Writer, colored bool) error {
+	widths := t.widths()
 	var text strings.Builder
 	line := func(cells []cell) {
 		for i, c := range cells {
 			text.WriteString(c.color.paint(c.text, colored))
 			if i < len(cells)-1 {
-				text.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c.text)) + gap)
+				text.WriteString(pad(c.text, widths[i])[len(c.text):] + gap)
 			}
 		}
 		text.WriteString("\n")

@@ -42,7 +42,8 @@ func tree(out io.Writer, object *v1alpha1.LoadBalancerHealth, o *options) error 
 	colored := o.colored(o.Out)
 	p := &printer{out: out}
 	r := rankOf(object)
-	p.printf("%s  %s  %s  %s\n", object.Name, r.color().paint(r.word(), colored), cmp.Or(tame(reasonOf(object, v1alpha1.ConditionReady)), "-"), tame(object.Spec.LoadBalancerID+" "+object.Spec.RegionID))
+	loadBalancer, region := targetOf(object)
+	p.printf("%s  %s  %s  %s\n", object.Name, r.color().paint(r.word(), colored), cmp.Or(tame(reasonOf(object, v1alpha1.ConditionReady)), "-"), tame(loadBalancer+" "+region))
 	if message := messageOf(object, v1alpha1.ConditionReady); message != "" {
 		p.printf("│  %s\n", tame(message))
 	}
@@ -95,7 +96,7 @@ func (p *printer) printf(format string, args ...any) {
 func (p *printer) backends(trunk string, rows []v1alpha1.BackendStatus, o *options, colored bool) {
 	width := 0
 	for i := range rows {
-		width = max(width, len(address(&rows[i])))
+		width = max(width, visible(tame(address(&rows[i]))))
 	}
 	for i := range rows {
 		branch := "├─ "
@@ -103,8 +104,8 @@ func (p *printer) backends(trunk string, rows []v1alpha1.BackendStatus, o *optio
 			branch = "└─ "
 		}
 		state := rows[i].ServerHealthStatus
-		p.printf("%s%s%-*s  %s  since %s\n", trunk, branch, width, tame(address(&rows[i])),
-			colorOf(state).paint(fmt.Sprintf("%-11s", state), colored), o.age(&rows[i].LastTransitionTime))
+		p.printf("%s%s%s  %s  since %s\n", trunk, branch, tame(pad(address(&rows[i]), width)),
+			colorOf(state).paint(pad(state, len(v1alpha1.StatusUnavailable)), colored), o.age(&rows[i].LastTransitionTime))
 	}
 }
 

@@ -3,12 +3,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
@@ -25,14 +26,14 @@ func runWait(ctx context.Context, o *options, name, what string) error {
 	if !ok {
 		return fmt.Errorf("--for=%s: write healthy, ready or observed", what)
 	}
-	c, _, err := o.object(ctx, name)
+	c, object, err := o.object(ctx, name)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	last := ""
-	err = c.until(ctx, name, func(object *v1alpha1.LoadBalancerHealth) (bool, error) {
+	step := func(object *v1alpha1.LoadBalancerHealth) (bool, error) {
 		if now := progress(object, condition); now != last {
 			last = now
 			if _, err := fmt.Fprintf(o.ErrOut, "%s: %s\n", name, now); err != nil {
@@ -40,9 +41,13 @@ func runWait(ctx context.Context, o *options, name, what string) error {
 			}
 		}
 		return reached(object, condition), nil
-	})
-	if wait.Interrupted(err) || errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%s is not %s after %s: %s", name, what, o.timeout, last)
+	}
+	done, err := step(object)
+	if err == nil && !done {
+		err = c.until(ctx, name, step)
+	}
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("%s is not %s after %s: %s%s", name, what, o.timeout, last, c.link.besides())
 	}
 	if err == nil {
 		_, err = fmt.Fprintf(o.Out, "%s is %s\n", name, what)
@@ -57,14 +62,15 @@ func reached(object *v1alpha1.LoadBalancerHealth, condition string) bool {
 
 // progress says how far an object is: "3/5 backends normal (BelowMinHealthy)".
 func progress(object *v1alpha1.LoadBalancerHealth, condition string) string {
-	switch {
-	case object.Status.ObservedGeneration != object.Generation:
+	if object.Status.ObservedGeneration != object.Generation {
 		return "not observed yet"
-	case statusOf(object, v1alpha1.ConditionObserved) == metav1.ConditionFalse:
-		return "cannot be observed: " + tame(messageOf(object, v1alpha1.ConditionObserved))
-	case object.Status.Summary == nil:
-		return reasonOf(object, condition)
-	default:
-		return fmt.Sprintf("%s backends normal (%s)", counts(object), reasonOf(object, condition))
 	}
+	var parts []string
+	if object.Status.Summary != nil {
+		parts = append(parts, fmt.Sprintf("%s backends normal (%s)", counts(object), reasonOf(object, condition)))
+	}
+	if statusOf(object, v1alpha1.ConditionObserved) == metav1.ConditionFalse {
+		parts = append(parts, "cannot be observed: "+tame(messageOf(object, v1alpha1.ConditionObserved)))
+	}
+	return cmp.Or(strings.Join(parts, "; "), reasonOf(object, condition))
 }

@@ -25,7 +25,7 @@ type happening struct {
 type view interface {
 	// show is called with everything at first, and after each happening.
 	show(objects []v1alpha1.LoadBalancerHealth, told []line) error
-	// tick is called every second, for ages.
+	// tick is called every second, for a terminal that has another size.
 	tick() error
 	close() error
 }
@@ -42,59 +42,80 @@ func (l line) render(colored bool) string {
 }
 
 func runWatch(ctx context.Context, o *options, names []string) error {
-	if len(names) > 0 && (o.allNamespaces || o.selector != "") {
-		return errors.New("write either names or -A and -l")
+	if err := o.eitherNames(names); err != nil {
+		return err
 	}
 	c, err := o.client()
 	if err != nil {
 		return err
 	}
-	if _, err := c.list(ctx, o.selector); err != nil { // say at once what is wrong
+	if _, err := c.list(ctx, o.filter()); err != nil { // say at once what is wrong
 		return err
 	}
-	var v view = &lines{o: o, namespaces: c.namespace == ""}
+	var v view = &lines{o: o, namespace: c.namespace}
 	if isTerminal(o.Out) {
-		v = newScreen(o, c.namespace == "")
+		v = newScreen(o, c.namespace)
 	}
 	return errors.Join(follow(ctx, o, c, names, v), v.close())
 }
 
-// follow keeps a view up to date until ctx ends.
+// follow keeps a view up to date until ctx ends, which Ctrl-C makes it do.
 func follow(ctx context.Context, o *options, c *client, names []string, v view) error {
-	happenings, synced, err := c.happenings(ctx, o.selector)
+	happenings, synced, err := c.happenings(ctx, o.filter())
 	if err != nil {
 		return err
 	}
-	fleet := map[cache.ObjectName]*v1alpha1.LoadBalancerHealth{}
+	f := &follower{o: o, c: c, names: names, view: v, fleet: map[cache.ObjectName]*v1alpha1.LoadBalancerHealth{}}
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
-	complete := false
-	for {
-		var told []line
+	for err == nil {
 		select {
 		case <-ctx.Done():
-			return nil // Ctrl-C is how it ends
+			return nil
 		case <-ticker.C:
-			if err := v.tick(); err != nil {
-				return err
-			}
-			continue
+			err = f.tick()
 		case <-synced:
-			synced, complete = nil, true
+			synced, f.complete = nil, true
+			err = f.show(nil)
 		case h := <-happenings:
-			if !wanted(h, names) {
-				continue
-			}
-			told = apply(fleet, h, o.now(), c.namespace == "")
-			if !complete {
-				continue
-			}
-		}
-		if err := v.show(sorted(fleet), told); err != nil {
-			return err
+			err = f.take(h)
 		}
 	}
+	return err
 }
+
+// A follower is a view and what it shows.
+type follower struct {
+	o        *options
+	c        *client
+	names    []string // none: all
+	view     view
+	fleet    map[cache.ObjectName]*v1alpha1.LoadBalancerHealth
+	complete bool // once what was there at first is in the fleet
+}
+
+func (f *follower) tick() error {
+	if !f.complete {
+		return nil
+	}
+	if news := f.c.link.news(f.o.now()); len(news) > 0 {
+		return f.show(news)
+	}
+	return f.view.tick()
+}
+
+func (f *follower) take(h happening) error {
+	if !wanted(h, f.names) {
+		return nil
+	}
+	told := apply(f.fleet, h, f.o.now(), f.c.namespace == "")
+	if !f.complete {
+		return nil
+	}
+	return f.show(told)
+}
+
+func (f *follower) show(told []line) error { return f.view.show(sorted(f.fleet), told) }
 
 func wanted(h happening, names []string) bool {
 	object := h.after
@@ -143,7 +164,7 @@ func sorted(fleet map[cache.ObjectName]*v1alpha1.LoadBalancerHealth) []v1alpha1.
 
 // happenings lists and watches, over interruptions too. synced closes when what
 // was there at first has been sent.
-func (c *client) happenings(ctx context.Context, selector string) (sent <-chan happening, synced <-chan struct{}, err error) {
+func (c *client) happenings(ctx context.Context, filter metav1.ListOptions) (sent <-chan happening, synced <-chan struct{}, err error) {
 	happenings := make(chan happening)
 	send := func(before, after any) {
 		var h happening
@@ -160,7 +181,9 @@ func (c *client) happenings(ctx context.Context, selector string) (sent <-chan h
 		case <-ctx.Done():
 		}
 	}
-	informer := cache.NewSharedInformer(c.listWatch(func(l *metav1.ListOptions) { l.LabelSelector = selector }), &v1alpha1.LoadBalancerHealth{}, 0)
+	informer := cache.NewSharedInformer(c.listWatch(func(l *metav1.ListOptions) {
+		l.LabelSelector, l.FieldSelector = filter.LabelSelector, filter.FieldSelector
+	}), &v1alpha1.LoadBalancerHealth{}, 0)
 	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(object any) { send(nil, object) },
 		UpdateFunc: func(before, after any) { send(before, after) },
@@ -181,15 +204,19 @@ func (c *client) happenings(ctx context.Context, selector string) (sent <-chan h
 
 // lines is the view of a pipe: the table once, and then a line for each change.
 type lines struct {
-	o          *options
-	namespaces bool
-	shown      bool
+	o         *options
+	namespace string
+	shown     bool
 }
 
 func (v *lines) show(objects []v1alpha1.LoadBalancerHealth, told []line) error {
 	if !v.shown {
 		v.shown = true
-		return fleet(objects, v.namespaces, false, v.o).write(v.o.Out, v.o.colored(v.o.Out))
+		if len(objects) == 0 {
+			_, err := fmt.Fprintln(v.o.ErrOut, none(v.namespace))
+			return err
+		}
+		return fleet(objects, v.namespace == "", false, v.o).write(v.o.Out, v.o.colored(v.o.Out))
 	}
 	var text strings.Builder
 	for _, l := range told {

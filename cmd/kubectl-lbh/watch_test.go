@@ -83,7 +83,7 @@ func TestAScreenHoldsWhatFits(t *testing.T) {
 	t.Parallel()
 
 	o, _ := newOptions()
-	s := newScreen(o, false)
+	s := newScreen(o, "prod")
 	for i := range 30 {
 		s.objects = append(s.objects, *object(fmt.Sprintf("object-%02d", i), good(), "normal"))
 		s.told = append(s.told, line{noon, "object", change{fmt.Sprintf("change %02d", i), plain}})
@@ -128,10 +128,11 @@ func TestProgress(t *testing.T) {
 	edited := object("web", good(), "normal")
 	edited.Generation = 2
 	for want, o := range map[string]*v1alpha1.LoadBalancerHealth{
-		"not observed yet":                        edited,
-		"1/2 backends normal (BelowMinHealthy)":   object("web", said("False", v1alpha1.ReasonBelowMinHealthy, "True", ""), "normal", "abnormal"),
-		"cannot be observed: about Throttled":     object("web", said("True", v1alpha1.ReasonAllBackendsNormal, "False", v1alpha1.ReasonThrottled), "normal"),
-		"1/1 backends normal (AllBackendsNormal)": object("web", good(), "normal"),
+		"not observed yet":                      edited,
+		"1/2 backends normal (BelowMinHealthy)": object("web", said("False", v1alpha1.ReasonBelowMinHealthy, "True", ""), "normal", "abnormal"),
+		"cannot be observed: about Forbidden":   object("web", said("Unknown", v1alpha1.ReasonPending, "False", v1alpha1.ReasonForbidden)),
+		"1/1 backends normal (AllBackendsNormal); cannot be observed: about Throttled": object("web", said("True", v1alpha1.ReasonAllBackendsNormal, "False", v1alpha1.ReasonThrottled), "normal"),
+		"1/1 backends normal (AllBackendsNormal)":                                      object("web", good(), "normal"),
 	} {
 		if got := progress(o, v1alpha1.ConditionHealthy); got != want {
 			t.Errorf("%q, not %q", got, want)

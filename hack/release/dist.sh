@@ -2,7 +2,8 @@
 #
 # Puts what a release offers beside the image into dist/: the operator for the
 # machines that clusters have, the simulator also for the laptops of people who
-# try it, and what each operator is made of (CycloneDX).
+# try it, the plugin of kubectl as .krew.yaml names it, and what each operator is
+# made of (CycloneDX).
 #
 #   dist.sh VERSION CYCLONEDX-GOMOD
 
@@ -27,5 +28,10 @@ for arch in amd64 arm64; do
 done
 for platform in linux/amd64 linux/arm64 darwin/arm64; do
 	build slb-simulator "${platform%/*}" "${platform#*/}"
+done
+for platform in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do
+	GOOS=${platform%/*} GOARCH=${platform#*/} make -s build-plugin VERSION="$version" PLUGIN_OUT=dist/build
+	hack/release/plugin.sh dist/build/kubectl-lbh "dist/kubectl-lbh_${version}_${platform/\//_}.tar.gz"
+	rm -r dist/build
 done
 ls -l dist

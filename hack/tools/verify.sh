@@ -15,7 +15,7 @@ failed=0
 
 cd "$root"
 tar -cf - --exclude ./.git --exclude ./bin . | tar -xf - -C "$copy"
-make -C "$copy" TOOLS="$tools" generate manifests chart >"$copy/.generate.log" 2>&1 || {
+make -C "$copy" TOOLS="$tools" generate manifests api-docs chart >"$copy/.generate.log" 2>&1 || {
 	cat "$copy/.generate.log"
 	exit 1
 }
@@ -23,7 +23,7 @@ rm -f "$copy/.generate.log"
 if diff -ru --exclude=.git --exclude=bin . "$copy"; then
 	echo "generated files are up to date"
 else
-	echo "generated files differ: run make generate manifests chart, and commit the result" >&2
+	echo "generated files differ: run make generate manifests api-docs chart, and commit the result" >&2
 	failed=1
 fi
 

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// defaultHost is where cli-runtime looks for an API server that nobody named.
+const defaultHost = "http://localhost:8080"
+
+// explain says what to do where the API server's words do not. role is the
+// ClusterRole that allows what was tried.
+func (c *client) explain(err error, role string) error {
+	var unreachable *url.Error
+	switch {
+	case err == nil || errors.Is(err, context.Canceled):
+		return err
+	case apierrors.IsForbidden(err):
+		return fmt.Errorf("%w: ask for a %s to the ClusterRole %s", err, c.binding(), role)
+	case apierrors.IsUnauthorized(err):
+		return fmt.Errorf("the API server does not accept who you say you are: log in again, or check the user of the context: %w", err)
+	case apierrors.IsNotFound(err) && (nameIn(err) == "" || apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)):
+		return fmt.Errorf("this cluster does not know LoadBalancerHealth: install slb-health-operator first: %w", err)
+	case apierrors.IsNotFound(err):
+		return fmt.Errorf("there is no LoadBalancerHealth %s in namespace %s: kubectl lbh -A shows those of all namespaces", nameIn(err), c.namespace)
+	case errors.As(err, &unreachable) && c.host == defaultHost:
+		return fmt.Errorf("no answer from %s, which is tried without a kubeconfig: %w: set KUBECONFIG, or write --kubeconfig FILE", c.host, unreachable.Err)
+	case errors.As(err, &unreachable):
+		return fmt.Errorf("no answer from the API server %s: %w: check the network, and --kubeconfig, --context and --server", c.host, unreachable.Err)
+	default:
+		return err
+	}
+}
+
+// binding is what grants the rights that the client lacks.
+func (c *client) binding() string {
+	if c.namespace == "" {
+		return "ClusterRoleBinding"
+	}
+	return "RoleBinding in namespace " + c.namespace
+}
+
+// nameIn is the name of what was not found.
+func nameIn(err error) string {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) && status.Status().Details != nil {
+		return status.Status().Details.Name
+	}
+	return ""
+}

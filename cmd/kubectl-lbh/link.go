@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"net/http"
+	"sync"
+	"time"
+)
+
+// A link remembers how the last request to the API server ended. client-go
+// tries again by itself and says nothing, and a view that shows old things must
+// not look as if they were current.
+type link struct {
+	mu      sync.Mutex
+	trouble string // "" while the API server answers
+	told    string // what news said last
+}
+
+// wrap is for rest.Config.Wrap.
+func (l *link) wrap(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(request *http.Request) (*http.Response, error) {
+		response, err := next.RoundTrip(request)
+		switch {
+		case request.Context().Err() != nil: // we went away, not they
+		case err != nil:
+			l.set("does not answer: " + err.Error())
+		case response.StatusCode >= http.StatusBadRequest:
+			l.set("answers " + response.Status)
+		default:
+			l.set("")
+		}
+		return response, err
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
+
+func (l *link) set(trouble string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.trouble = trouble
+}
+
+// besides is for the end of a message that the API server may have a part in.
+func (l *link) besides() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.trouble == "" {
+		return ""
+	}
+	return "; the API server " + l.trouble
+}
+
+// news is a line when something is wrong that was not, or the other way round.
+func (l *link) news(at time.Time) []line {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.trouble == l.told {
+		return nil
+	}
+	l.told = l.trouble
+	c := change{"answers again", green}
+	if l.trouble != "" {
+		c = change{l.trouble + "; what is shown may be old", yellow}
+	}
+	return []line{{at, "API server", c}}
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+var fleetSpecs = []spec{
+	{"the table has the worst first, and no colour in a pipe", theWorstComesFirst},
+	{"names choose objects, in the order of the table", namesChooseObjects},
+	{"labels and fields choose objects", selectorsChooseObjects},
+	{"-A shows every namespace, and says which", everyNamespace},
+	{"an empty namespace is told, and is no failure", nothingThere},
+	{"an unknown name is told, with where to look", unknownName},
+	{"a tree shows listeners, backends, and since when", aTree},
+	{"what an object holds cannot steer a terminal", hostileCharacters},
+}
+
+// percent wants all backends to be healthy.
+func percent(p string) func(*v1alpha1.LoadBalancerHealth) {
+	return func(o *v1alpha1.LoadBalancerHealth) {
+		minimum := intstr.FromString(p)
+		o.Spec.HealthPolicy = &v1alpha1.HealthPolicy{MinHealthy: &minimum}
+	}
+}
+
+func labelled(key, value string) func(*v1alpha1.LoadBalancerHealth) {
+	return func(o *v1alpha1.LoadBalancerHealth) { o.Labels = map[string]string{key: value} }
+}
+
+func suspended(o *v1alpha1.LoadBalancerHealth) { o.Spec.Suspend = true }
+
+// fleet makes one object of each rank, and waits until they are what they are.
+func (s *stage) fleet(t *testing.T) {
+	t.Helper()
+	s.put(t, "good", "normal", "normal")
+	s.put(t, "partly", "normal", "abnormal")
+	s.put(t, "bad", "abnormal", "abnormal", "normal")
+	s.put(t, "forbidden", "normal")
+	s.fail(t, "forbidden", "Forbidden.RAM", 403)
+	s.observe(t, "asleep", suspended)
+	s.observe(t, "good")
+	s.observe(t, "partly")
+	s.observe(t, "bad", percent("100%"))
+	s.observe(t, "forbidden")
+	s.observe(t, "new", labelled(unserved, "true"))
+	for name, reason := range map[string]string{
+		"good": v1alpha1.ReasonAllBackendsNormal, "partly": v1alpha1.ReasonMinHealthyMet, "bad": v1alpha1.ReasonBelowMinHealthy,
+		"forbidden": v1alpha1.ReasonForbidden, "asleep": v1alpha1.ReasonSuspended,
+	} {
+		s.until(t, name, reason)
+	}
+}
+
+func theWorstComesFirst(t *testing.T, s *stage) {
+	s.fleet(t)
+	want := strings.ReplaceAll(`
+NAME        HEALTH      REASON              NORMAL   ABNORMAL   UNAVAILABLE   LOADBALANCER         REGION
+bad         Unhealthy   BelowMinHealthy     1/3      2          0             lb-ns-00-bad         cn-hangzhou
+forbidden   Stalled     Forbidden           -        0          0             lb-ns-00-forbidden   cn-hangzhou
+partly      Healthy     MinHealthyMet       1/2      1          0             lb-ns-00-partly      cn-hangzhou
+new         Pending     -                   -        0          0             lb-ns-00-new         cn-hangzhou
+good        Healthy     AllBackendsNormal   2/2      0          0             lb-ns-00-good        cn-hangzhou
+asleep      Suspended   Suspended           -        0          0             lb-ns-00-asleep      cn-hangzhou
+`, "ns-00", s.namespace)
+	if got := "\n" + s.lbh(t).succeeds(t); got != want {
+		t.Errorf("got%s\nwant%s", got, want)
+	}
+	if got := s.lbh(t, "--color=always").succeeds(t); !strings.Contains(got, "\x1b[31mUnhealthy\x1b[0m") {
+		t.Errorf("no colour where it is asked for: %q", got)
+	}
+}
+
+// firstColumn are the names in a table, without its head.
+func firstColumn(table string) string {
+	var names []string
+	for line := range strings.Lines(table) {
+		names = append(names, strings.Fields(line)[0])
+	}
+	return strings.Join(names[min(1, len(names)):], " ")
+}
+
+// pair are two objects of which nobody has heard yet.
+func (s *stage) pair(t *testing.T) {
+	t.Helper()
+	s.observe(t, "api", labelled(unserved, "a"))
+	s.observe(t, "web", labelled(unserved, "b"))
+}
+
+func namesChooseObjects(t *testing.T, s *stage) {
+	s.pair(t)
+	s.observe(t, "third", labelled(unserved, "c"))
+	if got := firstColumn(s.lbh(t, "web", "api").succeeds(t)); got != "api web" {
+		t.Errorf("%q", got)
+	}
+	s.lbh(t, "web", "-l", "a=b").fails(t, "either names or -A, -l and --field-selector")
+}
+
+func selectorsChooseObjects(t *testing.T, s *stage) {
+	s.pair(t)
+	for flag, want := range map[string]string{
+		"-l=" + unserved + "=b": "web", "--selector=" + unserved + " in (a,b)": "api web",
+		"--field-selector=metadata.name!=web": "api",
+	} {
+		if got := firstColumn(s.lbh(t, flag).succeeds(t)); got != want {
+			t.Errorf("%s: %q, not %q", flag, got, want)
+		}
+	}
+	s.lbh(t, "-l=!!").fails(t, "unable to parse requirement")
+	s.lbh(t, "--field-selector=spec.regionId=x").fails(t, "field label not supported")
+}
+
+func everyNamespace(t *testing.T, s *stage) {
+	other := s.newStage(t)
+	for _, one := range []*stage{s, other} {
+		one.observe(t, "web", labelled(unserved, "everywhere"))
+	}
+	got := finish(t, s.command("-A", "-l", unserved+"=everywhere")).succeeds(t)
+	if fields := strings.Fields(got); fields[0] != "NAMESPACE" || fields[1] != "NAME" || firstColumn(got) != s.namespace+" "+other.namespace {
+		t.Errorf("%s", got)
+	}
+}
+
+func nothingThere(t *testing.T, s *stage) {
+	r := s.lbh(t)
+	if want := "No LoadBalancerHealth found in namespace " + s.namespace + ".\n"; r.code != 0 || r.stdout != "" || r.stderr != want {
+		t.Errorf("%+v, not %q", r, want)
+	}
+}
+
+func unknownName(t *testing.T, s *stage) {
+	for _, args := range [][]string{{"wbe"}, {"tree", "wbe"}, {"wait", "wbe"}, {"refresh", "wbe"}} {
+		s.lbh(t, args...).fails(t, "there is no LoadBalancerHealth wbe in namespace "+s.namespace, "kubectl lbh -A")
+	}
+	s.lbh(t, "tree").fails(t, "write the name of one LoadBalancerHealth")
+}
+
+// since is an age, which a test cannot know.
+var since = regexp.MustCompile(`since \S+`)
+
+func aTree(t *testing.T, s *stage) {
+	s.put(t, "web", "normal", "abnormal", "unavailable")
+	s.observe(t, "web", percent("34%"))
+	s.until(t, "web", v1alpha1.ReasonHealthCheckUnavailable)
+	want := strings.ReplaceAll(`
+web  Unknown  HealthCheckUnavailable  lb-NS-web cn-hangzhou
+│  listener 443/https has 1 normal and 1 without a health-check result of 3 backends, needs 2 healthy
+└─ 443/https  Unknown  1/3 normal
+   ├─ i-1 10.0.0.1:8443  normal       since T
+   ├─ i-2 10.0.0.2:8443  abnormal     since T
+   └─ i-3 10.0.0.3:8443  unavailable  since T
+`, "NS", s.namespace)
+	if got := "\n" + since.ReplaceAllString(s.lbh(t, "tree", "web").succeeds(t), "since T"); got != want {
+		t.Errorf("got%s\nwant%s", got, want)
+	}
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// dataRace is what a program says that the race detector watches over.
+const dataRace = "WARNING: DATA RACE"
+
+// result is what a command left.
+type result struct {
+	stdout, stderr string
+	code           int
+}
+
+// environment is a user's: a kubeconfig, PATH and a terminal, and nothing else.
+func (w *world) environment(extra ...string) []string {
+	return append([]string{
+		"HOME=" + w.folder, "TERM=xterm-256color", "KUBECONFIG=" + w.plane.Kubeconfig(),
+		"PATH=" + w.bin + string(os.PathListSeparator) + "/usr/bin" + string(os.PathListSeparator) + "/bin",
+	}, extra...)
+}
+
+// command is `kubectl lbh` with these arguments, beneath the stage's namespace.
+func (s *stage) command(args ...string) *exec.Cmd {
+	command := exec.Command(filepath.Join(s.bin, "kubectl"), append([]string{"lbh"}, args...)...)
+	command.Env = s.environment()
+	return command
+}
+
+// lbh runs `kubectl lbh` in the stage's namespace.
+func (s *stage) lbh(t *testing.T, args ...string) result {
+	t.Helper()
+	return finish(t, s.command(append(args, "-n", s.namespace)...))
+}
+
+// finish runs a command to its end, with pipes for a terminal.
+func finish(t *testing.T, command *exec.Cmd) result {
+	t.Helper()
+	p := launch(t, command)
+	return p.wait(t)
+}
+
+// process is a command that runs beside the test.
+type process struct {
+	command        *exec.Cmd
+	stdout, stderr *output
+	ended          chan struct{}
+	failure        error
+}
+
+func launch(t *testing.T, command *exec.Cmd) *process {
+	t.Helper()
+	p := &process{command: command, stdout: &output{}, stderr: &output{}, ended: make(chan struct{})}
+	command.Stdout, command.Stderr = p.stdout, p.stderr
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.failure = command.Wait()
+		close(p.ended)
+	}()
+	t.Cleanup(func() {
+		_ = command.Process.Kill() // unless it has ended
+		<-p.ended
+	})
+	return p
+}
+
+// interrupt is Ctrl-C.
+func (p *process) interrupt(t *testing.T) {
+	t.Helper()
+	if err := p.command.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wait waits for the end.
+func (p *process) wait(t *testing.T) result {
+	t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(patience):
+		t.Fatalf("%q has not ended: %q, %q", p.command.Args, p.stdout, p.stderr)
+	}
+	var exit *exec.ExitError
+	if p.failure != nil && !errors.As(p.failure, &exit) {
+		t.Fatalf("%q: %v", p.command.Args, p.failure)
+	}
+	r := result{p.stdout.String(), p.stderr.String(), p.command.ProcessState.ExitCode()}
+	if strings.Contains(r.stderr, dataRace) {
+		t.Errorf("%q: %s", p.command.Args, r.stderr)
+	}
+	return r
+}
+
+// output is what a program has written so far.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// succeeds demands a clean end, and nothing on standard error.
+func (r result) succeeds(t *testing.T) string {
+	t.Helper()
+	if r.code != 0 || r.stderr != "" {
+		t.Fatalf("exit code %d, standard error %q", r.code, r.stderr)
+	}
+	return r.stdout
+}
+
+// fails demands exit code 1, and one line that says all of this.
+func (r result) fails(t *testing.T, parts ...string) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSuffix(r.stderr, "\n"), "\n")
+	last := lines[len(lines)-1]
+	if r.code != 1 || r.stdout != "" || !strings.HasPrefix(last, "error: ") {
+		t.Errorf("exit code %d, standard output %q, standard error %q", r.code, r.stdout, r.stderr)
+	}
+	for _, part := range parts {
+		if !strings.Contains(last, part) {
+			t.Errorf("%q does not say %q", last, part)
+		}
+	}
+}

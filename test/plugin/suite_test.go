@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package plugin holds `kubectl lbh` to what a person sees of it: the built
+// plugin is run by the kubectl that finds it in PATH, in pipes and in a
+// terminal, against a real API server where the built operator observes the
+// built simulator.
+package plugin
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+)
+
+// parallelSpecs is not bound to the number of processors: specs wait far more
+// than they compute.
+const parallelSpecs = "32"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", parallelSpecs); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	os.Exit(m.Run())
+}
+
+// spec is a rule and what proves it, in a namespace of its own.
+type spec struct {
+	rule  string
+	check func(t *testing.T, s *stage)
+}
+
+func TestPlugin(t *testing.T) {
+	w := newWorld(t)
+	for _, specs := range [][]spec{fleetSpecs, outputSpecs, accessSpecs, waitSpecs, refreshSpecs, watchSpecs, terminalSpecs, completionSpecs} {
+		for _, one := range specs {
+			t.Run(one.rule, func(t *testing.T) {
+				t.Parallel()
+				one.check(t, w.newStage(t))
+			})
+		}
+	}
+}
