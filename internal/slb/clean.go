@@ -93,7 +93,7 @@ func holdsPiece(word string, spelled []string) bool {
 }
 
 func allSpellings(keys []string) []string {
-	var spelled []string
+	spelled := make([]string, 0, 3*len(keys))
 	for _, key := range keys {
 		spelled = append(spelled, spellings(key)...)
 	}
