@@ -5,10 +5,9 @@ package blackbox
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
-
-	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
 // killOrdeals kill the operator at a point of an observation that finds a
@@ -32,12 +31,15 @@ func diesBeforeTheAnswer(t *testing.T, a *arena, o ordeal) {
 	s.finish(t)
 }
 
-// dying holds back whatever the API server does with the writes of an object's
-// status, and tells when one came.
-func (g *guarded) dying(object *v1alpha1.LoadBalancerHealth, pass bool) (came <-chan struct{}) {
+// dying holds back whatever the API server does with the writes of the objects'
+// statuses, and tells when one came.
+func (g *guarded) dying(roles []*role, pass bool) (came <-chan struct{}) {
+	about := func(path string) bool {
+		return slices.ContainsFunc(roles, func(r *role) bool { return strings.HasSuffix(path, "/"+r.object.Name+"/status") })
+	}
 	arrived := make(chan struct{}, 10)
 	g.keep(func(w http.ResponseWriter, r *http.Request, through http.Handler) {
-		if !isStatusWrite(r) || !strings.HasSuffix(r.URL.Path, "/"+object.Name+"/status") {
+		if !isStatusWrite(r) || !about(r.URL.Path) {
 			through.ServeHTTP(w, r)
 			return
 		}
@@ -54,7 +56,9 @@ func (g *guarded) dying(object *v1alpha1.LoadBalancerHealth, pass bool) (came <-
 func diesBeforeTheWrite(t *testing.T, a *arena, o ordeal) {
 	g := a.newGuarded(t, "killed-unwritten")
 	s := a.newSubject(t, g.namespace, o.name)
-	came := g.dying(s.roles[0].object, false)
+	// All of them: which one is written first is left to chance, and the events
+	// of one that was written go down with the process.
+	came := g.dying(s.roles, false)
 	s.show(twoRows("normal")...)
 	<-came
 	g.kill()
@@ -71,7 +75,7 @@ func diesAfterTheWrite(t *testing.T, a *arena, o ordeal) {
 	s := a.newSubject(t, g.namespace, o.name)
 	s.roles = s.roles[:1]
 	fit := s.roles[0]
-	came := g.dying(fit.object, true)
+	came := g.dying(s.roles, true)
 	s.show(twoRows("normal")...)
 	<-came
 	g.kill()
