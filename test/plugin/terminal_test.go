@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/creack/pty"
@@ -49,9 +50,13 @@ func (s *stage) terminal(t *testing.T, columns, rows int, script string, environ
 		close(term.ended)
 	}()
 	t.Cleanup(func() {
-		_ = file.Close() // hangs up on whoever is left
-		_ = command.Process.Kill()
-		<-term.ended
+		select {
+		case <-term.ended:
+		default: // the shell leads a group of its own; whoever is left in it holds the terminal
+			_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL)
+			<-term.ended
+		}
+		_ = file.Close()
 		if strings.Contains(term.raw.String(), dataRace) {
 			t.Error(term.raw)
 		}
