@@ -187,6 +187,12 @@ test-chart: controlplane build $(HELM) $(KUSTOMIZE) $(MONITORING_CRDS)/.made rac
 test-prometheus: controlplane build ## Test alerts and dashboard with promtool and a real Prometheus (Debian's package).
 	@go test -count=1 $(TEST_ARGS) ./test/prometheus/...
 
+# Without the race detector: it would double the minutes that Argo CD's modules
+# take to build, and what runs beside the tests are other programs.
+.PHONY: test-gitops
+test-gitops: controlplane build ## Test docs/gitops with the code of Argo CD and Flux, and with kubectl.
+	@cd test/gitops && go test -count=1 $(TEST_ARGS) ./...
+
 .PHONY: test-supply
 test-supply: race-note ## Test the table of dependencies, the vulnerability check, the SBOM and the workflows.
 	@$(GO_TEST) -count=1 $(TEST_ARGS) ./test/supply/...
@@ -222,6 +228,7 @@ race-note:
 lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, for Go and for the workflows.
 	$(GOLANGCI_LINT) run
 	cd cmd/kubectl-lbh && $(GOLANGCI_LINT) run --config ../../.golangci.yml
+	cd test/gitops && $(GOLANGCI_LINT) run --config ../../.golangci.yml
 	$(ACTIONLINT) -shellcheck= -pyflakes=
 
 .PHONY: lint-fix

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gitops
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+const (
+	argoNamespace = "argocd"
+	tableHead     = "| object | `Ready` | kstatus | `healthCheckExprs` | Argo CD | `kubectl wait` |"
+)
+
+// TestAnswers has the operator bring objects into every state, and holds the
+// table of docs/gitops/README.md to what the engines say of them.
+func TestAnswers(t *testing.T) {
+	s := newStage(t, "loadBalancers: []\n")
+	objects := reachAll(t, s)
+	e := newEngines(t, s.configureArgoCD(t))
+
+	t.Run("the documented table", func(t *testing.T) {
+		want := documentedRows(t)
+		var got []string
+		for _, o := range objects {
+			got = append(got, row(o.title, condition(o.object, "Ready"), kstatus(t, o.object), e.expressions(t, o.object), string(e.argoCD(t, o.object).Status), o.wait))
+		}
+		if strings.Join(got, "\n") != strings.Join(want, "\n") {
+			t.Errorf("docs/gitops/README.md has\n%s\nthe engines say\n%s", strings.Join(want, "\n"), strings.Join(got, "\n"))
+		}
+	})
+	t.Run("Argo CD's messages name the reason", func(t *testing.T) {
+		for _, o := range objects {
+			message := e.argoCD(t, o.object).Message
+			reason := reasonShown(o.object.GetDeletionTimestamp() != nil, condition(o.object, "Ready"), condition(o.object, "Reconciling"), kstatus(t, o.object))
+			if !strings.HasPrefix(message, reason) || len(message) <= len(reason) {
+				t.Errorf("%s: %q does not begin with %q and go on", o.title, message, reason)
+			}
+		}
+	})
+}
+
+// reasonShown is the reason that people should see in Argo CD.
+func reasonShown(deleted bool, ready, reconciling, status string) string {
+	_, reason, _ := strings.Cut(ready, " ")
+	switch {
+	case deleted:
+		return "Pending" // deletion: Argo CD's own words
+	case reconciling != "", status == "InProgress" && strings.HasPrefix(ready, "True"), ready == "":
+		return "Progressing: "
+	default:
+		return reason + ": "
+	}
+}
+
+func row(title, ready string, answers ...string) string {
+	if ready == "" {
+		ready = "–"
+	}
+	return fmt.Sprintf("| %s | %s | %s |", title, ready, strings.Join(answers, " | "))
+}
+
+// documentedRows are the rows of the table, below its head and the line under it.
+func documentedRows(t *testing.T) []string {
+	t.Helper()
+	_, after, found := strings.Cut(readme(t), tableHead+"\n")
+	if !found {
+		t.Fatalf("docs/gitops/README.md has no table %s", tableHead)
+	}
+	table, _, _ := strings.Cut(after, "\n\n")
+	return strings.Split(table, "\n")[1:]
+}
+
+func readme(t *testing.T) string {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(docs, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// documented returns a command after demanding that a person finds it in a document.
+func documented(t *testing.T, command string) []string {
+	t.Helper()
+	if !strings.Contains(readme(t), "kubectl "+command+"\n") {
+		t.Fatalf("docs/gitops/README.md does not show: kubectl %s", command)
+	}
+	return strings.Fields(strings.ReplaceAll(command, "'", ""))
+}
+
+// configureArgoCD patches the settings of an Argo CD as docs/gitops/README.md says.
+func (s *stage) configureArgoCD(t *testing.T) kubernetes.Interface {
+	t.Helper()
+	cluster, err := kubernetes.NewForConfig(s.plane.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.kubectl(t, "create", "namespace", argoNamespace)
+	installed := &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: "argocd-cm", Labels: map[string]string{"app.kubernetes.io/part-of": "argocd"}},
+		Data:       map[string]string{"url": "https://argocd.example.com"},
+	}
+	if _, err := cluster.CoreV1().ConfigMaps(argoNamespace).Create(s.ctx, installed, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.kubectl(t, documented(t, "patch configmap argocd-cm -n argocd --patch-file docs/gitops/argocd/argocd-cm.yaml")...)
+	return cluster
+}

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gitops
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/argoproj/argo-cd/v3/pkg/apis/application/v1alpha1"
+	argodiff "github.com/argoproj/argo-cd/v3/util/argo/diff"
+	"github.com/argoproj/argo-cd/v3/util/argo/normalizers"
+	"github.com/argoproj/argo-cd/v3/util/lua"
+	"github.com/argoproj/gitops-engine/pkg/cache"
+	"github.com/argoproj/gitops-engine/pkg/sync"
+	"github.com/argoproj/gitops-engine/pkg/sync/common"
+	"github.com/argoproj/gitops-engine/pkg/sync/syncwaves"
+	"github.com/argoproj/gitops-engine/pkg/utils/kube"
+	"github.com/argoproj/gitops-engine/pkg/utils/tracing"
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/lbhealth/slb-health-operator/test/internal/rig"
+)
+
+const (
+	prod   = "prod"
+	gateID = "lb-demo-web" // of docs/gitops/argocd/web/gate.yaml
+	// stepPause is between two looks of Argo CD at a sync under way.
+	stepPause = time.Second
+	request   = "slb.lbhealth.dev/observe-requested-at"
+)
+
+// TestArgoCD lets Argo CD's own code sync, compare and act upon the example.
+func TestArgoCD(t *testing.T) {
+	s := newStage(t, "loadBalancers: []\n")
+	s.kubectl(t, "create", "namespace", prod)
+	s.startOperator(t, "operator")
+	e := newEngines(t, s.configureArgoCD(t))
+	a := newAgent(t, s, e)
+
+	_ = t.Run("a sync waits for the gate", func(t *testing.T) { a.waits(t) }) &&
+		t.Run("a sync fails at the gate", func(t *testing.T) { a.fails(t) }) &&
+		t.Run("actions", func(t *testing.T) { a.acts(t) })
+}
+
+// agent is Argo CD's engine for one application.
+type agent struct {
+	*stage
+	engines
+	cache cache.ClusterCache
+	wants []*unstructured.Unstructured
+}
+
+func newAgent(t *testing.T, s *stage, e engines) *agent {
+	t.Helper()
+	a := &agent{stage: s, engines: e, cache: cache.NewClusterCache(s.plane.Config, cache.SetNamespaces([]string{prod}))}
+	if err := a.cache.EnsureSynced(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.cache.Invalidate() })
+	for _, name := range exampleManifests(t) {
+		object := asUnstructured(t, name)
+		object.SetNamespace(prod)
+		a.wants = append(a.wants, object)
+	}
+	return a
+}
+
+// exampleManifests are what the example's application consists of.
+func exampleManifests(t *testing.T) []string {
+	t.Helper()
+	application := decode[v1alpha1.Application](t, filepath.Join("argocd", "application.yaml"))[0]
+	path := application.Spec.Source.Path
+	entries, err := os.ReadDir(filepath.Join(root, path))
+	if err != nil || len(entries) == 0 {
+		t.Fatalf("the application's path: %v", err)
+	}
+	var names []string
+	for _, entry := range entries {
+		names = append(names, filepath.Join(strings.TrimPrefix(path, "docs/gitops/"), entry.Name()))
+	}
+	return names
+}
+
+// outcome is how far a sync is, or how it ended.
+type outcome struct {
+	phase   common.OperationPhase
+	message string
+	results []common.ResourceSyncResult
+	err     error
+}
+
+// sync runs a sync beside the test, step by step until it is complete.
+func (a *agent) sync(revision string) <-chan outcome {
+	ended := make(chan outcome, 1)
+	go func() {
+		o, began := outcome{phase: common.OperationRunning}, metav1.Now()
+		for o.err == nil && !o.phase.Completed() {
+			if o = a.step(o, revision, began); o.err == nil {
+				o.err = rig.Wait(a.ctx, stepPause)
+			}
+		}
+		ended <- o
+	}()
+	return ended
+}
+
+// step is one look of Argo CD's controller at a sync under way, with the
+// objects as they are now and what the steps before brought.
+func (a *agent) step(o outcome, revision string, began metav1.Time) outcome {
+	live, err := a.cache.GetManagedLiveObjs(a.wants, func(*cache.Resource) bool { return false })
+	if err != nil {
+		return outcome{err: err}
+	}
+	reconciled := sync.Reconcile(a.wants, live, prod, a.cache)
+	steps, cleanup, err := sync.NewSyncContext(revision, reconciled, a.plane.Config, a.plane.Config, &kube.KubectlCmd{Tracer: tracing.NopTracer{}}, prod,
+		a.cache.GetOpenAPISchema(), sync.WithHealthOverride(a.argo), sync.WithInitialState(o.phase, o.message, o.results, began))
+	if err != nil {
+		return outcome{err: err}
+	}
+	defer cleanup()
+	steps.Sync()
+	o.phase, o.message, o.results = steps.GetState()
+	return o
+}
+
+// of is what a sync says of an object.
+func (o outcome) of(t *testing.T, kind, name string) common.ResourceSyncResult {
+	t.Helper()
+	for _, result := range o.results {
+		if result.ResourceKey.Kind == kind && result.ResourceKey.Name == name {
+			return result
+		}
+	}
+	t.Fatalf("the sync says nothing of %s %s: %s, %s, %v", kind, name, o.phase, o.message, o.err)
+	return common.ResourceSyncResult{}
+}
+
+func (a *agent) waits(t *testing.T) {
+	if waves := []int{syncwaves.Wave(a.want(t, "web", "Deployment")), syncwaves.Wave(a.want(t, "web", "LoadBalancerHealth")), syncwaves.Wave(a.want(t, "shop", "Deployment"))}; !slices.Equal(waves, []int{0, 1, 2}) {
+		t.Fatalf("the waves are %d", waves)
+	}
+	a.put(t, gateID, "unavailable", "unavailable", "unavailable", "unavailable")
+	ended := a.sync("1")
+	a.rollOut(t, "web")
+	gate := a.await(t, prod, "web", "Unknown HealthCheckUnavailable")
+	if health := a.argoCD(t, gate); health.Status != "Progressing" {
+		t.Errorf("the gate is %s", health.Status)
+	}
+	// Each answer writes the status, and each write has the engine look again.
+	for range 2 {
+		a.observe(t)
+		if a.exists(t, "deployment/shop") {
+			t.Fatal("the next wave began before the gate was healthy")
+		}
+	}
+	a.put(t, gateID, "normal", "normal", "normal", "abnormal")
+	o := <-ended
+	if o.err != nil || o.phase != common.OperationSucceeded {
+		t.Fatalf("the sync ended %s: %s, %v", o.phase, o.message, o.err)
+	}
+	result := o.of(t, "LoadBalancerHealth", "web")
+	if result.HookPhase != common.OperationSucceeded || !strings.HasPrefix(result.Message, "MinHealthyMet: ") {
+		t.Errorf("the gate ended %s: %s", result.HookPhase, result.Message)
+	}
+	if !a.exists(t, "deployment/shop") {
+		t.Error("the next wave did not come")
+	}
+	a.compare(t, "after a sync")
+}
+
+// fails demands that a sync ends at a gate that is Degraded, before the next wave.
+func (a *agent) fails(t *testing.T) {
+	a.put(t, gateID, "normal", "normal", "abnormal", "abnormal")
+	a.await(t, prod, "web", "False BelowMinHealthy")
+	const replicas = int64(3)
+	if err := unstructured.SetNestedField(a.want(t, "shop", "Deployment").Object, replicas, "spec", "replicas"); err != nil {
+		t.Fatal(err)
+	}
+	o := <-a.sync("2")
+	result := o.of(t, "LoadBalancerHealth", "web")
+	if o.phase != common.OperationFailed || result.HookPhase != common.OperationFailed || !strings.HasPrefix(result.Message, "BelowMinHealthy: ") {
+		t.Errorf("the sync ended %s, the gate %s: %s, %v", o.phase, result.HookPhase, result.Message, o.err)
+	}
+	if got := a.kubectl(t, "get", "deployment", "shop", "-n", prod, "-o", "jsonpath={.spec.replicas}"); got != "2" {
+		t.Errorf("the next wave came nevertheless: %s replicas", got)
+	}
+	a.put(t, gateID, "normal", "normal", "normal", "normal")
+	a.await(t, prod, "web", "True AllBackendsNormal")
+}
+
+func (a *agent) acts(t *testing.T) {
+	before := a.get(t, prod, "web")
+	a.expectActions(t, before, "observe-now", "suspend")
+	a.act(t, "observe-now")
+	eventually(t, func(g Gomega) {
+		object := a.get(t, prod, "web")
+		handled, _, _ := unstructured.NestedString(object.Object, "status", "lastHandledObserveRequest")
+		g.Expect(handled).NotTo(BeEmpty())
+		g.Expect(handled).To(Equal(object.GetAnnotations()[request]))
+	})
+	if after := a.get(t, prod, "web"); after.GetGeneration() != before.GetGeneration() {
+		t.Errorf("observe-now changed the spec: %v, was %v", after.Object["spec"], before.Object["spec"])
+	}
+	a.compare(t, "after observe-now")
+
+	a.act(t, "suspend")
+	suspended := a.await(t, prod, "web", "Unknown Suspended")
+	if health := a.argoCD(t, suspended); health.Status != "Suspended" {
+		t.Errorf("a suspended object is %s", health.Status)
+	}
+	a.expectActions(t, suspended, "resume")
+	a.compare(t, "after suspend")
+
+	a.act(t, "resume")
+	a.expectActions(t, a.await(t, prod, "web", "True AllBackendsNormal"), "observe-now", "suspend")
+	a.compare(t, "after resume")
+}
+
+// expectActions holds the menu of an object to what it may offer.
+func (a *agent) expectActions(t *testing.T, object *unstructured.Unstructured, want ...string) {
+	t.Helper()
+	vm := lua.VM{ResourceOverrides: a.argo}
+	scripts, err := vm.GetResourceActionDiscovery(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	actions, err := vm.ExecuteResourceActionDiscovery(object, scripts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, action := range actions {
+		if !action.Disabled {
+			got = append(got, action.Name)
+		}
+	}
+	slices.Sort(got)
+	if len(actions) != 3 || !slices.Equal(got, want) {
+		t.Errorf("%d actions, of which %q are enabled, not %q", len(actions), got, want)
+	}
+}
+
+// act runs an action, and writes what comes of it.
+func (a *agent) act(t *testing.T, name string) {
+	t.Helper()
+	object := a.get(t, prod, "web")
+	vm := lua.VM{ResourceOverrides: a.argo}
+	action, err := vm.GetResourceAction(object, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed, err := vm.ExecuteResourceAction(object, action.ActionLua, nil)
+	if err != nil || len(changed) != 1 || changed[0].K8SOperation != lua.PatchOperation {
+		t.Fatalf("%s: %v, %v", name, changed, err)
+	}
+	if _, err := a.lbh(prod).Update(a.ctx, changed[0].UnstructuredObj, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// compare demands that the gate is Synced, without ignoreDifferences.
+func (a *agent) compare(t *testing.T, when string) {
+	t.Helper()
+	config, err := argodiff.NewDiffConfigBuilder().WithDiffSettings(nil, a.argo, false, normalizers.IgnoreNormalizerOpts{}).
+		WithTracking("", "").WithNoCache().Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := argodiff.StateDiff(a.get(t, prod, "web"), a.want(t, "web", "LoadBalancerHealth"), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Modified {
+		t.Errorf("%s: OutOfSync: would be %s, is %s", when, result.PredictedLive, result.NormalizedLive)
+	}
+}
+
+func (a *agent) want(t *testing.T, name, kind string) *unstructured.Unstructured {
+	t.Helper()
+	for _, object := range a.wants {
+		if object.GetName() == name && object.GetKind() == kind {
+			return object
+		}
+	}
+	t.Fatalf("the example has no %s %s", kind, name)
+	return nil
+}
+
+// observe asks for an observation, and waits until it is in the status.
+func (a *agent) observe(t *testing.T) {
+	t.Helper()
+	value := a.get(t, prod, "web").GetResourceVersion()
+	a.patch(t, prod, "web", `{"metadata": {"annotations": {"`+request+`": "`+value+`"}}}`)
+	eventually(t, func(g Gomega) {
+		handled, _, _ := unstructured.NestedString(a.get(t, prod, "web").Object, "status", "lastHandledObserveRequest")
+		g.Expect(handled).To(Equal(value))
+	})
+}
+
+// rollOut says of a Deployment what its controller would; there is none here.
+func (a *agent) rollOut(t *testing.T, name string) {
+	t.Helper()
+	eventually(t, func(g Gomega) { g.Expect(a.exists(t, "deployment/"+name)).To(BeTrue()) })
+	if a.exists(t, "lbh/web") {
+		t.Error("the gate came before the Deployment was rolled out")
+	}
+	a.kubectl(t, "patch", "deployment", name, "-n", prod, "--subresource=status", "--type=merge",
+		"-p", `{"status": {"observedGeneration": 1, "replicas": 4, "updatedReplicas": 4, "readyReplicas": 4, "availableReplicas": 4}}`)
+}
+
+func (a *agent) exists(t *testing.T, what string) bool {
+	t.Helper()
+	output, code := a.try(t, "get", what, "-n", prod, "--ignore-not-found", "-o", "name")
+	if code != 0 {
+		t.Fatal(output)
+	}
+	return output != ""
+}

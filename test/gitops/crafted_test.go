@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gitops
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/kubernetes/fake"
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	healthKey  = "resource.customizations.health.slb.lbhealth.dev_LoadBalancerHealth"
+	actionsKey = "resource.customizations.actions.slb.lbhealth.dev_LoadBalancerHealth"
+)
+
+func settingsPatch(t *testing.T) *corev1.ConfigMap {
+	t.Helper()
+	patch := decode[corev1.ConfigMap](t, filepath.Join("argocd", "argocd-cm.yaml"))[0]
+	return &patch
+}
+
+func TestConfigMapHoldsTheScript(t *testing.T) {
+	script, err := os.ReadFile(filepath.Join(docs, "argocd", "health.lua"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := settingsPatch(t).Data
+	if data[healthKey] != string(script) {
+		t.Errorf("argocd-cm.yaml has\n%s\nhealth.lua has\n%s", data[healthKey], script)
+	}
+	if len(data) != 2 || data[actionsKey] == "" {
+		t.Errorf("argocd-cm.yaml has %d entries, not health and actions", len(data))
+	}
+}
+
+// TestOddObjects completes the table with objects that the operator does not
+// write, or only for a moment: an engine must neither fail nor pass a gate for them.
+func TestOddObjects(t *testing.T) {
+	patch := settingsPatch(t)
+	patch.Labels = map[string]string{"app.kubernetes.io/part-of": "argocd"}
+	e := newEngines(t, fake.NewClientset(patch))
+	const (
+		ready       = "{type: Ready, status: 'True', reason: AllBackendsNormal, message: all}"
+		notReady    = "{type: Ready, status: 'False', reason: BelowMinHealthy, message: few}"
+		unknown     = "{type: Ready, status: Unknown, reason: ObservationStale, message: old}"
+		stalled     = "{type: Stalled, status: 'True', reason: Forbidden, message: ask}"
+		notStalled  = "{type: Stalled, status: 'False', reason: Fine, message: fine}"
+		reconciling = "{type: Reconciling, status: 'True', reason: Progressing, message: soon}"
+	)
+	for _, c := range []struct{ name, spec, status, kstatus, expressions, argo, message string }{
+		{"without conditions", "{}", "{observedGeneration: 2}", "Current", "InProgress", "Progressing", "Pending: there is no answer yet"},
+		{"with empty conditions", "{}", "{observedGeneration: 2, conditions: []}", "Current", "InProgress", "Progressing", "Pending: there is no answer yet"},
+		{"defaulted by the schema", "{}", "{observedGeneration: -1}", "InProgress", "InProgress", "Progressing", "Progressing: this generation was not observed yet"},
+		{"suspended at birth", "{suspend: true}", "{observedGeneration: -1}", "InProgress", "InProgress", "Progressing", "Progressing: this generation was not observed yet"},
+		{"ready by an older spec", "{}", "{observedGeneration: 1, conditions: [" + ready + "]}", "InProgress", "InProgress", "Progressing", "Progressing: this generation was not observed yet"},
+		{"stalled by an older spec", "{}", "{observedGeneration: 1, conditions: [" + notReady + "," + stalled + "]}", "InProgress", "InProgress", "Progressing", "Progressing: this generation was not observed yet"},
+		{"ready, and reconciling an older spec", "{}", "{observedGeneration: 1, conditions: [" + ready + "," + reconciling + "]}", "InProgress", "InProgress", "Progressing", "Progressing: soon"},
+		{"suspend withdrawn", "{suspend: false}", "{observedGeneration: 2, conditions: [" + ready + "]}", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
+		{"stalled, whatever Ready says", "{}", "{observedGeneration: 2, conditions: [" + ready + "," + stalled + "]}", "Failed", "Failed", "Degraded", "Forbidden: ask"},
+		{"Stalled is False", "{}", "{observedGeneration: 2, conditions: [" + notStalled + "," + ready + "]}", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
+		{"unknown", "{}", "{observedGeneration: 2, conditions: [" + unknown + "]}", "InProgress", "InProgress", "Progressing", "ObservationStale: old"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			object := crafted(t, c.spec, c.status)
+			got := []string{kstatus(t, object), e.expressions(t, object), string(e.argoCD(t, object).Status), e.argoCD(t, object).Message}
+			if want := []string{c.kstatus, c.expressions, c.argo, c.message}; fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// crafted is an object of the second generation.
+func crafted(t *testing.T, spec, status string) *unstructured.Unstructured {
+	t.Helper()
+	text := "{apiVersion: slb.lbhealth.dev/v1alpha1, kind: LoadBalancerHealth, metadata: {name: odd, namespace: prod, generation: 2}, spec: " + spec + ", status: " + status + "}"
+	document, err := yaml.YAMLToJSON([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	object := &unstructured.Unstructured{}
+	if err := object.UnmarshalJSON(document); err != nil {
+		t.Fatal(err)
+	}
+	return object
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gitops
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/argoproj/argo-cd/v3/util/lua"
+	"github.com/argoproj/argo-cd/v3/util/settings"
+	"github.com/argoproj/gitops-engine/pkg/health"
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	"github.com/fluxcd/pkg/runtime/cel"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/yaml"
+)
+
+// engines judge objects as they do in a cluster that is set up as docs/gitops says.
+type engines struct {
+	argo lua.ResourceHealthOverrides
+	flux *cel.StatusEvaluator
+}
+
+// newEngines lets Argo CD read its settings from a cluster, where
+// docs/gitops/argocd/argocd-cm.yaml is in them.
+func newEngines(t *testing.T, cluster kubernetes.Interface) engines {
+	t.Helper()
+	overrides, err := settings.NewSettingsManager(t.Context(), cluster, argoNamespace).GetResourceOverrides()
+	if err != nil {
+		t.Fatal(err)
+	}
+	checks := kustomization(t, "health-checks.yaml").Spec.HealthCheckExprs
+	if len(checks) != 1 {
+		t.Fatalf("%d healthCheckExprs, not one", len(checks))
+	}
+	evaluator, err := cel.NewStatusEvaluator(&checks[0].HealthCheckExpressions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return engines{overrides, evaluator}
+}
+
+// argoCD is what Argo CD's controller makes of an object.
+func (e engines) argoCD(t *testing.T, object *unstructured.Unstructured) health.HealthStatus {
+	t.Helper()
+	answer, err := health.GetResourceHealth(object, e.argo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer == nil {
+		t.Fatal("Argo CD knows no health of this kind")
+	}
+	return *answer
+}
+
+// expressions is what Flux makes of an object by the healthCheckExprs of the example.
+func (e engines) expressions(t *testing.T, object *unstructured.Unstructured) string {
+	t.Helper()
+	answer, err := e.flux.Evaluate(t.Context(), object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.Status.String()
+}
+
+// kstatus is what Flux makes of an object without them.
+func kstatus(t *testing.T, object *unstructured.Unstructured) string {
+	t.Helper()
+	answer, err := status.Compute(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.Status.String()
+}
+
+// kustomization is the first of the two of an example for Flux.
+func kustomization(t *testing.T, name string) kustomizev1.Kustomization {
+	t.Helper()
+	return decode[kustomizev1.Kustomization](t, filepath.Join("flux", name))[0]
+}
+
+// decode reads every document of a file of docs/gitops as a type, strictly.
+func decode[T any](t *testing.T, name string) []T {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(docs, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []T
+	for reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(content))); ; {
+		document, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			return found
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var object T
+		if err := yaml.UnmarshalStrict(document, &object); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		found = append(found, object)
+	}
+}
+
+func asUnstructured(t *testing.T, name string) *unstructured.Unstructured {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(docs, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := utilyaml.ToJSON(bytes.TrimSpace(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	object := &unstructured.Unstructured{}
+	if err := object.UnmarshalJSON(document); err != nil {
+		t.Fatal(err)
+	}
+	return object
+}

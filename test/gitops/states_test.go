@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gitops
+
+import (
+	"net/http"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+const (
+	served   = "served"   // by the operator
+	waiting  = "waiting"  // by one that may ask once in a hundred seconds
+	unserved = "unserved" // by nobody
+)
+
+// state is one that the operator brings an object into. The object and its load
+// balancer are called id.
+type state struct {
+	// title is what docs/gitops/README.md calls it.
+	title, id string
+	// backends are what the simulator says of them; nil: there is no such load balancer.
+	backends []string
+	spec     map[string]any
+	// code is the API's error to every call, from the start, or once the
+	// object is healthy.
+	code  string
+	http  int
+	later bool
+	// turn is done once the object is healthy.
+	turn func(*testing.T, *stage, string)
+	// ready and observed are the conditions of the state.
+	ready, observed string
+}
+
+var (
+	good = []string{"normal", "normal"}
+	bad  = []string{"abnormal", "abnormal"}
+)
+
+// states are those that the operator reaches while it runs.
+var states = []state{
+	{title: "every backend is normal", id: "normal", backends: good, ready: "True AllBackendsNormal"},
+	{title: "enough backends are normal", id: "enough", backends: []string{"normal", "abnormal"}, ready: "True MinHealthyMet"},
+	{
+		title: "an observation failed, the verdict stands", id: "failing", backends: good, code: "InternalError", http: http.StatusInternalServerError, later: true,
+		ready: "True AllBackendsNormal", observed: "False ServiceError",
+	},
+	{title: "too few backends are normal", id: "below", backends: bad, ready: "False BelowMinHealthy"},
+	{title: "there are no backends", id: "none", backends: []string{}, ready: "False NoBackends"},
+	{title: "health checks have no result", id: "unavailable", backends: []string{"unavailable", "unavailable"}, ready: "Unknown HealthCheckUnavailable"},
+	{title: "the first observation failed", id: "pending", backends: good, code: "InternalError", http: http.StatusInternalServerError, ready: "Unknown Pending", observed: "False ServiceError"},
+	{
+		title: "the last answer is too old", id: "stale", backends: good, code: "InternalError", http: http.StatusInternalServerError, later: true,
+		ready: "Unknown ObservationStale", observed: "False ServiceError",
+	},
+	{title: "suspended", id: "suspended", backends: good, spec: map[string]any{"suspend": true}, ready: "Unknown Suspended"},
+	{title: "stalled: the permission is missing", id: "forbidden", backends: good, code: "Forbidden.RAM", http: http.StatusForbidden, ready: "False Forbidden"},
+	{title: "stalled: the key is refused", id: "refused", backends: good, code: "InvalidAccessKeyId.NotFound", http: http.StatusNotFound, ready: "False InvalidCredentials"},
+	{
+		title: "stalled: the Secret is missing", id: "secretless", backends: good,
+		spec: map[string]any{"credentials": map[string]any{"secretRef": map[string]any{"name": "nowhere"}}}, ready: "False CredentialsNotFound",
+	},
+	{title: "stalled: no such load balancer, three times", id: "gone", ready: "False LoadBalancerNotFound"},
+	{title: "stalled: the request is refused", id: "invalid", backends: good, code: "InvalidParameter", http: http.StatusBadRequest, ready: "False InvalidRequest"},
+	{title: "being deleted", id: "deleted", backends: good, turn: beginDeletion, ready: "True AllBackendsNormal"},
+}
+
+// judged is an object in a state, and whether `kubectl wait` ends for it.
+type judged struct {
+	title  string
+	object *unstructured.Unstructured
+	wait   string
+}
+
+// reachAll brings objects into every state, and hands them over as they are at
+// the API server.
+func reachAll(t *testing.T, s *stage) []judged {
+	t.Helper()
+	for _, namespace := range []string{served, waiting, unserved} {
+		s.kubectl(t, "create", "namespace", namespace)
+	}
+	operator := s.startOperator(t, "operator", "--watch-namespace="+served)
+	for _, state := range states {
+		s.begin(t, state)
+	}
+	s.put(t, "edited", good...)
+	s.create(t, served, "edited", nil)
+	s.create(t, unserved, "new", nil)
+	found := []judged{s.judge(t, "nobody looked at it yet", s.get(t, unserved, "new")), s.judge(t, "waiting for the first observation", s.wait(t))}
+	for _, state := range states {
+		s.turn(t, state)
+	}
+	s.await(t, served, "edited", "True AllBackendsNormal")
+	for _, state := range states {
+		found = append(found, s.judge(t, state.title, s.reached(t, state)))
+	}
+	// An edit that nobody observed yet needs an operator that is away.
+	operator.Stop()
+	s.patch(t, served, "edited", `{"spec": {"healthPolicy": {"minHealthy": "100%"}}}`)
+	return append(found, s.judge(t, "edited, and not observed since", s.get(t, served, "edited")))
+}
+
+// begin makes the load balancer and the object of a state.
+func (s *stage) begin(t *testing.T, state state) {
+	t.Helper()
+	if state.backends != nil {
+		s.put(t, state.id, state.backends...)
+	}
+	if state.code != "" && !state.later {
+		s.fail(t, state.id, state.code, state.http)
+	}
+	s.create(t, served, state.id, state.spec)
+}
+
+// turn does what is to be done to an object that is healthy.
+func (s *stage) turn(t *testing.T, state state) {
+	t.Helper()
+	if !state.later && state.turn == nil {
+		return
+	}
+	s.await(t, served, state.id, "True AllBackendsNormal")
+	if state.later {
+		s.fail(t, state.id, state.code, state.http)
+	}
+	if state.turn != nil {
+		state.turn(t, s, state.id)
+	}
+}
+
+func (s *stage) reached(t *testing.T, state state) *unstructured.Unstructured {
+	t.Helper()
+	var object *unstructured.Unstructured
+	eventually(t, func(g Gomega) {
+		object = s.get(t, served, state.id)
+		g.Expect(condition(object, "Ready")).To(Equal(state.ready), state.title)
+		if state.observed != "" {
+			g.Expect(condition(object, "Observed")).To(Equal(state.observed), state.title)
+		}
+	})
+	return object
+}
+
+// wait returns an object that is in line for its first observation, behind
+// another one.
+func (s *stage) wait(t *testing.T) *unstructured.Unstructured {
+	t.Helper()
+	for _, id := range []string{"one", "another"} {
+		s.put(t, id, good...)
+		s.create(t, waiting, id, nil)
+	}
+	s.startOperator(t, "slow-operator", "--watch-namespace="+waiting, "--slb-qps=0.01", "--slb-burst=1")
+	var found *unstructured.Unstructured
+	eventually(t, func(g Gomega) {
+		list, err := s.lbh(waiting).List(s.ctx, metav1.ListOptions{})
+		g.Expect(err).NotTo(HaveOccurred())
+		for i := range list.Items {
+			if condition(&list.Items[i], "Reconciling") != "" {
+				found = &list.Items[i]
+			}
+		}
+		g.Expect(found).NotTo(BeNil())
+	})
+	return found
+}
+
+func (s *stage) judge(t *testing.T, title string, object *unstructured.Unstructured) judged {
+	t.Helper()
+	_, code := s.try(t, "wait", "-n", object.GetNamespace(), "--for=condition=Ready", "--timeout=0", "lbh/"+object.GetName())
+	wait := "goes on"
+	if code == 0 {
+		wait = "ends"
+	}
+	return judged{title, object, wait}
+}
+
+func (s *stage) create(t *testing.T, namespace, id string, more map[string]any) {
+	t.Helper()
+	spec := map[string]any{"loadBalancerId": id, "regionId": region, "interval": "5s"}
+	for field, value := range more {
+		spec[field] = value
+	}
+	object := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "LoadBalancerHealth",
+		"metadata": map[string]any{"namespace": namespace, "name": id}, "spec": spec,
+	}}
+	if _, err := s.lbh(namespace).Create(s.ctx, object, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *stage) patch(t *testing.T, namespace, name, patch string) {
+	t.Helper()
+	if _, err := s.lbh(namespace).Patch(s.ctx, name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// beginDeletion deletes an object that somebody holds, as a foreground deletion does.
+func beginDeletion(t *testing.T, s *stage, id string) {
+	t.Helper()
+	s.patch(t, served, id, `{"metadata": {"finalizers": ["example.com/hold"]}}`)
+	if err := s.lbh(served).Delete(s.ctx, id, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
