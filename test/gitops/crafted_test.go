@@ -61,6 +61,7 @@ func TestOddObjects(t *testing.T) {
 		{"ready by an older spec", "{}", "{observedGeneration: 1, conditions: [" + ready + "]}", "InProgress", "InProgress", "Progressing", "Progressing: this generation was not observed yet"},
 		{"stalled by an older spec", "{}", "{observedGeneration: 1, conditions: [" + notReady + "," + stalled + "]}", "InProgress", "InProgress", "Progressing", "Progressing: this generation was not observed yet"},
 		{"ready, and reconciling an older spec", "{}", "{observedGeneration: 1, conditions: [" + ready + "," + reconciling + "]}", "InProgress", "InProgress", "Progressing", "Progressing: soon"},
+		{"the Service has another load balancer", "{}", "{observedGeneration: 2, conditions: [" + notReady + "," + reconciling + "]}", "InProgress", "InProgress", "Progressing", "Progressing: soon"},
 		{"suspend withdrawn", "{suspend: false}", "{observedGeneration: 2, conditions: [" + ready + "]}", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
 		{"stalled, whatever Ready says", "{}", "{observedGeneration: 2, conditions: [" + ready + "," + stalled + "]}", "Failed", "Failed", "Degraded", "Forbidden: ask"},
 		{"Stalled is False", "{}", "{observedGeneration: 2, conditions: [" + notStalled + "," + ready + "]}", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
