@@ -22,6 +22,7 @@ const (
 // TestAnswers has the operator bring objects into every state, and holds the
 // table of docs/gitops/README.md to what the engines say of them.
 func TestAnswers(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, "loadBalancers: []\n")
 	objects := reachAll(t, s)
 	e := newEngines(t, s.configureArgoCD(t))

@@ -37,6 +37,7 @@ const (
 
 // TestArgoCD lets Argo CD's own code sync, compare and act upon the example.
 func TestArgoCD(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, "loadBalancers: []\n")
 	s.kubectl(t, "create", "namespace", prod)
 	s.startOperator(t, "operator")

@@ -19,6 +19,7 @@ const samples = "config/samples"
 
 // TestKubectl applies the samples, as people and tools do.
 func TestKubectl(t *testing.T) {
+	t.Parallel()
 	loadBalancers, err := os.ReadFile(filepath.Join(root, "hack", "demo", "simulator.yaml"))
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@
 package gitops
 
 import (
+	"maps"
 	"net/http"
 	"testing"
 
@@ -183,9 +184,7 @@ func (s *stage) judge(t *testing.T, title string, object *unstructured.Unstructu
 func (s *stage) create(t *testing.T, namespace, id string, more map[string]any) {
 	t.Helper()
 	spec := map[string]any{"loadBalancerId": id, "regionId": region, "interval": "5s"}
-	for field, value := range more {
-		spec[field] = value
-	}
+	maps.Copy(spec, more)
 	object := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "LoadBalancerHealth",
 		"metadata": map[string]any{"namespace": namespace, "name": id}, "spec": spec,
