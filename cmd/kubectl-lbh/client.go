@@ -106,13 +106,20 @@ func (c *client) until(ctx context.Context, name string, step func(*v1alpha1.Loa
 	lw := c.listWatch(func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", name).String()
 	})
-	_, err := watchtools.UntilWithSync(ctx, lw, &v1alpha1.LoadBalancerHealth{}, nil, func(event watch.Event) (bool, error) {
+	gone := fmt.Errorf("%s was deleted", name)
+	stillThere := func(store cache.Store) (bool, error) { // it may have gone since somebody looked
+		if len(store.ListKeys()) == 0 {
+			return false, gone
+		}
+		return false, nil
+	}
+	_, err := watchtools.UntilWithSync(ctx, lw, &v1alpha1.LoadBalancerHealth{}, stillThere, func(event watch.Event) (bool, error) {
 		object, ok := event.Object.(*v1alpha1.LoadBalancerHealth)
 		switch {
 		case !ok:
 			return false, nil
 		case event.Type == watch.Deleted:
-			return false, fmt.Errorf("%s was deleted", name)
+			return false, gone
 		default:
 			return step(object)
 		}

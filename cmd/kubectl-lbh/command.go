@@ -25,7 +25,6 @@ type options struct {
 	selector      string
 	fieldSelector string
 	color         string
-	timeout       time.Duration
 	now           func() time.Time
 }
 
@@ -92,22 +91,26 @@ func newWatchCommand(o *options) *cobra.Command {
 
 func newWaitCommand(o *options) *cobra.Command {
 	var what string
+	var timeout time.Duration
 	c := &cobra.Command{
 		Use: "wait NAME", Short: "Wait until an object is healthy, and say how far it is", Args: oneName, ValidArgsFunction: o.completeName,
-		RunE: func(cmd *cobra.Command, args []string) error { return runWait(cmd.Context(), o, args[0], what) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runWait(cmd.Context(), o, args[0], what, timeout)
+		},
 	}
 	c.Flags().StringVar(&what, "for", "healthy", "What to wait for: healthy, ready or observed.")
 	_ = c.RegisterFlagCompletionFunc("for", cobra.FixedCompletions([]string{"healthy", "ready", "observed"}, cobra.ShellCompDirectiveNoFileComp))
-	c.Flags().DurationVar(&o.timeout, "timeout", 5*time.Minute, "How long to wait at most.")
+	c.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "How long to wait at most.")
 	return c
 }
 
 func newRefreshCommand(o *options) *cobra.Command {
+	var timeout time.Duration
 	c := &cobra.Command{
 		Use: "refresh NAME", Short: "Observe one object now, and show the result", Args: oneName, ValidArgsFunction: o.completeName,
-		RunE: func(cmd *cobra.Command, args []string) error { return runRefresh(cmd.Context(), o, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return runRefresh(cmd.Context(), o, args[0], timeout) },
 	}
-	c.Flags().DurationVar(&o.timeout, "timeout", time.Minute, "How long to wait for the result at most.")
+	c.Flags().DurationVar(&timeout, "timeout", time.Minute, "How long to wait for the result at most.")
 	return c
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-func runRefresh(ctx context.Context, o *options, name string) error {
+func runRefresh(ctx context.Context, o *options, name string, timeout time.Duration) error {
 	c, object, err := o.object(ctx, name)
 	if err != nil {
 		return err
@@ -23,14 +23,14 @@ func runRefresh(ctx context.Context, o *options, name string) error {
 	if err := c.ask(ctx, name, value); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err = c.until(ctx, name, func(state *v1alpha1.LoadBalancerHealth) (bool, error) {
 		object = state
 		return state.Status.LastHandledObserveRequest == value, nil
 	})
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("%s was not observed within %s: does slb-health-operator run, and does it serve this object?%s", name, o.timeout, c.link.besides())
+		return fmt.Errorf("%s was not observed within %s: does slb-health-operator run, and does it serve this object?%s", name, timeout, c.link.besides())
 	}
 	if err != nil {
 		return err

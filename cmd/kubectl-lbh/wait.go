@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -21,7 +22,7 @@ var conditionFor = map[string]string{
 	"observed": v1alpha1.ConditionObserved,
 }
 
-func runWait(ctx context.Context, o *options, name, what string) error {
+func runWait(ctx context.Context, o *options, name, what string, timeout time.Duration) error {
 	condition, ok := conditionFor[what]
 	if !ok {
 		return fmt.Errorf("--for=%s: write healthy, ready or observed", what)
@@ -30,7 +31,7 @@ func runWait(ctx context.Context, o *options, name, what string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	last := ""
 	step := func(object *v1alpha1.LoadBalancerHealth) (bool, error) {
@@ -47,7 +48,7 @@ func runWait(ctx context.Context, o *options, name, what string) error {
 		err = c.until(ctx, name, step)
 	}
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("%s is not %s after %s: %s%s", name, what, o.timeout, last, c.link.besides())
+		return fmt.Errorf("%s is not %s after %s: %s%s", name, what, timeout, last, c.link.besides())
 	}
 	if err == nil {
 		_, err = fmt.Fprintf(o.Out, "%s is %s\n", name, what)
