@@ -63,8 +63,11 @@ func (c *Client) DescribeHealthStatus(ctx context.Context, request Request) (*Sa
 	callCtx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
 	exchange := &exchange{ctx: callCtx, base: c.transport}
-
 	response, err := c.call(exchange, request)
+	if err != nil && exchange.cutShort() {
+		exchange = exchange.anew()
+		response, err = c.call(exchange, request)
+	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}

@@ -102,9 +102,20 @@ type exchange struct {
 	query      string
 	status     int
 	retryAfter time.Duration
-	// answered tells that something came back, be it HTTP or not.
-	answered atomic.Bool
+	// answered tells that something came back, be it HTTP or not, and reused
+	// that the connection was one that an earlier call had left open.
+	answered, reused atomic.Bool
 }
+
+// cutShort tells whether the server closed the connection that it had kept open
+// since an earlier call, as it may at any time, just when this one came. Where
+// its patience is as long as an interval, that happens to many calls. net/http
+// makes no POST a second time; to be made again, this one must be signed anew.
+func (e *exchange) cutShort() bool {
+	return e.reused.Load() && !e.answered.Load() && e.ctx.Err() == nil
+}
+
+func (e *exchange) anew() *exchange { return &exchange{ctx: e.ctx, base: e.base} }
 
 // RoundTrip implements http.RoundTripper.
 func (e *exchange) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -112,7 +123,10 @@ func (e *exchange) RoundTrip(request *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(request.Context())
 	unlink := context.AfterFunc(e.ctx, cancel) //nolint:contextcheck // the SDK's request knows no caller
 	release := func() { unlink(); cancel() }
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotFirstResponseByte: func() { e.answered.Store(true) }})
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn:              func(connection httptrace.GotConnInfo) { e.reused.Store(connection.Reused) },
+		GotFirstResponseByte: func() { e.answered.Store(true) },
+	})
 
 	response, err := e.base.RoundTrip(request.WithContext(ctx))
 	if err != nil {
