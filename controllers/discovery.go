@@ -19,14 +19,9 @@ import (
 // foreign are the prefixes of ids whose products DescribeHealthStatus does not know.
 var foreign = []struct{ prefix, product string }{{"nlb-", "NLB"}, {"alb-", "ALB"}, {"gwlb-", "GWLB"}}
 
-// What the schema demands of spec.loadBalancerId and spec.regionId holds for
-// what a label or a node says, too: both become part of a request.
-var (
-	loadBalancerIDs = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
-	regionIDs       = regexp.MustCompile(`^[a-z]{2,3}(-[a-z0-9]+)+$`)
-)
-
-const maxRegionID = 64
+// loadBalancerID is what the schema demands of spec.loadBalancerId. It holds for
+// what a label says, too: it becomes part of a request.
+var loadBalancerID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
 // loadBalancerOf reads the load balancer of a Service off its label and the
 // regions of the cluster. A failure says what is missing, and what to do.
@@ -37,7 +32,7 @@ func loadBalancerOf(service types.NamespacedName, label string, regions []string
 	if label == "" {
 		return fail(slb.LoadBalancerNotFound, "has no load balancer yet: the cloud controller manager puts its id into the label %s", v1alpha1.ServiceLoadBalancerLabel)
 	}
-	if !loadBalancerIDs.MatchString(label) {
+	if !loadBalancerID.MatchString(label) {
 		return fail(slb.InvalidRequest, "has a label %s that is no id of a load balancer: mend it", v1alpha1.ServiceLoadBalancerLabel)
 	}
 	for _, f := range foreign {
@@ -72,19 +67,15 @@ func regionsOf(nodes []corev1.Node) []string {
 // neither is a region, as for the nodes of another cloud.
 func regionOf(node *corev1.Node) string {
 	id := strings.TrimPrefix(node.Spec.ProviderID, "alicloud://")
-	region, _, found := strings.Cut(id, ".")
 	if strings.Contains(id, "://") {
 		return "" // it says that it is another provider's
 	}
+	region, _, found := strings.Cut(id, ".")
 	if !found {
 		region = ""
 	}
-	region = cmp.Or(region, node.Labels[corev1.LabelTopologyRegion])
-	if !IsRegionID(region) {
-		return ""
+	if region = cmp.Or(region, node.Labels[corev1.LabelTopologyRegion]); slb.IsRegionID(region) {
+		return region
 	}
-	return region
+	return ""
 }
-
-// IsRegionID tells whether an id could be that of a region of Alibaba Cloud.
-func IsRegionID(id string) bool { return len(id) <= maxRegionID && regionIDs.MatchString(id) }

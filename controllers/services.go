@@ -13,8 +13,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -49,6 +51,27 @@ type ServiceReconciler struct {
 	services memories[types.NamespacedName]
 }
 
+// Allowed asks, in each of the namespaces or with none in all, for one of what
+// would be watched: without the right the caches never fill, and nothing starts.
+func (s *ServiceReconciler) Allowed(ctx context.Context, reader client.Reader, namespaces []string) error {
+	ctx, cancel := context.WithTimeout(ctx, kubernetesTimeout)
+	defer cancel()
+	for _, kind := range s.reads() {
+		list := &metav1.PartialObjectMetadataList{}
+		list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(kind.name + "List"))
+		in := namespaces
+		if !kind.namespaced || len(in) == 0 {
+			in = []string{metav1.NamespaceAll}
+		}
+		for _, namespace := range in {
+			if err := reader.List(ctx, list, client.InNamespace(namespace), client.Limit(1)); apierrors.IsForbidden(err) {
+				return fmt.Errorf("--service-discovery: the operator may not list every %s that it needs: apply config/service-discovery, or leave the flag out: %w", kind.name, err)
+			}
+		}
+	}
+	return nil
+}
+
 // SetupWithManager adds the controller to a manager.
 func (s *ServiceReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
 	err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.LoadBalancerHealth{}, serviceIndex, func(object client.Object) []string {
@@ -63,11 +86,45 @@ func (s *ServiceReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manag
 	b := builder.ControllerManagedBy(mgr).
 		Named("service").
 		Watches(&v1alpha1.LoadBalancerHealth{}, handler.EnqueueRequestsFromMapFunc(servicesOf), builder.WithPredicates(asksForWork())).
-		WithOptions(controller.Options{MaxConcurrentReconciles: serviceConcurrency})
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: serviceConcurrency,
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minBackoff, maxBackoff),
+			ReconciliationTimeout:   time.Minute,
+		})
+	for _, kind := range s.reads() {
+		// Before the manager starts, so that a standby has them, too.
+		if _, err := mgr.GetCache().GetInformer(ctx, kind.object, cache.BlockUntilSynced(false)); err != nil {
+			return err
+		}
+	}
 	if s.Enabled {
 		b = b.WatchesMetadata(&corev1.Service{}, &handler.EnqueueRequestForObject{})
 	}
 	return b.Complete(s)
+}
+
+// kind is one of objects that are read to find load balancers.
+type kind struct {
+	name       string
+	namespaced bool
+	object     client.Object
+}
+
+func (s *ServiceReconciler) reads() []kind {
+	if !s.Enabled {
+		return nil
+	}
+	kinds := []kind{{"Service", true, newService()}}
+	if s.RegionID == "" {
+		kinds = append(kinds, kind{"Node", false, &corev1.Node{}})
+	}
+	return kinds
+}
+
+func newService() *metav1.PartialObjectMetadata {
+	service := &metav1.PartialObjectMetadata{}
+	service.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Service"))
+	return service
 }
 
 // servicesOf are the Services that an object names, and that own it.
@@ -149,8 +206,7 @@ func (s *ServiceReconciler) service(ctx context.Context, key types.NamespacedNam
 	if !s.Enabled {
 		return nil, nil
 	}
-	service := &metav1.PartialObjectMetadata{}
-	service.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Service"))
+	service := newService()
 	if err := s.Client.Get(ctx, key, service); err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}

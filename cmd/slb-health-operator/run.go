@@ -75,6 +75,9 @@ func run(ctx context.Context, o *options) error {
 		return fmt.Errorf("setting up the controller: %w", err)
 	}
 	services := &controllers.ServiceReconciler{Reconciler: reconciler, Enabled: o.serviceDiscovery, RegionID: o.regionID}
+	if err := services.Allowed(ctx, mgr.GetAPIReader(), o.namespaces); err != nil {
+		return err
+	}
 	if err := services.SetupWithManager(ctx, mgr); err != nil {
 		return fmt.Errorf("setting up the controller of Services: %w", err)
 	}

@@ -57,7 +57,7 @@ func (c *Client) DescribeHealthStatus(ctx context.Context, request Request) (*Sa
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if !regionID.MatchString(request.Target.RegionID) {
+	if !IsRegionID(request.Target.RegionID) {
 		return nil, &Error{Kind: InvalidRequest, Message: "spec.regionId is not a region id such as cn-hangzhou"}
 	}
 	callCtx, cancel := context.WithTimeout(ctx, c.options.Timeout)

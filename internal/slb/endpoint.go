@@ -51,10 +51,16 @@ func ParseEndpoint(endpoint, network string) (Endpoint, error) {
 	return Endpoint{plain: parsed.Scheme == "http", host: parsed.Host}, nil
 }
 
-// regionID is what region ids look like, as in the CRD. The id becomes a part
+// regionID is what region ids look like, as in the CRD.
+var regionID = regexp.MustCompile(`^[a-z]{2,3}(-[a-z0-9]+)+$`)
+
+// maxRegionID is the CRD's bound, and leaves room for a host name around it.
+const maxRegionID = 64
+
+// IsRegionID tells whether an id could be that of a region. The id becomes a part
 // of a host name, where a slash or a dot would name a host of somebody's choice,
 // so nothing else gets that far, whoever asks.
-var regionID = regexp.MustCompile(`^[a-z]{2,3}(-[a-z0-9]+)+$`)
+func IsRegionID(id string) bool { return len(id) <= maxRegionID && regionID.MatchString(id) }
 
 // validPort tells whether a URL has a port that can be dialled, or none.
 func validPort(u *url.URL) bool {

@@ -143,7 +143,7 @@ func (b *bench) underStorm(ctx context.Context, who subject, size size, rounds i
 		if into.Delay, err = b.delay(ctx, size, rounds); err != nil {
 			return err
 		}
-		into.Storm, err = b.storm(ctx, size, p)
+		into.Storm, err = b.storm(ctx, who, size, p)
 		return err
 	})
 }
@@ -193,11 +193,8 @@ func (b *bench) stormPair(ctx context.Context, p *pair) error {
 			if err := rig.Wait(ctx, b.form.stormAfter); err != nil {
 				return err
 			}
-			stormed, err := b.storm(ctx, p.Size, program)
+			stormed, err := b.storm(ctx, one.who, p.Size, program)
 			one.into.Storm = &stormed
-			if err == nil && one.who.name == operatorSubject.name && stormed.Writes < p.Size.Balancers*p.Size.Objects {
-				err = fmt.Errorf("the operator brought only %d objects up to date", stormed.Writes)
-			}
 			return err
 		})
 		if err != nil {
@@ -208,8 +205,8 @@ func (b *bench) stormPair(ctx context.Context, p *pair) error {
 }
 
 // storm turns the first backend of every load balancer at once, and waits until
-// every object says so.
-func (b *bench) storm(ctx context.Context, size size, program *rig.Process) (storm, error) {
+// every object says so, which all must that the operator is for.
+func (b *bench) storm(ctx context.Context, who subject, size size, program *rig.Process) (storm, error) {
 	before, err := b.api.requested(ctx)
 	if err != nil {
 		return storm{}, err
@@ -226,6 +223,9 @@ func (b *bench) storm(ctx context.Context, size size, program *rig.Process) (sto
 	stormed, err := b.follow(ctx, size, record, b.agrees)
 	if err != nil {
 		return storm{}, err
+	}
+	if who.name == operatorSubject.name && stormed.Writes < size.Balancers*size.Objects {
+		return storm{}, fmt.Errorf("the operator brought only %d objects up to date", stormed.Writes)
 	}
 	after, err := b.api.requested(ctx)
 	stormed.Events = after.events - before.events

@@ -73,6 +73,10 @@ func refusesFlags(t *testing.T, w *world) {
 		{"metrics-bind-address", []string{"--metrics-bind-address="}},
 		{"metrics-secure", []string{"--metrics-secure=perhaps"}},
 		{"require-credentials", []string{"--require-credentials=perhaps"}},
+		{"service-discovery", []string{"--service-discovery=perhaps"}},
+		{"service-discovery: the operator may not list every Service", []string{"--service-discovery"}},
+		{"region-id", []string{"--region-id=cn-hangzhou"}},
+		{"region-id", []string{"--service-discovery", "--region-id=Hangzhou"}},
 		{"metrics-cert-path", []string{"--metrics-cert-path=no-such-folder"}},
 		{"metrics-cert-path", []string{"--metrics-cert-path=" + w.home, "--metrics-secure=false"}},
 		{"health-probe-bind-address", []string{"--health-probe-bind-address="}},
@@ -120,7 +124,8 @@ func explainsFlags(t *testing.T, w *world) {
 		"kubeconfig", "metrics-bind-address", "health-probe-bind-address", "metrics-secure",
 		"metrics-cert-path", "metrics-cert-name", "metrics-cert-key", "leader-elect",
 		"leader-election-namespace", "leader-election-id", "slb-endpoint", "slb-network", "slb-qps", "slb-burst", "slb-timeout", "concurrency",
-		"watch-namespace", "watch-selector", "status-heartbeat", "max-status-backends", "zap-log-level",
+		"watch-namespace", "watch-selector", "status-heartbeat", "max-status-backends", "service-discovery", "region-id",
+		"require-credentials", "zap-log-level",
 	} {
 		g.Expect(stdout + stderr).To(MatchRegexp(`(?m)^\s*--?` + name + `\b`))
 	}

@@ -24,6 +24,7 @@ import (
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+	"github.com/lbhealth/slb-health-operator/test/internal/kube"
 )
 
 const (
@@ -139,17 +140,8 @@ func hasProgram(commandLine string) bool {
 
 func (w *world) startControlPlane(t *testing.T, options controlplane.Options) {
 	t.Helper()
-	plane, err := controlplane.Start(w.ctx, options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := plane.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	w.plane = plane
-	w.admin = newClient(t, plane.Config)
+	w.plane = kube.Start(w.ctx, t, options)
+	w.admin = newClient(t, w.plane.Config)
 }
 
 func newClient(t *testing.T, config *rest.Config) client.Client {

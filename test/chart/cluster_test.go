@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+	"github.com/lbhealth/slb-health-operator/test/internal/kube"
 )
 
 // cluster is a real API server that knows the Prometheus Operator's kinds.
@@ -22,15 +23,7 @@ type cluster struct {
 }
 
 func TestCluster(t *testing.T) {
-	c, err := controlplane.Start(t.Context(), controlplane.Options{CRDs: []string{filepath.Join(root, "bin", "monitoring-crds")}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	c := kube.Start(t.Context(), t, controlplane.Options{CRDs: []string{filepath.Join(root, "bin", "monitoring-crds")}})
 	admin, err := client.New(c.Config, client.Options{})
 	if err != nil {
 		t.Fatal(err)

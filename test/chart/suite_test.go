@@ -9,7 +9,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +18,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/lbhealth/slb-health-operator/test/internal/kube"
 )
 
 const (
@@ -80,19 +80,7 @@ type objects []unstructured.Unstructured
 
 func parse(t *testing.T, manifests []byte) objects {
 	t.Helper()
-	var found objects
-	for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(manifests), 4096); ; {
-		var object unstructured.Unstructured
-		switch err := decoder.Decode(&object.Object); {
-		case errors.Is(err, io.EOF):
-			return found
-		case err != nil:
-			t.Fatalf("%v in\n%s", err, manifests)
-		}
-		if len(object.Object) > 0 {
-			found = append(found, object)
-		}
-	}
+	return kube.Parse(t, manifests)
 }
 
 // template renders the chart with a file of values from testdata; "" is none.

@@ -3,9 +3,6 @@
 package manifests
 
 import (
-	"bytes"
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,7 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/lbhealth/slb-health-operator/test/internal/kube"
 )
 
 // rendered is what kustomize makes of a folder.
@@ -26,17 +24,7 @@ type rendered []unstructured.Unstructured
 
 func parse(t *testing.T, manifests []byte) rendered {
 	t.Helper()
-	var objects rendered
-	for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(manifests), 4096); ; {
-		var object unstructured.Unstructured
-		switch err := decoder.Decode(&object); {
-		case errors.Is(err, io.EOF):
-			return objects
-		case err != nil:
-			t.Fatal(err)
-		}
-		objects = append(objects, object)
-	}
+	return kube.Parse(t, manifests)
 }
 
 // only finds the one object of a kind.

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+	"github.com/lbhealth/slb-health-operator/test/internal/kube"
 )
 
 const (
@@ -26,15 +27,7 @@ const (
 )
 
 func TestManifests(t *testing.T) {
-	c, err := controlplane.Start(t.Context(), controlplane.Options{CRDs: []string{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	c := kube.Start(t.Context(), t, controlplane.Options{CRDs: []string{}})
 	admin, err := client.New(c.Config, client.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+	"github.com/lbhealth/slb-health-operator/test/internal/kube"
 )
 
 var accessSpecs = []spec{
@@ -109,7 +110,7 @@ func noAPIServer(t *testing.T, s *stage) {
 }
 
 func noCRD(t *testing.T, s *stage) {
-	bare := startControlPlane(t, controlplane.Options{CRDs: []string{}})
+	bare := kube.Start(t.Context(), t, controlplane.Options{CRDs: []string{}})
 	for _, args := range [][]string{nil, {"tree", "web"}, {"watch"}} {
 		s.lbh(t, append(args, "--kubeconfig", bare.Kubeconfig())...).fails(t, "this cluster does not know LoadBalancerHealth: install slb-health-operator first")
 	}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+	"github.com/lbhealth/slb-health-operator/test/internal/kube"
 	"github.com/lbhealth/slb-health-operator/test/internal/rig"
 )
 
@@ -51,7 +52,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{ctx: t.Context(), folder: t.TempDir()}
 	w.certificate = filepath.Join(w.folder, "certificate.pem")
-	w.plane = startControlPlane(t, controlplane.Options{})
+	w.plane = kube.Start(t.Context(), t, controlplane.Options{})
 	w.bin = userPath(t, w.plane.Kubectl())
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
@@ -69,20 +70,6 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(w.simulator.Stop)
 	w.startOperator(t)
 	return w
-}
-
-func startControlPlane(t *testing.T, o controlplane.Options) *controlplane.ControlPlane {
-	t.Helper()
-	plane, err := controlplane.Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := plane.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return plane
 }
 
 func (w *world) startOperator(t *testing.T) {
