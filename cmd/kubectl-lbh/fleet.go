@@ -128,14 +128,11 @@ func summaryOf(object *v1alpha1.LoadBalancerHealth) v1alpha1.Summary {
 // targetOf names what an object observes: by its Service, as long as that has no
 // load balancer.
 func targetOf(object *v1alpha1.LoadBalancerHealth) (loadBalancer, region string) {
-	switch service, found := object.Spec.ServiceRef, object.Status.ServiceLoadBalancer; {
-	case service == nil:
-		return object.Spec.LoadBalancerID, object.Spec.RegionID
-	case found == nil:
-		return "service/" + service.Name, "-"
-	default:
-		return found.LoadBalancerID, found.RegionID
+	id, region, ok := object.LoadBalancer()
+	if !ok {
+		return "service/" + object.Spec.ServiceRef.Name, "-"
 	}
+	return id, region
 }
 
 // counts is "4/6": normal backends of all; "-" before the first answer.
