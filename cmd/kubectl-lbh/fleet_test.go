@@ -67,7 +67,7 @@ func TestAServiceIsNamedUntilItHasALoadBalancer(t *testing.T) {
 	if id, region := targetOf(web); id != "service/shop" || region != "-" {
 		t.Errorf("%q, %q", id, region)
 	}
-	web.Status.ServiceLoadBalancer = &v1alpha1.ServiceLoadBalancer{LoadBalancerID: "lb-shop", RegionID: "cn-hangzhou"}
+	web.Status.ServiceLoadBalancer = &v1alpha1.ServiceLoadBalancer{ServiceName: "shop", LoadBalancerID: "lb-shop", RegionID: "cn-hangzhou"}
 	if id, region := targetOf(web); id != "lb-shop" || region != "cn-hangzhou" {
 		t.Errorf("%q, %q", id, region)
 	}
