@@ -42,8 +42,8 @@ func TestSamplesMatchTheSimulator(t *testing.T) {
 		}
 		id, secret := accessKeyID, accessKeySecret
 		if o.Spec.Credentials != nil {
-			data := secrets[o.Spec.Credentials.SecretRef.Name].StringData
-			id, secret = data["accessKeyId"], data["accessKeySecret"]
+			data := secrets[o.Spec.Credentials.SecretRef.Name].Data
+			id, secret = string(data["accessKeyId"]), string(data["accessKeySecret"])
 		}
 		if !allowed(id, secret, o.Spec.LoadBalancerID) {
 			t.Errorf("%s: the simulator lets no account %q see %s", o.Name, id, o.Spec.LoadBalancerID)
