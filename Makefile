@@ -107,6 +107,7 @@ chart: manifests $(HELM_DOCS) ## Copy into the chart what config/ has, and gener
 	cp config/crd/bases/slb.lbhealth.dev_loadbalancerhealths.yaml $(CHART)/files/crd.yaml
 	cp config/rbac/role.yaml $(CHART)/files/role.yaml
 	cp config/service-discovery/role.yaml $(CHART)/files/service-discovery-role.yaml
+	cp config/backend-names/role.yaml $(CHART)/files/backend-names-role.yaml
 	cp config/prometheus/alerts.yaml $(CHART)/files/alerts.yaml
 	cp config/grafana/slb-health.json $(CHART)/files/dashboard.json
 	$(HELM_DOCS) --chart-search-root=$(CHART) --sort-values-order=file --log-level=warning

@@ -24,19 +24,10 @@ func Slim(object any) (any, error) {
 		object.Annotations = only(object.Annotations, v1alpha1.MonitorAnnotation)
 	case *corev1.Node:
 		return slimNode(object), nil
+	case *corev1.Pod:
+		return slimPod(object), nil
 	}
 	return object, nil
-}
-
-// slimNode keeps of a node what tells its region.
-func slimNode(node *corev1.Node) *corev1.Node {
-	return &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{
-			Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion,
-			Labels: only(node.Labels, corev1.LabelTopologyRegion),
-		},
-		Spec: corev1.NodeSpec{ProviderID: node.Spec.ProviderID},
-	}
 }
 
 // only keeps one entry of a map.
@@ -55,6 +46,10 @@ func slim(lbh *v1alpha1.LoadBalancerHealth) {
 		row := &status.Backends[i]
 		for _, word := range []*string{&row.Type, &row.ListenerProtocol, &row.ServerHealthStatus} {
 			shareWord(word)
+		}
+		if row.Node != "" {
+			shareWord(&row.Node)
+			shareWord(&row.Diagnosis)
 		}
 	}
 	for i := range status.Listeners {

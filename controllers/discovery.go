@@ -62,20 +62,26 @@ func regionsOf(nodes []corev1.Node) []string {
 	return regions
 }
 
-// regionOf is the region of a node: the first part of its providerID, which is
-// region.instance or alicloud://region.instance, or else its label. "" where
-// neither is a region, as for the nodes of another cloud.
+// regionOf is the region of a node: that of its providerID, or else of its
+// label. "" where neither is a region, as for the nodes of another cloud.
 func regionOf(node *corev1.Node) string {
-	id := strings.TrimPrefix(node.Spec.ProviderID, "alicloud://")
-	if strings.Contains(id, "://") {
-		return "" // it says that it is another provider's
-	}
-	region, _, found := strings.Cut(id, ".")
-	if !found {
-		region = ""
-	}
-	if region = cmp.Or(region, node.Labels[corev1.LabelTopologyRegion]); slb.IsRegionID(region) {
+	region, _, ours := identityOf(node)
+	if region = cmp.Or(region, node.Labels[corev1.LabelTopologyRegion]); ours && slb.IsRegionID(region) {
 		return region
 	}
 	return ""
+}
+
+// identityOf reads a node's providerID, which is region.instance or
+// alicloud://region.instance. ours is false where it is another provider's.
+func identityOf(node *corev1.Node) (region, instance string, ours bool) {
+	id := strings.TrimPrefix(node.Spec.ProviderID, "alicloud://")
+	if strings.Contains(id, "://") {
+		return "", "", false
+	}
+	region, instance, found := strings.Cut(id, ".")
+	if !found {
+		return "", "", true
+	}
+	return region, instance, true
 }

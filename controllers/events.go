@@ -110,8 +110,9 @@ func verdictEvent(change *health.ConditionChange) notice {
 // came, and what is wrong with it.
 func backendEvents(change *health.BackendChange) []notice {
 	name := backendName(&change.Backend)
+	where := whereabouts(change)
 	tell := func(eventType, reason, what string) notice {
-		return notice{eventType, reason, "backend " + name + " " + what, "status.backends{" + name + "}"}
+		return notice{eventType, reason, "backend " + name + " " + what + where, "status.backends{" + name + "}"}
 	}
 	was := ""
 	if change.From != "" && change.From != health.Omitted {
@@ -132,6 +133,19 @@ func backendEvents(change *health.BackendChange) []notice {
 	default:
 		return []notice{tell(corev1.EventTypeWarning, v1alpha1.EventBackendUnavailable, "has no health-check result"+was)}
 	}
+}
+
+// whereabouts ends the note of a backend that the cluster knows. What it said of
+// one that is gone is past.
+func whereabouts(change *health.BackendChange) string {
+	b := change.Backend
+	if change.To == "" {
+		b.Diagnosis = ""
+	}
+	if text := b.Whereabouts(); text != "" {
+		return "; " + text
+	}
+	return ""
 }
 
 // backendsChangedEvent tells of many backends at once: counts, and the first

@@ -150,7 +150,7 @@ func (m *memory) failed(failure *slb.Error, now time.Time) {
 // observationFor is what is known for one object: the last failure, or a
 // sample that is fresh and covers what the object asks about. An edited object
 // is not judged by a failure from before the edit.
-func (m *memory) observationFor(object *v1alpha1.LoadBalancerHealth, sample *slb.Sample, observed bool) health.Observation {
+func (m *memory) observationFor(object *v1alpha1.LoadBalancerHealth, sample *slb.Sample, places health.Places, observed bool) health.Observation {
 	o := health.Observation{
 		AnsweredAt:     m.answered(),
 		FailingSince:   m.failingSince,
@@ -160,7 +160,7 @@ func (m *memory) observationFor(object *v1alpha1.LoadBalancerHealth, sample *slb
 	case m.failure != nil && (observed || !health.Edited(object) || m.failedSince(object)):
 		o.Failure = m.failure
 	case m.failure == nil && sample != nil && sample.Scope.Covers(health.ScopeOf(&object.Spec)):
-		o.Sample = sample
+		o.Sample, o.Places = sample, places
 	}
 	if request, pending := pendingRequest(object); pending && m.served[object.UID].request == request {
 		o.ObserveRequest = request

@@ -128,7 +128,7 @@ func TestWhatAnObjectIsJudgedBy(t *testing.T) {
 		"a failure before an edit, and old answer": {newObject(anEdit), failure, whole, false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := (&memory{failure: test.failure}).observationFor(&test.object, test.sample, test.observed)
+			o := (&memory{failure: test.failure}).observationFor(&test.object, test.sample, nil, test.observed)
 			got := ""
 			switch {
 			case o.Failure != nil && o.Sample == nil:
@@ -144,14 +144,14 @@ func TestWhatAnObjectIsJudgedBy(t *testing.T) {
 func TestARequestIsServedByTheAttemptThatSawIt(t *testing.T) {
 	m := &memory{}
 	first := newObject(requested("first"))
-	equal(t, "the request before an attempt", m.observationFor(&first, nil, false).ObserveRequest, "")
+	equal(t, "the request before an attempt", m.observationFor(&first, nil, nil, false).ObserveRequest, "")
 	m.attempted(start, []*v1alpha1.LoadBalancerHealth{&first})
-	equal(t, "the request after an attempt", m.observationFor(&first, nil, true).ObserveRequest, "first")
+	equal(t, "the request after an attempt", m.observationFor(&first, nil, nil, true).ObserveRequest, "first")
 	second := newObject(requested("second"))
-	equal(t, "a newer request", m.observationFor(&second, nil, true).ObserveRequest, "")
+	equal(t, "a newer request", m.observationFor(&second, nil, nil, true).ObserveRequest, "")
 	second.Status.LastHandledObserveRequest = "second"
 	m.attempted(start, []*v1alpha1.LoadBalancerHealth{&second})
-	equal(t, "a request that was handled", m.observationFor(&second, nil, true).ObserveRequest, "")
+	equal(t, "a request that was handled", m.observationFor(&second, nil, nil, true).ObserveRequest, "")
 }
 
 func TestWritesOfObjectsThatAreGoneAreForgotten(t *testing.T) {

@@ -38,6 +38,7 @@ type settings struct {
 	shard     string
 	heartbeat time.Duration
 	discovery bool // --service-discovery
+	names     bool // --backend-names
 }
 
 // operator is the program as cmd/slb-health-operator wires it, without its servers.
@@ -90,6 +91,10 @@ func startOperator(s settings) *operator {
 
 	ctx, cancel := context.WithCancel(context.Background())
 	Expect(reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: 8, CallTimeout: callTimeout})).To(Succeed())
+	if s.names {
+		reconciler.Names = &controllers.Names{}
+		Expect(reconciler.Names.SetupWithManager(ctx, mgr, nil)).To(Succeed())
+	}
 	services := &controllers.ServiceReconciler{Reconciler: reconciler, Enabled: s.discovery}
 	Expect(services.SetupWithManager(ctx, mgr)).To(Succeed())
 	ended := make(chan error, 1)

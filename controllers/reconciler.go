@@ -15,6 +15,8 @@
 //	patch.go      the least patch from one status to another: pure
 //	events.go     one constructor for each event
 //	secrets.go    credentials from Secrets
+//	names.go      the nodes and pods that backends are
+//	rights.go     what the operator may read
 //	services.go   Services: their load balancers, and the objects that they ask for
 //	discovery.go  from a Service and the nodes to a load balancer: pure
 package controllers
@@ -63,6 +65,8 @@ type Reconciler struct {
 	Credentials slb.CredentialSource
 	// Budget hands out turns to call.
 	Budget *slb.Budget
+	// Names finds the nodes and pods that backends are; nil: nobody may look.
+	Names *Names
 	// Events tells transitions.
 	Events EventRecorder
 	// Metrics counts transitions and lateness.
@@ -138,8 +142,13 @@ func (r *Reconciler) update(ctx context.Context, target slb.Target, objects []v1
 	result := updated{stalled: true}
 	now := r.Now()
 	sample := r.samples.fresh(target, now)
+	places, err := r.Names.placesOf(ctx, sample)
+	if err != nil {
+		memory.unsaved = true
+		return updated{err: err}
+	}
 	look := func(object *v1alpha1.LoadBalancerHealth) health.Outcome {
-		return health.Evaluate(object, memory.observationFor(object, sample, observed), now, r.Options)
+		return health.Evaluate(object, memory.observationFor(object, sample, places, observed), now, r.Options)
 	}
 	for i := range objects {
 		object := &objects[i]

@@ -51,22 +51,11 @@ type ServiceReconciler struct {
 	services memories[types.NamespacedName]
 }
 
-// Allowed asks, in each of the namespaces or with none in all, for one of what
-// would be watched: without the right the caches never fill, and nothing starts.
+// Allowed returns an error where what Services need may not be watched.
 func (s *ServiceReconciler) Allowed(ctx context.Context, reader client.Reader, namespaces []string) error {
-	ctx, cancel := context.WithTimeout(ctx, kubernetesTimeout)
-	defer cancel()
 	for _, kind := range s.reads() {
-		list := &metav1.PartialObjectMetadataList{}
-		list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(kind.name + "List"))
-		in := namespaces
-		if !kind.namespaced || len(in) == 0 {
-			in = []string{metav1.NamespaceAll}
-		}
-		for _, namespace := range in {
-			if err := reader.List(ctx, list, client.InNamespace(namespace), client.Limit(1)); apierrors.IsForbidden(err) {
-				return fmt.Errorf("--service-discovery: the operator may not list every %s that it needs: apply config/service-discovery, or leave the flag out: %w", kind.name, err)
-			}
+		if err := mayList(ctx, reader, kind.name, namespaces); err != nil {
+			return fmt.Errorf("--service-discovery: %w: apply config/service-discovery, or leave the flag out", err)
 		}
 	}
 	return nil
@@ -105,25 +94,24 @@ func (s *ServiceReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manag
 
 // kind is one of objects that are read to find load balancers.
 type kind struct {
-	name       string
-	namespaced bool
-	object     client.Object
+	name   string
+	object client.Object
 }
 
 func (s *ServiceReconciler) reads() []kind {
 	if !s.Enabled {
 		return nil
 	}
-	kinds := []kind{{"Service", true, newService()}}
+	kinds := []kind{{kindService, newService()}}
 	if s.RegionID == "" {
-		kinds = append(kinds, kind{"Node", false, &corev1.Node{}})
+		kinds = append(kinds, kind{kindNode, &corev1.Node{}})
 	}
 	return kinds
 }
 
 func newService() *metav1.PartialObjectMetadata {
 	service := &metav1.PartialObjectMetadata{}
-	service.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Service"))
+	service.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(kindService))
 	return service
 }
 
@@ -136,7 +124,7 @@ func servicesOf(_ context.Context, object client.Object) []reconcile.Request {
 	if service := object.(*v1alpha1.LoadBalancerHealth).Spec.ServiceRef; service != nil {
 		add(service.Name)
 	}
-	if owner := metav1.GetControllerOf(object); owner != nil && owner.APIVersion == "v1" && owner.Kind == "Service" {
+	if owner := metav1.GetControllerOf(object); owner != nil && owner.APIVersion == "v1" && owner.Kind == kindService {
 		add(owner.Name)
 	}
 	return requests
@@ -260,7 +248,7 @@ func (s *ServiceReconciler) create(ctx context.Context, service *metav1.PartialO
 	object := &v1alpha1.LoadBalancerHealth{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: service.Namespace, Name: service.Name, Labels: maps.Clone(service.Labels),
-			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Service", Name: service.Name, UID: service.UID, Controller: new(true)}},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: kindService, Name: service.Name, UID: service.UID, Controller: new(true)}},
 		},
 		Spec: v1alpha1.LoadBalancerHealthSpec{ServiceRef: &v1alpha1.ServiceReference{Name: service.Name}},
 	}

@@ -30,8 +30,8 @@ import (
 )
 
 // operatorUser is whom the API server knows the operators of this suite as. It
-// may do what the roles in config/rbac and config/service-discovery allow, and
-// nothing else.
+// may do what the roles in config/rbac, config/service-discovery and
+// config/backend-names allow, and nothing else.
 const operatorUser = "slb-health-operator"
 
 var (
@@ -78,6 +78,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	operatorConfig.Wrap(traffic.wrap)
 	grantRole(ctx, "../config/rbac/role.yaml")
 	grantRole(ctx, "../config/service-discovery/role.yaml")
+	grantRole(ctx, "../config/backend-names/role.yaml")
 
 	cloud = newFakeCloud()
 	server := httptest.NewServer(cloud.Server)
@@ -109,7 +110,7 @@ func newScheme() *runtime.Scheme {
 }
 
 // grantRole lets the operators do what a role allows, and waits until they may: its
-// last rule, about this project's own group, stands for all.
+// last rule stands for all.
 func grantRole(ctx context.Context, file string) {
 	GinkgoHelper()
 	content, err := os.ReadFile(file)
@@ -123,10 +124,11 @@ func grantRole(ctx context.Context, file string) {
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: operatorUser}},
 	})).To(Succeed())
+	rule := role.Rules[len(role.Rules)-1]
 	Eventually(func(g Gomega) {
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 			User:               operatorUser,
-			ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: last(role.Rules[len(role.Rules)-1].Verbs), Group: v1alpha1.GroupVersion.Group, Resource: last(role.Rules[len(role.Rules)-1].Resources)},
+			ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: last(rule.Verbs), Group: last(rule.APIGroups), Resource: last(rule.Resources)},
 		}}
 		g.Expect(admin.Create(ctx, review)).To(Succeed())
 		g.Expect(review.Status.Allowed).To(BeTrue())

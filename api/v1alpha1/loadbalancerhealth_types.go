@@ -301,6 +301,17 @@ type BackendStatus struct {
 	ServerHealthStatus string `json:"serverHealthStatus"`
 	// lastTransitionTime is when serverHealthStatus was first seen at its value.
 	LastTransitionTime metav1.Time `json:"lastTransitionTime"`
+	// node is the name of the cluster's node that the backend is, or that its pod runs on. It,
+	// pod and diagnosis are there only where the operator runs with --backend-names.
+	// +optional
+	Node string `json:"node,omitempty"`
+	// pod is the pod that has serverIp, as namespace/name.
+	// +optional
+	Pod string `json:"pod,omitempty"`
+	// diagnosis is what the cluster says of the backend that its health does not: NodeNotReady,
+	// PodNotReady or PodReadyButAbnormal of one that is abnormal, or Orphan.
+	// +optional
+	Diagnosis Diagnosis `json:"diagnosis,omitempty"`
 }
 
 // LoadBalancerHealth brings the health of the backends of one Alibaba Cloud SLB (CLB) load

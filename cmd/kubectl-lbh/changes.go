@@ -68,9 +68,9 @@ func backendChanges(before, after *v1alpha1.LoadBalancerHealth) []change {
 		delete(old, keyOf(b))
 		switch name := backendName(b); {
 		case known && was != b.ServerHealthStatus:
-			found = append(found, change{fmt.Sprintf("%s  %s → %s", name, was, b.ServerHealthStatus), colorOf(b.ServerHealthStatus)})
+			found = append(found, change{fmt.Sprintf("%s  %s → %s%s", name, was, b.ServerHealthStatus, whereabouts(b)), colorOf(b.ServerHealthStatus)})
 		case !known && whole:
-			found = append(found, change{fmt.Sprintf("%s  added, %s", name, b.ServerHealthStatus), colorOf(b.ServerHealthStatus)})
+			found = append(found, change{fmt.Sprintf("%s  added, %s%s", name, b.ServerHealthStatus, whereabouts(b)), colorOf(b.ServerHealthStatus)})
 		}
 	}
 	if !whole {

@@ -104,9 +104,17 @@ func (p *printer) backends(trunk string, rows []v1alpha1.BackendStatus, o *optio
 			branch = "└─ "
 		}
 		state := rows[i].ServerHealthStatus
-		p.printf("%s%s%s  %s  since %s\n", trunk, branch, tame(pad(address(&rows[i]), width)),
-			colorOf(state).paint(pad(state, len(v1alpha1.StatusUnavailable)), colored), o.age(&rows[i].LastTransitionTime))
+		p.printf("%s%s%s  %s  since %s%s\n", trunk, branch, tame(pad(address(&rows[i]), width)),
+			colorOf(state).paint(pad(state, len(v1alpha1.StatusUnavailable)), colored), o.age(&rows[i].LastTransitionTime), whereabouts(&rows[i]))
 	}
+}
+
+// whereabouts ends the line of a backend that the cluster knows.
+func whereabouts(b *v1alpha1.BackendStatus) string {
+	if text := b.Whereabouts(); text != "" {
+		return "  " + tame(text)
+	}
+	return ""
 }
 
 // address is what a backend is known by.

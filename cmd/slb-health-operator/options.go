@@ -45,6 +45,7 @@ type options struct {
 
 	serviceDiscovery bool
 	regionID         string
+	backendNames     bool
 
 	concurrency       int
 	namespaces        []string
@@ -113,6 +114,7 @@ func (o *options) bind(fs *flag.FlagSet, endpoint, network *string) {
 	fs.BoolVar(&o.requireCredentials, "require-credentials", false, "Observe only for objects that name a Secret in spec.credentials; the operator's own identity serves nobody.")
 	fs.BoolVar(&o.serviceDiscovery, "service-discovery", false, "Observe the load balancers of Services: for objects with spec.serviceRef, and for Services annotated "+v1alpha1.MonitorAnnotation+"=true. Needs leave to watch Services, and nodes unless --region-id is set.")
 	fs.StringVar(&o.regionID, "region-id", "", "Region of the load balancers of Services, such as cn-hangzhou. Default: that of the nodes.")
+	fs.BoolVar(&o.backendNames, "backend-names", false, "Say in the status which node or pod a backend is, and where the cluster contradicts its health. Needs leave to watch nodes and pods; what may not be watched is left out.")
 	fs.IntVar(&o.concurrency, "concurrency", 32, "Load balancers worked on at once.")
 	fs.Func("watch-namespace", "Namespace to serve; repeatable. Default: all.", func(name string) error {
 		if problems := validation.IsDNS1123Label(name); len(problems) > 0 {

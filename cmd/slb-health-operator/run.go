@@ -74,6 +74,12 @@ func run(ctx context.Context, o *options) error {
 	if err := reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: o.concurrency, CallTimeout: o.timeout}); err != nil {
 		return fmt.Errorf("setting up the controller: %w", err)
 	}
+	if o.backendNames {
+		reconciler.Names = &controllers.Names{}
+		if err := reconciler.Names.SetupWithManager(ctx, mgr, o.namespaces); err != nil {
+			return fmt.Errorf("setting up the names of backends: %w", err)
+		}
+	}
 	services := &controllers.ServiceReconciler{Reconciler: reconciler, Enabled: o.serviceDiscovery, RegionID: o.regionID}
 	if err := services.Allowed(ctx, mgr.GetAPIReader(), o.namespaces); err != nil {
 		return err

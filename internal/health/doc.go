@@ -7,9 +7,11 @@
 //
 //	policy.go     counts to verdict
 //	rows.go       an answer's rows to sorted, bounded status rows
+//	place.go      where a backend runs, and what the cluster says of it
 //	changes.go    which backends and conditions turned
 //	conditions.go the condition list
 //	messages.go   the words
+//	observation.go what is decided from, and what is decided
 //	evaluate.go   all of the above for one object
 //	target.go     which load balancer an object is about
 //	service.go    the load balancer of a Service that an object names

@@ -16,46 +16,6 @@ import (
 // before it counts as gone: one that is being created is missed too.
 const notFoundLimit = 3
 
-// Options are the operator's settings that decide what is written.
-type Options struct {
-	// MaxBackends bounds status.backends.
-	MaxBackends int
-	// Heartbeat is how old lastObservedTime gets at most while answers come in.
-	Heartbeat time.Duration
-}
-
-// Observation is what this process knows of a load balancer. At most one of
-// Sample and Failure is set; neither means that nothing was asked since.
-type Observation struct {
-	// Sample is the answer, covering what the object asks about.
-	Sample *slb.Sample
-	// Failure is why there is none.
-	Failure *slb.Error
-	// AnsweredAt is when an answer last arrived in this process; zero: never.
-	AnsweredAt time.Time
-	// FailingSince is when the first of the failures in a row happened.
-	FailingSince time.Time
-	// NotFoundInARow counts observations in a row that missed the load balancer.
-	NotFoundInARow int
-	// ObserveRequest is the value of the request annotation that this
-	// observation serves; "" for none.
-	ObserveRequest string
-}
-
-// Outcome is what to do about one object.
-type Outcome struct {
-	// Status is the next status. It shares memory with the previous one:
-	// read only.
-	Status v1alpha1.LoadBalancerHealthStatus
-	// Write tells whether Status differs from what is stored, or is a heartbeat.
-	Write bool
-	// Changes are the transitions to tell once Status is written.
-	Changes Changes
-	// StaleAt is when the verdict goes stale if no answer comes before; zero
-	// when there is none that could.
-	StaleAt time.Time
-}
-
 // Evaluate decides the next status of an object. It reads object, and changes nothing.
 func Evaluate(object *v1alpha1.LoadBalancerHealth, o Observation, now time.Time, options Options) Outcome {
 	e := newEvaluation(object, o, now, options)
@@ -148,14 +108,15 @@ func (e *evaluation) answered() {
 	first := !e.known()
 	was := e.lastVerdict()
 	rows := rowsOf(e.observation.Sample, ScopeOf(e.spec))
+	place(rows, e.observation.Places, e.spec.ServiceRef != nil, e.now)
 	changes := compareBackends(rows, e.next.Backends, e.next.OmittedBackends, e.stamp)
 	if !first {
 		e.changes.Backends = changes
 	}
 	e.next.Listeners = listenersOf(rows)
 	e.next.Summary = summaryOf(e.next.Listeners)
-	e.next.Backends, e.next.OmittedBackends = bounded(rows, min(e.options.MaxBackends, fitting(rows, e.next.Listeners)))
 	e.serveRequest()
+	e.next.Backends, e.next.OmittedBackends = bounded(rows, min(e.options.MaxBackends, fitting(rows, e.next.Listeners, e.next.LastHandledObserveRequest)))
 
 	e.staleAt = e.observation.Sample.At.Add(staleAfter(e.interval))
 	healthy := e.verdict()

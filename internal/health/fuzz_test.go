@@ -173,6 +173,11 @@ func (l *life) dropOldTarget() {
 func (l *life) stepAnswer(rows []slb.Backend) {
 	l.dropOldTarget()
 	before, first := l.object.Status.DeepCopy(), l.states == nil
+	l.places = []Places{
+		nil,
+		{"i-0": {Missing: true}, "i-1": {Node: "n-1", NodeNotReady: true}},
+		{"i-0": {Node: "n-0"}, "i-1": {Missing: true}, "i-2": {Pod: "prod/p-2", PodReadySince: l.now}},
+	}[len(rows)%3]
 	outcome := l.answerRows(rows)
 	l.checkSuspended(outcome)
 	if l.object.Spec.Suspend {

@@ -39,6 +39,7 @@ type world struct {
 	notFoundInARow int
 	requests       int
 	request        string
+	places         Places
 }
 
 func newWorld(tb testing.TB, edits ...func(*v1alpha1.LoadBalancerHealthSpec)) *world {
@@ -91,7 +92,7 @@ func (w *world) answerRows(rows []slb.Backend) Outcome {
 	w.t.Helper()
 	w.requests++
 	w.answeredAt, w.failingSince, w.failure, w.notFoundInARow = w.now, time.Time{}, nil, 0
-	return w.evaluate(Observation{Sample: &slb.Sample{
+	return w.evaluate(Observation{Places: w.places, Sample: &slb.Sample{
 		RequestID: fmt.Sprintf("request-%d", w.requests), At: w.now, Backends: rows,
 	}})
 }

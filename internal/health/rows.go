@@ -85,9 +85,7 @@ func byIdentity(a, b *v1alpha1.BackendStatus) int {
 
 // listenersOf counts sorted rows by listener.
 func listenersOf(rows []v1alpha1.BackendStatus) []v1alpha1.ListenerStatus {
-	starts := func(i int) bool {
-		return i == 0 || rows[i].ListenerPort != rows[i-1].ListenerPort || rows[i].ListenerProtocol != rows[i-1].ListenerProtocol
-	}
+	starts := func(i int) bool { return i == 0 || !sameListener(&rows[i], &rows[i-1]) }
 	n := 0
 	for i := range rows {
 		if starts(i) {
@@ -105,6 +103,10 @@ func listenersOf(rows []v1alpha1.BackendStatus) []v1alpha1.ListenerStatus {
 		count(&listeners[len(listeners)-1].Counts, classOf(rows[i].ServerHealthStatus))
 	}
 	return listeners
+}
+
+func sameListener(a, b *v1alpha1.BackendStatus) bool {
+	return a.ListenerPort == b.ListenerPort && a.ListenerProtocol == b.ListenerProtocol
 }
 
 func count(c *v1alpha1.Counts, class class) {

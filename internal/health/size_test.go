@@ -45,6 +45,21 @@ func TestAsManyRowsAreKeptAsFit(t *testing.T) {
 	}
 }
 
+// An annotation may hold a quarter of a megabyte, of which the status keeps a copy.
+func TestALongRequestTakesTheRoomOfRows(t *testing.T) {
+	w := newWorld(t)
+	w.options.MaxBackends = 5000
+	w.ask(strings.Repeat("x", 255<<10))
+	w.answerRows(rowsLike(slb.Backend{ServerIP: "192.168.123.123", EniHost: "192.168.123.124", Type: "eni", ListenerPort: 30443, ListenerProtocol: "https", Port: 30443, ServerHealthStatus: "unavailable"}))
+	stored, err := json.Marshal(w.object.Status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rows := len(w.object.Status.Backends); rows < 3000 || len(stored) > etcdLimit-headroom {
+		t.Errorf("%d bytes with %d rows", len(stored), rows)
+	}
+}
+
 func TestSizesAreNeverTooSmall(t *testing.T) {
 	row, err := json.Marshal(v1alpha1.BackendStatus{
 		ServerID: "<", ServerIP: `"`, EniHost: `\`, Type: "&", ListenerPort: 65535, ListenerProtocol: ">", Port: 65535, ServerHealthStatus: "é",
@@ -56,6 +71,13 @@ func TestSizesAreNeverTooSmall(t *testing.T) {
 	if size := rowSize + encodedSize(`<"\&>é`); size < len(row)+len(",") {
 		t.Errorf("%d for %s", size, row)
 	}
+	named := v1alpha1.BackendStatus{ServerID: "i-1", Node: "n", Pod: "<", Diagnosis: "\x1f\u2028", LastTransitionTime: metav1.Time{Time: start}}
+	bare := named
+	bare.Node, bare.Pod, bare.Diagnosis = "", "", ""
+	with, without := sizeOf(t, named), sizeOf(t, bare)
+	if size := stringsSize(&named) - stringsSize(&bare); size < with-without {
+		t.Errorf("%d for a place of %d", size, with-without)
+	}
 	counts := v1alpha1.Counts{Backends: 100_000, Normal: 100_000, Abnormal: 100_000, Unavailable: 100_000}
 	listener, err := json.Marshal(v1alpha1.ListenerStatus{Port: 65535, Protocol: "<", Health: v1alpha1.Unhealthy, Counts: counts})
 	if err != nil {
@@ -64,4 +86,13 @@ func TestSizesAreNeverTooSmall(t *testing.T) {
 	if size := listenerSize + encodedSize("<"); size < len(listener)+len(",") {
 		t.Errorf("%d for %s", size, listener)
 	}
+}
+
+func sizeOf(t *testing.T, row v1alpha1.BackendStatus) int {
+	t.Helper()
+	data, err := json.Marshal(row)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(data)
 }

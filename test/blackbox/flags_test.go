@@ -75,6 +75,7 @@ func refusesFlags(t *testing.T, w *world) {
 		{"require-credentials", []string{"--require-credentials=perhaps"}},
 		{"service-discovery", []string{"--service-discovery=perhaps"}},
 		{"service-discovery: the operator may not list every Service", []string{"--service-discovery"}},
+		{"backend-names", []string{"--backend-names=perhaps"}},
 		{"region-id", []string{"--region-id=cn-hangzhou"}},
 		{"region-id", []string{"--service-discovery", "--region-id=Hangzhou"}},
 		{"metrics-cert-path", []string{"--metrics-cert-path=no-such-folder"}},
@@ -124,7 +125,7 @@ func explainsFlags(t *testing.T, w *world) {
 		"kubeconfig", "metrics-bind-address", "health-probe-bind-address", "metrics-secure",
 		"metrics-cert-path", "metrics-cert-name", "metrics-cert-key", "leader-elect",
 		"leader-election-namespace", "leader-election-id", "slb-endpoint", "slb-network", "slb-qps", "slb-burst", "slb-timeout", "concurrency",
-		"watch-namespace", "watch-selector", "status-heartbeat", "max-status-backends", "service-discovery", "region-id",
+		"watch-namespace", "watch-selector", "status-heartbeat", "max-status-backends", "service-discovery", "region-id", "backend-names",
 		"require-credentials", "zap-log-level",
 	} {
 		g.Expect(stdout + stderr).To(MatchRegexp(`(?m)^\s*--?` + name + `\b`))

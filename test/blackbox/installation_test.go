@@ -32,6 +32,7 @@ type installation struct {
 	served    string // one that it serves objects in
 	secure    bool   // metrics are for those who may read them
 	component string // what is added to it; "": nothing
+	run       string // tells its processes apart; "": there is one
 }
 
 // path is the folder, or a copy in which what is opt-in is opted for.
@@ -80,7 +81,7 @@ func (w *world) startInstalled(t *testing.T, i installation) *operator {
 		"--health-probe-bind-address="+op.probeAddress,
 	)
 	environment := append(w.operatorEnvironment(), w.slb.account.environment()...)
-	op.process = start(t, w.outputs, i.folder+i.component, w.programs.operator, environment, args...)
+	op.process = start(t, w.outputs, i.folder+i.component+i.run, w.programs.operator, environment, args...)
 	w.showOnFailure(t, op)
 	op.awaitReady(t)
 	return op

@@ -12,7 +12,6 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -52,45 +51,9 @@ func TestRBAC(t *testing.T) {
 			t.Run("may what the documentation says", func(t *testing.T) { w.documented(t, i) })
 		})
 	}
-	t.Run("with the load balancers of Services", func(t *testing.T) {
-		discovering := clusterWide
-		discovering.component = "service-discovery"
-		w.install(t, discovering)
-		op := w.startInstalled(t, discovering)
-		w.workThroughServices(t, discovering)
-		op.terminate(t, stopGrace)
-		requests := log.by(t, discovering.user())
-		refusedNothing(t, requests)
-		grantedWhatIsUsed(t, w.rightsOf(t, discovering.namespace, serviceAccountName), requests)
-	})
+	t.Run("with the load balancers of Services", func(t *testing.T) { w.servicesAllowed(t, clusterWide, log) })
+	t.Run("with the names of backends", func(t *testing.T) { w.namesAllowed(t, clusterWide, log) })
 	behaves(t, w)
-}
-
-// workThroughServices has the operator find the load balancer of a Service, and
-// make and delete the object that one asks for.
-func (w *world) workThroughServices(t *testing.T, i installation) {
-	t.Helper()
-	w.create(t, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-1"}, Spec: corev1.NodeSpec{ProviderID: region + ".i-1"}})
-	service := &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: i.served, Name: "shop",
-			Labels:      map[string]string{v1alpha1.ServiceLoadBalancerLabel: "lb-of-shop"},
-			Annotations: map[string]string{v1alpha1.MonitorAnnotation: "true"},
-		},
-		Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 443}}},
-	}
-	w.slb.on("lb-of-shop", always(success(normalRow("i-1"))))
-	w.create(t, service)
-	object := &v1alpha1.LoadBalancerHealth{ObjectMeta: metav1.ObjectMeta{Namespace: i.served, Name: "shop"}}
-	w.await(t, object, good("AllBackendsNormal"))
-	patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"annotations":null}}`))
-	if err := w.admin.Patch(w.ctx, service, patch); err != nil {
-		t.Fatal(err)
-	}
-	w.eventually(t, func(g Gomega) {
-		err := w.admin.Get(w.ctx, client.ObjectKeyFromObject(object), object)
-		g.Expect(apierrors.IsNotFound(err)).To(BeTrue(), "%v", err)
-	})
 }
 
 // strangersMayNothing proves that rights are looked at.
@@ -192,26 +155,38 @@ func refusedNothing(t *testing.T, requests []asked) {
 
 // grantedWhatIsUsed demands of each right that something was asked that no other allows.
 func grantedWhatIsUsed(t *testing.T, granted []right, requests []asked) {
-	var used []right
-	for _, a := range requests {
-		if r, ok := a.right(); ok && !a.refused() && !slices.Contains(used, r) {
-			used = append(used, r)
-		}
-	}
+	t.Helper()
 	if len(granted) == 0 {
 		t.Error("it is granted nothing")
 	}
-	for _, u := range used {
+	for _, u := range usedBy(requests) {
 		if !slices.ContainsFunc(granted, func(r right) bool { return r.covers(u) }) {
 			t.Errorf("it may %s, which none of its roles says", u)
 		}
 	}
-	for n, r := range granted {
-		others := slices.Delete(slices.Clone(granted), n, n+1)
+	needed(t, granted, requests)
+}
+
+// needed demands it of these rights alone.
+func needed(t *testing.T, rights []right, requests []asked) {
+	t.Helper()
+	used := usedBy(requests)
+	for n, r := range rights {
+		others := slices.Delete(slices.Clone(rights), n, n+1)
 		if !slices.ContainsFunc(used, func(u right) bool {
 			return r.covers(u) && !slices.ContainsFunc(others, func(o right) bool { return o.covers(u) })
 		}) {
 			t.Errorf("it may %s, which it never needed", r)
 		}
 	}
+}
+
+func usedBy(requests []asked) []right {
+	var used []right
+	for _, a := range requests {
+		if r, ok := a.right(); ok && !a.refused() && !slices.Contains(used, r) {
+			used = append(used, r)
+		}
+	}
+	return used
 }

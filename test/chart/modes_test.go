@@ -249,9 +249,12 @@ func TestNamespacedStaysInItsNamespaces(t *testing.T) {
 	}
 }
 
-// TestServicesAreReadWhereTheyAreAskedFor holds the rights to config/service-discovery.
-func TestServicesAreReadWhereTheyAreAskedFor(t *testing.T) {
-	for mode, want := range map[string][]string{"": nil, "service-discovery": {"nodes", "services"}, "namespaced-several": {"services"}} {
+// TestWhatIsOptInIsReadWhereItIsAskedFor holds the rights to config/service-discovery and config/backend-names.
+func TestWhatIsOptInIsReadWhereItIsAskedFor(t *testing.T) {
+	optIn := []string{"nodes", "pods", "services"}
+	for mode, want := range map[string][]string{
+		"": nil, "service-discovery": {"nodes", "services"}, "backend-names": {"nodes", "pods"}, "namespaced-several": {"pods", "services"},
+	} {
 		var got []string
 		objects := parse(t, template(t, mode))
 		for _, object := range append(objects.of("ClusterRole"), objects.of("Role")...) {
@@ -260,7 +263,7 @@ func TestServicesAreReadWhereTheyAreAskedFor(t *testing.T) {
 			}
 			for _, rule := range into[rbacv1.ClusterRole](t, object).Rules {
 				for _, resource := range rule.Resources {
-					if (resource == "services" || resource == "nodes") && !slices.Contains(got, resource) {
+					if slices.Contains(optIn, resource) && !slices.Contains(got, resource) {
 						got = append(got, resource)
 					}
 				}

@@ -108,7 +108,7 @@ func withOptions(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const line = "components: [../network-policy, ../service-discovery]"
+	const line = "components: [../network-policy, ../service-discovery, ../backend-names]"
 	on := strings.Replace(string(content), "\n# "+line, "\n"+line, 1)
 	if on == string(content) {
 		t.Fatalf("%s has no comment %q", file, line)

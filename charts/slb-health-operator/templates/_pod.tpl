@@ -108,4 +108,7 @@ volumes: {{- . | trim | nindent 0 }}
 - {{ printf "--region-id=%s" . | quote }}
 {{- end }}
 {{- end }}
+{{- if .backendNames.enabled }}
+- --backend-names
+{{- end }}
 {{- end -}}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import "strings"
+
+// Diagnosis is what the cluster says of a backend, where that explains or contradicts its
+// health. Others may be added.
+type Diagnosis string
+
+// Diagnoses.
+const (
+	// DiagnosisNodeNotReady: the node that the backend is, or that its pod runs
+	// on, is not Ready, whatever its health check says.
+	DiagnosisNodeNotReady Diagnosis = "NodeNotReady"
+	// DiagnosisPodNotReady: the backend is abnormal, and its pod is not Ready either.
+	DiagnosisPodNotReady Diagnosis = "PodNotReady"
+	// DiagnosisPodReadyButAbnormal: the backend is abnormal, though its pod has
+	// been Ready for a minute.
+	DiagnosisPodReadyButAbnormal Diagnosis = "PodReadyButAbnormal"
+	// DiagnosisOrphan: the cluster has no such node or pod, though it has others
+	// behind the listener, or the load balancer is that of its Service.
+	DiagnosisOrphan Diagnosis = "Orphan"
+)
+
+// Explain says in a few words what a diagnosis means, and where to look; ""
+// for one that is not known here.
+func (d Diagnosis) Explain() string {
+	switch d {
+	case DiagnosisNodeNotReady:
+		return "the node is not Ready"
+	case DiagnosisPodNotReady:
+		return "the pod is not Ready"
+	case DiagnosisPodReadyButAbnormal:
+		return "the pod is Ready: are health checks from 100.64.0.0/10 let in?"
+	case DiagnosisOrphan:
+		return "the cluster has no such node or pod"
+	default:
+		return ""
+	}
+}
+
+// Whereabouts says in one line where a backend runs, and what the cluster says
+// of it, such as "pod prod/web-1; node cn-hangzhou.10.0.0.7; the pod is not Ready"; "" for nothing.
+func (in *BackendStatus) Whereabouts() string {
+	var words []string
+	for _, word := range []struct{ prefix, text string }{{"pod ", in.Pod}, {"node ", in.Node}, {"", in.Diagnosis.Explain()}} {
+		if word.text != "" {
+			words = append(words, word.prefix+word.text)
+		}
+	}
+	return strings.Join(words, "; ")
+}

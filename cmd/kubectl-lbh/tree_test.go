@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+func TestATreeSaysWhereBackendsRun(t *testing.T) {
+	o, out := newOptions()
+	web := object("web", good(), "normal", "abnormal", "normal", "normal")
+	rows := web.Status.Backends
+	rows[0].Node = "node-1"
+	rows[1].Pod, rows[1].Node, rows[1].Diagnosis = "prod/web-1", "node-2", v1alpha1.DiagnosisPodReadyButAbnormal
+	rows[2].Diagnosis = v1alpha1.DiagnosisOrphan
+	if err := tree(out, web, o); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(out.String(), "\n")
+	for i, want := range []string{
+		"since 5m  node node-1",
+		"since 5m  pod prod/web-1; node node-2; the pod is Ready: are health checks from 100.64.0.0/10 let in?",
+		"since 5m  the cluster has no such node or pod",
+		"since 5m",
+	} {
+		if line := lines[i+3]; !strings.HasSuffix(line, want) {
+			t.Errorf("%q does not end with %q", line, want)
+		}
+	}
+}
+
+func TestWhatTurnedSaysWhereItRuns(t *testing.T) {
+	before, after := object("web", good(), "normal"), object("web", good(), "abnormal")
+	after.Status.Backends[0].Pod = "prod/\x1bweb-1"
+	got := changes(before, after)
+	want := change{"443/https i-1 10.0.0.1:8443  normal → abnormal  pod prod/·web-1", red}
+	if len(got) != 1 || got[0] != want {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"time"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+// Options are the operator's settings that decide what is written.
+type Options struct {
+	// MaxBackends bounds status.backends.
+	MaxBackends int
+	// Heartbeat is how old lastObservedTime gets at most while answers come in.
+	Heartbeat time.Duration
+}
+
+// Observation is what this process knows of a load balancer. At most one of
+// Sample and Failure is set; neither means that nothing was asked since.
+type Observation struct {
+	// Sample is the answer, covering what the object asks about.
+	Sample *slb.Sample
+	// Places are where the backends of Sample run; nil: nobody looked.
+	Places Places
+	// Failure is why there is none.
+	Failure *slb.Error
+	// AnsweredAt is when an answer last arrived in this process; zero: never.
+	AnsweredAt time.Time
+	// FailingSince is when the first of the failures in a row happened.
+	FailingSince time.Time
+	// NotFoundInARow counts observations in a row that missed the load balancer.
+	NotFoundInARow int
+	// ObserveRequest is the value of the request annotation that this
+	// observation serves; "" for none.
+	ObserveRequest string
+}
+
+// Outcome is what to do about one object.
+type Outcome struct {
+	// Status is the next status. It shares memory with the previous one:
+	// read only.
+	Status v1alpha1.LoadBalancerHealthStatus
+	// Write tells whether Status differs from what is stored, or is a heartbeat.
+	Write bool
+	// Changes are the transitions to tell once Status is written.
+	Changes Changes
+	// StaleAt is when the verdict goes stale if no answer comes before; zero
+	// when there is none that could.
+	StaleAt time.Time
+}
