@@ -90,10 +90,14 @@ func (n *Names) node(ctx context.Context, instance string) (health.Place, error)
 	if err := n.reader.List(ctx, &list, client.MatchingFields{nodesByInstance: instance}, client.UnsafeDisableDeepCopy); err != nil {
 		return health.Place{}, fmt.Errorf("looking for the node that is %s: %w", instance, err)
 	}
-	if len(list.Items) == 0 {
+	switch len(list.Items) {
+	case 0:
 		return health.Place{Missing: true}, nil
+	case 1:
+		return placeOfNode(&list.Items[0]), nil
+	default:
+		return health.Place{}, nil // while it goes from one name to another
 	}
-	return placeOfNode(&list.Items[0]), nil
 }
 
 // pod finds the pod that has an address, and its node.

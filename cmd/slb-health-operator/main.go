@@ -16,7 +16,7 @@ import (
 )
 
 // gcPercent is what GOGC would be.
-const gcPercent = 50
+const gcPercent = 70
 
 // version is set by the linker.
 var version = "dev"
@@ -38,7 +38,7 @@ func main() {
 	}
 }
 
-// collectSooner lets the heap grow by half between two garbage collections
+// collectSooner lets the heap grow by two thirds between two garbage collections
 // instead of doubling: most of it is the cache, which lives for ever, and there
 // is more processor to spare than memory. A GOGC of the environment prevails.
 func collectSooner() {

@@ -146,7 +146,7 @@ The last line is what the operator asks of the API server, whatever else shares 
 distance is the CPU of the lines above it: the operator observes while it writes, and decodes every write once more as its
 own watch brings it back. What was tried against it, and kept:
 
-- the smallest JSON patch, made from the status fields and sent without an optimistic lock, against six other forms (below);
+- the smallest JSON patch, on top of the status that it was decided from, against six other forms (below);
 - answers to patches with metadata only: the watch brings the object anyway;
 - Events from a writer of their own, one after the other, which statuses overtake: client-go's recorder made an Event for
   each status meanwhile, and so asked two writes of the API server for each change;
