@@ -7,7 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
@@ -20,6 +24,7 @@ var fleetSpecs = []spec{
 	{"an empty namespace is told, and is no failure", nothingThere},
 	{"an unknown name is told, with where to look", unknownName},
 	{"a tree shows listeners, backends, and since when", aTree},
+	{"a tree says which nodes and pods backends are", aTreeWithNames},
 	{"what an object holds cannot steer a terminal", hostileCharacters},
 }
 
@@ -160,4 +165,31 @@ web  Unknown  HealthCheckUnavailable  lb-NS-web cn-hangzhou
 	if got := "\n" + since.ReplaceAllString(s.lbh(t, "tree", "web").succeeds(t), "since T"); got != want {
 		t.Errorf("got%s\nwant%s", got, want)
 	}
+}
+
+func aTreeWithNames(t *testing.T, s *stage) {
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-of-names"}, Spec: corev1.NodeSpec{ProviderID: region + ".i-named"}}
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "web-1"},
+		Spec:       corev1.PodSpec{NodeName: node.Name, Containers: []corev1.Container{{Name: "web", Image: "web"}}},
+	}
+	for _, object := range []client.Object{node, pod} {
+		if err := s.client.Create(s.ctx, object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pod.Status.PodIPs = []corev1.PodIP{{IP: "10.9.0.1"}}
+	if err := s.client.Status().Update(s.ctx, pod); err != nil {
+		t.Fatal(err)
+	}
+	s.putBackends(t, "web",
+		map[string]any{"serverId": "i-named", "serverIp": "10.9.0.2", "type": "ecs", "serverHealthStatus": "normal"},
+		map[string]any{"serverId": "eni-named", "serverIp": "10.9.0.1", "type": "eni", "serverHealthStatus": "abnormal"})
+	s.observe(t, "web")
+	s.until(t, "web", v1alpha1.ReasonMinHealthyMet)
+	eventually(t, func(g Gomega) { // the operator may hear of both later
+		g.Expect(s.lbh(t, "tree", "web").succeeds(t)).To(And(
+			MatchRegexp(`i-named 10\.9\.0\.2 .*  node node-of-names\n`),
+			MatchRegexp(`eni-named 10\.9\.0\.1 .*  pod `+s.namespace+`/web-1; node node-of-names; the pod is not Ready\n`)))
+	})
 }

@@ -78,7 +78,7 @@ func (w *world) startOperator(t *testing.T) {
 		c.Env = []string{"HOME=" + w.folder, "SSL_CERT_FILE=" + w.certificate, "ALIBABA_CLOUD_ACCESS_KEY_ID=plugin-test-key", "ALIBABA_CLOUD_ACCESS_KEY_SECRET=plugin-test-secret"}
 	}, filepath.Join(programs, "slb-health-operator"),
 		"--kubeconfig", w.plane.Kubeconfig(), "--slb-endpoint", w.simulator.URL, "--watch-selector", "!"+unserved,
-		"--slb-qps=100", "--slb-burst=100", "--metrics-bind-address=0", "--health-probe-bind-address=0")
+		"--slb-qps=100", "--slb-burst=100", "--backend-names", "--metrics-bind-address=0", "--health-probe-bind-address=0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,13 @@ func (s *stage) put(t *testing.T, name string, states ...string) {
 			"listenerPort": 443, "listenerProtocol": "https", "port": 8443, "serverHealthStatus": state,
 		})
 	}
-	s.admin(t, http.MethodPut, "loadbalancers/"+s.lb(name), map[string]any{"regionId": region, "backends": backends})
+	s.putBackends(t, name, backends...)
+}
+
+// putBackends makes a load balancer of these backends.
+func (s *stage) putBackends(t *testing.T, name string, backends ...map[string]any) {
+	t.Helper()
+	s.admin(t, http.MethodPut, "loadbalancers/"+s.lb(name), map[string]any{"regionId": region, "backends": append([]map[string]any{}, backends...)})
 }
 
 // fail lets every call about a load balancer be answered with a code.
