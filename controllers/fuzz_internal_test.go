@@ -88,6 +88,7 @@ func (t *tape) edited(s *v1alpha1.LoadBalancerHealthStatus) v1alpha1.LoadBalance
 			row := &next.Backends[t.next(len(next.Backends))]
 			row.ServerHealthStatus, row.LastTransitionTime = pick(t, "normal", "abnormal", "later"), t.time()
 			row.EniHost, row.Type = pick(t, "", "10.0.0.2"), pick(t, "", "eni")
+			row.Pod, row.Diagnosis = pick(t, "", "prod/web-1"), pick(t, "", v1alpha1.DiagnosisOrphan)
 		}
 	}
 	if len(next.Backends) > 0 && t.next(4) == 1 {
@@ -139,7 +140,10 @@ func FuzzNotices(f *testing.F) {
 		for range n {
 			from, to := pick(tape, "", "normal", health.Omitted, "abnormal"), pick(tape, "abnormal", "", "normal", "unavailable")
 			changes.Backends = append(changes.Backends, health.BackendChange{
-				Backend: v1alpha1.BackendStatus{ServerID: server, ListenerPort: 443, ListenerProtocol: protocol, Port: 80}, From: from, To: to,
+				Backend: v1alpha1.BackendStatus{
+					ServerID: server, ListenerPort: 443, ListenerProtocol: protocol, Port: 80,
+					Pod: pick(tape, "", server), Node: pick(tape, "", protocol), Diagnosis: pick(tape, "", v1alpha1.DiagnosisPodNotReady, v1alpha1.Diagnosis(reason)),
+				}, From: from, To: to,
 			})
 		}
 		notices := noticesOf(changes)
