@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -132,7 +131,7 @@ func (s *stage) startSimulator() error {
 
 func (s *stage) startOperator() error {
 	var err error
-	if s.metrics, err = freeAddress(s.life); err != nil {
+	if s.metrics, err = controlplane.FreeAddress(s.life); err != nil {
 		return err
 	}
 	command := s.guard.command(s.life, builtProgram("slb-health-operator"),
@@ -142,15 +141,6 @@ func (s *stage) startOperator() error {
 		"ALIBABA_CLOUD_ACCESS_KEY_ID="+accessKeyID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET="+accessKeySecret)
 	s.operator, err = s.launch(command, "operator")
 	return err
-}
-
-// freeAddress is a free port of loopback, for a program that cannot say which one it took.
-func freeAddress(ctx context.Context) (string, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("a free port: %w", err)
-	}
-	return listener.Addr().String(), listener.Close()
 }
 
 func builtProgram(name string) string { return filepath.Join("bin", name) }

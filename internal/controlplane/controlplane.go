@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -136,8 +137,8 @@ func (c *ControlPlane) start(ctx context.Context, programs programs, crds []stri
 			KubectlPath: programs.kubectl,
 		},
 	}
-	if opts.EtcdAddress != "" {
-		c.env.ControlPlane.Etcd.URL = &url.URL{Scheme: "http", Host: opts.EtcdAddress}
+	if err := c.listen(ctx, opts.EtcdAddress); err != nil {
+		return err
 	}
 	for flag, values := range opts.APIServerArgs {
 		c.env.ControlPlane.APIServer.Configure().Set(flag, values...)
@@ -152,6 +153,24 @@ func (c *ControlPlane) start(ctx context.Context, programs programs, crds []stri
 		return fmt.Errorf("write the kubeconfig: %w", err)
 	}
 	return nil
+}
+
+// listen chooses where both programs listen, in the place of envtest: at ports
+// that nobody takes while one of them restarts.
+func (c *ControlPlane) listen(ctx context.Context, etcd string) (err error) {
+	if etcd == "" {
+		if etcd, err = FreeAddress(ctx); err != nil {
+			return err
+		}
+	}
+	c.env.ControlPlane.Etcd.URL = &url.URL{Scheme: "http", Host: etcd}
+	apiServer, err := FreeAddress(ctx)
+	if err != nil {
+		return err
+	}
+	serving := &c.env.ControlPlane.APIServer.SecureServing
+	serving.Address, serving.Port, err = net.SplitHostPort(apiServer)
+	return err
 }
 
 // shutDown also undoes a start that stopped half-way.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -155,12 +154,8 @@ type operator struct {
 // startOperator runs a program as the operator. One with the race detector
 // ends at its first race.
 func (w *world) startOperator(ctx context.Context, name, program string, own account) (*operator, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	address, err := controlplane.FreeAddress(ctx)
 	if err != nil {
-		return nil, err
-	}
-	address := listener.Addr().String()
-	if err := listener.Close(); err != nil {
 		return nil, err
 	}
 	environment := func(command *exec.Cmd) {
