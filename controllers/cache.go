@@ -7,9 +7,35 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
+
+// CacheOptions are those of the manager's cache: what it holds, and how much of
+// it. Pods that ended are not among it: they are nobody's backend, and in some
+// clusters most there are.
+func CacheOptions(namespaces []string, selector labels.Selector, names *Names) cache.Options {
+	served := make(map[string]cache.Config, len(namespaces))
+	for _, namespace := range namespaces {
+		served[namespace] = cache.Config{}
+	}
+	running := fields.AndSelectors(
+		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)),
+		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)))
+	return cache.Options{
+		DefaultNamespaces: served,
+		ByObject: map[client.Object]cache.ByObject{
+			&v1alpha1.LoadBalancerHealth{}: {Label: selector},
+			&corev1.Pod{}:                  {Field: running},
+		},
+		DefaultTransform:         Slim,
+		DefaultWatchErrorHandler: names.watchFailed,
+	}
+}
 
 // Slim is the cache's transform: it drops what the operator never reads of an
 // object, and keeps each of the few words that make up most statuses once, not
@@ -49,6 +75,8 @@ func slim(lbh *v1alpha1.LoadBalancerHealth) {
 		}
 		if row.Node != "" {
 			shareWord(&row.Node)
+		}
+		if row.Diagnosis != "" {
 			shareWord(&row.Diagnosis)
 		}
 	}

@@ -136,16 +136,22 @@ func backendEvents(change *health.BackendChange) []notice {
 }
 
 // whereabouts ends the note of a backend that the cluster knows. What it said of
-// one that is gone is past.
+// one that is gone is past. Of one that turned just now, that its pod is Ready is
+// a fact, and not yet a contradiction.
 func whereabouts(change *health.BackendChange) string {
 	b := change.Backend
 	if change.To == "" {
 		b.Diagnosis = ""
 	}
-	if text := b.Whereabouts(); text != "" {
+	text := b.Whereabouts()
+	switch {
+	case text == "":
+		return ""
+	case change.PodReady && change.To == v1alpha1.StatusAbnormal && b.Diagnosis == "":
+		return "; " + text + "; the pod is Ready"
+	default:
 		return "; " + text
 	}
-	return ""
 }
 
 // backendsChangedEvent tells of many backends at once: counts, and the first

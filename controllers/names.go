@@ -5,10 +5,13 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	toolscache "k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -22,21 +25,25 @@ const (
 	podsByIP        = "ip"
 )
 
-// Names finds the nodes and pods that backends are. One that was not set up
-// finds nothing, and costs nothing.
+// Names finds the nodes and pods that backends are. nil, and one that was not
+// set up, finds nothing.
 type Names struct {
 	reader client.Reader
 	// nodes and pods tell which of them may be read.
-	nodes, pods bool
+	nodes, pods atomic.Bool
+	// everywhere tells that pods of every namespace are there, so that one which
+	// is not found is none.
+	everywhere bool
 }
 
 // SetupWithManager has the cache hold nodes, and the pods of the namespaces
-// that are served. What may not be read is left out: the rest is of use without.
+// that are served. What cannot be read now is left out until the next start:
+// the rest, and health above all, is of use without.
 func (n *Names) SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespaces []string) error {
-	n.reader = mgr.GetClient()
+	n.reader, n.everywhere = mgr.GetClient(), len(namespaces) == 0
 	for _, kind := range []struct {
 		name   string
-		read   *bool
+		read   *atomic.Bool
 		object client.Object
 		index  string
 		keys   client.IndexerFunc
@@ -51,14 +58,29 @@ func (n *Names) SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespac
 		if err := mgr.GetFieldIndexer().IndexField(ctx, kind.object, kind.index, kind.keys); err != nil {
 			return err
 		}
-		*kind.read = true
+		kind.read.Store(true)
 	}
 	return nil
 }
 
+// watchFailed is the cache's handler of failed watches. What may be read no more
+// is left out as well: the cache would go on showing what it held then.
+func (n *Names) watchFailed(ctx context.Context, reflector *toolscache.Reflector, err error) {
+	toolscache.DefaultWatchErrorHandler(ctx, reflector, err)
+	if n == nil || !apierrors.IsForbidden(err) {
+		return
+	}
+	switch reflector.TypeDescription() {
+	case fmt.Sprintf("%T", &corev1.Node{}):
+		n.nodes.Store(false)
+	case fmt.Sprintf("%T", &corev1.Pod{}):
+		n.pods.Store(false)
+	}
+}
+
 // placesOf says where the backends of an answer run; nil: nobody may look.
-func (n *Names) placesOf(ctx context.Context, sample *slb.Sample) (health.Places, error) {
-	if n == nil || sample == nil || !n.nodes && !n.pods {
+func (n *Names) placesOf(ctx context.Context, region string, sample *slb.Sample) (health.Places, error) {
+	if n == nil || sample == nil || !n.nodes.Load() && !n.pods.Load() {
 		return nil, nil
 	}
 	places := make(health.Places, len(sample.Backends))
@@ -68,14 +90,14 @@ func (n *Names) placesOf(ctx context.Context, sample *slb.Sample) (health.Places
 		if _, found := places[key]; found || key == "" {
 			continue
 		}
-		find, may := n.node, n.nodes
-		if b.Type == health.TypeENI {
-			find, may = n.pod, n.pods
+		var place health.Place
+		var err error
+		switch {
+		case b.Type != health.TypeENI && n.nodes.Load():
+			place, err = n.node(ctx, key)
+		case b.Type == health.TypeENI && n.pods.Load():
+			place, err = n.pod(ctx, key, region)
 		}
-		if !may {
-			continue
-		}
-		place, err := find(ctx, key)
 		if err != nil {
 			return nil, err
 		}
@@ -84,46 +106,56 @@ func (n *Names) placesOf(ctx context.Context, sample *slb.Sample) (health.Places
 	return places, nil
 }
 
-// node finds the node that an ECS instance is.
+// node finds the node that an ECS instance is. While two have it, it is neither.
 func (n *Names) node(ctx context.Context, instance string) (health.Place, error) {
 	var list corev1.NodeList
 	if err := n.reader.List(ctx, &list, client.MatchingFields{nodesByInstance: instance}, client.UnsafeDisableDeepCopy); err != nil {
 		return health.Place{}, fmt.Errorf("looking for the node that is %s: %w", instance, err)
 	}
-	switch len(list.Items) {
-	case 0:
-		return health.Place{Missing: true}, nil
-	case 1:
+	if len(list.Items) == 1 {
 		return placeOfNode(&list.Items[0]), nil
-	default:
-		return health.Place{}, nil // while it goes from one name to another
 	}
+	return health.Place{Missing: len(list.Items) == 0}, nil
 }
 
-// pod finds the pod that has an address, and its node.
-func (n *Names) pod(ctx context.Context, ip string) (health.Place, error) {
+// pod finds the pod that has an address to itself, or else the node whose
+// address it is. While two pods have it, it is neither's.
+func (n *Names) pod(ctx context.Context, ip, region string) (health.Place, error) {
 	var list corev1.PodList
 	if err := n.reader.List(ctx, &list, client.MatchingFields{podsByIP: ip}, client.UnsafeDisableDeepCopy); err != nil {
 		return health.Place{}, fmt.Errorf("looking for the pod that has the address %s: %w", ip, err)
 	}
-	switch len(list.Items) {
-	case 0:
-		return health.Place{Missing: true}, nil
-	case 1:
-	default:
-		return health.Place{}, nil // while an address goes from one pod to the next, it is nobody's
+	var own []*corev1.Pod
+	for i := range list.Items {
+		if pod := &list.Items[i]; !pod.Spec.HostNetwork {
+			own = append(own, pod)
+		}
 	}
-	pod := &list.Items[0]
-	place := health.Place{Pod: pod.Namespace + "/" + pod.Name, Node: pod.Spec.NodeName, PodReadySince: readySince(pod)}
-	if !n.nodes || place.Node == "" {
+	switch {
+	case len(own) == 1:
+		return n.onNode(ctx, health.Place{Pod: own[0].Namespace + "/" + own[0].Name, PodReadySince: readySince(own[0])}, own[0].Spec.NodeName, region)
+	case len(own) == 0 && len(list.Items) > 0:
+		return n.onNode(ctx, health.Place{}, list.Items[0].Spec.NodeName, region)
+	default:
+		return health.Place{Missing: len(list.Items) == 0 && n.everywhere}, nil
+	}
+}
+
+// onNode adds the node to a place. One in another region than the load
+// balancer has the address by accident: regions have networks of their own.
+func (n *Names) onNode(ctx context.Context, place health.Place, name, region string) (health.Place, error) {
+	place.Node = name
+	if name == "" || !n.nodes.Load() {
 		return place, nil
 	}
 	node := &corev1.Node{}
-	err := n.reader.Get(ctx, client.ObjectKey{Name: place.Node}, node)
-	if client.IgnoreNotFound(err) != nil {
-		return health.Place{}, fmt.Errorf("looking for the node of the pod %s: %w", place.Pod, err)
+	if err := n.reader.Get(ctx, client.ObjectKey{Name: name}, node); err != nil {
+		return place, client.IgnoreNotFound(err)
 	}
-	place.NodeNotReady = err == nil && placeOfNode(node).NodeNotReady
+	if is := regionOf(node); is != "" && is != region {
+		return health.Place{}, nil
+	}
+	place.NodeNotReady = placeOfNode(node).NodeNotReady
 	return place, nil
 }
 
@@ -161,15 +193,10 @@ func instanceOf(node *corev1.Node) []string {
 	return nil
 }
 
-// addressesOf are the addresses that a pod has to itself: not those of its
-// node, and none once it ended, when another may have them.
 func addressesOf(pod *corev1.Pod) []string {
-	if pod.Spec.HostNetwork || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
-		return nil
-	}
 	ips := make([]string, 0, len(pod.Status.PodIPs))
 	for _, ip := range pod.Status.PodIPs {
-		ips = append(ips, ip.IP)
+		ips = append(ips, health.Address(ip.IP))
 	}
 	return ips
 }
@@ -196,7 +223,7 @@ func slimPod(pod *corev1.Pod) *corev1.Pod {
 	slim := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, ResourceVersion: pod.ResourceVersion, DeletionTimestamp: pod.DeletionTimestamp},
 		Spec:       corev1.PodSpec{NodeName: pod.Spec.NodeName, HostNetwork: pod.Spec.HostNetwork},
-		Status:     corev1.PodStatus{Phase: pod.Status.Phase, PodIPs: pod.Status.PodIPs},
+		Status:     corev1.PodStatus{PodIPs: pod.Status.PodIPs},
 	}
 	for i := range pod.Status.Conditions {
 		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady {

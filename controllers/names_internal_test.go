@@ -3,14 +3,18 @@
 package controllers
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	toolscache "k8s.io/client-go/tools/cache"
 
 	"github.com/lbhealth/slb-health-operator/internal/health"
+	"github.com/lbhealth/slb-health-operator/internal/slb"
 )
 
 func TestTheInstanceOfANode(t *testing.T) {
@@ -28,22 +32,10 @@ func TestTheInstanceOfANode(t *testing.T) {
 	}
 }
 
-func TestAddressesAreThoseThatAPodHasToItself(t *testing.T) {
-	for name, test := range map[string]struct {
-		edit func(*corev1.Pod)
-		want []string
-	}{
-		"running":              {func(*corev1.Pod) {}, []string{"10.0.0.1", "fd00::1"}},
-		"on its node's":        {func(p *corev1.Pod) { p.Spec.HostNetwork = true }, nil},
-		"ended":                {func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }, nil},
-		"failed":               {func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }, nil},
-		"waiting for its node": {func(p *corev1.Pod) { p.Status.PodIPs = nil }, nil},
-	} {
-		pod := &corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodRunning, PodIPs: []corev1.PodIP{{IP: "10.0.0.1"}, {IP: "fd00::1"}}}}
-		test.edit(pod)
-		if got := addressesOf(slimPod(pod)); !slices.Equal(got, test.want) {
-			t.Errorf("%s: got %q, want %q", name, got, test.want)
-		}
+func TestAddressesHaveOneSpelling(t *testing.T) {
+	pod := &corev1.Pod{Status: corev1.PodStatus{PodIPs: []corev1.PodIP{{IP: "10.0.0.1"}, {IP: "FD00:0:0::1"}}}}
+	if got, want := addressesOf(slimPod(pod)), []string{"10.0.0.1", "fd00::1"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
@@ -92,7 +84,7 @@ func TestTheCacheKeepsOfAPodWhatIsRead(t *testing.T) {
 	want := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "prod", Name: "web-1", UID: "u", ResourceVersion: "7"},
 		Spec:       corev1.PodSpec{NodeName: "n"},
-		Status:     corev1.PodStatus{Phase: corev1.PodRunning, PodIPs: []corev1.PodIP{{IP: "10.0.0.1"}}},
+		Status:     corev1.PodStatus{PodIPs: []corev1.PodIP{{IP: "10.0.0.1"}}},
 	}
 	if !apiequality.Semantic.DeepEqual(kept, want) {
 		t.Errorf("kept %+v", kept)
@@ -100,9 +92,25 @@ func TestTheCacheKeepsOfAPodWhatIsRead(t *testing.T) {
 }
 
 func TestNobodyLooksWithoutNames(t *testing.T) {
+	sample := &slb.Sample{Backends: []slb.Backend{{ServerID: "i-1"}, {ServerID: "eni-1", ServerIP: "10.0.0.1", Type: health.TypeENI}}}
 	for _, n := range []*Names{nil, {}} {
-		if places, err := n.placesOf(t.Context(), nil); places != nil || err != nil {
+		if places, err := n.placesOf(t.Context(), "cn-hangzhou", sample); places != nil || err != nil {
 			t.Errorf("got %v, %v", places, err)
 		}
 	}
+}
+
+// What a cache may watch no more it would go on showing.
+func TestWhatMayBeReadNoMoreIsLeftOut(t *testing.T) {
+	forbidden := apierrors.NewForbidden(corev1.Resource("pods"), "", errors.New("no"))
+	n := &Names{}
+	n.nodes.Store(true)
+	n.pods.Store(true)
+	pods := toolscache.NewReflectorWithOptions(&toolscache.ListWatch{}, &corev1.Pod{}, toolscache.NewStore(toolscache.MetaNamespaceKeyFunc), toolscache.ReflectorOptions{})
+	n.watchFailed(t.Context(), pods, errors.New("connection refused"))
+	equal(t, "pods after a cut", n.pods.Load(), true)
+	n.watchFailed(t.Context(), pods, forbidden)
+	equal(t, "pods", n.pods.Load(), false)
+	equal(t, "nodes", n.nodes.Load(), true)
+	(*Names)(nil).watchFailed(t.Context(), pods, forbidden)
 }

@@ -16,10 +16,11 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/slb/simulator"
 )
 
-// createNode makes a node that is an ECS instance, and Ready.
-func createNode(ctx context.Context, name, instance string) *corev1.Node {
+// createNode makes a node that is an ECS instance, and Ready, until the spec ends:
+// others tell the region from all nodes.
+func createNode(ctx context.Context, name, providerID string) *corev1.Node {
 	GinkgoHelper()
-	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{ProviderID: region + "." + instance}}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{ProviderID: providerID}}
 	Expect(admin.Create(ctx, node)).To(Succeed())
 	DeferCleanup(func() { Expect(client.IgnoreNotFound(admin.Delete(context.WithoutCancel(ctx), node))).To(Succeed()) })
 	setNode(ctx, node, corev1.ConditionTrue)
@@ -33,11 +34,14 @@ func setNode(ctx context.Context, node *corev1.Node, ready corev1.ConditionStatu
 }
 
 // createPod makes a pod as a kubelet has it run, Ready for an hour.
-func (p place) createPod(ctx context.Context, name, node, ip string) *corev1.Pod {
+func (p place) createPod(ctx context.Context, name, node, ip string, edits ...func(*corev1.Pod)) *corev1.Pod {
 	GinkgoHelper()
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: name},
 		Spec:       corev1.PodSpec{NodeName: node, Containers: []corev1.Container{{Name: "web", Image: "web"}}, TerminationGracePeriodSeconds: new(int64(0))},
+	}
+	for _, edit := range edits {
+		edit(pod)
 	}
 	Expect(admin.Create(ctx, pod)).To(Succeed())
 	pod.Status = corev1.PodStatus{Phase: corev1.PodRunning, PodIP: ip, PodIPs: []corev1.PodIP{{IP: ip}}}
@@ -49,6 +53,10 @@ func setPod(ctx context.Context, pod *corev1.Pod, ready corev1.ConditionStatus) 
 	GinkgoHelper()
 	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: ready, LastTransitionTime: metav1.NewTime(time.Now().Add(-time.Hour))}}
 	Expect(admin.Status().Update(ctx, pod)).To(Succeed())
+}
+
+func onItsNodesNetwork(pod *corev1.Pod) {
+	pod.Spec.HostNetwork = true
 }
 
 // eni is a backend that is a pod's address.
@@ -74,8 +82,8 @@ var _ = Describe("The name of a backend", Ordered, func() {
 	BeforeEach(func(ctx SpecContext) { at = newPlace(ctx, naming) })
 
 	It("is that of the node that it is, while that is there", func(ctx SpecContext) {
-		node := createNode(ctx, "node-a", "i-a")
-		createNode(ctx, "node-b", "i-b")
+		node := createNode(ctx, "node-a", region+".i-a")
+		createNode(ctx, "node-b", region+".i-b")
 		cloud.put(at.lb,
 			simulator.Backend{ServerID: "i-a", ListenerPort: 443, ListenerProtocol: "https", Port: 30443},
 			simulator.Backend{ServerID: "i-b", ListenerPort: 443, ListenerProtocol: "https", Port: 30443})
@@ -87,13 +95,13 @@ var _ = Describe("The name of a backend", Ordered, func() {
 		Expect(condition(object, "Ready")).To(Equal("True AllBackendsNormal"), "what the cluster says is no verdict")
 
 		Expect(admin.Delete(ctx, node)).To(Succeed())
-		Eventually(whereabouts(ctx, object)).Should(HaveExactElements("i-a: the cluster has no such node or pod", "i-b: node node-b"))
+		Eventually(whereabouts(ctx, object)).Should(HaveExactElements("i-a: no node or pod of this cluster", "i-b: node node-b"))
 		Expect(object.Status.Backends[0].Diagnosis).To(Equal(v1alpha1.DiagnosisOrphan))
 		Expect(told(ctx, object)).To(BeEmpty(), "nothing turned")
 	})
 
 	It("is that of the pod that has its address, and its events say what the pod says", func(ctx SpecContext) {
-		createNode(ctx, "node-c", "i-c")
+		createNode(ctx, "node-c", region+".i-c")
 		pod := at.createPod(ctx, "web-1", "node-c", "10.7.0.1")
 		at.createPod(ctx, "web-2", "node-c", "10.7.0.2")
 		cloud.put(at.lb, eni("10.7.0.1"), eni("10.7.0.2"))
@@ -105,32 +113,58 @@ var _ = Describe("The name of a backend", Ordered, func() {
 		sick.ServerHealthStatus = "abnormal"
 		cloud.put(at.lb, sick, eni("10.7.0.2"))
 		observe(ctx, object)
-		Expect(object.Status.Backends[0].Diagnosis).To(Equal(v1alpha1.DiagnosisPodReadyButAbnormal))
-		expectTold(ctx, object, "Warning BackendAbnormal: backend eni-1 10.7.0.1:8443 (listener 443/https) is abnormal: its health check fails, was normal; "+
-			where+"; the pod is Ready: are health checks from 100.64.0.0/10 let in?")
+		const backend = "backend eni-1 10.7.0.1:8443 (listener 443/https) "
+		turned := "Warning BackendAbnormal: " + backend + "is abnormal: its health check fails, was normal; " + where + "; the pod is Ready"
+		expectTold(ctx, object, turned)
+		Expect(object.Status.Backends[0].Diagnosis).To(BeEmpty(), "it may be about to turn, too")
 
 		setPod(ctx, pod, corev1.ConditionFalse)
 		Eventually(whereabouts(ctx, object)).Should(ContainElement("eni-1: " + where + "; the pod is not Ready"))
-		Expect(admin.Delete(ctx, pod)).To(Succeed())
-		Eventually(whereabouts(ctx, object)).Should(ContainElement("eni-1: the cluster has no such node or pod"))
+		cloud.put(at.lb, eni("10.7.0.2"))
+		observe(ctx, object)
+		expectTold(ctx, object, turned, "Normal BackendRemoved: "+backend+"is gone, was abnormal; "+where)
 	})
 
-	It("is nobody's while two pods have its address", func(ctx SpecContext) {
+	It("is nobody's while two have its address, or are its instance", func(ctx SpecContext) {
 		at.createPod(ctx, "web-1", "", "10.7.1.1")
 		at.createPod(ctx, "web-2", "", "10.7.1.1")
 		at.createPod(ctx, "web-3", "", "10.7.1.3")
-		cloud.put(at.lb, eni("10.7.1.1"), eni("10.7.1.3"))
+		createNode(ctx, "node-e", region+".i-e")
+		createNode(ctx, "node-e-again", region+".i-e")
+		cloud.put(at.lb, eni("10.7.1.1"), eni("10.7.1.3"), simulator.Backend{ServerID: "i-e", ListenerPort: 443, ListenerProtocol: "https", Port: 30443})
 		object := at.observed(ctx, "health", nil)
-		Eventually(whereabouts(ctx, object)).Should(HaveExactElements("eni-1: ", "eni-1: pod "+at.namespace+"/web-3"))
+		Eventually(whereabouts(ctx, object)).Should(HaveExactElements("eni-1: ", "eni-1: pod "+at.namespace+"/web-3", "i-e: "))
+	})
+
+	It("is that of the node whose network its pod is on, and no pod's in another region", func(ctx SpecContext) {
+		createNode(ctx, "node-f", region+".i-f")
+		createNode(ctx, "node-far", "cn-beijing.i-far")
+		at.createPod(ctx, "ingress", "node-f", "10.7.2.1", onItsNodesNetwork)
+		at.createPod(ctx, "web", "node-far", "10.7.2.2")
+		cloud.put(at.lb, eni("10.7.2.1"), eni("10.7.2.2"), eni("10.7.2.3"))
+		object := at.observed(ctx, "health", nil)
+		Eventually(whereabouts(ctx, object)).Should(HaveExactElements("eni-1: node node-f", "eni-1: ", "eni-1: no node or pod of this cluster"))
+	})
+
+	It("is not known of pods in namespaces that are not served, which makes no orphans", func(ctx SpecContext) {
+		served, other := newPlace(ctx, naming), newPlace(ctx, naming)
+		one := startOperator(settings{shard: "naming-one", names: true, namespaces: []string{served.namespace}})
+		served.operator = one
+		served.createPod(ctx, "web", "", "10.7.3.1")
+		other.createPod(ctx, "web", "", "10.7.3.2")
+		cloud.put(served.lb, eni("10.7.3.1"), eni("10.7.3.2"))
+		object := served.observed(ctx, "health", nil)
+		Eventually(whereabouts(ctx, object)).Should(HaveExactElements("eni-1: pod "+served.namespace+"/web", "eni-1: "))
 	})
 
 	It("costs no write while it stays, and is not there for an operator without the flag", func(ctx SpecContext) {
-		createNode(ctx, "node-d", "i-d")
+		createNode(ctx, "node-d", region+".i-d")
 		cloud.put(at.lb, simulator.Backend{ServerID: "i-d", ListenerPort: 443, ListenerProtocol: "https", Port: 30443})
 		object := at.observed(ctx, "health", func(o *v1alpha1.LoadBalancerHealth) { o.Spec.Interval.Duration = 5 * time.Second })
 		Eventually(whereabouts(ctx, object)).Should(HaveExactElements("i-d: node node-d"))
 		version, calls := object.ResourceVersion, len(cloud.callsFor(at.lb))
-		Eventually(func() int { return len(cloud.callsFor(at.lb)) }).Should(BeNumerically(">", calls))
+		// The second call comes after what the first one found was judged.
+		Eventually(func() int { return len(cloud.callsFor(at.lb)) }).Should(BeNumerically(">", calls+1))
 		Expect(reload(ctx, object)).To(Succeed())
 		Expect(object.ResourceVersion).To(Equal(version))
 

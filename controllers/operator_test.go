@@ -17,12 +17,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/labels"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/controllers"
 	"github.com/lbhealth/slb-health-operator/internal/events"
 	"github.com/lbhealth/slb-health-operator/internal/health"
@@ -39,6 +36,8 @@ type settings struct {
 	heartbeat time.Duration
 	discovery bool // --service-discovery
 	names     bool // --backend-names
+	// namespaces are --watch-namespace; none: all.
+	namespaces []string
 }
 
 // operator is the program as cmd/slb-health-operator wires it, without its servers.
@@ -53,17 +52,13 @@ type operator struct {
 func startOperator(s settings) *operator {
 	GinkgoHelper()
 	const callTimeout = 10 * time.Second
+	names := &controllers.Names{}
 	mgr, err := ctrl.NewManager(operatorConfig, ctrl.Options{
 		Scheme:                 newScheme(),
 		Metrics:                metricsserver.Options{BindAddress: "0"},
 		HealthProbeBindAddress: "0",
 		Controller:             config.Controller{SkipNameValidation: new(true)},
-		Cache: cache.Options{
-			ByObject: map[client.Object]cache.ByObject{
-				&v1alpha1.LoadBalancerHealth{}: {Label: labels.SelectorFromSet(labels.Set{shardLabel: s.shard})},
-			},
-			DefaultTransform: controllers.Slim,
-		},
+		Cache:                  controllers.CacheOptions(s.namespaces, labels.SelectorFromSet(labels.Set{shardLabel: s.shard}), names),
 	})
 	Expect(err).NotTo(HaveOccurred())
 	endpoint, err := slb.ParseEndpoint(cloud.url, slb.NetworkInternet)
@@ -81,6 +76,7 @@ func startOperator(s settings) *operator {
 		API:         slb.Instrument(sdk, registry),
 		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: slb.NewIdentity(time.Now), Now: time.Now},
 		Budget:      slb.NewBudget(slb.BudgetOptions{QPS: 1000, Burst: 1000, Concurrency: 32}),
+		Names:       names,
 		Events:      recorder,
 		Options:     health.Options{MaxBackends: 500, Heartbeat: cmp.Or(s.heartbeat, 5*time.Minute)},
 		Now:         time.Now,
@@ -92,8 +88,7 @@ func startOperator(s settings) *operator {
 	ctx, cancel := context.WithCancel(context.Background())
 	Expect(reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: 8, CallTimeout: callTimeout})).To(Succeed())
 	if s.names {
-		reconciler.Names = &controllers.Names{}
-		Expect(reconciler.Names.SetupWithManager(ctx, mgr, nil)).To(Succeed())
+		Expect(names.SetupWithManager(ctx, mgr, s.namespaces)).To(Succeed())
 	}
 	services := &controllers.ServiceReconciler{Reconciler: reconciler, Enabled: s.discovery}
 	Expect(services.SetupWithManager(ctx, mgr)).To(Succeed())

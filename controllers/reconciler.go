@@ -142,7 +142,7 @@ func (r *Reconciler) update(ctx context.Context, target slb.Target, objects []v1
 	result := updated{stalled: true}
 	now := r.Now()
 	sample := r.samples.fresh(target, now)
-	places, err := r.Names.placesOf(ctx, sample)
+	places, err := r.Names.placesOf(ctx, target.RegionID, sample)
 	if err != nil {
 		memory.unsaved = true
 		return updated{err: err}

@@ -54,7 +54,8 @@ type ServiceReconciler struct {
 // Allowed returns an error where what Services need may not be watched.
 func (s *ServiceReconciler) Allowed(ctx context.Context, reader client.Reader, namespaces []string) error {
 	for _, kind := range s.reads() {
-		if err := mayList(ctx, reader, kind.name, namespaces); err != nil {
+		// What else goes wrong is for the cache to try again.
+		if err := mayList(ctx, reader, kind.name, namespaces); apierrors.IsForbidden(err) {
 			return fmt.Errorf("--service-discovery: %w: apply config/service-discovery, or leave the flag out", err)
 		}
 	}

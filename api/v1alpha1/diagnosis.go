@@ -15,11 +15,11 @@ const (
 	DiagnosisNodeNotReady Diagnosis = "NodeNotReady"
 	// DiagnosisPodNotReady: the backend is abnormal, and its pod is not Ready either.
 	DiagnosisPodNotReady Diagnosis = "PodNotReady"
-	// DiagnosisPodReadyButAbnormal: the backend is abnormal, though its pod has
-	// been Ready for a minute.
+	// DiagnosisPodReadyButAbnormal: the backend has been abnormal for a minute,
+	// and its pod Ready for as long.
 	DiagnosisPodReadyButAbnormal Diagnosis = "PodReadyButAbnormal"
 	// DiagnosisOrphan: the cluster has no such node or pod, though it has others
-	// behind the listener, or the load balancer is that of its Service.
+	// behind the listener.
 	DiagnosisOrphan Diagnosis = "Orphan"
 )
 
@@ -34,7 +34,7 @@ func (d Diagnosis) Explain() string {
 	case DiagnosisPodReadyButAbnormal:
 		return "the pod is Ready: are health checks from 100.64.0.0/10 let in?"
 	case DiagnosisOrphan:
-		return "the cluster has no such node or pod"
+		return "no node or pod of this cluster"
 	default:
 		return ""
 	}

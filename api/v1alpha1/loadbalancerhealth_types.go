@@ -308,8 +308,8 @@ type BackendStatus struct {
 	// pod is the pod that has serverIp, as namespace/name.
 	// +optional
 	Pod string `json:"pod,omitempty"`
-	// diagnosis is what the cluster says of the backend that its health does not: NodeNotReady,
-	// PodNotReady or PodReadyButAbnormal of one that is abnormal, or Orphan.
+	// diagnosis is what the cluster says of the backend that its health does not: NodeNotReady;
+	// PodNotReady or PodReadyButAbnormal of one that is abnormal; or Orphan, which is none of the cluster's.
 	// +optional
 	Diagnosis Diagnosis `json:"diagnosis,omitempty"`
 }

@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -39,7 +38,8 @@ func instance() string {
 // run serves until ctx ends.
 func run(ctx context.Context, o *options) error {
 	lease := newFence(leadsFor)
-	mgr, err := newManager(o, lease)
+	names := &controllers.Names{}
+	mgr, err := newManager(o, lease, names)
 	if err != nil {
 		return err
 	}
@@ -64,6 +64,7 @@ func run(ctx context.Context, o *options) error {
 		API:         slb.Instrument(sdk, ctrlmetrics.Registry),
 		Credentials: credentials(o, mgr.GetAPIReader()),
 		Budget:      slb.NewBudget(slb.BudgetOptions{QPS: o.qps, Burst: o.burst, Concurrency: o.concurrency}),
+		Names:       names,
 		Events:      recorder,
 		Options:     health.Options{MaxBackends: o.maxStatusBackends, Heartbeat: o.heartbeat},
 		Now:         time.Now,
@@ -75,8 +76,7 @@ func run(ctx context.Context, o *options) error {
 		return fmt.Errorf("setting up the controller: %w", err)
 	}
 	if o.backendNames {
-		reconciler.Names = &controllers.Names{}
-		if err := reconciler.Names.SetupWithManager(ctx, mgr, o.namespaces); err != nil {
+		if err := names.SetupWithManager(ctx, mgr, o.namespaces); err != nil {
 			return fmt.Errorf("setting up the names of backends: %w", err)
 		}
 	}
@@ -108,7 +108,7 @@ func credentials(o *options, reader client.Reader) *controllers.SecretCredential
 	return source
 }
 
-func newManager(o *options, lease *fence) (manager.Manager, error) {
+func newManager(o *options, lease *fence, names *controllers.Names) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -126,10 +126,6 @@ func newManager(o *options, lease *fence) (manager.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	namespaces := map[string]cache.Config{}
-	for _, namespace := range o.namespaces {
-		namespaces[namespace] = cache.Config{}
-	}
 	mgr, err := ctrl.NewManager(kubeconfig, ctrl.Options{
 		Scheme:                        scheme,
 		Metrics:                       serving,
@@ -141,11 +137,7 @@ func newManager(o *options, lease *fence) (manager.Manager, error) {
 		LeaseDuration:                 new(leaseDuration),
 		RenewDeadline:                 new(renewDeadline),
 		RetryPeriod:                   new(retryPeriod),
-		Cache: cache.Options{
-			DefaultNamespaces: namespaces,
-			ByObject:          map[client.Object]cache.ByObject{&v1alpha1.LoadBalancerHealth{}: {Label: o.selector}},
-			DefaultTransform:  controllers.Slim,
-		},
+		Cache:                         controllers.CacheOptions(o.namespaces, o.selector, names),
 	})
 	if err != nil {
 		return nil, err

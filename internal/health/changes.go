@@ -38,6 +38,8 @@ type BackendChange struct {
 	// From and To are normal, abnormal, unavailable, or ""; From is Omitted
 	// for a backend that the status had no room for, and that was not abnormal.
 	From, To string
+	// PodReady tells that the backend is a pod that is Ready now.
+	PodReady bool
 }
 
 // Omitted is where a backend comes from that turned abnormal while its row

@@ -108,8 +108,8 @@ func (e *evaluation) answered() {
 	first := !e.known()
 	was := e.lastVerdict()
 	rows := rowsOf(e.observation.Sample, ScopeOf(e.spec))
-	place(rows, e.observation.Places, e.spec.ServiceRef != nil, e.now)
 	changes := compareBackends(rows, e.next.Backends, e.next.OmittedBackends, e.stamp)
+	place(rows, changes, e.observation.Places, e.now)
 	if !first {
 		e.changes.Backends = changes
 	}

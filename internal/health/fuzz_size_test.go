@@ -76,6 +76,9 @@ func FuzzStatusFits(f *testing.F) {
 		if failure, ok := errors.AsType[*slb.Error](err); ok {
 			w.fail(failure.Kind, failure.Message)
 		} else {
+			if limit%2 == 1 { // what may be the longest of names
+				w.places = longNames(sample.Backends)
+			}
 			w.answerRows(sample.Backends)
 			checkBound(t, sample.Backends, &w.object.Status, w.options.MaxBackends)
 		}
@@ -191,4 +194,12 @@ func TestTheSchemaRefuses(t *testing.T) {
 	if problems := validation.ValidateCustomResource(nil, document, schema); len(problems) != 1 {
 		t.Errorf("got %v", problems)
 	}
+}
+
+func longNames(rows []slb.Backend) Places {
+	places := Places{}
+	for i := range rows {
+		places[PlaceKey(rows[i].Type, rows[i].ServerID, rows[i].ServerIP)] = Place{Node: strings.Repeat("n", 253), Pod: strings.Repeat("p", 317), NodeNotReady: true}
+	}
+	return places
 }

@@ -3,18 +3,24 @@
 package health
 
 import (
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// settled is how long a pod must have been Ready before its backend ought to
-// be normal: a health check takes about 20 s to see it.
+// settled is how long a pod must have been Ready, and its backend abnormal,
+// before the two contradict each other: a health check sees a pod that turned
+// after about 20 s, and a kubelet one that hangs not before its probe failed thrice.
 const settled = time.Minute
+
+// TypeENI is the type of a backend that is an address of an elastic network interface.
+const TypeENI = "eni"
 
 // Place is what the cluster knows of a backend.
 type Place struct {
-	// Missing tells that the cluster was looked through, and has no such node or pod.
+	// Missing tells that the whole cluster was looked through, and has no such node or pod.
 	Missing bool
 	// Node is the name of the node that the backend is, or that its pod runs on; "": not known.
 	Node string
@@ -34,59 +40,76 @@ type Places map[string]Place
 // and one of an ENI, which may carry many pods, by its address. "": by nothing.
 func PlaceKey(kind, serverID, serverIP string) string {
 	if kind == TypeENI {
-		return serverIP
+		return Address(serverIP)
 	}
 	return serverID
 }
 
-// TypeENI is the type of a backend that is an address of an elastic network interface.
-const TypeENI = "eni"
+// Address is an IP address in the one spelling that it is compared in; what is
+// none stays as it is.
+func Address(ip string) string {
+	if parsed, err := netip.ParseAddr(ip); err == nil {
+		return parsed.Unmap().String()
+	}
+	return ip
+}
+
+func (p Places) of(b *v1alpha1.BackendStatus) Place {
+	return p[PlaceKey(b.Type, b.ServerID, b.ServerIP)]
+}
 
 // place writes into sorted rows where each backend runs, and what the cluster
-// says of it. ours tells that the load balancer is known to be this cluster's.
-func place(rows []v1alpha1.BackendStatus, places Places, ours bool, now time.Time) {
+// says of it, and the same into the changes that are of these rows.
+func place(rows []v1alpha1.BackendStatus, changes []BackendChange, places Places, now time.Time) {
 	if places == nil {
 		return
 	}
-	for len(rows) > 0 {
+	for rest := rows; len(rest) > 0; {
 		end := 1
-		for end < len(rows) && sameListener(&rows[end], &rows[0]) {
+		for end < len(rest) && sameListener(&rest[end], &rest[0]) {
 			end++
 		}
-		placeListener(rows[:end], places, ours, now)
-		rows = rows[end:]
+		placeListener(rest[:end], places, now)
+		rest = rest[end:]
+	}
+	for i := range changes {
+		change := &changes[i]
+		at, found := slices.BinarySearchFunc(rows, &change.Backend, func(row v1alpha1.BackendStatus, of *v1alpha1.BackendStatus) int { return byIdentity(&row, of) })
+		if found {
+			p := places.of(&rows[at])
+			change.Backend, change.PodReady = rows[at], p.Pod != "" && !p.PodReadySince.IsZero()
+		}
 	}
 }
 
 // placeListener does so with the rows of one listener. Load balancers serve
 // what is no part of this cluster, too: a backend that is not found in it is an
 // orphan only among those that are.
-func placeListener(rows []v1alpha1.BackendStatus, places Places, ours bool, now time.Time) {
+func placeListener(rows []v1alpha1.BackendStatus, places Places, now time.Time) {
+	known := false
 	for i := range rows {
-		row := &rows[i]
-		p := places[PlaceKey(row.Type, row.ServerID, row.ServerIP)]
-		row.Node, row.Pod = p.Node, p.Pod
-		row.Diagnosis = diagnose(&p, classOf(row.ServerHealthStatus), now)
-		ours = ours || row.Node != "" || row.Pod != ""
+		row, p := &rows[i], places.of(&rows[i])
+		row.Node, row.Pod, row.Diagnosis = p.Node, p.Pod, diagnose(row, &p, now)
+		known = known || row.Node != "" || row.Pod != ""
 	}
 	for i := range rows {
-		if !ours && rows[i].Diagnosis == v1alpha1.DiagnosisOrphan {
+		if !known && rows[i].Diagnosis == v1alpha1.DiagnosisOrphan {
 			rows[i].Diagnosis = ""
 		}
 	}
 }
 
-func diagnose(p *Place, is class, now time.Time) v1alpha1.Diagnosis {
+func diagnose(row *v1alpha1.BackendStatus, p *Place, now time.Time) v1alpha1.Diagnosis {
 	switch {
 	case p.Missing:
 		return v1alpha1.DiagnosisOrphan
 	case p.NodeNotReady:
 		return v1alpha1.DiagnosisNodeNotReady
-	case is != abnormal || p.Pod == "":
+	case classOf(row.ServerHealthStatus) != abnormal || p.Pod == "":
 		return ""
 	case p.PodReadySince.IsZero():
 		return v1alpha1.DiagnosisPodNotReady
-	case now.Sub(p.PodReadySince) >= settled:
+	case now.Sub(p.PodReadySince) >= settled && now.Sub(row.LastTransitionTime.Time) >= settled:
 		return v1alpha1.DiagnosisPodReadyButAbnormal
 	default:
 		return ""

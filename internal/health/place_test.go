@@ -52,8 +52,8 @@ func TestWhatTheClusterSaysOfABackend(t *testing.T) {
 		"a pod":                                {'n', pod(), "n/prod/p/"},
 		"without a result":                     {'u', pod(), "n/prod/p/"},
 		"Ready but abnormal":                   {'a', pod(), "n/prod/p/PodReadyButAbnormal"},
-		"Ready just now":                       {'a', pod(func(p *Place) { p.PodReadySince = start.Add(time.Second - settled) }), "n/prod/p/"},
-		"Ready for long enough":                {'a', pod(func(p *Place) { p.PodReadySince = start.Add(-settled) }), "n/prod/p/PodReadyButAbnormal"},
+		"Ready just now":                       {'a', pod(func(p *Place) { p.PodReadySince = start.Add(time.Second) }), "n/prod/p/"},
+		"Ready for long enough":                {'a', pod(func(p *Place) { p.PodReadySince = start }), "n/prod/p/PodReadyButAbnormal"},
 		"neither Ready nor normal":             {'a', pod(notReady), "n/prod/p/PodNotReady"},
 		"normal, and not Ready":                {'n', pod(notReady), "n/prod/p/"},
 		"a pod on a node that is not Ready":    {'a', pod(nodeDown), "n/prod/p/NodeNotReady"},
@@ -61,8 +61,9 @@ func TestWhatTheClusterSaysOfABackend(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			w.places = Places{"i-0": test.place}
 			w.answer(string(test.letter))
+			w.places = Places{"i-0": test.place}
+			w.after(settled).answer(string(test.letter))
 			if got := placed(w.object.Status.Backends); got != "i-0 "+test.want {
 				t.Errorf("got %q, want %q", got, "i-0 "+test.want)
 			}
@@ -70,34 +71,60 @@ func TestWhatTheClusterSaysOfABackend(t *testing.T) {
 	}
 }
 
+// A program that hangs fails the health check before its own probe: that its pod
+// is Ready still contradicts nothing yet.
+func TestAPodContradictsABackendThatIsAbnormalForAWhile(t *testing.T) {
+	w := newWorld(t)
+	w.places = Places{"i-0": {Pod: "prod/p", PodReadySince: start.Add(-time.Hour)}}
+	w.answer("n")
+	turned := w.after(time.Second).answer("a").Changes.Backends
+	if len(turned) != 1 || !turned[0].PodReady || turned[0].Backend.Diagnosis != "" {
+		t.Errorf("%+v", turned)
+	}
+	for _, step := range []struct {
+		later time.Duration
+		want  string
+	}{{settled - time.Second, "i-0 /prod/p/"}, {time.Second, "i-0 /prod/p/PodReadyButAbnormal"}} {
+		w.after(step.later).answer("a")
+		if got := placed(w.object.Status.Backends); got != step.want {
+			t.Errorf("got %q, want %q", got, step.want)
+		}
+	}
+}
+
 // A load balancer may serve what is no part of the cluster: not to be found is
-// a finding only beside backends that are, or where the Service is the cluster's.
+// a finding only beside backends that are.
 func TestAnOrphanIsOneAmongOthers(t *testing.T) {
 	missing, node := Place{Missing: true}, Place{Node: "n"}
 	for name, test := range map[string]struct {
-		edit      []func(*v1alpha1.LoadBalancerHealthSpec)
 		listeners []string
 		places    Places
 		want      string
 	}{
-		"among nodes":                {nil, []string{"nn"}, Places{"i-0": node, "i-1": missing}, "i-0 n//, i-1 //Orphan"},
-		"all of another cluster":     {nil, []string{"na"}, Places{"i-0": missing, "i-1": missing}, "i-0 //, i-1 //"},
-		"among those of nobody":      {nil, []string{"nn"}, Places{"i-1": missing}, "i-0 //, i-1 //"},
-		"nodes on another listener":  {nil, []string{"80/tcp n", "443/tcp -n"}, Places{"i-0": node, "i-1": missing}, "i-0 n//, i-1 //"},
-		"alone behind a Service":     {[]func(*v1alpha1.LoadBalancerHealthSpec){ofService("web")}, []string{"n"}, Places{"i-0": missing}, "i-0 //Orphan"},
-		"not looked for in Services": {[]func(*v1alpha1.LoadBalancerHealthSpec){ofService("web")}, []string{"n"}, Places{}, "i-0 //"},
+		"among nodes":               {[]string{"nn"}, Places{"i-0": node, "i-1": missing}, "i-0 n//, i-1 //Orphan"},
+		"among pods":                {[]string{"nn"}, Places{"i-0": {Pod: "p"}, "i-1": missing}, "i-0 /p/, i-1 //Orphan"},
+		"all of another cluster":    {[]string{"na"}, Places{"i-0": missing, "i-1": missing}, "i-0 //, i-1 //"},
+		"among those of nobody":     {[]string{"nn"}, Places{"i-1": missing}, "i-0 //, i-1 //"},
+		"nodes on another listener": {[]string{"80/tcp n", "443/tcp -n"}, Places{"i-0": node, "i-1": missing}, "i-0 n//, i-1 //"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, test.edit...)
-			if w.object.Spec.ServiceRef != nil {
-				w.find("web", "lb-web")
-			}
+			w := newWorld(t)
 			w.places = test.places
 			w.answer(test.listeners...)
 			if got := placed(w.object.Status.Backends); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+func TestAddressesAreComparedInOneSpelling(t *testing.T) {
+	for ip, want := range map[string]string{
+		"10.0.0.1": "10.0.0.1", "2408:0:0:0:0:0:0:1": "2408::1", "FD00::A": "fd00::a", "::ffff:10.0.0.1": "10.0.0.1", "": "", "none": "none",
+	} {
+		if got := PlaceKey(TypeENI, "eni-1", ip); got != want {
+			t.Errorf("%s: got %q, want %q", ip, got, want)
+		}
 	}
 }
 

@@ -101,8 +101,16 @@ func (s *subject) recoverTo(t *testing.T, what string, rows []row) {
 }
 
 func growsToManyRows(t *testing.T, a *arena, o ordeal) {
-	const listeners, servers, kept = 50, 200, keptRows
-	s := a.newSubject(t, faultsNamespace, o.name)
+	const (
+		listeners, servers, kept = 50, 200, keptRows
+		namespace                = "many-rows"
+		timeout                  = 30 * time.Second // of a call: the race detector takes its time over megabytes
+	)
+	a.createNamespace(t, namespace)
+	a.startOperator(t, operatorOptions{
+		name: namespace, namespaces: []string{namespace}, endpoint: a.slb.url(), account: a.slb.account, args: briefly("--slb-timeout=" + timeout.String()),
+	})
+	s := a.newSubject(t, namespace, o.name)
 	var all, seen []row
 	for listener := range listeners {
 		for server := range servers {
@@ -115,7 +123,7 @@ func growsToManyRows(t *testing.T, a *arena, o ordeal) {
 			}
 		}
 	}
-	s.slack = 5 * time.Second // 10,000 rows, twice
+	s.slack = timeout
 	s.show(all...)
 	s.follow(t, interval+slack+s.slack, "all rows", func(*role) states { return good("AllBackendsNormal") }, seen)
 	s.told("Normal BackendsChanged")
