@@ -4,9 +4,10 @@ package main
 
 import (
 	"fmt"
-	"html"
 	"io"
 	"math"
+
+	"github.com/lbhealth/slb-health-operator/test/internal/svg"
 )
 
 // The chart shows how far from its goal each subject is: 1 is the goal, more is
@@ -28,17 +29,9 @@ const (
 	textbookColor = "#d4a72c"
 )
 
-const chartStyle = `<style>
-text { fill: #57606a } line { stroke: #8c959f }
-@media (prefers-color-scheme: dark) { text { fill: #adbac7 } line { stroke: #768390 } }
-</style>`
-
 func drawChart(out io.Writer, rows []figure) {
 	height := chartTop + len(rows)*rowHeight + chartBottom
-	fmt.Fprintf(out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" font-family="system-ui, sans-serif" font-size="12" role="img">`+"\n",
-		chartWidth, height, chartWidth, height)
-	fmt.Fprintln(out, chartStyle)
-	fmt.Fprintln(out, "<title>How far the operator and the textbook reconciler are from each goal</title>")
+	svg.Start(out, chartWidth, height, "How far the operator and the textbook reconciler are from each goal")
 	fmt.Fprintf(out, `<rect x="%d" y="8" width="12" height="12" fill="%s"/><text x="%d" y="18">operator</text>`+"\n", labelWidth, operatorColor, labelWidth+18)
 	fmt.Fprintf(out, `<rect x="%d" y="8" width="12" height="12" fill="%s"/><text x="%d" y="18">textbook</text>`+"\n", labelWidth+100, textbookColor, labelWidth+118)
 	fmt.Fprintf(out, `<text x="%d" y="18" text-anchor="end">as far as the goal, or less: met</text>`+"\n", chartWidth-10)
@@ -54,11 +47,11 @@ func drawChart(out io.Writer, rows []figure) {
 	for i, r := range rows {
 		y := chartTop + i*rowHeight
 		fmt.Fprintf(out, `<text x="%d" y="%d" text-anchor="end">%s</text><text x="%d" y="%d" text-anchor="end" font-size="11">%s</text>`+"\n",
-			labelWidth-10, y+12, html.EscapeString(r.key), labelWidth-10, y+27, html.EscapeString("goal "+r.goalText()))
+			labelWidth-10, y+12, svg.Escape(r.key), labelWidth-10, y+27, svg.Escape("goal "+r.goalText()))
 		drawBar(out, y, operatorColor, r, r.operator)
 		drawBar(out, y+barHeight+2, textbookColor, r, r.textbook)
 	}
-	fmt.Fprintln(out, "</svg>")
+	svg.End(out)
 }
 
 func drawBar(out io.Writer, y int, color string, f figure, value float64) {
