@@ -100,6 +100,10 @@ api-docs: $(CRD_REF_DOCS) ## Generate docs/api.md from api/.
 dashboard: ## Generate the Grafana dashboard from hack/dashboard/content.go.
 	go run ./hack/dashboard > config/grafana/slb-health.json
 
+.PHONY: dashboard-picture
+dashboard-picture: controlplane build ## Draw what the dashboard's queries return from a running operator: docs/dashboard.svg.
+	@DASHBOARD_PICTURE='$(CURDIR)/docs/dashboard.svg' go test -count=1 -run '^TestDashboardPicture$$' -v $(TEST_ARGS) ./test/prometheus
+
 # helm-docs looks at nothing but the chart, and prints nothing unless it fails.
 .PHONY: chart
 chart: manifests $(HELM_DOCS) ## Copy into the chart what config/ has, and generate its README.md from values.yaml.

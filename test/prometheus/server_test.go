@@ -19,6 +19,7 @@ import (
 
 	. "github.com/onsi/gomega"
 
+	"github.com/lbhealth/slb-health-operator/test/internal/picture"
 	"github.com/lbhealth/slb-health-operator/test/internal/rig"
 )
 
@@ -116,13 +117,20 @@ func (s *server) firing(g Gomega) []string {
 	return slices.Compact(found)
 }
 
-// results is how many series a query returns now.
-func (s *server) results(g Gomega, query string) int {
+// series are what a query returns, by a path of the API.
+func (s *server) series(path string, parameters url.Values) ([]picture.Series, error) {
 	var answer struct {
 		Data struct {
-			Result []any `json:"result"`
+			Result []picture.Series `json:"result"`
 		} `json:"data"`
 	}
-	g.Expect(s.get("/api/v1/query?query="+url.QueryEscape(query), &answer)).Error().NotTo(HaveOccurred(), query)
-	return len(answer.Data.Result)
+	_, err := s.get(path+"?"+parameters.Encode(), &answer)
+	return answer.Data.Result, err
+}
+
+// results is how many series a query returns now.
+func (s *server) results(g Gomega, query string) int {
+	found, err := s.series("/api/v1/query", url.Values{"query": {query}})
+	g.Expect(err).NotTo(HaveOccurred(), query)
+	return len(found)
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -101,9 +103,18 @@ func (s *stage) createNamespace(t *testing.T, name string) {
 // observe creates an object for the load balancer of the same name.
 func (s *stage) observe(t *testing.T, namespace, name string) *v1alpha1.LoadBalancerHealth {
 	t.Helper()
+	return s.observeAs(t, namespace, name, name, intstr.FromInt32(1))
+}
+
+// observeAs creates an object for a load balancer, with what is enough for it.
+func (s *stage) observeAs(t *testing.T, namespace, name, id string, minHealthy intstr.IntOrString) *v1alpha1.LoadBalancerHealth {
+	t.Helper()
 	object := &v1alpha1.LoadBalancerHealth{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
-		Spec:       v1alpha1.LoadBalancerHealthSpec{LoadBalancerID: name, RegionID: region, Interval: metav1.Duration{Duration: interval}},
+		Spec: v1alpha1.LoadBalancerHealthSpec{
+			LoadBalancerID: id, RegionID: region, Interval: metav1.Duration{Duration: interval},
+			HealthPolicy: &v1alpha1.HealthPolicy{MinHealthy: &minHealthy},
+		},
 	}
 	if err := s.client.Create(s.ctx, object); err != nil {
 		t.Fatal(err)
@@ -114,14 +125,33 @@ func (s *stage) observe(t *testing.T, namespace, name string) *v1alpha1.LoadBala
 // put puts a load balancer of two backends, in this state, into the simulator.
 func (s *stage) put(t *testing.T, id, state string) {
 	t.Helper()
+	s.place(t, id, listener(443, "https", state, state))
+}
+
+// place puts a load balancer with these listeners into the simulator.
+func (s *stage) place(t *testing.T, id string, listeners ...[]map[string]any) {
+	t.Helper()
+	s.admin(t, http.MethodPut, "loadbalancers/"+id, map[string]any{"regionId": region, "backends": slices.Concat(listeners...)})
+}
+
+// listener has a backend for each state; they are called i-1, i-2 and so on.
+func listener(port int, protocol string, states ...string) []map[string]any {
 	var backends []map[string]any
-	for n := range 2 {
+	for n, state := range states {
 		backends = append(backends, map[string]any{
 			"serverId": fmt.Sprintf("i-%d", n+1), "serverIp": fmt.Sprintf("10.0.0.%d", n+1), "type": "ecs",
-			"listenerPort": 443, "listenerProtocol": "https", "port": 8443, "serverHealthStatus": state,
+			"listenerPort": port, "listenerProtocol": protocol, "port": 8000 + port, "serverHealthStatus": state,
 		})
 	}
-	s.admin(t, http.MethodPut, "loadbalancers/"+id, map[string]any{"regionId": region, "backends": backends})
+	return backends
+}
+
+// turn gives backends, by their names, a state.
+func (s *stage) turn(t *testing.T, id, state string, servers ...string) {
+	t.Helper()
+	for _, server := range servers {
+		s.admin(t, http.MethodPatch, "loadbalancers/"+id+"/backends", map[string]any{"serverId": server, "serverHealthStatus": state})
+	}
 }
 
 // fail lets every call about a load balancer be answered with a code.

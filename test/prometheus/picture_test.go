@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package prometheus
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+const (
+	// pictureVariable names the file that TestDashboardPicture writes.
+	pictureVariable = "DASHBOARD_PICTURE"
+	pictureRange    = "10s"
+	shop, billing   = "shop", "billing"
+	// whole is a fleet that has been looked at.
+	whole = `count(slb_health_condition{condition="Observed", status="True"} == 1) == 6`
+)
+
+// TestDashboardPicture draws what the dashboard shows after a story of two
+// minutes, for people to look at: make dashboard-picture.
+func TestDashboardPicture(t *testing.T) {
+	path := os.Getenv(pictureVariable)
+	if path == "" {
+		t.Skip(pictureVariable + " names no file to write; that drawing works is part of TestAlertsOfARunningOperator")
+	}
+	metrics := freeAddress(t)
+	s := newStage(t, map[string]string{mainJob: metrics})
+	s.buildFleet(t)
+	s.startOperator(t, "operator", metrics)
+	s.hold(t, whole, 10)
+	began := time.Now()
+	s.hold(t, whole, 25)
+
+	s.turn(t, "lb-web", "abnormal", "i-1")
+	s.hold(t, `slb_health_backends{name="web", status="abnormal"} == 1`, 10)
+	s.turn(t, "lb-web", "abnormal", "i-2", "i-3")
+	s.hold(t, `slb_health_condition{name="web", condition="Healthy", status="False"} == 1`, 15)
+
+	s.admin(t, http.MethodPost, "faults", map[string]any{"kind": "throttle", "times": 6})
+	s.hold(t, `sum(slb_api_requests_total{code="Throttling.User"}) == 6`, 1)
+	s.turn(t, "lb-web", "normal", "i-2", "i-3")
+	s.hold(t, `slb_health_condition{name="web", condition="Healthy", status="True"} == 1`, 10)
+	s.turn(t, "lb-web", "normal", "i-1")
+	s.hold(t, `slb_health_backends{name="web", status="normal"} == 4`, 10)
+
+	s.turn(t, "lb-assets", "unavailable", "i-2", "i-3")
+	s.observeAs(t, shop, "gone", "lb-gone", intstr.FromString("50%"))
+	s.turn(t, "lb-invoices", "abnormal", "i-1", "i-2", "i-3")
+	s.hold(t, `slb_health_condition{name="gone", condition="Stalled", status="True"} == 1`, 10)
+	s.hold(t, `slb_health_condition{name="invoices", condition="Healthy", status="False"} == 1`, 10)
+	s.hold(t, `slb_health_condition{name="assets", condition="Healthy", status="Unknown"} == 1`, 10)
+
+	values := everything(pictureRange)
+	values["name"] = "web"
+	s.draw(t, path, values, began)
+}
+
+// buildFleet makes six load balancers, one with a backend that has no result.
+func (s *stage) buildFleet(t *testing.T) {
+	t.Helper()
+	const up, unknown = "normal", "unavailable"
+	s.place(t, "lb-web", listener(443, "https", up, up, up, up), listener(80, "http", up, up, up, up))
+	s.place(t, "lb-api", listener(443, "https", up, up, up))
+	s.place(t, "lb-assets", listener(80, "http", up, up, up))
+	s.place(t, "lb-pay", listener(443, "https", up, up))
+	s.place(t, "lb-invoices", listener(443, "https", up, up, up, up))
+	s.place(t, "lb-ledger", listener(5432, "tcp", up, up, unknown))
+	for space, names := range map[string][]string{shop: {"web", "api", "assets"}, billing: {"pay", "invoices", "ledger"}} {
+		s.createNamespace(t, space)
+		for _, name := range names {
+			s.observeAs(t, space, name, "lb-"+name, intstr.FromString("50%"))
+		}
+	}
+}
+
+// hold waits until a query has returned something for some seconds.
+func (s *stage) hold(t *testing.T, query string, seconds int) {
+	t.Helper()
+	began := time.Now()
+	eventually(t, func(g Gomega) {
+		g.Expect(s.server.results(g, fmt.Sprintf("count_over_time((%s)[%ds:1s]) >= %d", query, seconds, seconds))).NotTo(BeZero(), query)
+	})
+	t.Logf("%s for %d s after %s", query, seconds, time.Since(began).Round(time.Second))
+}
