@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Program is one of the programs of a control plane. It can be killed and
@@ -34,6 +35,9 @@ func (c *ControlPlane) APIServer() Program {
 // EtcdURL is where etcd serves everybody on this machine, gRPC and JSON.
 func (c *ControlPlane) EtcdURL() string { return c.env.ControlPlane.Etcd.URL.String() }
 
+// noticed is how long envtest may take to see that a program ended.
+const noticed = 10 * time.Second
+
 // Kill ends the program at once, as when its machine dies, and returns when it is gone.
 func (p Program) Kill() error {
 	content, err := os.ReadFile(p.noted)
@@ -47,10 +51,13 @@ func (p Program) Kill() error {
 	if err := syscall.Kill(id, syscall.SIGKILL); err != nil {
 		return fmt.Errorf("kill %s: %w", filepath.Base(p.noted), err)
 	}
-	if p.run.Stop() == nil {
-		return nil
+	// It ends while envtest looks, which then cannot signal it, and tells nobody
+	// when it has noticed.
+	err = p.run.Stop()
+	for end := time.Now().Add(noticed); err != nil && time.Now().Before(end); err = p.run.Stop() {
+		time.Sleep(10 * time.Millisecond)
 	}
-	return p.run.Stop() // it ended while the first was looking
+	return err
 }
 
 // Start returns when the program is healthy.
