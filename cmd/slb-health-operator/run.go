@@ -37,16 +37,8 @@ func instance() string {
 
 // run serves until ctx ends.
 func run(ctx context.Context, o *options) error {
-	lease := newFence(leadsFor)
-	names := &controllers.Names{}
+	lease, names := newFence(leadsFor), &controllers.Names{}
 	mgr, err := newManager(o, lease, names)
-	if err != nil {
-		return err
-	}
-	sdk, err := slb.NewClient(slb.ClientOptions{
-		Endpoint: o.endpoint, Timeout: o.timeout, Concurrency: o.concurrency,
-		UserAgent: programName + "/" + version,
-	})
 	if err != nil {
 		return err
 	}
@@ -56,6 +48,34 @@ func run(ctx context.Context, o *options) error {
 	})
 	if err := mgr.Add(recorder); err != nil {
 		return err
+	}
+	reconciler, err := newReconciler(o, mgr, recorder, names)
+	if err != nil {
+		return err
+	}
+	if err := setUp(ctx, o, mgr, reconciler); err != nil {
+		return err
+	}
+	mgr.GetLogger().Info("starting", "version", version)
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	select {
+	case err := <-ended:
+		recorder.Flush(ctx)
+		return err
+	case <-lease.lost:
+		return errLeaseLost // at once: there is nothing left to hand over
+	}
+}
+
+// newReconciler makes the one that observes, with its API and its metrics.
+func newReconciler(o *options, mgr manager.Manager, recorder controllers.EventRecorder, names *controllers.Names) (*controllers.Reconciler, error) {
+	sdk, err := slb.NewClient(slb.ClientOptions{
+		Endpoint: o.endpoint, Timeout: o.timeout, Concurrency: o.concurrency,
+		UserAgent: programName + "/" + version,
+	})
+	if err != nil {
+		return nil, err
 	}
 	reconciler := &controllers.Reconciler{
 		Client:      mgr.GetClient(),
@@ -72,11 +92,16 @@ func run(ctx context.Context, o *options) error {
 	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastAnswered: reconciler.LastAnswered, Elected: mgr.Elected()})
 	reconciler.Metrics = fleet
 	ctrlmetrics.Registry.MustRegister(fleet, slb.RateLimits{Budget: reconciler.Budget, Now: time.Now})
+	return reconciler, nil
+}
+
+// setUp adds to the manager what the command line asks for.
+func setUp(ctx context.Context, o *options, mgr manager.Manager, reconciler *controllers.Reconciler) error {
 	if err := reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: o.concurrency, CallTimeout: o.timeout}); err != nil {
 		return fmt.Errorf("setting up the controller: %w", err)
 	}
 	if o.backendNames {
-		if err := names.SetupWithManager(ctx, mgr, o.namespaces); err != nil {
+		if err := reconciler.Names.SetupWithManager(ctx, mgr, o.namespaces); err != nil {
 			return fmt.Errorf("setting up the names of backends: %w", err)
 		}
 	}
@@ -87,16 +112,7 @@ func run(ctx context.Context, o *options) error {
 	if err := services.SetupWithManager(ctx, mgr); err != nil {
 		return fmt.Errorf("setting up the controller of Services: %w", err)
 	}
-	mgr.GetLogger().Info("starting", "version", version)
-	ended := make(chan error, 1)
-	go func() { ended <- mgr.Start(ctx) }()
-	select {
-	case err := <-ended:
-		recorder.Flush(ctx)
-		return err
-	case <-lease.lost:
-		return errLeaseLost // at once: there is nothing left to hand over
-	}
+	return nil
 }
 
 // credentials are those of Secrets, and the operator's own unless none may use them.

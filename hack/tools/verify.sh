@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 #
-# Checks that generated files are what the generators make of the sources, and
-# that every go.mod is tidy. Generates into a copy, so the checkout stays as it is.
+# Checks that generated files are what the generators make of the sources, that
+# every go.mod is tidy, and that no program was committed. Generates into a copy, so the checkout stays as it is.
 #
 #   verify.sh FOLDER-OF-BUILT-TOOLS
 
@@ -35,4 +35,13 @@ while IFS= read -r mod; do
 		failed=1
 	fi
 done < <(find . -name go.mod -not -path './bin/*' | sort)
+
+if git rev-parse -q --verify HEAD >/dev/null 2>&1; then # as in a checkout, and not in an archive
+	# Git counts no lines of what is no text.
+	binaries=$(git diff --numstat "$(git hash-object -t tree /dev/null)" HEAD | awk -F '\t' '$1 == "-" {print $3}')
+	if [ -n "$binaries" ]; then
+		echo "these are no texts: git rm --cached them: $binaries" >&2
+		failed=1
+	fi
+fi
 exit "$failed"
