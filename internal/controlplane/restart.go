@@ -3,6 +3,7 @@
 package controlplane
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // Program is one of the programs of a control plane. It can be killed and
@@ -53,10 +56,10 @@ func (p Program) Kill() error {
 	}
 	// It ends while envtest looks, which then cannot signal it, and tells nobody
 	// when it has noticed.
-	err = p.run.Stop()
-	for end := time.Now().Add(noticed); err != nil && time.Now().Before(end); err = p.run.Stop() {
-		time.Sleep(10 * time.Millisecond)
-	}
+	_ = wait.PollUntilContextTimeout(context.Background(), 10*time.Millisecond, noticed, true, func(context.Context) (bool, error) {
+		err = p.run.Stop()
+		return err == nil, nil
+	})
 	return err
 }
 
