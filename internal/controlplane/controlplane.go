@@ -157,7 +157,12 @@ func (c *ControlPlane) start(ctx context.Context, programs programs, crds []stri
 
 // listen chooses where both programs listen, in the place of envtest: at ports
 // that nobody takes while one of them restarts.
-func (c *ControlPlane) listen(ctx context.Context, etcd string) (err error) {
+func (c *ControlPlane) listen(ctx context.Context, etcd string) error {
+	peers, err := FreeAddress(ctx)
+	if err != nil {
+		return err
+	}
+	c.env.ControlPlane.Etcd.Configure().Set("listen-peer-urls", "http://"+peers)
 	if etcd == "" {
 		if etcd, err = FreeAddress(ctx); err != nil {
 			return err

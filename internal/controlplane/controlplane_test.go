@@ -4,9 +4,11 @@ package controlplane
 
 import (
 	"context"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -71,6 +73,21 @@ func TestControlPlane(t *testing.T) {
 		err = visitor.List(t.Context(), &corev1.SecretList{})
 		if err == nil || !strings.Contains(err.Error(), "forbidden") {
 			t.Errorf("listing secrets: %v, not forbidden", err)
+		}
+	})
+	t.Run("listens where no outgoing connection can be when it starts again", func(t *testing.T) {
+		peers := c.env.ControlPlane.Etcd.Configure().Get("listen-peer-urls").Get(nil)
+		for _, address := range append(peers, c.EtcdURL(), c.Config.Host) {
+			u, err := url.Parse(address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if port, err := strconv.Atoi(u.Port()); err != nil || port < lowestPort || port > highestPort {
+				t.Errorf("%s is not from FreeAddress", address)
+			}
+		}
+		if len(peers) != 1 {
+			t.Errorf("etcd listens for peers at %q", peers)
 		}
 	})
 	t.Run("stops with its context", func(t *testing.T) {

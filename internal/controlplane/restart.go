@@ -19,6 +19,7 @@ import (
 // started again: address, data and certificates stay.
 type Program struct {
 	noted string // the file with its process id
+	logs  *tail
 	run   interface {
 		Start() error
 		Stop() error
@@ -27,12 +28,12 @@ type Program struct {
 
 // Etcd is the etcd of a control plane that was started.
 func (c *ControlPlane) Etcd() Program {
-	return Program{noted: c.lifeline.noted("etcd"), run: c.env.ControlPlane.Etcd}
+	return Program{noted: c.lifeline.noted("etcd"), logs: c.logs, run: c.env.ControlPlane.Etcd}
 }
 
 // APIServer is the kube-apiserver of a control plane that was started.
 func (c *ControlPlane) APIServer() Program {
-	return Program{noted: c.lifeline.noted("kube-apiserver"), run: c.env.ControlPlane.APIServer}
+	return Program{noted: c.lifeline.noted("kube-apiserver"), logs: c.logs, run: c.env.ControlPlane.APIServer}
 }
 
 // EtcdURL is where etcd serves everybody on this machine, gRPC and JSON.
@@ -64,4 +65,9 @@ func (p Program) Kill() error {
 }
 
 // Start returns when the program is healthy.
-func (p Program) Start() error { return p.run.Start() }
+func (p Program) Start() error {
+	if err := p.run.Start(); err != nil {
+		return fmt.Errorf("start it again: %w\nthe last lines of the control plane:\n%s", err, p.logs)
+	}
+	return nil
+}
