@@ -181,12 +181,11 @@ func (r *Reconciler) comeBack(target slb.Target, plan plan, memory *memory, resu
 		return reconcile.Result{}
 	}
 	plan.stalled = result.stalled
-	at := plan.due(target, memory, r.started)
+	at := earliest(plan.due(target, memory, r.started), memory.recheckAt())
 	if !memory.turnAt.IsZero() {
-		at = memory.turnAt
+		at = memory.turnAt // credentials are looked up within the turn, not before
 	}
 	at = earliest(at, result.staleAt)
-	at = earliest(at, memory.recheckAt())
 	priority := routinePriority
 	if plan.asked && !memory.turnAt.IsZero() {
 		priority = 0 // in line for what somebody waits for

@@ -381,6 +381,24 @@ func TestAMendedSecretIsUsedWithinHalfAMinute(t *testing.T) {
 	equal(t, "the key", test.api.requests[1].Credentials.AccessKeyID, "LTAIright")
 }
 
+// A look at the credentials that is overdue must not wake it: it would be
+// overdue again at once, and so a thousand times a second until the turn comes.
+func TestATargetInLineComesBackForItsTurnOnly(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh))
+	test.Budget = slb.NewBudget(slb.BudgetOptions{QPS: 0.001, Burst: 1, Concurrency: 1}) // one call in 1000 s
+	test.failWith(&slb.Error{Kind: slb.Forbidden, Message: "m"})
+	test.step()
+	test.cluster.objects[0] = newObject(stalled)
+	steps := 0
+	for ; len(test.api.requests) == 1 && steps < 100; steps++ {
+		test.clock.advance(test.step())
+	}
+	test.expectCalls(2)
+	if steps > 25 { // each 15 s until it is due after 5 min, and then for its turn
+		t.Errorf("it came back %d times", steps)
+	}
+}
+
 func TestAProcessThatEndsReportsNoFailure(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	ctx, cancel := context.WithCancel(t.Context())
