@@ -20,6 +20,8 @@ import (
 // All of it may be lost: a new process starts without. Only the worker that
 // holds the target's key touches it, answeredAt apart.
 type memory struct {
+	// since is when this process first looked at the target.
+	since time.Time
 	// attemptedAt is when the last observation started; zero: none in this process.
 	attemptedAt time.Time
 	// answeredAt is when the last answer arrived; nil: none in this process. It
@@ -152,6 +154,7 @@ func (m *memory) failed(failure *slb.Error, now time.Time) {
 // is not judged by a failure from before the edit.
 func (m *memory) observationFor(object *v1alpha1.LoadBalancerHealth, sample *slb.Sample, places health.Places, observed bool) health.Observation {
 	o := health.Observation{
+		Since:          m.since,
 		AnsweredAt:     m.answered(),
 		FailingSince:   m.failingSince,
 		NotFoundInARow: m.notFoundInARow,

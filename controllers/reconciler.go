@@ -106,22 +106,26 @@ func (r *Reconciler) Reconcile(ctx context.Context, target slb.Target) (reconcil
 	}
 	memory := r.targets.of(target)
 	now := r.Now()
+	if memory.since.IsZero() {
+		memory.since = now
+	}
 	plan := planFor(target, objects, memory, r.samples.fresh(target, now), r.started)
 	memory.interval = plan.interval
 	memory.keepOnly(objects)
 
 	observed := false
 	if r.mustObserve(ctx, target, &plan, memory, now) {
-		if observed, err = r.observe(ctx, target, plan, memory, now); err != nil {
+		if observed, err = r.observe(ctx, target, plan, memory, now); ctx.Err() != nil && err != nil {
 			return reconcile.Result{}, unlessStopping(ctx, err)
 		}
 	}
+	// Also where nobody could be asked, as while a Secret cannot be read: what is known gets old.
 	result := r.update(ctx, target, objects, memory, observed)
 	if observed && !plan.asked && !memory.unsaved {
 		r.samples.forget(target) // a routine answer: nobody new came, and all is stored
 	}
-	if result.err != nil {
-		return reconcile.Result{}, unlessStopping(ctx, result.err)
+	if err = errors.Join(err, result.err); err != nil {
+		return reconcile.Result{}, unlessStopping(ctx, err)
 	}
 	return r.comeBack(target, plan, memory, result), nil
 }

@@ -430,12 +430,31 @@ func TestASuspendedTargetDoesNotComeBack(t *testing.T) {
 	test.expectCalls(0)
 }
 
+func healthy(o *v1alpha1.LoadBalancerHealth) {
+	o.Status.Summary = &v1alpha1.Summary{Listeners: 1, Counts: v1alpha1.Counts{Backends: 1, Normal: 1}}
+	o.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionHealthy, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAllBackendsNormal}}
+}
+
+// As while the API server cannot decrypt it, to a process that never read it.
+func TestAVerdictGoesStaleWhileTheSecretCannotBeRead(t *testing.T) {
+	test := newReconcileTest(t, newObject(withSecret, healthy, answeredAt(start.Add(-time.Hour))))
+	test.cluster.getErr = errors.New("the key management service is away")
+	test.clock.advance(test.step())
+	for test.cluster.writes == 0 && test.clock.Now().Sub(start) < time.Hour {
+		test.stepWithError()
+		test.clock.advance(time.Second)
+	}
+	if after := test.clock.Now().Sub(start); after < 3*time.Minute || after > 3*time.Minute+2*time.Second {
+		t.Fatalf("it stands for %s, at intervals of a minute", after)
+	}
+	if !strings.Contains(test.cluster.patches[0], v1alpha1.ReasonObservationStale) {
+		t.Error(test.cluster.patches[0])
+	}
+	test.expectCalls(0)
+}
+
 func TestStaleVerdictsAreTakenBackInTime(t *testing.T) {
-	object := newObject(every(time.Hour), func(o *v1alpha1.LoadBalancerHealth) {
-		o.Status.Summary = &v1alpha1.Summary{Listeners: 1, Counts: v1alpha1.Counts{Backends: 1, Normal: 1}}
-		o.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionHealthy, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAllBackendsNormal}}
-	})
-	test := newReconcileTest(t, object)
+	test := newReconcileTest(t, newObject(every(time.Hour), healthy))
 	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m", RetryAfter: 1000 * time.Hour})
 	test.clock.advance(time.Hour)
 	wait := test.step()

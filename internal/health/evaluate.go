@@ -184,12 +184,16 @@ func (e *evaluation) awaitFirst(judged *judgements) {
 }
 
 // late tells whether a standing verdict got too old for want of an
-// observation. A process that got no answer yet cannot know.
+// observation. A process that got no answer yet knows only that the last one
+// came before it looked.
 func (e *evaluation) late() bool {
-	if !e.known() || !e.stands() || e.observation.AnsweredAt.IsZero() {
+	if !e.known() || !e.stands() {
 		return false
 	}
 	staleAt := e.answerStaleAt()
+	if since := e.observation.Since.Add(staleAfter(e.interval)); e.observation.AnsweredAt.IsZero() && since.After(staleAt) {
+		staleAt = since
+	}
 	if e.now.Before(staleAt) {
 		e.staleAt = staleAt
 		return false

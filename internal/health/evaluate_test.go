@@ -372,13 +372,15 @@ func TestRestartsWithoutEndKeepNoVerdictForEver(t *testing.T) {
 	w.want("Healthy=Unknown(ObservationStale) Observed=False(EndpointUnreachable)")
 }
 
-func TestWaitAfterARestartLeavesTheStatusAlone(t *testing.T) {
+func TestWaitAfterARestartLeavesTheStatusAloneForAsLongAsAnAnswerIsCurrent(t *testing.T) {
 	w := newWorld(t)
 	w.answer("nna")
-	outcome := w.restart().after(time.Hour).wait()
-	if outcome.Write || !outcome.StaleAt.IsZero() {
-		t.Errorf("write %t, StaleAt %s", outcome.Write, outcome.StaleAt)
+	outcome := w.after(time.Hour).restart().after(89 * time.Second).wait()
+	if want := start.Add(time.Hour + 90*time.Second); outcome.Write || !outcome.StaleAt.Equal(want) {
+		t.Errorf("write %t, StaleAt %s, want %s", outcome.Write, outcome.StaleAt, want)
 	}
+	w.after(time.Second).wait()
+	w.want("Healthy=Unknown(ObservationStale)" + answered)
 }
 
 func TestAnAnswerGoesStaleIfNoOtherComes(t *testing.T) {

@@ -33,6 +33,7 @@ type world struct {
 	now     time.Time
 	options Options
 
+	since          time.Time
 	answeredAt     time.Time
 	failingSince   time.Time
 	failure        *slb.Error
@@ -44,7 +45,7 @@ type world struct {
 
 func newWorld(tb testing.TB, edits ...func(*v1alpha1.LoadBalancerHealthSpec)) *world {
 	tb.Helper()
-	w := &world{t: tb, now: start, options: defaults, object: &v1alpha1.LoadBalancerHealth{
+	w := &world{t: tb, now: start, since: start, options: defaults, object: &v1alpha1.LoadBalancerHealth{
 		ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "prod", Generation: 1},
 		Spec: v1alpha1.LoadBalancerHealthSpec{
 			LoadBalancerID: "lb-web", RegionID: "cn-hangzhou",
@@ -72,7 +73,7 @@ func (w *world) edit(edit func(*v1alpha1.LoadBalancerHealthSpec)) *world {
 
 // restart loses what the process remembers.
 func (w *world) restart() *world {
-	w.answeredAt, w.failingSince, w.failure, w.notFoundInARow, w.request = time.Time{}, time.Time{}, nil, 0, ""
+	w.since, w.answeredAt, w.failingSince, w.failure, w.notFoundInARow, w.request = w.now, time.Time{}, time.Time{}, nil, 0, ""
 	return w
 }
 
@@ -129,7 +130,7 @@ func (w *world) wait() Outcome {
 
 func (w *world) evaluate(o Observation) Outcome {
 	w.t.Helper()
-	o.AnsweredAt, o.FailingSince, o.NotFoundInARow = w.answeredAt, w.failingSince, w.notFoundInARow
+	o.Since, o.AnsweredAt, o.FailingSince, o.NotFoundInARow = w.since, w.answeredAt, w.failingSince, w.notFoundInARow
 	if o.Sample != nil || o.Failure != nil {
 		o.ObserveRequest = w.request
 	}

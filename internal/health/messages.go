@@ -29,7 +29,7 @@ func messageStale(interval time.Duration, why string) string {
 	return fmt.Sprintf("the last answer is older than %s: %s", staleAfter(interval), why)
 }
 
-const messageLate = "observations are late: the API budget (--slb-qps) is spent, or calls take too long"
+const messageLate = "observations are late: the API budget (--slb-qps) is spent, calls take too long, or a Secret cannot be read"
 
 // messageCounts describes the backends where the policy is met.
 func messageCounts(s *v1alpha1.Summary) string {

@@ -26,6 +26,8 @@ type Observation struct {
 	Places Places
 	// Failure is why there is none.
 	Failure *slb.Error
+	// Since is when this process first looked at the load balancer.
+	Since time.Time
 	// AnsweredAt is when an answer last arrived in this process; zero: never.
 	AnsweredAt time.Time
 	// FailingSince is when the first of the failures in a row happened.
