@@ -11,9 +11,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// maxCodes is how many different codes get a series. The API has a few dozen
-// for this call; what invents more of them must not fill the memory.
-const maxCodes = 100
+const (
+	// maxCodes is how many different codes get a series. The API has a few dozen
+	// for this call; what invents more of them must not fill the memory.
+	maxCodes = 100
+	// maxRegions is as much for regions that the SDK does not know: objects name
+	// them, and a series outlives its objects. otherRegion stands for the rest.
+	maxRegions  = 100
+	otherRegion = "other"
+)
 
 // Instrumented counts and times the calls of another HealthAPI.
 type Instrumented struct {
@@ -21,8 +27,8 @@ type Instrumented struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 
-	mu    sync.Mutex
-	codes map[string]struct{}
+	mu             sync.Mutex
+	codes, regions map[string]struct{}
 }
 
 var _ HealthAPI = (*Instrumented)(nil)
@@ -30,8 +36,9 @@ var _ HealthAPI = (*Instrumented)(nil)
 // Instrument wraps api and registers its metrics.
 func Instrument(api HealthAPI, registry prometheus.Registerer) *Instrumented {
 	i := &Instrumented{
-		api:   api,
-		codes: map[string]struct{}{},
+		api:     api,
+		codes:   map[string]struct{}{},
+		regions: map[string]struct{}{},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "slb_api_requests_total",
 			Help: "DescribeHealthStatus calls by region and by OK, the API's error code, or the failure's kind when there is no code.",
@@ -58,21 +65,37 @@ func (i *Instrumented) DescribeHealthStatus(ctx context.Context, request Request
 		}
 		code = i.codeOf(failure)
 	}
-	i.requests.WithLabelValues(request.Target.RegionID, code).Inc()
-	i.duration.WithLabelValues(request.Target.RegionID).Observe(time.Since(start).Seconds())
+	region := i.regionOf(request.Target)
+	i.requests.WithLabelValues(region, code).Inc()
+	i.duration.WithLabelValues(region).Observe(time.Since(start).Seconds())
 	return sample, err
 }
 
 // codeOf is the failure's code, or its kind when that would be one code too many.
 func (i *Instrumented) codeOf(failure *Error) string {
-	code := failure.MetricCode()
+	if code := failure.MetricCode(); i.admits(i.codes, code, maxCodes) {
+		return code
+	}
+	return string(failure.Kind)
+}
+
+// regionOf is the target's region, or otherRegion when that would be one region too many.
+func (i *Instrumented) regionOf(target Target) string {
+	if _, known := endpointMap[target.RegionID]; known || i.admits(i.regions, target.RegionID, maxRegions) {
+		return target.RegionID
+	}
+	return otherRegion
+}
+
+// admits tells whether a word is one of the first so many that were seen.
+func (i *Instrumented) admits(seen map[string]struct{}, word string, most int) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if _, known := i.codes[code]; !known && len(i.codes) >= maxCodes {
-		return string(failure.Kind)
+	if _, known := seen[word]; !known && len(seen) >= most {
+		return false
 	}
-	i.codes[code] = struct{}{}
-	return code
+	seen[word] = struct{}{}
+	return true
 }
 
 // RateLimits exports a Budget's current limits.

@@ -87,6 +87,29 @@ func TestInventedCodesDoNotMakeSeriesWithoutEnd(t *testing.T) {
 	}
 }
 
+// Anybody who may make an object names a region, and no series leaves with it.
+func TestInventedRegionsDoNotMakeSeriesWithoutEnd(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	api := Instrument(apiFunc(func(context.Context, Request) (*Sample, error) { return &Sample{RequestID: "1"}, nil }), registry)
+	call := func(region string) {
+		if _, err := api.DescribeHealthStatus(t.Context(), Request{Target: Target{RegionID: region}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 3 * maxRegions {
+		call("xx-invented-" + strconv.Itoa(i))
+	}
+	for _, metric := range []string{"slb_api_requests_total", "slb_api_request_duration_seconds"} {
+		if n, err := testutil.GatherAndCount(registry, metric); err != nil || n != maxRegions+1 {
+			t.Errorf("%d series of %s, want %d (%v)", n, metric, maxRegions+1, err)
+		}
+	}
+	call("cn-hangzhou")
+	if got := testutil.ToFloat64(api.requests.WithLabelValues("cn-hangzhou", "OK")); got != 1 {
+		t.Errorf("a real region that came late is counted %v times", got)
+	}
+}
+
 func TestTheBudgetsLimitsAreExportedByAccountWithoutKeys(t *testing.T) {
 	budget := NewBudget(BudgetOptions{QPS: 7.5, Burst: 1, Concurrency: 1})
 	clock := noon
