@@ -78,7 +78,9 @@ func (s *SecretCredentials) Credentials(ctx context.Context, account slb.Account
 	case unusable:
 		s.forget(account)
 	case known:
-		// Kubernetes does not answer: what signed a minute ago still does.
+		// Kubernetes does not answer: what signed a minute ago still does, and
+		// not every call is to wait until that is found out.
+		s.keep(account, last.credentials, now)
 		return last.credentials, nil
 	}
 	return found, err

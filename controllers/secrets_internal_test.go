@@ -129,6 +129,22 @@ func TestTheLastSecretServesWhileKubernetesDoesNotAnswer(t *testing.T) {
 	}
 }
 
+// A read may hang for kubernetesTimeout, and with it a worker and a turn of the budget.
+func TestNotEveryCallWaitsForAKubernetesThatDoesNotAnswer(t *testing.T) {
+	test := newSecretTest(t)
+	test.key()
+	test.cluster.getErr = errors.New("connection refused")
+	test.clock.advance(secretFreshFor)
+	for range 10 {
+		test.key()
+	}
+	equal(t, "the number of reads", test.cluster.gets, 2)
+
+	test.cluster.getErr, test.cluster.secret = nil, newSecret("2", keyPair("LTAItwo"))
+	test.clock.advance(secretFreshFor)
+	equal(t, "the key when Kubernetes answers again", test.key(), "LTAItwo")
+}
+
 func TestASecretThatMayNotBeReadIsNotUsedAnyMore(t *testing.T) {
 	test := newSecretTest(t)
 	test.key()
