@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -208,7 +210,7 @@ func (r *Recorder) writeOnce(ctx context.Context, key seriesKey, event *eventsv1
 		delete(r.series, key) // it expired, or somebody deleted it
 	}
 	event.Namespace = event.Regarding.Namespace
-	event.Name = event.Regarding.Name + "." + strconv.FormatInt(at.UnixNano(), 16)
+	event.Name = nameOf(event.Regarding.Name, at)
 	event.ResourceVersion = ""
 	err := r.options.Client.Create(ctx, event)
 	exists := apierrors.IsAlreadyExists(err)
@@ -223,6 +225,14 @@ func (r *Recorder) writeOnce(ctx context.Context, key seriesKey, event *eventsv1
 	r.options.Log.V(1).Info("event", "reason", event.Reason, "note", event.Note, "namespace", event.Namespace, "name", event.Regarding.Name)
 	r.series[key] = &series{event: event, count: 1, last: at}
 	return nil
+}
+
+// nameOf is the name of an event. That of what it regards may be as long as a
+// name may be by itself, and is then cut.
+func nameOf(regarding string, at time.Time) string {
+	ending := "." + strconv.FormatInt(at.UnixNano(), 16)
+	kept := regarding[:min(len(regarding), validation.DNS1123SubdomainMaxLength-len(ending))]
+	return strings.TrimRight(kept, ".-") + ending
 }
 
 func (r *Recorder) grow(ctx context.Context, known *series, at time.Time) error {

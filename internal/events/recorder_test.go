@@ -89,8 +89,10 @@ func (c *cluster) record(t *testing.T, namespace string, now func() time.Time, l
 	return r
 }
 
-func (r *recording) tell(about, note string) {
-	regarding := &corev1.ObjectReference{Kind: "LoadBalancerHealth", Namespace: r.namespace, Name: "web", UID: "1"}
+func (r *recording) tell(about, note string) { r.tellOf("web", about, note) }
+
+func (r *recording) tellOf(name, about, note string) {
+	regarding := &corev1.ObjectReference{Kind: "LoadBalancerHealth", Namespace: r.namespace, Name: name, UID: "1"}
 	related := regarding.DeepCopy()
 	related.FieldPath = about
 	r.Eventf(regarding, related, corev1.EventTypeWarning, "BackendAbnormal", "Observe", "%s", note)
@@ -192,6 +194,14 @@ func TestRecorder(t *testing.T) {
 		r.tell("one", "a")
 		r.tell("one", "c")
 		r.want("a (2 times)", "b", "c")
+	})
+	t.Run("tells of objects with the longest names", func(t *testing.T) {
+		r := c.record(t, "names", time.Now, quiet)
+		long := strings.Repeat("a", 235)
+		r.tellOf(long+strings.Repeat("a", 18), "one", "a")
+		r.tellOf(long+"-"+strings.Repeat("a", 17), "one", "b")
+		r.tellOf(long+"."+strings.Repeat("a", 17), "one", "c")
+		r.want("a", "b", "c")
 	})
 	t.Run("says what cannot be written, and goes on", func(t *testing.T) {
 		var said strings.Builder
