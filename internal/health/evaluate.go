@@ -38,6 +38,7 @@ type evaluation struct {
 	spec        *v1alpha1.LoadBalancerHealthSpec
 	generation  int64
 	edited      bool // nobody concluded anything on this generation and load balancer yet
+	askable     bool // it is about a load balancer, not a Service that has none
 	previous    *v1alpha1.LoadBalancerHealthStatus
 	wasObserved judgement
 	wasHealthy  judgement
@@ -54,11 +55,13 @@ type evaluation struct {
 }
 
 func newEvaluation(object *v1alpha1.LoadBalancerHealth, o Observation, now time.Time, options Options) *evaluation {
+	_, _, askable := object.LoadBalancer()
 	e := &evaluation{
 		key:         object.Namespace + "/" + object.Name,
 		spec:        &object.Spec,
 		generation:  object.Generation,
 		edited:      Edited(object),
+		askable:     askable,
 		previous:    &object.Status,
 		wasObserved: find(object.Status.Conditions, v1alpha1.ConditionObserved),
 		wasHealthy:  find(object.Status.Conditions, v1alpha1.ConditionHealthy),
@@ -132,7 +135,7 @@ func (e *evaluation) answered() {
 func (e *evaluation) failed() {
 	failure := e.observation.Failure
 	observed := judgement{metav1.ConditionFalse, string(failure.Kind), failure.Message}
-	if !e.edited { // the words name what the spec names
+	if e.askable && !e.edited { // else the words name what the spec names now, or the Service has
 		observed = steady(observed, e.wasObserved)
 	}
 	judged := judgements{observed: observed}

@@ -113,6 +113,17 @@ func TestAServiceThatLosesItsLoadBalancerKeepsTheVerdictUntilItIsStale(t *testin
 	}
 }
 
+// Unlike the API's words, those about a Service hold no digits that mean nothing.
+func TestAServiceIsNamedWithTheLoadBalancerThatItHasNow(t *testing.T) {
+	w := newWorld(t, ofService("web"))
+	for _, message := range []string{"Service prod/web has the NLB instance nlb-1", "Service prod/web has the NLB instance nlb-2"} {
+		w.lose(message)
+		if got := w.condition("Observed").Message; got != message {
+			t.Errorf("got %q, want %q", got, message)
+		}
+	}
+}
+
 func TestALoadBalancerIsOfTheServiceThatIsNamed(t *testing.T) {
 	w := newWorld(t, ofService("web"))
 	w.find("web", "lb-1")
