@@ -4,6 +4,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -137,13 +138,21 @@ func (s *ServiceReconciler) Reconcile(ctx context.Context, request reconcile.Req
 	if err != nil {
 		return reconcile.Result{}, err
 	}
+	var refused error // as by a quota; others that name the Service have nothing to do with it
 	if service != nil {
-		if err := s.monitor(ctx, service); err != nil {
-			return reconcile.Result{}, unlessStopping(ctx, err)
-		}
+		refused = s.monitor(ctx, service)
 	}
+	result, err := s.follow(ctx, request, service)
+	if err = errors.Join(refused, err); err != nil {
+		return reconcile.Result{}, unlessStopping(ctx, err)
+	}
+	return result, nil
+}
+
+// follow brings what a Service says into the objects that name it.
+func (s *ServiceReconciler) follow(ctx context.Context, request reconcile.Request, service *metav1.PartialObjectMetadata) (reconcile.Result, error) {
 	var list v1alpha1.LoadBalancerHealthList
-	err = s.Client.List(ctx, &list, client.InNamespace(request.Namespace), client.MatchingFields{serviceIndex: request.Name}, client.UnsafeDisableDeepCopy)
+	err := s.Client.List(ctx, &list, client.InNamespace(request.Namespace), client.MatchingFields{serviceIndex: request.Name}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("listing the objects of Service %s: %w", request, err)
 	}
@@ -153,7 +162,7 @@ func (s *ServiceReconciler) Reconcile(ctx context.Context, request reconcile.Req
 	}
 	found, failure, err := s.discover(ctx, request.NamespacedName, service)
 	if err != nil {
-		return reconcile.Result{}, unlessStopping(ctx, err)
+		return reconcile.Result{}, err
 	}
 	return s.bringAll(ctx, request.NamespacedName, list.Items, found, failure)
 }
@@ -174,18 +183,19 @@ func (s *ServiceReconciler) bringAll(ctx context.Context, service types.Namespac
 	look := func(object *v1alpha1.LoadBalancerHealth) health.Outcome {
 		return health.Discover(object, d, now, s.Options)
 	}
+	var unwritten error
 	for i := range objects {
 		outcome, err := s.bring(ctx, &objects[i], memory, look)
 		switch {
 		case isConflict(err):
 			again = earliest(again, now.Add(conflictDelay))
 		case client.IgnoreNotFound(err) != nil:
-			return reconcile.Result{}, unlessStopping(ctx, fmt.Errorf("writing the status of %s: %w", client.ObjectKeyFromObject(&objects[i]), err))
+			unwritten = errors.Join(unwritten, fmt.Errorf("writing the status of %s: %w", client.ObjectKeyFromObject(&objects[i]), err))
 		}
 		again = earliest(again, outcome.StaleAt)
 	}
-	if again.IsZero() {
-		return reconcile.Result{}, nil
+	if unwritten != nil || again.IsZero() {
+		return reconcile.Result{}, unwritten
 	}
 	return reconcile.Result{RequeueAfter: max(again.Sub(now), time.Millisecond)}, nil
 }
