@@ -123,11 +123,19 @@ func (r *Reconciler) renewed(ctx context.Context, account slb.Account, refused s
 
 // credentialsChanged looks up the credentials of a target again while they
 // are at fault, so that a mended Secret is used long before a Stalled target is due.
+// It takes a turn, as a call does: where STS hangs, a fleet whose credentials are at
+// fault would hold every worker. Without one, it is for the next time.
 func (r *Reconciler) credentialsChanged(ctx context.Context, target slb.Target, memory *memory, now time.Time) bool {
 	if at := memory.recheckAt(); at.IsZero() || now.Before(at) {
 		return false
 	}
 	memory.checkedAt = now
+	turn, _ := r.Budget.Take(slb.Claim{Target: target, Since: memory.attemptedAt}, now)
+	if turn == nil {
+		r.Budget.Leave(target)
+		return false
+	}
+	defer func() { turn.End(false, nil, r.Now()) }()
 	found, err := r.Credentials.Credentials(ctx, target.Account)
 	var unusable *slb.Error // at fault in another way than before
 	return (err == nil || errors.As(err, &unusable)) && found.Version != memory.credentials

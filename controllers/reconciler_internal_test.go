@@ -381,6 +381,29 @@ func TestAMendedSecretIsUsedWithinHalfAMinute(t *testing.T) {
 	equal(t, "the key", test.api.requests[1].Credentials.AccessKeyID, "LTAIright")
 }
 
+// STS may hang: looks at the credentials must leave workers to others, as calls do.
+func TestCredentialsAtFaultAreLookedUpWithinATurn(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh, withSecret))
+	test.Budget = slb.NewBudget(slb.BudgetOptions{QPS: 100, Burst: 100, Concurrency: 1})
+	test.step()
+	test.cluster.objects[0] = newObject(withSecret, stalled)
+	equal(t, "the number of looks", test.cluster.gets, 1)
+
+	other := test.target
+	other.LoadBalancerID = "lb-other"
+	turn, _ := test.Budget.Take(slb.Claim{Target: other}, test.clock.Now())
+	for range 3 {
+		test.clock.advance(credentialsRecheck)
+		test.step()
+	}
+	equal(t, "the number of looks while another holds the only turn", test.cluster.gets, 1)
+	turn.End(true, nil, test.clock.Now())
+	test.clock.advance(credentialsRecheck)
+	test.step()
+	equal(t, "the number of looks", test.cluster.gets, 2)
+	test.expectCalls(0)
+}
+
 // A look at the credentials that is overdue must not wake it: it would be
 // overdue again at once, and so a thousand times a second until the turn comes.
 func TestATargetInLineComesBackForItsTurnOnly(t *testing.T) {
