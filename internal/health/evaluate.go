@@ -342,7 +342,7 @@ func (e *evaluation) conclude(judged judgements) {
 	case observed.status == metav1.ConditionFalse && (!failedBefore || observed.reason != e.wasObserved.reason):
 		e.changes.Observation = observed.change()
 	case observed.status == metav1.ConditionTrue && failedBefore:
-		e.changes.Observation = judgement{observed.status, observed.reason, "DescribeHealthStatus answers again, after " + e.wasObserved.reason}.change()
+		e.changes.Observation = judgement{observed.status, observed.reason, messageRecovered(e.wasObserved.reason)}.change()
 	}
 	e.next.ObservedGeneration = e.generation
 	e.next.Conditions = judged.list(e.previous.Conditions, e.generation, e.generation, e.stamp)

@@ -25,6 +25,10 @@ const (
 
 func messagePendingAfter(failure string) string { return "no answer yet: " + failure }
 
+func messageRecovered(reason string) string {
+	return "DescribeHealthStatus answers again, after " + reason
+}
+
 func messageStale(interval time.Duration, why string) string {
 	return fmt.Sprintf("the last answer is older than %s: %s", staleAfter(interval), why)
 }
