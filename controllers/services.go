@@ -234,15 +234,15 @@ func (s *ServiceReconciler) discover(ctx context.Context, key types.NamespacedNa
 
 // monitor makes the object that a Service asks for, and removes it when the
 // Service asks no more. An object of that name that somebody else made is left alone.
+// The shard that the Service selects makes it, and the one that serves it removes
+// it: the Service's labels may have changed since.
 func (s *ServiceReconciler) monitor(ctx context.Context, service *metav1.PartialObjectMetadata) error {
-	if s.Selector != nil && !s.Selector.Matches(labels.Set(service.Labels)) {
-		return nil // another shard's
-	}
+	ours := s.Selector == nil || s.Selector.Matches(labels.Set(service.Labels))
 	wanted := service.Annotations[v1alpha1.MonitorAnnotation] == "true" && service.DeletionTimestamp.IsZero()
 	object := &v1alpha1.LoadBalancerHealth{}
 	err := s.Client.Get(ctx, client.ObjectKeyFromObject(service), object)
 	switch {
-	case apierrors.IsNotFound(err) && wanted:
+	case apierrors.IsNotFound(err) && wanted && ours:
 		return s.create(ctx, service)
 	case err != nil:
 		return client.IgnoreNotFound(err)

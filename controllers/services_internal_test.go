@@ -9,6 +9,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -59,4 +60,32 @@ func TestAnObjectThatCannotBeMadeDoesNotHoldUpTheOthersOfItsService(t *testing.T
 		t.Errorf("got %v", err)
 	}
 	equal(t, "the number of writes", cluster.writes, 1)
+}
+
+// movedCluster has a Service that asks no more, and went to another shard than
+// the object that was made for it.
+type movedCluster struct {
+	fakeCluster
+	deleted int
+}
+
+func (c *movedCluster) Delete(context.Context, client.Object, ...client.DeleteOption) error {
+	c.deleted++
+	return nil
+}
+
+func TestTheObjectOfAServiceGoesWhereverTheServiceWent(t *testing.T) {
+	cluster := &movedCluster{fakeCluster: fakeCluster{objects: []v1alpha1.LoadBalancerHealth{newObject(func(o *v1alpha1.LoadBalancerHealth) {
+		o.Labels = map[string]string{"shard": "a"}
+		o.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: kindService, Name: "web", UID: "uid-service", Controller: new(true)}}
+	})}}}
+	r, _ := newReconciler(&cluster.fakeCluster, &fakeAPI{}, newClock())
+	r.Client, r.Selector = cluster, labels.SelectorFromSet(labels.Set{"shard": "a"})
+	services := &ServiceReconciler{Reconciler: r, Enabled: true, RegionID: "cn-hangzhou"}
+	if err := services.monitor(t.Context(), &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "prod", Name: "web", UID: "uid-service", Labels: map[string]string{"shard": "b"},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "the number of objects deleted", cluster.deleted, 1)
 }
