@@ -109,8 +109,9 @@ func TargetOf(object *v1alpha1.LoadBalancerHealth) (slb.Target, bool) {
 
 // LastAnswered is when the object's load balancer last answered in this
 // process; zero: never. lastObservedTime lags behind by up to a heartbeat.
+// What is answered to others is no news of an object that is suspended.
 func (r *Reconciler) LastAnswered(object *v1alpha1.LoadBalancerHealth) time.Time {
-	if target, ok := TargetOf(object); ok {
+	if target, ok := TargetOf(object); ok && !object.Spec.Suspend {
 		return r.targets.answered(target)
 	}
 	return time.Time{}

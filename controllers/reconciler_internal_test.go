@@ -11,7 +11,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/slb"
@@ -141,123 +140,6 @@ func TestASpentBudgetIsWaitedForElsewhere(t *testing.T) {
 	}
 }
 
-func TestAConflictIsTriedAgainWithoutAnotherCall(t *testing.T) {
-	for name, failure := range map[string]*slb.Error{"after an answer": nil, "after a failure": {Kind: slb.Throttled, Message: "m"}} {
-		t.Run(name, func(t *testing.T) {
-			test := newReconcileTest(t, newObject(fresh))
-			if failure != nil {
-				test.failWith(failure)
-			}
-			test.cluster.writeErr = errConflict
-			for range 3 {
-				equal(t, "the wait", test.step(), conflictDelay)
-				test.clock.advance(conflictDelay)
-			}
-			test.cluster.writeErr = nil
-			test.step()
-			test.expectCalls(1)
-			equal(t, "the number of writes", test.cluster.writes, 3*(maxOvertakes+1)+1)
-		})
-	}
-}
-
-// Somebody writes a label every few milliseconds: the status is none of theirs.
-func TestAWriteOfSomethingElseDoesNotHoldTheStatusUp(t *testing.T) {
-	test := newReconcileTest(t, newObject(fresh))
-	test.cluster.objects[0].ResourceVersion = "1"
-	test.cluster.objects[0].DeepCopyInto(&test.cluster.live)
-	test.cluster.live.ResourceVersion = "2"
-	test.cluster.overtakes = 2
-	if wait := test.step(); wait == conflictDelay {
-		t.Error("the write is left for later")
-	}
-	equal(t, "the number of writes", test.cluster.writes, 3)
-	for i, version := range []string{"1", "2", "2"} {
-		if held := `{"op":"replace","path":"/metadata/resourceVersion","value":"` + version + `"}`; !strings.Contains(test.cluster.patches[i], held) {
-			t.Errorf("write %d does not hold for version %s: %s", i, version, test.cluster.patches[i])
-		}
-	}
-	test.expectCalls(1)
-}
-
-func TestAnObjectThatWentToAnotherShardIsLeftToIt(t *testing.T) {
-	test := newReconcileTest(t, newObject(fresh, func(o *v1alpha1.LoadBalancerHealth) { o.Labels = map[string]string{"shard": "a"} }))
-	test.Selector = labels.SelectorFromSet(labels.Set{"shard": "a"})
-	test.cluster.objects[0].DeepCopyInto(&test.cluster.live)
-	test.cluster.live.Labels, test.cluster.live.ResourceVersion = map[string]string{"shard": "b"}, "8"
-	test.cluster.overtakes = 1
-	test.step()
-	equal(t, "the number of writes, one of them in vain", test.cluster.writes, 1)
-	equal(t, "the number of events", len(test.recorder.told), 0)
-}
-
-// The cache holds an older status, as while the watch is cut.
-func TestALaggingCacheDoesNotHoldAStatusUp(t *testing.T) {
-	test := newReconcileTest(t, newObject(fresh))
-	test.cluster.live = newObject(func(o *v1alpha1.LoadBalancerHealth) { o.ResourceVersion = "8" }) // this process's own write
-	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m"})
-	test.cluster.overtakes = 1
-	if wait := test.step(); wait == conflictDelay {
-		t.Error("the write is left for later")
-	}
-	equal(t, "the number of writes", test.cluster.writes, 2)
-	if held := `{"op":"replace","path":"/metadata/resourceVersion","value":"8"}`; !strings.Contains(test.cluster.patches[1], held) {
-		t.Errorf("the second write is not on top of the live object: %s", test.cluster.patches[1])
-	}
-	equal(t, "the number of events", len(test.recorder.told), 1)
-}
-
-func TestAnObjectThatWasEditedMeanwhileIsWorkOfItsOwn(t *testing.T) {
-	test := newReconcileTest(t, newObject(fresh))
-	test.cluster.live = newObject(anEdit)
-	test.cluster.overtakes = 1
-	equal(t, "the wait", test.step(), conflictDelay)
-	equal(t, "the number of writes", test.cluster.writes, 1)
-}
-
-// The API server wrote the status, and its answer got lost.
-func TestAWriteThatGotThroughUnnoticedIsToldOnce(t *testing.T) {
-	test := newReconcileTest(t, newObject(fresh))
-	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m"})
-	test.cluster.writeErr = errors.New("connection reset")
-	test.stepWithError()
-	equal(t, "the number of events", len(test.recorder.told), 0)
-
-	test.cluster.writeErr = nil
-	test.cluster.live = newObject(func(o *v1alpha1.LoadBalancerHealth) {
-		o.ResourceVersion = "8"
-		o.Status = test.targets.of(test.target).doubts[o.UID].status
-	})
-	test.step()
-	test.cluster.live.DeepCopyInto(&test.cluster.objects[0])
-	test.step()
-	equal(t, "the number of events", len(test.recorder.told), 1)
-	equal(t, "the number of writes", test.cluster.writes, 1)
-}
-
-// A backend turns and turns back while the cache shows it as it was at first.
-func TestACacheThatIsBehindItsOwnWritesIsNotBelieved(t *testing.T) {
-	var memory memory
-	object := newObject()
-	equal(t, "ahead before any write", memory.ahead(&object), false)
-	memory.wrote(&object, "10")
-	equal(t, "ahead of version 7", memory.ahead(&object), true)
-	object.ResourceVersion = "10"
-	equal(t, "ahead of version 10", memory.ahead(&object), false)
-	equal(t, "the number of writes that are remembered", len(memory.written), 0)
-}
-
-func TestAWriteThatDidNotGetThroughIsNotTold(t *testing.T) {
-	test := newReconcileTest(t, newObject(fresh))
-	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m"})
-	test.cluster.writeErr = errors.New("connection reset")
-	test.stepWithError()
-	test.cluster.writeErr = nil
-	test.step()
-	equal(t, "the number of writes", test.cluster.writes, 2)
-	equal(t, "the number of events", len(test.recorder.told), 1)
-}
-
 func TestWorkThatFailedWaitsNoLongerThanAnInterval(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh, func(o *v1alpha1.LoadBalancerHealth) { o.Spec.Interval.Duration = 5 * time.Second }))
 	test.step()
@@ -290,58 +172,6 @@ func TestAnAnswerIsHeldForThoseThatComeTogetherAndNotForRoutine(t *testing.T) {
 	test.step()
 	test.expectCalls(2)
 	equal(t, "the number of answers that are held", len(test.samples.byTarget), 0)
-}
-
-func TestNothingIsToldBeforeItIsWritten(t *testing.T) {
-	test := newReconcileTest(t, newObject(fresh))
-	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m"})
-	test.cluster.writeErr = errConflict
-	test.step()
-	test.cluster.writeErr = errors.New("etcd is full")
-	test.stepWithError()
-	equal(t, "the number of events", len(test.recorder.told), 0)
-	test.cluster.writeErr = nil
-	test.step()
-	equal(t, "the number of events", len(test.recorder.told), 1)
-}
-
-func TestAnAnswerThatCouldNotBeWrittenIsAskedForAgainSoon(t *testing.T) {
-	everyHour := newObject(every(time.Hour), answeredAt(start.Add(-time.Hour)))
-	test := newReconcileTest(t, everyHour)
-	test.clock.advance(time.Hour)
-	test.cluster.writeErr = errors.New("etcd is full")
-	test.stepWithError()
-	test.expectCalls(1)
-
-	// The answer is too old to be judged by, and Kubernetes writes again.
-	test.clock.advance(10 * time.Second)
-	test.cluster.writeErr = nil
-	wait := test.step()
-	if wait > 30*time.Second {
-		t.Fatalf("comes back after %s", wait)
-	}
-	test.clock.advance(wait)
-	test.step()
-	test.expectCalls(2)
-	equal(t, "the number of writes", test.cluster.writes, 2)
-	if wait = test.step(); wait < time.Minute {
-		t.Errorf("comes back after %s, though it is saved", wait)
-	}
-}
-
-func TestAnObjectThatCannotBeWrittenDoesNotMakeCalls(t *testing.T) {
-	test := newReconcileTest(t, newObject(fresh, requested("now")))
-	test.failWith(&slb.Error{Kind: slb.ServiceError, Message: "m", RetryAfter: time.Hour})
-	test.cluster.writeErr = errors.New("etcd is full")
-	for range 10 {
-		test.stepWithError()
-		test.clock.advance(5 * time.Second)
-	}
-	test.expectCalls(1)
-
-	test.cluster.objects[0].Generation++
-	test.stepWithError()
-	test.expectCalls(2)
 }
 
 func TestAnotherWaysCredentialsAreAtFaultIsAnObservation(t *testing.T) {
@@ -451,6 +281,20 @@ func TestASuspendedTargetDoesNotComeBack(t *testing.T) {
 	test := newReconcileTest(t, newObject(suspended))
 	equal(t, "the wait", test.step(), 0)
 	test.expectCalls(0)
+}
+
+// Its metric would look as if it were observed.
+func TestWhatOthersAreAnsweredIsNoNewsOfASuspendedObject(t *testing.T) {
+	looks, rests := newObject(fresh), newObject(suspended)
+	test := newReconcileTest(t, looks, rests)
+	test.step()
+	test.expectCalls(1)
+	if test.LastAnswered(&looks).IsZero() {
+		t.Error("no answer for the object that was observed")
+	}
+	if at := test.LastAnswered(&rests); !at.IsZero() {
+		t.Errorf("the suspended object was answered at %s", at)
+	}
 }
 
 func healthy(o *v1alpha1.LoadBalancerHealth) {
