@@ -36,6 +36,8 @@ func (c *Client) explain(err error, exchange *exchange, request Request) *Error 
 		return invalidResponse(exchange, wrong.what)
 	case errors.Is(err, errRedirected):
 		return invalidResponse(exchange, "a redirect")
+	case errors.Is(err, errSwitched):
+		return invalidResponse(exchange, "a switch to another protocol")
 	case errors.Is(err, errTooLarge):
 		return invalidResponse(exchange, fmt.Sprintf("more than %d MiB", maxAnswer>>20))
 	case exchange.status != 0 && errors.Is(err, io.ErrUnexpectedEOF):

@@ -232,6 +232,7 @@ func TestWhatIsNoAPIAnswerIsToldApart(t *testing.T) {
 		"a reset":                      {afterRequest(reset), EndpointUnreachable, "closed the connection without an answer"},
 		"a close":                      {afterRequest(func(net.Conn) {}), EndpointUnreachable, "closed the connection without an answer"},
 		"an interim answer, and close": {afterRequest(func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n") }), EndpointUnreachable, ""},
+		"the bare connection":          {afterRequest(switchProtocols), InvalidResponse, "HTTP 101 with a switch to another protocol"},
 		"a login page elsewhere":       {http.RedirectHandler("https://login.invalid/", http.StatusFound).ServeHTTP, InvalidResponse, "HTTP 302 with a redirect"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -252,6 +253,13 @@ func gzipped(w http.ResponseWriter, _ *http.Request) {
 	packed := gzip.NewWriter(w)
 	_, _ = io.WriteString(packed, oneRow)
 	_ = packed.Close()
+}
+
+// switchProtocols leaves the connection open for longer than a call may take.
+func switchProtocols(conn net.Conn) {
+	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")
+	_ = conn.SetReadDeadline(time.Now().Add(2 * patience))
+	_, _ = io.Copy(io.Discard, conn)
 }
 
 func declaring(length int) http.HandlerFunc {

@@ -26,6 +26,7 @@ const maxAnswer = 8 << 20
 
 var (
 	errRedirected = errors.New("redirected")
+	errSwitched   = errors.New("switched to another protocol")
 	errTooLarge   = errors.New("answer too large")
 )
 
@@ -135,13 +136,27 @@ func (e *exchange) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	e.status = response.StatusCode
 	e.retryAfter = parseRetryAfter(response.Header.Get("Retry-After"))
-	if e.status >= 300 && e.status < 400 {
+	if err := unwanted(e.status); err != nil {
 		_ = response.Body.Close()
 		release()
-		return nil, errRedirected
+		return nil, err
 	}
 	response.Body = &boundedBody{body: response.Body, left: maxAnswer, release: release}
 	return response, nil
+}
+
+// unwanted is what is wrong with an answer whose body must not be read. That of
+// HTTP 101 is the bare connection, which net/http hands over for good: no
+// context ends a read of it.
+func unwanted(status int) error {
+	switch {
+	case status == http.StatusSwitchingProtocols:
+		return errSwitched
+	case status >= 300 && status < 400:
+		return errRedirected
+	default:
+		return nil
+	}
 }
 
 // signature is what the call was signed with.
