@@ -166,6 +166,7 @@ type LoadBalancerHealthStatus struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=type
+	// +kubebuilder:validation:XValidation:rule="self.all(c, c.lastTransitionTime.getFullYear() >= 1970 && c.lastTransitionTime.getFullYear() <= 9999)",message="lastTransitionTime must be a time such as 2026-01-02T03:04:05Z"
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
 	// serviceLoadBalancer is the load balancer that the Service of spec.serviceRef has; absent
@@ -200,6 +201,7 @@ type LoadBalancerHealthStatus struct {
 
 	// lastObservedTime is when the answer arrived that this status was written from.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.getFullYear() >= 1970 && self.getFullYear() <= 9999",message="lastObservedTime must be a time such as 2026-01-02T03:04:05Z"
 	LastObservedTime *metav1.Time `json:"lastObservedTime,omitempty"`
 
 	// lastRequestId is Alibaba Cloud's RequestId of that answer, for a support ticket.
@@ -300,6 +302,7 @@ type BackendStatus struct {
 	// another value is one that the API added, and counts as unavailable.
 	ServerHealthStatus string `json:"serverHealthStatus"`
 	// lastTransitionTime is when serverHealthStatus was first seen at its value.
+	// +kubebuilder:validation:XValidation:rule="self.getFullYear() >= 1970 && self.getFullYear() <= 9999",message="lastTransitionTime must be a time such as 2026-01-02T03:04:05Z"
 	LastTransitionTime metav1.Time `json:"lastTransitionTime"`
 	// node is the name of the cluster's node that the backend is, or that its pod runs on. It,
 	// pod and diagnosis are there only where the operator runs with --backend-names.

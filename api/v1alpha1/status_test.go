@@ -9,7 +9,9 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
@@ -43,6 +45,38 @@ var _ = Describe("The status", func() {
 		Expect(found.Spec.Suspend).To(BeFalse())
 		Expect(found.Generation).To(BeEquivalentTo(1))
 	})
+
+	// One object that a Go client cannot read is enough to fail its list of all of
+	// them, and what it reads but cannot write again can never be brought up to date.
+	DescribeTable("holds no time that Go does not read, or does not write", func(ctx SpecContext, at string, taken bool) {
+		object := newObject(ctx)
+		for _, status := range []map[string]any{
+			{"lastObservedTime": at},
+			{"backends": []map[string]string{{"serverId": "i-1", "serverHealthStatus": "normal", "lastTransitionTime": at}}},
+			{"conditions": []map[string]string{{"type": "Ready", "status": "True", "reason": "Somebody", "message": "", "lastTransitionTime": at}}},
+		} {
+			patch := client.RawPatch(types.MergePatchType, encode(map[string]any{"status": status}))
+			err := typed.Status().Patch(ctx, object, patch)
+			if taken {
+				Expect(err).NotTo(HaveOccurred())
+				continue
+			}
+			Expect(err).To(MatchError(apierrors.IsInvalid, "IsInvalid"), "%v", status)
+			Expect(err).To(MatchError(ContainSubstring("Time must be a time such as 2026-01-02T03:04:05Z")))
+		}
+		found := read(ctx, object.Namespace, object.Name)
+		Expect(typed.Status().Update(ctx, found)).To(Succeed())
+	},
+		Entry("in UTC", "2026-01-02T03:04:05Z", true),
+		Entry("with an offset", "2026-01-02T03:04:05+08:00", true),
+		Entry("with a fraction", "2026-01-02T03:04:05.678Z", true),
+		Entry("of a clock that was never set", "1970-01-01T00:00:00Z", true),
+		Entry("in lower case", "2026-01-02t03:04:05z", false),
+		Entry("with an offset that is none", "2026-01-02T03:04:05+99:99", false),
+		Entry("with a fraction that is none", "2026-01-02T03:04:05x5Z", false),
+		Entry("that Go takes for none", "0001-01-01T00:00:00Z", false),
+		Entry("of the year 10000 in UTC", "9999-12-31T23:59:59-23:59", false),
+	)
 
 	It("fits into the API server and etcd with as many rows as --max-status-backends takes", func(ctx SpecContext) {
 		object := newObject(ctx)
