@@ -11,6 +11,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -61,14 +62,29 @@ type Recorder struct {
 	wake    chan struct{}
 
 	mu      sync.Mutex
-	pending []*eventsv1.Event
+	pending []*pendingEvent
 	dropped int
 
 	// series are those that may still grow; only Start touches what follows.
 	series  map[seriesKey]*series
 	sweptAt time.Time
-	// inDoubt is the name of an event that may have been written: the answer was lost.
-	inDoubt string
+	// troubled are the namespaces whose last write failed, and may succeed later.
+	troubled map[string]*trouble
+}
+
+type pendingEvent struct {
+	*eventsv1.Event
+	// inDoubt tells that it may have been written: the answer was lost.
+	inDoubt bool
+}
+
+// trouble is of one namespace, as when an admission webhook refuses, or hangs,
+// what is written there: its events wait, in their order, and hold up nobody else's.
+type trouble struct {
+	backoff wait.Backoff
+	retryAt time.Time
+	// giveUpAt is of its first event; zero: that was not tried yet.
+	giveUpAt time.Time
 }
 
 // seriesKey is what events of one series have in common.
@@ -85,7 +101,7 @@ type series struct {
 
 // New returns a Recorder that writes nothing before it is started.
 func New(options Options) *Recorder {
-	return &Recorder{options: options, wake: make(chan struct{}, 1), series: map[seriesKey]*series{}}
+	return &Recorder{options: options, wake: make(chan struct{}, 1), series: map[seriesKey]*series{}, troubled: map[string]*trouble{}}
 }
 
 // Eventf notes an event regarding one reference and related to another, both
@@ -108,7 +124,7 @@ func (r *Recorder) Eventf(regarding, related runtime.Object, eventType, reason, 
 		r.dropped++
 		return
 	}
-	r.pending = append(r.pending, event)
+	r.pending = append(r.pending, &pendingEvent{Event: event})
 	select {
 	case r.wake <- struct{}{}:
 	default:
@@ -135,24 +151,31 @@ func (r *Recorder) Start(ctx context.Context) error {
 func (r *Recorder) Flush(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
+	for _, t := range r.troubled {
+		t.retryAt = time.Time{}
+	}
 	r.writeAll(ctx)
 }
 
 // writeAll leaves an event that the end of ctx came in the way of to Flush.
 func (r *Recorder) writeAll(ctx context.Context) {
 	for ctx.Err() == nil {
-		event, dropped := r.first()
+		event, retryAt, dropped := r.next()
 		if dropped > 0 {
 			r.options.Log.Info("events were dropped: more came than could be written", "dropped", dropped)
 		}
 		if event == nil {
-			return
+			if retryAt.IsZero() {
+				return
+			}
+			r.await(ctx, retryAt)
+			continue
 		}
 		err := r.write(ctx, event)
-		if err != nil && ctx.Err() != nil {
-			return
+		if err != nil && (ctx.Err() != nil || r.putOff(event, err)) {
+			continue
 		}
-		r.drop()
+		r.drop(event)
 		if err != nil && !apierrors.IsNotFound(err) { // its namespace is gone
 			r.options.Log.Info("an event was not written", "reason", event.Reason, "note", event.Note,
 				"namespace", event.Regarding.Namespace, "name", event.Regarding.Name, "error", err.Error())
@@ -160,47 +183,89 @@ func (r *Recorder) writeAll(ctx context.Context) {
 	}
 }
 
-func (r *Recorder) first() (event *eventsv1.Event, dropped int) {
+// next is the first event of a namespace without trouble, or else of one whose
+// time to try again has come. Where there is neither, it says when that is.
+func (r *Recorder) next() (event *pendingEvent, retryAt time.Time, dropped int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	dropped, r.dropped = r.dropped, 0
 	if len(r.pending) == 0 {
 		r.pending = nil
-		return nil, dropped
+		return nil, time.Time{}, dropped
 	}
-	return r.pending[0], dropped
+	var first *pendingEvent
+	for _, waiting := range r.pending {
+		t := r.troubled[waiting.Regarding.Namespace]
+		if t == nil {
+			return waiting, time.Time{}, dropped
+		}
+		if first == nil || t.retryAt.Before(retryAt) {
+			first, retryAt = waiting, t.retryAt
+		}
+	}
+	if r.options.Now().Before(retryAt) {
+		return nil, retryAt, dropped
+	}
+	return first, time.Time{}, dropped
 }
 
-func (r *Recorder) drop() {
+// await waits until a time, or for another event.
+func (r *Recorder) await(ctx context.Context, at time.Time) {
+	timer := time.NewTimer(at.Sub(r.options.Now()))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-r.wake:
+	case <-timer.C:
+	}
+}
+
+// putOff lets the first event of a namespace be tried again, for giveUpAfter.
+func (r *Recorder) putOff(event *pendingEvent, err error) bool {
+	if !mayPass(err) {
+		return false
+	}
+	t := r.troubled[event.Regarding.Namespace]
+	if t == nil {
+		t = &trouble{backoff: wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 100, Cap: 10 * time.Second}}
+		r.troubled[event.Regarding.Namespace] = t
+	}
+	now := r.options.Now()
+	t.retryAt = now.Add(t.backoff.Step())
+	if t.giveUpAt.IsZero() {
+		t.giveUpAt = now.Add(giveUpAfter)
+	}
+	if now.Before(t.giveUpAt) {
+		return true
+	}
+	t.giveUpAt = time.Time{}
+	return false
+}
+
+func (r *Recorder) drop(event *pendingEvent) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.pending = r.pending[1:]
-}
-
-// write creates the event or lets a series grow, and tries again while the API
-// server is not there.
-func (r *Recorder) write(ctx context.Context, event *eventsv1.Event) error {
-	r.sweep(event.EventTime.Time)
-	key := keyOf(event)
-	ctx, cancel := context.WithTimeout(ctx, giveUpAfter)
-	defer cancel()
-	backoff := wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 100, Cap: 10 * time.Second}
-	for {
-		err := r.writeOnce(ctx, key, event)
-		if err == nil || !mayPass(err) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(backoff.Step()):
-		}
+	if r.pending[0] == event { // as most are
+		r.pending = r.pending[1:]
+		return
 	}
+	at := slices.Index(r.pending, event)
+	r.pending = slices.Delete(r.pending, at, at+1)
 }
 
-func (r *Recorder) writeOnce(ctx context.Context, key seriesKey, event *eventsv1.Event) error {
+// write tries once to create the event or to let a series grow.
+func (r *Recorder) write(ctx context.Context, event *pendingEvent) error {
+	r.sweep(event.EventTime.Time)
 	ctx, cancel := context.WithTimeout(ctx, tryFor)
 	defer cancel()
+	err := r.writeOnce(ctx, keyOf(event.Event), event)
+	if err == nil || !mayPass(err) {
+		delete(r.troubled, event.Regarding.Namespace)
+	}
+	return err
+}
+
+func (r *Recorder) writeOnce(ctx context.Context, key seriesKey, event *pendingEvent) error {
 	at := event.EventTime.Time
 	if known := r.series[key]; known != nil {
 		err := r.grow(ctx, known, at)
@@ -212,18 +277,18 @@ func (r *Recorder) writeOnce(ctx context.Context, key seriesKey, event *eventsv1
 	event.Namespace = event.Regarding.Namespace
 	event.Name = nameOf(event.Regarding.Name, at)
 	event.ResourceVersion = ""
-	err := r.options.Client.Create(ctx, event)
+	err := r.options.Client.Create(ctx, event.Event)
 	exists := apierrors.IsAlreadyExists(err)
 	switch {
-	case exists && event.Name != r.inDoubt:
+	case exists && !event.inDoubt:
 		event.EventTime = metav1.NewMicroTime(at.Add(time.Microsecond))
 		return err
 	case err != nil && !exists:
-		r.inDoubt = event.Name
+		event.inDoubt = true
 		return err
 	}
 	r.options.Log.V(1).Info("event", "reason", event.Reason, "note", event.Note, "namespace", event.Namespace, "name", event.Regarding.Name)
-	r.series[key] = &series{event: event, count: 1, last: at}
+	r.series[key] = &series{event: event.Event, count: 1, last: at}
 	return nil
 }
 

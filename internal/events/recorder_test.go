@@ -29,6 +29,8 @@ import (
 type cluster struct {
 	client.Client
 	down atomic.Bool
+	// hangs is a namespace where no write gets an answer, as of a webhook that hangs.
+	hangs atomic.Pointer[string]
 	// lost is of how many writes the answer gets lost.
 	lost atomic.Int32
 }
@@ -46,6 +48,10 @@ func newCluster(t *testing.T) *cluster {
 		return roundTripper(func(r *http.Request) (*http.Response, error) {
 			if c.down.Load() && r.Method != http.MethodGet {
 				return nil, errors.New("connection refused")
+			}
+			if at := c.hangs.Load(); at != nil && r.Method != http.MethodGet && strings.Contains(r.URL.Path, "/namespaces/"+*at+"/") {
+				<-r.Context().Done()
+				return nil, r.Context().Err()
 			}
 			response, err := next.RoundTrip(r)
 			if err == nil && r.Method != http.MethodGet && c.lost.Add(-1) >= 0 {
@@ -183,6 +189,22 @@ func TestRecorder(t *testing.T) {
 		r.tell("one", "c")
 		r.stop()
 		r.want("a", "b", "c")
+	})
+	t.Run("lets a namespace where nothing can be written hold up no other", func(t *testing.T) {
+		r := c.record(t, "hangs", time.Now, quiet)
+		if err := c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "calm"}}); err != nil {
+			t.Fatal(err)
+		}
+		calm := &recording{Recorder: r.Recorder, t: t, cluster: c, namespace: "calm"}
+		c.hangs.Store(new("hangs"))
+		r.tell("one", "a")
+		r.tell("one", "b")
+		calm.tell("one", "c")
+		calm.tell("one", "d")
+		calm.want("c", "d")
+		r.want()
+		c.hangs.Store(nil)
+		r.want("a", "b")
 	})
 	t.Run("writes once what got through when its answer was lost", func(t *testing.T) {
 		r := c.record(t, "unanswered", time.Now, quiet)
