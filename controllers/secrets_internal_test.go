@@ -156,6 +156,7 @@ func TestASecretThatMayNotBeReadIsNotUsedAnyMore(t *testing.T) {
 }
 
 func TestWhatASecretHolds(t *testing.T) {
+	longKey := strings.Repeat("s", maxKey)
 	for name, c := range map[string]struct {
 		data map[string]string
 		want slb.Credentials
@@ -169,6 +170,9 @@ func TestWhatASecretHolds(t *testing.T) {
 		"no secret":      {map[string]string{"accessKeyId": "LTAIa"}, slb.Credentials{}, "Secret prod/slb-reader has no value for the key accessKeySecret: add it"},
 		"a blank key":    {map[string]string{"accessKeyId": " ", "accessKeySecret": "s"}, slb.Credentials{}, "Secret prod/slb-reader has no value for the key accessKeyId: add it"},
 		"a wrong case":   {map[string]string{"AccessKeyId": "LTAIa", "accessKeySecret": "s"}, slb.Credentials{}, "Secret prod/slb-reader has no value for the key accessKeyId: add it"},
+		"a long key":     {map[string]string{"accessKeyId": "LTAIa", "accessKeySecret": longKey + "s"}, slb.Credentials{}, "Secret prod/slb-reader has more than 16 KiB for the key accessKeySecret: correct it"},
+		"a long token":   {map[string]string{"accessKeyId": "LTAIa", "accessKeySecret": "s", "securityToken": longKey + "t"}, slb.Credentials{}, "Secret prod/slb-reader has more than 16 KiB for the key securityToken: correct it"},
+		"the longest":    {map[string]string{"accessKeyId": "LTAIa", "accessKeySecret": longKey}, slb.Credentials{AccessKeyID: "LTAIa", AccessKeySecret: longKey}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test := newSecretTest(t)
