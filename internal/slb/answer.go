@@ -139,10 +139,12 @@ func verifyDocument(body []byte) error {
 		case "Code":
 			isError = true
 		case "BackendServers":
-			if servers = document.WhatIsNext(); servers == jsoniter.ObjectValue {
+			again := servers != jsoniter.InvalidValue
+			if servers = document.WhatIsNext(); servers == jsoniter.ObjectValue && !again {
 				list = kindOf(document, "BackendServer")
 				return true
 			}
+			list = jsoniter.InvalidValue
 		}
 		document.Skip()
 		return true
@@ -155,21 +157,26 @@ func verifyDocument(body []byte) error {
 	case servers != jsoniter.ObjectValue && servers != jsoniter.NilValue:
 		return &answerError{"a document without BackendServers"}
 	case list != jsoniter.ArrayValue:
-		return &answerError{"a document without the list BackendServers.BackendServer"}
+		return &answerError{"a document without the one list BackendServers.BackendServer"}
 	default:
 		return nil
 	}
 }
 
-// kindOf reads an object and returns the kind of the value of one key.
+// kindOf reads an object and returns the kind of the value of one key; invalid
+// where there are several, of which the SDK would take the last, be it empty.
 func kindOf(object *jsoniter.Iterator, wanted string) jsoniter.ValueType {
-	kind := jsoniter.InvalidValue
+	kind, times := jsoniter.InvalidValue, 0
 	object.ReadObjectCB(func(object *jsoniter.Iterator, key string) bool {
 		if key == wanted {
 			kind = object.WhatIsNext()
+			times++
 		}
 		object.Skip()
 		return true
 	})
+	if times > 1 {
+		return jsoniter.InvalidValue
+	}
 	return kind
 }
