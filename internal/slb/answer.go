@@ -157,7 +157,7 @@ func verifyDocument(body []byte) error {
 	case servers != jsoniter.ObjectValue && servers != jsoniter.NilValue:
 		return &answerError{"a document without BackendServers"}
 	case list != jsoniter.ArrayValue:
-		return &answerError{"a document without the one list BackendServers.BackendServer"}
+		return &answerError{"a document without exactly one list BackendServers.BackendServer"}
 	default:
 		return nil
 	}
