@@ -102,6 +102,9 @@ var (
 	// error that quotes whole answers.
 	refusalCode = regexp.MustCompile(`"Code"\s*:\s*"([A-Za-z][A-Za-z0-9._-]{0,63})"`)
 	httpStatus  = regexp.MustCompile(`(?:httpStatus:)? ([1-5]\d\d)(?:,|$)`)
+	// unanswered finds the URL of a request that failed, where a provider keeps
+	// only the text of net/http's error.
+	unanswered = regexp.MustCompile(`(?:failed|err): (?:Get|Put|Post) "(https?://[^"]*)": `)
 )
 
 // explain turns a provider's error into one that may be shown. Of the error's
@@ -120,6 +123,9 @@ func (p *provider) explain(err error) *Error {
 			why = disconnection(err)
 		}
 		return failed(EndpointUnreachable, "%s: %s; check DNS, proxy and firewall", hostOf(exchange.URL), why)
+	}
+	if address := submatch(unanswered, err); address != "" {
+		return failed(EndpointUnreachable, "%s: no answer; check proxy, firewall and network policies", hostOf(address))
 	}
 	if code := submatch(refusalCode, err); code != "" && code != "Success" {
 		if kind := classify(code, 0, 0); kind == Throttled || kind == ServiceError {

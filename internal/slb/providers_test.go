@@ -73,6 +73,7 @@ func TestFailuresOfProvidersAreExplained(t *testing.T) {
 	post := func(err error) error {
 		return &url.Error{Op: "Post", URL: "https://sts.aliyuncs.com/?SecurityToken=" + testToken, Err: err}
 	}
+	metadata := &url.Error{Op: "Get", URL: "http://100.100.100.200/latest/" + testToken, Err: os.ErrDeadlineExceeded}
 	refusal := func(code string) error {
 		return errors.New(`get session token failed: {"RequestId":"1","Message":"` + testToken + `","Code":"` + code + `"}`)
 	}
@@ -92,6 +93,8 @@ func TestFailuresOfProvidersAreExplained(t *testing.T) {
 		"not the role":  {errors.New("refresh Ecs sts token err, httpStatus: 404, message = " + testToken), CredentialsNotFound, "HTTP 404"},
 		"no role":       {errors.New("get role name failed: GET http://100.100.100.200/ 403"), CredentialsNotFound, "HTTP 403"},
 		"metadata down": {errors.New("refresh Ecs sts token err, httpStatus: 503, message = " + testToken), ServiceError, "gave no credentials"},
+		"no server":     {errors.New("get role name failed: " + metadata.Error()), EndpointUnreachable, "100.100.100.200: no answer"},
+		"silence":       {errors.New("refresh Ecs sts token err: " + metadata.Error()), EndpointUnreachable, "100.100.100.200: no answer"},
 		"nothing":       {errNoCredentials, ServiceError, "gave no credentials"},
 	} {
 		t.Run(name, func(t *testing.T) {
