@@ -5,6 +5,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -112,6 +113,8 @@ type fakeCluster struct {
 	writes   int
 	writeErr error
 	patches  []string
+	// hanging are namespaces where writes take too long.
+	hanging []string
 	// overtakes is how many writes conflict before writeErr counts.
 	overtakes int
 	// live is the object as it is stored, when the cache holds an older one.
@@ -158,6 +161,9 @@ func (w statusWriter) Patch(_ context.Context, object client.Object, patch clien
 	w.cluster.writes++
 	if data, err := patch.Data(object); err == nil {
 		w.cluster.patches = append(w.cluster.patches, string(data))
+	}
+	if slices.Contains(w.cluster.hanging, object.GetNamespace()) {
+		return context.DeadlineExceeded
 	}
 	if w.cluster.overtakes > 0 {
 		w.cluster.overtakes--

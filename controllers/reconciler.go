@@ -141,7 +141,21 @@ type updated struct {
 	err     error
 }
 
-// update brings each object up to date.
+// add takes what came of one object.
+func (u *updated) add(object *v1alpha1.LoadBalancerHealth, outcome health.Outcome, err error) {
+	if !object.Spec.Suspend {
+		u.stalled = u.stalled && isStalled(outcome.Status.Conditions)
+		u.staleAt = earliest(u.staleAt, outcome.StaleAt)
+	}
+	if isConflict(err) {
+		u.conflicted = true
+	} else if client.IgnoreNotFound(err) != nil && u.err == nil {
+		u.err = fmt.Errorf("writing the status of %s: %w", client.ObjectKeyFromObject(object), err)
+	}
+}
+
+// update brings each object up to date. Where a write hangs, as for an
+// admission webhook, the others of that namespace are left for the next time.
 func (r *Reconciler) update(ctx context.Context, target slb.Target, objects []v1alpha1.LoadBalancerHealth, memory *memory, observed bool) updated {
 	result := updated{stalled: true}
 	now := r.Now()
@@ -154,20 +168,19 @@ func (r *Reconciler) update(ctx context.Context, target slb.Target, objects []v1
 	look := func(object *v1alpha1.LoadBalancerHealth) health.Outcome {
 		return health.Evaluate(object, memory.observationFor(object, sample, places, observed), now, r.Options)
 	}
+	hanging := "" // the namespace where a write hung
 	for i := range objects {
 		object := &objects[i]
+		if object.Namespace == hanging {
+			continue
+		}
 		outcome, err := r.bring(ctx, object, memory, look)
-		if !object.Spec.Suspend {
-			result.stalled = result.stalled && isStalled(outcome.Status.Conditions)
-			result.staleAt = earliest(result.staleAt, outcome.StaleAt)
-		}
-		if isConflict(err) {
-			result.conflicted = true
-		} else if client.IgnoreNotFound(err) != nil && result.err == nil {
-			result.err = fmt.Errorf("writing the status of %s: %w", client.ObjectKeyFromObject(object), err)
-		}
+		result.add(object, outcome, err)
 		if errors.Is(err, context.DeadlineExceeded) {
-			break // so would be the others
+			if hanging != "" {
+				break // it is not one namespace's webhook: so would be all others
+			}
+			hanging = object.Namespace
 		}
 	}
 	lost := sample == nil && memory.failure == nil // there was nothing to write any more

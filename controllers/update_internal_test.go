@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/uuid"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/slb"
@@ -165,6 +166,26 @@ func TestAnAnswerThatCouldNotBeWrittenIsAskedForAgainSoon(t *testing.T) {
 	equal(t, "the number of writes", test.cluster.writes, 2)
 	if wait = test.step(); wait < time.Minute {
 		t.Errorf("comes back after %s, though it is saved", wait)
+	}
+}
+
+func TestANamespaceWhereWritesHangHoldsUpNoOther(t *testing.T) {
+	in := func(namespace string) func(*v1alpha1.LoadBalancerHealth) {
+		return func(o *v1alpha1.LoadBalancerHealth) { o.Namespace, o.UID = namespace, uuid.NewUUID() }
+	}
+	for name, c := range map[string]struct {
+		hanging []string
+		writes  int
+	}{
+		"a webhook of one": {[]string{"a"}, 3}, // one of its two, and both others
+		"the API server":   {[]string{"a", "b", "c"}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test := newReconcileTest(t, newObject(fresh, in("a")), newObject(fresh, in("a")), newObject(fresh, in("b")), newObject(fresh, in("c")))
+			test.cluster.hanging = c.hanging
+			test.stepWithError()
+			equal(t, "the number of writes", test.cluster.writes, c.writes)
+		})
 	}
 }
 
