@@ -8,7 +8,9 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 // decodeStrict fills out from JSON and refuses what encoding/json lets pass: unknown fields, known ones in the wrong case,
@@ -73,13 +75,21 @@ func fits(raw any, t reflect.Type) bool {
 	}
 }
 
+// inOneLine quotes what somebody took for a field, if it would break the message.
+func inOneLine(path string) string {
+	if strings.ContainsFunc(path, unicode.IsControl) {
+		return strconv.Quote(path)
+	}
+	return path
+}
+
 func checkFields(object map[string]any, t reflect.Type, path string) error {
 	names, known := fieldsOf(t)
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		at := strings.TrimPrefix(path+"."+key, ".")
 		field, ok := known[key]
 		if !ok {
-			return fmt.Errorf("%s: unknown field: write one of %s", at, strings.Join(names, ", "))
+			return fmt.Errorf("%s: unknown field: write one of %s", inOneLine(at), strings.Join(names, ", "))
 		}
 		if err := checkValue(object[key], field.Type, at); err != nil {
 			return err
