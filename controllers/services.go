@@ -192,6 +192,9 @@ func (s *ServiceReconciler) bringAll(ctx context.Context, service types.Namespac
 		case client.IgnoreNotFound(err) != nil:
 			unwritten = errors.Join(unwritten, fmt.Errorf("writing the status of %s: %w", client.ObjectKeyFromObject(&objects[i]), err))
 		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			break // so would be the others: they are of one namespace
+		}
 		again = earliest(again, outcome.StaleAt)
 	}
 	if unwritten != nil || again.IsZero() {

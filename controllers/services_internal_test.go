@@ -50,6 +50,17 @@ func TestAnObjectThatCannotBeWrittenDoesNotHoldUpTheOthersOfItsService(t *testin
 	equal(t, "the number of writes", cluster.writes, 2)
 }
 
+// Each would hold a worker for kubernetesTimeout.
+func TestOneWriteThatHangsIsEnoughForTheObjectsOfAService(t *testing.T) {
+	cluster := &fakeCluster{objects: []v1alpha1.LoadBalancerHealth{newObject(ofService(webService.Name, nil)), newObject(ofService(webService.Name, nil))}, writeErr: context.DeadlineExceeded}
+	r, _ := newReconciler(cluster, &fakeAPI{}, newClock())
+	services := &ServiceReconciler{Reconciler: r}
+	if _, err := services.Reconcile(t.Context(), webService); err == nil {
+		t.Error("nobody tries again")
+	}
+	equal(t, "the number of writes", cluster.writes, 1)
+}
+
 // The object that a Service asks for may be refused, by a quota or a policy.
 func TestAnObjectThatCannotBeMadeDoesNotHoldUpTheOthersOfItsService(t *testing.T) {
 	cluster := &quotaCluster{fakeCluster{objects: []v1alpha1.LoadBalancerHealth{newObject(ofService(webService.Name, nil))}}}
