@@ -24,7 +24,8 @@ const (
 	ConditionStalled = "Stalled"
 
 	// ConditionReconciling has abnormal-true polarity and is present only
-	// while True: this generation has not been observed yet.
+	// while True: this generation has not been observed yet, or an observation
+	// that was requested by annotation has not been answered.
 	ConditionReconciling = "Reconciling"
 )
 
@@ -49,7 +50,9 @@ const (
 	ReasonServiceError = "ServiceError"
 	// ReasonInvalidResponse: something answered, but not what the API documents.
 	ReasonInvalidResponse = "InvalidResponse"
-	// ReasonInvalidRequest: the API refused the parameters. Stalls.
+	// ReasonInvalidRequest: the API refused the parameters, or the operator did.
+	// Stalls at once where the operator did, else once three observations in a
+	// row over at least 30 s said so.
 	ReasonInvalidRequest = "InvalidRequest"
 )
 
@@ -61,11 +64,14 @@ const (
 	ReasonMinHealthyMet = "MinHealthyMet"
 	// ReasonBelowMinHealthy: a listener has too few healthy backends.
 	ReasonBelowMinHealthy = "BelowMinHealthy"
-	// ReasonNoBackends: the API answered that there are no backends.
+	// ReasonNoBackends: there are no backends, or a listener that serves has none.
 	ReasonNoBackends = "NoBackends"
 	// ReasonHealthCheckUnavailable: backends without a health-check result
 	// could tip the verdict either way.
 	ReasonHealthCheckUnavailable = "HealthCheckUnavailable"
+	// ReasonListenerMissing: a listener that had backends is not in the answer,
+	// and it is not known whether it still exists.
+	ReasonListenerMissing = "ListenerMissing"
 	// ReasonObservationStale: the last answer is too old to be a verdict.
 	ReasonObservationStale = "ObservationStale"
 )
@@ -78,11 +84,20 @@ const (
 	ReasonSuspended = "Suspended"
 	// ReasonProgressing: the first observation of this generation is under way.
 	ReasonProgressing = "Progressing"
+	// ReasonObservationRequested: an observation that was requested by
+	// annotation was attempted and has not been answered yet.
+	ReasonObservationRequested = "ObservationRequested"
 )
 
-// ObserveRequestedAtAnnotation asks for one observation now: any new value
-// does; status.lastHandledObserveRequest repeats it once served.
-const ObserveRequestedAtAnnotation = "slb.lbhealth.dev/observe-requested-at"
+// Annotations of a LoadBalancerHealth.
+const (
+	// ObserveRequestedAtAnnotation requests one observation now: any new value
+	// does; status.lastHandledObserveRequest repeats it once answered.
+	ObserveRequestedAtAnnotation = "slb.lbhealth.dev/observe-requested-at"
+	// ListenersAcceptedAtAnnotation holds an RFC 3339 time: listeners whose
+	// missingSince is not later are forgotten.
+	ListenersAcceptedAtAnnotation = "slb.lbhealth.dev/listeners-accepted-at"
+)
 
 // What a Service says of its load balancer, in the words of Alibaba Cloud's cloud controller manager.
 const (
@@ -107,4 +122,15 @@ const (
 	EventObservationFailed         = "ObservationFailed"
 	EventObservationRecovered      = "ObservationRecovered"
 	EventLoadBalancerChanged       = "LoadBalancerChanged"
+	EventListenerMissing           = "ListenerMissing"
+	EventListenerReturned          = "ListenerReturned"
+)
+
+// Reasons of the events about a Service that asks to be monitored.
+const (
+	// EventMonitorRefused: the LoadBalancerHealth of the Service could not be
+	// created: its name is taken, or a quota or policy refused it.
+	EventMonitorRefused = "MonitorRefused"
+	// EventMonitorAnnotationInvalid: the value of MonitorAnnotation is no boolean.
+	EventMonitorAnnotationInvalid = "MonitorAnnotationInvalid"
 )

@@ -57,11 +57,13 @@ type LoadBalancerHealthSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('alb-') && !self.startsWith('nlb-') && !self.startsWith('gwlb-')",message="loadBalancerId names an ALB, NLB or GWLB instance, which DescribeHealthStatus does not know: write the id of an SLB (CLB) instance, such as lb-bp1qjwo61pqz3ahltv0mw"
 	LoadBalancerID string `json:"loadBalancerId,omitempty"`
 
-	// regionId is the region of the load balancer, such as cn-hangzhou. Needed unless serviceRef is there.
+	// regionId is the region of the load balancer, such as cn-hangzhou. Its first part is one of
+	// cn, ap, us, eu, me, na, sa, af, ca and rus, because it becomes part of a host name. Needed
+	// unless serviceRef is there.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:Pattern=`^[a-z]{2,3}(-[a-z0-9]+)+$`
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]{2,3}(-[a-z0-9]+)+$')",message="regionId must be an Alibaba Cloud region id in lower case, such as cn-hangzhou or ap-southeast-1"
+	// +kubebuilder:validation:Pattern=`^(cn|ap|us|eu|me|na|sa|af|ca|rus)(-[a-z0-9]+)+$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(cn|ap|us|eu|me|na|sa|af|ca|rus)(-[a-z0-9]+)+$')",message="regionId must be an Alibaba Cloud region id in lower case, such as cn-hangzhou or ap-southeast-1; it begins with cn, ap, us, eu, me, na, sa, af, ca or rus"
 	RegionID string `json:"regionId,omitempty"`
 
 	// serviceRef names a Service of type LoadBalancer in the same namespace, in place of
@@ -82,8 +84,9 @@ type LoadBalancerHealthSpec struct {
 	// +optional
 	ListenerProtocol ListenerProtocol `json:"listenerProtocol,omitempty"`
 
-	// interval is the time between two observations, from 5s to 1h. An SLB health check
-	// settles in about 20 s, so shorter intervals than the default see little more.
+	// interval is the time between two observations, from 5s to 1h. With ACK's defaults a health
+	// check calls a server that fails abnormal after about 19 s, and one that starts normal after
+	// about 4 s, so a short interval pays while pods start.
 	// +optional
 	// +kubebuilder:default="30s"
 	// +kubebuilder:validation:Type=string
@@ -92,7 +95,7 @@ type LoadBalancerHealthSpec struct {
 	Interval metav1.Duration `json:"interval,omitzero"`
 
 	// suspend stops observing. The last known backends stay; Observed, Healthy and Ready
-	// become Unknown, reason Suspended, because nobody looks.
+	// become Unknown, reason Suspended.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 
@@ -209,9 +212,14 @@ type LoadBalancerHealthStatus struct {
 	LastRequestID string `json:"lastRequestId,omitempty"`
 
 	// lastHandledObserveRequest repeats the annotation slb.lbhealth.dev/observe-requested-at
-	// once the observation that it asked for was made.
+	// once an observation that started after the request was answered.
 	// +optional
 	LastHandledObserveRequest string `json:"lastHandledObserveRequest,omitempty"`
+
+	// lastAttemptedObserveRequest repeats the annotation once an observation that started after
+	// the request ended without an answer: a failure in the conditions is then not from before it.
+	// +optional
+	LastAttemptedObserveRequest string `json:"lastAttemptedObserveRequest,omitempty"`
 }
 
 // ServiceLoadBalancer is the load balancer of a Service.
@@ -261,6 +269,30 @@ type Summary struct {
 	Counts `json:",inline"`
 }
 
+// ListenerState says whether a listener serves, in the words of DescribeLoadBalancerListeners.
+// +kubebuilder:validation:Enum=Running;Stopped;Redirect
+type ListenerState string
+
+// States of a listener.
+const (
+	// ListenerRunning: the listener forwards requests to its backends.
+	ListenerRunning ListenerState = "Running"
+	// ListenerStopped: the listener accepts no connection.
+	ListenerStopped ListenerState = "Stopped"
+	// ListenerRedirect: the listener answers every request with a redirect and has no backends.
+	ListenerRedirect ListenerState = "Redirect"
+)
+
+// HealthCheckState says whether a listener checks the health of its backends.
+// +kubebuilder:validation:Enum=Enabled;Disabled
+type HealthCheckState string
+
+// States of a listener's health check.
+const (
+	HealthCheckEnabled  HealthCheckState = "Enabled"
+	HealthCheckDisabled HealthCheckState = "Disabled"
+)
+
 // ListenerStatus is the health of one listener.
 type ListenerStatus struct {
 	// port is the front-end port; absent when the API gave none.
@@ -273,6 +305,25 @@ type ListenerStatus struct {
 	Health Health `json:"health"`
 
 	Counts `json:",inline"`
+
+	// lastTransitionTime is when health changed to its value; absent until it changes for the
+	// first time.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.getFullYear() >= 1970 && self.getFullYear() <= 9999",message="lastTransitionTime must be a time such as 2026-01-02T03:04:05Z"
+	LastTransitionTime *metav1.Time `json:"lastTransitionTime,omitempty"`
+	// state is Running, Stopped or Redirect (the listener only redirects); absent where
+	// DescribeLoadBalancerListeners did not say, and while the listener starts, stops or is configured.
+	// +optional
+	State ListenerState `json:"state,omitempty"`
+	// healthCheck is Enabled or Disabled; absent where DescribeLoadBalancerListeners did not say.
+	// +optional
+	HealthCheck HealthCheckState `json:"healthCheck,omitempty"`
+	// missingSince is when the listener, which had backends, was first not in an answer, while it
+	// is not known whether the listener still exists. It ends when the listener is back, when
+	// DescribeLoadBalancerListeners says, or by the annotation slb.lbhealth.dev/listeners-accepted-at.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.getFullYear() >= 1970 && self.getFullYear() <= 9999",message="missingSince must be a time such as 2026-01-02T03:04:05Z"
+	MissingSince *metav1.Time `json:"missingSince,omitempty"`
 }
 
 // BackendStatus is the health of one backend behind one listener. Names and values are those
@@ -325,17 +376,21 @@ type BackendStatus struct {
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=lbh,categories=slb,path=loadbalancerhealths,singular=loadbalancerhealth
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
-// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Healthy")].reason`
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.conditions[?(@.type=="Ready")].lastTransitionTime`
 // +kubebuilder:printcolumn:name="Normal",type=integer,JSONPath=`.status.summary.normal`
 // +kubebuilder:printcolumn:name="Backends",type=integer,JSONPath=`.status.summary.backends`
-// +kubebuilder:printcolumn:name="LoadBalancer",type=string,JSONPath=`.spec.loadBalancerId`
-// +kubebuilder:printcolumn:name="Region",type=string,JSONPath=`.spec.regionId`
+// +kubebuilder:printcolumn:name="LoadBalancer",type=string,JSONPath=`.status.observedTarget.loadBalancerId`
+// +kubebuilder:printcolumn:name="Region",type=string,JSONPath=`.status.observedTarget.regionId`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Port",type=integer,JSONPath=`.spec.listenerPort`,priority=1
 // +kubebuilder:printcolumn:name="Abnormal",type=integer,JSONPath=`.status.summary.abnormal`,priority=1
 // +kubebuilder:printcolumn:name="Unavailable",type=integer,JSONPath=`.status.summary.unavailable`,priority=1
 // +kubebuilder:printcolumn:name="Observed",type=date,JSONPath=`.status.lastObservedTime`,priority=1
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
+// +kubebuilder:selectablefield:JSONPath=`.spec.loadBalancerId`
+// +kubebuilder:selectablefield:JSONPath=`.spec.regionId`
+// +kubebuilder:selectablefield:JSONPath=`.spec.serviceRef.name`
 type LoadBalancerHealth struct {
 	metav1.TypeMeta `json:",inline"`
 

@@ -104,7 +104,7 @@ var refused = flatten(
 	refuse("spec.regionId", "Required value", formsOf("regionId", "null")),
 	refuse("spec.regionId", "in lower case, such as cn-hangzhou or ap-southeast-1", formsOf("regionId", quoted(
 		"CN-HANGZHOU", "cn-Hangzhou", "hangzhou", "cn", "cn-", "cn-hangzhou-", "cn--hangzhou", "c-hangzhou", "china-hangzhou", "cn_hangzhou",
-		"cn-hangzhou ", "cn.hangzhou", "")...)),
+		"cn-hangzhou ", "cn.hangzhou", "", "oss-cn-hangzhou", "oss-cn-hangzhou-internal", "oss-accelerate", "img-cn-hangzhou", "mns-x", "cnx-a", "ru-a")...)),
 	refuse("spec.regionId", "may not be more than 64", formsOf("regionId", quoted("cn-"+strings.Repeat("a", 62))...)),
 	refuse("spec.listenerPort", "should be greater than or equal to 1", formsOf("listenerPort", "0", "-1")),
 	refuse("spec.listenerPort", "should be less than or equal to 65535", formsOf("listenerPort", "65536")),

@@ -112,6 +112,7 @@ var _ = Describe("kubectl", func() {
 			},
 			Summary:          &v1alpha1.Summary{Listeners: 2, Counts: v1alpha1.Counts{Backends: 96, Normal: 41, Abnormal: 32, Unavailable: 23}},
 			LastObservedTime: &observed,
+			ObservedTarget:   &v1alpha1.ObservedTarget{LoadBalancerID: "lb-observed", RegionID: "cn-shanghai"},
 		}
 		Expect(typed.Status().Update(ctx, object)).To(Succeed())
 
@@ -124,17 +125,33 @@ var _ = Describe("kubectl", func() {
 			return strings.Fields(lines[0]), strings.Fields(lines[1])
 		}
 		header, row := table("lbh")
-		Expect(header).To(Equal(strings.Fields("NAME READY STATUS NORMAL BACKENDS LOADBALANCER REGION AGE")))
-		Expect(row[:7]).To(Equal([]string{"web", "False", "ReasonOfHealthy", "41", "96", webID, "cn-hangzhou"}))
+		Expect(header).To(Equal(strings.Fields("NAME READY STATUS SINCE NORMAL BACKENDS LOADBALANCER REGION AGE")))
+		Expect(row[:3]).To(Equal([]string{"web", "False", "ReasonOfReady"}))
+		Expect(row[3]).To(MatchRegexp(`^\d+(m\d+)?[ms]$`))
+		Expect(row[4:8]).To(Equal([]string{"41", "96", "lb-observed", "cn-shanghai"}))
 
 		header, row = table("lbh", "-o", "wide")
-		Expect(header).To(Equal(strings.Fields("NAME READY STATUS NORMAL BACKENDS LOADBALANCER REGION AGE PORT ABNORMAL UNAVAILABLE OBSERVED MESSAGE")))
-		Expect(row[8:11]).To(Equal([]string{"443", "32", "23"}))
-		Expect(row[11]).To(MatchRegexp(`^\d+(m\d+)?[ms]$`))
-		Expect(row[12]).To(Equal("message-of-ready"))
+		Expect(header).To(Equal(strings.Fields("NAME READY STATUS SINCE NORMAL BACKENDS LOADBALANCER REGION AGE PORT ABNORMAL UNAVAILABLE OBSERVED MESSAGE")))
+		Expect(row[9:12]).To(Equal([]string{"443", "32", "23"}))
+		Expect(row[12]).To(MatchRegexp(`^\d+(m\d+)?[ms]$`))
+		Expect(row[13]).To(Equal("message-of-ready"))
 
 		header, _ = table("slb")
-		Expect(header).To(HaveLen(8))
+		Expect(header).To(HaveLen(9))
+	})
+
+	It("selects objects by what they name", func(ctx SpecContext) {
+		object := newObject(ctx)
+		found := func(selector string) string {
+			GinkgoHelper()
+			output, err := kubectl(ctx, "-n", object.Namespace, "get", "lbh", "-o", "name", "--field-selector", selector)
+			Expect(err).NotTo(HaveOccurred(), output)
+			return output
+		}
+		Expect(found("spec.loadBalancerId=" + webID)).To(HaveSuffix("/web"))
+		Expect(found("spec.regionId=cn-hangzhou")).To(HaveSuffix("/web"))
+		Expect(found("spec.regionId=cn-shanghai")).To(BeEmpty())
+		Expect(found("spec.serviceRef.name=web")).To(BeEmpty())
 	})
 
 	It("explains the fields", func(ctx SpecContext) {

@@ -22,12 +22,13 @@ func sameStatus(a, b *v1alpha1.LoadBalancerHealthStatus) bool {
 		same(a.ServiceLoadBalancer, b.ServiceLoadBalancer) &&
 		same(a.ObservedTarget, b.ObservedTarget) &&
 		same(a.Summary, b.Summary) &&
-		slices.Equal(a.Listeners, b.Listeners) &&
+		slices.EqualFunc(a.Listeners, b.Listeners, sameListenerStatus) &&
 		SameRows(a.Backends, b.Backends) &&
 		a.OmittedBackends == b.OmittedBackends &&
 		a.LastObservedTime.Equal(b.LastObservedTime) &&
 		a.LastRequestID == b.LastRequestID &&
-		a.LastHandledObserveRequest == b.LastHandledObserveRequest
+		a.LastHandledObserveRequest == b.LastHandledObserveRequest &&
+		a.LastAttemptedObserveRequest == b.LastAttemptedObserveRequest
 }
 
 // SameRows tells whether two lists of backends say the same.
@@ -51,6 +52,14 @@ func SameRow(a, b *v1alpha1.BackendStatus) bool {
 	x, y := *a, *b
 	x.LastTransitionTime, y.LastTransitionTime = metav1.Time{}, metav1.Time{}
 	return x == y
+}
+
+func sameListenerStatus(a, b v1alpha1.ListenerStatus) bool {
+	if !a.LastTransitionTime.Equal(b.LastTransitionTime) || !a.MissingSince.Equal(b.MissingSince) {
+		return false
+	}
+	a.LastTransitionTime, b.LastTransitionTime, a.MissingSince, b.MissingSince = nil, nil, nil, nil
+	return a == b
 }
 
 func sameCondition(a, b metav1.Condition) bool {

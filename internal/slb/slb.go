@@ -103,3 +103,57 @@ type HealthAPI interface {
 	// or the context's error when the caller gave up.
 	DescribeHealthStatus(ctx context.Context, request Request) (*Sample, error)
 }
+
+// MaxLoadBalancersPerCall is how many load balancers DescribeLoadBalancerListeners takes.
+const MaxLoadBalancersPerCall = 10
+
+// ListenersRequest is one question to DescribeLoadBalancerListeners.
+type ListenersRequest struct {
+	Account  Account
+	RegionID string
+	// LoadBalancerIDs are 1 to MaxLoadBalancersPerCall.
+	LoadBalancerIDs []string
+	Credentials     Credentials
+}
+
+// ListenersAnswer is what DescribeLoadBalancerListeners says, over all its pages.
+type ListenersAnswer struct {
+	// RequestID is the API's RequestId of the last page.
+	RequestID string
+	// At is when the first call started: what changed later is not in it.
+	At time.Time
+	// Calls is how many calls, one a page, the answer took.
+	Calls int
+	// Listeners are those of each load balancer that was asked about, by its
+	// id; an empty list where the API lists none.
+	Listeners map[string][]Listener
+}
+
+// Listener is one listener of a load balancer.
+type Listener struct {
+	// Port is the front-end port, 1-65535.
+	Port int32
+	// Protocol is tcp, udp, http or https, in lower case.
+	Protocol string
+	// Status is running, stopped, starting, configuring or stopping.
+	Status string
+	// HealthCheck is on or off; "" where the API did not say.
+	HealthCheck string
+	// RedirectOnly tells that the listener redirects every request (ListenerForward).
+	RedirectOnly bool
+}
+
+// ListenerDetails are the listeners of one load balancer.
+type ListenerDetails struct {
+	// At is when the call that listed them started.
+	At        time.Time
+	Listeners []Listener
+}
+
+// ListenersAPI lists the listeners of load balancers, with and without backends.
+type ListenersAPI interface {
+	// DescribeLoadBalancerListeners returns an answer that holds every load
+	// balancer of the request, an *Error when a call failed, or the context's
+	// error when the caller gave up.
+	DescribeLoadBalancerListeners(ctx context.Context, request ListenersRequest) (*ListenersAnswer, error)
+}
