@@ -157,7 +157,8 @@ func (m *memory) observationFor(object *v1alpha1.LoadBalancerHealth, sample *slb
 		Since:          m.since,
 		AnsweredAt:     m.answered(),
 		FailingSince:   m.failingSince,
-		NotFoundInARow: m.notFoundInARow,
+		SameKindInARow: m.sameKindInARow,
+		SameKindSince: m.sameKindSince,
 	}
 	switch {
 	case m.failure != nil && (observed || !health.Edited(object) || m.failedSince(object)):
