@@ -12,10 +12,6 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/slb"
 )
 
-// notFoundLimit is how many observations in a row must miss a load balancer
-// before it counts as gone: one that is being created is missed too.
-const notFoundLimit = 3
-
 // Evaluate decides the next status of an object. It reads object, and changes nothing.
 func Evaluate(object *v1alpha1.LoadBalancerHealth, o Observation, now time.Time, options Options) Outcome {
 	e := newEvaluation(object, o, now, options)
@@ -139,7 +135,7 @@ func (e *evaluation) failed() {
 		observed = steady(observed, e.wasObserved)
 	}
 	judged := judgements{observed: observed}
-	if e.needsPerson(failure.Kind) {
+	if e.stalls(failure) {
 		judged.stalled = &judgement{metav1.ConditionTrue, observed.reason, observed.message}
 	}
 	e.serveRequest()
@@ -288,18 +284,12 @@ func (e *evaluation) stands() bool {
 	}
 }
 
-func (e *evaluation) needsPerson(kind slb.Kind) bool {
-	switch kind {
-	case slb.Forbidden, slb.InvalidCredentials, slb.CredentialsNotFound, slb.InvalidRequest:
-		return true
-	case slb.LoadBalancerNotFound:
-		was := e.wasStalled()
-		sameTarget := e.previous.ObservedTarget != nil && *e.previous.ObservedTarget == *e.next.ObservedTarget
-		return e.observation.NotFoundInARow >= notFoundLimit ||
-			sameTarget && was != nil && was.reason == string(kind)
-	default:
-		return false
-	}
+// stalls tells whether a failure requires manual action. What was said to does until it is over.
+func (e *evaluation) stalls(failure *slb.Error) bool {
+	was := e.wasStalled()
+	sameTarget := e.previous.ObservedTarget != nil && *e.previous.ObservedTarget == *e.next.ObservedTarget
+	return failure.Stall().Reached(max(1, e.observation.NotFoundInARow), 0) ||
+		sameTarget && was != nil && was.reason == string(failure.Kind)
 }
 
 func (e *evaluation) wasStalled() *judgement {
