@@ -143,13 +143,8 @@ func (r *Reconciler) credentialsChanged(ctx context.Context, target slb.Target, 
 
 // recheckAt is when to look up the credentials again; zero when they are not at fault.
 func (m *memory) recheckAt() time.Time {
-	if m.failure == nil {
+	if m.failure == nil || !m.failure.Kind.CredentialsAtFault() {
 		return time.Time{}
 	}
-	switch m.failure.Kind {
-	case slb.CredentialsNotFound, slb.InvalidCredentials, slb.Forbidden:
-		return m.checkedAt.Add(credentialsRecheck)
-	default:
-		return time.Time{}
-	}
+	return m.checkedAt.Add(credentialsRecheck)
 }

@@ -12,10 +12,6 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/slb"
 )
 
-// notFoundLimit is how many observations in a row must miss a load balancer
-// before it counts as gone: one that is being created is missed too.
-const notFoundLimit = 3
-
 // Evaluate decides the next status of an object. It reads object, and changes nothing.
 func Evaluate(object *v1alpha1.LoadBalancerHealth, o Observation, now time.Time, options Options) Outcome {
 	e := newEvaluation(object, o, now, options)
@@ -330,20 +326,13 @@ func (e *evaluation) stands() bool {
 	}
 }
 
-// stalls tells whether a failure requires manual action: at once, or once it
-// repeated itself, as its kind demands. A restart does not take that back.
+// stalls tells whether a failure requires manual action. What was said to does
+// until it is over.
 func (e *evaluation) stalls(failure *slb.Error) bool {
-	switch failure.Kind {
-	case slb.Forbidden, slb.InvalidCredentials, slb.CredentialsNotFound, slb.InvalidRequest:
-		return true
-	case slb.LoadBalancerNotFound:
-		was := e.wasStalled()
-		sameTarget := e.previous.ObservedTarget != nil && *e.previous.ObservedTarget == *e.next.ObservedTarget
-		return e.observation.SameKindInARow >= notFoundLimit ||
-			sameTarget && was != nil && was.reason == string(failure.Kind)
-	default:
-		return false
-	}
+	was := e.wasStalled()
+	sameTarget := e.previous.ObservedTarget != nil && *e.previous.ObservedTarget == *e.next.ObservedTarget
+	inARow, over := max(1, e.observation.SameKindInARow), e.now.Sub(e.observation.SameKindSince)
+	return failure.Stall().Reached(inARow, over) || sameTarget && was != nil && was.reason == string(failure.Kind)
 }
 
 func (e *evaluation) wasStalled() *judgement {

@@ -58,7 +58,7 @@ func (c *Client) DescribeHealthStatus(ctx context.Context, request Request) (*Sa
 		return nil, err
 	}
 	if !IsRegionID(request.Target.RegionID) {
-		return nil, &Error{Kind: InvalidRequest, Message: "spec.regionId is not a region id such as cn-hangzhou"}
+		return nil, &Error{Kind: InvalidRequest, Local: true, Message: "spec.regionId is not a region id such as cn-hangzhou"}
 	}
 	callCtx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
@@ -79,7 +79,7 @@ func (c *Client) DescribeHealthStatus(ctx context.Context, request Request) (*Sa
 			return sample, nil
 		}
 	}
-	return nil, c.explain(err, exchange, request)
+	return nil, c.explain(err, exchange, request.subject())
 }
 
 // call makes one call with a client of its own: an SDK client changes itself
