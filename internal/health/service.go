@@ -9,14 +9,6 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/slb"
 )
 
-// ServicePort is a listener that a Service makes.
-type ServicePort struct {
-	// Port is the front-end port.
-	Port int32
-	// Protocol is tcp, udp, http or https; "" where the Service does not say.
-	Protocol string
-}
-
 // Discovery is what came of looking for the load balancer of a Service: one of
 // Found and Failure is set.
 type Discovery struct {
