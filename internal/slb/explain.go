@@ -43,7 +43,7 @@ func (c *Client) explain(err error, exchange *exchange, request Request) *Error 
 	case exchange.status != 0 && errors.Is(err, io.ErrUnexpectedEOF):
 		return invalidResponse(exchange, "a document that ends too early")
 	case errors.As(err, &clientError):
-		return invalidResponse(exchange, "a document that is not a DescribeHealthStatus answer")
+		return invalidResponse(exchange, "a document that is not a "+request.action+" answer")
 	default:
 		why := disconnection(err)
 		if why == unknownFailure && exchange.answered.Load() {
@@ -93,12 +93,12 @@ func explainRefusal(refused *sdkerrors.ServerError, exchange *exchange, request 
 		e.Message = fmt.Sprintf("%s answered HTTP %d without an API error code", cleanField(exchange.host), refused.HttpStatus())
 	} else {
 		e.Message = code
-		words := cleanMessage(wordsOf(refused), request.Credentials, request.Target.LoadBalancerID, request.Target.RegionID)
+		words := cleanMessage(wordsOf(refused), request.Credentials, append(request.loadBalancerIDs(), request.Target.RegionID)...)
 		if words = strings.TrimRight(words, " .;,"); words != "" {
 			e.Message += ": " + words
 		}
 	}
-	next := advice(e.Kind, request)
+	next := adviceFor(e.Kind, request)
 	switch {
 	case code == "":
 		next = wrongEndpoint
