@@ -213,11 +213,11 @@ type subject struct {
 	credentials  Credentials
 }
 
-// subject is what a call of DescribeHealthStatus is about.
+// subject is what a call is about.
 func (r *Request) subject() subject {
 	return subject{
-		action: "DescribeHealthStatus", account: r.Target.Account, regionID: r.Target.RegionID,
-		loadBalancerIDs: []string{r.Target.LoadBalancerID}, listenerPort: r.Scope.ListenerPort, credentials: r.Credentials,
+		action: r.action, account: r.Target.Account, regionID: r.Target.RegionID,
+		loadBalancerIDs: r.loadBalancerIDs(), listenerPort: r.Scope.ListenerPort, credentials: r.Credentials,
 	}
 }
 
