@@ -26,7 +26,7 @@ func (r *Reconciler) mustObserve(ctx context.Context, target slb.Target, plan *p
 		return false
 	}
 	if plan.asked || !memory.turnAt.IsZero() || !now.Before(plan.dueAt) {
-		plan.asked = plan.asked || plan.retries && !plan.stalled
+		plan.asked = plan.asked || plan.retries(memory) && !plan.stalled
 		return true
 	}
 	plan.asked = r.credentialsChanged(ctx, target, memory, now)

@@ -99,6 +99,34 @@ func TestAKnownTargetWaitsForItsSlotAfterALongStandby(t *testing.T) {
 	}
 }
 
+// As one that another shard had, or that was restored: the time since the start
+// says nothing of it.
+func TestATargetThatComesToARunningProcessIsObservedInItsSlot(t *testing.T) {
+	const up = 10 * time.Hour
+	test := newReconcileTest(t, newObject(answeredAt(start.Add(up-10*time.Second))))
+	lags := &recordedLags{}
+	test.Metrics = lags
+	test.clock.advance(up)
+	wait := test.step()
+	test.expectCalls(0)
+	if wait <= 0 || wait > time.Minute {
+		t.Fatalf("comes back after %s", wait)
+	}
+	test.clock.advance(wait)
+	test.step()
+	test.expectCalls(1)
+	if len(lags.all) != 1 || lags.all[0] > time.Second {
+		t.Errorf("lags %v", lags.all)
+	}
+}
+
+type recordedLags struct {
+	noMetrics
+	all []time.Duration
+}
+
+func (r *recordedLags) ObservationStarted(lag time.Duration) { r.all = append(r.all, lag) }
+
 func TestAWorkerThatComesTooEarlyDoesNotAsk(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	wait := test.step()
@@ -323,7 +351,7 @@ func TestAVerdictGoesStaleWhileTheSecretCannotBeRead(t *testing.T) {
 func TestStaleVerdictsAreTakenBackInTime(t *testing.T) {
 	test := newReconcileTest(t, newObject(every(time.Hour), healthy))
 	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m", RetryAfter: 1000 * time.Hour})
-	test.clock.advance(time.Hour)
+	test.clock.advance(test.step())
 	wait := test.step()
 	test.expectCalls(1)
 	if wait > 3*time.Hour {
