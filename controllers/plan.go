@@ -114,9 +114,12 @@ func isAttempted(object *v1alpha1.LoadBalancerHealth, memory *memory) bool {
 }
 
 // retries tells whether one of the objects requested an observation that was
-// attempted and failed.
+// attempted and not answered since.
 func (p *plan) retries(memory *memory) bool {
-	return memory.failure != nil && slices.ContainsFunc(p.active, func(object *v1alpha1.LoadBalancerHealth) bool { return isAttempted(object, memory) })
+	return slices.ContainsFunc(p.active, func(object *v1alpha1.LoadBalancerHealth) bool {
+		answered := memory.failure == nil && memory.served[object.UID].request == object.Annotations[v1alpha1.ObserveRequestedAtAnnotation]
+		return isAttempted(object, memory) && !answered
+	})
 }
 
 // due is when the target is to be looked at next. Which objects are Stalled
