@@ -96,7 +96,7 @@ func (p *printer) printf(format string, args ...any) {
 func (p *printer) backends(trunk string, rows []v1alpha1.BackendStatus, o *options, colored bool) {
 	width := 0
 	for i := range rows {
-		width = max(width, visible(tame(address(&rows[i]))))
+		width = max(width, visible(tame(rows[i].Address())))
 	}
 	for i := range rows {
 		branch := "├─ "
@@ -104,7 +104,7 @@ func (p *printer) backends(trunk string, rows []v1alpha1.BackendStatus, o *optio
 			branch = "└─ "
 		}
 		state := rows[i].ServerHealthStatus
-		p.printf("%s%s%s  %s  since %s%s\n", trunk, branch, tame(pad(address(&rows[i]), width)),
+		p.printf("%s%s%s  %s  since %s%s\n", trunk, branch, tame(pad(rows[i].Address(), width)),
 			colorOf(state).paint(pad(state, len(v1alpha1.StatusUnavailable)), colored), o.age(&rows[i].LastTransitionTime), whereabouts(&rows[i]))
 	}
 }
@@ -115,16 +115,4 @@ func whereabouts(b *v1alpha1.BackendStatus) string {
 		return "  " + tame(text)
 	}
 	return ""
-}
-
-// address is what a backend is known by.
-func address(b *v1alpha1.BackendStatus) string {
-	text := b.ServerID
-	if b.ServerIP != "" {
-		text += " " + b.ServerIP
-	}
-	if b.Port != 0 {
-		text += ":" + strconv.Itoa(int(b.Port))
-	}
-	return text
 }
