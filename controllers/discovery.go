@@ -27,7 +27,7 @@ var loadBalancerID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 // regions of the cluster. A failure says what is missing, and what to do.
 func loadBalancerOf(service types.NamespacedName, label string, regions []string) (*v1alpha1.ServiceLoadBalancer, *slb.Error) {
 	fail := func(kind slb.Kind, format string, args ...any) (*v1alpha1.ServiceLoadBalancer, *slb.Error) {
-		return nil, &slb.Error{Kind: kind, Message: fmt.Sprintf("Service %s ", service) + fmt.Sprintf(format, args...)}
+		return nil, &slb.Error{Kind: kind, Local: kind == slb.InvalidRequest, Message: fmt.Sprintf("Service %s ", service) + fmt.Sprintf(format, args...)}
 	}
 	if label == "" {
 		return fail(slb.LoadBalancerNotFound, "has no load balancer yet: the cloud controller manager puts its id into the label %s", v1alpha1.ServiceLoadBalancerLabel)

@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lbhealth/slb-health-operator/internal/slb"
@@ -81,25 +79,9 @@ func TestTheLoadBalancerOfAService(t *testing.T) {
 			if found != nil || failure.Kind != test.kind || !strings.HasPrefix(failure.Message, "Service prod/web ") || !strings.Contains(failure.Message, test.says) {
 				t.Errorf("got %v, %v", found, failure)
 			}
+			if failure.Local != (test.kind == slb.InvalidRequest) {
+				t.Errorf("refused by the operator: %t", failure.Local)
+			}
 		})
-	}
-}
-
-func TestTheCacheKeepsOfAServiceWhatIsRead(t *testing.T) {
-	service := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
-		Labels:        map[string]string{"app": "web"},
-		Annotations:   map[string]string{"slb.lbhealth.dev/monitor": "true", "other": "x"},
-		ManagedFields: []metav1.ManagedFieldsEntry{{}},
-	}}
-	kept, err := Slim(service)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := metav1.ObjectMeta{
-		Labels:      map[string]string{"app": "web"},
-		Annotations: map[string]string{"slb.lbhealth.dev/monitor": "true"},
-	}
-	if got := kept.(*metav1.PartialObjectMetadata).ObjectMeta; !apiequality.Semantic.DeepEqual(got, want) {
-		t.Errorf("kept %v", got)
 	}
 }

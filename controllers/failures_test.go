@@ -58,7 +58,6 @@ var _ = Describe("A failed observation", func() {
 			expectTold(ctx, object, failed, HavePrefix("Normal ObservationRecovered: "))
 		},
 		Entry("forbidden", simulator.Fault{Kind: simulator.FaultStatus, HTTPStatus: 403, Code: "Forbidden.RAM"}, "Forbidden"),
-		Entry("refused parameters", simulator.Fault{Kind: simulator.FaultStatus, HTTPStatus: 400, Code: "InvalidParameter"}, "InvalidRequest"),
 	)
 
 	It("for want of the load balancer stalls when three in a row say so", func(ctx SpecContext) {

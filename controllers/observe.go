@@ -26,6 +26,7 @@ func (r *Reconciler) mustObserve(ctx context.Context, target slb.Target, plan *p
 		return false
 	}
 	if plan.asked || !memory.turnAt.IsZero() || !now.Before(plan.dueAt) {
+		plan.asked = plan.asked || plan.retries && !plan.stalled
 		return true
 	}
 	plan.asked = r.credentialsChanged(ctx, target, memory, now)
@@ -143,13 +144,8 @@ func (r *Reconciler) credentialsChanged(ctx context.Context, target slb.Target, 
 
 // recheckAt is when to look up the credentials again; zero when they are not at fault.
 func (m *memory) recheckAt() time.Time {
-	if m.failure == nil {
+	if m.failure == nil || !m.failure.Kind.CredentialsAtFault() {
 		return time.Time{}
 	}
-	switch m.failure.Kind {
-	case slb.CredentialsNotFound, slb.InvalidCredentials, slb.Forbidden:
-		return m.checkedAt.Add(credentialsRecheck)
-	default:
-		return time.Time{}
-	}
+	return m.checkedAt.Add(credentialsRecheck)
 }

@@ -17,6 +17,7 @@
 //	secrets.go    credentials from Secrets
 //	names.go      the nodes and pods that backends are
 //	rights.go     what the operator may read
+//	ports.go      the listeners that Services name
 //	services.go   Services: their load balancers, and the objects that they ask for
 //	discovery.go  from a Service and the nodes to a load balancer: pure
 package controllers

@@ -65,7 +65,10 @@ type readCredentials struct {
 func (s *SecretCredentials) Credentials(ctx context.Context, account slb.Account) (slb.Credentials, error) {
 	switch {
 	case account.IsDefault() && s.Own == nil:
-		return slb.Credentials{}, notFound("this operator lends nobody its own identity (--require-credentials): name a Secret in spec.credentials.secretRef")
+		return slb.Credentials{}, &slb.Error{
+			Kind: slb.CredentialsNotFound, Local: true,
+			Message: "this operator lends nobody its own identity (--require-credentials): name a Secret in spec.credentials.secretRef",
+		}
 	case account.IsDefault():
 		return s.Own.Credentials(ctx, account)
 	}

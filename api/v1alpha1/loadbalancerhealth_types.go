@@ -261,9 +261,9 @@ type Counts struct {
 	Unavailable int32 `json:"unavailable"`
 }
 
-// Summary counts the listeners and backends of the last answer.
+// Summary counts the listeners and the backends of the last answer.
 type Summary struct {
-	// listeners is the number of listeners that have backends.
+	// listeners is the number of all listeners, also of those that have no backends.
 	Listeners int32 `json:"listeners"`
 
 	Counts `json:",inline"`

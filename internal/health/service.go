@@ -20,6 +20,14 @@ type Discovery struct {
 	FailingSince time.Time
 }
 
+// ServicePort is a port of a Service that names a listener of its load balancer.
+type ServicePort struct {
+	// Port is the front-end port.
+	Port int32
+	// Protocol is the front-end protocol: tcp, udp, http or https.
+	Protocol string
+}
+
 // Discover decides the next status of an object that names a Service. Where the
 // Service has no load balancer, nobody can be asked: an observation that failed.
 func Discover(object *v1alpha1.LoadBalancerHealth, d Discovery, now time.Time, options Options) Outcome {

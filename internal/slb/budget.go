@@ -50,27 +50,31 @@ func NewBudget(options BudgetOptions) *Budget {
 // Claim asks for a turn.
 type Claim struct {
 	Target Target
+	// Action is the call that the permit is for; "" is DescribeHealthStatus.
+	// Each action of a target is queued by itself, and the others are never urgent.
+	Action string
 	// Urgent claims, of something that a user just asked for, go ahead of
 	// routine ones, which still get one turn in four.
 	Urgent bool
-	// Since is when the target was last asked about; zero: never.
+	// Since is when the action was last called for the target; zero: never.
 	Since time.Time
 }
 
 // Turn is the permission for one call. It must be ended.
 type Turn struct {
 	budget *Budget
-	target Target
+	queue  *queue
+	member *member
 }
 
-// Take returns a turn, or nil and when to ask again. A target that got none
-// stays in line until it gets one, or Leave is called.
+// Take returns a turn, or nil and when to ask again. A claim that got none
+// stays in line until it gets one, or Leave or Forget is called.
 func (b *Budget) Take(claim Claim, now time.Time) (*Turn, time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	q := b.queue(claim.Target, now)
-	m := q.member(claim.Target.LoadBalancerID)
-	q.enter(m, claim.Urgent, claim.Since)
+	m := q.member(memberKey{claim.Target.LoadBalancerID, claim.Action})
+	q.enter(m, claim.Urgent && claim.Action == "", claim.Since)
 	q.pace.count(now)
 	lanes := b.lanes(q, now)
 	q.grant(lanes, now)
@@ -78,7 +82,15 @@ func (b *Budget) Take(claim Claim, now time.Time) (*Turn, time.Time) {
 		return nil, q.comeBack(m, lanes, now)
 	}
 	q.start(m, now)
-	return &Turn{budget: b, target: claim.Target}, time.Time{}
+	return &Turn{budget: b, queue: q, member: m}, time.Time{}
+}
+
+// Charge spends n further tokens: for a call that took more than one request,
+// as an answer of several pages does. Later calls wait for as long as that takes.
+func (t *Turn) Charge(n int) {
+	t.budget.mu.Lock()
+	defer t.budget.mu.Unlock()
+	t.queue.pace.tokens -= float64(max(n, 0))
 }
 
 // End gives the turn back at now, with the error that its call came to, if
@@ -86,8 +98,7 @@ func (b *Budget) Take(claim Claim, now time.Time) (*Turn, time.Time) {
 func (t *Turn) End(called bool, err error, now time.Time) {
 	t.budget.mu.Lock()
 	defer t.budget.mu.Unlock()
-	q := t.budget.queue(t.target, now)
-	m := q.member(t.target.LoadBalancerID)
+	q, m := t.queue, t.member
 	q.end(m, now.Sub(m.startedAt))
 	failure, failed := errors.AsType[*Error](err)
 	switch {
@@ -100,32 +111,50 @@ func (t *Turn) End(called bool, err error, now time.Time) {
 	}
 }
 
-// Leave takes a target out of the line: nobody wants to ask about it now.
+// Leave gives up the permits that a target waits for, or has and did not use,
+// of every action. A call under way goes on.
 func (b *Budget) Leave(target Target) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if q := b.queues[keyOf(target)]; q != nil {
-		if m := q.members[target.LoadBalancerID]; m != nil {
-			q.remove(m)
+	b.leave(target, func(q *queue, _ memberKey, m *member) {
+		if m.state != calling {
+			q.leave(m)
 		}
-	}
+	})
+}
+
+// Cancel is Leave for the one action of a claim.
+func (b *Budget) Cancel(claim Claim) {
+	b.leave(claim.Target, func(q *queue, key memberKey, m *member) {
+		if key.action == claim.Action && m.state != calling {
+			q.leave(m)
+		}
+	})
 }
 
 // Forget drops what is known of a target, and with the last one of an account
 // in a region also what was learned of that.
 func (b *Budget) Forget(target Target) {
+	b.leave(target, func(q *queue, key memberKey, m *member) {
+		q.leave(m)
+		delete(q.members, key)
+		if len(q.members) == 0 {
+			delete(b.queues, keyOf(target))
+		}
+	})
+}
+
+// leave visits what is queued of each action of a target.
+func (b *Budget) leave(target Target, visit func(*queue, memberKey, *member)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	q := b.queues[keyOf(target)]
 	if q == nil {
 		return
 	}
-	if m := q.members[target.LoadBalancerID]; m != nil {
-		q.remove(m)
-		delete(q.members, target.LoadBalancerID)
-	}
-	if len(q.members) == 0 {
-		delete(b.queues, keyOf(target))
+	for _, action := range q.actions {
+		key := memberKey{target.LoadBalancerID, action}
+		if m := q.members[key]; m != nil {
+			visit(q, key, m)
+		}
 	}
 }
 
@@ -165,7 +194,7 @@ func (b *Budget) queue(target Target, now time.Time) *queue {
 	key := keyOf(target)
 	q := b.queues[key]
 	if q == nil {
-		q = &queue{pace: newPace(b.options.QPS, b.options.Burst, now), members: map[string]*member{}}
+		q = &queue{pace: newPace(b.options.QPS, b.options.Burst, now), members: map[memberKey]*member{}}
 		b.queues[key] = q
 	}
 	return q

@@ -25,7 +25,9 @@ const (
 // turn, in what order, and which are calling.
 type queue struct {
 	pace    pace
-	members map[string]*member // by load balancer id
+	members map[memberKey]*member
+	// actions are those that were ever claimed.
+	actions []string
 	// urgent and routine wait, the longest unasked first.
 	urgent, routine []*member
 	// inRow counts the urgent turns since the last routine one.
@@ -41,7 +43,9 @@ type queue struct {
 	entered  uint64
 }
 
-// member is one target of a queue. It is in at most one of the queue's lists.
+type memberKey struct{ loadBalancerID, action string }
+
+// member is one action of one target. It is in at most one of the queue's lists.
 type member struct {
 	state  state
 	urgent bool
@@ -62,11 +66,14 @@ const (
 	calling
 )
 
-func (q *queue) member(loadBalancerID string) *member {
-	m := q.members[loadBalancerID]
+func (q *queue) member(key memberKey) *member {
+	m := q.members[key]
 	if m == nil {
 		m = &member{}
-		q.members[loadBalancerID] = m
+		q.members[key] = m
+		if !slices.Contains(q.actions, key.action) {
+			q.actions = append(q.actions, key.action)
+		}
 	}
 	return m
 }
@@ -107,6 +114,15 @@ func (q *queue) remove(m *member) {
 		q.calls = without(q.calls, m)
 	}
 	m.state = idle
+}
+
+// leave is remove for a member that does not want its permit any more: a token
+// that was spent on it is for another.
+func (q *queue) leave(m *member) {
+	if m.state == granted {
+		q.pace.tokens++
+	}
+	q.remove(m)
 }
 
 func (q *queue) line(m *member) *[]*member {
@@ -159,11 +175,12 @@ func (q *queue) throttled(m *member, retryAfter time.Duration, now time.Time) {
 	if again {
 		return
 	}
-	q.pace.hold(retryAfter, now)
-	q.pace.cut(m.startedAt, now)
 	for _, m := range q.granted {
+		q.pace.tokens++
 		q.wait(m)
 	}
+	q.pace.hold(retryAfter, now)
+	q.pace.cut(m.startedAt, now)
 	q.granted = nil
 }
 
