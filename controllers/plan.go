@@ -3,6 +3,7 @@
 package controllers
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -114,6 +115,11 @@ func pendingRequest(object *v1alpha1.LoadBalancerHealth) (string, bool) {
 func isAttempted(object *v1alpha1.LoadBalancerHealth, memory *memory) bool {
 	request, pending := pendingRequest(object)
 	return pending && (memory.served[object.UID].request == request || object.Status.LastAttemptedObserveRequest == request)
+}
+
+// retries tells whether an attempt for the request of an object was not answered.
+func (m *memory) retries(objects []*v1alpha1.LoadBalancerHealth) bool {
+	return m.failure != nil && slices.ContainsFunc(objects, func(o *v1alpha1.LoadBalancerHealth) bool { return isAttempted(o, m) })
 }
 
 // due is when the target is to be looked at next. Which objects are Stalled

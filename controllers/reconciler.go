@@ -198,7 +198,7 @@ func (r *Reconciler) comeBack(target slb.Target, plan plan, memory *memory, resu
 	if len(plan.active) == 0 {
 		return reconcile.Result{}
 	}
-	plan.stalled = result.stalled
+	plan.stalled, plan.retries = result.stalled, memory.retries(plan.active)
 	at := earliest(plan.due(target, memory, r.started), memory.recheckAt())
 	if !memory.turnAt.IsZero() {
 		at = memory.turnAt // credentials are looked up within the turn, not before
