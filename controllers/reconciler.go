@@ -120,6 +120,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, target slb.Target) (reconcil
 			return reconcile.Result{}, unlessStopping(ctx, err)
 		}
 	}
+	if observed {
+		plan.retries = memory.retries(plan.active)
+	}
 	// Also where nobody could be asked, as while a Secret cannot be read: what is known gets old.
 	result := r.update(ctx, target, objects, memory, observed)
 	if observed && !plan.asked && !memory.unsaved {
@@ -198,7 +201,7 @@ func (r *Reconciler) comeBack(target slb.Target, plan plan, memory *memory, resu
 	if len(plan.active) == 0 {
 		return reconcile.Result{}
 	}
-	plan.stalled, plan.retries = result.stalled, memory.retries(plan.active)
+	plan.stalled = result.stalled
 	at := earliest(plan.due(target, memory, r.started), memory.recheckAt())
 	if !memory.turnAt.IsZero() {
 		at = memory.turnAt // credentials are looked up within the turn, not before

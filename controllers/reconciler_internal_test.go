@@ -350,4 +350,9 @@ func TestARequestThatWasNotAnsweredComesBackSoon(t *testing.T) {
 	if wait := test.step(); wait < 25*time.Minute {
 		t.Errorf("after the answer it comes back after %s", wait)
 	}
+	// A value that was attempted before is requested again, too soon for a call.
+	test.cluster.objects[0].Status.LastHandledObserveRequest = "another"
+	if wait := test.step(); wait > 5*time.Second {
+		t.Errorf("the value of before comes back after %s", wait)
+	}
 }
