@@ -358,3 +358,29 @@ func TestStaleVerdictsAreTakenBackInTime(t *testing.T) {
 		t.Errorf("comes back after %s, when the verdict is long stale", wait)
 	}
 }
+
+// The interval may be an hour: a request that was not answered comes back by
+// its own backoff, from its first attempt on.
+func TestARequestThatWasNotAnsweredComesBackSoon(t *testing.T) {
+	test := newReconcileTest(t, newObject(every(time.Hour), answeredAt(start), requested("now")))
+	answers := test.api.answer
+	test.failWith(&slb.Error{Kind: slb.ServiceError, Message: "failed"})
+	for calls, want := range []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second} {
+		wait := test.step()
+		test.expectCalls(calls + 1)
+		if wait > want || wait < want-time.Second {
+			t.Fatalf("after %d attempts it comes back after %s, not %s", calls+1, wait, want)
+		}
+		test.cluster.objects[0].Status.LastAttemptedObserveRequest = "now"
+		test.clock.advance(wait)
+	}
+	test.api.answer = answers
+	if wait := test.step(); wait < 25*time.Minute {
+		t.Errorf("after the answer it comes back after %s", wait)
+	}
+	// A value that was attempted before is requested again, too soon for a call.
+	test.cluster.objects[0].Status.LastHandledObserveRequest = "another"
+	if wait := test.step(); wait > 5*time.Second {
+		t.Errorf("the value of before comes back after %s", wait)
+	}
+}
