@@ -330,3 +330,24 @@ func TestStaleVerdictsAreTakenBackInTime(t *testing.T) {
 		t.Errorf("comes back after %s, when the verdict is long stale", wait)
 	}
 }
+
+// An older schema let such a region in; its host name would be that of a bucket.
+func TestAStoredRegionThatIsNoneStallsAtOnceAndIsNeverCalled(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh, func(o *v1alpha1.LoadBalancerHealth) { o.Spec.RegionID = "oss-cn-hangzhou" }))
+	sdk, err := slb.NewClient(slb.ClientOptions{Timeout: time.Second, Concurrency: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	test.API = sdk
+	test.step()
+	failure := test.targets.of(test.target).failure
+	if failure == nil || failure.Kind != slb.InvalidRequest || !failure.Local || !strings.Contains(failure.Message, "spec.regionId") {
+		t.Fatalf("got %#v", failure)
+	}
+	equal(t, "the number of writes", test.cluster.writes, 1)
+	for _, want := range []string{`"type":"Stalled","status":"True"`, `"reason":"InvalidRequest"`} {
+		if !strings.Contains(test.cluster.patches[0], want) {
+			t.Errorf("%s does not hold %s", test.cluster.patches[0], want)
+		}
+	}
+}

@@ -146,7 +146,7 @@ func (o *options) validate() error {
 		{isBindAddress(o.metricsAddress), "--metrics-bind-address must be an address such as :8443, or 0"},
 		{o.metricsCertificate.folder == "" || o.metricsSecure, "--metrics-cert-path is for TLS, which --metrics-secure=false turns off: leave one of them out"},
 		{o.regionID == "" || o.serviceDiscovery, "--region-id is for the Services that --service-discovery finds: set that too, or leave it out"},
-		{o.regionID == "" || slb.IsRegionID(o.regionID), "--region-id must be an Alibaba Cloud region id in lower case, such as cn-hangzhou"},
+		{o.regionID == "" || slb.IsRegionID(o.regionID), "--region-id must be an Alibaba Cloud region id in lower case, such as cn-hangzhou or ap-southeast-1"},
 		{isBindAddress(o.probeAddress), "--health-probe-bind-address must be an address such as :8081, or 0"},
 		{o.leaderElectionNamespace == "" || len(validation.IsDNS1123Label(o.leaderElectionNamespace)) == 0, "--leader-election-namespace must be the name of a namespace"},
 	} {

@@ -58,7 +58,7 @@ func (c *Client) DescribeHealthStatus(ctx context.Context, request Request) (*Sa
 		return nil, err
 	}
 	if !IsRegionID(request.Target.RegionID) {
-		return nil, &Error{Kind: InvalidRequest, Local: true, Message: "spec.regionId is not a region id such as cn-hangzhou"}
+		return nil, &Error{Kind: InvalidRequest, Local: true, Message: "spec.regionId is not an Alibaba Cloud region id such as cn-hangzhou: write one"}
 	}
 	callCtx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
