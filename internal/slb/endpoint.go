@@ -48,11 +48,8 @@ func ParseEndpoint(endpoint, network string) (Endpoint, error) {
 		parsed.User != nil || strings.Trim(parsed.Path, "/") != "" || parsed.RawQuery != "" || parsed.Fragment != "" {
 		return Endpoint{}, errors.New("--slb-endpoint must be http:// or https:// and host:port, such as https://slb.aliyuncs.com:443, and nothing else")
 	}
-	if strings.Contains(parsed.Hostname(), "%") {
-		return Endpoint{}, errors.New("--slb-endpoint has an IPv6 zone id, which no request can carry: write the address without %")
-	}
-	if zone := zoneIn(strings.ToLower(parsed.Hostname())); zone != "" {
-		return Endpoint{}, fmt.Errorf("--slb-endpoint names the zone %s, and endpoints are of regions: leave its last letter out", zone)
+	if err := checkZone(strings.ToLower(parsed.Hostname())); err != nil {
+		return Endpoint{}, err
 	}
 	return Endpoint{plain: parsed.Scheme == "http", host: parsed.Host}, nil
 }
@@ -71,20 +68,23 @@ const maxRegionID = 63
 func IsRegionID(id string) bool { return len(id) <= maxRegionID && regionID.MatchString(id) }
 
 // zoneID is what ids of zones look like: that of their region, and a letter.
-var zoneID = regexp.MustCompile(`^[a-z]+-[a-z]+(-[a-z]+)*(-[0-9]+[a-z]|-[a-z])$`)
+var zoneID = regexp.MustCompile(`^[a-z]+-[a-z]+(-[a-z]+)*(-\d+[a-z]|-[a-z])$`)
 
-// zoneIn is the part of a host name of Alibaba Cloud that is the id of a zone,
-// where a region belongs; "" for none.
-func zoneIn(host string) string {
+// checkZone refuses the host of --slb-endpoint where it names a zone: an IPv6
+// one, or one of a region, whose host name of Alibaba Cloud has the region in that place.
+func checkZone(host string) error {
+	if strings.Contains(host, "%") {
+		return errors.New("--slb-endpoint has an IPv6 zone id, which no request can carry: write the address without %")
+	}
 	if !strings.HasSuffix(host, ".aliyuncs.com") {
-		return ""
+		return nil
 	}
 	for part := range strings.SplitSeq(host, ".") {
 		if IsRegionID(part) && zoneID.MatchString(part) {
-			return part
+			return fmt.Errorf("--slb-endpoint names the zone %s, and endpoints are of regions: write the region", part)
 		}
 	}
-	return ""
+	return nil
 }
 
 // validPort tells whether a URL has a port that can be dialled, or none.
