@@ -351,3 +351,51 @@ func TestAStoredRegionThatIsNoneStallsAtOnceAndIsNeverCalled(t *testing.T) {
 		}
 	}
 }
+
+// failingSTS gives a token once, and fails when it is refused.
+type failingSTS struct {
+	ended   bool
+	failure error
+}
+
+func (f *failingSTS) Credentials(context.Context, slb.Account) (slb.Credentials, error) {
+	if f.ended {
+		return slb.Credentials{}, f.failure
+	}
+	return slb.Credentials{AccessKeyID: "STS.a", AccessKeySecret: "s", SecurityToken: "t", Version: "1"}, nil
+}
+
+func (f *failingSTS) Refused(slb.Account, slb.Credentials) { f.ended = true }
+
+func TestATokenThatEndsWhileSTSIsDownCallsNoPerson(t *testing.T) {
+	down := &slb.Error{Kind: slb.EndpointUnreachable, Message: "the operator's own credentials (RRSA): sts.aliyuncs.com: no answer"}
+	test := newReconcileTest(t, newObject(fresh))
+	sts := &failingSTS{failure: down}
+	test.Credentials = sts
+	test.failWith(&slb.Error{Kind: slb.InvalidCredentials, Code: "InvalidSecurityToken.Expired", Message: "m"})
+	wait := test.step()
+	equal(t, "the failure", test.targets.of(test.target).failure, down)
+	test.expectCalls(1)
+	if strings.Contains(test.cluster.patches[0], v1alpha1.ConditionStalled) || !strings.Contains(test.cluster.patches[0], "EndpointUnreachable") {
+		t.Error(test.cluster.patches[0])
+	}
+	if wait > 2*time.Minute {
+		t.Errorf("asked again after %s", wait)
+	}
+
+	// What the lookup itself says is a failure of credentials is looked up again, but not asked about.
+	refused := &slb.Error{Kind: slb.CredentialsNotFound, Message: "the operator's own credentials (RRSA): refused with EntityNotExist.Role"}
+	*sts = failingSTS{failure: refused}
+	test.clock.advance(wait)
+	test.cluster.objects[0] = newObject()
+	test.step()
+	equal(t, "the failure", test.targets.of(test.target).failure, refused)
+	test.expectCalls(2)
+	test.cluster.objects[0] = newObject(stalled)
+	for range 5 {
+		test.clock.advance(credentialsRecheck)
+		test.step()
+	}
+	test.expectCalls(2)
+	equal(t, "the failure", test.targets.of(test.target).failure, refused)
+}
