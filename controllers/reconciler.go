@@ -90,7 +90,7 @@ type Reconciler struct {
 // Metrics takes what only the reconciler sees.
 type Metrics interface {
 	// BackendTurned counts a backend of an object that turned to a status.
-	BackendTurned(object client.ObjectKey, to string)
+	BackendTurned(object *v1alpha1.LoadBalancerHealth, to string)
 	// ObservationStarted takes how late an observation started against its due time.
 	ObservationStarted(lag time.Duration)
 }
@@ -243,7 +243,7 @@ func (r *Reconciler) comeBack(target slb.Target, plan plan, memory *memory, resu
 func (r *Reconciler) tell(object *v1alpha1.LoadBalancerHealth, changes health.Changes) {
 	for i := range changes.Backends {
 		if to := changes.Backends[i].To; to != "" && changes.Backends[i].From != "" {
-			r.Metrics.BackendTurned(client.ObjectKeyFromObject(object), to)
+			r.Metrics.BackendTurned(object, to)
 		}
 	}
 	for _, notice := range noticesOf(changes) {
