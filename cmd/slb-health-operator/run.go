@@ -89,6 +89,12 @@ func newReconciler(o *options, mgr manager.Manager, recorder controllers.EventRe
 		Options:     health.Options{MaxBackends: o.maxStatusBackends, Heartbeat: o.heartbeat},
 		Now:         time.Now,
 	}
+	if o.listenerDetails == listenerDetailsAuto {
+		reconciler.Details = &controllers.ListenerDetails{API: sdk, Credentials: reconciler.Credentials, Budget: reconciler.Budget, Now: time.Now}
+	}
+	if o.serviceDiscovery {
+		reconciler.Ports = &controllers.ServicePorts{Reader: mgr.GetClient()}
+	}
 	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastAnswered: reconciler.LastAnswered, Elected: mgr.Elected()})
 	reconciler.Metrics = fleet
 	ctrlmetrics.Registry.MustRegister(fleet, slb.RateLimits{Budget: reconciler.Budget, Now: time.Now})
