@@ -165,22 +165,35 @@ func (m *memory) failed(failure *slb.Error, now time.Time) {
 	m.sameKindInARow++
 }
 
+// evidence is what the objects of a target are evaluated with.
+type evidence struct {
+	// sample is the answer; nil: there is none that is fresh.
+	sample *slb.Sample
+	// observed tells that this reconcile observed the target.
+	observed bool
+	places   health.Places
+	// details are newer than the last answer whose listeners changed; nil: not known.
+	details *slb.ListenerDetails
+	lapsed  bool
+}
+
 // observationFor is what is known for one object: the last failure, or a
 // sample that is fresh and covers what the object asks about. An edited object
-// is not judged by a failure from before the edit.
-func (m *memory) observationFor(object *v1alpha1.LoadBalancerHealth, sample *slb.Sample, places health.Places, observed bool) health.Observation {
+// is not evaluated by a failure from before the edit.
+func (m *memory) observationFor(object *v1alpha1.LoadBalancerHealth, known evidence, ports []health.ServicePort) health.Observation {
 	o := health.Observation{
+		Details: known.details, DetailsLapsed: known.lapsed, ServicePorts: ports,
 		Since:          m.since,
 		AnsweredAt:     m.answered(),
 		FailingSince:   m.failingSince,
 		SameKindInARow: m.sameKindInARow,
-		SameKindSince: m.sameKindSince,
+		SameKindSince:  m.sameKindSince,
 	}
 	switch {
-	case m.failure != nil && (observed || !health.Edited(object) || m.failedSince(object)):
+	case m.failure != nil && (known.observed || !health.Edited(object) || m.failedSince(object)):
 		o.Failure = m.failure
-	case m.failure == nil && sample != nil && sample.Scope.Covers(health.ScopeOf(&object.Spec)):
-		o.Sample, o.Places = sample, places
+	case m.failure == nil && known.sample != nil && known.sample.Scope.Covers(health.ScopeOf(&object.Spec)):
+		o.Sample, o.Places = known.sample, known.places
 	}
 	if request, pending := pendingRequest(object); pending && m.served[object.UID].request == request {
 		o.ObserveRequest = request

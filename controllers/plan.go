@@ -40,9 +40,6 @@ type plan struct {
 	stalled bool
 	// asked tells that one of them cannot wait until the target is due.
 	asked bool
-	// retries tells that one of them requested an observation that was
-	// attempted and not answered.
-	retries bool
 	// dueAt is when the target is due.
 	dueAt time.Time
 	// answeredAt is the oldest lastObservedTime; zero when one has none.
@@ -77,7 +74,6 @@ func planFor(target slb.Target, objects []v1alpha1.LoadBalancerHealth, memory *m
 		p.stalled = p.stalled && isStalled(object.Status.Conditions)
 		p.active = append(p.active, object)
 		p.asked = p.asked || asks(object, memory, sample)
-		p.retries = p.retries || isAttempted(object, memory)
 	}
 	if memory.askWhole {
 		p.scope = slb.Scope{}
@@ -117,9 +113,13 @@ func isAttempted(object *v1alpha1.LoadBalancerHealth, memory *memory) bool {
 	return pending && (memory.served[object.UID].request == request || object.Status.LastAttemptedObserveRequest == request)
 }
 
-// retries tells whether an attempt for the request of an object was not answered.
-func (m *memory) retries(objects []*v1alpha1.LoadBalancerHealth) bool {
-	return m.failure != nil && slices.ContainsFunc(objects, func(o *v1alpha1.LoadBalancerHealth) bool { return isAttempted(o, m) })
+// retries tells whether one of the objects requested an observation that was
+// attempted and not answered since.
+func (p *plan) retries(memory *memory) bool {
+	return slices.ContainsFunc(p.active, func(object *v1alpha1.LoadBalancerHealth) bool {
+		answered := memory.failure == nil && memory.served[object.UID].request == object.Annotations[v1alpha1.ObserveRequestedAtAnnotation]
+		return isAttempted(object, memory) && !answered
+	})
 }
 
 // due is when the target is to be looked at next. Which objects are Stalled
@@ -129,10 +129,7 @@ func (p *plan) due(target slb.Target, memory *memory, started time.Time) time.Ti
 		// Known to an earlier process: the first slot from the start on, or from
 		// when it came to this process, and soon where no process has looked for
 		// longer than an interval.
-		from := started
-		if memory.since.After(from) {
-			from = memory.since
-		}
+		from := later(started, memory.since)
 		interval := p.interval
 		if from.Sub(p.answeredAt) > interval {
 			interval = min(interval, health.DefaultInterval)
@@ -143,7 +140,7 @@ func (p *plan) due(target slb.Target, memory *memory, started time.Time) time.Ti
 	switch {
 	case p.stalled:
 		at = memory.attemptedAt.Add(max(p.interval, health.StalledInterval))
-	case p.retries:
+	case p.retries(memory):
 		at = earliest(at, memory.attemptedAt.Add(retryAfter(memory.requestRetries, p.interval)))
 	}
 	if memory.failure != nil {

@@ -154,26 +154,26 @@ func (s *ServiceReconciler) follow(ctx context.Context, request reconcile.Reques
 		s.services.forget(request.NamespacedName)
 		return reconcile.Result{}, nil
 	}
-	found, failure, err := s.discover(ctx, request.NamespacedName, service)
+	found, err := s.discover(ctx, request.NamespacedName, service)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	return s.bringAll(ctx, request.NamespacedName, list.Items, found, failure)
+	return s.bringAll(ctx, request.NamespacedName, list.Items, found)
 }
 
 // bringAll brings what came of the search into the objects' statuses.
-func (s *ServiceReconciler) bringAll(ctx context.Context, service types.NamespacedName, objects []v1alpha1.LoadBalancerHealth, found *v1alpha1.ServiceLoadBalancer, failure *slb.Error) (reconcile.Result, error) {
+func (s *ServiceReconciler) bringAll(ctx context.Context, service types.NamespacedName, objects []v1alpha1.LoadBalancerHealth, d health.Discovery) (reconcile.Result, error) {
 	memory, now := s.services.of(service), s.Now()
 	memory.keepOnly(objects)
 	var again time.Time
-	if failure == nil {
+	if d.Failure == nil {
 		memory.failure = nil
 	} else {
-		logFailure(ctx, memory.failure, failure)
-		memory.failed(failure, now)
+		logFailure(ctx, memory.failure, d.Failure)
+		memory.failed(d.Failure, now)
+		d.FailingSince = memory.failingSince
 		again = now.Add(health.DefaultInterval) // nodes are not watched
 	}
-	d := health.Discovery{Found: found, Failure: failure, FailingSince: memory.failingSince}
 	look := func(object *v1alpha1.LoadBalancerHealth) health.Outcome {
 		return health.Discover(object, d, now, s.Options)
 	}
@@ -210,23 +210,22 @@ func (s *ServiceReconciler) service(ctx context.Context, key types.NamespacedNam
 }
 
 // discover finds the load balancer of a Service, or says why it has none.
-func (s *ServiceReconciler) discover(ctx context.Context, key types.NamespacedName, service *corev1.Service) (*v1alpha1.ServiceLoadBalancer, *slb.Error, error) {
+func (s *ServiceReconciler) discover(ctx context.Context, key types.NamespacedName, service *corev1.Service) (health.Discovery, error) {
 	switch {
 	case !s.Enabled:
-		return nil, &slb.Error{Kind: slb.InvalidRequest, Local: true, Message: "spec.serviceRef needs an operator that runs with --service-discovery: start it so, or write loadBalancerId and regionId in its place"}, nil
+		return health.Discovery{Failure: &slb.Error{Kind: slb.InvalidRequest, Local: true, Message: "spec.serviceRef needs an operator that runs with --service-discovery: start it so, or write loadBalancerId and regionId in its place"}}, nil
 	case service == nil:
-		return nil, &slb.Error{Kind: slb.LoadBalancerNotFound, Message: fmt.Sprintf("Service %s does not exist: create it, or name another one in spec.serviceRef", key)}, nil
+		return health.Discovery{Failure: &slb.Error{Kind: slb.LoadBalancerNotFound, Message: fmt.Sprintf("Service %s does not exist: create it, or name another one in spec.serviceRef", key)}}, nil
 	}
 	regions := []string{s.RegionID}
 	if s.RegionID == "" {
 		var nodes corev1.NodeList
 		if err := s.Client.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
-			return nil, nil, fmt.Errorf("listing nodes for the region of Service %s: %w", key, err)
+			return health.Discovery{}, fmt.Errorf("listing nodes for the region of Service %s: %w", key, err)
 		}
 		regions = regionsOf(nodes.Items)
 	}
-	found, failure := loadBalancerOf(key, service.Labels[v1alpha1.ServiceLoadBalancerLabel], regions)
-	return found, failure, nil
+	return loadBalancerOf(key, service.Labels[v1alpha1.ServiceLoadBalancerLabel], regions), nil
 }
 
 // monitor makes the object that a Service asks for, and removes it when the

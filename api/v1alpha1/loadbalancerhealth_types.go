@@ -61,7 +61,7 @@ type LoadBalancerHealthSpec struct {
 	// cn, ap, us, eu, me, na, sa, af, ca and rus, because it becomes part of a host name. Needed
 	// unless serviceRef is there.
 	// +optional
-	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^(cn|ap|us|eu|me|na|sa|af|ca|rus)(-[a-z0-9]+)+$`
 	// +kubebuilder:validation:XValidation:rule="self.matches('^(cn|ap|us|eu|me|na|sa|af|ca|rus)(-[a-z0-9]+)+$')",message="regionId must be an Alibaba Cloud region id in lower case, such as cn-hangzhou or ap-southeast-1; it begins with cn, ap, us, eu, me, na, sa, af, ca or rus"
 	RegionID string `json:"regionId,omitempty"`

@@ -119,7 +119,7 @@ func setUp(ctx context.Context, o *options, mgr manager.Manager, reconciler *con
 func credentials(o *options, reader client.Reader) *controllers.SecretCredentials {
 	source := &controllers.SecretCredentials{Reader: reader, Now: time.Now}
 	if !o.requireCredentials {
-		source.Own = slb.NewIdentity(time.Now)
+		source.Own = slb.NewIdentity(time.Now, o.credentialsPath)
 	}
 	return source
 }

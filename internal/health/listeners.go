@@ -314,3 +314,37 @@ func listenerChanges(listeners, previous []v1alpha1.ListenerStatus) []ListenerCh
 	}
 	return changes
 }
+
+// ListenersChanged tells whether an answer has other listeners than the status
+// of an object, of what the object asks about. A status without an answer about
+// the same target has none to compare with.
+func ListenersChanged(object *v1alpha1.LoadBalancerHealth, sample *slb.Sample) bool {
+	status := &object.Status
+	if status.Summary == nil || status.ObservedTarget == nil || *status.ObservedTarget != targetOf(object) {
+		return false
+	}
+	scope, found := ScopeOf(&object.Spec), make([]bool, len(status.Listeners))
+	last := -1 // rows of one listener follow each other
+	for i := range sample.Backends {
+		b := &sample.Backends[i]
+		if !scope.Includes(*b) || b.ListenerPort == 0 {
+			continue
+		}
+		if last >= 0 && matches(&status.Listeners[last], b.ListenerPort, b.ListenerProtocol) {
+			continue
+		}
+		last = slices.IndexFunc(status.Listeners, func(l v1alpha1.ListenerStatus) bool {
+			return matches(&l, b.ListenerPort, b.ListenerProtocol)
+		})
+		if last < 0 || status.Listeners[last].Backends == 0 {
+			return true
+		}
+		found[last] = true
+	}
+	for i := range status.Listeners {
+		if l := &status.Listeners[i]; l.Backends > 0 && l.Port != 0 && !found[i] {
+			return true
+		}
+	}
+	return false
+}

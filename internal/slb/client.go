@@ -89,7 +89,7 @@ func callAndRead[R, A any](
 		return none, err
 	}
 	if !IsRegionID(request.Target.RegionID) {
-		return none, &Error{Kind: InvalidRequest, Local: true, Message: "spec.regionId is not a region id such as cn-hangzhou"}
+		return none, &Error{Kind: InvalidRequest, Local: true, Message: "spec.regionId is not an Alibaba Cloud region id such as cn-hangzhou: write one"}
 	}
 	callCtx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
