@@ -182,7 +182,7 @@ func (f Fault) selectsLoadBalancer(req *request) bool {
 	if f.Action == ActionListeners {
 		return slices.Contains(req.loadBalancerIDs(), f.LoadBalancerID)
 	}
-	return req.action == ActionHealthStatus && f.LoadBalancerID == req.params["LoadBalancerId"]
+	return f.LoadBalancerID == req.params["LoadBalancerId"]
 }
 
 // faultList holds the rules that stand.
