@@ -85,6 +85,9 @@ type Sample struct {
 	At time.Time
 	// Backends are the rows as they came, in the order they came.
 	Backends []Backend
+	// OddRows is how many of them could not be read in full: they are
+	// unavailable, and lack what could not be read, be it the ServerID.
+	OddRows int
 }
 
 // Backend is one row of an answer; fields hold the API's own values, or zero
