@@ -122,7 +122,7 @@ func readRow(row *sdkslb.BackendServer, scope Scope) (b Backend, odd string) {
 		EniHost:            cleanField(row.EniHost),
 		Type:               cleanField(row.Type),
 		ListenerPort:       portOf(row.ListenerPort),
-		ListenerProtocol:   cleanField(row.Protocol),
+		ListenerProtocol:   lowerField(row.Protocol),
 		Port:               portOf(row.Port),
 		ServerHealthStatus: cleanField(row.ServerHealthStatus),
 	}

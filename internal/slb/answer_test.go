@@ -58,6 +58,7 @@ func TestARowIsReadAsItCame(t *testing.T) {
 			`{"ServerId":"eni-1","ServerIp":"10.0.0.1","EniHost":"10.0.0.9","Type":"eni","ListenerPort":443,"Protocol":"https","Port":8443,"ServerHealthStatus":"normal"}`, Scope{},
 			Backend{ServerID: "eni-1", ServerIP: "10.0.0.1", EniHost: "10.0.0.9", Type: "eni", ListenerPort: 443, ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "normal"},
 		},
+		"a protocol in capitals":     {`{"ServerId":"i-1","Protocol":"HTTPS","ServerHealthStatus":"normal"}`, Scope{}, Backend{ServerID: "i-1", ListenerProtocol: "https", ServerHealthStatus: "normal"}},
 		"the least":                  {`{"ServerId":"i-1","ServerHealthStatus":"unavailable"}`, Scope{}, Backend{ServerID: "i-1", ServerHealthStatus: "unavailable"}},
 		"fields of tomorrow":         {`{"ServerId":"i-1","ServerHealthStatus":"normal","Zone":"a","Tags":{"Tag":[1,{}]},"Weight":100,"Description":null}`, Scope{}, Backend{ServerID: "i-1", ServerHealthStatus: "normal"}},
 		"a status of tomorrow":       {`{"ServerId":"i-1","ServerHealthStatus":"draining"}`, Scope{}, Backend{ServerID: "i-1", ServerHealthStatus: "draining"}},
@@ -217,6 +218,14 @@ func TestAnOddRowCostsItsOwnPlaceOnly(t *testing.T) {
 				t.Errorf("got %d odd in %+v, want %+v", sample.OddRows, sample.Backends, test.want)
 			}
 		})
+	}
+}
+
+func TestTheRequestIdMayComeAfterAnOddRow(t *testing.T) {
+	const row = `{"ServerId":"i-1","ServerHealthStatus":"normal"},{"ServerId":"i-2","Port":"http","ServerHealthStatus":"normal"}`
+	sample, err := read(t, `{"BackendServers":{"BackendServer":[`+row+`]},"RequestId":"42"}`, Scope{})
+	if err != nil || sample.RequestID != "42" || sample.OddRows != 1 {
+		t.Errorf("got %+v, %v", sample, err)
 	}
 }
 

@@ -9,6 +9,7 @@ package slb
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -60,7 +61,7 @@ func (s Scope) Covers(other Scope) bool {
 // say about a backend excludes it from nothing.
 func (s Scope) Includes(b Backend) bool {
 	return (s.ListenerPort == 0 || b.ListenerPort == 0 || s.ListenerPort == b.ListenerPort) &&
-		(s.ListenerProtocol == "" || b.ListenerProtocol == "" || s.ListenerProtocol == b.ListenerProtocol)
+		(s.ListenerProtocol == "" || b.ListenerProtocol == "" || strings.EqualFold(s.ListenerProtocol, b.ListenerProtocol))
 }
 
 // Request is one DescribeHealthStatus call.
@@ -93,11 +94,12 @@ type Sample struct {
 // Backend is one row of an answer; fields hold the API's own values, or zero
 // where the API gave none.
 type Backend struct {
-	ServerID         string
-	ServerIP         string
-	EniHost          string
-	Type             string
-	ListenerPort     int32
+	ServerID     string
+	ServerIP     string
+	EniHost      string
+	Type         string
+	ListenerPort int32
+	// ListenerProtocol is in lower case, however it came.
 	ListenerProtocol string
 	Port             int32
 	// ServerHealthStatus is normal, abnormal, unavailable, or a value that
