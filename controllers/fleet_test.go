@@ -92,7 +92,7 @@ var _ = Describe("The metrics", func() {
 			HaveKeyWithValue("slb_health_backend_transitions_total{to=abnormal}", 1.0),
 			HaveKeyWithValue("slb_health_last_observation_timestamp_seconds{}", BeNumerically(">=", object.Status.LastObservedTime.Unix())),
 		))
-		Expect(shared.value("slb_api_requests_total", map[string]string{"region": region, "code": "OK"})).To(BeNumerically(">=", 2))
+		Expect(shared.value("slb_api_requests_total", map[string]string{"action": "DescribeHealthStatus", "region": region, "code": "OK"})).To(BeNumerically(">=", 2))
 		Expect(shared.value("slb_api_rate_limit", map[string]string{"region": region, "account": "default"})).To(And(BeNumerically(">", 0), BeNumerically("<=", 1000))) // other specs throttle
 
 		Expect(admin.Delete(ctx, object)).To(Succeed())

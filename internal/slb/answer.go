@@ -27,8 +27,8 @@ const maxListeners = 1000
 
 // readAnswer turns the SDK's response into a Sample. The SDK takes many wrong
 // answers for a load balancer without backends, so what the API always sends
-// is demanded: a RequestId, the list of backends, and for each its ServerId
-// and ServerHealthStatus.
+// is demanded: a RequestId, and the list of backends. A row that is odd costs
+// its own place only; an answer of which no row can be read is none.
 func readAnswer(response *sdkslb.DescribeHealthStatusResponse, request Request) (*Sample, error) {
 	if err := verifyDocument(response.GetHttpContentBytes(), pathOfBackends); err != nil {
 		return nil, err
@@ -39,13 +39,17 @@ func readAnswer(response *sdkslb.DescribeHealthStatusResponse, request Request) 
 	}
 	rows := response.BackendServers.BackendServer
 	sample := &Sample{RequestID: requestID, Scope: request.Scope, Backends: make([]Backend, len(rows))}
+	odd := ""
 	for i := range rows {
-		var err error
-		if sample.Backends[i], err = readRow(&rows[i], request.Scope); err != nil {
-			return nil, err
+		var what string
+		if sample.Backends[i], what = readRow(&rows[i], request.Scope); what != "" {
+			odd = what
+			sample.OddRows++
 		}
 	}
 	switch {
+	case len(rows) > 0 && sample.OddRows == len(rows):
+		return nil, &answerError{"no backend that can be read, but " + odd}
 	case countListeners(sample.Backends) > maxListeners:
 		return nil, &answerError{fmt.Sprintf("more than %d listeners", maxListeners)}
 	case repeatsKey(fieldsOf(rows), request.Credentials):
@@ -105,29 +109,45 @@ func fieldsOf(rows []sdkslb.BackendServer) iter.Seq[string] {
 	}
 }
 
-func readRow(row *sdkslb.BackendServer, scope Scope) (Backend, error) {
-	serverID, status := cleanField(row.ServerId), cleanField(row.ServerHealthStatus)
-	if serverID == "" || status == "" {
-		return Backend{}, &answerError{"a backend without ServerId or ServerHealthStatus"}
-	}
-	listenerPort, port := row.ListenerPort, row.Port
-	if !isPort(listenerPort) || !isPort(port) {
-		return Backend{}, &answerError{"a backend whose ListenerPort or Port is not a port"}
-	}
-	if listenerPort == 0 {
-		// The answer is about this port alone, whether or not it says so.
-		listenerPort = int(scope.ListenerPort)
-	}
-	return Backend{
-		ServerID:           serverID,
+// statusUnknown is how the API calls the health of a backend that it does not know.
+const statusUnknown = "unavailable"
+
+// readRow reads a row, and says what is odd about it, if anything. An odd row
+// stays a row, for a backend that left the list would read as removed. But its
+// health is unknown, whatever it says, and what cannot be read stays absent.
+func readRow(row *sdkslb.BackendServer, scope Scope) (b Backend, odd string) {
+	b = Backend{
+		ServerID:           cleanField(row.ServerId),
 		ServerIP:           cleanField(row.ServerIp),
 		EniHost:            cleanField(row.EniHost),
 		Type:               cleanField(row.Type),
-		ListenerPort:       int32(listenerPort),
-		ListenerProtocol:   cleanField(row.Protocol),
-		Port:               int32(port),
-		ServerHealthStatus: status,
-	}, nil
+		ListenerPort:       portOf(row.ListenerPort),
+		ListenerProtocol:   lowerField(row.Protocol),
+		Port:               portOf(row.Port),
+		ServerHealthStatus: cleanField(row.ServerHealthStatus),
+	}
+	switch {
+	case b.ServerID == "" || b.ServerHealthStatus == "":
+		odd = "a backend without ServerId or ServerHealthStatus"
+	case !isPort(row.ListenerPort) || !isPort(row.Port):
+		odd = "a backend whose ListenerPort or Port is not a port"
+	}
+	if odd != "" {
+		b.ServerHealthStatus = statusUnknown
+	}
+	if b.ListenerPort == 0 {
+		// The answer is about this port alone, whether or not it says so.
+		b.ListenerPort = scope.ListenerPort
+	}
+	return b, odd
+}
+
+// portOf is 0 for what is not a port.
+func portOf(n int) int32 {
+	if !isPort(n) {
+		return 0
+	}
+	return int32(n)
 }
 
 func isPort(n int) bool { return n >= 0 && n <= 65535 }

@@ -139,6 +139,9 @@ func cleanField(value string) string {
 	return bounded(value, maxField)
 }
 
+// lowerField is cleanField for words that are compared without regard to case.
+func lowerField(value string) string { return bounded(strings.ToLower(cleanField(value)), maxField) }
+
 // oneLine turns what cannot be seen (control characters, bidirectional controls,
 // fillers), invalid UTF-8 and runs of white space into single spaces.
 func oneLine(s string) string {

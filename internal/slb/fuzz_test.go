@@ -148,6 +148,7 @@ func FuzzReadAnswer(f *testing.F) {
 	f.Add(uint16(200), jsonType, "", example)
 	for _, body := range append([]string{
 		"", "{}", "null", "[]", oneRow, noRows, rows("null"), rows(`{"ServerId":" ","ServerHealthStatus":"\u0000"}`), rows(`{"ServerId":1e9,"ServerHealthStatus":true,"Port":"1.5"}`),
+		rows(`{"ServerId":"i-1","ServerHealthStatus":"normal"}`, `{"ServerId":"$KEY","Port":"http"}`, `[]`), rows(`{"ServerId":"i-1","ServerHealthStatus":"normal"}`, `{"Port":-520}`),
 		`{"RequestId":"1","BackendServers":{"BackendServer":[{}]},"BackendServers":null}`, errorDocument("Throttling", testSecret), `{"Code":1}`, `{"Code":"x","Message":{}}`,
 	}, echoingBodies...) {
 		f.Add(uint16(200), jsonType, "", []byte(body))
@@ -244,8 +245,12 @@ func checkSample(t *testing.T, sample *Sample) {
 	if !apiRequestID.MatchString(sample.RequestID) {
 		t.Errorf("a sample with the RequestID %q", sample.RequestID)
 	}
+	anonymous := 0
 	for _, backend := range sample.Backends {
-		if backend.ServerID == "" || backend.ServerHealthStatus == "" || !isPort(int(backend.Port)) || !isPort(int(backend.ListenerPort)) {
+		if backend.ServerID == "" {
+			anonymous++
+		}
+		if backend.ServerHealthStatus == "" || backend.ServerID == "" && backend.ServerHealthStatus != statusUnknown || !isPort(int(backend.Port)) || !isPort(int(backend.ListenerPort)) {
 			t.Errorf("a sample with the row %+v", backend)
 		}
 		for _, field := range []string{sample.RequestID, backend.ServerID, backend.ServerIP, backend.EniHost, backend.Type, backend.ListenerProtocol, backend.ServerHealthStatus} {
@@ -260,5 +265,8 @@ func checkSample(t *testing.T, sample *Sample) {
 				}
 			}
 		}
+	}
+	if rows := len(sample.Backends); anonymous > sample.OddRows || rows > 0 && sample.OddRows >= rows {
+		t.Errorf("%d odd rows of %d, %d of them without a server", sample.OddRows, rows, anonymous)
 	}
 }

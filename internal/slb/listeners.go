@@ -199,6 +199,3 @@ func onOrOff(value string) string {
 		return ""
 	}
 }
-
-// lowerField is cleanField for words that are compared without regard to case.
-func lowerField(value string) string { return bounded(strings.ToLower(cleanField(value)), maxField) }

@@ -110,7 +110,7 @@ func namesReasons(t *testing.T, w *world) {
 	}
 	series := w.hostile.metrics(g)
 	for _, c := range cases {
-		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{code="`+c.code+`",region="`+c.region()+`"}`, BeNumerically(">", 0)))
+		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{action="DescribeHealthStatus",code="`+c.code+`",region="`+c.region()+`"}`, BeNumerically(">", 0)))
 	}
 }
 
