@@ -77,12 +77,16 @@ func newReconciler(o *options, mgr manager.Manager, recorder controllers.EventRe
 	if err != nil {
 		return nil, err
 	}
+	signers, err := credentials(o, mgr.GetAPIReader())
+	if err != nil {
+		return nil, err
+	}
 	reconciler := &controllers.Reconciler{
 		Client:      mgr.GetClient(),
 		Live:        mgr.GetAPIReader(),
 		Selector:    o.selector,
 		API:         slb.Instrument(sdk, ctrlmetrics.Registry),
-		Credentials: credentials(o, mgr.GetAPIReader()),
+		Credentials: signers,
 		Budget:      slb.NewBudget(slb.BudgetOptions{QPS: o.qps, Burst: o.burst, Concurrency: o.concurrency}),
 		Names:       names,
 		Events:      recorder,
@@ -116,12 +120,19 @@ func setUp(ctx context.Context, o *options, mgr manager.Manager, reconciler *con
 }
 
 // credentials are those of Secrets, and the operator's own unless none may use them.
-func credentials(o *options, reader client.Reader) *controllers.SecretCredentials {
+func credentials(o *options, reader client.Reader) (*controllers.SecretCredentials, error) {
 	source := &controllers.SecretCredentials{Reader: reader, Now: time.Now}
-	if !o.requireCredentials {
-		source.Own = slb.NewIdentity(time.Now, o.credentialsPath)
+	if o.requireCredentials {
+		return source, nil
 	}
-	return source
+	if o.credentialsPath != "" {
+		// One that is there without files is an optional Secret that is not there yet.
+		if _, err := os.ReadDir(o.credentialsPath); err != nil {
+			return nil, fmt.Errorf("--credentials-path must be a folder that can be read, such as that of a mounted Secret: %w", err)
+		}
+	}
+	source.Own = slb.NewIdentity(time.Now, o.credentialsPath)
+	return source, nil
 }
 
 func newManager(o *options, lease *fence, names *controllers.Names) (manager.Manager, error) {
