@@ -5,11 +5,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
@@ -135,6 +137,15 @@ func credentials(o *options, reader client.Reader) (*controllers.SecretCredentia
 	return source, nil
 }
 
+// passProxies keeps requests to the API server from the proxy in the
+// environment, which is for Alibaba Cloud and seldom leads to the cluster.
+// A proxy-url in the kubeconfig is for the API server, and stays.
+func passProxies(kubeconfig *rest.Config) {
+	if kubeconfig.Proxy == nil {
+		kubeconfig.Proxy = http.ProxyURL(nil)
+	}
+}
+
 func newManager(o *options, lease *fence, names *controllers.Names) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
@@ -146,8 +157,11 @@ func newManager(o *options, lease *fence, names *controllers.Names) (manager.Man
 	if err != nil {
 		return nil, fmt.Errorf("no cluster to work in: run in a pod, or set --kubeconfig: %w", err)
 	}
+	passProxies(kubeconfig)
 	if o.leaderElect {
-		lease.guard(kubeconfig)
+		if err := lease.guard(kubeconfig); err != nil {
+			return nil, err
+		}
 	}
 	serving, err := metricsServing(o)
 	if err != nil {
