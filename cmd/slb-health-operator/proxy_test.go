@@ -40,7 +40,7 @@ func TestTheAPIServerIsNotReachedThroughTheEnvironmentsProxy(t *testing.T) {
 			if err := os.WriteFile(kubeconfig, []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+test+"$", "-test.v") //nolint:gosec // this test
+			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+test+"$", "-test.v")
 			child.Env = append(os.Environ(), proxyChild+"="+kubeconfig, "HTTPS_PROXY=http://proxy.example:3128", "HTTP_PROXY=http://proxy.example:3128", "NO_PROXY=")
 			output, err := child.CombinedOutput()
 			if err != nil {
