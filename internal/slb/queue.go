@@ -108,7 +108,6 @@ func (q *queue) enter(m *member, claim Claim, now time.Time) {
 		q.entered++
 		m.since, m.enteredAt, m.place = claim.Since, now, q.entered
 	case waiting:
-		routine = routine || m.routine
 		if urgent == m.urgent && routine == m.routine && (!urgent || claim.Requester == m.requester) {
 			return
 		}
@@ -191,8 +190,12 @@ func (q *queue) start(m *member, now time.Time) {
 	q.calls = append(q.calls, m)
 }
 
-// end takes back a turn whose call lasted so long.
+// end takes back a permit whose call lasted so long, unless its member was
+// forgotten meanwhile.
 func (q *queue) end(m *member, took time.Duration) {
+	if m.state != calling {
+		return
+	}
 	q.remove(m)
 	const weight = 4     // of the calls before against this one
 	if q.duration == 0 { // the first
