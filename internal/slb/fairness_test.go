@@ -402,8 +402,8 @@ func TestAnAccountThatIsGoneLeavesNothingBehind(t *testing.T) {
 			budget := NewBudget(BudgetOptions{QPS: 10, Burst: 20, Concurrency: 32})
 			turn, _ := budget.Take(Claim{Target: lb(1)}, noon)
 			forget(budget, turn, noon.Add(2*time.Second))
-			if len(budget.queues)+len(budget.busy)+budget.slow != 0 {
-				t.Errorf("%d accounts, %d of them busy and %d slow", len(budget.queues), len(budget.busy), budget.slow)
+			if len(budget.queues)+len(budget.busy)+budget.doubtful != 0 {
+				t.Errorf("%d accounts, %d of them busy and %d doubtful", len(budget.queues), len(budget.busy), budget.doubtful)
 			}
 		})
 	}

@@ -23,10 +23,9 @@ const (
 // queue is the targets of one account in one region: which of them wait for a
 // turn, in what order, and which are calling.
 type queue struct {
-	// namespace is that of the account.
-	namespace string
-	pace      pace
-	members   map[memberKey]*member
+	key     queueKey
+	pace    pace
+	members map[memberKey]*member
 	// actions are those that were ever claimed.
 	actions []string
 	// urgent and routine wait. A member that waits for either is in both.
@@ -40,15 +39,15 @@ type queue struct {
 	duration time.Duration
 	// proven tells that a call ended, so that duration says something.
 	proven bool
-	// notedSlow tells that Budget.slow counts the queue.
-	notedSlow bool
+	// counted tells that Budget.doubtful counts it.
+	counted bool
 	// answered tells that a call was not Throttled since the last one that was.
 	answered bool
 	entered  uint64
 }
 
-func newQueue(namespace string, pace pace) *queue {
-	return &queue{namespace: namespace, pace: pace, members: map[memberKey]*member{}, urgent: newUrgent()}
+func newQueue(key queueKey, pace pace) *queue {
+	return &queue{key: key, pace: pace, members: map[memberKey]*member{}, urgent: newUrgent()}
 }
 
 type memberKey struct{ loadBalancerID, action string }
@@ -160,7 +159,7 @@ func (q *queue) leave(m *member) {
 // lanes for so many calls at once. The first call of a queue is for the member
 // that claims: lanes are scarce then, and none may wait for one to come back.
 func (q *queue) grant(claims *member, lanes int, now time.Time) {
-	for q.held() < lanes && q.urgent.size+len(q.routine) > 0 && q.pace.spend(now) {
+	for q.held() < lanes && q.queued() > 0 && q.pace.spend(now) {
 		m := claims
 		if q.proven || q.held() > 0 {
 			m = q.next(now)
@@ -183,6 +182,9 @@ func (q *queue) next(now time.Time) *member {
 
 // held is how many permits are out.
 func (q *queue) held() int { return len(q.granted) + len(q.calls) }
+
+// queued is how many members wait; those that wait for either permit count twice.
+func (q *queue) queued() int { return q.urgent.size + len(q.routine) }
 
 func (q *queue) start(m *member, now time.Time) {
 	q.remove(m)
