@@ -378,8 +378,8 @@ func TestASlowAccountLeavesLanesToAnother(t *testing.T) {
 		return 2 * time.Second, nil
 	}
 	w.add(lb(0), 0)
-	for i, account := range hanging(2, true) {
-		for n := range []int{1000, 2}[i] {
+	for i, account := range hanging(4, true) {
+		for n := range []int{1000, 2, 2, 2}[i] {
 			target := lb(n)
 			target.Account = account
 			w.add(target, time.Duration(i)*time.Minute)
@@ -387,9 +387,29 @@ func TestASlowAccountLeavesLanesToAnother(t *testing.T) {
 	}
 	w.run(5 * time.Minute)
 	for _, c := range w.started {
-		if c.target.Account.Name == "key-1" && c.at > 90*time.Second && c.lag > 3*time.Second {
+		if c.target.Account.Namespace == "sick" && c.target.Account.Name != "key-0" && c.at > 4*time.Minute && c.lag > 3*time.Second {
 			t.Errorf("%s was late by %s", c.target, c.lag)
 		}
+	}
+}
+
+// As of a Secret that does not exist.
+func TestAccountsThatNeverCallTakeNoLanesFromASlowOne(t *testing.T) {
+	budget := NewBudget(BudgetOptions{QPS: 10, Burst: 20, Concurrency: 32})
+	for _, account := range hanging(20, false) {
+		turn, _ := budget.Take(Claim{Target: Target{account, testRegion, "lb"}}, noon)
+		turn.End(false, &Error{Kind: CredentialsNotFound}, noon)
+	}
+	turn, _ := budget.Take(Claim{Target: lb(0)}, noon)
+	turn.End(true, nil, noon.Add(2*time.Second))
+	permits := 0
+	for n := range 20 {
+		if turn, _ := budget.Take(Claim{Target: lb(n)}, noon.Add(2*time.Second)); turn != nil {
+			permits++
+		}
+	}
+	if permits != 6 {
+		t.Errorf("the slow one has %d permits at once, want three quarters of eight", permits)
 	}
 }
 
