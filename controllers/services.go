@@ -89,7 +89,7 @@ func (s *ServiceReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manag
 		}
 	}
 	if s.Enabled {
-		b = b.WatchesMetadata(&corev1.Service{}, &handler.EnqueueRequestForObject{})
+		b = b.Watches(&corev1.Service{}, &handler.EnqueueRequestForObject{})
 	}
 	return b.Complete(s)
 }
@@ -104,17 +104,11 @@ func (s *ServiceReconciler) reads() []kind {
 	if !s.Enabled {
 		return nil
 	}
-	kinds := []kind{{kindService, newService()}}
+	kinds := []kind{{kindService, &corev1.Service{}}}
 	if s.RegionID == "" {
 		kinds = append(kinds, kind{kindNode, &corev1.Node{}})
 	}
 	return kinds
-}
-
-func newService() *metav1.PartialObjectMetadata {
-	service := &metav1.PartialObjectMetadata{}
-	service.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(kindService))
-	return service
 }
 
 // servicesOf are the Services that an object names, and that own it.
@@ -150,7 +144,7 @@ func (s *ServiceReconciler) Reconcile(ctx context.Context, request reconcile.Req
 }
 
 // follow brings what a Service says into the objects that name it.
-func (s *ServiceReconciler) follow(ctx context.Context, request reconcile.Request, service *metav1.PartialObjectMetadata) (reconcile.Result, error) {
+func (s *ServiceReconciler) follow(ctx context.Context, request reconcile.Request, service *corev1.Service) (reconcile.Result, error) {
 	var list v1alpha1.LoadBalancerHealthList
 	err := s.Client.List(ctx, &list, client.InNamespace(request.Namespace), client.MatchingFields{serviceIndex: request.Name}, client.UnsafeDisableDeepCopy)
 	if err != nil {
@@ -160,26 +154,26 @@ func (s *ServiceReconciler) follow(ctx context.Context, request reconcile.Reques
 		s.services.forget(request.NamespacedName)
 		return reconcile.Result{}, nil
 	}
-	found, failure, err := s.discover(ctx, request.NamespacedName, service)
+	found, err := s.discover(ctx, request.NamespacedName, service)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	return s.bringAll(ctx, request.NamespacedName, list.Items, found, failure)
+	return s.bringAll(ctx, request.NamespacedName, list.Items, found)
 }
 
 // bringAll brings what came of the search into the objects' statuses.
-func (s *ServiceReconciler) bringAll(ctx context.Context, service types.NamespacedName, objects []v1alpha1.LoadBalancerHealth, found *v1alpha1.ServiceLoadBalancer, failure *slb.Error) (reconcile.Result, error) {
+func (s *ServiceReconciler) bringAll(ctx context.Context, service types.NamespacedName, objects []v1alpha1.LoadBalancerHealth, d health.Discovery) (reconcile.Result, error) {
 	memory, now := s.services.of(service), s.Now()
 	memory.keepOnly(objects)
 	var again time.Time
-	if failure == nil {
+	if d.Failure == nil {
 		memory.failure = nil
 	} else {
-		logFailure(ctx, memory.failure, failure)
-		memory.failed(failure, now)
+		logFailure(ctx, memory.failure, d.Failure)
+		memory.failed(d.Failure, now)
+		d.FailingSince = memory.failingSince
 		again = now.Add(health.DefaultInterval) // nodes are not watched
 	}
-	d := health.Discovery{Found: found, Failure: failure, FailingSince: memory.failingSince}
 	look := func(object *v1alpha1.LoadBalancerHealth) health.Outcome {
 		return health.Discover(object, d, now, s.Options)
 	}
@@ -203,12 +197,12 @@ func (s *ServiceReconciler) bringAll(ctx context.Context, service types.Namespac
 	return reconcile.Result{RequeueAfter: max(again.Sub(now), time.Millisecond)}, nil
 }
 
-// service reads the metadata of a Service; nil when there is none, or Services may not be read.
-func (s *ServiceReconciler) service(ctx context.Context, key types.NamespacedName) (*metav1.PartialObjectMetadata, error) {
+// service reads a Service, as slim as the cache holds it; nil when there is none, or Services may not be read.
+func (s *ServiceReconciler) service(ctx context.Context, key types.NamespacedName) (*corev1.Service, error) {
 	if !s.Enabled {
 		return nil, nil
 	}
-	service := newService()
+	service := &corev1.Service{}
 	if err := s.Client.Get(ctx, key, service); err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
@@ -216,30 +210,29 @@ func (s *ServiceReconciler) service(ctx context.Context, key types.NamespacedNam
 }
 
 // discover finds the load balancer of a Service, or says why it has none.
-func (s *ServiceReconciler) discover(ctx context.Context, key types.NamespacedName, service *metav1.PartialObjectMetadata) (*v1alpha1.ServiceLoadBalancer, *slb.Error, error) {
+func (s *ServiceReconciler) discover(ctx context.Context, key types.NamespacedName, service *corev1.Service) (health.Discovery, error) {
 	switch {
 	case !s.Enabled:
-		return nil, &slb.Error{Kind: slb.InvalidRequest, Message: "spec.serviceRef needs an operator that runs with --service-discovery: start it so, or write loadBalancerId and regionId in its place"}, nil
+		return health.Discovery{Failure: &slb.Error{Kind: slb.InvalidRequest, Local: true, Message: "spec.serviceRef needs an operator that runs with --service-discovery: start it so, or write loadBalancerId and regionId in its place"}}, nil
 	case service == nil:
-		return nil, &slb.Error{Kind: slb.LoadBalancerNotFound, Message: fmt.Sprintf("Service %s does not exist: create it, or name another one in spec.serviceRef", key)}, nil
+		return health.Discovery{Failure: &slb.Error{Kind: slb.LoadBalancerNotFound, Message: fmt.Sprintf("Service %s does not exist: create it, or name another one in spec.serviceRef", key)}}, nil
 	}
 	regions := []string{s.RegionID}
 	if s.RegionID == "" {
 		var nodes corev1.NodeList
 		if err := s.Client.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
-			return nil, nil, fmt.Errorf("listing nodes for the region of Service %s: %w", key, err)
+			return health.Discovery{}, fmt.Errorf("listing nodes for the region of Service %s: %w", key, err)
 		}
 		regions = regionsOf(nodes.Items)
 	}
-	found, failure := loadBalancerOf(key, service.Labels[v1alpha1.ServiceLoadBalancerLabel], regions)
-	return found, failure, nil
+	return loadBalancerOf(key, service.Labels[v1alpha1.ServiceLoadBalancerLabel], regions), nil
 }
 
 // monitor makes the object that a Service asks for, and removes it when the
 // Service asks no more. An object of that name that somebody else made is left alone.
 // The shard that the Service selects makes it, and the one that serves it removes
 // it: the Service's labels may have changed since.
-func (s *ServiceReconciler) monitor(ctx context.Context, service *metav1.PartialObjectMetadata) error {
+func (s *ServiceReconciler) monitor(ctx context.Context, service *corev1.Service) error {
 	ours := s.Selector == nil || s.Selector.Matches(labels.Set(service.Labels))
 	wanted := service.Annotations[v1alpha1.MonitorAnnotation] == "true" && service.DeletionTimestamp.IsZero()
 	object := &v1alpha1.LoadBalancerHealth{}
@@ -258,7 +251,7 @@ func (s *ServiceReconciler) monitor(ctx context.Context, service *metav1.Partial
 
 // create makes an object with the Service's labels, so that it is of the same
 // shard, and shows up under the same selectors.
-func (s *ServiceReconciler) create(ctx context.Context, service *metav1.PartialObjectMetadata) error {
+func (s *ServiceReconciler) create(ctx context.Context, service *corev1.Service) error {
 	object := &v1alpha1.LoadBalancerHealth{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: service.Namespace, Name: service.Name, Labels: maps.Clone(service.Labels),

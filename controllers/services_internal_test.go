@@ -7,6 +7,7 @@ import (
 	"errors"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -27,7 +28,7 @@ var (
 type quotaCluster struct{ fakeCluster }
 
 func (c *quotaCluster) Get(_ context.Context, key client.ObjectKey, object client.Object, _ ...client.GetOption) error {
-	if service, ok := object.(*metav1.PartialObjectMetadata); ok {
+	if service, ok := object.(*corev1.Service); ok {
 		service.Namespace, service.Name = key.Namespace, key.Name
 		service.Annotations = map[string]string{v1alpha1.MonitorAnnotation: "true"}
 		service.Labels = map[string]string{v1alpha1.ServiceLoadBalancerLabel: "lb-1"}
@@ -93,7 +94,7 @@ func TestTheObjectOfAServiceGoesWhereverTheServiceWent(t *testing.T) {
 	r, _ := newReconciler(&cluster.fakeCluster, &fakeAPI{}, newClock())
 	r.Client, r.Selector = cluster, labels.SelectorFromSet(labels.Set{"shard": "a"})
 	services := &ServiceReconciler{Reconciler: r, Enabled: true, RegionID: "cn-hangzhou"}
-	if err := services.monitor(t.Context(), &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+	if err := services.monitor(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "prod", Name: "web", UID: "uid-service", Labels: map[string]string{"shard": "b"},
 	}}); err != nil {
 		t.Fatal(err)
