@@ -235,10 +235,14 @@ func TestAlertsAreAboutThisRelease(t *testing.T) {
 		for _, alert := range rule.Spec.Groups[0].Rules {
 			expressions = append(expressions, alert.Expr)
 		}
+		all := strings.Join(expressions, "\n")
 		for _, part := range want {
-			if !strings.Contains(strings.Join(expressions, "\n"), part) {
+			if !strings.Contains(all, part) {
 				t.Errorf("%s: no alert has %s: %q", mode, part, expressions)
 			}
+		}
+		if all := strings.ReplaceAll(all, want[0], ""); strings.Contains(all, "job=") {
+			t.Errorf("%s: an alert is about another job than %s: %q", mode, want[0], expressions)
 		}
 	}
 }
