@@ -28,7 +28,7 @@ var loadBalancerID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 // regions of the cluster. A failure says what is missing, and what to do.
 func loadBalancerOf(service types.NamespacedName, label string, regions []string) health.Discovery {
 	fail := func(kind slb.Kind, format string, args ...any) health.Discovery {
-		return health.Discovery{Failure: &slb.Error{Kind: kind, Message: fmt.Sprintf("Service %s ", service) + fmt.Sprintf(format, args...)}}
+		return health.Discovery{Failure: &slb.Error{Kind: kind, Local: kind == slb.InvalidRequest, Message: fmt.Sprintf("Service %s ", service) + fmt.Sprintf(format, args...)}}
 	}
 	if label == "" {
 		return fail(slb.LoadBalancerNotFound, "has no load balancer yet: the cloud controller manager puts its id into the label %s", v1alpha1.ServiceLoadBalancerLabel)

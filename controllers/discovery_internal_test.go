@@ -95,6 +95,9 @@ func TestTheLoadBalancerOfAService(t *testing.T) {
 			if found != nil || failure.Kind != test.kind || !strings.HasPrefix(failure.Message, "Service prod/web ") || !strings.Contains(failure.Message, test.says) {
 				t.Errorf("got %v, %v", found, failure)
 			}
+			if failure.Local != (test.kind == slb.InvalidRequest) {
+				t.Errorf("refused by the operator: %t", failure.Local)
+			}
 			if known := d.Without != nil && d.Without.LoadBalancerID == test.label && d.Without.ServiceName == "web"; known != (len(test.regions) != 1) {
 				t.Errorf("the load balancer without its region: %v", d.Without)
 			}

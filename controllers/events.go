@@ -198,13 +198,7 @@ func backendsChangedEvent(changes []health.BackendChange) notice {
 // backendName is how a backend is called in events: its server, address and
 // port, and the listener it stands behind.
 func backendName(b *v1alpha1.BackendStatus) string {
-	name := b.ServerID
-	if b.ServerIP != "" {
-		name += " " + b.ServerIP
-	}
-	if b.Port != 0 {
-		name += ":" + strconv.Itoa(int(b.Port))
-	}
+	name := b.Address()
 	if b.ListenerPort != 0 {
 		name += " (listener " + strconv.Itoa(int(b.ListenerPort))
 		if b.ListenerProtocol != "" {

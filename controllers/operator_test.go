@@ -75,7 +75,7 @@ func startOperator(s settings) *operator {
 		Live:        mgr.GetAPIReader(),
 		Selector:    labels.SelectorFromSet(labels.Set{shardLabel: s.shard}),
 		API:         slb.Instrument(sdk, registry),
-		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: slb.NewIdentity(time.Now), Now: time.Now},
+		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: slb.NewIdentity(time.Now, ""), Now: time.Now},
 		Budget:      slb.NewBudget(slb.BudgetOptions{QPS: 1000, Burst: 1000, Concurrency: 32}),
 		Names:       names,
 		Events:      recorder,

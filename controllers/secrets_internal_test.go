@@ -156,7 +156,7 @@ func TestASecretThatMayNotBeReadIsNotUsedAnyMore(t *testing.T) {
 }
 
 func TestWhatASecretHolds(t *testing.T) {
-	longKey := strings.Repeat("s", maxKey)
+	longKey := strings.Repeat("s", slb.MaxKey)
 	for name, c := range map[string]struct {
 		data map[string]string
 		want slb.Credentials

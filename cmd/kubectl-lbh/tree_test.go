@@ -41,3 +41,22 @@ func TestWhatTurnedSaysWhereItRuns(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+func TestTheAddressOfABackendCanBeCopied(t *testing.T) {
+	t.Parallel()
+
+	o, out := newOptions()
+	before, after := object("web", good(), "normal"), object("web", good(), "abnormal")
+	for _, web := range []*v1alpha1.LoadBalancerHealth{before, after} {
+		web.Status.Backends[0].ServerIP = "2408::8"
+	}
+	if err := tree(out, after, o); err != nil {
+		t.Fatal(err)
+	}
+	if want := "i-1 [2408::8]:8443  abnormal"; !strings.Contains(out.String(), want) {
+		t.Errorf("the tree %q has no %q", out, want)
+	}
+	if got, want := textsOf(changes(before, after)), "443/https i-1 [2408::8]:8443  normal → abnormal"; len(got) != 1 || got[0] != want {
+		t.Errorf("the change is %q, not %q", got, want)
+	}
+}

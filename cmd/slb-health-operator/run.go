@@ -89,6 +89,12 @@ func newReconciler(o *options, mgr manager.Manager, recorder controllers.EventRe
 		Options:     health.Options{MaxBackends: o.maxStatusBackends, Heartbeat: o.heartbeat},
 		Now:         time.Now,
 	}
+	if o.listenerDetails == listenerDetailsAuto {
+		reconciler.Details = &controllers.ListenerDetails{API: sdk, Credentials: reconciler.Credentials, Budget: reconciler.Budget, Now: time.Now}
+	}
+	if o.serviceDiscovery {
+		reconciler.Ports = &controllers.ServicePorts{Reader: mgr.GetClient()}
+	}
 	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastAnswered: reconciler.LastAnswered, Elected: mgr.Elected()})
 	reconciler.Metrics = fleet
 	ctrlmetrics.Registry.MustRegister(fleet, slb.RateLimits{Budget: reconciler.Budget, Now: time.Now})
@@ -119,7 +125,7 @@ func setUp(ctx context.Context, o *options, mgr manager.Manager, reconciler *con
 func credentials(o *options, reader client.Reader) *controllers.SecretCredentials {
 	source := &controllers.SecretCredentials{Reader: reader, Now: time.Now}
 	if !o.requireCredentials {
-		source.Own = slb.NewIdentity(time.Now)
+		source.Own = slb.NewIdentity(time.Now, o.credentialsPath)
 	}
 	return source
 }

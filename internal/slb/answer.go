@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 
@@ -29,7 +30,7 @@ const maxListeners = 1000
 // is demanded: a RequestId, the list of backends, and for each its ServerId
 // and ServerHealthStatus.
 func readAnswer(response *sdkslb.DescribeHealthStatusResponse, request Request) (*Sample, error) {
-	if err := verifyDocument(response.GetHttpContentBytes()); err != nil {
+	if err := verifyDocument(response.GetHttpContentBytes(), pathOfBackends); err != nil {
 		return nil, err
 	}
 	requestID := cleanRequestID(response.RequestId, request.Credentials)
@@ -47,7 +48,7 @@ func readAnswer(response *sdkslb.DescribeHealthStatusResponse, request Request) 
 	switch {
 	case countListeners(sample.Backends) > maxListeners:
 		return nil, &answerError{fmt.Sprintf("more than %d listeners", maxListeners)}
-	case repeatsKey(rows, request.Credentials):
+	case repeatsKey(fieldsOf(rows), request.Credentials):
 		return nil, &answerError{"a backend that repeats the credentials of the request"}
 	}
 	return sample, nil
@@ -72,7 +73,7 @@ const maxWord = 45
 // repeatsKey finds the keys and the signature of a request in what would go
 // into a status, or in a field that is longer than any of the API's, a piece of
 // them: it will be cut. Most fields are shorter than any key, and cost next to nothing.
-func repeatsKey(rows []sdkslb.BackendServer, credentials Credentials) bool {
+func repeatsKey(fields iter.Seq[string], credentials Credentials) bool {
 	keys := slices.DeleteFunc(keysOf(credentials), func(key string) bool {
 		return len(key) < echoLength // no real key, and may be a word
 	})
@@ -81,16 +82,27 @@ func repeatsKey(rows []sdkslb.BackendServer, credentials Credentials) bool {
 	}
 	shortest := len(slices.MinFunc(keys, func(a, b string) int { return len(a) - len(b) }))
 	spelled := allSpellings(keys)
-	for i := range rows {
-		r := &rows[i]
-		for _, field := range [...]string{r.ServerId, r.ServerIp, r.EniHost, r.Type, r.Protocol, r.ServerHealthStatus} {
-			if len(field) >= shortest && slices.ContainsFunc(spelled, func(key string) bool { return strings.Contains(field, key) }) ||
-				len(field) > maxWord && holdsPiece(field, spelled) {
-				return true
-			}
+	for field := range fields {
+		if len(field) >= shortest && slices.ContainsFunc(spelled, func(key string) bool { return strings.Contains(field, key) }) ||
+			len(field) > maxWord && holdsPiece(field, spelled) {
+			return true
 		}
 	}
 	return false
+}
+
+// fieldsOf are the texts of an answer that go into a status.
+func fieldsOf(rows []sdkslb.BackendServer) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range rows {
+			r := &rows[i]
+			for _, field := range [...]string{r.ServerId, r.ServerIp, r.EniHost, r.Type, r.Protocol, r.ServerHealthStatus} {
+				if !yield(field) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func readRow(row *sdkslb.BackendServer, scope Scope) (Backend, error) {
@@ -120,12 +132,27 @@ func readRow(row *sdkslb.BackendServer, scope Scope) (Backend, error) {
 
 func isPort(n int) bool { return n >= 0 && n <= 65535 }
 
+// listPath is where the list of an answer is: under one key, or under a key inside another.
+type listPath struct{ outer, inner string }
+
+var (
+	pathOfBackends  = listPath{"BackendServers", "BackendServer"}
+	pathOfListeners = listPath{outer: "Listeners"}
+)
+
+func (p listPath) String() string {
+	if p.inner == "" {
+		return p.outer
+	}
+	return p.outer + "." + p.inner
+}
+
 // verifyDocument demands the shape that the SDK does not check. Keys count in
 // the API's own case only: the SDK ignores others, which would read as an empty list.
 //
 // It reads with the SDK's own JSON library, which skips what is of no interest
 // at a tenth of the cost of encoding/json.
-func verifyDocument(body []byte) error {
+func verifyDocument(body []byte, path listPath) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return &answerError{"an empty body"}
 	}
@@ -133,18 +160,22 @@ func verifyDocument(body []byte) error {
 	if document.WhatIsNext() != jsoniter.ObjectValue {
 		return &answerError{"something that is not a JSON object"}
 	}
-	isError, servers, list := false, jsoniter.InvalidValue, jsoniter.InvalidValue
+	isError, outer, list := false, jsoniter.InvalidValue, jsoniter.InvalidValue
 	document.ReadObjectCB(func(document *jsoniter.Iterator, key string) bool {
 		switch key {
 		case "Code":
 			isError = true
-		case "BackendServers":
-			again := servers != jsoniter.InvalidValue
-			if servers = document.WhatIsNext(); servers == jsoniter.ObjectValue && !again {
-				list = kindOf(document, "BackendServer")
+		case path.outer:
+			again := outer != jsoniter.InvalidValue
+			outer = document.WhatIsNext()
+			if !again && path.inner != "" && outer == jsoniter.ObjectValue {
+				list = kindOf(document, path.inner)
 				return true
 			}
 			list = jsoniter.InvalidValue
+			if !again && path.inner == "" {
+				list = outer
+			}
 		}
 		document.Skip()
 		return true
@@ -154,10 +185,10 @@ func verifyDocument(body []byte) error {
 		return &answerError{"something that is not a JSON object"}
 	case isError:
 		return &answerError{"an error document under a status of success"}
-	case servers != jsoniter.ObjectValue && servers != jsoniter.NilValue:
-		return &answerError{"a document without BackendServers"}
+	case outer == jsoniter.InvalidValue:
+		return &answerError{"a document without " + path.outer}
 	case list != jsoniter.ArrayValue:
-		return &answerError{"a document without exactly one list BackendServers.BackendServer"}
+		return &answerError{"a document without exactly one list " + path.String()}
 	default:
 		return nil
 	}

@@ -58,7 +58,7 @@ func BenchmarkVerifyDocument(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := verifyDocument(body); err != nil {
+				if err := verifyDocument(body, pathOfBackends); err != nil {
 					b.Fatal(err)
 				}
 			}

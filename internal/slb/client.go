@@ -30,13 +30,16 @@ type ClientOptions struct {
 	UserAgent string
 }
 
-// Client is HealthAPI over alibaba-cloud-sdk-go.
+// Client is HealthAPI and ListenersAPI over alibaba-cloud-sdk-go.
 type Client struct {
 	options   ClientOptions
 	transport http.RoundTripper
 }
 
-var _ HealthAPI = (*Client)(nil)
+var (
+	_ HealthAPI    = (*Client)(nil)
+	_ ListenersAPI = (*Client)(nil)
+)
 
 // NewClient returns a Client, or an error when the environment would make the
 // SDK print signed requests, or credentials-go print tokens, or names a proxy that cannot be used.
@@ -54,41 +57,67 @@ func NewClient(options ClientOptions) (*Client, error) {
 
 // DescribeHealthStatus implements HealthAPI.
 func (c *Client) DescribeHealthStatus(ctx context.Context, request Request) (*Sample, error) {
-	if err := ctx.Err(); err != nil {
+	request.action = actionHealth
+	sample, err := callAndRead(ctx, c, request, describeHealth, readAnswer)
+	if err != nil {
 		return nil, err
 	}
+	sample.At = time.Now()
+	return sample, nil
+}
+
+func describeHealth(client *sdkslb.Client, request Request) (*sdkslb.DescribeHealthStatusResponse, error) {
+	describe := sdkslb.CreateDescribeHealthStatusRequest()
+	describe.RegionId = request.Target.RegionID
+	describe.LoadBalancerId = request.Target.LoadBalancerID
+	if request.Scope.ListenerPort != 0 {
+		describe.ListenerPort = requests.NewInteger(int(request.Scope.ListenerPort))
+	}
+	describe.ListenerProtocol = request.Scope.ListenerProtocol
+	return client.DescribeHealthStatus(describe)
+}
+
+// callAndRead makes one call of an action and reads its response, whatever the
+// action: describe makes the call, and makes a new SDK request each time, because
+// one that is used again keeps what it was signed with.
+func callAndRead[R, A any](
+	ctx context.Context, c *Client, request Request,
+	describe func(*sdkslb.Client, Request) (R, error), read func(R, Request) (A, error),
+) (answer A, err error) {
+	var none A
+	if err := ctx.Err(); err != nil {
+		return none, err
+	}
 	if !IsRegionID(request.Target.RegionID) {
-		return nil, &Error{Kind: InvalidRequest, Message: "spec.regionId is not a region id such as cn-hangzhou"}
+		return none, &Error{Kind: InvalidRequest, Local: true, Message: "spec.regionId is not an Alibaba Cloud region id such as cn-hangzhou: write one"}
 	}
 	callCtx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
 	exchange := &exchange{ctx: callCtx, base: c.transport}
-	response, err := c.call(exchange, request)
+	response, err := attempt(c, exchange, request, describe)
 	if err != nil && exchange.cutShort() {
 		exchange = exchange.anew()
-		response, err = c.call(exchange, request)
+		response, err = attempt(c, exchange, request, describe)
 	}
 	if ctx.Err() != nil {
-		return nil, ctx.Err()
+		return none, ctx.Err()
 	}
 	request.Credentials.signature = exchange.signature()
 	if err == nil {
-		var sample *Sample
-		if sample, err = readAnswer(response, request); err == nil {
-			sample.At = time.Now()
-			return sample, nil
+		if answer, err = read(response, request); err == nil {
+			return answer, nil
 		}
 	}
-	return nil, c.explain(err, exchange, request)
+	return none, c.explain(err, exchange, request.subject())
 }
 
-// call makes one call with a client of its own: an SDK client changes itself
+// attempt makes one call with an SDK client of its own: an SDK client changes itself
 // on every call, so sharing one is a data race, and building one costs next to nothing.
-func (c *Client) call(exchange *exchange, request Request) (response *sdkslb.DescribeHealthStatusResponse, err error) {
+func attempt[R any](c *Client, exchange *exchange, request Request, describe func(*sdkslb.Client, Request) (R, error)) (response R, err error) {
 	defer func() {
 		// The SDK panics on error documents with fields of unexpected types.
 		if panicked := recover(); panicked != nil {
-			response, err = nil, &answerError{"an error document that the SDK cannot read"}
+			err = &answerError{"an error document that the SDK cannot read"}
 		}
 	}()
 	config := sdk.NewConfig().
@@ -100,20 +129,12 @@ func (c *Client) call(exchange *exchange, request Request) (response *sdkslb.Des
 
 	client := &sdkslb.Client{}
 	if err := client.InitWithOptions(request.Target.RegionID, config, signer(request.Credentials)); err != nil {
-		return nil, err
+		return response, err
 	}
 	client.SetCloseTrace(true) // a registered tracer would get the signed URL
 	ignoreProxyVariables(client)
 	c.options.Endpoint.apply(client)
-
-	describe := sdkslb.CreateDescribeHealthStatusRequest()
-	describe.RegionId = request.Target.RegionID
-	describe.LoadBalancerId = request.Target.LoadBalancerID
-	if request.Scope.ListenerPort != 0 {
-		describe.ListenerPort = requests.NewInteger(int(request.Scope.ListenerPort))
-	}
-	describe.ListenerProtocol = request.Scope.ListenerProtocol
-	return client.DescribeHealthStatus(describe)
+	return describe(client, request)
 }
 
 func signer(c Credentials) credentials.CredentialsProvider {

@@ -68,6 +68,11 @@ type Request struct {
 	Target      Target
 	Scope       Scope
 	Credentials Credentials
+
+	// action is what the client calls, and batch the load balancers that it asks
+	// about where these are several; a failure names them.
+	action string
+	batch  []string
 }
 
 // Sample is one answer of DescribeHealthStatus.

@@ -27,6 +27,7 @@ const (
 	// Time runs faster here than in a cluster: rules wait for seconds instead
 	// of minutes, and look back as far as some scrapes need.
 	quickFor   = "3s"
+	quickKeep  = "8s"
 	quickRange = "20s"
 )
 
@@ -44,6 +45,9 @@ func hasten(r rules) rules {
 		for j := range r.Groups[i].Rules {
 			one := &r.Groups[i].Rules[j]
 			one.For = quickFor
+			if one.KeepFor != "" {
+				one.KeepFor = quickKeep
+			}
 			one.Expr = lookBack.ReplaceAllString(one.Expr, "["+quickRange+"]")
 		}
 	}
