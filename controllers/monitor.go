@@ -91,6 +91,9 @@ func wantsObject(service *corev1.Service) (bool, error) {
 // create makes an object with the Service's labels, so that it is of the same
 // shard, and shows up under the same selectors.
 func (s *ServiceReconciler) create(ctx context.Context, service *corev1.Service) (time.Duration, error) {
+	if s.Schema.Lacks(fieldServiceRef) {
+		return s.refused(ctx, service, "LoadBalancerHealth "+service.Name+" cannot be created: "+outdatedFor(fieldServiceRef)), nil
+	}
 	object := &v1alpha1.LoadBalancerHealth{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: service.Namespace, Name: service.Name, Labels: maps.Clone(service.Labels),

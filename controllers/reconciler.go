@@ -20,6 +20,7 @@
 //	ports.go      the listeners that Services name
 //	services.go   Services: their load balancers
 //	monitor.go    the objects that Services ask for
+//	schema.go     fields that the CustomResourceDefinition lacks
 //	discovery.go  from a Service and the nodes to a load balancer: pure
 package controllers
 

@@ -45,6 +45,8 @@ type ServiceReconciler struct {
 	Enabled bool
 	// RegionID is the region of every Service's load balancer; "": that of the nodes.
 	RegionID string
+	// Schema tells what the CustomResourceDefinition lacks; nil: nothing.
+	Schema *Schema
 
 	services memories[types.NamespacedName]
 	refusals refusals
@@ -218,6 +220,8 @@ func (s *ServiceReconciler) discover(ctx context.Context, key types.NamespacedNa
 	switch {
 	case !s.Enabled:
 		return health.Discovery{Failure: &slb.Error{Kind: slb.InvalidRequest, Local: true, Message: "spec.serviceRef needs an operator that runs with --service-discovery: start it so, or write loadBalancerId and regionId in its place"}}, nil
+	case s.Schema.Lacks(fieldServiceLoadBalancer):
+		return health.Discovery{Failure: &slb.Error{Kind: slb.InvalidRequest, Local: true, Message: outdatedFor(fieldServiceLoadBalancer)}}, nil
 	case service == nil:
 		return health.Discovery{Failure: &slb.Error{Kind: slb.LoadBalancerNotFound, Message: fmt.Sprintf("Service %s does not exist: create it, or name another one in spec.serviceRef", key)}}, nil
 	}
