@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/discovery"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -117,7 +118,12 @@ func setUp(ctx context.Context, o *options, mgr manager.Manager, reconciler *con
 			return fmt.Errorf("setting up the names of backends: %w", err)
 		}
 	}
-	services := &controllers.ServiceReconciler{Reconciler: reconciler, Enabled: o.serviceDiscovery, RegionID: o.regionID}
+	schema, err := compareSchema(ctx, mgr)
+	if err != nil {
+		return err
+	}
+	reconciler.Options.Fit = schema.Fit
+	services := &controllers.ServiceReconciler{Reconciler: reconciler, Enabled: o.serviceDiscovery, RegionID: o.regionID, Schema: schema}
 	if err := services.Allowed(ctx, mgr.GetAPIReader(), o.namespaces); err != nil {
 		return err
 	}
@@ -125,6 +131,19 @@ func setUp(ctx context.Context, o *options, mgr manager.Manager, reconciler *con
 		return fmt.Errorf("setting up the controller of Services: %w", err)
 	}
 	return nil
+}
+
+// compareSchema compares the CustomResourceDefinition with what the operator
+// writes, now and from time to time, and exports what came of it.
+func compareSchema(ctx context.Context, mgr manager.Manager) (*controllers.Schema, error) {
+	reader, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return nil, err
+	}
+	schema := &controllers.Schema{Read: controllers.ReadOpenAPI(reader), Log: mgr.GetLogger().WithName("schema")}
+	schema.Check(ctx)
+	ctrlmetrics.Registry.MustRegister(metrics.CRDOutdated(schema.Outdated))
+	return schema, mgr.Add(schema)
 }
 
 // credentials are those of Secrets, and the operator's own unless none may use them.
