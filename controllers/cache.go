@@ -45,9 +45,8 @@ func Slim(object any) (any, error) {
 	switch object := object.(type) {
 	case *v1alpha1.LoadBalancerHealth:
 		slim(object)
-	case *metav1.PartialObjectMetadata:
-		object.ManagedFields = nil
-		object.Annotations = only(object.Annotations, v1alpha1.MonitorAnnotation)
+	case *corev1.Service:
+		return slimService(object), nil
 	case *corev1.Node:
 		return slimNode(object), nil
 	case *corev1.Pod:
@@ -56,12 +55,20 @@ func Slim(object any) (any, error) {
 	return object, nil
 }
 
-// only keeps one entry of a map.
-func only(all map[string]string, key string) map[string]string {
-	if value, ok := all[key]; ok {
-		return map[string]string{key: value}
+// only keeps the entries of a map that have one of the keys; nil for none.
+func only(all map[string]string, keys ...string) map[string]string {
+	var kept map[string]string
+	for _, key := range keys {
+		value, ok := all[key]
+		if !ok {
+			continue
+		}
+		if kept == nil {
+			kept = map[string]string{}
+		}
+		kept[key] = value
 	}
-	return nil
+	return kept
 }
 
 func slim(lbh *v1alpha1.LoadBalancerHealth) {

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/health"
 	"github.com/lbhealth/slb-health-operator/internal/slb"
 )
 
@@ -25,41 +26,58 @@ var loadBalancerID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
 // loadBalancerOf reads the load balancer of a Service off its label and the
 // regions of the cluster. A failure says what is missing, and what to do.
-func loadBalancerOf(service types.NamespacedName, label string, regions []string) (*v1alpha1.ServiceLoadBalancer, *slb.Error) {
-	fail := func(kind slb.Kind, format string, args ...any) (*v1alpha1.ServiceLoadBalancer, *slb.Error) {
-		return nil, &slb.Error{Kind: kind, Message: fmt.Sprintf("Service %s ", service) + fmt.Sprintf(format, args...)}
+func loadBalancerOf(service types.NamespacedName, label string, regions []string) health.Discovery {
+	fail := func(kind slb.Kind, format string, args ...any) health.Discovery {
+		return health.Discovery{Failure: &slb.Error{Kind: kind, Local: kind == slb.InvalidRequest, Message: fmt.Sprintf("Service %s ", service) + fmt.Sprintf(format, args...)}}
 	}
 	if label == "" {
 		return fail(slb.LoadBalancerNotFound, "has no load balancer yet: the cloud controller manager puts its id into the label %s", v1alpha1.ServiceLoadBalancerLabel)
 	}
 	if !loadBalancerID.MatchString(label) {
-		return fail(slb.InvalidRequest, "has a label %s that is no id of a load balancer: mend it", v1alpha1.ServiceLoadBalancerLabel)
+		return fail(slb.InvalidRequest, "has a label %s that is no id of a load balancer: fix it", v1alpha1.ServiceLoadBalancerLabel)
 	}
 	for _, f := range foreign {
 		if strings.HasPrefix(label, f.prefix) {
 			return fail(slb.InvalidRequest, "has the %s instance %s, which DescribeHealthStatus does not know: only SLB (CLB) instances can be observed", f.product, label)
 		}
 	}
-	switch len(regions) {
-	case 0:
-		return fail(slb.LoadBalancerNotFound, "has the load balancer %s, but no node tells the region: set --region-id", label)
-	case 1:
-		return &v1alpha1.ServiceLoadBalancer{ServiceName: service.Name, LoadBalancerID: label, RegionID: regions[0]}, nil
-	default:
-		return fail(slb.InvalidRequest, "has the load balancer %s, but the nodes are in the regions %s: set --region-id, or write loadBalancerId and regionId in place of serviceRef", label, strings.Join(regions, ", "))
+	if len(regions) == 1 {
+		return health.Discovery{Found: &v1alpha1.ServiceLoadBalancer{ServiceName: service.Name, LoadBalancerID: label, RegionID: regions[0]}}
 	}
+	d := fail(slb.LoadBalancerNotFound, "has the load balancer %s, but no node tells the region: set --region-id", label)
+	if len(regions) > 1 {
+		d = fail(slb.InvalidRequest, "has the load balancer %s, but the nodes are in the regions %s: set --region-id, or write loadBalancerId and regionId in place of serviceRef", label, strings.Join(regions, ", "))
+	}
+	d.Without = &v1alpha1.ServiceLoadBalancer{ServiceName: service.Name, LoadBalancerID: label}
+	return d
 }
 
-// regionsOf are the regions that the nodes are in, sorted.
+// regionsOf are the regions that the nodes are in, sorted. A provider id is
+// Alibaba Cloud's word, a label anybody's: labels count only where no provider
+// id has a region, so that one node from elsewhere changes nothing.
 func regionsOf(nodes []corev1.Node) []string {
-	var regions []string
+	var provided, labelled []string
 	for i := range nodes {
-		if region := regionOf(&nodes[i]); region != "" && !slices.Contains(regions, region) {
-			regions = append(regions, region)
+		if region := providedRegion(&nodes[i]); region != "" {
+			provided = append(provided, region)
+		} else if region := regionOf(&nodes[i]); region != "" {
+			labelled = append(labelled, region)
 		}
 	}
+	regions := provided
+	if len(regions) == 0 {
+		regions = labelled
+	}
 	slices.Sort(regions)
-	return regions
+	return slices.Compact(regions)
+}
+
+// providedRegion is the region of a node's providerID; "": that has none.
+func providedRegion(node *corev1.Node) string {
+	if region, _, ours := identityOf(node); ours && slb.IsRegionID(region) {
+		return region
+	}
+	return ""
 }
 
 // regionOf is the region of a node: that of its providerID, or else of its

@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lbhealth/slb-health-operator/internal/slb"
@@ -46,9 +44,24 @@ func aNode(providerID, label string) corev1.Node {
 }
 
 func TestRegionsOfACluster(t *testing.T) {
-	nodes := []corev1.Node{aNode("cn-hangzhou.i-2", ""), aNode("ack-hybrid://x", ""), aNode("", "cn-beijing"), aNode("cn-hangzhou.i-1", "")}
-	if got := regionsOf(nodes); !slices.Equal(got, []string{"cn-beijing", "cn-hangzhou"}) {
-		t.Errorf("got %q", got)
+	ours, again, far := aNode("cn-hangzhou.i-1", ""), aNode("cn-hangzhou.i-2", ""), aNode("cn-beijing.i-3", "")
+	hybrid, cloudless, unlabelled := aNode("", "idc-bj1"), aNode("", "cn-beijing"), aNode("", "")
+	for name, test := range map[string]struct {
+		nodes []corev1.Node
+		want  []string
+	}{
+		"provider ids":                             {[]corev1.Node{ours, again, aNode("ack-hybrid://x", "")}, []string{"cn-hangzhou"}},
+		"provider ids of two regions":              {[]corev1.Node{ours, far, again}, []string{"cn-beijing", "cn-hangzhou"}},
+		"one node of no provider":                  {[]corev1.Node{hybrid, ours, again}, []string{"cn-hangzhou"}},
+		"one node with the label of a real region": {[]corev1.Node{ours, cloudless}, []string{"cn-hangzhou"}},
+		"labels alone":                             {[]corev1.Node{cloudless, unlabelled, cloudless}, []string{"cn-beijing"}},
+		"nothing":                                  {[]corev1.Node{unlabelled}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := regionsOf(test.nodes); !slices.Equal(got, test.want) {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
 	}
 }
 
@@ -71,7 +84,8 @@ func TestTheLoadBalancerOfAService(t *testing.T) {
 		"several regions": {"lb-1", []string{"cn-beijing", "cn-hangzhou"}, slb.InvalidRequest, "the nodes are in the regions cn-beijing, cn-hangzhou: set --region-id"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			found, failure := loadBalancerOf(types.NamespacedName{Namespace: "prod", Name: "web"}, test.label, test.regions)
+			d := loadBalancerOf(types.NamespacedName{Namespace: "prod", Name: "web"}, test.label, test.regions)
+			found, failure := d.Found, d.Failure
 			if test.kind == "" {
 				if failure != nil || found.LoadBalancerID != test.label || found.RegionID != "cn-hangzhou" || found.ServiceName != "web" {
 					t.Fatalf("got %v, %v", found, failure)
@@ -81,25 +95,12 @@ func TestTheLoadBalancerOfAService(t *testing.T) {
 			if found != nil || failure.Kind != test.kind || !strings.HasPrefix(failure.Message, "Service prod/web ") || !strings.Contains(failure.Message, test.says) {
 				t.Errorf("got %v, %v", found, failure)
 			}
+			if failure.Local != (test.kind == slb.InvalidRequest) {
+				t.Errorf("refused by the operator: %t", failure.Local)
+			}
+			if known := d.Without != nil && d.Without.LoadBalancerID == test.label && d.Without.ServiceName == "web"; known != (len(test.regions) != 1) {
+				t.Errorf("the load balancer without its region: %v", d.Without)
+			}
 		})
-	}
-}
-
-func TestTheCacheKeepsOfAServiceWhatIsRead(t *testing.T) {
-	service := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
-		Labels:        map[string]string{"app": "web"},
-		Annotations:   map[string]string{"slb.lbhealth.dev/monitor": "true", "other": "x"},
-		ManagedFields: []metav1.ManagedFieldsEntry{{}},
-	}}
-	kept, err := Slim(service)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := metav1.ObjectMeta{
-		Labels:      map[string]string{"app": "web"},
-		Annotations: map[string]string{"slb.lbhealth.dev/monitor": "true"},
-	}
-	if got := kept.(*metav1.PartialObjectMetadata).ObjectMeta; !apiequality.Semantic.DeepEqual(got, want) {
-		t.Errorf("kept %v", got)
 	}
 }

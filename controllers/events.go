@@ -22,6 +22,8 @@ const (
 	maxNamed = 5
 	// actionObserve is what the operator did when it saw what it tells.
 	actionObserve = "Observe"
+	// actionMonitor is what the operator did when it could not make an object.
+	actionMonitor = "Monitor"
 	// maxNote is the API's bound of an event's note.
 	maxNote = 1024
 )
@@ -43,17 +45,21 @@ type notice struct {
 
 // emit hands the notice to the recorder.
 func (n notice) emit(recorder EventRecorder, object *v1alpha1.LoadBalancerHealth) {
-	regarding := &corev1.ObjectReference{
+	n.emitOn(recorder, actionObserve, &corev1.ObjectReference{
 		APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.Kind,
 		Namespace: object.Namespace, Name: object.Name, UID: object.UID,
-	}
+	})
+}
+
+// emitOn hands the notice to the recorder, regarding an object of any kind.
+func (n notice) emitOn(recorder EventRecorder, action string, regarding *corev1.ObjectReference) {
 	related := regarding.DeepCopy()
 	related.FieldPath = n.about
 	note := n.note
 	if len(note) > maxNote {
 		note = strings.ToValidUTF8(note[:maxNote-3], "") + "..."
 	}
-	recorder.Eventf(regarding, related, n.eventType, n.reason, actionObserve, "%s", note)
+	recorder.Eventf(regarding, related, n.eventType, n.reason, action, "%s", note)
 }
 
 // noticesOf turns the transitions of one observation into notices: the cause
@@ -192,13 +198,7 @@ func backendsChangedEvent(changes []health.BackendChange) notice {
 // backendName is how a backend is called in events: its server, address and
 // port, and the listener it stands behind.
 func backendName(b *v1alpha1.BackendStatus) string {
-	name := b.ServerID
-	if b.ServerIP != "" {
-		name += " " + b.ServerIP
-	}
-	if b.Port != 0 {
-		name += ":" + strconv.Itoa(int(b.Port))
-	}
+	name := b.Address()
 	if b.ListenerPort != 0 {
 		name += " (listener " + strconv.Itoa(int(b.ListenerPort))
 		if b.ListenerProtocol != "" {

@@ -151,6 +151,8 @@ func TestBackendNames(t *testing.T) {
 		"i-1:80":                    {ServerID: "i-1", Port: 80},
 		"i-1 (listener 443)":        {ServerID: "i-1", ListenerPort: 443},
 		"i-1:80 (listener 443/tcp)": {ServerID: "i-1", Port: 80, ListenerPort: 443, ListenerProtocol: "tcp"},
+		"i-1 [2408::8]:8443":        {ServerID: "i-1", ServerIP: "2408::8", Port: 8443},
+		"i-1 2408::8":               {ServerID: "i-1", ServerIP: "2408::8"},
 	} {
 		equal(t, "the name", backendName(&backend), want)
 	}

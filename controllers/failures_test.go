@@ -21,7 +21,7 @@ var _ = Describe("A failed observation", func() {
 			cloud.turn(at.lb, "i-1", "abnormal")
 			for range 2 {
 				observe(ctx, object)
-				Expect(object).To(haveConditions("Ready True AllBackendsNormal", "Healthy True AllBackendsNormal", "Observed False "+reason))
+				Expect(object).To(haveConditions("Ready True AllBackendsNormal", "Healthy True AllBackendsNormal", "Observed False "+reason, "Reconciling True ObservationRequested"))
 			}
 			Expect(rows(object)).To(Equal([]string{"443/https i-1 normal", "443/https i-2 normal"}))
 			failed := HavePrefix("Warning ObservationFailed: " + reason + ": ")
@@ -39,7 +39,7 @@ var _ = Describe("A failed observation", func() {
 		Entry("a proxy's page answers", simulator.Fault{Kind: simulator.FaultContentType}, "InvalidResponse"),
 	)
 
-	DescribeTable("that needs a person stalls",
+	DescribeTable("that requires manual action stalls",
 		func(ctx SpecContext, fault simulator.Fault, reason string) {
 			cloud.put(at.lb, https(2)...)
 			object := at.observed(ctx, "web", nil)
@@ -58,7 +58,6 @@ var _ = Describe("A failed observation", func() {
 			expectTold(ctx, object, failed, HavePrefix("Normal ObservationRecovered: "))
 		},
 		Entry("forbidden", simulator.Fault{Kind: simulator.FaultStatus, HTTPStatus: 403, Code: "Forbidden.RAM"}, "Forbidden"),
-		Entry("refused parameters", simulator.Fault{Kind: simulator.FaultStatus, HTTPStatus: 400, Code: "InvalidParameter"}, "InvalidRequest"),
 	)
 
 	It("for want of the load balancer stalls when three in a row say so", func(ctx SpecContext) {
@@ -67,7 +66,7 @@ var _ = Describe("A failed observation", func() {
 		Expect(cloud.DeleteLoadBalancer(at.lb)).To(BeTrue())
 		for range 2 {
 			observe(ctx, object)
-			Expect(object).To(haveConditions("Ready True AllBackendsNormal", "Healthy True AllBackendsNormal", "Observed False LoadBalancerNotFound"))
+			Expect(object).To(haveConditions("Ready True AllBackendsNormal", "Healthy True AllBackendsNormal", "Observed False LoadBalancerNotFound", "Reconciling True ObservationRequested"))
 		}
 		observe(ctx, object)
 		Expect(object).To(haveConditions("Ready False LoadBalancerNotFound", "Healthy True AllBackendsNormal",

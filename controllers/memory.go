@@ -31,13 +31,24 @@ type memory struct {
 	failure *slb.Error
 	// failingSince is when the first of the failures in a row happened.
 	failingSince time.Time
-	// notFoundInARow counts observations in a row that missed the load balancer.
-	notFoundInARow int
+	// sameKindInARow counts the failures in a row that were of failure's kind,
+	// and sameKindSince is when the first of them happened.
+	sameKindInARow int
+	sameKindSince  time.Time
+	// requestRetries counts the attempts in a row to answer the requests that
+	// are pending.
+	requestRetries int
 	// turnAt is when to ask the budget again for the turn that the target is
 	// in line for; zero: it is not.
 	turnAt time.Time
 	// askWhole tells that the API refused to choose a listener by port.
 	askWhole bool
+	// listenersChangedAt is when an answer last had other listeners than a
+	// status: older details tell nothing of them.
+	listenersChangedAt time.Time
+	// held is an answer that waits for listener details until heldUntil.
+	held      *slb.Sample
+	heldUntil time.Time
 	// unsaved tells that a status could not be written.
 	unsaved bool
 	// doubts are the writes whose answer was lost, by object.
@@ -51,11 +62,11 @@ type memory struct {
 	// used, and checkedAt when they were last looked up.
 	credentials string
 	checkedAt   time.Time
-	// served holds what the last attempt served of the objects that asked for it.
+	// served holds what the last attempt was made for, by object.
 	served map[types.UID]served
 }
 
-// served is what an object asked for with.
+// served is what an object requested an observation with.
 type served struct {
 	generation int64
 	request    string
@@ -71,7 +82,9 @@ func (m *memory) answered() time.Time {
 // attempted records an observation that came to an end.
 func (m *memory) attempted(started time.Time, active []*v1alpha1.LoadBalancerHealth) {
 	m.attemptedAt = started
+	before := m.served
 	m.served = nil
+	retries := 0
 	for _, object := range active {
 		request, pending := pendingRequest(object)
 		if !pending && !health.Edited(object) {
@@ -81,7 +94,11 @@ func (m *memory) attempted(started time.Time, active []*v1alpha1.LoadBalancerHea
 			m.served = map[types.UID]served{}
 		}
 		m.served[object.UID] = served{object.Generation, request}
+		if pending && before[object.UID].request == request {
+			retries = m.requestRetries + 1
+		}
 	}
+	m.requestRetries = retries
 }
 
 // doubt remembers a write that failed: it may have got through all the same.
@@ -134,36 +151,49 @@ func (m *memory) ahead(object *v1alpha1.LoadBalancerHealth) bool {
 func (m *memory) succeeded(sample *slb.Sample) {
 	at := sample.At // not a pointer into the sample, which would keep its rows
 	m.answeredAt.Store(&at)
-	m.failure, m.failingSince, m.notFoundInARow = nil, time.Time{}, 0
+	m.failure, m.failingSince, m.sameKindInARow, m.requestRetries = nil, time.Time{}, 0, 0
 }
 
 func (m *memory) failed(failure *slb.Error, now time.Time) {
 	if m.failure == nil {
 		m.failingSince = now
 	}
-	m.failure = failure
-	if failure.Kind == slb.LoadBalancerNotFound {
-		m.notFoundInARow++
-	} else {
-		m.notFoundInARow = 0
+	if m.failure == nil || m.failure.Kind != failure.Kind {
+		m.sameKindInARow, m.sameKindSince = 0, now
 	}
+	m.failure = failure
+	m.sameKindInARow++
+}
+
+// evidence is what the objects of a target are evaluated with.
+type evidence struct {
+	// sample is the answer; nil: there is none that is fresh.
+	sample *slb.Sample
+	// observed tells that this reconcile observed the target.
+	observed bool
+	places   health.Places
+	// details are newer than the last answer whose listeners changed; nil: not known.
+	details *slb.ListenerDetails
+	lapsed  bool
 }
 
 // observationFor is what is known for one object: the last failure, or a
 // sample that is fresh and covers what the object asks about. An edited object
-// is not judged by a failure from before the edit.
-func (m *memory) observationFor(object *v1alpha1.LoadBalancerHealth, sample *slb.Sample, places health.Places, observed bool) health.Observation {
+// is not evaluated by a failure from before the edit.
+func (m *memory) observationFor(object *v1alpha1.LoadBalancerHealth, known evidence, ports []health.ServicePort) health.Observation {
 	o := health.Observation{
+		Details: known.details, DetailsLapsed: known.lapsed, ServicePorts: ports,
 		Since:          m.since,
 		AnsweredAt:     m.answered(),
 		FailingSince:   m.failingSince,
-		NotFoundInARow: m.notFoundInARow,
+		SameKindInARow: m.sameKindInARow,
+		SameKindSince:  m.sameKindSince,
 	}
 	switch {
-	case m.failure != nil && (observed || !health.Edited(object) || m.failedSince(object)):
+	case m.failure != nil && (known.observed || !health.Edited(object) || m.failedSince(object)):
 		o.Failure = m.failure
-	case m.failure == nil && sample != nil && sample.Scope.Covers(health.ScopeOf(&object.Spec)):
-		o.Sample, o.Places = sample, places
+	case m.failure == nil && known.sample != nil && known.sample.Scope.Covers(health.ScopeOf(&object.Spec)):
+		o.Sample, o.Places = known.sample, known.places
 	}
 	if request, pending := pendingRequest(object); pending && m.served[object.UID].request == request {
 		o.ObserveRequest = request

@@ -85,14 +85,14 @@ func TestFailuresInARow(t *testing.T) {
 	}
 	check := func(what string, inARow int, since time.Time) {
 		t.Helper()
-		equal(t, "the number in a row "+what, m.notFoundInARow, inARow)
+		equal(t, "the number in a row "+what, m.sameKindInARow, inARow)
 		equal(t, "the first failure "+what, m.failingSince, since)
 	}
 	fail(slb.LoadBalancerNotFound, 1)
 	fail(slb.LoadBalancerNotFound, 2)
 	check("after two", 2, start.Add(time.Second))
 	fail(slb.Throttled, 3)
-	check("after another kind", 0, start.Add(time.Second))
+	check("after another kind", 1, start.Add(time.Second))
 	fail(slb.LoadBalancerNotFound, 4)
 	check("after one more", 1, start.Add(time.Second))
 	m.succeeded(&slb.Sample{At: start})
@@ -128,7 +128,7 @@ func TestWhatAnObjectIsJudgedBy(t *testing.T) {
 		"a failure before an edit, and old answer": {newObject(anEdit), failure, whole, false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := (&memory{failure: test.failure}).observationFor(&test.object, test.sample, nil, test.observed)
+			o := (&memory{failure: test.failure}).observationFor(&test.object, evidence{sample: test.sample, observed: test.observed}, nil)
 			got := ""
 			switch {
 			case o.Failure != nil && o.Sample == nil:
@@ -144,14 +144,14 @@ func TestWhatAnObjectIsJudgedBy(t *testing.T) {
 func TestARequestIsServedByTheAttemptThatSawIt(t *testing.T) {
 	m := &memory{}
 	first := newObject(requested("first"))
-	equal(t, "the request before an attempt", m.observationFor(&first, nil, nil, false).ObserveRequest, "")
+	equal(t, "the request before an attempt", m.observationFor(&first, evidence{observed: false}, nil).ObserveRequest, "")
 	m.attempted(start, []*v1alpha1.LoadBalancerHealth{&first})
-	equal(t, "the request after an attempt", m.observationFor(&first, nil, nil, true).ObserveRequest, "first")
+	equal(t, "the request after an attempt", m.observationFor(&first, evidence{observed: true}, nil).ObserveRequest, "first")
 	second := newObject(requested("second"))
-	equal(t, "a newer request", m.observationFor(&second, nil, nil, true).ObserveRequest, "")
+	equal(t, "a newer request", m.observationFor(&second, evidence{observed: true}, nil).ObserveRequest, "")
 	second.Status.LastHandledObserveRequest = "second"
 	m.attempted(start, []*v1alpha1.LoadBalancerHealth{&second})
-	equal(t, "a request that was handled", m.observationFor(&second, nil, nil, true).ObserveRequest, "")
+	equal(t, "a request that was handled", m.observationFor(&second, evidence{observed: true}, nil).ObserveRequest, "")
 }
 
 func TestWritesOfObjectsThatAreGoneAreForgotten(t *testing.T) {

@@ -3,8 +3,11 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +27,15 @@ const (
 	nodesByInstance = "instance"
 	podsByIP        = "ip"
 )
+
+// A virtual node stands for pods that run on no node, and has this label.
+const (
+	labelType   = "type"
+	typeVirtual = "virtual-kubelet"
+)
+
+// noInstance is the index of nodes whose providerID does not say which instance they are.
+const noInstance = "?"
 
 // Names finds the nodes and pods that backends are. nil, and one that was not
 // set up, finds nothing.
@@ -84,6 +96,7 @@ func (n *Names) placesOf(ctx context.Context, region string, sample *slb.Sample)
 		return nil, nil
 	}
 	places := make(health.Places, len(sample.Backends))
+	search := search{Names: n, region: region}
 	for i := range sample.Backends {
 		b := &sample.Backends[i]
 		key := health.PlaceKey(b.Type, b.ServerID, b.ServerIP)
@@ -94,9 +107,9 @@ func (n *Names) placesOf(ctx context.Context, region string, sample *slb.Sample)
 		var err error
 		switch {
 		case b.Type != health.TypeENI && n.nodes.Load():
-			place, err = n.node(ctx, key)
+			place, err = search.node(ctx, b)
 		case b.Type == health.TypeENI && n.pods.Load():
-			place, err = n.pod(ctx, key, region)
+			place, err = search.pod(ctx, key)
 		}
 		if err != nil {
 			return nil, err
@@ -106,23 +119,73 @@ func (n *Names) placesOf(ctx context.Context, region string, sample *slb.Sample)
 	return places, nil
 }
 
+// search looks for the backends of one answer.
+type search struct {
+	*Names
+	// region is the load balancer's.
+	region string
+	// unnamed are the nodes without a providerID, read when the first backend is
+	// none of the others; nil: not yet.
+	unnamed []corev1.Node
+}
+
 // node finds the node that an ECS instance is. While two have it, it is neither.
-func (n *Names) node(ctx context.Context, instance string) (health.Place, error) {
+// While there are nodes without a providerID, any may be it: a cloud controller
+// manager that does not run yet, or does not know the node, names none.
+func (s *search) node(ctx context.Context, b *slb.Backend) (health.Place, error) {
+	nodes, err := s.nodesOf(ctx, b.ServerID)
+	switch {
+	case err != nil:
+		return health.Place{}, err
+	case len(nodes) == 1:
+		return placeOfNode(&nodes[0]), nil
+	case len(nodes) > 1:
+		return health.Place{}, nil
+	}
+	is := func(node *corev1.Node) bool {
+		return hasName(node, b.ServerID) || b.ServerIP != "" && hasAddress(node, health.Address(b.ServerIP))
+	}
+	place, err := s.among(ctx, is)
+	place.Missing = err == nil && len(s.unnamed) == 0
+	return place, err
+}
+
+// among finds the one node without a providerID of which is holds; one in
+// another region than the load balancer has the address by accident.
+func (s *search) among(ctx context.Context, is func(*corev1.Node) bool) (health.Place, error) {
+	if s.unnamed == nil {
+		nodes, err := s.nodesOf(ctx, noInstance)
+		if err != nil {
+			return health.Place{}, err
+		}
+		s.unnamed = append([]corev1.Node{}, nodes...)
+	}
+	var found []*corev1.Node
+	for i := range s.unnamed {
+		node := &s.unnamed[i]
+		if in := regionOf(node); is(node) && (in == "" || in == s.region) {
+			found = append(found, node)
+		}
+	}
+	if len(found) != 1 {
+		return health.Place{}, nil
+	}
+	return placeOfNode(found[0]), nil
+}
+
+func (s *search) nodesOf(ctx context.Context, instance string) ([]corev1.Node, error) {
 	var list corev1.NodeList
-	if err := n.reader.List(ctx, &list, client.MatchingFields{nodesByInstance: instance}, client.UnsafeDisableDeepCopy); err != nil {
-		return health.Place{}, fmt.Errorf("looking for the node that is %s: %w", instance, err)
+	if err := s.reader.List(ctx, &list, client.MatchingFields{nodesByInstance: instance}, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("looking for the node that is %q: %w", instance, err)
 	}
-	if len(list.Items) == 1 {
-		return placeOfNode(&list.Items[0]), nil
-	}
-	return health.Place{Missing: len(list.Items) == 0}, nil
+	return list.Items, nil
 }
 
 // pod finds the pod that has an address to itself, or else the node whose
 // address it is. While two pods have it, it is neither's.
-func (n *Names) pod(ctx context.Context, ip, region string) (health.Place, error) {
+func (s *search) pod(ctx context.Context, ip string) (health.Place, error) {
 	var list corev1.PodList
-	if err := n.reader.List(ctx, &list, client.MatchingFields{podsByIP: ip}, client.UnsafeDisableDeepCopy); err != nil {
+	if err := s.reader.List(ctx, &list, client.MatchingFields{podsByIP: ip}, client.UnsafeDisableDeepCopy); err != nil {
 		return health.Place{}, fmt.Errorf("looking for the pod that has the address %s: %w", ip, err)
 	}
 	var own []*corev1.Pod
@@ -133,26 +196,50 @@ func (n *Names) pod(ctx context.Context, ip, region string) (health.Place, error
 	}
 	switch {
 	case len(own) == 1:
-		return n.onNode(ctx, health.Place{Pod: own[0].Namespace + "/" + own[0].Name, PodReadySince: readySince(own[0])}, own[0].Spec.NodeName, region)
+		return s.onNode(ctx, health.Place{Pod: own[0].Namespace + "/" + own[0].Name, PodReadySince: readySince(own[0])}, own[0].Spec.NodeName)
 	case len(own) == 0 && len(list.Items) > 0:
-		return n.onNode(ctx, health.Place{}, list.Items[0].Spec.NodeName, region)
+		return s.onNode(ctx, health.Place{}, list.Items[0].Spec.NodeName)
+	case len(own) == 0 && s.nodes.Load():
+		return s.nodeAt(ctx, ip)
 	default:
-		return health.Place{Missing: len(list.Items) == 0 && n.everywhere}, nil
+		return health.Place{Missing: len(list.Items) == 0 && s.everywhere}, nil
 	}
+}
+
+// nodeAt finds the node without a providerID that has an address, of which no pod
+// is known. One that has no address yet may be the one.
+func (s *search) nodeAt(ctx context.Context, ip string) (health.Place, error) {
+	place, err := s.among(ctx, func(node *corev1.Node) bool { return hasAddress(node, ip) })
+	if err != nil || place.Node != "" {
+		return place, err
+	}
+	couldBe := slices.ContainsFunc(s.unnamed, func(node corev1.Node) bool {
+		return len(node.Status.Addresses) == 0 || hasAddress(&node, ip)
+	})
+	return health.Place{Missing: s.everywhere && !couldBe}, nil
+}
+
+// hasName tells whether a node is called after an instance, as in i-bp1 and cn-hangzhou.i-bp1.
+func hasName(node *corev1.Node, instance string) bool {
+	return node.Name == instance || strings.HasSuffix(node.Name, "."+instance)
+}
+
+func hasAddress(node *corev1.Node, ip string) bool {
+	return slices.ContainsFunc(node.Status.Addresses, func(a corev1.NodeAddress) bool { return health.Address(a.Address) == ip })
 }
 
 // onNode adds the node to a place. One in another region than the load
 // balancer has the address by accident: regions have networks of their own.
-func (n *Names) onNode(ctx context.Context, place health.Place, name, region string) (health.Place, error) {
+func (s *search) onNode(ctx context.Context, place health.Place, name string) (health.Place, error) {
 	place.Node = name
-	if name == "" || !n.nodes.Load() {
+	if name == "" || !s.nodes.Load() {
 		return place, nil
 	}
 	node := &corev1.Node{}
-	if err := n.reader.Get(ctx, client.ObjectKey{Name: name}, node); err != nil {
+	if err := s.reader.Get(ctx, client.ObjectKey{Name: name}, node); err != nil {
 		return place, client.IgnoreNotFound(err)
 	}
-	if is := regionOf(node); is != "" && is != region {
+	if is := regionOf(node); is != "" && is != s.region {
 		return health.Place{}, nil
 	}
 	place.NodeNotReady = placeOfNode(node).NodeNotReady
@@ -185,12 +272,14 @@ func readySince(pod *corev1.Pod) time.Time {
 	return time.Time{}
 }
 
-// instanceOf is the ECS instance that a node is.
+// instanceOf is the ECS instance that a node is: noInstance where its providerID
+// does not say, none where it is another provider's, or no machine at all.
 func instanceOf(node *corev1.Node) []string {
-	if _, instance, ours := identityOf(node); ours && instance != "" {
-		return []string{instance}
+	_, instance, ours := identityOf(node)
+	if !ours || instance == "" && node.Labels[labelType] == typeVirtual {
+		return nil
 	}
-	return nil
+	return []string{cmp.Or(instance, noInstance)}
 }
 
 func addressesOf(pod *corev1.Pod) []string {
@@ -201,14 +290,20 @@ func addressesOf(pod *corev1.Pod) []string {
 	return ips
 }
 
-// slimNode keeps of a node what tells its region, which instance it is, and whether it is Ready.
+// slimNode keeps of a node what tells its region, which instance it is, its own
+// addresses, and whether it is Ready.
 func slimNode(node *corev1.Node) *corev1.Node {
 	slim := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion,
-			Labels: only(node.Labels, corev1.LabelTopologyRegion),
+			Labels: only(node.Labels, corev1.LabelTopologyRegion, labelType),
 		},
 		Spec: corev1.NodeSpec{ProviderID: node.Spec.ProviderID},
+	}
+	for _, address := range node.Status.Addresses {
+		if address.Type == corev1.NodeInternalIP {
+			slim.Status.Addresses = append(slim.Status.Addresses, address)
+		}
 	}
 	for i := range node.Status.Conditions {
 		if c := &node.Status.Conditions[i]; c.Type == corev1.NodeReady {

@@ -3,6 +3,7 @@
 package controllers
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/internal/health"
 	"github.com/lbhealth/slb-health-operator/internal/slb"
@@ -22,13 +24,17 @@ func TestTheInstanceOfANode(t *testing.T) {
 		"cn-hangzhou.i-bp1":            {"i-bp1"},
 		"alicloud://cn-hangzhou.i-bp1": {"i-bp1"},
 		"ack-hybrid://x.node-1":        nil,
-		"i-bp1":                        nil,
-		"":                             nil,
+		"i-bp1":                        {noInstance},
+		"":                             {noInstance},
 	} {
 		node := aNode(providerID, "")
-		if got := instanceOf(&node); !slices.Equal(got, want) {
+		if got := instanceOf(slimNode(&node)); !slices.Equal(got, want) {
 			t.Errorf("%q: got %q, want %q", providerID, got, want)
 		}
+	}
+	virtual := corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"type": "virtual-kubelet"}}}
+	if got := instanceOf(slimNode(&virtual)); got != nil {
+		t.Errorf("a virtual node: got %q", got)
 	}
 }
 
@@ -113,4 +119,98 @@ func TestWhatMayBeReadNoMoreIsLeftOut(t *testing.T) {
 	equal(t, "pods", n.pods.Load(), false)
 	equal(t, "nodes", n.nodes.Load(), true)
 	(*Names)(nil).watchFailed(t.Context(), pods, forbidden)
+}
+
+// nodeCache holds nodes and pods with their indexes, as the manager's cache does.
+type nodeCache struct {
+	client.Reader
+	nodes []corev1.Node
+	pods  []corev1.Pod
+	lists int
+}
+
+func (c *nodeCache) List(_ context.Context, list client.ObjectList, options ...client.ListOption) error {
+	c.lists++
+	var chosen client.ListOptions
+	chosen.ApplyOptions(options)
+	key := chosen.FieldSelector.Requirements()[0].Value
+	switch list := list.(type) {
+	case *corev1.NodeList:
+		for i := range c.nodes {
+			if node := slimNode(&c.nodes[i]); slices.Contains(instanceOf(node), key) {
+				list.Items = append(list.Items, *node)
+			}
+		}
+	case *corev1.PodList:
+		for i := range c.pods {
+			if pod := slimPod(&c.pods[i]); slices.Contains(addressesOf(pod), key) {
+				list.Items = append(list.Items, *pod)
+			}
+		}
+	}
+	return nil
+}
+
+func namedNode(name, providerID, ip string) corev1.Node {
+	node := aNode(providerID, "")
+	node.Name = name
+	if ip != "" {
+		node.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: ip}, {Type: corev1.NodeExternalIP, Address: "47.0.0.1"}}
+	}
+	return node
+}
+
+// A node that the cloud controller manager has not named yet may be the backend.
+func TestABackendIsNoOrphanWhileANodeWithoutProviderIDCouldBeIt(t *testing.T) {
+	ours, hybrid := namedNode("node-1", "cn-hangzhou.i-1", "10.0.0.1"), namedNode("idc-1", "ack-hybrid://idc-1", "10.9.0.1")
+	elsewhere := namedNode("far", "", "10.0.0.2")
+	elsewhere.Labels = map[string]string{corev1.LabelTopologyRegion: "cn-beijing"}
+	virtual := namedNode("virtual-kubelet", "", "")
+	virtual.Labels = map[string]string{"type": "virtual-kubelet"}
+	ecs, pod := slb.Backend{ServerID: "i-2", ServerIP: "10.0.0.2"}, slb.Backend{ServerID: "eni-1", ServerIP: "10.0.0.2", Type: health.TypeENI}
+	orphan, nothing := health.Place{Missing: true}, health.Place{}
+	for name, test := range map[string]struct {
+		backend slb.Backend
+		nodes   []corev1.Node
+		want    health.Place
+	}{
+		"every node has a providerID":    {ecs, []corev1.Node{ours, hybrid, virtual}, orphan},
+		"a node without any address":     {ecs, []corev1.Node{ours, namedNode("new", "", "")}, nothing},
+		"a node with another address":    {ecs, []corev1.Node{ours, namedNode("new", "", "10.0.0.3")}, nothing},
+		"the node of its address":        {ecs, []corev1.Node{ours, namedNode("new", "", "10.0.0.2")}, health.Place{Node: "new"}},
+		"the node of its id":             {ecs, []corev1.Node{ours, namedNode("cn-hangzhou.i-2", "", "")}, health.Place{Node: "cn-hangzhou.i-2"}},
+		"two nodes of its address":       {ecs, []corev1.Node{namedNode("a", "", "10.0.0.2"), namedNode("b", "", "10.0.0.2")}, nothing},
+		"a node of another region":       {ecs, []corev1.Node{ours, elsewhere}, nothing},
+		"its providerID":                 {slb.Backend{ServerID: "i-1"}, []corev1.Node{ours, namedNode("new", "", "")}, health.Place{Node: "node-1"}},
+		"an address that is not its own": {slb.Backend{ServerID: "i-2", ServerIP: "47.0.0.1"}, []corev1.Node{namedNode("new", "", "10.0.0.2")}, nothing},
+		"without an address":             {slb.Backend{ServerID: "i-2"}, []corev1.Node{namedNode("new", "", "")}, nothing},
+		"a pod's, every node known":      {pod, []corev1.Node{ours}, orphan},
+		"a pod's, other addresses known": {pod, []corev1.Node{ours, namedNode("new", "", "10.0.0.3")}, orphan},
+		"a pod's, an address not known":  {pod, []corev1.Node{ours, namedNode("new", "", "")}, nothing},
+		"a pod's, the node of it":        {pod, []corev1.Node{ours, namedNode("new", "", "10.0.0.2")}, health.Place{Node: "new"}},
+		"a pod's, a node of far":         {pod, []corev1.Node{ours, elsewhere}, nothing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := &Names{reader: &nodeCache{nodes: test.nodes}, everywhere: true}
+			n.nodes.Store(true)
+			n.pods.Store(true)
+			places, err := n.placesOf(t.Context(), "cn-hangzhou", &slb.Sample{Backends: []slb.Backend{test.backend}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			equal(t, "the place", places[health.PlaceKey(test.backend.Type, test.backend.ServerID, test.backend.ServerIP)], test.want)
+		})
+	}
+}
+
+// A load balancer of another cluster has thousands of backends that are no nodes.
+func TestTheNodesWithoutProviderIDAreReadOnceForAnAnswer(t *testing.T) {
+	cache := &nodeCache{nodes: []corev1.Node{namedNode("new", "", "")}}
+	n := &Names{reader: cache, everywhere: true}
+	n.nodes.Store(true)
+	sample := &slb.Sample{Backends: []slb.Backend{{ServerID: "i-1"}, {ServerID: "i-2"}, {ServerID: "i-3"}}}
+	if _, err := n.placesOf(t.Context(), "cn-hangzhou", sample); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "the number of lists", cache.lists, 4)
 }

@@ -100,6 +100,21 @@ var _ = Describe("The name of a backend", Ordered, func() {
 		Expect(told(ctx, object)).To(BeEmpty(), "nothing turned")
 	})
 
+	It("is of no orphan while a node without a providerID could be it", func(ctx SpecContext) {
+		createNode(ctx, "node-g", region+".i-g")
+		cloud.put(at.lb,
+			simulator.Backend{ServerID: "i-g", ListenerPort: 443, ListenerProtocol: "https", Port: 30443},
+			simulator.Backend{ServerID: "i-h", ServerIP: "10.7.4.1", ListenerPort: 443, ListenerProtocol: "https", Port: 30443})
+		object := at.observed(ctx, "health", nil)
+		Eventually(whereabouts(ctx, object)).Should(HaveExactElements("i-g: node node-g", "i-h: no node or pod of this cluster"))
+
+		node := createNode(ctx, "node-h", "")
+		Eventually(whereabouts(ctx, object)).Should(HaveExactElements("i-g: node node-g", "i-h: "))
+		node.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "10.7.4.1"}}
+		setNode(ctx, node, corev1.ConditionTrue)
+		Eventually(whereabouts(ctx, object)).Should(HaveExactElements("i-g: node node-g", "i-h: node node-h"))
+	})
+
 	It("is that of the pod that has its address, and its events say what the pod says", func(ctx SpecContext) {
 		createNode(ctx, "node-c", region+".i-c")
 		pod := at.createPod(ctx, "web-1", "node-c", "10.7.0.1")

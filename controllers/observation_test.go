@@ -213,16 +213,32 @@ var _ = Describe("The request annotation", func() {
 		Consistently(cloud.CallCount).WithArguments(at.lb).Should(Equal(3))
 	})
 
-	It("is served once while observations fail", func(ctx SpecContext) {
+	It("is attempted at once while observations fail", func(ctx SpecContext) {
 		cloud.put(at.lb, https(1)...)
 		object := at.observed(ctx, "web", nil)
 		cloud.fail(at.lb, simulator.Fault{Kind: simulator.FaultThrottle})
 		once(ctx, object)
 		Expect(condition(object, "Observed")).To(Equal("False Throttled"))
 		once(ctx, object)
+		Expect(object.Status.LastHandledObserveRequest).To(BeEmpty(), "a failure serves no request")
 	})
 
-	It("is served once while stalled", func(ctx SpecContext) {
+	It("is retried until it is answered, and Ready means nothing until then", func(ctx SpecContext) {
+		cloud.put(at.lb, https(2)...)
+		object := at.observed(ctx, "web", nil)
+		cloud.fail(at.lb, simulator.Fault{Kind: simulator.FaultThrottle})
+		cloud.turn(at.lb, "i-1", "abnormal")
+		cloud.turn(at.lb, "i-2", "abnormal")
+		value := request(ctx, object)
+		Eventually(conditionOf(ctx, object, "Reconciling")).Should(Equal("True ObservationRequested"))
+		Expect(object.Status.LastAttemptedObserveRequest).To(Equal(value))
+		cloud.heal(at.lb)
+		Eventually(conditionOf(ctx, object, "Reconciling")).WithTimeout(20 * time.Second).Should(BeEmpty())
+		Expect(object.Status.LastHandledObserveRequest).To(Equal(value))
+		Expect(condition(object, "Ready")).To(Equal("False BelowMinHealthy"))
+	})
+
+	It("is attempted once while stalled", func(ctx SpecContext) {
 		cloud.put(at.lb, https(1)...)
 		object := at.observed(ctx, "web", nil)
 		cloud.fail(at.lb, simulator.Fault{Kind: simulator.FaultStatus, HTTPStatus: 403, Code: "Forbidden.RAM", Message: "User not authorized"})

@@ -26,6 +26,7 @@ func (r *Reconciler) mustObserve(ctx context.Context, target slb.Target, plan *p
 		return false
 	}
 	if plan.asked || !memory.turnAt.IsZero() || !now.Before(plan.dueAt) {
+		plan.asked = plan.asked || plan.retries(memory) && !plan.stalled
 		return true
 	}
 	plan.asked = r.credentialsChanged(ctx, target, memory, now)
@@ -79,13 +80,18 @@ func (r *Reconciler) ask(ctx context.Context, target slb.Target, plan plan, memo
 	for {
 		sample, used, err := r.askOnce(ctx, target, scope, plan, memory)
 		failure, ok := errors.AsType[*slb.Error](err)
+		if ok && failure.Kind == slb.InvalidCredentials && !renewed {
+			renewed = true
+			if err = r.renew(ctx, target.Account, used, failure); err == nil {
+				continue
+			}
+			failure, ok = errors.AsType[*slb.Error](err)
+		}
 		switch {
 		case err == nil:
 			return sample, nil, nil
 		case ok && failure.SharedPort() && scope.ListenerPort != 0:
 			memory.askWhole, scope = true, slb.Scope{}
-		case ok && failure.Kind == slb.InvalidCredentials && !renewed && r.renewed(ctx, target.Account, used):
-			renewed = true
 		case ok:
 			return nil, failure, nil // a failure is an observation too
 		default:
@@ -114,11 +120,16 @@ func (r *Reconciler) askOnce(ctx context.Context, target slb.Target, scope slb.S
 	return sample, used, err
 }
 
-// renewed tells whether there are newer credentials than those that the API refused.
-func (r *Reconciler) renewed(ctx context.Context, account slb.Account, refused slb.Credentials) bool {
+// renew finds newer credentials than those that the API refused. Its error is
+// the refusal where there are none, and why not where that cannot be told: the
+// token may just have ended while STS does not answer.
+func (r *Reconciler) renew(ctx context.Context, account slb.Account, refused slb.Credentials, refusal *slb.Error) error {
 	r.Credentials.Refused(account, refused)
 	found, err := r.Credentials.Credentials(ctx, account)
-	return err == nil && found.Version != refused.Version
+	if err == nil && found.Version == refused.Version {
+		return refusal
+	}
+	return err
 }
 
 // credentialsChanged looks up the credentials of a target again while they
@@ -143,13 +154,8 @@ func (r *Reconciler) credentialsChanged(ctx context.Context, target slb.Target, 
 
 // recheckAt is when to look up the credentials again; zero when they are not at fault.
 func (m *memory) recheckAt() time.Time {
-	if m.failure == nil {
+	if m.failure == nil || !m.failure.Kind.CredentialsAtFault() {
 		return time.Time{}
 	}
-	switch m.failure.Kind {
-	case slb.CredentialsNotFound, slb.InvalidCredentials, slb.Forbidden:
-		return m.checkedAt.Add(credentialsRecheck)
-	default:
-		return time.Time{}
-	}
+	return m.checkedAt.Add(credentialsRecheck)
 }

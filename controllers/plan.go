@@ -3,6 +3,7 @@
 package controllers
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -16,6 +17,16 @@ import (
 // unsavedRetry is the longest that a status which could not be written waits
 // for a new observation.
 const unsavedRetry = 30 * time.Second
+
+const (
+	// firstRetry is until a request that was not answered is attempted again;
+	// it doubles with each attempt, up to the interval and maxRetry.
+	firstRetry = 5 * time.Second
+	maxRetry   = time.Minute
+	// decideWithin is the longest until an observation is repeated whose failure
+	// requires manual action if it repeats itself.
+	decideWithin = 30 * time.Second
+)
 
 // plan is what the objects of a target together ask for.
 type plan struct {
@@ -77,10 +88,10 @@ func planFor(target slb.Target, objects []v1alpha1.LoadBalancerHealth, memory *m
 }
 
 // asks tells whether an object wants an observation of its own, now: its spec
-// was not observed yet, or somebody asked by annotation. An answer of the last
+// was not observed yet, or the annotation requests one. An answer of the last
 // few seconds serves the first, not the second.
 func asks(object *v1alpha1.LoadBalancerHealth, memory *memory, sample *slb.Sample) bool {
-	if request, pending := pendingRequest(object); pending && memory.served[object.UID].request != request {
+	if _, pending := pendingRequest(object); pending && !isAttempted(object, memory) {
 		return true
 	}
 	if !health.Edited(object) || memory.failedSince(object) {
@@ -95,23 +106,47 @@ func pendingRequest(object *v1alpha1.LoadBalancerHealth) (string, bool) {
 	return request, request != "" && request != object.Status.LastHandledObserveRequest
 }
 
+// isAttempted tells whether the pending request of an object was attempted, by
+// this process or, as its status says, by an earlier one.
+func isAttempted(object *v1alpha1.LoadBalancerHealth, memory *memory) bool {
+	request, pending := pendingRequest(object)
+	return pending && (memory.served[object.UID].request == request || object.Status.LastAttemptedObserveRequest == request)
+}
+
+// retries tells whether one of the objects requested an observation that was
+// attempted and not answered since.
+func (p *plan) retries(memory *memory) bool {
+	return slices.ContainsFunc(p.active, func(object *v1alpha1.LoadBalancerHealth) bool {
+		answered := memory.failure == nil && memory.served[object.UID].request == object.Annotations[v1alpha1.ObserveRequestedAtAnnotation]
+		return isAttempted(object, memory) && !answered
+	})
+}
+
 // due is when the target is to be looked at next. Which objects are Stalled
 // may have changed since the plan was made.
 func (p *plan) due(target slb.Target, memory *memory, started time.Time) time.Time {
 	if memory.attemptedAt.IsZero() {
-		// Known to an earlier process: the first slot from the start on, and
-		// soon where no process has looked for longer than an interval.
+		// Known to an earlier process: the first slot from the start on, or from
+		// when it came to this process, and soon where no process has looked for
+		// longer than an interval.
+		from := later(started, memory.since)
 		interval := p.interval
-		if started.Sub(p.answeredAt) > interval {
+		if from.Sub(p.answeredAt) > interval {
 			interval = min(interval, health.DefaultInterval)
 		}
-		return health.NextSlot(target.String(), interval, started.Add(-interval/2))
+		return health.NextSlot(target.String(), interval, from.Add(-interval/2))
 	}
 	at := health.NextSlot(target.String(), p.interval, memory.attemptedAt)
-	if p.stalled {
+	switch {
+	case p.stalled:
 		at = memory.attemptedAt.Add(max(p.interval, health.StalledInterval))
+	case p.retries(memory):
+		at = earliest(at, memory.attemptedAt.Add(retryAfter(memory.requestRetries, p.interval)))
 	}
 	if memory.failure != nil {
+		if memory.failure.Stall().Over > 0 && !p.stalled {
+			at = earliest(at, memory.attemptedAt.Add(min(p.interval, decideWithin)))
+		}
 		if asked := memory.attemptedAt.Add(memory.failure.RetryAfter); asked.After(at) {
 			at = asked
 		}
@@ -120,6 +155,15 @@ func (p *plan) due(target slb.Target, memory *memory, started time.Time) time.Ti
 		at = earliest(at, memory.attemptedAt.Add(min(p.interval, unsavedRetry)))
 	}
 	return at
+}
+
+// retryAfter is how long after an attempt a request is attempted again.
+func retryAfter(retries int, interval time.Duration) time.Duration {
+	longest := min(interval, maxRetry)
+	if retries > 10 { // long since at the longest, and before the shift overflows
+		return longest
+	}
+	return min(firstRetry<<retries, longest)
 }
 
 func isStalled(conditions []metav1.Condition) bool {

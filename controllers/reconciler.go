@@ -17,7 +17,10 @@
 //	secrets.go    credentials from Secrets
 //	names.go      the nodes and pods that backends are
 //	rights.go     what the operator may read
-//	services.go   Services: their load balancers, and the objects that they ask for
+//	ports.go      the listeners that Services name
+//	services.go   Services: their load balancers
+//	monitor.go    the objects that Services ask for
+//	schema.go     fields that the CustomResourceDefinition lacks
 //	discovery.go  from a Service and the nodes to a load balancer: pure
 package controllers
 
@@ -65,7 +68,11 @@ type Reconciler struct {
 	Credentials slb.CredentialSource
 	// Budget hands out turns to call.
 	Budget *slb.Budget
-	// Names finds the nodes and pods that backends are; nil: nobody may look.
+	// Details lists the listeners of load balancers; nil: it is off.
+	Details *ListenerDetails
+	// Ports reads which listeners Services name; nil: Services may not be read.
+	Ports *ServicePorts
+	// Names finds the nodes and pods that backends are; nil: they may not be read.
 	Names *Names
 	// Events tells transitions.
 	Events EventRecorder
@@ -85,7 +92,7 @@ type Reconciler struct {
 // Metrics takes what only the reconciler sees.
 type Metrics interface {
 	// BackendTurned counts a backend of an object that turned to a status.
-	BackendTurned(object client.ObjectKey, to string)
+	BackendTurned(object *v1alpha1.LoadBalancerHealth, to string)
 	// ObservationStarted takes how late an observation started against its due time.
 	ObservationStarted(lag time.Duration)
 }
@@ -102,6 +109,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, target slb.Target) (reconcil
 		r.targets.forget(target)
 		r.samples.forget(target)
 		r.Budget.Forget(target)
+		r.Details.forget(target)
 		return reconcile.Result{}, nil
 	}
 	memory := r.targets.of(target)
@@ -112,6 +120,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, target slb.Target) (reconcil
 	plan := planFor(target, objects, memory, r.samples.fresh(target, now), r.started)
 	memory.interval = plan.interval
 	memory.keepOnly(objects)
+	if len(plan.active) > 0 {
+		r.Details.add(target, !plan.answeredAt.IsZero())
+	}
 
 	observed := false
 	if r.mustObserve(ctx, target, &plan, memory, now) {
@@ -119,8 +130,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, target slb.Target) (reconcil
 			return reconcile.Result{}, unlessStopping(ctx, err)
 		}
 	}
+	if again := r.awaitListeners(ctx, target, &plan, memory, observed); !again.IsZero() {
+		return reconcile.Result{RequeueAfter: max(again.Sub(r.Now()), time.Millisecond), Priority: new(0)}, nil
+	}
 	// Also where nobody could be asked, as while a Secret cannot be read: what is known gets old.
 	result := r.update(ctx, target, objects, memory, observed)
+	r.refreshListeners(ctx, target, memory, observed)
 	if observed && !plan.asked && !memory.unsaved {
 		r.samples.forget(target) // a routine answer: nobody new came, and all is stored
 	}
@@ -158,15 +173,16 @@ func (u *updated) add(object *v1alpha1.LoadBalancerHealth, outcome health.Outcom
 // admission webhook, the others of that namespace are left for the next time.
 func (r *Reconciler) update(ctx context.Context, target slb.Target, objects []v1alpha1.LoadBalancerHealth, memory *memory, observed bool) updated {
 	result := updated{stalled: true}
-	now := r.Now()
-	sample := r.samples.fresh(target, now)
-	places, err := r.Names.placesOf(ctx, target.RegionID, sample)
+	known, err := r.evidenceOf(ctx, target, memory, observed)
 	if err != nil {
 		memory.unsaved = true
 		return updated{err: err}
 	}
+	now := r.Now()
 	look := func(object *v1alpha1.LoadBalancerHealth) health.Outcome {
-		return health.Evaluate(object, memory.observationFor(object, sample, places, observed), now, r.Options)
+		// The ports are read from memory: an error leaves what is not known.
+		ports, _ := r.Ports.of(ctx, object)
+		return health.Evaluate(object, memory.observationFor(object, known, ports), now, r.Options)
 	}
 	hanging := "" // the namespace where a write hung
 	for i := range objects {
@@ -183,9 +199,24 @@ func (r *Reconciler) update(ctx context.Context, target slb.Target, objects []v1
 			hanging = object.Namespace
 		}
 	}
-	lost := sample == nil && memory.failure == nil // there was nothing to write any more
+	lost := known.sample == nil && memory.failure == nil // there was nothing to write any more
 	memory.unsaved = result.conflicted || result.err != nil || memory.unsaved && lost
 	return result
+}
+
+// evidenceOf collects what the objects of a target are evaluated with.
+func (r *Reconciler) evidenceOf(ctx context.Context, target slb.Target, memory *memory, observed bool) (evidence, error) {
+	known := evidence{sample: r.samples.fresh(target, r.Now()), observed: observed}
+	if known.sample == nil && memory.failure == nil {
+		known.sample = memory.held
+	}
+	memory.held = nil
+	if known.details, known.lapsed = r.Details.of(target); known.details != nil && known.details.At.Before(memory.listenersChangedAt) {
+		known.details = nil
+	}
+	var err error
+	known.places, err = r.Names.placesOf(ctx, target.RegionID, known.sample)
+	return known, err
 }
 
 // comeBack decides when the target is looked at next.
@@ -214,7 +245,7 @@ func (r *Reconciler) comeBack(target slb.Target, plan plan, memory *memory, resu
 func (r *Reconciler) tell(object *v1alpha1.LoadBalancerHealth, changes health.Changes) {
 	for i := range changes.Backends {
 		if to := changes.Backends[i].To; to != "" && changes.Backends[i].From != "" {
-			r.Metrics.BackendTurned(client.ObjectKeyFromObject(object), to)
+			r.Metrics.BackendTurned(object, to)
 		}
 	}
 	for _, notice := range noticesOf(changes) {
@@ -244,6 +275,14 @@ func unlessStopping(ctx context.Context, err error) error {
 // earliest is the earlier of two times, of which a zero one does not count.
 func earliest(a, b time.Time) time.Time {
 	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
+
+// later is the later of two times.
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
 		return b
 	}
 	return a

@@ -99,6 +99,34 @@ func TestAKnownTargetWaitsForItsSlotAfterALongStandby(t *testing.T) {
 	}
 }
 
+// As one that another shard had, or that was restored: the time since the start
+// says nothing of it.
+func TestATargetThatComesToARunningProcessIsObservedInItsSlot(t *testing.T) {
+	const up = 10 * time.Hour
+	test := newReconcileTest(t, newObject(answeredAt(start.Add(up-10*time.Second))))
+	lags := &recordedLags{}
+	test.Metrics = lags
+	test.clock.advance(up)
+	wait := test.step()
+	test.expectCalls(0)
+	if wait <= 0 || wait > time.Minute {
+		t.Fatalf("comes back after %s", wait)
+	}
+	test.clock.advance(wait)
+	test.step()
+	test.expectCalls(1)
+	if len(lags.all) != 1 || lags.all[0] > time.Second {
+		t.Errorf("lags %v", lags.all)
+	}
+}
+
+type recordedLags struct {
+	noMetrics
+	all []time.Duration
+}
+
+func (r *recordedLags) ObservationStarted(lag time.Duration) { r.all = append(r.all, lag) }
+
 func TestAWorkerThatComesTooEarlyDoesNotAsk(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	wait := test.step()
@@ -323,10 +351,109 @@ func TestAVerdictGoesStaleWhileTheSecretCannotBeRead(t *testing.T) {
 func TestStaleVerdictsAreTakenBackInTime(t *testing.T) {
 	test := newReconcileTest(t, newObject(every(time.Hour), healthy))
 	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m", RetryAfter: 1000 * time.Hour})
-	test.clock.advance(time.Hour)
+	test.clock.advance(test.step())
 	wait := test.step()
 	test.expectCalls(1)
 	if wait > 3*time.Hour {
 		t.Errorf("comes back after %s, when the verdict is long stale", wait)
 	}
+}
+
+// The interval may be an hour: a request that was not answered comes back by
+// its own backoff, from its first attempt on.
+func TestARequestThatWasNotAnsweredComesBackSoon(t *testing.T) {
+	test := newReconcileTest(t, newObject(every(time.Hour), answeredAt(start), requested("now")))
+	answers := test.api.answer
+	test.failWith(&slb.Error{Kind: slb.ServiceError, Message: "failed"})
+	for calls, want := range []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second} {
+		wait := test.step()
+		test.expectCalls(calls + 1)
+		if wait > want || wait < want-time.Second {
+			t.Fatalf("after %d attempts it comes back after %s, not %s", calls+1, wait, want)
+		}
+		test.cluster.objects[0].Status.LastAttemptedObserveRequest = "now"
+		test.clock.advance(wait)
+	}
+	test.api.answer = answers
+	if wait := test.step(); wait < 25*time.Minute {
+		t.Errorf("after the answer it comes back after %s", wait)
+	}
+	// A value that was attempted before is requested again after another one was
+	// answered, too soon for a call.
+	requested("another")(&test.cluster.objects[0])
+	test.step()
+	test.cluster.objects[0].Status.LastHandledObserveRequest = "another"
+	requested("now")(&test.cluster.objects[0])
+	if wait := test.step(); wait > 5*time.Second {
+		t.Errorf("the value of before comes back after %s", wait)
+	}
+}
+
+// An older schema let such a region in; its host name would be that of a bucket.
+func TestAStoredRegionThatIsNoneStallsAtOnceAndIsNeverCalled(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh, func(o *v1alpha1.LoadBalancerHealth) { o.Spec.RegionID = "oss-cn-hangzhou" }))
+	sdk, err := slb.NewClient(slb.ClientOptions{Timeout: time.Second, Concurrency: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	test.API = sdk
+	test.step()
+	failure := test.targets.of(test.target).failure
+	if failure == nil || failure.Kind != slb.InvalidRequest || !failure.Local || !strings.Contains(failure.Message, "spec.regionId") {
+		t.Fatalf("got %#v", failure)
+	}
+	equal(t, "the number of writes", test.cluster.writes, 1)
+	for _, want := range []string{`"type":"Stalled","status":"True"`, `"reason":"InvalidRequest"`} {
+		if !strings.Contains(test.cluster.patches[0], want) {
+			t.Errorf("%s does not hold %s", test.cluster.patches[0], want)
+		}
+	}
+}
+
+// failingSTS gives a token once, and fails when it is refused.
+type failingSTS struct {
+	ended   bool
+	failure error
+}
+
+func (f *failingSTS) Credentials(context.Context, slb.Account) (slb.Credentials, error) {
+	if f.ended {
+		return slb.Credentials{}, f.failure
+	}
+	return slb.Credentials{AccessKeyID: "STS.a", AccessKeySecret: "s", SecurityToken: "t", Version: "1"}, nil
+}
+
+func (f *failingSTS) Refused(slb.Account, slb.Credentials) { f.ended = true }
+
+func TestATokenThatEndsWhileSTSIsDownCallsNoPerson(t *testing.T) {
+	down := &slb.Error{Kind: slb.EndpointUnreachable, Message: "the operator's own credentials (RRSA): sts.aliyuncs.com: no answer"}
+	test := newReconcileTest(t, newObject(fresh))
+	sts := &failingSTS{failure: down}
+	test.Credentials = sts
+	test.failWith(&slb.Error{Kind: slb.InvalidCredentials, Code: "InvalidSecurityToken.Expired", Message: "m"})
+	wait := test.step()
+	equal(t, "the failure", test.targets.of(test.target).failure, down)
+	test.expectCalls(1)
+	if strings.Contains(test.cluster.patches[0], v1alpha1.ConditionStalled) || !strings.Contains(test.cluster.patches[0], "EndpointUnreachable") {
+		t.Error(test.cluster.patches[0])
+	}
+	if wait > 2*time.Minute {
+		t.Errorf("asked again after %s", wait)
+	}
+
+	// What the lookup itself says is a failure of credentials is looked up again, but not asked about.
+	refused := &slb.Error{Kind: slb.CredentialsNotFound, Message: "the operator's own credentials (RRSA): refused with EntityNotExist.Role"}
+	*sts = failingSTS{failure: refused}
+	test.clock.advance(wait)
+	test.cluster.objects[0] = newObject()
+	test.step()
+	equal(t, "the failure", test.targets.of(test.target).failure, refused)
+	test.expectCalls(2)
+	test.cluster.objects[0] = newObject(stalled)
+	for range 5 {
+		test.clock.advance(credentialsRecheck)
+		test.step()
+	}
+	test.expectCalls(2)
+	equal(t, "the failure", test.targets.of(test.target).failure, refused)
 }

@@ -31,11 +31,8 @@ const (
 	// rotated one must be in use within a minute, and one at fault must be read
 	// at each recheck.
 	secretFreshFor = credentialsRecheck - time.Second
-	// maxKey is the longest value that can be a key or a token, in bytes. Those of
-	// Alibaba Cloud have a kilobyte or two, no request that is signed with more
-	// gets through, and every word of an answer is compared with them.
-	maxKey = 16 << 10
-	// secretForgottenAfter is how long an unused Secret stays in memory.
+	// secretForgottenAfter is how long a Secret that is not read again stays in
+	// memory: its objects may be deleted, suspended, or name another one.
 	secretForgottenAfter = 10 * time.Minute
 )
 
@@ -59,13 +56,17 @@ var _ slb.CredentialSource = (*SecretCredentials)(nil)
 type readCredentials struct {
 	credentials slb.Credentials
 	at          time.Time
+	forget      *time.Timer
 }
 
 // Credentials implements slb.CredentialSource.
 func (s *SecretCredentials) Credentials(ctx context.Context, account slb.Account) (slb.Credentials, error) {
 	switch {
 	case account.IsDefault() && s.Own == nil:
-		return slb.Credentials{}, notFound("this operator lends nobody its own identity (--require-credentials): name a Secret in spec.credentials.secretRef")
+		return slb.Credentials{}, &slb.Error{
+			Kind: slb.CredentialsNotFound, Local: true,
+			Message: "this operator lends nobody its own identity (--require-credentials): name a Secret in spec.credentials.secretRef",
+		}
 	case account.IsDefault():
 		return s.Own.Credentials(ctx, account)
 	}
@@ -124,8 +125,8 @@ func (s *SecretCredentials) fetch(ctx context.Context, account slb.Account) (slb
 		switch held := value(key); {
 		case held == "" && key != keySecurityToken:
 			return slb.Credentials{Version: secret.ResourceVersion}, notFound("Secret %s has no value for the key %s: add it", account, key)
-		case len(held) > maxKey:
-			return slb.Credentials{Version: secret.ResourceVersion}, notFound("Secret %s has more than %d KiB for the key %s: correct it", account, maxKey>>10, key)
+		case len(held) > slb.MaxKey:
+			return slb.Credentials{Version: secret.ResourceVersion}, notFound("Secret %s has more than %d KiB for the key %s: correct it", account, slb.MaxKey>>10, key)
 		}
 	}
 	return slb.Credentials{
@@ -153,16 +154,19 @@ func (s *SecretCredentials) keep(account slb.Account, credentials slb.Credential
 	if s.read == nil {
 		s.read = map[slb.Account]readCredentials{}
 	}
-	for other, read := range s.read {
-		if now.Sub(read.at) > secretForgottenAfter {
-			delete(s.read, other)
-		}
+	forget := s.read[account].forget
+	if forget == nil {
+		forget = time.AfterFunc(secretForgottenAfter, func() { s.forget(account) })
 	}
-	s.read[account] = readCredentials{credentials, now}
+	forget.Reset(secretForgottenAfter)
+	s.read[account] = readCredentials{credentials, now, forget}
 }
 
 func (s *SecretCredentials) forget(account slb.Account) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.read, account)
+	if last, known := s.read[account]; known {
+		last.forget.Stop()
+		delete(s.read, account)
+	}
 }

@@ -6,13 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -21,7 +19,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
@@ -48,8 +45,11 @@ type ServiceReconciler struct {
 	Enabled bool
 	// RegionID is the region of every Service's load balancer; "": that of the nodes.
 	RegionID string
+	// Schema tells what the CustomResourceDefinition lacks; nil: nothing.
+	Schema *Schema
 
 	services memories[types.NamespacedName]
+	refusals refusals
 }
 
 // Allowed returns an error where what Services need may not be watched.
@@ -89,7 +89,7 @@ func (s *ServiceReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manag
 		}
 	}
 	if s.Enabled {
-		b = b.WatchesMetadata(&corev1.Service{}, &handler.EnqueueRequestForObject{})
+		b = b.Watches(&corev1.Service{}, &handler.EnqueueRequestForObject{})
 	}
 	return b.Complete(s)
 }
@@ -104,17 +104,11 @@ func (s *ServiceReconciler) reads() []kind {
 	if !s.Enabled {
 		return nil
 	}
-	kinds := []kind{{kindService, newService()}}
+	kinds := []kind{{kindService, &corev1.Service{}}}
 	if s.RegionID == "" {
 		kinds = append(kinds, kind{kindNode, &corev1.Node{}})
 	}
 	return kinds
-}
-
-func newService() *metav1.PartialObjectMetadata {
-	service := &metav1.PartialObjectMetadata{}
-	service.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(kindService))
-	return service
 }
 
 // servicesOf are the Services that an object names, and that own it.
@@ -138,19 +132,25 @@ func (s *ServiceReconciler) Reconcile(ctx context.Context, request reconcile.Req
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	var refused error // as by a quota; others that name the Service have nothing to do with it
-	if service != nil {
-		refused = s.monitor(ctx, service)
+	var retry time.Duration
+	var failed error // others that name the Service have nothing to do with it
+	if service == nil {
+		s.refusals.forget(request.NamespacedName)
+	} else {
+		retry, failed = s.monitor(ctx, service)
 	}
 	result, err := s.follow(ctx, request, service)
-	if err = errors.Join(refused, err); err != nil {
+	if err = errors.Join(failed, err); err != nil {
 		return reconcile.Result{}, unlessStopping(ctx, err)
+	}
+	if result.RequeueAfter == 0 || retry > 0 && retry < result.RequeueAfter {
+		result.RequeueAfter = retry
 	}
 	return result, nil
 }
 
 // follow brings what a Service says into the objects that name it.
-func (s *ServiceReconciler) follow(ctx context.Context, request reconcile.Request, service *metav1.PartialObjectMetadata) (reconcile.Result, error) {
+func (s *ServiceReconciler) follow(ctx context.Context, request reconcile.Request, service *corev1.Service) (reconcile.Result, error) {
 	var list v1alpha1.LoadBalancerHealthList
 	err := s.Client.List(ctx, &list, client.InNamespace(request.Namespace), client.MatchingFields{serviceIndex: request.Name}, client.UnsafeDisableDeepCopy)
 	if err != nil {
@@ -160,26 +160,26 @@ func (s *ServiceReconciler) follow(ctx context.Context, request reconcile.Reques
 		s.services.forget(request.NamespacedName)
 		return reconcile.Result{}, nil
 	}
-	found, failure, err := s.discover(ctx, request.NamespacedName, service)
+	found, err := s.discover(ctx, request.NamespacedName, service)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	return s.bringAll(ctx, request.NamespacedName, list.Items, found, failure)
+	return s.bringAll(ctx, request.NamespacedName, list.Items, found)
 }
 
 // bringAll brings what came of the search into the objects' statuses.
-func (s *ServiceReconciler) bringAll(ctx context.Context, service types.NamespacedName, objects []v1alpha1.LoadBalancerHealth, found *v1alpha1.ServiceLoadBalancer, failure *slb.Error) (reconcile.Result, error) {
+func (s *ServiceReconciler) bringAll(ctx context.Context, service types.NamespacedName, objects []v1alpha1.LoadBalancerHealth, d health.Discovery) (reconcile.Result, error) {
 	memory, now := s.services.of(service), s.Now()
 	memory.keepOnly(objects)
 	var again time.Time
-	if failure == nil {
+	if d.Failure == nil {
 		memory.failure = nil
 	} else {
-		logFailure(ctx, memory.failure, failure)
-		memory.failed(failure, now)
+		logFailure(ctx, memory.failure, d.Failure)
+		memory.failed(d.Failure, now)
+		d.FailingSince = memory.failingSince
 		again = now.Add(health.DefaultInterval) // nodes are not watched
 	}
-	d := health.Discovery{Found: found, Failure: failure, FailingSince: memory.failingSince}
 	look := func(object *v1alpha1.LoadBalancerHealth) health.Outcome {
 		return health.Discover(object, d, now, s.Options)
 	}
@@ -203,12 +203,12 @@ func (s *ServiceReconciler) bringAll(ctx context.Context, service types.Namespac
 	return reconcile.Result{RequeueAfter: max(again.Sub(now), time.Millisecond)}, nil
 }
 
-// service reads the metadata of a Service; nil when there is none, or Services may not be read.
-func (s *ServiceReconciler) service(ctx context.Context, key types.NamespacedName) (*metav1.PartialObjectMetadata, error) {
+// service reads a Service, as slim as the cache holds it; nil when there is none, or Services may not be read.
+func (s *ServiceReconciler) service(ctx context.Context, key types.NamespacedName) (*corev1.Service, error) {
 	if !s.Enabled {
 		return nil, nil
 	}
-	service := newService()
+	service := &corev1.Service{}
 	if err := s.Client.Get(ctx, key, service); err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
@@ -216,60 +216,22 @@ func (s *ServiceReconciler) service(ctx context.Context, key types.NamespacedNam
 }
 
 // discover finds the load balancer of a Service, or says why it has none.
-func (s *ServiceReconciler) discover(ctx context.Context, key types.NamespacedName, service *metav1.PartialObjectMetadata) (*v1alpha1.ServiceLoadBalancer, *slb.Error, error) {
+func (s *ServiceReconciler) discover(ctx context.Context, key types.NamespacedName, service *corev1.Service) (health.Discovery, error) {
 	switch {
 	case !s.Enabled:
-		return nil, &slb.Error{Kind: slb.InvalidRequest, Message: "spec.serviceRef needs an operator that runs with --service-discovery: start it so, or write loadBalancerId and regionId in its place"}, nil
+		return health.Discovery{Failure: &slb.Error{Kind: slb.InvalidRequest, Local: true, Message: "spec.serviceRef needs an operator that runs with --service-discovery: start it so, or write loadBalancerId and regionId in its place"}}, nil
+	case s.Schema.Lacks(fieldServiceLoadBalancer):
+		return health.Discovery{Failure: &slb.Error{Kind: slb.InvalidRequest, Local: true, Message: outdatedFor(fieldServiceLoadBalancer)}}, nil
 	case service == nil:
-		return nil, &slb.Error{Kind: slb.LoadBalancerNotFound, Message: fmt.Sprintf("Service %s does not exist: create it, or name another one in spec.serviceRef", key)}, nil
+		return health.Discovery{Failure: &slb.Error{Kind: slb.LoadBalancerNotFound, Message: fmt.Sprintf("Service %s does not exist: create it, or name another one in spec.serviceRef", key)}}, nil
 	}
 	regions := []string{s.RegionID}
 	if s.RegionID == "" {
 		var nodes corev1.NodeList
 		if err := s.Client.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
-			return nil, nil, fmt.Errorf("listing nodes for the region of Service %s: %w", key, err)
+			return health.Discovery{}, fmt.Errorf("listing nodes for the region of Service %s: %w", key, err)
 		}
 		regions = regionsOf(nodes.Items)
 	}
-	found, failure := loadBalancerOf(key, service.Labels[v1alpha1.ServiceLoadBalancerLabel], regions)
-	return found, failure, nil
-}
-
-// monitor makes the object that a Service asks for, and removes it when the
-// Service asks no more. An object of that name that somebody else made is left alone.
-// The shard that the Service selects makes it, and the one that serves it removes
-// it: the Service's labels may have changed since.
-func (s *ServiceReconciler) monitor(ctx context.Context, service *metav1.PartialObjectMetadata) error {
-	ours := s.Selector == nil || s.Selector.Matches(labels.Set(service.Labels))
-	wanted := service.Annotations[v1alpha1.MonitorAnnotation] == "true" && service.DeletionTimestamp.IsZero()
-	object := &v1alpha1.LoadBalancerHealth{}
-	err := s.Client.Get(ctx, client.ObjectKeyFromObject(service), object)
-	switch {
-	case apierrors.IsNotFound(err) && wanted && ours:
-		return s.create(ctx, service)
-	case err != nil:
-		return client.IgnoreNotFound(err)
-	case !wanted && metav1.IsControlledBy(object, service):
-		return client.IgnoreNotFound(s.Client.Delete(ctx, object, client.Preconditions{UID: &object.UID}))
-	default:
-		return nil
-	}
-}
-
-// create makes an object with the Service's labels, so that it is of the same
-// shard, and shows up under the same selectors.
-func (s *ServiceReconciler) create(ctx context.Context, service *metav1.PartialObjectMetadata) error {
-	object := &v1alpha1.LoadBalancerHealth{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: service.Namespace, Name: service.Name, Labels: maps.Clone(service.Labels),
-			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: kindService, Name: service.Name, UID: service.UID, Controller: new(true)}},
-		},
-		Spec: v1alpha1.LoadBalancerHealthSpec{ServiceRef: &v1alpha1.ServiceReference{Name: service.Name}},
-	}
-	err := s.Client.Create(ctx, object)
-	if apierrors.IsAlreadyExists(err) {
-		log.FromContext(ctx).Info("a Service asks to be monitored, but a LoadBalancerHealth of its name is there already, and is left alone")
-		return nil
-	}
-	return err
+	return loadBalancerOf(key, service.Labels[v1alpha1.ServiceLoadBalancerLabel], regions), nil
 }

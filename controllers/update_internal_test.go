@@ -148,7 +148,7 @@ func TestNothingIsToldBeforeItIsWritten(t *testing.T) {
 func TestAnAnswerThatCouldNotBeWrittenIsAskedForAgainSoon(t *testing.T) {
 	everyHour := newObject(every(time.Hour), answeredAt(start.Add(-time.Hour)))
 	test := newReconcileTest(t, everyHour)
-	test.clock.advance(time.Hour)
+	test.clock.advance(test.step())
 	test.cluster.writeErr = errors.New("etcd is full")
 	test.stepWithError()
 	test.expectCalls(1)

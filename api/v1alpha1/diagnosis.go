@@ -2,7 +2,11 @@
 
 package v1alpha1
 
-import "strings"
+import (
+	"net"
+	"strconv"
+	"strings"
+)
 
 // Diagnosis is what the cluster says of a backend, where that explains or contradicts its
 // health. Others may be added.
@@ -32,7 +36,7 @@ func (d Diagnosis) Explain() string {
 	case DiagnosisPodNotReady:
 		return "the pod is not Ready"
 	case DiagnosisPodReadyButAbnormal:
-		return "the pod is Ready: are health checks from 100.64.0.0/10 let in?"
+		return "the pod is Ready: does a NetworkPolicy or a host firewall block health checks from 100.64.0.0/10?"
 	case DiagnosisOrphan:
 		return "no node or pod of this cluster"
 	default:
@@ -50,4 +54,20 @@ func (in *BackendStatus) Whereabouts() string {
 		}
 	}
 	return strings.Join(words, "; ")
+}
+
+// Address is what a backend is known by: its server, address and port, such as
+// "i-1 10.0.0.1:8443" or "i-1 [2408::8]:8443".
+func (in *BackendStatus) Address() string {
+	port := strconv.Itoa(int(in.Port))
+	switch {
+	case in.ServerIP == "" && in.Port == 0:
+		return in.ServerID
+	case in.ServerIP == "":
+		return in.ServerID + ":" + port
+	case in.Port == 0:
+		return in.ServerID + " " + in.ServerIP
+	default:
+		return in.ServerID + " " + net.JoinHostPort(in.ServerIP, port)
+	}
 }

@@ -61,7 +61,7 @@ type LoadBalancerHealthSpec struct {
 	// cn, ap, us, eu, me, na, sa, af, ca and rus, because it becomes part of a host name. Needed
 	// unless serviceRef is there.
 	// +optional
-	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^(cn|ap|us|eu|me|na|sa|af|ca|rus)(-[a-z0-9]+)+$`
 	// +kubebuilder:validation:XValidation:rule="self.matches('^(cn|ap|us|eu|me|na|sa|af|ca|rus)(-[a-z0-9]+)+$')",message="regionId must be an Alibaba Cloud region id in lower case, such as cn-hangzhou or ap-southeast-1; it begins with cn, ap, us, eu, me, na, sa, af, ca or rus"
 	RegionID string `json:"regionId,omitempty"`
@@ -261,9 +261,9 @@ type Counts struct {
 	Unavailable int32 `json:"unavailable"`
 }
 
-// Summary counts the listeners and backends of the last answer.
+// Summary counts the listeners and the backends of the last answer.
 type Summary struct {
-	// listeners is the number of listeners that have backends.
+	// listeners is the number of all listeners, also of those that have no backends.
 	Listeners int32 `json:"listeners"`
 
 	Counts `json:",inline"`

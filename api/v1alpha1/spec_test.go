@@ -58,6 +58,7 @@ var accepted = join(
 	formsOf("regionId", quoted(
 		"cn-hangzhou", "cn-hangzhou-finance", "cn-shanghai-finance-1", "cn-north-2-gov-1", "cn-zhangjiakou", "us-west-1",
 		"ap-southeast-1", "eu-central-1", "me-east-1", "rus-west-1", "cn-wulanchabu-acdr-1", "na-south-1",
+		"cn-"+strings.Repeat("a", 60),
 	)...),
 	formsOf("listenerPort", "1", "443", "65535"),
 	formsOf("listenerProtocol", quoted("tcp", "udp", "http", "https")...),
@@ -105,7 +106,7 @@ var refused = flatten(
 	refuse("spec.regionId", "in lower case, such as cn-hangzhou or ap-southeast-1", formsOf("regionId", quoted(
 		"CN-HANGZHOU", "cn-Hangzhou", "hangzhou", "cn", "cn-", "cn-hangzhou-", "cn--hangzhou", "c-hangzhou", "china-hangzhou", "cn_hangzhou",
 		"cn-hangzhou ", "cn.hangzhou", "", "oss-cn-hangzhou", "oss-cn-hangzhou-internal", "oss-accelerate", "img-cn-hangzhou", "mns-x", "cnx-a", "ru-a")...)),
-	refuse("spec.regionId", "may not be more than 64", formsOf("regionId", quoted("cn-"+strings.Repeat("a", 62))...)),
+	refuse("spec.regionId", "may not be more than 63", formsOf("regionId", quoted("cn-"+strings.Repeat("a", 61))...)),
 	refuse("spec.listenerPort", "should be greater than or equal to 1", formsOf("listenerPort", "0", "-1")),
 	refuse("spec.listenerPort", "should be less than or equal to 65535", formsOf("listenerPort", "65536")),
 	refuse("spec.listenerPort", "must be of type int", formsOf("listenerPort", `"443"`, "443.5")),

@@ -86,5 +86,5 @@ func backendChanges(before, after *v1alpha1.LoadBalancerHealth) []change {
 }
 
 func backendName(b *v1alpha1.BackendStatus) string {
-	return listenerKey{b.ListenerPort, b.ListenerProtocol}.String() + " " + address(b)
+	return listenerKey{b.ListenerPort, b.ListenerProtocol}.String() + " " + b.Address()
 }

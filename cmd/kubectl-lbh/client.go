@@ -50,6 +50,7 @@ func (o *options) client() (*client, error) {
 	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	config.UserAgent = "kubectl-lbh/" + version
 	c := &client{host: config.Host, link: &link{}}
+	o.link = c.link
 	config.Wrap(c.link.wrap)
 	if c.rest, err = rest.RESTClientFor(config); err != nil {
 		return nil, err

@@ -13,8 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
-
-	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
 // options are those that several subcommands share.
@@ -25,6 +23,8 @@ type options struct {
 	selector      string
 	fieldSelector string
 	color         string
+	heartbeat     time.Duration
+	link          *link
 	now           func() time.Time
 }
 
@@ -38,6 +38,7 @@ func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	o.flags.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().StringVar(&o.color, "color", "auto", "Colour: auto (on a terminal, unless NO_COLOR is set), always or never.")
+	root.PersistentFlags().DurationVar(&o.heartbeat, "status-heartbeat", defaultHeartbeat, "The operator's flag of that name: an object that was not updated for that and an interval is not taken for current.")
 	_ = root.RegisterFlagCompletionFunc("color", cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
 		if !slices.Contains([]string{"auto", "always", "never"}, o.color) {
@@ -59,7 +60,7 @@ func newFleetCommand(o *options) *cobra.Command {
   kubectl lbh tree web        listeners and backends of one, and since when
   kubectl lbh watch -A        live, with what turns
   kubectl lbh wait web        until it is healthy
-  kubectl lbh refresh web     observe it now, and show it`,
+  kubectl lbh refresh web     observe it now, and show the answer`,
 		Annotations:       map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl lbh"},
 		Args:              cobra.ArbitraryArgs, // names, not misspelt commands
 		ValidArgsFunction: o.completeNames,
@@ -93,7 +94,7 @@ func newWaitCommand(o *options) *cobra.Command {
 	var what string
 	var timeout time.Duration
 	c := &cobra.Command{
-		Use: "wait NAME", Short: "Wait until an object is healthy, and say how far it is", Args: oneName, ValidArgsFunction: o.completeName,
+		Use: "wait NAME", Short: "Wait until an object is healthy, or stalled, and say how far it is", Args: oneName, ValidArgsFunction: o.completeName,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runWait(cmd.Context(), o, args[0], what, timeout)
 		},
@@ -107,10 +108,10 @@ func newWaitCommand(o *options) *cobra.Command {
 func newRefreshCommand(o *options) *cobra.Command {
 	var timeout time.Duration
 	c := &cobra.Command{
-		Use: "refresh NAME", Short: "Observe one object now, and show the result", Args: oneName, ValidArgsFunction: o.completeName,
+		Use: "refresh NAME", Short: "Observe one object now, and show the answer", Args: oneName, ValidArgsFunction: o.completeName,
 		RunE: func(cmd *cobra.Command, args []string) error { return runRefresh(cmd.Context(), o, args[0], timeout) },
 	}
-	c.Flags().DurationVar(&timeout, "timeout", time.Minute, "How long to wait for the result at most.")
+	c.Flags().DurationVar(&timeout, "timeout", time.Minute, "How long to wait for an answer at most.")
 	return c
 }
 
@@ -161,7 +162,7 @@ func (o *options) completeNames(cmd *cobra.Command, args []string, prefix string
 	var names []cobra.Completion
 	for i := range list.Items {
 		if name := list.Items[i].Name; strings.HasPrefix(name, prefix) && !slices.Contains(args, name) {
-			names = append(names, cobra.CompletionWithDesc(name, reasonOf(&list.Items[i], v1alpha1.ConditionReady)))
+			names = append(names, cobra.CompletionWithDesc(name, o.reasonShown(&list.Items[i])))
 		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,6 +24,7 @@ type rank int
 const (
 	unhealthy rank = iota
 	stalled
+	outdated // not updated for longer than a running operator takes
 	unknown
 	failing // healthy as far as is known, but the last observation failed
 	partly  // healthy, though not every backend is normal
@@ -31,7 +33,15 @@ const (
 	suspended
 )
 
-// rankOf says how urgent an object is.
+// rank says how urgent an object is, and does not trust an old status.
+func (o *options) rank(object *v1alpha1.LoadBalancerHealth) rank {
+	if o.silence(object) != "" {
+		return outdated
+	}
+	return rankOf(object)
+}
+
+// rankOf says how urgent an object is by its status.
 func rankOf(object *v1alpha1.LoadBalancerHealth) rank {
 	verdict, reason := statusOf(object, v1alpha1.ConditionHealthy), reasonOf(object, v1alpha1.ConditionHealthy)
 	switch {
@@ -61,7 +71,7 @@ func (r rank) word() string {
 		return "Unhealthy"
 	case stalled:
 		return "Stalled"
-	case unknown:
+	case outdated, unknown:
 		return "Unknown"
 	case pending:
 		return "Pending"
@@ -76,7 +86,7 @@ func (r rank) color() color {
 	switch r {
 	case unhealthy, stalled:
 		return red
-	case unknown, failing, partly:
+	case outdated, unknown, failing, partly:
 		return yellow
 	case healthy:
 		return green
@@ -107,10 +117,10 @@ func messageOf(object *v1alpha1.LoadBalancerHealth, kind string) string {
 }
 
 // sortWorstFirst orders by rank, the more abnormal backends the sooner, then by name.
-func sortWorstFirst(objects []v1alpha1.LoadBalancerHealth) {
+func (o *options) sortWorstFirst(objects []v1alpha1.LoadBalancerHealth) {
 	slices.SortStableFunc(objects, func(a, b v1alpha1.LoadBalancerHealth) int {
 		return cmp.Or(
-			cmp.Compare(rankOf(&a), rankOf(&b)),
+			cmp.Compare(o.rank(&a), o.rank(&b)),
 			-cmp.Compare(summaryOf(&a).Abnormal, summaryOf(&b).Abnormal),
 			cmp.Compare(a.Namespace, b.Namespace),
 			cmp.Compare(a.Name, b.Name),
@@ -152,7 +162,7 @@ func runFleet(ctx context.Context, o *options, printing *genericclioptions.Print
 	if err != nil {
 		return err
 	}
-	sortWorstFirst(list.Items)
+	o.sortWorstFirst(list.Items)
 	format := *printing.OutputFormat
 	if format == "" || format == "wide" {
 		if len(list.Items) == 0 {
@@ -227,26 +237,43 @@ func fleet(objects []v1alpha1.LoadBalancerHealth, namespaces, wide bool, o *opti
 }
 
 func fleetRow(object *v1alpha1.LoadBalancerHealth, namespaces, wide bool, o *options) []cell {
-	r, summary := rankOf(object), summaryOf(object)
+	r, summary := o.rank(object), summaryOf(object)
 	var row []cell
 	if namespaces {
 		row = append(row, cell{text: object.Namespace})
 	}
-	reason := reasonOf(object, v1alpha1.ConditionReady)
-	if r == failing {
-		reason = reasonOf(object, v1alpha1.ConditionObserved)
-	}
 	loadBalancer, region := targetOf(object)
-	row = append(row, cell{text: object.Name}, cell{r.word(), r.color()}, cell{text: cmp.Or(reason, "-")}, cell{text: counts(object)},
+	row = append(row, cell{text: object.Name}, cell{r.word(), r.color()}, cell{text: cmp.Or(o.reasonShown(object), "-")}, cell{text: counts(object)},
 		number(summary.Abnormal, red), number(summary.Unavailable, yellow), cell{text: loadBalancer}, cell{text: region})
 	if wide {
 		port := "*"
 		if object.Spec.ListenerPort != nil {
 			port = strconv.Itoa(int(*object.Spec.ListenerPort))
 		}
-		row = append(row, cell{text: port}, cell{text: o.age(object.Status.LastObservedTime)}, cell{text: messageOf(object, v1alpha1.ConditionReady)})
+		row = append(row, cell{text: port}, cell{text: o.age(object.Status.LastObservedTime)}, cell{text: o.messageShown(object)})
 	}
 	return row
+}
+
+// reasonShown is why an object has its rank.
+func (o *options) reasonShown(object *v1alpha1.LoadBalancerHealth) string {
+	switch o.rank(object) {
+	case outdated:
+		return reasonNotUpdated
+	case failing:
+		return reasonOf(object, v1alpha1.ConditionObserved)
+	default:
+		return reasonOf(object, v1alpha1.ConditionReady)
+	}
+}
+
+// messageShown is the message of an object, after that it may be old.
+func (o *options) messageShown(object *v1alpha1.LoadBalancerHealth) string {
+	message := messageOf(object, v1alpha1.ConditionReady)
+	if silence := o.silence(object); silence != "" {
+		return strings.TrimSpace(silence + " " + message)
+	}
+	return message
 }
 
 // number is a count that stands out unless it is 0.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
@@ -23,15 +24,17 @@ func TestTheWorstComesFirst(t *testing.T) {
 		*object("stale", said("Unknown", v1alpha1.ReasonObservationStale, "False", v1alpha1.ReasonThrottled), "normal"),
 		*object("stalled", append(said("Unknown", v1alpha1.ReasonPending, "False", v1alpha1.ReasonForbidden),
 			[3]string{v1alpha1.ConditionStalled, "True", v1alpha1.ReasonForbidden})),
+		*silent("silent", 7*time.Minute),
 		*object("bad", said("False", v1alpha1.ReasonBelowMinHealthy, "True", succeeded), "abnormal"),
 		*object("worse", said("False", v1alpha1.ReasonBelowMinHealthy, "True", succeeded), "abnormal", "abnormal"),
 	}
-	sortWorstFirst(fleet)
+	o, _ := newOptions()
+	o.sortWorstFirst(fleet)
 	var names []string
 	for i := range fleet {
 		names = append(names, fleet[i].Name)
 	}
-	if want := []string{"worse", "bad", "stalled", "stale", "failing", "partly", "new", "healthy", "suspended"}; !slices.Equal(names, want) {
+	if want := []string{"worse", "bad", "stalled", "silent", "stale", "failing", "partly", "new", "healthy", "suspended"}; !slices.Equal(names, want) {
 		t.Errorf("%q, not %q", names, want)
 	}
 }
@@ -44,6 +47,7 @@ func TestTheTable(t *testing.T) {
 		*object("web", said("True", v1alpha1.ReasonMinHealthyMet, "True", v1alpha1.ReasonObservationSucceeded), "normal", "normal", "abnormal"),
 		*object("a-longer-name", nil),
 		*object("failing", said("True", v1alpha1.ReasonAllBackendsNormal, "False", v1alpha1.ReasonThrottled), "normal"),
+		*silent("silent", 7*time.Minute),
 	}
 	if err := fleet(objects, true, true, o).write(out, false); err != nil {
 		t.Fatal(err)
@@ -53,6 +57,7 @@ NAMESPACE   NAME            HEALTH    REASON          NORMAL   ABNORMAL   UNAVAI
 prod        web             Healthy   MinHealthyMet   2/3      1          0             lb-web             cn-hangzhou   *      -          about MinHealthyMet
 prod        a-longer-name   Pending   -               -        0          0             lb-a-longer-name   cn-hangzhou   *      -          
 prod        failing         Healthy   Throttled       1/1      0          0             lb-failing         cn-hangzhou   *      -          about AllBackendsNormal
+prod        silent          Unknown   NotUpdated      1/1      0          0             lb-silent          cn-hangzhou   *      7m         not updated for 7m: is the operator running? about AllBackendsNormal
 `
 	if got := "\n" + out.String(); got != want {
 		t.Errorf("got%s\nwant%s", got, want)

@@ -18,7 +18,7 @@ var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 // newOptions are without colour, at noon.
 func newOptions() (o *options, out *bytes.Buffer) {
 	streams, _, out, _ := genericiooptions.NewTestIOStreams()
-	return &options{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true), color: "never", now: func() time.Time { return noon }}, out
+	return &options{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true), color: "never", heartbeat: defaultHeartbeat, now: func() time.Time { return noon }}, out
 }
 
 // object makes one whose conditions are type, status, reason in turn, with a
@@ -68,6 +68,13 @@ func said(verdict, reason, observed, observedReason string) [][3]string {
 		{v1alpha1.ConditionHealthy, verdict, reason},
 		{v1alpha1.ConditionObserved, observed, observedReason},
 	}
+}
+
+// silent is a healthy object that was updated so long ago.
+func silent(name string, age time.Duration) *v1alpha1.LoadBalancerHealth {
+	o := object(name, good(), "normal")
+	o.Status.LastObservedTime = new(metav1.NewTime(noon.Add(-age)))
+	return o
 }
 
 func good() [][3]string {

@@ -15,12 +15,16 @@ type link struct {
 	mu      sync.Mutex
 	trouble string // "" while the API server answers
 	told    string // what news said last
+	skew    time.Duration
 }
 
 // wrap is for rest.Config.Wrap.
 func (l *link) wrap(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(request *http.Request) (*http.Response, error) {
 		response, err := next.RoundTrip(request)
+		if err == nil {
+			l.compare(response.Header.Get("Date"), time.Now())
+		}
 		switch {
 		case request.Context().Err() != nil: // we went away, not they
 		case err != nil:
@@ -42,6 +46,29 @@ func (l *link) set(trouble string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.trouble = trouble
+}
+
+// compare learns the API server's clock. A header Date has seconds only.
+func (l *link) compare(date string, now time.Time) {
+	at, err := http.ParseTime(date)
+	if err != nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.skew = at.Sub(now); l.skew.Abs() < 2*time.Second {
+		l.skew = 0
+	}
+}
+
+// ahead is how far the API server's clock is ahead of this machine's.
+func (l *link) ahead() time.Duration {
+	if l == nil {
+		return 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.skew
 }
 
 // besides is for the end of a message that the API server may have a part in.

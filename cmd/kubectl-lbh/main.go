@@ -9,7 +9,8 @@
 //	tree.go      one object: listeners, backends, since when
 //	changes.go   what turned between two states of an object
 //	watch.go     both, live; screen.go draws it
-//	wait.go      until an object is healthy; refresh.go until it was observed
+//	wait.go      until an object is healthy; refresh.go until an answer came
+//	fresh.go     whether a status is still current
 //	text.go      columns, colours, ages
 package main
 

@@ -169,7 +169,7 @@ func (o *options) age(at *metav1.Time) string {
 	if at.IsZero() {
 		return "-"
 	}
-	return duration.HumanDuration(o.now().Sub(at.Time))
+	return duration.HumanDuration(o.serverNow().Sub(at.Time))
 }
 
 // colorOf is the colour of a backend's state.

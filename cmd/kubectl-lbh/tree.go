@@ -41,9 +41,12 @@ func (k listenerKey) String() string {
 func tree(out io.Writer, object *v1alpha1.LoadBalancerHealth, o *options) error {
 	colored := o.colored(o.Out)
 	p := &printer{out: out}
-	r := rankOf(object)
+	r := o.rank(object)
 	loadBalancer, region := targetOf(object)
-	p.printf("%s  %s  %s  %s\n", object.Name, r.color().paint(r.word(), colored), cmp.Or(tame(reasonOf(object, v1alpha1.ConditionReady)), "-"), tame(loadBalancer+" "+region))
+	p.printf("%s  %s  %s  %s\n", object.Name, r.color().paint(r.word(), colored), cmp.Or(tame(headReason(object, r)), "-"), tame(loadBalancer+" "+region))
+	if silence := o.silence(object); silence != "" {
+		p.printf("│  %s\n", yellow.paint(silence+" What follows is stored.", colored))
+	}
 	if message := messageOf(object, v1alpha1.ConditionReady); message != "" {
 		p.printf("│  %s\n", tame(message))
 	}
@@ -68,6 +71,14 @@ func tree(out io.Writer, object *v1alpha1.LoadBalancerHealth, o *options) error 
 		p.printf("└─ and %d backends that the status leaves out\n", n)
 	}
 	return p.err
+}
+
+// headReason is the reason beside the rank. Why observations fail has a line of its own.
+func headReason(object *v1alpha1.LoadBalancerHealth, r rank) string {
+	if r == outdated {
+		return reasonNotUpdated
+	}
+	return reasonOf(object, v1alpha1.ConditionReady)
 }
 
 func healthColor(h v1alpha1.Health) color {
@@ -96,7 +107,7 @@ func (p *printer) printf(format string, args ...any) {
 func (p *printer) backends(trunk string, rows []v1alpha1.BackendStatus, o *options, colored bool) {
 	width := 0
 	for i := range rows {
-		width = max(width, visible(tame(address(&rows[i]))))
+		width = max(width, visible(tame(rows[i].Address())))
 	}
 	for i := range rows {
 		branch := "├─ "
@@ -104,7 +115,7 @@ func (p *printer) backends(trunk string, rows []v1alpha1.BackendStatus, o *optio
 			branch = "└─ "
 		}
 		state := rows[i].ServerHealthStatus
-		p.printf("%s%s%s  %s  since %s%s\n", trunk, branch, tame(pad(address(&rows[i]), width)),
+		p.printf("%s%s%s  %s  since %s%s\n", trunk, branch, tame(pad(rows[i].Address(), width)),
 			colorOf(state).paint(pad(state, len(v1alpha1.StatusUnavailable)), colored), o.age(&rows[i].LastTransitionTime), whereabouts(&rows[i]))
 	}
 }
@@ -115,16 +126,4 @@ func whereabouts(b *v1alpha1.BackendStatus) string {
 		return "  " + tame(text)
 	}
 	return ""
-}
-
-// address is what a backend is known by.
-func address(b *v1alpha1.BackendStatus) string {
-	text := b.ServerID
-	if b.ServerIP != "" {
-		text += " " + b.ServerIP
-	}
-	if b.Port != 0 {
-		text += ":" + strconv.Itoa(int(b.Port))
-	}
-	return text
 }

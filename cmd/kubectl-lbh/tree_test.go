@@ -22,7 +22,7 @@ func TestATreeSaysWhereBackendsRun(t *testing.T) {
 	lines := strings.Split(out.String(), "\n")
 	for i, want := range []string{
 		"since 5m  node node-1",
-		"since 5m  pod prod/web-1; node node-2; the pod is Ready: are health checks from 100.64.0.0/10 let in?",
+		"since 5m  pod prod/web-1; node node-2; the pod is Ready: does a NetworkPolicy or a host firewall block health checks from 100.64.0.0/10?",
 		"since 5m  no node or pod of this cluster",
 		"since 5m",
 	} {
@@ -39,5 +39,24 @@ func TestWhatTurnedSaysWhereItRuns(t *testing.T) {
 	want := change{"443/https i-1 10.0.0.1:8443  normal → abnormal  pod prod/·web-1", red}
 	if len(got) != 1 || got[0] != want {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestTheAddressOfABackendCanBeCopied(t *testing.T) {
+	t.Parallel()
+
+	o, out := newOptions()
+	before, after := object("web", good(), "normal"), object("web", good(), "abnormal")
+	for _, web := range []*v1alpha1.LoadBalancerHealth{before, after} {
+		web.Status.Backends[0].ServerIP = "2408::8"
+	}
+	if err := tree(out, after, o); err != nil {
+		t.Fatal(err)
+	}
+	if want := "i-1 [2408::8]:8443  abnormal"; !strings.Contains(out.String(), want) {
+		t.Errorf("the tree %q has no %q", out, want)
+	}
+	if got, want := textsOf(changes(before, after)), "443/https i-1 [2408::8]:8443  normal → abnormal"; len(got) != 1 || got[0] != want {
+		t.Errorf("the change is %q, not %q", got, want)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -65,7 +66,7 @@ func follow(ctx context.Context, o *options, c *client, names []string, v view) 
 	if err != nil {
 		return err
 	}
-	f := &follower{o: o, c: c, names: names, view: v, fleet: map[cache.ObjectName]*v1alpha1.LoadBalancerHealth{}}
+	f := &follower{o: o, c: c, names: names, view: v, fleet: map[cache.ObjectName]*v1alpha1.LoadBalancerHealth{}, outdated: map[cache.ObjectName]bool{}}
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for err == nil {
@@ -76,6 +77,7 @@ func follow(ctx context.Context, o *options, c *client, names []string, v view) 
 			err = f.tick()
 		case <-synced:
 			synced, f.complete = nil, true
+			f.silent() // the table says it
 			err = f.show(nil)
 		case h := <-happenings:
 			err = f.take(h)
@@ -91,17 +93,46 @@ type follower struct {
 	names    []string // none: all
 	view     view
 	fleet    map[cache.ObjectName]*v1alpha1.LoadBalancerHealth
-	complete bool // once what was there at first is in the fleet
+	outdated map[cache.ObjectName]bool // those that were said to be
+	complete bool                      // once what was there at first is in the fleet
 }
 
 func (f *follower) tick() error {
 	if !f.complete {
 		return nil
 	}
-	if news := f.c.link.news(f.o.now()); len(news) > 0 {
+	if news := append(f.c.link.news(f.o.now()), f.silent()...); len(news) > 0 {
 		return f.show(news)
 	}
 	return f.view.tick()
+}
+
+// silent tells of objects that have not been updated for too long, and of those
+// that are again, each once.
+func (f *follower) silent() []line {
+	maps.DeleteFunc(f.outdated, func(name cache.ObjectName, _ bool) bool { return f.fleet[name] == nil })
+	var told []line
+	for name, object := range f.fleet {
+		silence := f.o.silence(object)
+		if f.outdated[name] == (silence != "") {
+			continue
+		}
+		c := change{"updated again", green}
+		if f.outdated[name] = silence != ""; f.outdated[name] {
+			c = change{silence, yellow}
+		}
+		told = append(told, line{f.o.now(), title(name, f.c.namespace == ""), c})
+	}
+	slices.SortFunc(told, func(a, b line) int { return strings.Compare(a.object, b.object) })
+	return told
+}
+
+// title is what an object is called in a line.
+func title(name cache.ObjectName, namespaces bool) string {
+	if namespaces {
+		return name.String()
+	}
+	return name.Name
 }
 
 func (f *follower) take(h happening) error {
@@ -115,7 +146,7 @@ func (f *follower) take(h happening) error {
 	return f.show(told)
 }
 
-func (f *follower) show(told []line) error { return f.view.show(sorted(f.fleet), told) }
+func (f *follower) show(told []line) error { return f.view.show(f.o.sorted(f.fleet), told) }
 
 func wanted(h happening, names []string) bool {
 	object := h.after
@@ -132,33 +163,30 @@ func apply(fleet map[cache.ObjectName]*v1alpha1.LoadBalancerHealth, h happening,
 		object = h.before
 	}
 	name := cache.ObjectName{Namespace: object.Namespace, Name: object.Name}
-	title := name.Name
-	if namespaces {
-		title = name.String()
-	}
+	called := title(name, namespaces)
 	before := fleet[name]
 	switch {
 	case h.after == nil:
 		delete(fleet, name)
-		return []line{{now, title, change{"deleted", faint}}}
+		return []line{{now, called, change{"deleted", faint}}}
 	case before == nil:
 		fleet[name] = h.after
-		return []line{{now, title, change{"is new", plain}}}
+		return []line{{now, called, change{"is new", plain}}}
 	}
 	fleet[name] = h.after
 	var told []line
 	for _, c := range changes(before, h.after) {
-		told = append(told, line{now, title, c})
+		told = append(told, line{now, called, c})
 	}
 	return told
 }
 
-func sorted(fleet map[cache.ObjectName]*v1alpha1.LoadBalancerHealth) []v1alpha1.LoadBalancerHealth {
+func (o *options) sorted(fleet map[cache.ObjectName]*v1alpha1.LoadBalancerHealth) []v1alpha1.LoadBalancerHealth {
 	objects := make([]v1alpha1.LoadBalancerHealth, 0, len(fleet))
 	for _, object := range fleet {
 		objects = append(objects, *object)
 	}
-	sortWorstFirst(objects)
+	o.sortWorstFirst(objects)
 	return objects
 }
 

@@ -127,16 +127,22 @@ func TestProgress(t *testing.T) {
 
 	edited := object("web", good(), "normal")
 	edited.Generation = 2
+	failing := said("True", v1alpha1.ReasonAllBackendsNormal, "False", v1alpha1.ReasonThrottled)
 	for want, o := range map[string]*v1alpha1.LoadBalancerHealth{
 		"not observed yet":                      edited,
 		"1/2 backends normal (BelowMinHealthy)": object("web", said("False", v1alpha1.ReasonBelowMinHealthy, "True", ""), "normal", "abnormal"),
 		"cannot be observed: about Forbidden":   object("web", said("Unknown", v1alpha1.ReasonPending, "False", v1alpha1.ReasonForbidden)),
-		"1/1 backends normal (AllBackendsNormal); cannot be observed: about Throttled": object("web", said("True", v1alpha1.ReasonAllBackendsNormal, "False", v1alpha1.ReasonThrottled), "normal"),
-		"1/1 backends normal (AllBackendsNormal)":                                      object("web", good(), "normal"),
+		"1/1 backends normal (AllBackendsNormal); cannot be observed: about Throttled":       object("web", said("True", v1alpha1.ReasonAllBackendsNormal, "False", v1alpha1.ReasonThrottled), "normal"),
+		"the requested observation is not answered yet":                                      requesting(object("web", failing, "normal"), "", ""),
+		"the requested observation is not answered yet; cannot be observed: about Throttled": requesting(object("web", failing, "normal"), "", "now"),
+		"1/1 backends normal (AllBackendsNormal)":                                            object("web", good(), "normal"),
 	} {
 		if got := progress(o, v1alpha1.ConditionHealthy); got != want {
 			t.Errorf("%q, not %q", got, want)
 		}
+	}
+	if reached(requesting(object("web", good(), "normal"), "older", "now"), v1alpha1.ConditionHealthy) || !reached(requesting(object("web", good(), "normal"), "now", ""), v1alpha1.ConditionHealthy) {
+		t.Error("an answer from before the request counts, or one from after it does not")
 	}
 	if reached(edited, v1alpha1.ConditionHealthy) || !reached(object("web", good(), "normal"), v1alpha1.ConditionHealthy) {
 		t.Error("an older generation counts, or a current one does not")

@@ -14,6 +14,8 @@ import (
 type Changes struct {
 	// Backends that came, went or turned, in the order of status.backends.
 	Backends []BackendChange
+	// Listeners that turned missing or are back, in the order of status.listeners.
+	Listeners []ListenerChange
 	// Verdict is set when the condition Healthy changed its status.
 	Verdict *ConditionChange
 	// Observation is set when the condition Observed turned False, changed its
@@ -29,6 +31,13 @@ type LoadBalancerChange struct {
 	Service string
 	// From and To are ids of load balancers.
 	From, To string
+}
+
+// ListenerChange is a listener that is missing from the answer now, or is in it again.
+type ListenerChange struct {
+	// Listener is its port/protocol, as far as they are known.
+	Listener string
+	Missing  bool
 }
 
 // BackendChange is one backend that came (From is ""), went (To is "") or turned.

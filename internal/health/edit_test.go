@@ -169,34 +169,65 @@ func TestResumedObjectKeepsAVerdictThatIsStillFresh(t *testing.T) {
 	}
 }
 
-func TestObserveRequestIsHandledByAnObservationHoweverItEnds(t *testing.T) {
+func TestObserveRequestIsHandledByAnAnswerAndNothingElse(t *testing.T) {
 	for _, test := range []struct {
-		what  string
-		serve func(*world) Outcome
-		want  string
+		what               string
+		serve              func(*world) Outcome
+		handled, attempted string
+		conditions         string
 	}{
-		{"an answer", func(w *world) Outcome { return w.answer("nna") }, "at noon"},
-		{"an answer that is another", func(w *world) Outcome { return w.answer("aaa") }, "at noon"},
-		{"a failure", func(w *world) Outcome { return w.fail(slb.Throttled) }, "at noon"},
-		{"a stall", func(w *world) Outcome { return w.fail(slb.Forbidden) }, "at noon"},
-		{"a wait", (*world).wait, "in the morning"},
+		{"an answer", func(w *world) Outcome { return w.answer("nna") }, "at noon", "", "Healthy=True(MinHealthyMet) Observed=True(ObservationSucceeded)"},
+		{"an answer that is another", func(w *world) Outcome { return w.answer("aaa") }, "at noon", "", "Healthy=False(BelowMinHealthy) Observed=True(ObservationSucceeded)"},
+		{"a failure", func(w *world) Outcome { return w.fail(slb.Throttled) }, "in the morning", "at noon", "Healthy=True(MinHealthyMet) Observed=False(Throttled) Reconciling=True(ObservationRequested)"},
+		{"a stall", func(w *world) Outcome { return w.fail(slb.Forbidden) }, "in the morning", "at noon", "Ready=False(Forbidden) Healthy=True(MinHealthyMet) Observed=False(Forbidden) Stalled=True(Forbidden)"},
+		{"a wait", (*world).wait, "in the morning", "", "Healthy=True(MinHealthyMet) Observed=True(ObservationSucceeded)"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			w := newWorld(t)
 			w.ask("in the morning").answer("nna")
 			outcome := test.serve(w.ask("at noon").after(time.Second))
-			if got := w.object.Status.LastHandledObserveRequest; got != test.want {
-				t.Errorf("got %q, want %q", got, test.want)
+			status := &w.object.Status
+			if status.LastHandledObserveRequest != test.handled || status.LastAttemptedObserveRequest != test.attempted {
+				t.Errorf("handled %q, attempted %q", status.LastHandledObserveRequest, status.LastAttemptedObserveRequest)
 			}
-			if outcome.Write != (test.want == "at noon") {
+			w.want(test.conditions)
+			if wanted := test.handled == "at noon" || test.attempted != ""; outcome.Write != wanted {
 				t.Errorf("write is %t", outcome.Write)
-			}
-			w.ask("").after(time.Second).answer("nna")
-			if got := w.object.Status.LastHandledObserveRequest; got != test.want {
-				t.Errorf("an observation that nobody requested left %q", got)
 			}
 		})
 	}
+}
+
+func TestObserveRequestIsReconcilingUntilItIsAnswered(t *testing.T) {
+	const reconciling = "Healthy=True(MinHealthyMet) Observed=False(Throttled) Reconciling=True(ObservationRequested)"
+	w := newWorld(t)
+	w.answer("nna")
+	w.ask("first").after(time.Second).fail(slb.Throttled)
+	w.want(reconciling)
+	w.after(5 * time.Second).fail(slb.Throttled)
+	w.want(reconciling)
+	// A newer request must not read as settled before its own attempt.
+	w.ask("second").request = ""
+	w.again()
+	w.want(reconciling)
+	w.restart().wait()
+	w.want(reconciling)
+	w.request = "second"
+	w.after(5 * time.Minute).fail(slb.Throttled)
+	w.want("Healthy=True(MinHealthyMet) Observed=False(Throttled) Reconciling=True(ObservationRequested)")
+	w.after(5 * time.Minute).fail(slb.Throttled)
+	w.want("Healthy=Unknown(ObservationStale) Observed=False(Throttled) Reconciling=True(ObservationRequested)")
+	w.after(time.Second).answer("nna")
+	w.want("Healthy=True(MinHealthyMet) Observed=True(ObservationSucceeded)")
+	w.wantNo("Reconciling")
+}
+
+func TestObserveRequestThatWasWithdrawnIsNotReconciling(t *testing.T) {
+	w := newWorld(t)
+	w.answer("nna")
+	w.ask("first").after(time.Second).fail(slb.Throttled)
+	w.ask("").after(time.Second).fail(slb.Throttled)
+	w.wantNo("Reconciling")
 }
 
 func TestObserveRequestThatWasHandledSurvivesAnotherTarget(t *testing.T) {

@@ -12,10 +12,6 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/slb"
 )
 
-// notFoundLimit is how many observations in a row must miss a load balancer
-// before it counts as gone: one that is being created is missed too.
-const notFoundLimit = 3
-
 // Evaluate decides the next status of an object. It reads object, and changes nothing.
 func Evaluate(object *v1alpha1.LoadBalancerHealth, o Observation, now time.Time, options Options) Outcome {
 	e := newEvaluation(object, o, now, options)
@@ -48,6 +44,9 @@ type evaluation struct {
 	interval    time.Duration
 	now         time.Time
 	stamp       metav1.Time // now, as stored
+	request     string      // the value of the request annotation
+	accepted    bool        // a missing listener was accepted by annotation
+	unaccepted  string      // what is wrong with that annotation; "" for nothing
 
 	next    v1alpha1.LoadBalancerHealthStatus
 	changes Changes
@@ -71,18 +70,25 @@ func newEvaluation(object *v1alpha1.LoadBalancerHealth, o Observation, now time.
 		interval:    Interval(&object.Spec),
 		now:         now,
 		stamp:       metav1.NewTime(now.Truncate(time.Second)),
+		request:     object.Annotations[v1alpha1.ObserveRequestedAtAnnotation],
 		next:        notAhead(object.Status, o.AnsweredAt, now),
 	}
 	if target := targetOf(object); e.next.ObservedTarget == nil || *e.next.ObservedTarget != target {
 		// What is known is of something else: it leaves without events.
 		e.next = v1alpha1.LoadBalancerHealthStatus{
-			ObservedGeneration:        e.next.ObservedGeneration,
-			Conditions:                e.next.Conditions,
-			LastHandledObserveRequest: e.next.LastHandledObserveRequest,
-			ServiceLoadBalancer:       e.next.ServiceLoadBalancer,
-			ObservedTarget:            &target,
+			ObservedGeneration:          e.next.ObservedGeneration,
+			Conditions:                  e.next.Conditions,
+			LastHandledObserveRequest:   e.next.LastHandledObserveRequest,
+			LastAttemptedObserveRequest: e.next.LastAttemptedObserveRequest,
+			ServiceLoadBalancer:         e.next.ServiceLoadBalancer,
+			ObservedTarget:              &target,
 		}
 		e.wasHealthy = judgement{}
+	}
+	known := len(e.next.Listeners)
+	e.next.Listeners, e.unaccepted = acceptListeners(e.next.Listeners, object.Annotations[v1alpha1.ListenersAcceptedAtAnnotation], now)
+	if e.accepted = len(e.next.Listeners) < known; e.accepted && e.next.Summary != nil {
+		e.next.Summary = summaryOf(e.next.Listeners)
 	}
 	if object.Spec.ServiceRef == nil {
 		e.next.ServiceLoadBalancer = nil
@@ -113,16 +119,23 @@ func (e *evaluation) answered() {
 	rows := rowsOf(e.observation.Sample, ScopeOf(e.spec))
 	changes := compareBackends(rows, e.next.Backends, e.next.OmittedBackends, e.stamp)
 	place(rows, changes, e.observation.Places, e.now)
+	answered, previous := listenersOf(rows), e.next.Listeners
+	facts := factsOf(&e.observation, ScopeOf(e.spec), answered)
+	e.next.Listeners = mergeListeners(answered, previous, facts, e.policy, e.stamp)
+	e.next.Summary = summaryOf(e.next.Listeners)
 	if !first {
 		e.changes.Backends = changes
+		e.changes.Listeners = listenerChanges(e.next.Listeners, previous)
 	}
-	e.next.Listeners = listenersOf(rows)
-	e.next.Summary = summaryOf(e.next.Listeners)
-	e.serveRequest()
-	e.next.Backends, e.next.OmittedBackends = bounded(rows, min(e.options.MaxBackends, fitting(rows, e.next.Listeners, e.next.LastHandledObserveRequest)))
+	if e.observation.ObserveRequest != "" {
+		e.next.LastHandledObserveRequest = e.observation.ObserveRequest
+	}
+	room := fitting(rows, e.next.Listeners, e.next.LastHandledObserveRequest, e.next.LastAttemptedObserveRequest)
+	e.next.Backends, e.next.OmittedBackends = bounded(rows, min(e.options.MaxBackends, room))
 
 	e.staleAt = e.observation.Sample.At.Add(staleAfter(e.interval))
-	healthy := e.verdict()
+	evaluateListeners(e.next.Listeners, previous, facts, e.policy, e.stamp)
+	healthy := e.conditionOf(e.next.Listeners, facts)
 	if (!first || healthy.status == metav1.ConditionFalse) && healthy.status != e.wasHealthy.status {
 		e.tellVerdict(healthy, was)
 	}
@@ -139,10 +152,15 @@ func (e *evaluation) failed() {
 		observed = steady(observed, e.wasObserved)
 	}
 	judged := judgements{observed: observed}
-	if e.needsPerson(failure.Kind) {
+	if e.stalls(failure) {
 		judged.stalled = &judgement{metav1.ConditionTrue, observed.reason, observed.message}
 	}
-	e.serveRequest()
+	if e.observation.ObserveRequest != "" {
+		e.next.LastAttemptedObserveRequest = e.observation.ObserveRequest
+	}
+	if judged.stalled == nil {
+		judged.reconciling = e.unanswered()
+	}
 	if !e.known() {
 		judged.healthy = judgement{metav1.ConditionUnknown, v1alpha1.ReasonPending, messagePendingAfter(observed.message)}
 	} else {
@@ -154,19 +172,40 @@ func (e *evaluation) failed() {
 	e.conclude(judged)
 }
 
-// waiting is for an object that nobody asked about since it was created or
-// edited, or whose turn is late.
+// unanswered is the condition Reconciling while a requested observation was
+// attempted and not answered; nil otherwise. It outlasts a newer request that
+// was not attempted yet.
+func (e *evaluation) unanswered() *judgement {
+	if e.request == "" || e.request == e.next.LastHandledObserveRequest {
+		return nil
+	}
+	was := find(e.previous.Conditions, v1alpha1.ConditionReconciling)
+	if e.request != e.next.LastAttemptedObserveRequest && was.reason != v1alpha1.ReasonObservationRequested {
+		return nil
+	}
+	return &judgement{metav1.ConditionTrue, v1alpha1.ReasonObservationRequested, messageRequested}
+}
+
+// waiting is for an object that was not observed since it was created or
+// edited, or whose observation is late.
 func (e *evaluation) waiting() {
 	judged := judgements{observed: e.wasObserved, healthy: e.wasHealthy, stalled: e.wasStalled()}
+	if judged.stalled == nil {
+		judged.reconciling = e.unanswered()
+	}
 	if e.edited {
 		e.awaitFirst(&judged)
 	}
-	late := e.late()
-	if late {
+	late, accepted := e.late(), e.accepted && e.known() && e.stands()
+	switch {
+	case late:
 		judged.healthy = e.stale(messageLate)
 		e.tellVerdict(judged.healthy, e.wasHealthy)
+	case accepted:
+		judged.healthy = e.reevaluate()
+		e.tellVerdict(judged.healthy, e.wasHealthy)
 	}
-	if late || e.edited {
+	if late || accepted || e.edited {
 		// The conditions are still those of the generation that was observed.
 		e.next.Conditions = judged.list(e.previous.Conditions, e.previous.ObservedGeneration, e.generation, e.stamp)
 	}
@@ -204,25 +243,18 @@ func (e *evaluation) late() bool {
 	return true
 }
 
-// verdict judges the counts in next, listener by listener and together.
-func (e *evaluation) verdict() judgement {
-	for i := range e.next.Listeners {
-		e.next.Listeners[i].Health = e.policy.verdict(e.next.Listeners[i].Counts)
-	}
-	summary := e.next.Summary
-	if summary.Backends == 0 && !e.policy.wantsNone() {
-		return judgement{metav1.ConditionFalse, v1alpha1.ReasonNoBackends, messageNoBackends(e.next.ObservedTarget)}
-	}
-	switch health := worst(e.next.Listeners); {
-	case health == v1alpha1.Unhealthy:
-		return judgement{metav1.ConditionFalse, v1alpha1.ReasonBelowMinHealthy, messageListeners(e.next.Listeners, health, e.policy)}
-	case health == v1alpha1.Unknown:
-		return judgement{metav1.ConditionUnknown, v1alpha1.ReasonHealthCheckUnavailable, messageListeners(e.next.Listeners, health, e.policy)}
-	case summary.Normal == summary.Backends:
-		return judgement{metav1.ConditionTrue, v1alpha1.ReasonAllBackendsNormal, messageCounts(summary)}
-	default:
-		return judgement{metav1.ConditionTrue, v1alpha1.ReasonMinHealthyMet, messageCounts(summary)}
-	}
+// reevaluate evaluates the listeners of the last answer again, which the policy,
+// the annotation or the facts may have changed for.
+func (e *evaluation) reevaluate() judgement {
+	facts, previous := e.facts(), e.next.Listeners
+	e.next.Listeners = slices.Clone(previous)
+	evaluateListeners(e.next.Listeners, previous, facts, e.policy, e.stamp)
+	return e.conditionOf(e.next.Listeners, facts)
+}
+
+func (e *evaluation) conditionOf(listeners []v1alpha1.ListenerStatus, facts *listenerFacts) judgement {
+	evaluated := newEvaluatedListeners(listeners, facts, e.policy)
+	return evaluated.condition(e.next.ObservedTarget, e.next.Summary, e.unaccepted)
 }
 
 // lastKnown is the verdict on the last answer until that is too old.
@@ -232,8 +264,12 @@ func (e *evaluation) lastKnown(why string) judgement {
 		return e.stale(why)
 	}
 	e.staleAt = staleAt
-	e.next.Listeners = slices.Clone(e.next.Listeners)
-	return e.verdict()
+	return e.reevaluate()
+}
+
+// facts are those about the listeners of the last answer.
+func (e *evaluation) facts() *listenerFacts {
+	return factsOf(&e.observation, ScopeOf(e.spec), e.next.Listeners)
 }
 
 // stale takes back the verdict on an answer that is too old.
@@ -245,10 +281,12 @@ func (e *evaluation) stale(why string) judgement {
 // forgetVerdicts makes every listener Unknown: counts are kept as what was
 // last known, but a verdict is about now.
 func (e *evaluation) forgetVerdicts() {
-	e.next.Listeners = slices.Clone(e.next.Listeners)
+	previous := e.next.Listeners
+	e.next.Listeners = slices.Clone(previous)
 	for i := range e.next.Listeners {
 		e.next.Listeners[i].Health = v1alpha1.Unknown
 	}
+	stampListeners(e.next.Listeners, previous, e.stamp)
 }
 
 // answerStaleAt is when the last answer is too old to be a verdict. The status
@@ -288,18 +326,13 @@ func (e *evaluation) stands() bool {
 	}
 }
 
-func (e *evaluation) needsPerson(kind slb.Kind) bool {
-	switch kind {
-	case slb.Forbidden, slb.InvalidCredentials, slb.CredentialsNotFound, slb.InvalidRequest:
-		return true
-	case slb.LoadBalancerNotFound:
-		was := e.wasStalled()
-		sameTarget := e.previous.ObservedTarget != nil && *e.previous.ObservedTarget == *e.next.ObservedTarget
-		return e.observation.NotFoundInARow >= notFoundLimit ||
-			sameTarget && was != nil && was.reason == string(kind)
-	default:
-		return false
-	}
+// stalls tells whether a failure requires manual action. What was said to does
+// until it is over.
+func (e *evaluation) stalls(failure *slb.Error) bool {
+	was := e.wasStalled()
+	sameTarget := e.previous.ObservedTarget != nil && *e.previous.ObservedTarget == *e.next.ObservedTarget
+	inARow, over := max(1, e.observation.SameKindInARow), e.now.Sub(e.observation.SameKindSince)
+	return failure.Stall().Reached(inARow, over) || sameTarget && was != nil && was.reason == string(failure.Kind)
 }
 
 func (e *evaluation) wasStalled() *judgement {
@@ -307,12 +340,6 @@ func (e *evaluation) wasStalled() *judgement {
 		return &was
 	}
 	return nil
-}
-
-func (e *evaluation) serveRequest() {
-	if e.observation.ObserveRequest != "" {
-		e.next.LastHandledObserveRequest = e.observation.ObserveRequest
-	}
 }
 
 // tellVerdict records a verdict that turned.
@@ -330,8 +357,9 @@ func (e *evaluation) lastVerdict() judgement {
 	if !withheld || !e.known() {
 		return e.wasHealthy
 	}
-	e.next.Listeners = slices.Clone(e.next.Listeners)
-	return e.verdict()
+	facts, listeners := e.facts(), slices.Clone(e.next.Listeners)
+	evaluateListeners(listeners, e.next.Listeners, facts, e.policy, e.stamp)
+	return e.conditionOf(listeners, facts)
 }
 
 // conclude records the conditions as decided for the current generation.
@@ -351,6 +379,7 @@ func (e *evaluation) conclude(judged judgements) {
 // outcome compares with what is stored. Only a status that is written anyway,
 // or a heartbeat, takes over the answer's time and request id.
 func (e *evaluation) outcome() Outcome {
+	e.fit()
 	write := !sameStatus(&e.next, e.previous)
 	if sample := e.observation.Sample; sample != nil && !e.spec.Suspend {
 		if !write && e.known() {

@@ -120,7 +120,7 @@ func TestFailureBeforeAnyAnswerLeavesHealthyPending(t *testing.T) {
 }
 
 func TestEachKindOfFailureIsTheReasonOfObservedAndSomeStall(t *testing.T) {
-	stalls := []slb.Kind{slb.Forbidden, slb.InvalidCredentials, slb.CredentialsNotFound, slb.InvalidRequest}
+	stalls := []slb.Kind{slb.Forbidden, slb.InvalidCredentials, slb.CredentialsNotFound}
 	for _, kind := range slb.Kinds() {
 		t.Run(string(kind), func(t *testing.T) {
 			w := newWorld(t)
@@ -141,6 +141,14 @@ func TestEachKindOfFailureIsTheReasonOfObservedAndSomeStall(t *testing.T) {
 			w.want("Healthy=True(MinHealthyMet)" + answered)
 		})
 	}
+}
+
+func TestWhatTheOperatorRefusesStallsAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.answer("nna")
+	w.failure, w.failingSince = &slb.Error{Kind: slb.InvalidRequest, Local: true, Message: "another product"}, w.now
+	w.again()
+	w.want("Ready=False(InvalidRequest) Healthy=True(MinHealthyMet) Observed=False(InvalidRequest) Stalled=True(InvalidRequest)")
 }
 
 func TestFailureKeepsBackendsCountsAndVerdict(t *testing.T) {

@@ -37,10 +37,14 @@ type world struct {
 	answeredAt     time.Time
 	failingSince   time.Time
 	failure        *slb.Error
-	notFoundInARow int
+	sameKindInARow int
+	sameKindSince  time.Time
 	requests       int
 	request        string
 	places         Places
+	details        *slb.ListenerDetails
+	lapsed         bool
+	ports          []ServicePort
 }
 
 func newWorld(tb testing.TB, edits ...func(*v1alpha1.LoadBalancerHealthSpec)) *world {
@@ -73,13 +77,14 @@ func (w *world) edit(edit func(*v1alpha1.LoadBalancerHealthSpec)) *world {
 
 // restart loses what the process remembers.
 func (w *world) restart() *world {
-	w.since, w.answeredAt, w.failingSince, w.failure, w.notFoundInARow, w.request = w.now, time.Time{}, time.Time{}, nil, 0, ""
+	w.since, w.answeredAt, w.failingSince, w.failure, w.sameKindInARow, w.request = w.now, time.Time{}, time.Time{}, nil, 0, ""
 	return w
 }
 
-// ask sets the request annotation, which the next observation serves.
+// ask sets the request annotation, which the next observation attempts to serve.
 func (w *world) ask(value string) *world {
 	w.request = value
+	metav1.SetMetaDataAnnotation(&w.object.ObjectMeta, v1alpha1.ObserveRequestedAtAnnotation, value)
 	return w
 }
 
@@ -92,7 +97,7 @@ func (w *world) answer(listeners ...string) Outcome {
 func (w *world) answerRows(rows []slb.Backend) Outcome {
 	w.t.Helper()
 	w.requests++
-	w.answeredAt, w.failingSince, w.failure, w.notFoundInARow = w.now, time.Time{}, nil, 0
+	w.answeredAt, w.failingSince, w.failure, w.sameKindInARow = w.now, time.Time{}, nil, 0
 	return w.evaluate(Observation{Places: w.places, Sample: &slb.Sample{
 		RequestID: fmt.Sprintf("request-%d", w.requests), At: w.now, Backends: rows,
 	}})
@@ -104,14 +109,13 @@ func (w *world) fail(kind slb.Kind, message ...string) Outcome {
 	if w.failure == nil {
 		w.failingSince = w.now
 	}
+	if w.failure == nil || w.failure.Kind != kind {
+		w.sameKindInARow, w.sameKindSince = 0, w.now
+	}
+	w.sameKindInARow++
 	w.failure = &slb.Error{Kind: kind, Message: "it is " + string(kind)}
 	if len(message) > 0 {
 		w.failure.Message = message[0]
-	}
-	if kind == slb.LoadBalancerNotFound {
-		w.notFoundInARow++
-	} else {
-		w.notFoundInARow = 0
 	}
 	return w.again()
 }
@@ -130,7 +134,9 @@ func (w *world) wait() Outcome {
 
 func (w *world) evaluate(o Observation) Outcome {
 	w.t.Helper()
-	o.Since, o.AnsweredAt, o.FailingSince, o.NotFoundInARow = w.since, w.answeredAt, w.failingSince, w.notFoundInARow
+	o.Since, o.AnsweredAt, o.FailingSince = w.since, w.answeredAt, w.failingSince
+	o.SameKindInARow, o.SameKindSince = w.sameKindInARow, w.sameKindSince
+	o.Details, o.DetailsLapsed, o.ServicePorts = w.details, w.lapsed, w.ports
 	if o.Sample != nil || o.Failure != nil {
 		o.ObserveRequest = w.request
 	}
@@ -182,7 +188,9 @@ func (w *world) checkOutcome(outcome Outcome) {
 	}
 }
 
-func told(c Changes) bool { return len(c.Backends) > 0 || c.Verdict != nil || c.Observation != nil }
+func told(c Changes) bool {
+	return len(c.Backends)+len(c.Listeners) > 0 || c.Verdict != nil || c.Observation != nil
+}
 
 // checkIdempotent looks at the same observation at the same time again.
 func (w *world) checkIdempotent(o Observation) {
@@ -245,8 +253,9 @@ func (w *world) checkConditions(s *v1alpha1.LoadBalancerHealthStatus) {
 		w.t.Fatal("Stalled and Reconciling together")
 	case isStalled && (stalled.Status != metav1.ConditionTrue || stalled.Reason != observed.Reason):
 		w.t.Fatalf("Stalled is there only while True, with the reason of Observed: %s", conditions(s))
-	case isReconciling && (reconciling.Status != metav1.ConditionTrue || s.ObservedGeneration == w.object.Generation):
-		w.t.Fatalf("Reconciling is there only while True, for a generation that nobody observed: %s", conditions(s))
+	case isReconciling && (reconciling.Status != metav1.ConditionTrue ||
+		(reconciling.Reason == v1alpha1.ReasonObservationRequested) != (s.ObservedGeneration == w.object.Generation)):
+		w.t.Fatalf("Reconciling is there only while True, for a generation that was not observed or a request that was not answered: %s", conditions(s))
 	case !isReconciling && s.ObservedGeneration != w.object.Generation:
 		w.t.Fatalf("generation %d of %d was observed and Reconciling is absent", s.ObservedGeneration, w.object.Generation)
 	case isStalled && ready.Status != metav1.ConditionFalse:
@@ -273,7 +282,7 @@ func allowed(c metav1.Condition) bool {
 		"Healthy": {
 			"True":    {"AllBackendsNormal", "MinHealthyMet"},
 			"False":   {"BelowMinHealthy", "NoBackends"},
-			"Unknown": {"HealthCheckUnavailable", "ObservationStale", "Pending", "Suspended"},
+			"Unknown": {"HealthCheckUnavailable", "ListenerMissing", "ObservationStale", "Pending", "Suspended"},
 		},
 	}
 	return slices.Contains(reasons[c.Type][c.Status], c.Reason)
@@ -339,6 +348,8 @@ func (w *world) sensible() string {
 		return "InProgress"
 	case meta.FindStatusCondition(w.object.Status.Conditions, "Stalled") != nil:
 		return "Failed"
+	case find(w.object.Status.Conditions, "Reconciling").reason == v1alpha1.ReasonObservationRequested:
+		return "InProgress"
 	case healthy.Status == metav1.ConditionTrue:
 		return "Current"
 	default:
@@ -368,6 +379,13 @@ func conditions(s *v1alpha1.LoadBalancerHealthStatus) string {
 		words = append(words, fmt.Sprintf("%s=%s(%s)", conditionType, c.status, c.reason))
 	}
 	return strings.Join(words, " ")
+}
+
+func (w *world) wantNo(conditionType string) {
+	w.t.Helper()
+	if c := meta.FindStatusCondition(w.object.Status.Conditions, conditionType); c != nil {
+		w.t.Errorf("there is the condition %+v", c)
+	}
 }
 
 func (w *world) condition(conditionType string) metav1.Condition {

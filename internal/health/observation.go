@@ -15,6 +15,9 @@ type Options struct {
 	MaxBackends int
 	// Heartbeat is how old lastObservedTime gets at most while answers come in.
 	Heartbeat time.Duration
+	// Fit leaves out of a status what cannot be stored, in copies of what the
+	// status shares; nil: all can.
+	Fit func(*v1alpha1.LoadBalancerHealthStatus)
 }
 
 // Observation is what this process knows of a load balancer. At most one of
@@ -24,6 +27,16 @@ type Observation struct {
 	Sample *slb.Sample
 	// Places are where the backends of Sample run; nil: nobody looked.
 	Places Places
+	// Details are the load balancer's listeners as DescribeLoadBalancerListeners
+	// last listed them, and newer than the last answer whose listeners changed;
+	// nil: not known.
+	Details *slb.ListenerDetails
+	// DetailsLapsed tells that details were not read for so long that those
+	// which the status holds do not count any more.
+	DetailsLapsed bool
+	// ServicePorts are the listeners that the Service of spec.serviceRef is
+	// known to make; nil: not known.
+	ServicePorts []ServicePort
 	// Failure is why there is none.
 	Failure *slb.Error
 	// Since is when this process first looked at the load balancer.
@@ -32,10 +45,12 @@ type Observation struct {
 	AnsweredAt time.Time
 	// FailingSince is when the first of the failures in a row happened.
 	FailingSince time.Time
-	// NotFoundInARow counts observations in a row that missed the load balancer.
-	NotFoundInARow int
-	// ObserveRequest is the value of the request annotation that this
-	// observation serves; "" for none.
+	// SameKindInARow counts the failures in a row that were of Failure's kind,
+	// and SameKindSince is when the first of them happened.
+	SameKindInARow int
+	SameKindSince  time.Time
+	// ObserveRequest is the value of the request annotation that was there when
+	// this observation started, and is not handled yet; "" for none.
 	ObserveRequest string
 }
 

@@ -59,17 +59,3 @@ func (p policy) verdict(c v1alpha1.Counts) v1alpha1.Health {
 		return v1alpha1.Unknown
 	}
 }
-
-// worst is the verdict on a load balancer: as bad as its worst listener.
-func worst(listeners []v1alpha1.ListenerStatus) v1alpha1.Health {
-	verdict := v1alpha1.Healthy
-	for i := range listeners {
-		switch listeners[i].Health {
-		case v1alpha1.Unhealthy:
-			return v1alpha1.Unhealthy
-		case v1alpha1.Unknown:
-			verdict = v1alpha1.Unknown
-		}
-	}
-	return verdict
-}

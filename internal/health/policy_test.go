@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
@@ -150,11 +151,11 @@ func verdictOfAllOutcomes(minHealthy string, c v1alpha1.Counts) v1alpha1.Health 
 
 func TestLoadBalancerIsAsBadAsItsWorstListener(t *testing.T) {
 	const healthy, unhealthy, unknown = v1alpha1.Healthy, v1alpha1.Unhealthy, v1alpha1.Unknown
+	status := map[v1alpha1.Health]metav1.ConditionStatus{healthy: metav1.ConditionTrue, unhealthy: metav1.ConditionFalse, unknown: metav1.ConditionUnknown}
 	for _, test := range []struct {
 		listeners []v1alpha1.Health
 		want      v1alpha1.Health
 	}{
-		{nil, healthy},
 		{[]v1alpha1.Health{healthy, healthy}, healthy},
 		{[]v1alpha1.Health{healthy, unknown}, unknown},
 		{[]v1alpha1.Health{unknown, healthy}, unknown},
@@ -165,10 +166,11 @@ func TestLoadBalancerIsAsBadAsItsWorstListener(t *testing.T) {
 		t.Run(fmt.Sprint(test.listeners), func(t *testing.T) {
 			var listeners []v1alpha1.ListenerStatus
 			for _, health := range test.listeners {
-				listeners = append(listeners, v1alpha1.ListenerStatus{Health: health})
+				listeners = append(listeners, v1alpha1.ListenerStatus{Health: health, Counts: v1alpha1.Counts{Backends: 1}})
 			}
-			if got := worst(listeners); got != test.want {
-				t.Errorf("got %s, want %s", got, test.want)
+			evaluated := newEvaluatedListeners(listeners, &listenerFacts{}, policy{minHealthy: intstr.FromInt32(1)})
+			if got := evaluated.condition(&v1alpha1.ObservedTarget{}, summaryOf(listeners), ""); got.status != status[test.want] {
+				t.Errorf("got %+v, want %s", got, test.want)
 			}
 		})
 	}

@@ -16,15 +16,29 @@ type Discovery struct {
 	Found *v1alpha1.ServiceLoadBalancer
 	// Failure is why it has none that can be observed.
 	Failure *slb.Error
+	// Without is the load balancer that the Service has, without its region, where
+	// Failure is that the region is not known; else nil.
+	Without *v1alpha1.ServiceLoadBalancer
 	// FailingSince is when the first of the failures in a row happened.
 	FailingSince time.Time
+}
+
+// ServicePort is a port of a Service that names a listener of its load balancer.
+type ServicePort struct {
+	// Port is the front-end port.
+	Port int32
+	// Protocol is the front-end protocol: tcp, udp, http or https.
+	Protocol string
 }
 
 // Discover decides the next status of an object that names a Service. Where the
 // Service has no load balancer, nobody can be asked: an observation that failed.
 func Discover(object *v1alpha1.LoadBalancerHealth, d Discovery, now time.Time, options Options) Outcome {
+	if has := object.Status.ServiceLoadBalancer; d.Found == nil && d.isRegionOnly(has) {
+		d.Found = has // a load balancer stays in its region, whatever nodes come
+	}
 	if d.Found != nil {
-		return discovered(object, *d.Found)
+		return discovered(object, *d.Found, options)
 	}
 	without := *object
 	without.Status.ServiceLoadBalancer = nil
@@ -38,14 +52,22 @@ func Discover(object *v1alpha1.LoadBalancerHealth, d Discovery, now time.Time, o
 	return outcome
 }
 
+// isRegionOnly tells whether the region is all that is not known of the load
+// balancer that an object has.
+func (d *Discovery) isRegionOnly(has *v1alpha1.ServiceLoadBalancer) bool {
+	return has != nil && d.Without != nil && has.RegionID != "" &&
+		has.ServiceName == d.Without.ServiceName && has.LoadBalancerID == d.Without.LoadBalancerID
+}
+
 // discovered records the load balancer; whether it is healthy is for those who ask it.
-func discovered(object *v1alpha1.LoadBalancerHealth, found v1alpha1.ServiceLoadBalancer) Outcome {
+func discovered(object *v1alpha1.LoadBalancerHealth, found v1alpha1.ServiceLoadBalancer, options Options) Outcome {
 	outcome := Outcome{Status: object.Status}
-	if has := object.Status.ServiceLoadBalancer; has != nil && *has == found {
-		return outcome
+	outcome.Status.ServiceLoadBalancer = &found
+	options.fit(&outcome.Status)
+	if same(outcome.Status.ServiceLoadBalancer, object.Status.ServiceLoadBalancer) {
+		return Outcome{Status: object.Status}
 	}
 	outcome.Write = true
-	outcome.Status.ServiceLoadBalancer = &found
 	was := object.Status.ObservedTarget
 	if was != nil && was.ServiceName == found.ServiceName && was.LoadBalancerID != "" && was.LoadBalancerID != found.LoadBalancerID {
 		outcome.Changes.LoadBalancer = &LoadBalancerChange{Service: found.ServiceName, From: was.LoadBalancerID, To: found.LoadBalancerID}

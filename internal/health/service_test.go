@@ -146,3 +146,39 @@ func TestALoadBalancerIsOfTheServiceThatIsNamed(t *testing.T) {
 		t.Errorf("something of the Service stayed: %+v", w.object.Status)
 	}
 }
+
+// A node of another provider that joins must not take the load balancers away
+// of Services that had them observed.
+func TestALoadBalancerThatIsKnownKeepsItsRegion(t *testing.T) {
+	unknown := func(service, id string) Discovery {
+		return Discovery{
+			Without: &v1alpha1.ServiceLoadBalancer{ServiceName: service, LoadBalancerID: id},
+			Failure: &slb.Error{Kind: slb.InvalidRequest, Local: true, Message: "the nodes are in several regions"},
+		}
+	}
+	w := newWorld(t, ofService("web"))
+	w.find("web", "lb-1")
+	w.answer("443/https nn")
+	if outcome := w.discover(unknown("web", "lb-1")); outcome.Write {
+		t.Error("what is known already is written again")
+	}
+	w.want("Healthy=True(AllBackendsNormal) Observed=True(ObservationSucceeded)")
+	if _, region, ok := w.object.LoadBalancer(); !ok || region != "cn-hangzhou" {
+		t.Errorf("the region is %q", region)
+	}
+
+	w.discover(unknown("web", "lb-2"))
+	w.want("Ready=False(InvalidRequest) Healthy=True(AllBackendsNormal) Observed=False(InvalidRequest) Stalled=True(InvalidRequest)")
+	if _, _, ok := w.object.LoadBalancer(); ok {
+		t.Error("the region of one load balancer is taken for that of another")
+	}
+
+	w = newWorld(t, ofService("web"))
+	w.find("web", "lb-1")
+	w.object.Spec.ServiceRef.Name = "api"
+	w.object.Generation++
+	w.discover(unknown("api", "lb-1"))
+	if _, _, ok := w.object.LoadBalancer(); ok {
+		t.Error("the load balancer of one Service is taken for that of another")
+	}
+}

@@ -11,7 +11,7 @@ const (
 	// rowSize and listenerSize are the longest names and numbers of a row and
 	// of a listener, without their strings.
 	rowSize      = 178
-	listenerSize = 124
+	listenerSize = 260
 	// placeSize is what a row takes more that says where its backend runs.
 	placeSize = len(`"node":"","pod":"","diagnosis":"",`)
 	// fewRows fit whatever is in them.
@@ -19,13 +19,16 @@ const (
 )
 
 // fitting is how many rows of these there is room for beside the listeners and
-// the served request, which is as long as somebody's annotation. Real rows are
+// the requests, which are as long as a user's annotation. Real rows are
 // a quarter of a kilobyte; what a broken server sends may be twenty times that.
-func fitting(rows []v1alpha1.BackendStatus, listeners []v1alpha1.ListenerStatus, request string) int {
+func fitting(rows []v1alpha1.BackendStatus, listeners []v1alpha1.ListenerStatus, requests ...string) int {
 	if len(rows) <= fewRows {
 		return len(rows)
 	}
-	room := maxListsSize - encodedSize(request)
+	room := maxListsSize
+	for _, request := range requests {
+		room -= encodedSize(request)
+	}
 	for i := range listeners {
 		room -= listenerSize + encodedSize(listeners[i].Protocol)
 	}

@@ -7,20 +7,26 @@ package metrics
 
 import (
 	"context"
-	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// listTimeout bounds a scrape's read of the cache.
-const listTimeout = 5 * time.Second
+const (
+	// listTimeout bounds a read of the cache.
+	listTimeout = 5 * time.Second
+	// minCounted is how many objects may have counters before those of deleted
+	// ones are looked for without a scrape.
+	minCounted = 64
+)
 
 // Options configure a Fleet.
 type Options struct {
@@ -40,8 +46,11 @@ type Fleet struct {
 	options Options
 	lag     prometheus.Histogram
 
-	mu    sync.Mutex
-	turns map[client.ObjectKey]map[string]float64
+	mu sync.Mutex
+	// transitions are counted by UID: an object that is deleted and created
+	// again under its name starts at 0.
+	transitions map[types.UID]map[string]float64
+	maxCounted  int
 }
 
 var _ prometheus.Collector = (*Fleet)(nil)
@@ -55,8 +64,23 @@ func New(options Options) *Fleet {
 			Help:    "How late observations started against their due time.",
 			Buckets: []float64{0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300},
 		}),
-		turns: map[client.ObjectKey]map[string]float64{},
+		transitions: map[types.UID]map[string]float64{},
+		maxCounted:  minCounted,
 	}
+}
+
+// CRDOutdated exports whether the CustomResourceDefinition lacks fields that the
+// operator writes, of every replica: a standby needs them next.
+func CRDOutdated(outdated func() bool) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "slb_health_crd_outdated",
+		Help: "1 while the CustomResourceDefinition lacks fields that the operator writes, else 0.",
+	}, func() float64 {
+		if outdated() {
+			return 1
+		}
+		return 0
+	})
 }
 
 var (
@@ -66,6 +90,15 @@ var (
 	conditionDesc = prometheus.NewDesc("slb_health_condition",
 		"1 for the status that a condition has, 0 for the others. While absent, Stalled and Reconciling are False, the others Unknown.",
 		[]string{"namespace", "name", "condition", "status"}, nil)
+	infoDesc = prometheus.NewDesc("slb_health_info",
+		"1, with the load balancer that was observed, its product, the Service that names it, and the reason of the condition Ready.",
+		[]string{"namespace", "name", "load_balancer_id", "region", "product", "service", "reason"}, nil)
+	listenerDesc = prometheus.NewDesc("slb_health_listener",
+		"1, with the verdict on a listener, its state, and whether it checks its backends' health. Empty is not known.",
+		[]string{"namespace", "name", "listener_port", "listener_protocol", "health", "state", "health_check"}, nil)
+	droppedDesc = prometheus.NewDesc("slb_health_dropped_series",
+		"Series of an object that are left out: its status repeats a listener, or has text that is not UTF-8. Absent while there are none.",
+		[]string{"namespace", "name"}, nil)
 	observedDesc = prometheus.NewDesc("slb_health_last_observation_timestamp_seconds",
 		"When DescribeHealthStatus last answered, in Unix seconds.",
 		[]string{"namespace", "name"}, nil)
@@ -80,14 +113,27 @@ var (
 	conditionStatuses = []metav1.ConditionStatus{metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown}
 )
 
-// BackendTurned counts a backend of an object that turned to a status.
-func (f *Fleet) BackendTurned(object client.ObjectKey, to string) {
+// BackendTurned counts a backend of an object that turned to a status. Where
+// nothing scrapes, it also bounds the counters of deleted objects: there are at
+// most about as many as of live ones.
+func (f *Fleet) BackendTurned(object *v1alpha1.LoadBalancerHealth, to string) {
+	if !f.count(object.UID, to) {
+		return
+	}
+	if objects, err := f.list(); err == nil {
+		f.forgetDeleted(objects)
+	}
+}
+
+// count tells whether there are so many counters that some may be of deleted objects.
+func (f *Fleet) count(object types.UID, to string) (many bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.turns[object] == nil {
-		f.turns[object] = map[string]float64{}
+	if f.transitions[object] == nil {
+		f.transitions[object] = map[string]float64{}
 	}
-	f.turns[object][to]++
+	f.transitions[object][to]++
+	return len(f.transitions) > f.maxCounted
 }
 
 // ObservationStarted takes how late an observation started.
@@ -96,7 +142,7 @@ func (f *Fleet) ObservationStarted(lag time.Duration) { f.lag.Observe(lag.Second
 // Describe implements prometheus.Collector.
 func (f *Fleet) Describe(ch chan<- *prometheus.Desc) {
 	f.lag.Describe(ch)
-	for _, desc := range []*prometheus.Desc{backendsDesc, conditionDesc, observedDesc, transitionsDesc} {
+	for _, desc := range []*prometheus.Desc{infoDesc, backendsDesc, listenerDesc, conditionDesc, observedDesc, transitionsDesc, droppedDesc} {
 		ch <- desc
 	}
 }
@@ -109,58 +155,72 @@ func (f *Fleet) Collect(ch chan<- prometheus.Metric) {
 	default:
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
-	defer cancel()
-	var list v1alpha1.LoadBalancerHealthList
-	if err := f.options.Reader.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+	objects, err := f.list()
+	if err != nil {
 		ch <- prometheus.NewInvalidMetric(conditionDesc, err)
 		return
 	}
-	f.forgetDeleted(list.Items)
-	for i := range list.Items {
-		f.collectObject(ch, &list.Items[i])
+	f.forgetDeleted(objects)
+	for i := range objects {
+		f.collectObject(ch, &objects[i])
 	}
 }
 
+func (f *Fleet) list() ([]v1alpha1.LoadBalancerHealth, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
+	defer cancel()
+	var list v1alpha1.LoadBalancerHealthList
+	err := f.options.Reader.List(ctx, &list, client.UnsafeDisableDeepCopy)
+	return list.Items, err
+}
+
 func (f *Fleet) collectObject(ch chan<- prometheus.Metric, object *v1alpha1.LoadBalancerHealth) {
-	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
-	}
-	namespace, name := object.Namespace, object.Name
-	loadBalancerID, regionID, _ := object.LoadBalancer()
-	if observed := object.Status.ObservedTarget; observed != nil {
-		// After an edit, what is known is still of the load balancer before it.
-		loadBalancerID, regionID = observed.LoadBalancerID, observed.RegionID
-	}
-	for i := range object.Status.Listeners {
-		listener := &object.Status.Listeners[i]
-		for s, n := range []int32{listener.Normal, listener.Abnormal, listener.Unavailable} {
-			gauge(backendsDesc, float64(n), namespace, name, loadBalancerID, regionID,
-				strconv.Itoa(int(listener.Port)), listener.Protocol, backendStatuses[s])
-		}
-	}
-	for _, conditionType := range conditionTypes {
-		has := metav1.ConditionFalse
-		if condition := meta.FindStatusCondition(object.Status.Conditions, conditionType); condition != nil {
-			has = condition.Status
-		} else if conditionType != v1alpha1.ConditionStalled && conditionType != v1alpha1.ConditionReconciling {
-			has = metav1.ConditionUnknown // not looked at yet
-		}
-		for _, status := range conditionStatuses {
-			value := 0.0
-			if status == has {
-				value = 1
-			}
-			gauge(conditionDesc, value, namespace, name, conditionType, string(status))
-		}
-	}
+	s := &seriesOf{ch: ch, namespace: object.Namespace, name: object.Name}
+	target := targetOf(object)
+	s.gauge(infoDesc, 1, target.LoadBalancerID, target.RegionID, productOf(target.LoadBalancerID), target.ServiceName, readyReason(object))
+	s.addListeners(object.Status.Listeners, target)
+	s.addConditions(object.Status.Conditions)
 	if at := f.lastObserved(object); !at.IsZero() {
-		gauge(observedDesc, float64(at.UnixMilli())/1000, namespace, name)
+		s.gauge(observedDesc, float64(at.UnixMilli())/1000)
 	}
 	for _, to := range backendStatuses {
-		ch <- prometheus.MustNewConstMetric(transitionsDesc, prometheus.CounterValue,
-			f.turned(client.ObjectKeyFromObject(object), to), namespace, name, to)
+		s.add(transitionsDesc, prometheus.CounterValue, f.counted(object.UID, to), to)
 	}
+	if s.dropped > 0 {
+		s.gauge(droppedDesc, float64(s.dropped))
+	}
+}
+
+// targetOf is what an object is about. After an edit, what is known is still of
+// the load balancer before it.
+func targetOf(object *v1alpha1.LoadBalancerHealth) v1alpha1.ObservedTarget {
+	if observed := object.Status.ObservedTarget; observed != nil {
+		return *observed
+	}
+	var target v1alpha1.ObservedTarget
+	target.LoadBalancerID, target.RegionID, _ = object.LoadBalancer()
+	if service := object.Spec.ServiceRef; service != nil {
+		target.ServiceName = service.Name
+	}
+	return target
+}
+
+// productOf is the product of a load balancer, by its id. Ids of CLB have no
+// prefix of their own.
+func productOf(loadBalancerID string) string {
+	for _, product := range []string{"alb", "nlb"} {
+		if strings.HasPrefix(loadBalancerID, product+"-") {
+			return product
+		}
+	}
+	return "clb"
+}
+
+func readyReason(object *v1alpha1.LoadBalancerHealth) string {
+	if ready := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
+		return ready.Reason
+	}
+	return v1alpha1.ReasonPending
 }
 
 // lastObserved is the later of what this process saw and what the status holds.
@@ -172,25 +232,26 @@ func (f *Fleet) lastObserved(object *v1alpha1.LoadBalancerHealth) time.Time {
 	return at
 }
 
-func (f *Fleet) turned(object client.ObjectKey, to string) float64 {
+func (f *Fleet) counted(object types.UID, to string) float64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.turns[object][to]
+	return f.transitions[object][to]
 }
 
 func (f *Fleet) forgetDeleted(objects []v1alpha1.LoadBalancerHealth) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.turns) == 0 {
+	if len(f.transitions) == 0 {
 		return
 	}
-	live := make(map[client.ObjectKey]struct{}, len(objects))
+	live := make(map[types.UID]struct{}, len(objects))
 	for i := range objects {
-		live[client.ObjectKeyFromObject(&objects[i])] = struct{}{}
+		live[objects[i].UID] = struct{}{}
 	}
-	for object := range f.turns {
+	for object := range f.transitions {
 		if _, ok := live[object]; !ok {
-			delete(f.turns, object)
+			delete(f.transitions, object)
 		}
 	}
+	f.maxCounted = max(minCounted, 2*len(f.transitions))
 }

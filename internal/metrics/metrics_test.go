@@ -44,7 +44,7 @@ var observedAt = time.Unix(1_800_000_000, 0)
 // web is an object that was observed.
 func web() v1alpha1.LoadBalancerHealth {
 	return v1alpha1.LoadBalancerHealth{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "prod", Name: "web"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "prod", Name: "web", UID: "web-1"},
 		Spec:       v1alpha1.LoadBalancerHealthSpec{LoadBalancerID: "lb-1", RegionID: "cn-hangzhou"},
 		Status: v1alpha1.LoadBalancerHealthStatus{
 			ObservedTarget: &v1alpha1.ObservedTarget{LoadBalancerID: "lb-1", RegionID: "cn-hangzhou"},
@@ -166,10 +166,10 @@ func TestLastObservationIsTheLaterOfStatusAndProcess(t *testing.T) {
 func TestTransitionsOfADeletedObjectAreForgotten(t *testing.T) {
 	objects := &cache{objects: []v1alpha1.LoadBalancerHealth{web()}}
 	fleet := newFleet(objects, time.Time{})
-	key := client.ObjectKey{Namespace: "prod", Name: "web"}
-	fleet.BackendTurned(key, v1alpha1.StatusAbnormal)
-	fleet.BackendTurned(key, v1alpha1.StatusAbnormal)
-	fleet.BackendTurned(key, v1alpha1.StatusNormal)
+	object := web()
+	fleet.BackendTurned(&object, v1alpha1.StatusAbnormal)
+	fleet.BackendTurned(&object, v1alpha1.StatusAbnormal)
+	fleet.BackendTurned(&object, v1alpha1.StatusNormal)
 	counted := `
 slb_health_backend_transitions_total{name="web",namespace="prod",to="abnormal"} 2
 slb_health_backend_transitions_total{name="web",namespace="prod",to="normal"} 1
@@ -181,11 +181,23 @@ slb_health_backend_transitions_total{name="web",namespace="prod",to="unavailable
 	objects.objects = nil
 	expectTransitions(t, fleet, "")
 	objects.objects = []v1alpha1.LoadBalancerHealth{web()}
-	expectTransitions(t, fleet, `
+	expectTransitions(t, fleet, noTransitions)
+}
+
+const noTransitions = `
 slb_health_backend_transitions_total{name="web",namespace="prod",to="abnormal"} 0
 slb_health_backend_transitions_total{name="web",namespace="prod",to="normal"} 0
 slb_health_backend_transitions_total{name="web",namespace="prod",to="unavailable"} 0
-`)
+`
+
+func TestTransitionsOfARecreatedObjectStartAtZero(t *testing.T) {
+	before, after := web(), web()
+	after.UID = "web-2"
+	objects := &cache{objects: []v1alpha1.LoadBalancerHealth{before}}
+	fleet := newFleet(objects, time.Time{})
+	fleet.BackendTurned(&before, v1alpha1.StatusAbnormal)
+	objects.objects = []v1alpha1.LoadBalancerHealth{after} // between two scrapes
+	expectTransitions(t, fleet, noTransitions)
 }
 
 func TestAProcessThatDoesNotLeadExportsNoObjects(t *testing.T) {

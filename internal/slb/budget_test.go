@@ -24,8 +24,10 @@ type world struct {
 	interval time.Duration
 	// callFor is how long a target's call takes, and what it comes to.
 	callFor func(target Target, now time.Time) (time.Duration, error)
-	// urgent targets claim as such.
-	urgent map[Target]bool
+	// urgent targets claim as such, and restless ones again as soon as they are
+	// served; namespaces are those of who asks for them.
+	urgent, restless map[Target]bool
+	namespaces       map[Target]string
 
 	events  events
 	started []asking
@@ -49,7 +51,8 @@ type occasion struct {
 
 func newWorld(options BudgetOptions) *world {
 	return &world{
-		budget: NewBudget(options), workers: options.Concurrency, interval: time.Hour, urgent: map[Target]bool{}, asked: map[Target]time.Time{},
+		budget: NewBudget(options), workers: options.Concurrency, interval: time.Hour, asked: map[Target]time.Time{},
+		urgent: map[Target]bool{}, restless: map[Target]bool{}, namespaces: map[Target]string{},
 		callFor: func(Target, time.Time) (time.Duration, error) { return 20 * time.Millisecond, nil },
 	}
 }
@@ -66,6 +69,10 @@ func (w *world) run(until time.Duration) {
 			w.workers++
 			o.turn.End(true, o.err, o.at)
 			w.asked[o.target] = o.at
+			if w.restless[o.target] {
+				heap.Push(&w.events, occasion{at: o.at, dueAt: o.at, target: o.target})
+				continue
+			}
 			next := o.dueAt.Add(w.interval)
 			for next.Before(o.at) { // slots that were missed are gone
 				next = next.Add(w.interval)
@@ -79,7 +86,7 @@ func (w *world) run(until time.Duration) {
 			continue
 		}
 		w.claims++
-		turn, again := w.budget.Take(Claim{Target: o.target, Urgent: w.urgent[o.target], Since: w.asked[o.target]}, o.at)
+		turn, again := w.budget.Take(w.claim(o.target), o.at)
 		if turn == nil {
 			heap.Push(&w.events, occasion{at: again, dueAt: o.dueAt, target: o.target})
 			continue
@@ -88,6 +95,14 @@ func (w *world) run(until time.Duration) {
 		w.workers--
 		took, err := w.callFor(o.target, o.at)
 		heap.Push(&w.events, occasion{at: o.at.Add(took), dueAt: o.dueAt, target: o.target, turn: turn, err: err})
+	}
+}
+
+// claim is that of a target. Restless ones are not due otherwise.
+func (w *world) claim(target Target) Claim {
+	return Claim{
+		Target: target, Urgent: w.urgent[target], Due: !w.restless[target], Since: w.asked[target],
+		Requester: Requester{w.namespaces[target], target.LoadBalancerID},
 	}
 }
 
@@ -604,5 +619,46 @@ func BenchmarkTakeATurnWithTenThousandInLine(b *testing.B) {
 			asked[at] = now
 			turn.End(true, nil, now)
 		}
+	}
+}
+
+// Urgent claims of a thousand namespaces, each namespace with ten.
+func BenchmarkTakeAnUrgentPermitWithTenThousandQueued(b *testing.B) {
+	budget := NewBudget(BudgetOptions{QPS: 1000, Burst: 1, Concurrency: 32})
+	const queued = 10000
+	claims := make([]Claim, queued)
+	for i := range claims {
+		claims[i] = Claim{
+			Target: lb(i), Urgent: true, Since: noon.Add(time.Duration(i) * time.Millisecond),
+			Requester: Requester{fmt.Sprint("namespace-", i%1000), fmt.Sprint("object-", i)},
+		}
+		budget.Take(claims[i], noon)
+	}
+	now := noon
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		now = now.Add(time.Millisecond)
+		claim := &claims[i%queued]
+		if turn, _ := budget.Take(*claim, now); turn != nil {
+			claim.Since = now
+			turn.End(true, nil, now)
+		}
+	}
+}
+
+// Ten thousand accounts that are new, of which most wait for others' first calls.
+func BenchmarkTakeAPermitAmongTenThousandNewAccounts(b *testing.B) {
+	budget := NewBudget(BudgetOptions{QPS: 10, Burst: 20, Concurrency: 32})
+	const accounts = 10000
+	targets := make([]Target, accounts)
+	for i := range targets {
+		targets[i] = Target{Account{fmt.Sprint("namespace-", i), "key"}, testRegion, "lb-1"}
+		budget.Take(Claim{Target: targets[i]}, noon)
+	}
+	now := noon
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		now = now.Add(time.Millisecond)
+		budget.Take(Claim{Target: targets[i%accounts]}, now)
 	}
 }

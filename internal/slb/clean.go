@@ -63,6 +63,10 @@ func cleanMessage(message string, credentials Credentials, keep ...string) strin
 	return bounded(message, maxMessage)
 }
 
+// CleanText makes another program's words fit for conditions, events and logs:
+// one line, bounded, and without URLs and what could be a token.
+func CleanText(text string) string { return cleanMessage(text, Credentials{}) }
+
 // word is what keys and tokens are made of, plain or escaped.
 var word = regexp.MustCompile(`[0-9A-Za-z+/=_.%~-]{16,}`)
 

@@ -93,7 +93,7 @@ func callAndRead[R, A any](
 		return none, err
 	}
 	if !IsRegionID(request.Target.RegionID) {
-		return none, &Error{Kind: InvalidRequest, Message: "spec.regionId is not a region id such as cn-hangzhou"}
+		return none, &Error{Kind: InvalidRequest, Local: true, Message: "spec.regionId is not an Alibaba Cloud region id such as cn-hangzhou: write one"}
 	}
 	callCtx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
@@ -112,7 +112,7 @@ func callAndRead[R, A any](
 			return answer, nil
 		}
 	}
-	return none, c.explain(err, exchange, request)
+	return none, c.explain(err, exchange, request.subject())
 }
 
 // attempt makes one call with an SDK client of its own: an SDK client changes itself

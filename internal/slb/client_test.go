@@ -170,7 +170,7 @@ func TestACallGoesToTheRegionsOwnEndpointOverHTTPSUnlessToldOtherwise(t *testing
 		"zero value":          {Endpoint{}, "cn-hangzhou", "https://slb.aliyuncs.com"},
 		"default":             {endpoint("", NetworkInternet), "cn-hangzhou", "https://slb.aliyuncs.com"},
 		"a region of its own": {endpoint("", NetworkInternet), "ap-northeast-1", "https://slb.ap-northeast-1.aliyuncs.com"},
-		"an unknown region":   {endpoint("", NetworkInternet), "xx-nowhere-9", "https://slb.xx-nowhere-9.aliyuncs.com"},
+		"an unknown region":   {endpoint("", NetworkInternet), "cn-nowhere-9", "https://slb.cn-nowhere-9.aliyuncs.com"},
 		"inside a VPC":        {endpoint("", NetworkVPC), "cn-hangzhou", "https://slb-vpc.cn-hangzhou.aliyuncs.com"},
 		"an endpoint":         {endpoint("https://slb.example:8443", NetworkInternet), "cn-hangzhou", "https://slb.example:8443"},
 		"a plain endpoint":    {endpoint("http://127.0.0.1:8888", NetworkInternet), "ap-northeast-1", "http://127.0.0.1:8888"},

@@ -48,19 +48,44 @@ func ParseEndpoint(endpoint, network string) (Endpoint, error) {
 		parsed.User != nil || strings.Trim(parsed.Path, "/") != "" || parsed.RawQuery != "" || parsed.Fragment != "" {
 		return Endpoint{}, errors.New("--slb-endpoint must be http:// or https:// and host:port, such as https://slb.aliyuncs.com:443, and nothing else")
 	}
+	if err := checkZone(strings.ToLower(parsed.Hostname())); err != nil {
+		return Endpoint{}, err
+	}
 	return Endpoint{plain: parsed.Scheme == "http", host: parsed.Host}, nil
 }
 
-// regionID is what region ids look like, as in the CRD.
-var regionID = regexp.MustCompile(`^[a-z]{2,3}(-[a-z0-9]+)+$`)
+// regionID is what region ids look like, as in the CRD. The first parts are
+// those that Alibaba Cloud uses: the id becomes a part of the host name
+// slb.<region>.aliyuncs.com, which for oss-cn-hangzhou is that of a bucket
+// which anyone may own.
+var regionID = regexp.MustCompile(`^(cn|ap|us|eu|me|na|sa|af|ca|rus)(-[a-z0-9]+)+$`)
 
-// maxRegionID is the CRD's bound, and leaves room for a host name around it.
-const maxRegionID = 64
+// maxRegionID is the CRD's bound: a region id is one label of a host name.
+const maxRegionID = 63
 
-// IsRegionID tells whether an id could be that of a region. The id becomes a part
-// of a host name, where a slash or a dot would name a host of somebody's choice,
-// so nothing else gets that far, whoever asks.
+// IsRegionID tells whether an id could be that of a region. Nothing else gets
+// into a host name, whoever wrote it: a slash or a dot would name any host.
 func IsRegionID(id string) bool { return len(id) <= maxRegionID && regionID.MatchString(id) }
+
+// zoneID is what ids of zones look like: that of their region, and a letter.
+var zoneID = regexp.MustCompile(`^[a-z]+-[a-z]+(-[a-z]+)*(-\d+[a-z]|-[a-z])$`)
+
+// checkZone refuses the host of --slb-endpoint where it names a zone: an IPv6
+// one, or one of a region, whose host name of Alibaba Cloud has the region in that place.
+func checkZone(host string) error {
+	if strings.Contains(host, "%") {
+		return errors.New("--slb-endpoint has an IPv6 zone id, which no request can carry: write the address without %")
+	}
+	if !strings.HasSuffix(host, ".aliyuncs.com") {
+		return nil
+	}
+	for part := range strings.SplitSeq(host, ".") {
+		if IsRegionID(part) && zoneID.MatchString(part) {
+			return fmt.Errorf("--slb-endpoint names the zone %s, and endpoints are of regions: write the region", part)
+		}
+	}
+	return nil
+}
 
 // validPort tells whether a URL has a port that can be dialled, or none.
 func validPort(u *url.URL) bool {

@@ -22,6 +22,10 @@ func TestParseEndpointTakesAnAddressAndNothingElse(t *testing.T) {
 		{"http://127.0.0.1:8888", "internet", Endpoint{plain: true, host: "127.0.0.1:8888"}},
 		{"http://[::1]:8888", "internet", Endpoint{plain: true, host: "[::1]:8888"}},
 		{"http://[::1]", "internet", Endpoint{plain: true, host: "[::1]"}},
+		{"https://slb.cn-hangzhou.aliyuncs.com", "internet", Endpoint{host: "slb.cn-hangzhou.aliyuncs.com"}},
+		{"https://slb-vpc.ap-southeast-1.aliyuncs.com", "internet", Endpoint{host: "slb-vpc.ap-southeast-1.aliyuncs.com"}},
+		{"https://slb.cn-zhangbei-na61-b01.aliyuncs.com", "internet", Endpoint{host: "slb.cn-zhangbei-na61-b01.aliyuncs.com"}},
+		{"https://relay.cn-hangzhou-b.example", "internet", Endpoint{host: "relay.cn-hangzhou-b.example"}},
 	} {
 		got, err := ParseEndpoint(test.endpoint, test.network)
 		if err != nil || got != test.want {
@@ -55,6 +59,12 @@ func TestParseEndpointNamesTheFlagAtFaultAndQuotesNoPassword(t *testing.T) {
 		{"https://user:%" + testSecret + "@slb.aliyuncs.com", "internet", "--slb-endpoint"},
 		{"https://slb.aliyuncs.com\n", "internet", "--slb-endpoint"},
 		{" https://slb.aliyuncs.com", "internet", "--slb-endpoint"},
+		{"http://[fe80::1%25eth0]:8888", "internet", "--slb-endpoint"},
+		{"https://[fe80::1%25eth0]", "internet", "--slb-endpoint"},
+		{"https://slb.cn-hangzhou-b.aliyuncs.com", "internet", "--slb-endpoint"},
+		{"https://SLB-VPC.CN-Hangzhou-B.aliyuncs.com:443", "internet", "--slb-endpoint"},
+		{"https://slb.ap-southeast-1a.aliyuncs.com", "internet", "--slb-endpoint"},
+		{"https://slb-vpc.cn-shanghai-finance-1b.aliyuncs.com", "internet", "--slb-endpoint"},
 	} {
 		got, err := ParseEndpoint(test.endpoint, test.network)
 		if err == nil || got != (Endpoint{}) {
@@ -73,6 +83,9 @@ func TestARegionIDNamesNoHostOfItsOwn(t *testing.T) {
 			"", "cn", "cn-", "CN-hangzhou", "cn-a.evil.com", "evil.com/", "cn-a/", "evil.com#", "evil.com?", "cn-a@evil.com", "cn-a:443",
 			"cn-a%2f", `evil.com\`, "..", "cn-a\n", "\ncn-a", "cn-a evil.com", "cn-a\x00", "cn-ä", "127.0.0.1/", "[::1]/",
 			"100.100.100.200/latest/meta-data#", "<region_id>", "cn-a,cn-b",
+			// Whose host names are somebody's: slb.oss-cn-hangzhou.aliyuncs.com is the bucket slb.
+			"oss-cn-hangzhou", "oss-cn-hangzhou-internal", "oss-accelerate", "img-cn-hangzhou", "mns-cn-a", "fc-a", "vpc-a",
+			"cnx-a", "ru-a", "cn-" + strings.Repeat("a", 61),
 		} {
 			asked := ""
 			client := clientOver(func(request *http.Request) (*http.Response, error) {
@@ -90,8 +103,21 @@ func TestARegionIDNamesNoHostOfItsOwn(t *testing.T) {
 				t.Errorf("%q: %v", region, failed)
 			}
 			if asked != "" {
-				t.Errorf("%q led to %s", region, asked)
+				t.Errorf("%q led to the host %s", region, asked)
 			}
+		}
+	}
+}
+
+func TestEveryRegionThatTheSDKKnowsIsOne(t *testing.T) {
+	for region := range endpointMap {
+		if !IsRegionID(region) || checkZone("slb."+region+".aliyuncs.com") != nil {
+			t.Errorf("%s is no region", region)
+		}
+	}
+	for _, region := range []string{"cn-a", "sa-east-1", "af-south-1", "ca-central-1", "na-south-1", "me-central-1", "cn-" + strings.Repeat("a", 60)} {
+		if !IsRegionID(region) {
+			t.Errorf("%s is no region", region)
 		}
 	}
 }

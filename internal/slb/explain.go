@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -20,18 +21,18 @@ import (
 // explain turns whatever a failed call left behind into an *Error. Nothing of
 // err's text is passed on unless it is known to be free of the request: a
 // *url.Error, for one, holds the signed URL.
-func (c *Client) explain(err error, exchange *exchange, request Request) *Error {
+func (c *Client) explain(err error, exchange *exchange, about subject) *Error {
 	var refused *sdkerrors.ServerError
 	var wrong *answerError
 	var clientError *sdkerrors.ClientError
 	switch {
 	case exchange.host == "":
-		return &Error{Kind: InvalidRequest, Message: "no request could be made; check spec.regionId and --slb-endpoint"}
+		return &Error{Kind: InvalidRequest, Local: true, Message: "no request could be made; check spec.regionId and --slb-endpoint"}
 	case exchange.ctx.Err() != nil:
 		// Whatever came too late, even a proper end: the server may see the call end and end its answer.
 		return c.unreachable(exchange, "no answer within "+c.options.Timeout.String())
 	case errors.As(err, &refused):
-		return explainRefusal(refused, exchange, request)
+		return explainRefusal(refused, exchange, about)
 	case errors.As(err, &wrong):
 		return invalidResponse(exchange, wrong.what)
 	case errors.Is(err, errRedirected):
@@ -43,7 +44,7 @@ func (c *Client) explain(err error, exchange *exchange, request Request) *Error 
 	case exchange.status != 0 && errors.Is(err, io.ErrUnexpectedEOF):
 		return invalidResponse(exchange, "a document that ends too early")
 	case errors.As(err, &clientError):
-		return invalidResponse(exchange, "a document that is not a "+request.action+" answer")
+		return invalidResponse(exchange, "a document that is not a "+about.action+" answer")
 	default:
 		why := disconnection(err)
 		if why == unknownFailure && exchange.answered.Load() {
@@ -78,32 +79,29 @@ func invalidResponse(exchange *exchange, what string) *Error {
 // apiCode is what error codes look like; anything else is words.
 var apiCode = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,63}$`)
 
-func explainRefusal(refused *sdkerrors.ServerError, exchange *exchange, request Request) *Error {
+func explainRefusal(refused *sdkerrors.ServerError, exchange *exchange, about subject) *Error {
 	code := refused.ErrorCode()
-	if !apiCode.MatchString(code) || cleanMessage(code, request.Credentials) != code {
+	if !apiCode.MatchString(code) || cleanMessage(code, about.credentials) != code {
 		code = ""
 	}
 	e := &Error{
 		Kind:       classify(code, refused.HttpStatus(), exchange.retryAfter),
 		Code:       code,
-		RequestID:  cleanRequestID(refused.RequestId(), request.Credentials),
+		RequestID:  cleanRequestID(refused.RequestId(), about.credentials),
 		RetryAfter: exchange.retryAfter,
 	}
 	if code == "" {
 		e.Message = fmt.Sprintf("%s answered HTTP %d without an API error code", cleanField(exchange.host), refused.HttpStatus())
 	} else {
 		e.Message = code
-		words := cleanMessage(wordsOf(refused), request.Credentials, append(request.loadBalancerIDs(), request.Target.RegionID)...)
+		words := cleanMessage(wordsOf(refused), about.credentials, slices.Concat(about.loadBalancerIDs, []string{about.regionID})...)
 		if words = strings.TrimRight(words, " .;,"); words != "" {
 			e.Message += ": " + words
 		}
 	}
-	next := adviceFor(e.Kind, request)
-	switch {
-	case code == "":
-		next = wrongEndpoint
-	case clockSkewed(code):
-		next = "check that the clock of the operator's node is right"
+	next := wrongEndpoint
+	if code != "" {
+		next = advice(e.Kind, code, about)
 	}
 	if next != "" {
 		e.Message += "; " + next
@@ -123,10 +121,6 @@ func wordsOf(refused *sdkerrors.ServerError) string {
 	}
 	return words
 }
-
-// SharedPort tells whether the API refused to choose between a TCP and a UDP
-// listener on the port that was asked about; asking about every port helps.
-func (e *Error) SharedPort() bool { return e.Code == codeTooManyListeners }
 
 const unknownFailure = "the connection failed"
 

@@ -30,18 +30,34 @@ var refusals = []struct {
 	codes    []string
 	statuses []int
 }{
-	{Throttled, []string{"Throttling", "Throttling.User", "Throttling.Api", "Throttling.Whatever", "ThrottlingUser"}, []int{400, 403, 429, 503}},
-	{LoadBalancerNotFound, []string{"InvalidLoadBalancerId.NotFound", "LoadBalancerNotExist", "InvalidLoadBalancerId"}, []int{404, 400}},
-	{Forbidden, []string{"Forbidden.RAM", "Forbidden", "NoPermission", "Forbidden.Whatever", "UnauthorizedOperation"}, []int{403, 400}},
+	{Throttled, []string{
+		"Throttling", "Throttling.User", "Throttling.Api", "Throttling.Whatever", "ThrottlingUser",
+		"Rejected.Throttling", "Forbidden.Throttling.User", "throttling.user", "QpsLimitExceeded", "QPSLimitExceeded",
+	}, []int{400, 403, 429, 503}},
+	{LoadBalancerNotFound, []string{
+		"InvalidLoadBalancerId.NotFound", "LoadBalancerNotExist", "InvalidLoadBalancerId", "invalidloadbalancerid.notfound",
+	}, []int{404, 400}},
+	{Forbidden, []string{
+		"Forbidden.RAM", "Forbidden", "NoPermission", "NoPermission.SLB", "Forbidden.Whatever", "UnauthorizedOperation",
+		"NotAuthorized", "forbidden", "FORBIDDEN.RAM", "noPermission.slb",
+	}, []int{403, 400}},
 	{InvalidCredentials, []string{
 		"InvalidAccessKeyId.NotFound", "InvalidAccessKeyId.Inactive", "SignatureDoesNotMatch", "IncompleteSignature",
-		"InvalidSecurityToken.Expired", "InvalidSecurityToken.Malformed", "MissingSecurityToken",
+		"InvalidSecurityToken.Expired", "InvalidSecurityToken.Malformed", "MissingSecurityToken", "invalidAccessKeyID.notFound",
 	}, []int{404, 403, 400}},
-	{InvalidRequest, []string{"TooManyListeners"}, []int{400}},
-	{ServiceError, []string{"InternalError", "ServiceUnavailable", "SystemBusy"}, []int{500, 502, 503, 504}},
-	{ServiceError, []string{"InvalidTimeStamp.Expired", "SignatureNonceUsed"}, []int{400, 403}},
-	{InvalidRequest, []string{"InvalidParameter", "MissingParameter", "Whatever", "forbidden", "ForbiddenRAM", "NotThrottling"}, []int{400, 403, 404, 409}},
-	{Throttled, []string{"Whatever"}, []int{429}},
+	{InvalidRequest, []string{"TooManyListeners", "toomanylisteners"}, []int{400}},
+	{InvalidRequest, []string{"ListenerNotFound", "CheckedListenerNotFound", "listenerNotFound"}, []int{400, 404}},
+	{ServiceError, []string{"InternalError", "ServiceUnavailable", "SystemBusy", "internalerror"}, []int{500, 502, 503, 504}},
+	{ServiceError, []string{"InvalidTimeStamp.Expired", "SignatureNonceUsed", "InvalidTimestamp.Expired"}, []int{400, 403}},
+	{ServiceError, []string{
+		"OperationBusy", "OperationConflict", "OperationFailed.LastTokenProcessing", "ServiceIsStopping", "ServiceIsConfiguring",
+		"BackendServer.configuring", "IncorrectStatus.LoadBalancer", "ResourceInConfiguring.Listener", "Conflict.Lock",
+		"IdempotenceProcessing", "Slb.TokenIsProcessing", "operationbusy", "BackendServer.Configuring",
+	}, []int{400, 409, 404}},
+	{InvalidRequest, []string{
+		"InvalidParameter", "MissingParameter", "Whatever", "ForbiddenRAM", "NotForbidden", "OperationBusyness", "ConflictOfInterest",
+	}, []int{400, 403, 404, 409}},
+	{Throttled, []string{"Whatever", "Forbidden.RAM"}, []int{429}},
 	{ServiceError, []string{"Whatever"}, []int{500, 503}},
 }
 
@@ -60,7 +76,7 @@ func TestARefusalIsClassifiedByItsCode(t *testing.T) {
 					if failed.RequestID != "6AF7FDB7-4F22-4E4F-9B2D-0D6B2C5A0001" || failed.RetryAfter != 0 {
 						t.Errorf("got %#v", failed)
 					}
-					if failed.SharedPort() != (code == "TooManyListeners") {
+					if failed.SharedPort() != strings.EqualFold(code, "TooManyListeners") {
 						t.Errorf("SharedPort of %s is %t", code, failed.SharedPort())
 					}
 				})
@@ -178,6 +194,9 @@ func TestARefusalSaysWhatToDo(t *testing.T) {
 		"the rate":             {"Throttling", aRequest(), []string{"spec.interval", "--slb-qps"}},
 		"the clock":            {"InvalidTimeStamp.Expired", aRequest(), []string{"clock"}},
 		"the clock, or replay": {"SignatureNonceUsed", aRequest(), []string{"clock"}},
+		"a port":               {"ListenerNotFound", onPort(443), []string{"no listener with a health check on port 443", "spec.listenerPort"}},
+		"a port, by case":      {"checkedlistenernotfound", onPort(80), []string{"port 80"}},
+		"every port":           {"ListenerNotFound", aRequest(), []string{"the load balancer has no listener with a health check"}},
 		"the fields":           {"InvalidParameter", aRequest(), []string{"spec.listenerPort", "spec.listenerProtocol"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -191,6 +210,78 @@ func TestARefusalSaysWhatToDo(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func onPort(port int32) Request {
+	request := aRequest()
+	request.Scope.ListenerPort = port
+	return request
+}
+
+// Whoever adds a call gets the permission of that call named.
+func TestTheAdviceNamesTheActionThatWasRefused(t *testing.T) {
+	about := subject{action: "DescribeLoadBalancerListeners", regionID: "cn-beijing", loadBalancerIDs: []string{"lb-1", "lb-2"}}
+	const want = "grant the RAM permission slb:DescribeLoadBalancerListeners on acs:slb:cn-beijing:*:loadbalancer/lb-1, " +
+		"acs:slb:cn-beijing:*:loadbalancer/lb-2 to the operator's own identity"
+	if got := advice(Forbidden, "Forbidden.RAM", about); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestOnlyWhatDoesNotPassByItselfRequiresManualAction(t *testing.T) {
+	const long = 24 * time.Hour
+	atOnce, never := StallRule{InARow: 1}, StallRule{}
+	want := map[Kind]struct {
+		rule        StallRule
+		credentials bool
+	}{
+		Throttled: {never, false}, EndpointUnreachable: {never, false}, ServiceError: {never, false}, InvalidResponse: {never, false},
+		Forbidden: {atOnce, true}, InvalidCredentials: {atOnce, true}, CredentialsNotFound: {atOnce, true},
+		LoadBalancerNotFound: {StallRule{InARow: 3}, false},
+		InvalidRequest:       {StallRule{InARow: 3, Over: 30 * time.Second}, false},
+	}
+	for _, kind := range Kinds() {
+		if got := (&Error{Kind: kind}).Stall(); got != want[kind].rule {
+			t.Errorf("%s: %+v, want %+v", kind, got, want[kind].rule)
+		}
+		if got := kind.CredentialsAtFault(); got != want[kind].credentials {
+			t.Errorf("%s: credentials at fault: %t", kind, got)
+		}
+		if !(&Error{Kind: kind, Local: true}).Stall().Reached(1, 0) {
+			t.Errorf("%s: what the operator itself refuses does not stall at once", kind)
+		}
+	}
+	for _, c := range []struct {
+		rule   StallRule
+		inARow int
+		over   time.Duration
+		want   bool
+	}{
+		{never, 1000, long, false}, {never, 0, 0, false},
+		{atOnce, 0, long, false}, {atOnce, 1, 0, true},
+		{StallRule{InARow: 3}, 2, long, false}, {StallRule{InARow: 3}, 3, 0, true},
+		{StallRule{InARow: 3, Over: time.Minute}, 3, time.Minute - 1, false},
+		{StallRule{InARow: 3, Over: time.Minute}, 2, long, false},
+		{StallRule{InARow: 3, Over: time.Minute}, 3, time.Minute, true},
+	} {
+		if got := c.rule.Reached(c.inARow, c.over); got != c.want {
+			t.Errorf("%+v after %d over %s: %t", c.rule, c.inARow, c.over, got)
+		}
+	}
+}
+
+func TestWhatTheOperatorRefusesIsToldFromWhatTheAPIRefuses(t *testing.T) {
+	request := aRequest()
+	request.Target.RegionID = "no region"
+	client := clientOver(func(r *http.Request) (*http.Response, error) {
+		return response(r, http.StatusBadRequest, []byte(errorDocument("InvalidParameter", ""))), nil
+	})
+	if failed := callInVain(t, client, request); failed.Kind != InvalidRequest || !failed.Local {
+		t.Errorf("a region that is none: %#v", failed)
+	}
+	if failed := callInVain(t, client, aRequest()); failed.Kind != InvalidRequest || failed.Local {
+		t.Errorf("a refusal of the API: %#v", failed)
 	}
 }
 

@@ -24,6 +24,7 @@ type Identity struct {
 
 	mu       sync.Mutex
 	provider *provider    // whose credentials serve; nil: search from the start
+	served   string       // the name of the last provider that served
 	last     *Credentials // that serve
 	failure  error        // why there are none, while there are none
 	askAt    time.Time    // not to ask again before
@@ -37,9 +38,10 @@ const askPause = 10 * time.Second
 
 var _ CredentialSource = (*Identity)(nil)
 
-// NewIdentity returns an identity that nothing is known of yet.
-func NewIdentity(now func() time.Time) *Identity {
-	return &Identity{now: now, search: findProviders}
+// NewIdentity returns an identity that nothing is known of yet. A folder that
+// holds an access key in files, if any, is one of the places to look.
+func NewIdentity(now func() time.Time, folder string) *Identity {
+	return &Identity{now: now, search: func() []provider { return findProviders(folder) }}
 }
 
 // Credentials implements CredentialSource for the zero Account; the account is ignored.
@@ -108,7 +110,7 @@ func (i *Identity) ask() (Credentials, error) {
 		i.failure = failure
 		return i.result()
 	}
-	i.provider, i.last, i.failure = by, &found, nil
+	i.provider, i.served, i.last, i.failure = by, by.name, &found, nil
 	return found, nil
 }
 
@@ -122,6 +124,10 @@ func (i *Identity) candidates() []provider {
 		return []provider{*i.provider}
 	default:
 		i.soughtAt = now
-		return i.search()
+		found := i.search()
+		for n := range found { // the node's role does not stand in for one that served
+			found[n].meant = found[n].meant || found[n].name == i.served
+		}
+		return found
 	}
 }

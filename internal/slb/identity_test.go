@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -56,7 +58,7 @@ func TestTheOperatorsIdentityIsReadFromTheEnvironment(t *testing.T) {
 	for name, token := range map[string]string{"a key": "", "a temporary key": testToken} {
 		t.Run(name, func(t *testing.T) {
 			withEnvironment(t, testKeyID, testSecret, token)
-			got := found(t, NewIdentity(time.Now))
+			got := found(t, NewIdentity(time.Now, ""))
 			if got.AccessKeyID != testKeyID || got.AccessKeySecret != testSecret || got.SecurityToken != token {
 				t.Error("these are other credentials")
 			}
@@ -73,32 +75,77 @@ func TestAVersionTellsCredentialsApart(t *testing.T) {
 	versions := map[string]string{}
 	for _, c := range [][3]string{{"a", "b", "c"}, {"a", "b", ""}, {"a", "b", "d"}, {"a", "x", "c"}, {"x", "b", "c"}, {"ab", "", "c"}, {"a", "bc", ""}} {
 		withEnvironment(t, c[0]+"-", c[1]+"-", c[2])
-		version := found(t, NewIdentity(time.Now)).Version
+		version := found(t, NewIdentity(time.Now, "")).Version
 		if other, ok := versions[version]; ok {
 			t.Errorf("%q and %q are both version %s", c, other, version)
 		}
 		versions[version] = fmt.Sprint(c)
-		if again := found(t, NewIdentity(time.Now)).Version; again != version {
+		if again := found(t, NewIdentity(time.Now, "")).Version; again != version {
 			t.Errorf("%q is version %s, and then %s", c, version, again)
 		}
 	}
 }
 
 func TestAnOperatorWithoutIdentityIsToldWhatToSet(t *testing.T) {
-	for name, c := range map[string][2]string{"nothing": {"", ""}, "half a key": {testKeyID, ""}, "the other half": {"", testSecret}} {
+	withEnvironment(t, "", "", "")
+	identity := NewIdentity(time.Now, t.TempDir())
+	failed := notFound(t, identity)
+	for _, want := range []string{"ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "--credentials-path", "RRSA", "spec.credentials.secretRef"} {
+		if !strings.Contains(failed.Message, want) {
+			t.Errorf("%q does not name %s", failed.Message, want)
+		}
+	}
+	if again := notFound(t, identity); again.Error() != failed.Error() {
+		t.Errorf("two equal failures differ:\n%s\n%s", failed, again)
+	}
+}
+
+// The profile in the home would serve otherwise.
+func TestHalfAnIdentityNamesWhatIsMissingAndIsNeverAnother(t *testing.T) {
+	const id, secret, token = "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"
+	const role, issuer, file = "ALIBABA_CLOUD_ROLE_ARN", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "ALIBABA_CLOUD_OIDC_TOKEN_FILE"
+	for name, c := range map[string]struct {
+		set     []string
+		files   []string
+		missing []string
+	}{
+		"no secret":             {set: []string{id}, missing: []string{secret + " has no value"}},
+		"no key id":             {set: []string{secret}, missing: []string{id + " has no value"}},
+		"a token alone":         {set: []string{token}, missing: []string{id + " has no value"}},
+		"no key id, but token":  {set: []string{secret, token}, missing: []string{id + " has no value"}},
+		"a role without token":  {set: []string{role, issuer}, missing: []string{"RRSA", file + " is not set"}},
+		"a role without issuer": {set: []string{role, file}, missing: []string{"RRSA", issuer + " is not set"}},
+		"no role":               {set: []string{issuer, file}, missing: []string{"RRSA", role + " is not set"}},
+		"a token of a role":     {set: []string{file}, missing: []string{role + " and " + issuer + " is not set"}},
+		"a folder, no secret":   {files: []string{"accessKeyId", "securityToken"}, missing: []string{"--credentials-path", "accessKeySecret has no value"}},
+		"a folder, no key id":   {files: []string{"accessKeySecret"}, missing: []string{"accessKeyId has no value"}},
+		"a folder with a token": {files: []string{"securityToken"}, missing: []string{"accessKeyId has no value"}},
+	} {
 		t.Run(name, func(t *testing.T) {
-			withEnvironment(t, c[0], c[1], "")
-			identity := NewIdentity(time.Now)
-			failed := notFound(t, identity)
-			for _, want := range []string{"ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "RRSA", "spec.credentials.secretRef"} {
+			withEnvironment(t, "", "", "")
+			writeProfile(t, filepath.Join(os.Getenv("HOME"), ".alibabacloud", "credentials"), "profile-key", "profile-secret")
+			for _, variable := range c.set {
+				t.Setenv(variable, testSecret)
+			}
+			folder := t.TempDir()
+			for _, file := range c.files {
+				writeKeyFile(t, folder, file, testSecret)
+			}
+			failed := notFound(t, NewIdentity(time.Now, folder))
+			for _, want := range c.missing {
 				if !strings.Contains(failed.Message, want) {
-					t.Errorf("%q does not name %s", failed.Message, want)
+					t.Errorf("%q does not say %q", failed.Message, want)
 				}
 			}
-			if again := notFound(t, identity); again.Error() != failed.Error() {
-				t.Errorf("two equal failures differ:\n%s\n%s", failed, again)
-			}
+			verifySecretless(t, failed)
 		})
+	}
+}
+
+func writeKeyFile(t *testing.T, folder, name, value string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(folder, name), []byte(value+"\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -109,7 +156,7 @@ func TestWhatAServerOfCredentialsSaysIsNotRepeated(t *testing.T) {
 	t.Cleanup(server.Close)
 	withEnvironment(t, "", "", "")
 	t.Setenv("ALIBABA_CLOUD_CREDENTIALS_URI", server.URL+"/"+testToken)
-	_, err := NewIdentity(time.Now).Credentials(t.Context(), Account{})
+	_, err := NewIdentity(time.Now, "").Credentials(t.Context(), Account{})
 	var failed *Error
 	if !errors.As(err, &failed) || failed.Kind != ServiceError {
 		t.Fatal(err)
@@ -121,7 +168,7 @@ func TestWhatAServerOfCredentialsSaysIsNotRepeated(t *testing.T) {
 func TestAnIdentityThatComesLaterIsFound(t *testing.T) {
 	withEnvironment(t, "", "", "")
 	clock := &stopwatch{}
-	identity := NewIdentity(clock.Now)
+	identity := NewIdentity(clock.Now, "")
 	_ = notFound(t, identity)
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", testKeyID)
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", testSecret)
@@ -140,7 +187,7 @@ func TestARefusedIdentityIsLookedForFromTheStart(t *testing.T) {
 	}
 	writeProfile(t, filepath.Join(home, ".alibabacloud", "credentials"), "profile-key", "profile-secret")
 	clock := &stopwatch{}
-	identity := NewIdentity(clock.Now)
+	identity := NewIdentity(clock.Now, "")
 	old := found(t, identity)
 	if old.AccessKeyID != "profile-key" {
 		t.Fatal("these are not the profile's credentials")
@@ -154,6 +201,157 @@ func TestARefusedIdentityIsLookedForFromTheStart(t *testing.T) {
 	identity.Refused(Account{}, old)
 	if got := found(t, identity); got.AccessKeyID != testKeyID || got.Version == old.Version {
 		t.Error("the environment was not asked again")
+	}
+}
+
+// The kubelet replaces the files of a Secret while the operator runs.
+func TestAnAccessKeyInAFolderIsReadAgain(t *testing.T) {
+	withEnvironment(t, "", "", "")
+	folder := t.TempDir()
+	clock := &stopwatch{}
+	identity := NewIdentity(clock.Now, folder)
+	_ = notFound(t, identity) // an optional Secret that is not there
+
+	writeKeyFile(t, folder, "accessKeyId", "first")
+	writeKeyFile(t, folder, "accessKeySecret", testSecret)
+	clock.advance(askPause)
+	first := found(t, identity)
+	if first.AccessKeyID != "first" || first.AccessKeySecret != testSecret || first.SecurityToken != "" {
+		t.Error("these are other credentials")
+	}
+	writeKeyFile(t, folder, "accessKeyId", "second")
+	writeKeyFile(t, folder, "securityToken", testToken)
+	clock.advance(askPause)
+	second := askedAgain(t, identity)
+	if second.AccessKeyID != "second" || second.SecurityToken != testToken || second.Version == first.Version {
+		t.Error("the key of before still serves")
+	}
+	for _, file := range []string{"accessKeyId", "accessKeySecret", "securityToken"} {
+		if err := os.Remove(filepath.Join(folder, file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	clock.advance(askPause)
+	if got := askedAgain(t, identity); got != second {
+		t.Error("a key that the API takes does not serve any more")
+	}
+	writeProfile(t, filepath.Join(os.Getenv("HOME"), ".alibabacloud", "credentials"), "profile-key", "profile-secret")
+	identity.Refused(Account{}, second)
+	if failed := notFound(t, identity); !strings.Contains(failed.Message, "--credentials-path") || !strings.Contains(failed.Message, folder) {
+		t.Error(failed.Message)
+	}
+}
+
+// An id of one key with the secret of another would be refused, as a key that is
+// wrong, and half a key calls a person.
+func TestAKeyIsReadWholeWhileItsFilesAreReplaced(t *testing.T) {
+	t.Parallel()
+
+	folder := t.TempDir()
+	files := []string{"accessKeyId", "accessKeySecret", "securityToken"}
+	for _, file := range files {
+		if err := os.Symlink(filepath.Join("..data", file), filepath.Join(folder, file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// As the kubelet does it.
+	replace := func(n int) {
+		version := fmt.Sprintf("..%d", n)
+		next := filepath.Join(folder, "..data_tmp")
+		problems := []error{os.Mkdir(filepath.Join(folder, version), 0o700)}
+		for _, file := range files {
+			problems = append(problems, os.WriteFile(filepath.Join(folder, version, file), []byte(version), 0o600))
+		}
+		problems = append(problems, os.Symlink(version, next), os.Rename(next, filepath.Join(folder, "..data")),
+			os.RemoveAll(filepath.Join(folder, fmt.Sprintf("..%d", n-1))))
+		if err := errors.Join(problems...); err != nil {
+			t.Error(err)
+		}
+	}
+	replace(0)
+	ended := make(chan struct{})
+	var replacing sync.WaitGroup
+	replacing.Go(func() {
+		for n := 1; ; n++ {
+			select {
+			case <-ended:
+				return
+			default:
+				replace(n)
+			}
+		}
+	})
+	whole := 0
+	for range 5_000 {
+		got, err := folderKey(folder).GetCredentials()
+		if failed, ok := errors.AsType[*Error](err); ok && failed.Kind == ServiceError {
+			continue // it changed all the time
+		}
+		if err != nil || got.AccessKeyId != got.AccessKeySecret || got.AccessKeyId != got.SecurityToken {
+			t.Errorf("got %+v, %v", got, err)
+			break
+		}
+		whole++
+	}
+	close(ended)
+	replacing.Wait()
+	if whole == 0 {
+		t.Error("no key was ever read")
+	}
+}
+
+func TestAFolderThatCannotBeReadIsNotPassedOver(t *testing.T) {
+	withEnvironment(t, "", "", "")
+	writeProfile(t, filepath.Join(os.Getenv("HOME"), ".alibabacloud", "credentials"), "profile-key", "profile-secret")
+	folder := t.TempDir()
+	if err := os.Mkdir(filepath.Join(folder, "accessKeyId"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if failed := notFound(t, NewIdentity(time.Now, folder)); !strings.Contains(failed.Message, filepath.Join(folder, "accessKeyId")+" cannot be read") {
+		t.Error(failed.Message)
+	}
+	if err := os.Remove(filepath.Join(folder, "accessKeyId")); err != nil {
+		t.Fatal(err)
+	}
+	writeKeyFile(t, folder, "accessKeyId", testKeyID)
+	writeKeyFile(t, folder, "accessKeySecret", strings.Repeat("s", MaxKey+1))
+	if failed := notFound(t, NewIdentity(time.Now, folder)); !strings.Contains(failed.Message, "accessKeySecret has more than 16 KiB") {
+		t.Error(failed.Message)
+	}
+}
+
+// Whoever served once is the identity: while it fails, no other is.
+func TestNoOtherIdentityStandsInForTheOneThatServed(t *testing.T) {
+	t.Parallel()
+
+	down := false
+	clock := &stopwatch{}
+	identity := NewIdentity(clock.Now, "")
+	identity.search = func() []provider {
+		return []provider{
+			{name: "nothing", CredentialsProvider: answers(func() (*providers.Credentials, error) { return nil, errNoKey })},
+			{name: "first", CredentialsProvider: answers(func() (*providers.Credentials, error) {
+				if down {
+					return nil, &url.Error{Op: "Get", URL: "http://100.100.100.200/", Err: syscall.ECONNREFUSED}
+				}
+				return session("first"), nil
+			})},
+			{name: "other", CredentialsProvider: answers(func() (*providers.Credentials, error) { return session("other"), nil })},
+		}
+	}
+	first := found(t, identity)
+	down = true
+	clock.advance(askPause)
+	identity.Refused(Account{}, first)
+	_, err := identity.Credentials(t.Context(), Account{})
+	var failed *Error
+	if !errors.As(err, &failed) || failed.Kind != EndpointUnreachable || !strings.Contains(failed.Message, "(first)") {
+		t.Fatalf("got %v", err)
+	}
+	down = false
+	clock.advance(askPause)
+	if got := found(t, identity); got.AccessKeyID != "first" {
+		t.Error("these are other credentials")
 	}
 }
 
@@ -176,7 +374,7 @@ func (answers) GetProviderName() string                           { return "test
 // identityOf has one provider that was meant, and the clock.
 func identityOf(ask answers) (*Identity, *stopwatch) {
 	clock := &stopwatch{}
-	identity := NewIdentity(clock.Now)
+	identity := NewIdentity(clock.Now, "")
 	identity.search = func() []provider {
 		return []provider{{CredentialsProvider: ask, name: "test", meant: true, remedy: "check it"}}
 	}
@@ -353,7 +551,7 @@ func TestOneCallerAtATimeUsesTheProviders(t *testing.T) {
 func TestIdentityIsSafeWhileCredentialsAreRefused(t *testing.T) {
 	withEnvironment(t, testKeyID, testSecret, testToken)
 	clock := &stopwatch{}
-	identity := NewIdentity(clock.Now)
+	identity := NewIdentity(clock.Now, "")
 	var group sync.WaitGroup
 	for range 16 {
 		group.Go(func() {

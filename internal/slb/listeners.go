@@ -32,7 +32,7 @@ const (
 func (c *Client) DescribeLoadBalancerListeners(ctx context.Context, request ListenersRequest) (*ListenersAnswer, error) {
 	ids := request.LoadBalancerIDs
 	if len(ids) == 0 || len(ids) > MaxLoadBalancersPerCall {
-		return nil, &Error{Kind: InvalidRequest, Message: fmt.Sprintf("%s takes 1 to %d load balancers, not %d", actionListeners, MaxLoadBalancersPerCall, len(ids))}
+		return nil, &Error{Kind: InvalidRequest, Local: true, Message: fmt.Sprintf("%s takes 1 to %d load balancers, not %d", actionListeners, MaxLoadBalancersPerCall, len(ids))}
 	}
 	listing := newListing(ids)
 	for question := request.question(); ; {
@@ -49,16 +49,12 @@ func (c *Client) DescribeLoadBalancerListeners(ctx context.Context, request List
 
 // question is what the calls of all actions have in common.
 func (r ListenersRequest) question() Request {
-	q := Request{
-		Target:      Target{Account: r.Account, RegionID: r.RegionID, LoadBalancerID: r.LoadBalancerIDs[0]},
+	return Request{
+		Target:      Target{Account: r.Account, RegionID: r.RegionID},
 		Credentials: r.Credentials,
 		action:      actionListeners,
+		batch:       r.LoadBalancerIDs,
 	}
-	if others := len(r.LoadBalancerIDs) - 1; others > 0 {
-		q.batch = r.LoadBalancerIDs
-		q.Target.LoadBalancerID += fmt.Sprintf(" (and %d more)", others)
-	}
-	return q
 }
 
 // loadBalancerIDs are those that the request names.
@@ -67,18 +63,6 @@ func (r Request) loadBalancerIDs() []string {
 		return slices.Clone(r.batch)
 	}
 	return []string{r.Target.LoadBalancerID}
-}
-
-// adviceFor is advice, which knows one action, in the words of the request's own.
-func adviceFor(kind Kind, request Request) string {
-	if kind != Forbidden || request.action != actionListeners {
-		return advice(kind, request)
-	}
-	of := "acs:slb:" + request.Target.RegionID + ":*:loadbalancer/" + request.Target.LoadBalancerID
-	if len(request.batch) > 0 {
-		of = "each of the load balancers that were asked about"
-	}
-	return "grant the RAM permission slb:" + actionListeners + " on " + of + " to " + whose(request.Target.Account)
 }
 
 // listing is an answer that is being read page by page.

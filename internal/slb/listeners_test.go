@@ -336,7 +336,7 @@ func TestARefusalKeepsEveryLoadBalancerOfABatchReadable(t *testing.T) {
 		return response(request, http.StatusNotFound, []byte(errorDocument("InvalidLoadBalancerId.NotFound", "No "+other+" in 24ad9f8e7c6b5a4321024ad9."))), nil
 	})
 	failed := listInVain(t, client, aListenersRequest(testLoadBalancer, other))
-	if !strings.Contains(failed.Message, "No "+other+" in [...]") || !strings.Contains(failed.Message, testLoadBalancer+" (and 1 more)") {
+	if !strings.Contains(failed.Message, "No "+other+" in [...]") || !strings.Contains(failed.Message, testLoadBalancer+", "+other) {
 		t.Errorf("got %q", failed.Message)
 	}
 }

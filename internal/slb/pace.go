@@ -114,7 +114,7 @@ func (p *pace) cut(started, now time.Time) {
 	}
 	p.rate = max(p.allowed(now)/2, p.qps*leastShare)
 	p.cutAt = now
-	p.tokens = 0
+	p.tokens = min(p.tokens, 0) // what was charged beyond them stays
 }
 
 func later(a, b time.Time) time.Time {

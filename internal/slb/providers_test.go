@@ -24,10 +24,10 @@ func TestProvidersAreAskedInTheOrderOfTheDefaultChain(t *testing.T) {
 	t.Setenv("ALIBABA_CLOUD_OIDC_TOKEN_FILE", "token")
 	t.Setenv("ALIBABA_CLOUD_CREDENTIALS_URI", "http://127.0.0.1:1")
 	var names []string
-	for _, p := range findProviders() {
+	for _, p := range findProviders(t.TempDir()) {
 		names = append(names, p.name)
 	}
-	if got, want := strings.Join(names, ", "), "environment, RRSA, CLI profile, profile, ECS RAM role, credentials URI"; got != want {
+	if got, want := strings.Join(names, ", "), "environment, --credentials-path, RRSA, CLI profile, profile, ECS RAM role, credentials URI"; got != want {
 		t.Errorf("%s, not %s", got, want)
 	}
 }
@@ -47,13 +47,55 @@ func TestNoOtherIdentityStandsInForTheOneThatIsMeant(t *testing.T) {
 	}
 }
 
+func TestWhatWasConfiguredIsMeant(t *testing.T) {
+	for name, c := range map[string]struct {
+		variables map[string]string
+		want      string
+	}{
+		"nothing":               {map[string]string{"ALIBABA_CLOUD_ECS_METADATA_DISABLED": ""}, ""},
+		"a role by name":        {map[string]string{"ALIBABA_CLOUD_ECS_METADATA_DISABLED": "", "ALIBABA_CLOUD_ECS_METADATA": "reader"}, "ECS RAM role"},
+		"whichever role it has": {map[string]string{"ALIBABA_CLOUD_ECS_METADATA_DISABLED": "false"}, "ECS RAM role"},
+		"a profile":             {map[string]string{"ALIBABA_CLOUD_CREDENTIALS_FILE": "/no/profile"}, "profile"},
+		"a CLI profile":         {map[string]string{"ALIBABA_CLOUD_CONFIG_FILE": "/no/profile"}, "CLI profile"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withEnvironment(t, "", "", "")
+			for variable, value := range c.variables {
+				t.Setenv(variable, value)
+			}
+			var meant []string
+			for _, p := range findProviders("") {
+				if p.meant {
+					meant = append(meant, p.name)
+				}
+			}
+			if got := strings.Join(meant, ", "); got != c.want {
+				t.Errorf("%q, not %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestAFileThatWasNamedIsNotPassedOver(t *testing.T) {
+	for _, variable := range []string{"ALIBABA_CLOUD_CONFIG_FILE", "ALIBABA_CLOUD_CREDENTIALS_FILE"} {
+		withEnvironment(t, "", "", "")
+		t.Setenv(variable, "/no/such/file")
+		_, _, err := firstOf(findProviders(""))
+		var failed *Error
+		if !errors.As(err, &failed) || failed.Kind != CredentialsNotFound || !strings.Contains(failed.Message, "/no/such/file cannot be read") || !strings.Contains(failed.Message, variable) {
+			t.Errorf("%s: %v", variable, err)
+		}
+		t.Setenv(variable, "")
+	}
+}
+
 func TestARoleWhoseTokenIsMissingIsToldWhichFile(t *testing.T) {
 	withEnvironment(t, "", "", "")
 	path := filepath.Join(t.TempDir(), "no-token")
 	t.Setenv("ALIBABA_CLOUD_ROLE_ARN", "acs:ram::1:role/reader")
 	t.Setenv("ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "acs:ram::1:oidc-provider/ack")
 	t.Setenv("ALIBABA_CLOUD_OIDC_TOKEN_FILE", path)
-	_, _, err := firstOf(findProviders())
+	_, _, err := firstOf(findProviders(""))
 	var failed *Error
 	if !errors.As(err, &failed) || failed.Kind != CredentialsNotFound {
 		t.Fatal(err)

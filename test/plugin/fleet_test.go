@@ -119,7 +119,7 @@ func selectorsChooseObjects(t *testing.T, s *stage) {
 		}
 	}
 	s.lbh(t, "-l=!!").fails(t, "unable to parse requirement")
-	s.lbh(t, "--field-selector=spec.regionId=x").fails(t, "field label not supported")
+	s.lbh(t, "--field-selector=spec.interval=x").fails(t, "field label not supported")
 }
 
 func everyNamespace(t *testing.T, s *stage) {

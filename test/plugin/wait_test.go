@@ -21,11 +21,21 @@ var waitSpecs = []spec{
 	{"wait ends when the object is deleted", waitForTheDeleted},
 	{"Ctrl-C ends wait with 130, and is no failure of the object", waitInterrupted},
 	{"wait takes healthy, ready and observed", waitForWhat},
+	{"wait ends at once on a stalled object, and says why", waitForTheStalled},
+	{"wait trusts no status that is not updated", waitForTheSilent},
+	{"wait notices that a status is not updated any more", waitUntilSilent},
+	{"wait does not pass on an answer from before a request", waitForTheRequested},
+	{"wait takes Stalled for final once a request was attempted", waitForTheRequestedAndStalled},
 }
 
 var refreshSpecs = []spec{
 	{"refresh shows what the API says now", refreshNow},
-	{"refresh shows why the API does not answer", refreshFails},
+	{"refresh fails while the API does not answer, and says why", refreshThrottled},
+	{"refresh succeeds once the API answers again", refreshRecovers},
+	{"refresh fails at once on what requires manual action, and says what", refreshStalls},
+	{"refresh takes no failure from before it for its own", refreshAfterStalled},
+	{"refresh shows nothing when its attempt stalls", refreshStalledByStatus},
+	{"refresh that another request replaces says so", refreshReplaced},
 	{"refresh says when nobody observes the object", refreshUnserved},
 }
 
@@ -108,6 +118,65 @@ func waitForWhat(t *testing.T, s *stage) {
 	s.lbh(t, "wait", "web", "--for=condition=Ready").fails(t, "write healthy, ready or observed")
 }
 
+func waitForTheStalled(t *testing.T, s *stage) {
+	s.put(t, "web", "normal")
+	s.fail(t, "web", "Forbidden.RAM", 403)
+	s.observe(t, "web")
+	for _, what := range []string{"healthy", "ready", "observed"} {
+		s.lbh(t, "wait", "web", "--for="+what).fails(t, "web is stalled: Forbidden: ", "grant the RAM permission")
+	}
+}
+
+func waitForTheSilent(t *testing.T, s *stage) {
+	s.observe(t, "web", labelled(unserved, "true"))
+	s.store(t, "web", storedHealthy, 7*time.Minute)
+	s.lbh(t, "wait", "web").fails(t, "web was not updated for 7m: is the operator running?")
+	if got := s.lbh(t).succeeds(t); !strings.Contains(got, "web    Unknown   NotUpdated   2/2") {
+		t.Errorf("%s", got)
+	}
+	if got := s.lbh(t, "tree", "web").succeeds(t); !strings.HasPrefix(got, "web  Unknown  NotUpdated") || !strings.Contains(got, "not updated for 7m: is the operator running?") {
+		t.Errorf("%s", got)
+	}
+	if r := s.lbh(t, "wait", "web", "--status-heartbeat=1h"); r.code != 0 {
+		t.Errorf("%+v", r)
+	}
+	s.observe(t, "asleep", labelled(unserved, "true"), suspended)
+	s.store(t, "asleep", [][3]string{{v1alpha1.ConditionHealthy, "Unknown", v1alpha1.ReasonSuspended}}, 7*time.Minute)
+	s.lbh(t, "wait", "asleep", "--timeout=1s").fails(t, "asleep is not healthy after 1s", "Suspended")
+}
+
+func waitUntilSilent(t *testing.T, s *stage) {
+	s.observe(t, "web", labelled(unserved, "true"))
+	s.store(t, "web", [][3]string{{v1alpha1.ConditionHealthy, "False", v1alpha1.ReasonBelowMinHealthy}}, 0)
+	s.lbh(t, "wait", "web", "--status-heartbeat=1s").fails(t, "web was not updated for ", "is the operator running?", "BelowMinHealthy")
+	s.observe(t, "new", labelled(unserved, "true"))
+	s.lbh(t, "wait", "new", "--status-heartbeat=1s").fails(t, "new was not updated for ", "not observed yet")
+}
+
+func waitForTheRequested(t *testing.T, s *stage) {
+	s.observe(t, "web", labelled(unserved, "true"))
+	s.store(t, "web", storedHealthy, time.Second)
+	s.request(t, "web", "now")
+	const pending = "web: the requested observation is not answered yet\n"
+	p := launch(t, s.command("wait", "web", "-n", s.namespace))
+	eventually(t, func(g Gomega) { g.Expect(p.stderr.String()).To(Equal(pending)) })
+	s.store(t, "web", storedThrottled, time.Second, tried("now"))
+	eventually(t, func(g Gomega) { g.Expect(p.stderr.String()).To(HaveSuffix("; cannot be observed: about Throttled\n")) })
+	s.store(t, "web", storedHealthy, 0, handled("now"))
+	if r := p.wait(t); r.code != 0 || r.stdout != "web is healthy\n" {
+		t.Errorf("%+v", r)
+	}
+}
+
+func waitForTheRequestedAndStalled(t *testing.T, s *stage) {
+	s.observe(t, "web", labelled(unserved, "true"))
+	s.store(t, "web", storedStalled, time.Second)
+	s.request(t, "web", "now")
+	s.lbh(t, "wait", "web", "--timeout=1s").fails(t, "web is not healthy after 1s: the requested observation is not answered yet")
+	s.store(t, "web", storedStalled, time.Second, tried("now"))
+	s.lbh(t, "wait", "web").fails(t, "web is stalled: Forbidden: about Forbidden")
+}
+
 // seldom is observed once, unless somebody asks.
 func seldom(o *v1alpha1.LoadBalancerHealth) { o.Spec.Interval = metav1.Duration{Duration: time.Hour} }
 
@@ -128,15 +197,72 @@ web  Healthy  MinHealthyMet  lb-NS-web cn-hangzhou
 	}
 }
 
-func refreshFails(t *testing.T, s *stage) {
+func refreshThrottled(t *testing.T, s *stage) {
 	s.put(t, "web", "normal")
 	s.observe(t, "web", seldom)
 	s.until(t, "web", v1alpha1.ReasonAllBackendsNormal)
-	s.fail(t, "web", "InternalError", 500)
-	got := s.lbh(t, "refresh", "web").succeeds(t)
-	if !strings.Contains(got, "web  Healthy  AllBackendsNormal") || !strings.Contains(got, "│  InternalError: ") {
+	s.fail(t, "web", "Throttling.User", 400)
+	s.set(t, "web", "i-1", "abnormal")
+	s.lbh(t, "refresh", "web", "--timeout=5s").fails(t, "web was not answered within 5s: Throttled: ", "kubectl lbh wait web")
+	s.lbh(t, "wait", "web", "--timeout=1s").fails(t, "web is not healthy after 1s: the requested observation is not answered yet; cannot be observed: ")
+}
+
+func refreshRecovers(t *testing.T, s *stage) {
+	s.put(t, "web", "normal", "normal")
+	s.observe(t, "web", seldom)
+	s.until(t, "web", v1alpha1.ReasonAllBackendsNormal)
+	s.failTimes(t, "web", "InternalError", 500, 2)
+	s.set(t, "web", "i-2", "abnormal")
+	if got := s.lbh(t, "refresh", "web").succeeds(t); !strings.Contains(got, "1/2 normal") {
 		t.Errorf("%s", got)
 	}
+}
+
+func refreshStalls(t *testing.T, s *stage) {
+	s.observe(t, "nowhere", seldom)
+	s.lbh(t, "refresh", "nowhere").fails(t, "nowhere cannot be observed: LoadBalancerNotFound: ")
+	s.put(t, "keyless", "normal")
+	s.observe(t, "keyless", seldom, func(o *v1alpha1.LoadBalancerHealth) {
+		o.Spec.Credentials = &v1alpha1.Credentials{SecretRef: v1alpha1.SecretReference{Name: "absent"}}
+	})
+	s.lbh(t, "refresh", "keyless").fails(t, "keyless cannot be observed: CredentialsNotFound: ", "absent does not exist: create it")
+}
+
+// refreshAfterStalled fixes what an object was stalled by.
+func refreshAfterStalled(t *testing.T, s *stage) {
+	s.put(t, "web", "normal")
+	s.failTimes(t, "web", "Forbidden.RAM", 403, 1)
+	s.observe(t, "web", seldom)
+	s.until(t, "web", v1alpha1.ReasonForbidden)
+	if got := s.lbh(t, "refresh", "web").succeeds(t); !strings.Contains(got, "web  Healthy  AllBackendsNormal") {
+		t.Errorf("%s", got)
+	}
+}
+
+func refreshStalledByStatus(t *testing.T, s *stage) {
+	s.observe(t, "web", labelled(unserved, "true"))
+	s.store(t, "web", storedStalled, time.Second, tried("older"), handled("older"))
+	p := launch(t, s.command("refresh", "web", "-n", s.namespace))
+	value := s.requested(t, "web", "")
+	s.store(t, "web", storedThrottled, time.Second, tried(value)) // which passes
+	s.store(t, "web", storedStalled, time.Second, tried(value))
+	p.wait(t).fails(t, "web cannot be observed: Forbidden: about Forbidden")
+
+	p = launch(t, s.command("refresh", "web", "-n", s.namespace))
+	value = s.requested(t, "web", value)
+	s.store(t, "web", storedThrottled, time.Second, tried(value))
+	s.store(t, "web", storedHealthy, time.Second, handled(value))
+	if got := p.wait(t).succeeds(t); !strings.HasPrefix(got, "web  Healthy  AllBackendsNormal") {
+		t.Errorf("%s", got)
+	}
+}
+
+func refreshReplaced(t *testing.T, s *stage) {
+	s.observe(t, "web", labelled(unserved, "true"))
+	p := launch(t, s.command("refresh", "web", "-n", s.namespace))
+	s.requested(t, "web", "")
+	s.request(t, "web", "by another")
+	p.wait(t).fails(t, "run it again")
 }
 
 func refreshUnserved(t *testing.T, s *stage) {

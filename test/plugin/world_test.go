@@ -148,7 +148,17 @@ func (s *stage) putBackends(t *testing.T, name string, backends ...map[string]an
 // fail lets every call about a load balancer be answered with a code.
 func (s *stage) fail(t *testing.T, name, code string, status int) {
 	t.Helper()
-	s.admin(t, http.MethodPost, "faults", map[string]any{"kind": "status", "loadBalancerId": s.lb(name), "code": code, "httpStatus": status})
+	s.failTimes(t, name, code, status, 0)
+}
+
+// failTimes lets as many calls be answered so; 0: all.
+func (s *stage) failTimes(t *testing.T, name, code string, status, times int) {
+	t.Helper()
+	fault := map[string]any{"kind": "status", "loadBalancerId": s.lb(name), "code": code, "httpStatus": status}
+	if times > 0 {
+		fault["times"] = times
+	}
+	s.admin(t, http.MethodPost, "faults", fault)
 }
 
 func (s *stage) admin(t *testing.T, method, path string, body any) {
@@ -185,6 +195,88 @@ func (s *stage) until(t *testing.T, name, reason string) {
 		}
 		g.Expect(reasons).To(HaveKeyWithValue(v1alpha1.ConditionReady, reason))
 	})
+}
+
+// stored are conditions that a test writes in the operator's place, as type,
+// status and reason.
+var (
+	storedHealthy = [][3]string{
+		{v1alpha1.ConditionReady, "True", v1alpha1.ReasonAllBackendsNormal},
+		{v1alpha1.ConditionHealthy, "True", v1alpha1.ReasonAllBackendsNormal},
+		{v1alpha1.ConditionObserved, "True", v1alpha1.ReasonObservationSucceeded},
+	}
+	storedThrottled = [][3]string{
+		{v1alpha1.ConditionReady, "True", v1alpha1.ReasonAllBackendsNormal},
+		{v1alpha1.ConditionHealthy, "True", v1alpha1.ReasonAllBackendsNormal},
+		{v1alpha1.ConditionObserved, "False", v1alpha1.ReasonThrottled},
+	}
+	storedStalled = [][3]string{
+		{v1alpha1.ConditionReady, "False", v1alpha1.ReasonForbidden},
+		{v1alpha1.ConditionHealthy, "True", v1alpha1.ReasonAllBackendsNormal},
+		{v1alpha1.ConditionObserved, "False", v1alpha1.ReasonForbidden},
+		{v1alpha1.ConditionStalled, "True", v1alpha1.ReasonForbidden},
+	}
+)
+
+// store writes the status of an object that the operator leaves alone: it was
+// observed so long ago.
+func (s *stage) store(t *testing.T, name string, conditions [][3]string, age time.Duration, edits ...func(*v1alpha1.LoadBalancerHealth)) {
+	t.Helper()
+	object := s.read(t, name)
+	at := metav1.NewTime(time.Now().Add(-age))
+	object.Status = v1alpha1.LoadBalancerHealthStatus{
+		ObservedGeneration: object.Generation, LastObservedTime: &at,
+		LastHandledObserveRequest: object.Status.LastHandledObserveRequest, LastAttemptedObserveRequest: object.Status.LastAttemptedObserveRequest,
+		Summary: &v1alpha1.Summary{Listeners: 1, Counts: v1alpha1.Counts{Backends: 2, Normal: 2}},
+	}
+	for _, c := range conditions {
+		object.Status.Conditions = append(object.Status.Conditions, metav1.Condition{
+			Type: c[0], Status: metav1.ConditionStatus(c[1]), Reason: c[2], Message: "about " + c[2], ObservedGeneration: object.Generation, LastTransitionTime: at,
+		})
+	}
+	for _, edit := range edits {
+		edit(object)
+	}
+	if err := s.client.Status().Update(s.ctx, object); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *stage) read(t *testing.T, name string) *v1alpha1.LoadBalancerHealth {
+	t.Helper()
+	object := &v1alpha1.LoadBalancerHealth{}
+	if err := s.client.Get(s.ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, object); err != nil {
+		t.Fatal(err)
+	}
+	return object
+}
+
+// request asks for an observation by annotation.
+func (s *stage) request(t *testing.T, name, value string) {
+	t.Helper()
+	object := s.read(t, name)
+	object.Annotations = map[string]string{v1alpha1.ObserveRequestedAtAnnotation: value}
+	if err := s.client.Update(s.ctx, object); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// requested waits for a request other than that, and returns it.
+func (s *stage) requested(t *testing.T, name, other string) (value string) {
+	t.Helper()
+	eventually(t, func(g Gomega) {
+		value = s.read(t, name).Annotations[v1alpha1.ObserveRequestedAtAnnotation]
+		g.Expect(value).NotTo(BeElementOf("", other))
+	})
+	return value
+}
+
+func handled(value string) func(*v1alpha1.LoadBalancerHealth) {
+	return func(o *v1alpha1.LoadBalancerHealth) { o.Status.LastHandledObserveRequest = value }
+}
+
+func tried(value string) func(*v1alpha1.LoadBalancerHealth) {
+	return func(o *v1alpha1.LoadBalancerHealth) { o.Status.LastAttemptedObserveRequest = value }
 }
 
 func eventually(t *testing.T, check func(g Gomega)) {

@@ -4,18 +4,21 @@
 package prometheus
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/yaml"
 )
 
 const (
 	alertsFile     = "../../config/prometheus/alerts.yaml"
+	rulesFolder    = "rules"
 	runbooksFolder = "../../docs/runbooks"
 	runbooksURL    = "https://github.com/lbhealth/slb-health-operator/blob/main/docs/runbooks/"
 )
@@ -32,6 +35,7 @@ type rule struct {
 	Alert       string            `json:"alert"`
 	Expr        string            `json:"expr"`
 	For         string            `json:"for"`
+	KeepFor     string            `json:"keep_firing_for,omitempty"`
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
 }
@@ -84,28 +88,87 @@ func program(t *testing.T, name string) string {
 	return path
 }
 
-func TestAlertsFireWhenTheyShouldAndThenOnly(t *testing.T) {
+// ruleTests are the files in the folder rules, by their names.
+func ruleTests(t *testing.T) map[string]string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(rulesFolder, "*.yaml"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("%d files of tests, %v", len(paths), err)
+	}
+	tests := map[string]string{}
+	for _, path := range paths {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tests[filepath.Base(path)] = string(content)
+	}
+	return tests
+}
+
+// promtool runs promtool on rules, beside the files of tests.
+func promtool(t *testing.T, r rules, args ...string) (output string, failed error) {
+	t.Helper()
 	folder := t.TempDir()
-	readRules(t).write(t, filepath.Join(folder, "rules.yaml"))
-	tests, err := os.ReadFile("alerts.promtool.yaml")
-	if err != nil {
+	r.write(t, filepath.Join(folder, "rules.yaml"))
+	if err := os.CopyFS(folder, os.DirFS(rulesFolder)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, "tests.yaml"), tests, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, args := range [][]string{{"check", "rules", "rules.yaml"}, {"test", "rules", "tests.yaml"}} {
-		command := exec.CommandContext(t.Context(), program(t, "promtool"), args...)
-		command.Dir = folder
-		if output, err := command.CombinedOutput(); err != nil {
+	command := exec.CommandContext(t.Context(), program(t, "promtool"), args...)
+	command.Dir = folder
+	combined, err := command.CombinedOutput()
+	return string(combined), err
+}
+
+func TestAlertsFireWhenTheyShouldAndThenOnly(t *testing.T) {
+	tests := ruleTests(t)
+	args := append([]string{"test", "rules"}, slices.Sorted(maps.Keys(tests))...)
+	for _, args := range [][]string{{"check", "rules", "rules.yaml"}, args} {
+		if output, err := promtool(t, readRules(t), args...); err != nil {
 			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, output)
 		}
 	}
 	for _, r := range readRules(t).all() {
-		if !strings.Contains(string(tests), "alertname: "+r.Alert+"\n") {
-			t.Errorf("no test lets %s fire", r.Alert)
+		if !strings.Contains(tests["annotations.yaml"], "alertname: "+r.Alert+"\n") {
+			t.Errorf("no test lets %s fire with its annotations", r.Alert)
 		}
 	}
+}
+
+// TestOneCauseMakesOneAlertAtATime holds that an alert about an object that is
+// kept is gone when one that takes over fires.
+func TestOneCauseMakesOneAlertAtATime(t *testing.T) {
+	longest := map[string]time.Duration{}
+	after := map[string]time.Duration{}
+	for _, r := range readRules(t).all() {
+		longest[r.Alert], after[r.Alert] = duration(t, r.KeepFor), duration(t, r.For)
+	}
+	for alert, successors := range map[string][]string{
+		"SLBBackendAbnormal":    {"SLBHealthStalled", "SLBObservationStale"},
+		"SLBBelowMinHealthy":    {"SLBHealthStalled", "SLBObservationStale"},
+		"SLBHealthUnknown":      {"SLBHealthStalled", "SLBObservationStale", "SLBListenerMissing"},
+		"SLBListenerMissing":    {"SLBHealthStalled", "SLBObservationStale"},
+		"SLBObservationFailing": {"SLBHealthStalled", "SLBObservationStale"},
+		"SLBObservationStale":   {"SLBHealthStalled"},
+	} {
+		for _, successor := range successors {
+			if longest[alert] == 0 || longest[alert] > after[successor] {
+				t.Errorf("%s is kept for %s, and %s fires after %s", alert, longest[alert], successor, after[successor])
+			}
+		}
+	}
+}
+
+func duration(t *testing.T, text string) time.Duration {
+	t.Helper()
+	if text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 func TestEachAlertHasARunbook(t *testing.T) {

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/lbhealth/slb-health-operator/internal/health"
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+const (
+	// listenersAction is the budget's name of the call that lists listeners.
+	listenersAction = "DescribeLoadBalancerListeners"
+	// detailsPatience bounds a call that an answer waits for.
+	detailsPatience = 3 * time.Second
+	// heldFor is how long an answer waits for the listeners in all.
+	heldFor = 4 * time.Second
+	// detailsRetry is until another worker's call for the same listeners is looked at again.
+	detailsRetry = 100 * time.Millisecond
+)
+
+// ListenerDetails reads which listeners load balancers have, several load
+// balancers a call. The permission is optional: a load balancer that is refused
+// is not asked about again for a day, or until its credentials change.
+type ListenerDetails struct {
+	// API lists listeners.
+	API slb.ListenersAPI
+	// Credentials finds what signs the calls.
+	Credentials slb.CredentialSource
+	// Budget hands out the permits to call.
+	Budget *slb.Budget
+	// Now is the clock.
+	Now func() time.Time
+
+	store detailsStore
+}
+
+// of returns what is known of a load balancer's listeners; nil: nothing. lapsed
+// tells that no answer came for so long that what the status holds does not count.
+func (d *ListenerDetails) of(target slb.Target) (details *slb.ListenerDetails, lapsed bool) {
+	if d == nil {
+		return nil, true
+	}
+	return d.store.of(target, d.Now())
+}
+
+// add has a target's listeners read together with those of others; known tells
+// that a status holds what an earlier process read, so that it can wait.
+func (d *ListenerDetails) add(target slb.Target, known bool) {
+	if d != nil {
+		d.store.add(target, d.Now(), known)
+	}
+}
+
+func (d *ListenerDetails) forget(target slb.Target) {
+	if d != nil {
+		d.store.forget(target)
+	}
+}
+
+// wanted tells whether the listeners of a target must be read: because what is
+// known is older than since, or is due. credentials is the version that signs.
+func (d *ListenerDetails) wanted(target slb.Target, since time.Time, credentials string) bool {
+	return d != nil && d.store.wanted(target, since, credentials, d.Now())
+}
+
+// read lists the listeners of a target, and of others that it is time for. It
+// returns when to ask again where there is no permit yet, or another worker
+// lists them just now; zero once the target's own attempt came to an end.
+func (d *ListenerDetails) read(ctx context.Context, target slb.Target) time.Time {
+	if d.store.isBusy(target) {
+		return d.Now().Add(detailsRetry)
+	}
+	claim := slb.Claim{Target: target, Action: listenersAction, Since: d.store.dueAt(target)}
+	permit, again := d.Budget.Take(claim, d.Now())
+	if permit == nil {
+		return again
+	}
+	batch := d.store.start(target, d.Now())
+	called, err := false, error(nil)
+	defer func() { permit.End(called, err, d.Now()) }()
+	used, err := d.Credentials.Credentials(ctx, target.Account)
+	var answer *slb.ListenersAnswer
+	if err == nil {
+		called = true
+		answer, err = d.API.DescribeLoadBalancerListeners(ctx, slb.ListenersRequest{
+			Account: target.Account, RegionID: target.RegionID, LoadBalancerIDs: batch, Credentials: used,
+		})
+	}
+	if err == nil {
+		permit.Charge(answer.Calls - 1)
+		d.store.answered(target, batch, answer)
+		return time.Time{}
+	}
+	return d.failed(ctx, target, batch, used.Version, err)
+}
+
+// failed remembers a call that failed. What refuses one load balancer of a
+// batch may let the others pass, so they are asked about one by one, the target
+// at once.
+func (d *ListenerDetails) failed(ctx context.Context, target slb.Target, batch []string, credentials string, err error) time.Time {
+	failure, ok := errors.AsType[*slb.Error](err)
+	refused := ok && (failure.Kind == slb.Forbidden || failure.Kind == slb.InvalidRequest || failure.Kind == slb.LoadBalancerNotFound)
+	now := d.Now()
+	switch {
+	case refused && len(batch) > 1:
+		d.store.split(target, batch)
+		return now
+	case refused:
+		if d.store.refused(target, credentials, now) {
+			log.FromContext(ctx).Info("the listeners cannot be listed: a listener without backends reads ListenerMissing, not NoBackends; asked again in a day",
+				"reason", failure.Kind, "code", failure.Code, "message", failure.Message)
+		}
+	default:
+		d.store.failed(target, batch, now)
+		log.FromContext(ctx).V(1).Info("the listeners could not be listed", "error", err.Error())
+	}
+	return time.Time{}
+}
+
+// awaitListeners lists the listeners that an answer is to be evaluated with,
+// where it is about what no status holds yet: a new load balancer, other
+// listeners than before, or an answer that was requested. It returns when to go
+// on if they cannot be listed now; zero: evaluate.
+func (r *Reconciler) awaitListeners(ctx context.Context, target slb.Target, plan *plan, memory *memory, observed bool) time.Time {
+	if r.Details == nil || memory.failure != nil {
+		memory.held = nil
+		return time.Time{}
+	}
+	if observed { // a newer answer than the one that is held
+		memory.held, memory.heldUntil = r.samples.fresh(target, r.Now()), r.Now().Add(heldFor)
+	}
+	if memory.held == nil {
+		return time.Time{}
+	}
+	since := listenersNeeded(plan, memory, memory.held)
+	if since.IsZero() || !r.Details.wanted(target, since, memory.credentials) {
+		return time.Time{}
+	}
+	ctx, cancel := context.WithTimeout(ctx, detailsPatience)
+	defer cancel()
+	if again := r.Details.read(ctx, target); again.Before(memory.heldUntil) {
+		return again
+	}
+	return time.Time{}
+}
+
+// refreshListeners lists the listeners that it is time for. Statuses do not
+// wait for it: they have them with the next answer.
+func (r *Reconciler) refreshListeners(ctx context.Context, target slb.Target, memory *memory, observed bool) {
+	if observed && memory.failure == nil && r.Details.wanted(target, time.Time{}, memory.credentials) {
+		r.Details.read(ctx, target)
+	}
+}
+
+// listenersNeeded is since when listeners must be listed for an answer; zero:
+// what is known will do.
+func listenersNeeded(plan *plan, memory *memory, sample *slb.Sample) time.Time {
+	var since time.Time
+	for _, object := range plan.active {
+		_, pending := pendingRequest(object)
+		switch {
+		case health.ListenersChanged(object, sample):
+			memory.listenersChangedAt = later(memory.listenersChangedAt, sample.At)
+			since = later(since, sample.At)
+		case pending:
+			since = later(since, memory.attemptedAt)
+		case object.Status.Summary == nil || health.Edited(object):
+			since = later(since, time.Unix(0, 1)) // any will do
+		}
+	}
+	return since
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+// stored lets what is written become what the cache holds.
+func (t *reconcileTest) stored() *v1alpha1.LoadBalancerHealthStatus {
+	return &t.cluster.objects[0].Status
+}
+
+func attemptedRequest(value string) func(*v1alpha1.LoadBalancerHealth) {
+	return func(o *v1alpha1.LoadBalancerHealth) {
+		requested(value)(o)
+		o.Status.LastAttemptedObserveRequest = value
+	}
+}
+
+// waits steps until the next call, and returns how long each took to come.
+func (t *reconcileTest) waits(n int) []time.Duration {
+	t.Helper()
+	var waits []time.Duration
+	for range n {
+		calls, since := len(t.api.requests), t.clock.Now()
+		for {
+			wait := t.step()
+			if len(t.api.requests) > calls {
+				break
+			}
+			if t.clock.advance(wait); t.clock.Now().Sub(since) > 2*time.Hour {
+				t.Fatalf("no call, after %v", waits)
+			}
+		}
+		waits = append(waits, t.clock.Now().Sub(since).Truncate(time.Millisecond)) // the clock ticks at each look
+	}
+	return waits
+}
+
+func TestARequestThatIsNotAnsweredIsRetriedAfterFiveSecondsDoubling(t *testing.T) {
+	for interval, want := range map[time.Duration][]time.Duration{
+		time.Hour:       {5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, time.Minute, time.Minute},
+		8 * time.Second: {5 * time.Second, 8 * time.Second, 8 * time.Second},
+		5 * time.Second: {5 * time.Second, 5 * time.Second},
+	} {
+		test := newReconcileTest(t, newObject(every(interval), healthy, answeredAt(start), requested("now")))
+		test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m"})
+		test.step()
+		test.expectCalls(1)
+		test.stored().LastAttemptedObserveRequest = "now"
+		for i, got := range test.waits(len(want)) {
+			// A slot of the interval may come before.
+			if got > want[i] || interval == time.Hour && got != want[i] {
+				t.Errorf("interval %s: retry %d after %s, not %s", interval, i+1, got, want[i])
+			}
+		}
+	}
+}
+
+func TestANewRequestIsAttemptedAtOnceAndStartsAnew(t *testing.T) {
+	test := newReconcileTest(t, newObject(every(time.Hour), healthy, answeredAt(start), requested("first")))
+	test.failWith(&slb.Error{Kind: slb.EndpointUnreachable, Message: "m"})
+	test.step()
+	test.waits(3)
+	requested("second")(&test.cluster.objects[0])
+	test.step()
+	test.expectCalls(5)
+	if waits := test.waits(1); waits[0] != 5*time.Second {
+		t.Errorf("retried after %s", waits[0])
+	}
+}
+
+func TestAStalledObjectsRequestIsRetriedAtThePaceOfStalled(t *testing.T) {
+	test := newReconcileTest(t, newObject(stalled, attemptedRequest("now"), answeredAt(start)))
+	test.failWith(&slb.Error{Kind: slb.Forbidden, Message: "m"})
+	test.clock.advance(test.step())
+	test.step()
+	test.expectCalls(1) // its slot after the start, not at once
+	if waits := test.waits(1); waits[0] != 5*time.Minute {
+		t.Errorf("retried after %s", waits[0])
+	}
+}
+
+func TestARetriedRequestWaitsForAsLongAsTheAPIAsksFor(t *testing.T) {
+	test := newReconcileTest(t, newObject(every(time.Hour), healthy, answeredAt(start), requested("now")))
+	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m", RetryAfter: 17 * time.Second})
+	test.step()
+	if waits := test.waits(1); waits[0] < 17*time.Second {
+		t.Errorf("retried after %s", waits[0])
+	}
+}
+
+func TestARefusedRequestIsRepeatedWithinHalfAMinuteUntilItIsKnownToLast(t *testing.T) {
+	test := newReconcileTest(t, newObject(every(time.Hour), healthy, answeredAt(start), fresh))
+	test.failWith(&slb.Error{Kind: slb.InvalidRequest, Code: "OperationDenied", Message: "m"})
+	test.step()
+	waits := test.waits(2)
+	if !slices.Equal(waits, []time.Duration{30 * time.Second, 30 * time.Second}) {
+		t.Errorf("repeated after %v", waits)
+	}
+	if last := test.cluster.patches[len(test.cluster.patches)-1]; !strings.Contains(last, "Stalled") {
+		t.Errorf("three in a row over a minute do not stall: %s", last)
+	}
+	for _, patch := range test.cluster.patches[:len(test.cluster.patches)-1] {
+		if strings.Contains(patch, "Stalled") {
+			t.Errorf("it stalls before the third: %s", patch)
+		}
+	}
+}
+
+func TestAFailureOfTheOperatorsOwnStallsAtOnce(t *testing.T) {
+	test := newReconcileTest(t, newObject(every(time.Hour), healthy, answeredAt(start), fresh))
+	test.failWith(&slb.Error{Kind: slb.InvalidRequest, Local: true, Message: "m"})
+	test.step()
+	if !strings.Contains(test.cluster.patches[0], "Stalled") {
+		t.Error(test.cluster.patches[0])
+	}
+}

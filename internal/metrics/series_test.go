@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics_test
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+// scrape asks for the metrics of objects as Prometheus does, with a registry
+// that checks what it gathers.
+func scrape(t *testing.T, objects ...v1alpha1.LoadBalancerHealth) string {
+	t.Helper()
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(newFleet(&cache{objects: objects}, time.Time{}))
+	if _, err := registry.Gather(); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError}))
+	defer server.Close()
+	response, err := server.Client().Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s, %v: %s", response.Status, err, body)
+	}
+	return string(body)
+}
+
+func demand(t *testing.T, metrics string, series ...string) {
+	t.Helper()
+	for _, one := range series {
+		if !strings.Contains(metrics, "\n"+one+"\n") {
+			t.Errorf("there is no %s in\n%s", one, metrics)
+		}
+	}
+}
+
+const (
+	droppedOfWeb   = `slb_health_dropped_series{name="web",namespace="prod"}`
+	conditionOfAPI = `slb_health_condition{condition="Ready",name="api",namespace="prod",status="True"} 1`
+)
+
+func TestSeriesThatAStatusRepeatsAreDroppedAndCounted(t *testing.T) {
+	t.Parallel()
+
+	api, twice := web(), web()
+	api.Name = "api"
+	api.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}}
+	again := v1alpha1.ListenerStatus{Port: 443, Protocol: "https", Health: v1alpha1.Unhealthy, Counts: v1alpha1.Counts{Backends: 9, Abnormal: 9}}
+	twice.Status.Listeners = append(twice.Status.Listeners, again, again)
+	twice.Status.Conditions = append(twice.Status.Conditions, twice.Status.Conditions...)
+
+	metrics := scrape(t, twice, api)
+	const ofEach = 4 // three of backends, one of the listener
+	demand(t, metrics, fmt.Sprintf("%s %d", droppedOfWeb, 2*ofEach), conditionOfAPI,
+		`slb_health_backends{listener_port="443",listener_protocol="https",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",status="abnormal"} 2`)
+	if n := strings.Count(metrics, `slb_health_listener{health="Unhealthy"`); n != 0 {
+		t.Errorf("a repeated listener has a series of its own %d times", n)
+	}
+	if strings.Contains(scrape(t, web(), api), "slb_health_dropped_series") {
+		t.Error("series are dropped of a status without fault")
+	}
+}
+
+func TestSeriesWithTextThatIsNotUTF8AreDroppedAndCounted(t *testing.T) {
+	t.Parallel()
+
+	api, odd := web(), web()
+	api.Name = "api"
+	api.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}}
+	odd.Status.Listeners[1].Protocol = "https\xff"
+	odd.Status.Conditions[0].Reason = "\xc3\x28"
+	demand(t, scrape(t, odd, api), droppedOfWeb+" 5", conditionOfAPI,
+		`slb_health_backends{listener_port="80",listener_protocol="",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",status="unavailable"} 1`)
+}
+
+// TestNoStatusMakesAScrapeInvalid lets chance write statuses out of few words,
+// so that much is repeated.
+func TestNoStatusMakesAScrapeInvalid(t *testing.T) {
+	t.Parallel()
+
+	const seed = 12
+	random := rand.New(rand.NewPCG(seed, seed))
+	words := []string{"", "http", "HTTP", "a\xffb", "\x00", "\"\n\\", strings.Repeat("x", 1_000), "Ready", "True", "Missing"}
+	word := func() string { return words[random.IntN(len(words))] }
+	for range 100 {
+		object := web()
+		object.Status.ObservedTarget = &v1alpha1.ObservedTarget{LoadBalancerID: word(), RegionID: word(), ServiceName: word()}
+		for range random.IntN(20) {
+			object.Status.Listeners = append(object.Status.Listeners, v1alpha1.ListenerStatus{
+				Port: int32(random.IntN(3) - 1), Protocol: word(), Health: v1alpha1.Health(word()),
+				State: v1alpha1.ListenerState(word()), HealthCheck: v1alpha1.HealthCheckState(word()),
+			})
+			object.Status.Conditions = append(object.Status.Conditions, metav1.Condition{
+				Type: word(), Status: metav1.ConditionStatus(word()), Reason: word(),
+			})
+		}
+		scrape(t, object)
+	}
+}
+
+const (
+	infoHelp     = "1, with the load balancer that was observed, its product, the Service that names it, and the reason of the condition Ready."
+	listenerHelp = "1, with the verdict on a listener, its state, and whether it checks its backends' health. Empty is not known."
+)
+
+func TestInfoNamesLoadBalancerServiceAndReason(t *testing.T) {
+	t.Parallel()
+
+	withReason := web()
+	withReason.Status.Conditions[0].Reason = v1alpha1.ReasonForbidden
+	edited := withReason
+	edited.Spec.LoadBalancerID, edited.Spec.RegionID = "lb-2", "cn-shanghai"
+	ofService := withReason
+	ofService.Spec = v1alpha1.LoadBalancerHealthSpec{ServiceRef: &v1alpha1.ServiceReference{Name: "shop"}}
+	ofService.Status.ObservedTarget = &v1alpha1.ObservedTarget{LoadBalancerID: "nlb-1", RegionID: "cn-hangzhou", ServiceName: "shop"}
+	waits := ofService
+	waits.Status = v1alpha1.LoadBalancerHealthStatus{}
+	alb := web()
+	alb.Status.ObservedTarget.LoadBalancerID = "alb-1"
+	alb.Status.Conditions = nil
+
+	for name, test := range map[string]struct {
+		object v1alpha1.LoadBalancerHealth
+		labels string
+	}{
+		"observed":                       {withReason, `load_balancer_id="lb-1",name="web",namespace="prod",product="clb",reason="Forbidden",region="cn-hangzhou",service=""`},
+		"edited since":                   {edited, `load_balancer_id="lb-1",name="web",namespace="prod",product="clb",reason="Forbidden",region="cn-hangzhou",service=""`},
+		"of a Service":                   {ofService, `load_balancer_id="nlb-1",name="web",namespace="prod",product="nlb",reason="Forbidden",region="cn-hangzhou",service="shop"`},
+		"of a Service that has none yet": {waits, `load_balancer_id="",name="web",namespace="prod",product="clb",reason="Pending",region="",service="shop"`},
+		"ALB, not evaluated yet":         {alb, `load_balancer_id="alb-1",name="web",namespace="prod",product="alb",reason="Pending",region="cn-hangzhou",service=""`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			expect(t, newFleet(&cache{objects: []v1alpha1.LoadBalancerHealth{test.object}}, time.Time{}), "slb_health_info", infoHelp, "gauge",
+				"slb_health_info{"+test.labels+"} 1")
+		})
+	}
+}
+
+func TestListenersSayVerdictStateAndHealthCheck(t *testing.T) {
+	t.Parallel()
+
+	object := web()
+	object.Status.Listeners = []v1alpha1.ListenerStatus{
+		{Port: 80, Protocol: "http", Health: v1alpha1.Healthy},
+		{Port: 81, Protocol: "http", Health: v1alpha1.Unknown, State: v1alpha1.ListenerRunning, HealthCheck: v1alpha1.HealthCheckDisabled},
+		{Port: 82, Protocol: "http", Health: v1alpha1.Unhealthy, State: v1alpha1.ListenerStopped, HealthCheck: v1alpha1.HealthCheckEnabled},
+		{Port: 83, Protocol: "http", Health: v1alpha1.Unknown, State: v1alpha1.ListenerRunning, MissingSince: &metav1.Time{Time: observedAt}},
+	}
+	expect(t, newFleet(&cache{objects: []v1alpha1.LoadBalancerHealth{object}}, time.Time{}), "slb_health_listener", listenerHelp, "gauge", `
+slb_health_listener{health="Healthy",health_check="",listener_port="80",listener_protocol="http",name="web",namespace="prod",state=""} 1
+slb_health_listener{health="Unhealthy",health_check="Enabled",listener_port="82",listener_protocol="http",name="web",namespace="prod",state="Stopped"} 1
+slb_health_listener{health="Unknown",health_check="",listener_port="83",listener_protocol="http",name="web",namespace="prod",state="Missing"} 1
+slb_health_listener{health="Unknown",health_check="Disabled",listener_port="81",listener_protocol="http",name="web",namespace="prod",state="Running"} 1
+`)
+}
+
+func TestADeletedObjectLeavesNoSeries(t *testing.T) {
+	t.Parallel()
+
+	objects := &cache{objects: []v1alpha1.LoadBalancerHealth{web()}}
+	fleet := newFleet(objects, observedAt)
+	const lagAlone = 1
+	if n := testutil.CollectAndCount(fleet); n <= lagAlone {
+		t.Errorf("%d series of an object", n)
+	}
+	objects.objects = nil
+	if n := testutil.CollectAndCount(fleet); n != lagAlone {
+		t.Errorf("%d series of a deleted object", n-lagAlone)
+	}
+}
