@@ -38,6 +38,9 @@ func readAnswer(response *sdkslb.DescribeHealthStatusResponse, request Request) 
 		return nil, &answerError{"a document without a RequestId"}
 	}
 	rows := response.BackendServers.BackendServer
+	if err := verifyFields(fieldsOf(rows), request.Credentials, "a backend"); err != nil {
+		return nil, err
+	}
 	sample := &Sample{RequestID: requestID, Scope: request.Scope, Backends: make([]Backend, len(rows))}
 	odd := ""
 	for i := range rows {
@@ -52,8 +55,6 @@ func readAnswer(response *sdkslb.DescribeHealthStatusResponse, request Request) 
 		return nil, &answerError{"no backend that can be read, but " + odd}
 	case countListeners(sample.Backends) > maxListeners:
 		return nil, &answerError{fmt.Sprintf("more than %d listeners", maxListeners)}
-	case repeatsKey(fieldsOf(rows), request.Credentials):
-		return nil, &answerError{"a backend that repeats the credentials of the request"}
 	}
 	return sample, nil
 }
@@ -74,25 +75,34 @@ func countListeners(backends []Backend) int {
 // which is an IPv6 address.
 const maxWord = 45
 
-// repeatsKey finds the keys and the signature of a request in what would go
-// into a status, or in a field that is longer than any of the API's, a piece of
-// them: it will be cut. Most fields are shorter than any key, and cost next to nothing.
-func repeatsKey(fields iter.Seq[string], credentials Credentials) bool {
+// verifyFields refuses what must not go into a status: fields of any length,
+// which are not looked into, and the keys and the signature of the request, or,
+// in a field that is longer than any of the API's, a piece of them: it will be cut.
+// Most fields are shorter than any key, and cost next to nothing.
+func verifyFields(fields iter.Seq[string], credentials Credentials, of string) error {
 	keys := slices.DeleteFunc(keysOf(credentials), func(key string) bool {
 		return len(key) < echoLength // no real key, and may be a word
 	})
-	if len(keys) == 0 {
-		return false
-	}
-	shortest := len(slices.MinFunc(keys, func(a, b string) int { return len(a) - len(b) }))
 	spelled := allSpellings(keys)
+	var all pieces
 	for field := range fields {
-		if len(field) >= shortest && slices.ContainsFunc(spelled, func(key string) bool { return strings.Contains(field, key) }) ||
-			len(field) > maxWord && holdsPiece(field, spelled) {
-			return true
+		repeats := false
+		switch {
+		case len(field) > maxRaw:
+			return &answerError{fmt.Sprintf("%s with a field of more than %d KiB", of, maxRaw>>10)}
+		case len(field) > maxWord:
+			if all == nil {
+				all = piecesOf(keys)
+			}
+			repeats = all.standIn(field)
+		case len(field) >= echoLength:
+			repeats = slices.ContainsFunc(spelled, func(key string) bool { return strings.Contains(field, key) })
+		}
+		if repeats {
+			return &answerError{of + " that repeats the credentials of the request"}
 		}
 	}
-	return false
+	return nil
 }
 
 // fieldsOf are the texts of an answer that go into a status.
