@@ -114,6 +114,24 @@ var _ = Describe("The metrics", func() {
 		Eventually(func() map[string]float64 { return shared.series(labelled(object, "load_balancer_id", at.lb)) }).Should(BeEmpty())
 	})
 
+	It("stay whole when another client writes a status that repeats a listener", func(ctx SpecContext) {
+		at := newPlace(ctx, shared)
+		cloud.put(at.lb, https(2)...)
+		object := at.observed(ctx, "web", func(o *v1alpha1.LoadBalancerHealth) { o.Spec.Interval.Duration = time.Hour })
+		Eventually(func() error {
+			if err := reload(ctx, object); err != nil {
+				return err
+			}
+			object.Status.Listeners = append(object.Status.Listeners, object.Status.Listeners...)
+			return admin.Status().Update(ctx, object)
+		}).Should(Succeed())
+		// series demands that the whole registry can be gathered.
+		Eventually(func() map[string]float64 { return shared.series(labelled(object)) }).Should(And(
+			HaveKeyWithValue("slb_health_dropped_series{}", 4.0),
+			HaveKeyWithValue(backendsOf(at.lb, 443, "https", "normal"), 2.0),
+		))
+	})
+
 	It("are well named", func() {
 		problems, err := testutil.GatherAndLint(shared.registry)
 		Expect(err).NotTo(HaveOccurred())
