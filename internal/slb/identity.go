@@ -127,6 +127,7 @@ func (i *Identity) ask() (Credentials, error) {
 	if i.last != nil && i.last.Version != found.Version {
 		i.dropAt = time.Time{}
 	}
+	by.meant = true // its failure is by its own name from now on
 	i.provider, i.served, i.last, i.failure = by, by.name, &found, nil
 	return found, nil
 }
