@@ -214,8 +214,12 @@ func TestAnEventThatFailsForTwoMinutesIsGivenUpAndLogged(t *testing.T) {
 		}
 	}
 	passed.Store(int64(giveUpAfter))
-	for within(t, 5*time.Second, attempts) != "b" { // one attempt of the first may be under way
-		continue
+	last := time.Now()
+	for within(t, 5*time.Second, attempts) != "b" {
+		last = time.Now()
+	}
+	if backoff := time.Since(last); backoff < 2*minBackoff {
+		t.Errorf("the next event was attempted after %s, without the backoff of its namespace", backoff)
 	}
 	if log.count("an event was not written") != 1 || log.count(`"note"="a"`) != 1 {
 		t.Errorf("the log says %q", log.lines)

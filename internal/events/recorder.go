@@ -197,13 +197,11 @@ func (r *Recorder) work(ctx context.Context, queue workqueue.TypedInterface[stri
 	}
 }
 
-// writeFirst leaves an event to Flush if the end of ctx prevents its write.
+// writeFirst writes the first event of a namespace. One that may be written
+// later stays: to be retried, or for Flush where the end of ctx came in between.
 func (r *Recorder) writeFirst(ctx context.Context, namespace string) {
 	event := r.first(namespace)
 	err := r.write(ctx, event)
-	if err != nil && ctx.Err() != nil {
-		return
-	}
 	retries := err != nil && mayPass(err)
 	if now := r.options.Now(); retries {
 		if event.giveUpAt.IsZero() {
@@ -245,7 +243,8 @@ func (r *Recorder) next(namespace string, retries bool) {
 	}
 	switch {
 	case len(p.events) == 0:
-		if delete(r.pending, namespace); len(r.pending) == 0 {
+		delete(r.pending, namespace)
+		if len(r.pending) == 0 {
 			r.drained()
 		}
 	case retries:
