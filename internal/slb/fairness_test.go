@@ -433,7 +433,7 @@ func TestAnAccountThatIsGoneLeavesNothingBehind(t *testing.T) {
 // and not the tokens: they cost no call.
 func TestPermitsThatARefusalTakesBackSpendNoToken(t *testing.T) {
 	budget := NewBudget(BudgetOptions{QPS: 1, Burst: 4, Concurrency: 32})
-	at := func(after time.Duration) time.Time { return noon.Add(after) }
+	at := noon.Add
 	take := func(n int, now time.Time) *Turn {
 		turn, _ := budget.Take(ago(n, "", 0), now)
 		return turn
