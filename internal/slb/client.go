@@ -88,6 +88,9 @@ func callAndRead[R, A any](
 	if err := ctx.Err(); err != nil {
 		return none, err
 	}
+	if request.Target.LoadBalancerID == "" {
+		return none, &Error{Kind: InvalidRequest, Local: true, Message: "spec names no load balancer: write loadBalancerId and regionId, or serviceRef, which a CustomResourceDefinition older than the operator drops"}
+	}
 	if !IsRegionID(request.Target.RegionID) {
 		return none, &Error{Kind: InvalidRequest, Local: true, Message: "spec.regionId is not an Alibaba Cloud region id such as cn-hangzhou: write one"}
 	}
