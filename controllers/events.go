@@ -72,6 +72,9 @@ func noticesOf(changes health.Changes) []notice {
 	if changes.Observation != nil {
 		notices = append(notices, observationEvent(changes.Observation))
 	}
+	for i := range changes.Listeners {
+		notices = append(notices, listenerEvent(&changes.Listeners[i]))
+	}
 	if len(changes.Backends) > maxBackendEvents {
 		notices = append(notices, backendsChangedEvent(changes.Backends))
 	} else {
@@ -97,6 +100,15 @@ func observationEvent(change *health.ConditionChange) notice {
 		n.note = change.Reason + ": " + change.Message
 	}
 	return n
+}
+
+func listenerEvent(change *health.ListenerChange) notice {
+	about := "status.listeners{" + change.Listener + "}"
+	if change.Missing {
+		return notice{corev1.EventTypeWarning, v1alpha1.EventListenerMissing,
+			"listener " + change.Listener + " had backends and is not in the answer: it was emptied, or it was removed", about}
+	}
+	return notice{corev1.EventTypeNormal, v1alpha1.EventListenerReturned, "listener " + change.Listener + " is in the answer again", about}
 }
 
 func verdictEvent(change *health.ConditionChange) notice {

@@ -66,7 +66,7 @@ func ReadOpenAPI(client discovery.DiscoveryInterface) func(context.Context) ([]b
 	return func(ctx context.Context) ([]byte, error) {
 		ctx, cancel := context.WithTimeout(ctx, kubernetesTimeout)
 		defer cancel()
-		return client.RESTClient().Get().AbsPath("/openapi/v3/apis/" + v1alpha1.GroupVersion.String()).SetHeader("Accept", "application/json").Do(ctx).Raw()
+		return client.RESTClient().Get().AbsPath("/openapi/v3/apis/"+v1alpha1.GroupVersion.String()).SetHeader("Accept", "application/json").Do(ctx).Raw()
 	}
 }
 

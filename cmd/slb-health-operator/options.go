@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strconv"
 	"time"
 
@@ -157,8 +156,6 @@ func (o *options) validate() error {
 		{o.listenerDetails == listenerDetailsAuto || o.listenerDetails == listenerDetailsOff, "--listener-details must be auto or off"},
 		{isBindAddress(o.metricsAddress), "--metrics-bind-address must be an address such as :8443, or 0"},
 		{o.metricsCertificate.folder == "" || o.metricsSecure, "--metrics-cert-path is for TLS, which --metrics-secure=false turns off: leave one of them out"},
-		{o.credentialsPath == "" || !o.requireCredentials, "--credentials-path is for the operator's own identity, which --require-credentials turns off: leave one of them out"},
-		{o.credentialsPath == "" || isFolder(o.credentialsPath), "--credentials-path must be a folder that is there, such as that of a mounted Secret"},
 		{o.regionID == "" || o.serviceDiscovery, "--region-id is for the Services that --service-discovery finds: set that too, or leave it out"},
 		{o.regionID == "" || slb.IsRegionID(o.regionID), "--region-id must be an Alibaba Cloud region id in lower case, such as cn-hangzhou or ap-southeast-1"},
 		{isBindAddress(o.probeAddress), "--health-probe-bind-address must be an address such as :8081, or 0"},
@@ -169,11 +166,6 @@ func (o *options) validate() error {
 		}
 	}
 	return nil
-}
-
-func isFolder(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
 }
 
 // isBindAddress tells whether a server can listen there, or is turned off.

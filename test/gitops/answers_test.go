@@ -9,14 +9,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/argoproj/gitops-engine/pkg/health"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/kubernetes"
 )
 
 const (
 	argoNamespace = "argocd"
-	tableHead     = "| object | `Ready` | kstatus | `healthCheckExprs` | Argo CD | `kubectl wait` |"
+	tableHead     = "| object | `Ready` | kstatus | `wait.yaml` | `health-checks.yaml` | Argo CD | `kubectl wait` |"
 )
 
 // TestAnswers has the operator bring objects into every state, and holds the
@@ -31,7 +33,7 @@ func TestAnswers(t *testing.T) {
 		want := documentedRows(t)
 		var got []string
 		for _, o := range objects {
-			got = append(got, row(o.title, condition(o.object, "Ready"), kstatus(t, o.object), e.expressions(t, o.object), string(e.argoCD(t, o.object).Status), o.wait))
+			got = append(got, row(o.title, condition(o.object, "Ready"), kstatus(t, o.object), expressions(t, e.wait, o.object), expressions(t, e.checks, o.object), string(e.argoCD(t, o.object).Status), o.wait))
 		}
 		if strings.Join(got, "\n") != strings.Join(want, "\n") {
 			t.Errorf("docs/gitops/README.md has\n%s\nthe engines say\n%s", strings.Join(want, "\n"), strings.Join(got, "\n"))
@@ -40,7 +42,7 @@ func TestAnswers(t *testing.T) {
 	t.Run("Argo CD's messages name the reason", func(t *testing.T) {
 		for _, o := range objects {
 			message := e.argoCD(t, o.object).Message
-			reason := reasonShown(o.object.GetDeletionTimestamp() != nil, condition(o.object, "Ready"), condition(o.object, "Reconciling"), kstatus(t, o.object))
+			reason := reasonShown(o.object, e.argoCD(t, o.object).Status)
 			if !strings.HasPrefix(message, reason) || len(message) <= len(reason) {
 				t.Errorf("%s: %q does not begin with %q and go on", o.title, message, reason)
 			}
@@ -48,13 +50,17 @@ func TestAnswers(t *testing.T) {
 	})
 }
 
-// reasonShown is the reason that people should see in Argo CD.
-func reasonShown(deleted bool, ready, reconciling, status string) string {
+// reasonShown is the reason that people should see in Argo CD: that of Ready,
+// unless something is to come that Ready says nothing of.
+func reasonShown(object *unstructured.Unstructured, status health.HealthStatusCode) string {
+	ready := condition(object, "Ready")
 	_, reason, _ := strings.Cut(ready, " ")
 	switch {
-	case deleted:
+	case object.GetDeletionTimestamp() != nil:
 		return "Pending" // deletion: Argo CD's own words
-	case reconciling != "", status == "InProgress" && strings.HasPrefix(ready, "True"), ready == "":
+	case status == health.HealthStatusProgressing && object.GetAnnotations()[request] != handledOf(object):
+		return "ObservationRequested: "
+	case status == health.HealthStatusProgressing && (ready == "" || condition(object, "Reconciling") != "" || strings.HasPrefix(ready, "True")):
 		return "Progressing: "
 	default:
 		return reason + ": "

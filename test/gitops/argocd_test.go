@@ -3,16 +3,21 @@
 package gitops
 
 import (
-	"os"
+	"net/http"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/argoproj/argo-cd/v3/pkg/apis/application/v1alpha1"
+	"github.com/argoproj/argo-cd/v3/reposerver/apiclient"
+	"github.com/argoproj/argo-cd/v3/reposerver/repository"
 	argodiff "github.com/argoproj/argo-cd/v3/util/argo/diff"
 	"github.com/argoproj/argo-cd/v3/util/argo/normalizers"
+	"github.com/argoproj/argo-cd/v3/util/git"
+	utilio "github.com/argoproj/argo-cd/v3/util/io"
 	"github.com/argoproj/argo-cd/v3/util/lua"
 	"github.com/argoproj/gitops-engine/pkg/cache"
 	"github.com/argoproj/gitops-engine/pkg/sync"
@@ -21,6 +26,7 @@ import (
 	"github.com/argoproj/gitops-engine/pkg/utils/kube"
 	"github.com/argoproj/gitops-engine/pkg/utils/tracing"
 	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -29,23 +35,36 @@ import (
 
 const (
 	prod   = "prod"
-	gateID = "lb-demo-web" // of docs/gitops/argocd/web/gate.yaml
+	gateID = "lb-demo-web" // of docs/gitops/argocd/web/gate.jsonnet
 	// stepPause is between two looks of Argo CD at a sync under way.
 	stepPause = time.Second
 	request   = "slb.lbhealth.dev/observe-requested-at"
 )
+
+// What the API does between request and answer.
+var (
+	throttled = map[string]any{"kind": "throttle", "loadBalancerId": gateID}
+	hanging   = map[string]any{"kind": "hang", "loadBalancerId": gateID}
+)
+
+// callTimeout is how long a call may hang.
+const callTimeout = "--slb-timeout=2s"
 
 // TestArgoCD lets Argo CD's own code sync, compare and act upon the example.
 func TestArgoCD(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "loadBalancers: []\n")
 	s.kubectl(t, "create", "namespace", prod)
-	s.startOperator(t, "operator")
+	s.startOperator(t, "operator", callTimeout)
 	e := newEngines(t, s.configureArgoCD(t))
 	a := newAgent(t, s, e)
 
 	_ = t.Run("a sync waits for the gate", func(t *testing.T) { a.waits(t) }) &&
 		t.Run("a sync fails at the gate", func(t *testing.T) { a.fails(t) }) &&
+		t.Run("a sync waits for an answer of its own, throttled", func(t *testing.T) { a.waitsForAnswer(t, "3", throttled) }) &&
+		t.Run("a sync waits for an answer of its own, hanging", func(t *testing.T) { a.waitsForAnswer(t, "4", hanging) }) &&
+		t.Run("a permission that was fixed counts with the next stamp", func(t *testing.T) { a.recovers(t, "5", "6") }) &&
+		t.Run("a stamp is no difference and restarts no pod", func(t *testing.T) { a.stamps(t, "7", "8") }) &&
 		t.Run("actions", func(t *testing.T) { a.acts(t) })
 }
 
@@ -53,39 +72,40 @@ func TestArgoCD(t *testing.T) {
 type agent struct {
 	*stage
 	engines
-	cache cache.ClusterCache
-	wants []*unstructured.Unstructured
+	application v1alpha1.Application
+	cache       cache.ClusterCache
+	wants       []*unstructured.Unstructured // of the last revision
 }
 
 func newAgent(t *testing.T, s *stage, e engines) *agent {
 	t.Helper()
-	a := &agent{stage: s, engines: e, cache: cache.NewClusterCache(s.plane.Config, cache.SetNamespaces([]string{prod}))}
+	a := &agent{stage: s, engines: e, application: decode[v1alpha1.Application](t, filepath.Join("argocd", "application.yaml"))[0], cache: cache.NewClusterCache(s.plane.Config, cache.SetNamespaces([]string{prod}))}
 	if err := a.cache.EnsureSynced(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { a.cache.Invalidate() })
-	for _, name := range exampleManifests(t) {
-		object := asUnstructured(t, name)
-		object.SetNamespace(prod)
-		a.wants = append(a.wants, object)
-	}
 	return a
 }
 
-// exampleManifests are what the example's application consists of.
-func exampleManifests(t *testing.T) []string {
+// generate has Argo CD's repo server make the example's manifests of a revision.
+func (a *agent) generate(t *testing.T, revision string) {
 	t.Helper()
-	application := decode[v1alpha1.Application](t, filepath.Join("argocd", "application.yaml"))[0]
-	path := application.Spec.Source.Path
-	entries, err := os.ReadDir(filepath.Join(root, path))
-	if err != nil || len(entries) == 0 {
-		t.Fatalf("the application's path: %v", err)
+	source := a.application.Spec.Source.DeepCopy() // it fills the revision in
+	made, err := repository.GenerateManifests(t.Context(), filepath.Join(root, source.Path), root, revision, &apiclient.ManifestRequest{
+		Repo: &v1alpha1.Repository{Repo: source.RepoURL}, AppName: a.application.Name, Namespace: prod, ApplicationSource: source,
+	}, false, git.NoopCredsStore{}, resource.MustParse("1Mi"), utilio.NewRandomizedTempPaths(t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
 	}
-	var names []string
-	for _, entry := range entries {
-		names = append(names, filepath.Join(strings.TrimPrefix(path, "docs/gitops/"), entry.Name()))
+	a.wants = nil
+	for _, manifest := range made.Manifests {
+		object := &unstructured.Unstructured{}
+		if err := object.UnmarshalJSON([]byte(manifest)); err != nil {
+			t.Fatal(err)
+		}
+		object.SetNamespace(prod)
+		a.wants = append(a.wants, object)
 	}
-	return names
 }
 
 // outcome is how far a sync is, or how it ended.
@@ -96,7 +116,7 @@ type outcome struct {
 	err     error
 }
 
-// sync runs a sync beside the test, step by step until it is complete.
+// sync runs the sync of a revision beside the test, step by step until it is complete.
 func (a *agent) sync(revision string) <-chan outcome {
 	ended := make(chan outcome, 1)
 	go func() {
@@ -143,6 +163,7 @@ func (o outcome) of(t *testing.T, kind, name string) common.ResourceSyncResult {
 }
 
 func (a *agent) waits(t *testing.T) {
+	a.generate(t, "1")
 	if waves := []int{syncwaves.Wave(a.want(t, "web", "Deployment")), syncwaves.Wave(a.want(t, "web", "LoadBalancerHealth")), syncwaves.Wave(a.want(t, "shop", "Deployment"))}; !slices.Equal(waves, []int{0, 1, 2}) {
 		t.Fatalf("the waves are %d", waves)
 	}
@@ -179,6 +200,7 @@ func (a *agent) waits(t *testing.T) {
 func (a *agent) fails(t *testing.T) {
 	a.put(t, gateID, "normal", "normal", "abnormal", "abnormal")
 	a.await(t, prod, "web", "False BelowMinHealthy")
+	a.generate(t, "2")
 	const replicas = int64(3)
 	if err := unstructured.SetNestedField(a.want(t, "shop", "Deployment").Object, replicas, "spec", "replicas"); err != nil {
 		t.Fatal(err)
@@ -193,6 +215,67 @@ func (a *agent) fails(t *testing.T) {
 	}
 	a.put(t, gateID, "normal", "normal", "normal", "normal")
 	a.await(t, prod, "web", "True AllBackendsNormal")
+}
+
+// waitsForAnswer demands that a sync does not pass on what was answered before
+// it, though the gate has been healthy all the time.
+func (a *agent) waitsForAnswer(t *testing.T, revision string, fault map[string]any) {
+	a.admin(t, http.MethodPost, "faults", fault)
+	a.generate(t, revision)
+	ended := a.sync(revision)
+	a.awaitAttempt(t, prod, "web", revision)
+	gate := a.get(t, prod, "web")
+	if health := a.argoCD(t, gate); condition(gate, "Ready") != "True AllBackendsNormal" || health.Status != "Progressing" {
+		t.Errorf("Ready is %s, and the gate %s: %s", condition(gate, "Ready"), health.Status, health.Message)
+	}
+	select {
+	case o := <-ended:
+		t.Fatalf("the sync ended %s without an answer: %s, %v", o.phase, o.message, o.err)
+	case <-time.After(3 * stepPause): // steps in which the engine looks at the gate
+	}
+	a.admin(t, http.MethodDelete, "faults", nil)
+	a.succeeds(t, <-ended, revision)
+}
+
+func (a *agent) succeeds(t *testing.T, o outcome, revision string) {
+	t.Helper()
+	if o.err != nil || o.phase != common.OperationSucceeded {
+		t.Fatalf("the sync ended %s: %s, %v", o.phase, o.message, o.err)
+	}
+	if got := handledOf(a.get(t, prod, "web")); got != revision {
+		t.Errorf("it ended by an answer to %q, not %q", got, revision)
+	}
+}
+
+// recovers syncs without the permission, and once more with it.
+func (a *agent) recovers(t *testing.T, without, with string) {
+	a.fail(t, gateID, "Forbidden.RAM", http.StatusForbidden)
+	a.generate(t, without)
+	o := <-a.sync(without)
+	if result := o.of(t, "LoadBalancerHealth", "web"); o.phase != common.OperationFailed || !strings.HasPrefix(result.Message, "Forbidden: ") {
+		t.Fatalf("the sync ended %s: %s, %v", o.phase, result.Message, o.err)
+	}
+	a.await(t, prod, "web", "False Forbidden")
+	a.admin(t, http.MethodDelete, "faults", nil)
+	a.generate(t, with)
+	a.succeeds(t, <-a.sync(with), with)
+}
+
+// stamps compares two revisions of the same files.
+func (a *agent) stamps(t *testing.T, one, another string) {
+	a.generate(t, one)
+	before := a.wants
+	a.generate(t, another)
+	for i, object := range a.wants {
+		gate := object.GetKind() == "LoadBalancerHealth"
+		if same := reflect.DeepEqual(before[i], object); same == gate {
+			t.Errorf("%s %s: the same in both revisions is %t", object.GetKind(), object.GetName(), same)
+		}
+		if gate && object.GetAnnotations()[request] != another {
+			t.Errorf("the gate is stamped with %q", object.GetAnnotations()[request])
+		}
+	}
+	a.compare(t, "after a commit that changed nothing")
 }
 
 func (a *agent) acts(t *testing.T) {
@@ -265,10 +348,10 @@ func (a *agent) act(t *testing.T, name string) {
 	}
 }
 
-// compare demands that the gate is Synced, without ignoreDifferences.
+// compare demands that the gate is Synced, with the ignoreDifferences of the example.
 func (a *agent) compare(t *testing.T, when string) {
 	t.Helper()
-	config, err := argodiff.NewDiffConfigBuilder().WithDiffSettings(nil, a.argo, false, normalizers.IgnoreNormalizerOpts{}).
+	config, err := argodiff.NewDiffConfigBuilder().WithDiffSettings(a.application.Spec.IgnoreDifferences, a.argo, false, normalizers.IgnoreNormalizerOpts{}).
 		WithTracking("", "").WithNoCache().Build()
 	if err != nil {
 		t.Fatal(err)

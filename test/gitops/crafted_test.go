@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -53,34 +54,66 @@ func TestOddObjects(t *testing.T) {
 		notStalled  = "{type: Stalled, status: 'False', reason: Fine, message: fine}"
 		reconciling = "{type: Reconciling, status: 'True', reason: Progressing, message: soon}"
 	)
-	for _, c := range []struct{ name, spec, status, kstatus, expressions, argo, message string }{
-		{"without conditions", "{}", "{observedGeneration: 2}", "Current", "InProgress", "Progressing", "Pending: there is no answer yet"},
-		{"with empty conditions", "{}", "{observedGeneration: 2, conditions: []}", "Current", "InProgress", "Progressing", "Pending: there is no answer yet"},
-		{"defaulted by the schema", "{}", "{observedGeneration: -1}", "InProgress", "InProgress", "Progressing", "Progressing: this generation was not observed yet"},
-		{"suspended at birth", "{suspend: true}", "{observedGeneration: -1}", "InProgress", "InProgress", "Progressing", "Progressing: this generation was not observed yet"},
-		{"ready by an older spec", "{}", "{observedGeneration: 1, conditions: [" + ready + "]}", "InProgress", "InProgress", "Progressing", "Progressing: this generation was not observed yet"},
-		{"stalled by an older spec", "{}", "{observedGeneration: 1, conditions: [" + notReady + "," + stalled + "]}", "InProgress", "InProgress", "Progressing", "Progressing: this generation was not observed yet"},
-		{"ready, and reconciling an older spec", "{}", "{observedGeneration: 1, conditions: [" + ready + "," + reconciling + "]}", "InProgress", "InProgress", "Progressing", "Progressing: soon"},
-		{"the Service has another load balancer", "{}", "{observedGeneration: 2, conditions: [" + notReady + "," + reconciling + "]}", "InProgress", "InProgress", "Progressing", "Progressing: soon"},
-		{"suspend withdrawn", "{suspend: false}", "{observedGeneration: 2, conditions: [" + ready + "]}", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
-		{"stalled, whatever Ready says", "{}", "{observedGeneration: 2, conditions: [" + ready + "," + stalled + "]}", "Failed", "Failed", "Degraded", "Forbidden: ask"},
-		{"Stalled is False", "{}", "{observedGeneration: 2, conditions: [" + notStalled + "," + ready + "]}", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
-		{"unknown", "{}", "{observedGeneration: 2, conditions: [" + unknown + "]}", "InProgress", "InProgress", "Progressing", "ObservationStale: old"},
+	const (
+		throttled = "{type: Observed, status: 'False', reason: Throttled, message: slower}"
+		retried   = "{type: Reconciling, status: 'True', reason: ObservationRequested, message: retried}"
+	)
+	for _, c := range []struct{ name, object, status, kstatus, wait, checks, argo, message string }{
+		{"without conditions", "", "observedGeneration: 2", "Current", "InProgress", "InProgress", "Progressing", "Pending: there is no answer yet"},
+		{"with empty conditions", "", "observedGeneration: 2, conditions: []", "Current", "InProgress", "InProgress", "Progressing", "Pending: there is no answer yet"},
+		{"defaulted by the schema", "", "observedGeneration: -1", "InProgress", "InProgress", "InProgress", "Progressing", "Progressing: this generation was not observed yet"},
+		{"suspended at birth", "suspend: true", "observedGeneration: -1", "InProgress", "InProgress", "InProgress", "Suspended", "Suspended: spec.suspend is true"},
+		{"suspended, and stalled before", "suspend: true", "observedGeneration: 1, conditions: [" + notReady + "," + stalled + "]", "InProgress", "InProgress", "InProgress", "Suspended", "Suspended: spec.suspend is true"},
+		{"ready by an older spec", "", "observedGeneration: 1, conditions: [" + ready + "]", "InProgress", "InProgress", "InProgress", "Progressing", "Progressing: this generation was not observed yet"},
+		{"stalled by an older spec", "", "observedGeneration: 1, conditions: [" + notReady + "," + stalled + "]", "InProgress", "InProgress", "InProgress", "Progressing", "Progressing: this generation was not observed yet"},
+		{"ready, and reconciling an older spec", "", "observedGeneration: 1, conditions: [" + ready + "," + reconciling + "]", "InProgress", "InProgress", "InProgress", "Progressing", "Progressing: soon"},
+		{"the Service has another load balancer", "", "observedGeneration: 2, conditions: [" + notReady + "," + reconciling + "]", "InProgress", "InProgress", "InProgress", "Progressing", "Progressing: soon"},
+		{"suspend withdrawn", "suspend: false", "observedGeneration: 2, conditions: [" + ready + "]", "Current", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
+		{"stalled, whatever Ready says", "", "observedGeneration: 2, conditions: [" + ready + "," + stalled + "]", "Failed", "Failed", "Failed", "Degraded", "Forbidden: ask"},
+		{"Stalled is False", "", "observedGeneration: 2, conditions: [" + notStalled + "," + ready + "]", "Current", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
+		{"unknown", "", "observedGeneration: 2, conditions: [" + unknown + "]", "InProgress", "InProgress", "InProgress", "Progressing", "ObservationStale: old"},
+		{"an empty request", requestEmpty, "observedGeneration: 2, conditions: [" + ready + "]", "Current", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
+		{"another annotation", otherAnnotation, "observedGeneration: 2, conditions: [" + ready + "]", "Current", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
+		{"requested first", requestNow, "observedGeneration: 2, conditions: [" + ready + "]", "Current", "InProgress", "InProgress", "Progressing", noAnswer},
+		{"requested again", requestNow, "observedGeneration: 2, lastHandledObserveRequest: old, lastAttemptedObserveRequest: old, conditions: [" + ready + "]", "Current", "InProgress", "InProgress", "Progressing", noAnswer},
+		{"requested, and attempted", requestNow, "observedGeneration: 2, lastHandledObserveRequest: old, lastAttemptedObserveRequest: now, conditions: [" + ready + "," + throttled + "," + retried + "]", "InProgress", "InProgress", "InProgress", "Progressing", "ObservationRequested: retried"},
+		{"requested, and attempted, without Reconciling", requestNow, "observedGeneration: 2, lastAttemptedObserveRequest: now, conditions: [" + ready + "]", "Current", "InProgress", "InProgress", "Progressing", noAnswer},
+		{"requested, too few before", requestNow, "observedGeneration: 2, lastHandledObserveRequest: old, conditions: [" + notReady + "]", "InProgress", "InProgress", "InProgress", "Progressing", noAnswer},
+		{"requested, attempted, too few", requestNow, "observedGeneration: 2, lastAttemptedObserveRequest: now, conditions: [" + notReady + "," + throttled + "," + retried + "]", "InProgress", "InProgress", "Failed", "Degraded", "BelowMinHealthy: few"},
+		{"requested, stalled before", requestNow, "observedGeneration: 2, lastAttemptedObserveRequest: old, conditions: [" + notReady + "," + stalled + "]", "Failed", "InProgress", "InProgress", "Progressing", noAnswer},
+		{"requested, attempted, stalled", requestNow, "observedGeneration: 2, lastAttemptedObserveRequest: now, conditions: [" + notReady + "," + stalled + "]", "Failed", "Failed", "Failed", "Degraded", "Forbidden: ask"},
+		{"requested, attempted, stalled by an older spec", requestNow, "observedGeneration: 1, lastAttemptedObserveRequest: now, conditions: [" + notReady + "," + stalled + "]", "InProgress", "InProgress", "InProgress", "Progressing", "Progressing: this generation was not observed yet"},
+		{"requested, answered, stalled since", requestNow, "observedGeneration: 2, lastHandledObserveRequest: now, conditions: [" + notReady + "," + stalled + "]", "Failed", "Failed", "Failed", "Degraded", "Forbidden: ask"},
+		{"requested and answered", requestNow, "observedGeneration: 2, lastHandledObserveRequest: now, conditions: [" + ready + "]", "Current", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
+		{"requested, attempted, then answered", requestNow, "observedGeneration: 2, lastHandledObserveRequest: now, lastAttemptedObserveRequest: now, conditions: [" + ready + "]", "Current", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			object := crafted(t, c.spec, c.status)
-			got := []string{kstatus(t, object), e.expressions(t, object), string(e.argoCD(t, object).Status), e.argoCD(t, object).Message}
-			if want := []string{c.kstatus, c.expressions, c.argo, c.message}; fmt.Sprint(got) != fmt.Sprint(want) {
+			object := crafted(t, c.object, c.status)
+			answer := e.argoCD(t, object)
+			got := []string{kstatus(t, object), expressions(t, e.wait, object), expressions(t, e.checks, object), string(answer.Status), answer.Message}
+			if want := []string{c.kstatus, c.wait, c.checks, c.argo, c.message}; fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		})
 	}
 }
 
-// crafted is an object of the second generation.
-func crafted(t *testing.T, spec, status string) *unstructured.Unstructured {
+// What crafted takes for an object in place of a spec: the annotations.
+const (
+	requestNow      = "annotations: {slb.lbhealth.dev/observe-requested-at: now}"
+	requestEmpty    = "annotations: {slb.lbhealth.dev/observe-requested-at: ''}"
+	otherAnnotation = "annotations: {example.com/other: now}"
+	noAnswer        = "ObservationRequested: the requested observation was not answered yet"
+)
+
+// crafted is an object of the second generation, with a spec or annotations.
+func crafted(t *testing.T, specOrAnnotations, status string) *unstructured.Unstructured {
 	t.Helper()
-	text := "{apiVersion: slb.lbhealth.dev/v1alpha1, kind: LoadBalancerHealth, metadata: {name: odd, namespace: prod, generation: 2}, spec: " + spec + ", status: " + status + "}"
+	spec, annotations := specOrAnnotations, ""
+	if strings.HasPrefix(spec, "annotations:") {
+		spec, annotations = "", ", "+spec
+	}
+	text := "{apiVersion: slb.lbhealth.dev/v1alpha1, kind: LoadBalancerHealth, metadata: {name: odd, namespace: prod, generation: 2" + annotations + "}, spec: {" + spec + "}, status: {" + status + "}}"
 	document, err := yaml.YAMLToJSON([]byte(text))
 	if err != nil {
 		t.Fatal(err)

@@ -26,7 +26,8 @@ import (
 // engines judge objects as they do in a cluster that is set up as docs/gitops says.
 type engines struct {
 	argo lua.ResourceHealthOverrides
-	flux *cel.StatusEvaluator
+	// wait and checks are Flux by the healthCheckExprs of the two examples.
+	wait, checks *cel.StatusEvaluator
 }
 
 // newEngines lets Argo CD read its settings from a cluster, where
@@ -37,15 +38,21 @@ func newEngines(t *testing.T, cluster kubernetes.Interface) engines {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checks := kustomization(t, "health-checks.yaml").Spec.HealthCheckExprs
+	return engines{overrides, evaluator(t, "wait.yaml"), evaluator(t, "health-checks.yaml")}
+}
+
+// evaluator is Flux by the healthCheckExprs of an example.
+func evaluator(t *testing.T, name string) *cel.StatusEvaluator {
+	t.Helper()
+	checks := kustomization(t, name).Spec.HealthCheckExprs
 	if len(checks) != 1 {
-		t.Fatalf("%d healthCheckExprs, not one", len(checks))
+		t.Fatalf("%s: %d healthCheckExprs, not one", name, len(checks))
 	}
-	evaluator, err := cel.NewStatusEvaluator(&checks[0].HealthCheckExpressions)
+	found, err := cel.NewStatusEvaluator(&checks[0].HealthCheckExpressions)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return engines{overrides, evaluator}
+	return found
 }
 
 // argoCD is what Argo CD's controller makes of an object.
@@ -61,10 +68,10 @@ func (e engines) argoCD(t *testing.T, object *unstructured.Unstructured) health.
 	return *answer
 }
 
-// expressions is what Flux makes of an object by the healthCheckExprs of the example.
-func (e engines) expressions(t *testing.T, object *unstructured.Unstructured) string {
+// expressions is what Flux makes of an object by the healthCheckExprs of an example.
+func expressions(t *testing.T, by *cel.StatusEvaluator, object *unstructured.Unstructured) string {
 	t.Helper()
-	answer, err := e.flux.Evaluate(t.Context(), object)
+	answer, err := by.Evaluate(t.Context(), object)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +88,7 @@ func kstatus(t *testing.T, object *unstructured.Unstructured) string {
 	return answer.Status.String()
 }
 
-// kustomization is the first of the two of an example for Flux.
+// kustomization is the first of an example for Flux: the gate.
 func kustomization(t *testing.T, name string) kustomizev1.Kustomization {
 	t.Helper()
 	return decode[kustomizev1.Kustomization](t, filepath.Join("flux", name))[0]
@@ -109,21 +116,4 @@ func decode[T any](t *testing.T, name string) []T {
 		}
 		found = append(found, object)
 	}
-}
-
-func asUnstructured(t *testing.T, name string) *unstructured.Unstructured {
-	t.Helper()
-	content, err := os.ReadFile(filepath.Join(docs, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	document, err := utilyaml.ToJSON(bytes.TrimSpace(content))
-	if err != nil {
-		t.Fatal(err)
-	}
-	object := &unstructured.Unstructured{}
-	if err := object.UnmarshalJSON(document); err != nil {
-		t.Fatal(err)
-	}
-	return object
 }

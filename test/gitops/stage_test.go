@@ -137,6 +137,16 @@ func (s *stage) await(t *testing.T, namespace, name, ready string) *unstructured
 	return object
 }
 
+// awaitAttempt waits until an attempt for a request ended without an answer.
+func (s *stage) awaitAttempt(t *testing.T, namespace, name, value string) {
+	t.Helper()
+	eventually(t, func(g Gomega) {
+		object := s.get(t, namespace, name)
+		g.Expect(object.GetAnnotations()[request]).To(Equal(value))
+		g.Expect(attemptedOf(object)).To(Equal(value))
+	})
+}
+
 // put puts a load balancer with backends in these states into the simulator.
 func (s *stage) put(t *testing.T, id string, states ...string) {
 	t.Helper()

@@ -3,6 +3,7 @@
 package gitops
 
 import (
+	"cmp"
 	"maps"
 	"net/http"
 	"testing"
@@ -34,6 +35,8 @@ type state struct {
 	code  string
 	http  int
 	later bool
+	// before is Ready before turn and a later code; AllBackendsNormal unless said.
+	before string
 	// turn is done once the object is healthy.
 	turn func(*testing.T, *stage, string)
 	// ready and observed are the conditions of the state.
@@ -70,6 +73,19 @@ var states = []state{
 	},
 	{title: "stalled: no such load balancer, three times", id: "gone", ready: "False LoadBalancerNotFound"},
 	{title: "stalled: the request is refused", id: "invalid", backends: good, code: "InvalidParameter", http: http.StatusBadRequest, ready: "False InvalidRequest"},
+	{
+		title: "requested, attempted, not answered", id: "unanswered", backends: good, code: "Throttling.User", http: http.StatusBadRequest, later: true, turn: stamp,
+		ready: "True AllBackendsNormal", observed: "False Throttled",
+	},
+	{
+		title: "requested, attempted, not answered, too few before", id: "below-unanswered", backends: bad, code: "Throttling.User", http: http.StatusBadRequest, later: true, turn: stamp,
+		before: "False BelowMinHealthy", ready: "False BelowMinHealthy", observed: "False Throttled",
+	},
+	{
+		title: "requested, attempted, stalled", id: "requested-forbidden", backends: good, code: "Forbidden.RAM", http: http.StatusForbidden, later: true, turn: stamp,
+		ready: "False Forbidden", observed: "False Forbidden",
+	},
+	{title: "requested and answered", id: "answered", backends: good, turn: stamp, ready: "True AllBackendsNormal"},
 	{title: "being deleted", id: "deleted", backends: good, turn: beginDeletion, ready: "True AllBackendsNormal"},
 }
 
@@ -102,10 +118,17 @@ func reachAll(t *testing.T, s *stage) []judged {
 	for _, state := range states {
 		found = append(found, s.judge(t, state.title, s.reached(t, state)))
 	}
-	// An edit that nobody observed yet needs an operator that is away.
+	// What was not observed since needs an operator that is away.
 	operator.Stop()
 	s.patch(t, served, "edited", `{"spec": {"healthPolicy": {"minHealthy": "100%"}}}`)
-	return append(found, s.judge(t, "edited, and not observed since", s.get(t, served, "edited")))
+	found = append(found, s.judge(t, "edited, and not observed since", s.get(t, served, "edited")))
+	for _, away := range []struct{ title, id string }{
+		{"requested, and not attempted yet", "normal"}, {"too few before, requested, not attempted yet", "below"}, {"stalled before, requested, not attempted yet", "forbidden"},
+	} {
+		stamp(t, s, away.id)
+		found = append(found, s.judge(t, away.title, s.get(t, served, away.id)))
+	}
+	return found
 }
 
 // begin makes the load balancer and the object of a state.
@@ -126,7 +149,7 @@ func (s *stage) turn(t *testing.T, state state) {
 	if !state.later && state.turn == nil {
 		return
 	}
-	s.await(t, served, state.id, "True AllBackendsNormal")
+	s.await(t, served, state.id, cmp.Or(state.before, "True AllBackendsNormal"))
 	if state.later {
 		s.fail(t, state.id, state.code, state.http)
 	}
@@ -143,6 +166,9 @@ func (s *stage) reached(t *testing.T, state state) *unstructured.Unstructured {
 		g.Expect(condition(object, "Ready")).To(Equal(state.ready), state.title)
 		if state.observed != "" {
 			g.Expect(condition(object, "Observed")).To(Equal(state.observed), state.title)
+		}
+		if value := object.GetAnnotations()[request]; value != "" {
+			g.Expect(value).To(BeElementOf(handledOf(object), attemptedOf(object)), state.title)
 		}
 	})
 	return object
@@ -199,6 +225,25 @@ func (s *stage) patch(t *testing.T, namespace, name, patch string) {
 	if _, err := s.lbh(namespace).Patch(s.ctx, name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// stamp requests an observation of an object by annotation.
+func stamp(t *testing.T, s *stage, id string) {
+	t.Helper()
+	s.patch(t, served, id, `{"metadata": {"annotations": {"`+request+`": "now"}}}`)
+}
+
+// handledOf and attemptedOf are the requests that a status repeats.
+func handledOf(object *unstructured.Unstructured) string {
+	return repeated(object, "lastHandledObserveRequest")
+}
+func attemptedOf(object *unstructured.Unstructured) string {
+	return repeated(object, "lastAttemptedObserveRequest")
+}
+
+func repeated(object *unstructured.Unstructured, field string) string {
+	value, _, _ := unstructured.NestedString(object.Object, "status", field)
+	return value
 }
 
 // beginDeletion deletes an object that somebody holds, as a foreground deletion does.

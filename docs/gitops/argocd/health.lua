@@ -21,21 +21,33 @@ local function because(health, kind, otherwise)
   return {status = health, message = condition.reason .. ": " .. (condition.message or "")}
 end
 
--- What was said of an older spec says nothing of this one.
-if status.observedGeneration ~= obj.metadata.generation or is("Reconciling", "True") then
+-- A request is pending until an answer served it. Before its first attempt,
+-- the conditions are from before it.
+local request = (obj.metadata.annotations or {})["slb.lbhealth.dev/observe-requested-at"]
+local pending = request ~= nil and request ~= "" and request ~= status.lastHandledObserveRequest
+local attempted = not pending or request == status.lastAttemptedObserveRequest
+
+local reconciling = is("Reconciling", "True")
+local requested = reconciling and conditions["Reconciling"].reason == "ObservationRequested"
+
+if obj.spec.suspend then
+  return {status = "Suspended", message = "Suspended: spec.suspend is true"}
+end
+-- What was said of an older spec, or of another load balancer, says nothing of this one.
+if status.observedGeneration ~= obj.metadata.generation or (reconciling and not requested) then
   return because("Progressing", "Reconciling", "Progressing: this generation was not observed yet")
 end
-if obj.spec.suspend then
-  return because("Suspended", "Ready", "Suspended: spec.suspend is true")
-end
-if is("Stalled", "True") then
+if attempted and is("Stalled", "True") then
   return because("Degraded", "Stalled")
+end
+if attempted and is("Ready", "False") then
+  return because("Degraded", "Ready")
+end
+if pending or reconciling then
+  return because("Progressing", "Reconciling", "ObservationRequested: the requested observation was not answered yet")
 end
 if is("Ready", "True") then
   return because("Healthy", "Ready")
-end
-if is("Ready", "False") then
-  return because("Degraded", "Ready")
 end
 -- Unknown is never reported as unhealthy.
 return because("Progressing", "Ready", "Pending: there is no answer yet")
