@@ -57,6 +57,9 @@ func NewClient(options ClientOptions) (*Client, error) {
 
 // DescribeHealthStatus implements HealthAPI.
 func (c *Client) DescribeHealthStatus(ctx context.Context, request Request) (*Sample, error) {
+	if request.Target.LoadBalancerID == "" {
+		return nil, &Error{Kind: InvalidRequest, Local: true, Message: "spec names no load balancer: write loadBalancerId and regionId, or serviceRef, which a CustomResourceDefinition older than the operator drops"}
+	}
 	request.action = actionHealth
 	sample, err := callAndRead(ctx, c, request, describeHealth, readAnswer)
 	if err != nil {

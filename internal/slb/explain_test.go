@@ -461,6 +461,10 @@ func TestARegionThatMakesNoRequestIsAnInvalidRequest(t *testing.T) {
 	if failed := callInVain(t, client, request); failed.Kind != InvalidRequest || !strings.Contains(failed.Message, "spec.regionId") {
 		t.Errorf("got %v", failed)
 	}
+	request.Target = Target{} // as where an older CustomResourceDefinition dropped serviceRef
+	if failed := callInVain(t, client, request); failed.Kind != InvalidRequest || !failed.Local || !strings.Contains(failed.Message, "spec names no load balancer") {
+		t.Errorf("got %v", failed)
+	}
 }
 
 // listen accepts connections and serves each once; without serve, nothing listens at the address.

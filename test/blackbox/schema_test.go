@@ -38,19 +38,20 @@ func TestOlderCRD(t *testing.T) {
 	plain, byService := named(mainNamespace, "lb-plain"), named(mainNamespace, "lb-of-web", func(o *v1alpha1.LoadBalancerHealth) {
 		o.Spec.LoadBalancerID, o.Spec.RegionID, o.Spec.ServiceRef = "", "", &v1alpha1.ServiceReference{Name: "web"}
 	})
-	w.simulator.put(t, "lb-plain", web("i-1", "10.0.0.1", "normal"))
+	other := web("i-1", "10.0.0.1", "normal")
+	other.ListenerPort = 444
+	w.simulator.put(t, "lb-plain", web("i-1", "10.0.0.1", "normal"), other)
 	w.simulator.put(t, "lb-of-web", web("i-1", "10.0.0.1", "normal"))
 	w.create(t, aService("web", map[string]string{v1alpha1.ServiceLoadBalancerLabel: "lb-of-web"}, nil))
 
 	t.Run("without the states of listeners", func(t *testing.T) {
-		g := NewWithT(t)
 		op := run("older")
 		w.create(t, plain)
 		w.create(t, byService)
 		w.await(t, plain, good("AllBackendsNormal"))
 		w.await(t, byService, good("AllBackendsNormal"))
-		w.simulator.put(t, "lb-plain", web("i-1", "10.0.0.1", "abnormal"))
-		w.await(t, plain, bad("BelowMinHealthy")) // which has a time that cannot be stored
+		w.simulator.put(t, "lb-plain", web("i-1", "10.0.0.1", "normal"))
+		w.await(t, plain, unknown("ListenerMissing")) // since when cannot be stored
 		w.unwritten(t, plain, byService)
 		saysOutdated(t, op, `"status.listeners[].lastTransitionTime"`, "kubectl apply")
 
@@ -58,9 +59,15 @@ func TestOlderCRD(t *testing.T) {
 		w.eventually(t, func(g Gomega) {
 			g.Expect(op.metrics(g)).To(HaveKeyWithValue("slb_health_crd_outdated", 0.0))
 		})
-		w.simulator.put(t, "lb-plain", web("i-1", "10.0.0.1", "normal"))
-		found := w.await(t, plain, good("AllBackendsNormal"))
-		g.Expect(found.Status.Listeners).To(ConsistOf(HaveField("LastTransitionTime", Not(BeNil()))))
+		w.eventually(t, func(g Gomega) {
+			g.Expect(w.get(g, plain).Status.Listeners).To(ContainElement(HaveField("MissingSince", Not(BeNil()))))
+		})
+		w.simulator.put(t, "lb-plain", web("i-1", "10.0.0.1", "normal"), other)
+		w.await(t, plain, good("AllBackendsNormal"))
+		w.awaitEvents(t, plain, map[string]int{
+			"Warning ListenerMissing": 1, "Normal ListenerReturned": 1, "Normal BackendRemoved": 1, "Normal BackendAdded": 1,
+			"Warning LoadBalancerHealthUnknown": 1, "Normal LoadBalancerHealthy": 1,
+		})
 		op.stop(t)
 	})
 
@@ -80,9 +87,6 @@ func TestOlderCRD(t *testing.T) {
 	})
 
 	t.Run("without Services", func(t *testing.T) {
-		if err := w.admin.Delete(w.ctx, byService); err != nil {
-			t.Fatal(err)
-		}
 		w.replaceCRD(t, "serviceRef", func(properties func(string) map[string]any) {
 			delete(properties("status"), "serviceLoadBalancer")
 			delete(properties("spec"), "serviceRef")
@@ -94,7 +98,10 @@ func TestOlderCRD(t *testing.T) {
 				ContainSubstring("MonitorRefused"), ContainSubstring("is older than the operator and has no spec.serviceRef")))
 		})
 		w.await(t, plain, good("AllBackendsNormal"))
-		w.unwritten(t, plain)
+		w.eventually(t, func(g Gomega) { // its serviceRef is dropped on reading, too
+			g.Expect(messageOf(w.get(g, byService), "Ready")).To(ContainSubstring("spec names no load balancer"))
+		})
+		w.unwritten(t, plain, byService)
 		saysOutdated(t, op, `"spec.serviceRef"`, `"status.serviceLoadBalancer"`)
 		op.stop(t)
 	})
