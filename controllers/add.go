@@ -4,9 +4,11 @@ package controllers
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -117,8 +119,9 @@ func (r *Reconciler) LastAnswered(object *v1alpha1.LoadBalancerHealth) time.Time
 	return time.Time{}
 }
 
-// asksForWork lets through what a user changed, and the load balancer of a
-// Service; this operator's other status writes are not among it.
+// asksForWork lets through what a user changed, the load balancer of a Service,
+// and a status that lost what this operator wrote; this operator's own status
+// writes are not among it.
 func asksForWork() predicate.Predicate {
 	return predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool {
@@ -126,7 +129,19 @@ func asksForWork() predicate.Predicate {
 			before, _ := TargetOf(was)
 			now, _ := TargetOf(is)
 			return was.Generation != is.Generation || was.UID != is.UID || before != now ||
-				was.Annotations[v1alpha1.ObserveRequestedAtAnnotation] != is.Annotations[v1alpha1.ObserveRequestedAtAnnotation]
+				isWritten(was) && !isWritten(is) || annotationsChanged(was, is)
 		},
 	}
+}
+
+// annotationsChanged tells whether one of the annotations that are read changed.
+func annotationsChanged(was, is *v1alpha1.LoadBalancerHealth) bool {
+	return slices.ContainsFunc([]string{v1alpha1.ObserveRequestedAtAnnotation, v1alpha1.ListenersAcceptedAtAnnotation},
+		func(key string) bool { return was.Annotations[key] != is.Annotations[key] })
+}
+
+// isWritten tells whether a status is one that this operator wrote, and not one
+// that was reset, as a restore from a backup does.
+func isWritten(object *v1alpha1.LoadBalancerHealth) bool {
+	return object.Status.ObservedTarget != nil && meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionReady) != nil
 }

@@ -22,6 +22,8 @@ const (
 	maxNamed = 5
 	// actionObserve is what the operator did when it saw what it tells.
 	actionObserve = "Observe"
+	// actionMonitor is what the operator did when it could not make an object.
+	actionMonitor = "Monitor"
 	// maxNote is the API's bound of an event's note.
 	maxNote = 1024
 )
@@ -43,17 +45,21 @@ type notice struct {
 
 // emit hands the notice to the recorder.
 func (n notice) emit(recorder EventRecorder, object *v1alpha1.LoadBalancerHealth) {
-	regarding := &corev1.ObjectReference{
+	n.emitOn(recorder, actionObserve, &corev1.ObjectReference{
 		APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.Kind,
 		Namespace: object.Namespace, Name: object.Name, UID: object.UID,
-	}
+	})
+}
+
+// emitOn hands the notice to the recorder, regarding an object of any kind.
+func (n notice) emitOn(recorder EventRecorder, action string, regarding *corev1.ObjectReference) {
 	related := regarding.DeepCopy()
 	related.FieldPath = n.about
 	note := n.note
 	if len(note) > maxNote {
 		note = strings.ToValidUTF8(note[:maxNote-3], "") + "..."
 	}
-	recorder.Eventf(regarding, related, n.eventType, n.reason, actionObserve, "%s", note)
+	recorder.Eventf(regarding, related, n.eventType, n.reason, action, "%s", note)
 }
 
 // noticesOf turns the transitions of one observation into notices: the cause
@@ -65,6 +71,9 @@ func noticesOf(changes health.Changes) []notice {
 	}
 	if changes.Observation != nil {
 		notices = append(notices, observationEvent(changes.Observation))
+	}
+	for i := range changes.Listeners {
+		notices = append(notices, listenerEvent(&changes.Listeners[i]))
 	}
 	if len(changes.Backends) > maxBackendEvents {
 		notices = append(notices, backendsChangedEvent(changes.Backends))
@@ -91,6 +100,15 @@ func observationEvent(change *health.ConditionChange) notice {
 		n.note = change.Reason + ": " + change.Message
 	}
 	return n
+}
+
+func listenerEvent(change *health.ListenerChange) notice {
+	about := "status.listeners{" + change.Listener + "}"
+	if change.Missing {
+		return notice{corev1.EventTypeWarning, v1alpha1.EventListenerMissing,
+			"listener " + change.Listener + " had backends and is not in the answer: it was emptied, or it was removed", about}
+	}
+	return notice{corev1.EventTypeNormal, v1alpha1.EventListenerReturned, "listener " + change.Listener + " is in the answer again", about}
 }
 
 func verdictEvent(change *health.ConditionChange) notice {

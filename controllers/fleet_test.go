@@ -92,7 +92,7 @@ var _ = Describe("The metrics", func() {
 			HaveKeyWithValue("slb_health_backend_transitions_total{to=abnormal}", 1.0),
 			HaveKeyWithValue("slb_health_last_observation_timestamp_seconds{}", BeNumerically(">=", object.Status.LastObservedTime.Unix())),
 		))
-		Expect(shared.value("slb_api_requests_total", map[string]string{"region": region, "code": "OK"})).To(BeNumerically(">=", 2))
+		Expect(shared.value("slb_api_requests_total", map[string]string{"action": "DescribeHealthStatus", "region": region, "code": "OK"})).To(BeNumerically(">=", 2))
 		Expect(shared.value("slb_api_rate_limit", map[string]string{"region": region, "account": "default"})).To(And(BeNumerically(">", 0), BeNumerically("<=", 1000))) // other specs throttle
 
 		Expect(admin.Delete(ctx, object)).To(Succeed())
@@ -112,6 +112,24 @@ var _ = Describe("The metrics", func() {
 
 		Eventually(current).WithContext(ctx).WithArguments(object).Should(BeTrue())
 		Eventually(func() map[string]float64 { return shared.series(labelled(object, "load_balancer_id", at.lb)) }).Should(BeEmpty())
+	})
+
+	It("stay whole when another client writes a status that repeats a listener", func(ctx SpecContext) {
+		at := newPlace(ctx, shared)
+		cloud.put(at.lb, https(2)...)
+		object := at.observed(ctx, "web", func(o *v1alpha1.LoadBalancerHealth) { o.Spec.Interval.Duration = time.Hour })
+		Eventually(func() error {
+			if err := reload(ctx, object); err != nil {
+				return err
+			}
+			object.Status.Listeners = append(object.Status.Listeners, object.Status.Listeners...)
+			return admin.Status().Update(ctx, object)
+		}).Should(Succeed())
+		// series demands that the whole registry can be gathered.
+		Eventually(func() map[string]float64 { return shared.series(labelled(object)) }).Should(And(
+			HaveKeyWithValue("slb_health_dropped_series{}", 4.0),
+			HaveKeyWithValue(backendsOf(at.lb, 443, "https", "normal"), 2.0),
+		))
 	})
 
 	It("are well named", func() {

@@ -103,7 +103,7 @@ func (r *Reconciler) ask(ctx context.Context, target slb.Target, plan plan, memo
 // askOnce makes one call if the target has a turn. Credentials are looked up
 // within the turn: they may take as long as a call does.
 func (r *Reconciler) askOnce(ctx context.Context, target slb.Target, scope slb.Scope, plan plan, memory *memory) (sample *slb.Sample, used slb.Credentials, err error) {
-	turn, again := r.Budget.Take(slb.Claim{Target: target, Urgent: plan.asked, Since: plan.askedAt}, r.Now())
+	turn, again := r.Budget.Take(claimOf(target, &plan, memory, r.Now()), r.Now())
 	if memory.turnAt = again; turn == nil {
 		return nil, used, errNoTurn
 	}

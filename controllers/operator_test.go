@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -109,6 +110,7 @@ type trafficLog struct {
 	forbidden []string
 	secrets   []string
 	conflicts map[string]int // by namespace
+	creations map[string]int // of objects, by namespace
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -119,18 +121,26 @@ func (t *trafficLog) wrap(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		answer, err := next.RoundTrip(r)
 		if err == nil {
-			t.add(r, answer.StatusCode)
+			t.add(r, answer.StatusCode, answer.StatusCode == http.StatusForbidden && isOfAuthorizer(answer))
 		}
 		return answer, err
 	})
 }
 
-func (t *trafficLog) add(r *http.Request, status int) {
+// isOfAuthorizer tells whether the operator lacks a right; else admission, such as
+// a quota, refused what it may do.
+func isOfAuthorizer(answer *http.Response) bool {
+	body, err := io.ReadAll(answer.Body)
+	answer.Body = io.NopCloser(bytes.NewReader(body))
+	return err != nil || bytes.Contains(body, []byte(operatorUser+`\" cannot `)) || bytes.Contains(body, []byte(operatorUser+`" cannot `))
+}
+
+func (t *trafficLog) add(r *http.Request, status int, unauthorized bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	call := r.Method + " " + r.URL.RequestURI()
 	path := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
-	if status == http.StatusForbidden || status == http.StatusUnauthorized {
+	if unauthorized || status == http.StatusUnauthorized {
 		t.forbidden = append(t.forbidden, call)
 	}
 	if at := slices.Index(path, "secrets"); at >= 0 && (r.Method != http.MethodGet || at != len(path)-2) {
@@ -139,6 +149,15 @@ func (t *trafficLog) add(r *http.Request, status int) {
 	if at := slices.Index(path, "namespaces"); status == http.StatusConflict && at >= 0 {
 		t.conflicts[path[at+1]]++
 	}
+	if at := slices.Index(path, "namespaces"); r.Method == http.MethodPost && at >= 0 && last(path) == "loadbalancerhealths" {
+		t.creations[path[at+1]]++
+	}
+}
+
+func (t *trafficLog) creationsIn(namespace string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.creations[namespace]
 }
 
 func (t *trafficLog) refused() []string {

@@ -18,7 +18,9 @@
 //	names.go      the nodes and pods that backends are
 //	rights.go     what the operator may read
 //	ports.go      the listeners that Services name
-//	services.go   Services: their load balancers, and the objects that they ask for
+//	services.go   Services: their load balancers
+//	monitor.go    the objects that Services ask for
+//	schema.go     fields that the CustomResourceDefinition lacks
 //	discovery.go  from a Service and the nodes to a load balancer: pure
 package controllers
 

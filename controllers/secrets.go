@@ -31,7 +31,8 @@ const (
 	// rotated one must be in use within a minute, and one at fault must be read
 	// at each recheck.
 	secretFreshFor = credentialsRecheck - time.Second
-	// secretForgottenAfter is how long an unused Secret stays in memory.
+	// secretForgottenAfter is how long a Secret that is not read again stays in
+	// memory: its objects may be deleted, suspended, or name another one.
 	secretForgottenAfter = 10 * time.Minute
 )
 
@@ -55,6 +56,7 @@ var _ slb.CredentialSource = (*SecretCredentials)(nil)
 type readCredentials struct {
 	credentials slb.Credentials
 	at          time.Time
+	forget      *time.Timer
 }
 
 // Credentials implements slb.CredentialSource.
@@ -152,16 +154,19 @@ func (s *SecretCredentials) keep(account slb.Account, credentials slb.Credential
 	if s.read == nil {
 		s.read = map[slb.Account]readCredentials{}
 	}
-	for other, read := range s.read {
-		if now.Sub(read.at) > secretForgottenAfter {
-			delete(s.read, other)
-		}
+	forget := s.read[account].forget
+	if forget == nil {
+		forget = time.AfterFunc(secretForgottenAfter, func() { s.forget(account) })
 	}
-	s.read[account] = readCredentials{credentials, now}
+	forget.Reset(secretForgottenAfter)
+	s.read[account] = readCredentials{credentials, now, forget}
 }
 
 func (s *SecretCredentials) forget(account slb.Account) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.read, account)
+	if last, known := s.read[account]; known {
+		last.forget.Stop()
+		delete(s.read, account)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -212,17 +213,28 @@ func TestTwoStatesOfASecretHaveTwoVersions(t *testing.T) {
 	equal(t, "the number of versions", len(versions), 5)
 }
 
+// Nothing needs to be read for that: the last object of an account may be gone.
 func TestUnusedSecretsAreForgotten(t *testing.T) {
-	test := newSecretTest(t)
-	test.key()
-	test.clock.advance(10*time.Minute + time.Second)
-	other := newSecret("1", keyPair("LTAIother"))
-	other.Name = "other"
-	test.cluster.secret = other
-	if _, err := test.source.Credentials(t.Context(), slb.Account{Namespace: "prod", Name: "other"}); err != nil {
-		t.Fatal(err)
-	}
-	equal(t, "the number of Secrets in memory", len(test.source.read), 1)
+	synctest.Test(t, func(t *testing.T) {
+		test := newSecretTest(t)
+		test.source.Now = time.Now
+		inMemory := func(when string, want int) {
+			t.Helper()
+			synctest.Wait()
+			test.source.mu.Lock()
+			defer test.source.mu.Unlock()
+			equal(t, "the number of Secrets in memory "+when, len(test.source.read), want)
+		}
+		test.key()
+		time.Sleep(secretForgottenAfter - time.Second)
+		inMemory("just before", 1)
+		test.key() // read again
+		time.Sleep(secretForgottenAfter - time.Second)
+		inMemory("after another read", 1)
+		time.Sleep(time.Second)
+		inMemory("when it was not read again", 0)
+		equal(t, "the key", test.key(), "LTAIone")
+	})
 }
 
 func TestTheOperatorsOwnIdentityIsNotASecret(t *testing.T) {

@@ -6,13 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -21,7 +19,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
@@ -48,8 +45,11 @@ type ServiceReconciler struct {
 	Enabled bool
 	// RegionID is the region of every Service's load balancer; "": that of the nodes.
 	RegionID string
+	// Schema tells what the CustomResourceDefinition lacks; nil: nothing.
+	Schema *Schema
 
 	services memories[types.NamespacedName]
+	refusals refusals
 }
 
 // Allowed returns an error where what Services need may not be watched.
@@ -132,13 +132,19 @@ func (s *ServiceReconciler) Reconcile(ctx context.Context, request reconcile.Req
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	var refused error // as by a quota; others that name the Service have nothing to do with it
-	if service != nil {
-		refused = s.monitor(ctx, service)
+	var retry time.Duration
+	var failed error // others that name the Service have nothing to do with it
+	if service == nil {
+		s.refusals.forget(request.NamespacedName)
+	} else {
+		retry, failed = s.monitor(ctx, service)
 	}
 	result, err := s.follow(ctx, request, service)
-	if err = errors.Join(refused, err); err != nil {
+	if err = errors.Join(failed, err); err != nil {
 		return reconcile.Result{}, unlessStopping(ctx, err)
+	}
+	if result.RequeueAfter == 0 || retry > 0 && retry < result.RequeueAfter {
+		result.RequeueAfter = retry
 	}
 	return result, nil
 }
@@ -214,6 +220,8 @@ func (s *ServiceReconciler) discover(ctx context.Context, key types.NamespacedNa
 	switch {
 	case !s.Enabled:
 		return health.Discovery{Failure: &slb.Error{Kind: slb.InvalidRequest, Local: true, Message: "spec.serviceRef needs an operator that runs with --service-discovery: start it so, or write loadBalancerId and regionId in its place"}}, nil
+	case s.Schema.Lacks(fieldServiceLoadBalancer):
+		return health.Discovery{Failure: &slb.Error{Kind: slb.InvalidRequest, Local: true, Message: outdatedFor(fieldServiceLoadBalancer)}}, nil
 	case service == nil:
 		return health.Discovery{Failure: &slb.Error{Kind: slb.LoadBalancerNotFound, Message: fmt.Sprintf("Service %s does not exist: create it, or name another one in spec.serviceRef", key)}}, nil
 	}
@@ -226,43 +234,4 @@ func (s *ServiceReconciler) discover(ctx context.Context, key types.NamespacedNa
 		regions = regionsOf(nodes.Items)
 	}
 	return loadBalancerOf(key, service.Labels[v1alpha1.ServiceLoadBalancerLabel], regions), nil
-}
-
-// monitor makes the object that a Service asks for, and removes it when the
-// Service asks no more. An object of that name that somebody else made is left alone.
-// The shard that the Service selects makes it, and the one that serves it removes
-// it: the Service's labels may have changed since.
-func (s *ServiceReconciler) monitor(ctx context.Context, service *corev1.Service) error {
-	ours := s.Selector == nil || s.Selector.Matches(labels.Set(service.Labels))
-	wanted := service.Annotations[v1alpha1.MonitorAnnotation] == "true" && service.DeletionTimestamp.IsZero()
-	object := &v1alpha1.LoadBalancerHealth{}
-	err := s.Client.Get(ctx, client.ObjectKeyFromObject(service), object)
-	switch {
-	case apierrors.IsNotFound(err) && wanted && ours:
-		return s.create(ctx, service)
-	case err != nil:
-		return client.IgnoreNotFound(err)
-	case !wanted && metav1.IsControlledBy(object, service):
-		return client.IgnoreNotFound(s.Client.Delete(ctx, object, client.Preconditions{UID: &object.UID}))
-	default:
-		return nil
-	}
-}
-
-// create makes an object with the Service's labels, so that it is of the same
-// shard, and shows up under the same selectors.
-func (s *ServiceReconciler) create(ctx context.Context, service *corev1.Service) error {
-	object := &v1alpha1.LoadBalancerHealth{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: service.Namespace, Name: service.Name, Labels: maps.Clone(service.Labels),
-			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: kindService, Name: service.Name, UID: service.UID, Controller: new(true)}},
-		},
-		Spec: v1alpha1.LoadBalancerHealthSpec{ServiceRef: &v1alpha1.ServiceReference{Name: service.Name}},
-	}
-	err := s.Client.Create(ctx, object)
-	if apierrors.IsAlreadyExists(err) {
-		log.FromContext(ctx).Info("a Service asks to be monitored, but a LoadBalancerHealth of its name is there already, and is left alone")
-		return nil
-	}
-	return err
 }

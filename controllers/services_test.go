@@ -4,11 +4,14 @@ package controllers_test
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -140,7 +143,7 @@ var _ = Describe("A Service", Ordered, func() {
 		cloud.put(at.lb, https(1)...)
 		service := at.createService(ctx, "web", at.lb)
 		annotate(ctx, service, "true")
-		object := &v1alpha1.LoadBalancerHealth{ObjectMeta: metav1.ObjectMeta{Namespace: at.namespace, Name: "web"}}
+		object := at.theObject("web")
 		Eventually(func() error { return reload(ctx, object) }).Should(Succeed())
 		Expect(metav1.IsControlledBy(object, service)).To(BeTrue())
 		Expect(object.Labels).To(HaveKeyWithValue(shardLabel, "discovering"))
@@ -157,14 +160,129 @@ var _ = Describe("A Service", Ordered, func() {
 		Eventually(func() bool { return apierrors.IsNotFound(reload(ctx, object)) }).Should(BeTrue())
 	})
 
-	It("that is annotated leaves alone what somebody else made", func(ctx SpecContext) {
+	It("that is annotated leaves alone what another made, and says that the name is taken", func(ctx SpecContext) {
 		cloud.put(at.lb, https(1)...)
 		object := at.observed(ctx, "web", nil)
 		service := at.createService(ctx, "web", at.lb)
 		annotate(ctx, service, "true")
+		Eventually(warningsOf).WithContext(ctx).WithArguments(service).Should(ConsistOf(
+			"Warning MonitorRefused: LoadBalancerHealth web exists and does not belong to the Service, so the operator leaves it alone: " +
+				"delete it, or set the annotation slb.lbhealth.dev/monitor to false"))
 		annotate(ctx, service, "false")
 		Consistently(func() error { return reload(ctx, object) }).Should(Succeed())
 		Expect(object.Generation).To(BeEquivalentTo(1))
 		Expect(object.OwnerReferences).To(BeEmpty())
+		Expect(warningsOf(ctx, service)).To(HaveLen(1))
+
+		annotate(ctx, service, "true")
+		Expect(admin.Delete(ctx, object)).To(Succeed())
+		Eventually(func() (bool, error) {
+			err := reload(ctx, object)
+			return metav1.IsControlledBy(object, service), client.IgnoreNotFound(err)
+		}).Should(BeTrue(), "the name is free now")
+	})
+
+	It("says that its annotation is no boolean, and nothing changes until it is", func(ctx SpecContext) {
+		cloud.put(at.lb, https(1)...)
+		service := at.createService(ctx, "web", at.lb)
+		annotate(ctx, service, " TRUE ")
+		object := at.theObject("web")
+		Eventually(func() error { return reload(ctx, object) }).Should(Succeed())
+		annotate(ctx, service, "enabled")
+		Eventually(warningsOf).WithContext(ctx).WithArguments(service).Should(ConsistOf(
+			`Warning MonitorAnnotationInvalid: the annotation slb.lbhealth.dev/monitor has the value "enabled", which is neither true nor false: write one of them; nothing changes until then`))
+		Consistently(func() error { return reload(ctx, object) }).Should(Succeed())
+		annotate(ctx, service, "False")
+		Eventually(func() bool { return apierrors.IsNotFound(reload(ctx, object)) }).Should(BeTrue())
+	})
+
+	It("says that a quota refuses its object, which is made once there is room", func(ctx SpecContext) {
+		cloud.put(at.lb, https(1)...)
+		const counted = "count/loadbalancerhealths.slb.lbhealth.dev"
+		quota := &corev1.ResourceQuota{
+			ObjectMeta: metav1.ObjectMeta{Namespace: at.namespace, Name: "none"},
+			Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{counted: resource.MustParse("0")}},
+		}
+		Expect(admin.Create(ctx, quota)).To(Succeed())
+		quota.Status = corev1.ResourceQuotaStatus{Hard: quota.Spec.Hard, Used: corev1.ResourceList{counted: resource.MustParse("0")}}
+		Expect(admin.Status().Update(ctx, quota)).To(Succeed()) // as its controller does
+		logged := len(logs.String())
+		service := at.createService(ctx, "web", at.lb)
+		annotate(ctx, service, "true")
+		Eventually(warningsOf).WithContext(ctx).WithArguments(service).Should(ConsistOf(And(
+			HavePrefix("Warning MonitorRefused: LoadBalancerHealth web cannot be created: "),
+			ContainSubstring("exceeded quota: none, requested: "+counted+"=1, used: "+counted+"=0, limited: "+counted+"=0"))))
+		Expect(admin.Delete(ctx, quota)).To(Succeed())
+		Eventually(conditionOf(ctx, at.theObject("web"), "Ready")).Should(Equal("True AllBackendsNormal"))
+		Expect(warningsOf(ctx, service)).To(ConsistOf(Not(ContainSubstring("times"))), "once for each cause")
+		Expect(logs.String()[logged:]).NotTo(ContainSubstring("Reconciler error"))
+	})
+
+	It("leaves an object alone that another manages by now", func(ctx SpecContext) {
+		cloud.put(at.lb, https(1)...)
+		service := at.createService(ctx, "web", at.lb)
+		annotate(ctx, service, "true")
+		object := at.theObject("web")
+		Eventually(conditionOf(ctx, object, "Ready")).Should(Equal("True AllBackendsNormal"))
+		before := object.DeepCopy()
+		object.Spec.Interval.Duration = time.Minute
+		Expect(admin.Patch(ctx, object, client.MergeFrom(before), client.FieldOwner("argocd-controller"))).To(Succeed())
+		annotate(ctx, service, "false")
+		Eventually(logs.String).Should(And(ContainSubstring("it is not deleted"), ContainSubstring("argocd-controller")))
+		Consistently(func() error { return reload(ctx, object) }).Should(Succeed())
+		Expect(object.DeletionTimestamp).To(BeNil())
+	})
+
+	It("has the label of its load balancer on its object, also after it got another", func(ctx SpecContext) {
+		cloud.put(at.lb, https(1)...)
+		service := at.createService(ctx, "web", "")
+		annotate(ctx, service, "true")
+		object := at.theObject("web")
+		Eventually(func() error { return reload(ctx, object) }).Should(Succeed())
+		label := func() (string, error) {
+			err := reload(ctx, object)
+			return object.Labels[v1alpha1.ServiceLoadBalancerLabel], err
+		}
+		giveLoadBalancer(ctx, service, at.lb)
+		Eventually(label).Should(Equal(at.lb))
+		giveLoadBalancer(ctx, service, at.lb+"-2")
+		Eventually(label).Should(Equal(at.lb + "-2"))
+	})
+
+	It("makes no error in the log while its namespace is deleted", func(ctx SpecContext) {
+		cloud.put(at.lb, https(1)...)
+		service := at.createService(ctx, "web", at.lb)
+		annotate(ctx, service, "true")
+		object := at.theObject("web")
+		Eventually(conditionOf(ctx, object, "Ready")).Should(Equal("True AllBackendsNormal"))
+		logged := len(logs.String())
+		Expect(admin.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: at.namespace}})).To(Succeed())
+		asked := traffic.creationsIn(at.namespace)
+		Expect(admin.Delete(ctx, object)).To(Succeed()) // as the controller of namespaces does: objects in any order
+		Eventually(func() int { return traffic.creationsIn(at.namespace) }).Should(BeNumerically(">", asked), "it is asked for once more")
+		Consistently(func() string { return logs.String()[logged:] }).ShouldNot(ContainSubstring("Reconciler error"))
+		Expect(warningsOf(ctx, service)).To(BeEmpty())
 	})
 })
+
+// theObject is the one that a Service of the name asks for.
+func (p place) theObject(service string) *v1alpha1.LoadBalancerHealth {
+	return &v1alpha1.LoadBalancerHealth{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: service}}
+}
+
+// warningsOf are the events of a Service, chosen as kubectl events --for service/NAME does.
+func warningsOf(ctx context.Context, service *corev1.Service) ([]string, error) {
+	var list corev1.EventList
+	err := admin.List(ctx, &list, client.InNamespace(service.Namespace), client.MatchingFields{
+		"involvedObject.kind": "Service", "involvedObject.name": service.Name, "involvedObject.uid": string(service.UID),
+	})
+	var all []string
+	for _, e := range list.Items {
+		text := e.Type + " " + e.Reason + ": " + e.Message
+		if e.Series != nil {
+			text += fmt.Sprintf(" (%d times)", e.Series.Count)
+		}
+		all = append(all, text)
+	}
+	return all, err
+}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"time"
 
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -62,21 +61,21 @@ func (r *Reconciler) bring(ctx context.Context, object *v1alpha1.LoadBalancerHea
 	}
 }
 
-// doubt is a write that may have got through: its answer was lost.
+// doubt is an unconfirmed write: its response was lost.
 type doubt struct {
 	status  v1alpha1.LoadBalancerHealthStatus
 	changes health.Changes
 }
 
-// settle tells what a write in doubt recorded if the live object shows that it
-// got through.
+// settle records the events of an unconfirmed write if the live object shows
+// that it got through.
 func (r *Reconciler) settle(live *v1alpha1.LoadBalancerHealth, memory *memory) {
 	d, doubted := memory.doubts[live.UID]
 	if !doubted {
 		return
 	}
 	delete(memory.doubts, live.UID)
-	if apiequality.Semantic.DeepEqual(&live.Status, &d.status) {
+	if health.Holds(&live.Status, &d.status) {
 		r.tell(live, d.changes)
 	}
 }

@@ -38,7 +38,7 @@ var (
 	admin client.Client
 	// operatorConfig is operatorUser's; what goes over it is in traffic.
 	operatorConfig *rest.Config
-	traffic        = &trafficLog{conflicts: map[string]int{}}
+	traffic        = &trafficLog{conflicts: map[string]int{}, creations: map[string]int{}}
 	logs           = &logBuffer{}
 	cloud          *fakeCloud
 	// shared serves the specs that need no operator of their own.

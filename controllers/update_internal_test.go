@@ -4,10 +4,12 @@ package controllers
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/uuid"
 
@@ -202,4 +204,35 @@ func TestAnObjectThatCannotBeWrittenDoesNotMakeCalls(t *testing.T) {
 	test.cluster.objects[0].Generation++
 	test.stepWithError()
 	test.expectCalls(2)
+}
+
+// A condition that another controller added meanwhile takes nothing away.
+func TestAnUnconfirmedWriteThatAnotherWriterTouchedHasItsEvents(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh))
+	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m"})
+	test.cluster.writeErr = errors.New("connection reset")
+	test.stepWithError()
+	equal(t, "the number of events", len(test.recorder.told), 0)
+
+	test.cluster.writeErr = nil
+	live := test.cluster.objects[0]
+	live.Status = test.targets.of(test.target).doubts[live.UID].status
+	live.ResourceVersion = "9"
+	live.Status.Conditions = append(slices.Clone(live.Status.Conditions), metav1.Condition{
+		Type: "Reviewed", Status: metav1.ConditionTrue, Reason: "ByHand", LastTransitionTime: metav1.NewTime(start),
+	})
+	test.cluster.live = live
+	test.step()
+	equal(t, "the number of events", len(test.recorder.told), 1)
+}
+
+func TestAnUnconfirmedWriteThatDidNotGetThroughHasNoEventsYet(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh))
+	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m"})
+	test.cluster.writeErr = errors.New("connection reset")
+	test.stepWithError()
+	test.cluster.live = test.cluster.objects[0]
+	test.cluster.live.Labels = map[string]string{"touched": "yes"}
+	test.stepWithError()
+	equal(t, "the number of events", len(test.recorder.told), 0)
 }

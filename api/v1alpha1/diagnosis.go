@@ -36,7 +36,7 @@ func (d Diagnosis) Explain() string {
 	case DiagnosisPodNotReady:
 		return "the pod is not Ready"
 	case DiagnosisPodReadyButAbnormal:
-		return "the pod is Ready: are health checks from 100.64.0.0/10 let in?"
+		return "the pod is Ready: does a NetworkPolicy or a host firewall block health checks from 100.64.0.0/10?"
 	case DiagnosisOrphan:
 		return "no node or pod of this cluster"
 	default:

@@ -22,7 +22,7 @@ func TestATreeSaysWhereBackendsRun(t *testing.T) {
 	lines := strings.Split(out.String(), "\n")
 	for i, want := range []string{
 		"since 5m  node node-1",
-		"since 5m  pod prod/web-1; node node-2; the pod is Ready: are health checks from 100.64.0.0/10 let in?",
+		"since 5m  pod prod/web-1; node node-2; the pod is Ready: does a NetworkPolicy or a host firewall block health checks from 100.64.0.0/10?",
 		"since 5m  no node or pod of this cluster",
 		"since 5m",
 	} {

@@ -4,7 +4,9 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -44,9 +46,16 @@ func newFence(leadsFor time.Duration) *fence {
 	return &fence{leadsFor: leadsFor, lost: make(chan struct{})}
 }
 
-// guard puts the fence between a client and the API server.
-func (f *fence) guard(config *rest.Config) {
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return guarded{f, next} })
+// guard puts the fence between a client and the API server, whose URL may have
+// a path of its own, such as Rancher's /k8s/clusters/c-xyz.
+func (f *fence) guard(config *rest.Config) error {
+	server, _, err := rest.DefaultServerUrlFor(config)
+	if err != nil {
+		return fmt.Errorf("the server of the kubeconfig: %w", err)
+	}
+	base := strings.TrimSuffix(path.Join("/", server.Path), "/")
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return guarded{f, base, next} })
+	return nil
 }
 
 // renewed takes a lease that was asked for at a time, and given.
@@ -78,18 +87,19 @@ func (f *fence) holds() bool {
 
 type guarded struct {
 	fence *fence
+	base  string // path of the API server
 	next  http.RoundTripper
 }
 
 // RoundTrip implements http.RoundTripper.
 func (g guarded) RoundTrip(request *http.Request) (*http.Response, error) {
-	writes := request.Method != http.MethodGet
-	if writes && leads(request.URL.Path) && !g.fence.holds() {
+	writes, resource := request.Method != http.MethodGet, strings.TrimPrefix(request.URL.Path, g.base)
+	if writes && leads(resource) && !g.fence.holds() {
 		return nil, errLeaseLost
 	}
 	asked := time.Now()
 	response, err := g.next.RoundTrip(request)
-	if err == nil && writes && response.StatusCode < http.StatusMultipleChoices && strings.HasPrefix(request.URL.Path, "/apis/coordination.k8s.io/") {
+	if err == nil && writes && response.StatusCode < http.StatusMultipleChoices && strings.HasPrefix(resource, "/apis/coordination.k8s.io/") {
 		g.fence.renewed(asked)
 	}
 	return response, err
@@ -99,7 +109,7 @@ func (g guarded) RoundTrip(request *http.Request) (*http.Response, error) {
 // finding whenever a renewal takes too long.
 func (g guarded) WrappedRoundTripper() http.RoundTripper { return g.next }
 
-// leads tells whether a path is one that only a leader writes to.
-func leads(path string) bool {
-	return strings.HasPrefix(path, "/apis/slb.lbhealth.dev/") || strings.HasPrefix(path, "/apis/events.k8s.io/")
+// leads tells whether a resource, by its path, is one that only a leader writes to.
+func leads(resource string) bool {
+	return strings.HasPrefix(resource, "/apis/slb.lbhealth.dev/") || strings.HasPrefix(resource, "/apis/events.k8s.io/")
 }

@@ -6,10 +6,14 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 )
 
@@ -20,19 +24,21 @@ const (
 	reviewPath = "/apis/authentication.k8s.io/v1/tokenreviews"
 )
 
-// fenced returns what asks a server through a fence.
-func fenced(t *testing.T, f *fence, status *int) func(method, path string) error {
+// fenced returns what asks a server, whose URL has a path of its own, through a fence.
+func fenced(t *testing.T, f *fence, base string, status *int) func(method, path string) error {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(*status) }))
 	t.Cleanup(server.Close)
-	config := &rest.Config{Host: server.URL}
-	f.guard(config)
+	config := &rest.Config{Host: server.URL + base}
+	if err := f.guard(config); err != nil {
+		t.Fatal(err)
+	}
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return func(method, path string) error {
-		request, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, http.NoBody)
+		request, err := http.NewRequestWithContext(t.Context(), method, server.URL+strings.TrimSuffix(base, "/")+path, http.NoBody)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,9 +51,15 @@ func fenced(t *testing.T, f *fence, status *int) func(method, path string) error
 }
 
 func TestFence(t *testing.T) {
+	for _, base := range []string{"", "/", "/k8s/clusters/c-xyz", "/k8s/clusters/c-xyz/"} {
+		t.Run("behind "+base, func(t *testing.T) { testFence(t, base) })
+	}
+}
+
+func testFence(t *testing.T, base string) {
 	status := http.StatusOK
 	f := newFence(time.Hour)
-	ask := fenced(t, f, &status)
+	ask := fenced(t, f, base, &status)
 	refused := func(when string, want bool) {
 		t.Helper()
 		for _, write := range []struct{ method, path string }{{http.MethodPatch, statusPath}, {http.MethodPost, eventsPath}} {
@@ -74,10 +86,31 @@ func TestFence(t *testing.T) {
 	refused("after a pause", true)
 }
 
+// What client-go makes of a server's path is what the fence looks at.
+func TestFenceStandsBeforeClients(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	config := &rest.Config{Host: server.URL + "/k8s//clusters/c-xyz/", ContentConfig: rest.ContentConfig{NegotiatedSerializer: clientgoscheme.Codecs}}
+	if err := newFence(time.Hour).guard(config); err != nil {
+		t.Fatal(err)
+	}
+	config.APIPath, config.GroupVersion = "/apis", &schema.GroupVersion{Group: "slb.lbhealth.dev", Version: "v1alpha1"}
+	client, err := rest.RESTClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = client.Patch(types.JSONPatchType).Namespace("n").Resource("loadbalancerhealths").Name("o").SubResource("status").Body([]byte("[]")).Do(t.Context()).Error()
+	if !errors.Is(err, errLeaseLost) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // client-go cancels a renewal that takes too long, and warns where it cannot.
 func TestFenceShowsTheTransportBehindIt(t *testing.T) {
 	config := &rest.Config{Host: "https://127.0.0.1:1"}
-	newFence(time.Hour).guard(config)
+	if err := newFence(time.Hour).guard(config); err != nil {
+		t.Fatal(err)
+	}
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		t.Fatal(err)

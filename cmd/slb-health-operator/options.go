@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strconv"
 	"time"
 
@@ -27,6 +26,12 @@ const maxStatusBackends = 5000
 // maxRate is more than any API gives, in calls per second.
 const maxRate = 1_000_000
 
+// Values of --listener-details.
+const (
+	listenerDetailsAuto = "auto"
+	listenerDetailsOff  = "off"
+)
+
 // options are the command line.
 type options struct {
 	metricsAddress          string
@@ -43,6 +48,7 @@ type options struct {
 	timeout  time.Duration
 
 	requireCredentials bool
+	listenerDetails    string
 	credentialsPath    string
 
 	serviceDiscovery bool
@@ -115,6 +121,7 @@ func (o *options) bind(fs *flag.FlagSet, endpoint, network *string) {
 	fs.DurationVar(&o.timeout, "slb-timeout", 10*time.Second, "How long one call may take.")
 	fs.StringVar(&o.credentialsPath, "credentials-path", "", "Folder with the operator's own access key in the files accessKeyId, accessKeySecret and, optional, securityToken, read again while it runs. One without these files is passed over.")
 	fs.BoolVar(&o.requireCredentials, "require-credentials", false, "Observe only for objects that name a Secret in spec.credentials; the operator's own identity serves nobody.")
+	fs.StringVar(&o.listenerDetails, "listener-details", listenerDetailsAuto, "List the listeners of load balancers, also those without backends: auto, where the identity has the permission slb:DescribeLoadBalancerListeners, or off.")
 	fs.BoolVar(&o.serviceDiscovery, "service-discovery", false, "Observe the load balancers of Services: for objects with spec.serviceRef, and for Services annotated "+v1alpha1.MonitorAnnotation+"=true. Needs leave to watch Services, and nodes unless --region-id is set.")
 	fs.StringVar(&o.regionID, "region-id", "", "Region of the load balancers of Services, such as cn-hangzhou. Default: that of the nodes.")
 	fs.BoolVar(&o.backendNames, "backend-names", false, "Say in the status which node or pod a backend is, and where the cluster contradicts its health. Needs leave to watch nodes and pods; what may not be watched is left out.")
@@ -146,10 +153,9 @@ func (o *options) validate() error {
 		{o.heartbeat >= time.Second, "--status-heartbeat must be 1s or more, such as 5m"},
 		{o.maxStatusBackends >= 1 && o.maxStatusBackends <= maxStatusBackends,
 			fmt.Sprintf("--max-status-backends must be from 1 to %d, such as 500: a larger object does not fit into etcd", maxStatusBackends)},
+		{o.listenerDetails == listenerDetailsAuto || o.listenerDetails == listenerDetailsOff, "--listener-details must be auto or off"},
 		{isBindAddress(o.metricsAddress), "--metrics-bind-address must be an address such as :8443, or 0"},
 		{o.metricsCertificate.folder == "" || o.metricsSecure, "--metrics-cert-path is for TLS, which --metrics-secure=false turns off: leave one of them out"},
-		{o.credentialsPath == "" || !o.requireCredentials, "--credentials-path is for the operator's own identity, which --require-credentials turns off: leave one of them out"},
-		{o.credentialsPath == "" || isFolder(o.credentialsPath), "--credentials-path must be a folder that is there, such as that of a mounted Secret"},
 		{o.regionID == "" || o.serviceDiscovery, "--region-id is for the Services that --service-discovery finds: set that too, or leave it out"},
 		{o.regionID == "" || slb.IsRegionID(o.regionID), "--region-id must be an Alibaba Cloud region id in lower case, such as cn-hangzhou or ap-southeast-1"},
 		{isBindAddress(o.probeAddress), "--health-probe-bind-address must be an address such as :8081, or 0"},
@@ -160,11 +166,6 @@ func (o *options) validate() error {
 		}
 	}
 	return nil
-}
-
-func isFolder(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
 }
 
 // isBindAddress tells whether a server can listen there, or is turned off.

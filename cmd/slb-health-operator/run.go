@@ -5,11 +5,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/discovery"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
@@ -77,17 +80,27 @@ func newReconciler(o *options, mgr manager.Manager, recorder controllers.EventRe
 	if err != nil {
 		return nil, err
 	}
+	signers, err := credentials(o, mgr.GetAPIReader())
+	if err != nil {
+		return nil, err
+	}
 	reconciler := &controllers.Reconciler{
 		Client:      mgr.GetClient(),
 		Live:        mgr.GetAPIReader(),
 		Selector:    o.selector,
 		API:         slb.Instrument(sdk, ctrlmetrics.Registry),
-		Credentials: credentials(o, mgr.GetAPIReader()),
+		Credentials: signers,
 		Budget:      slb.NewBudget(slb.BudgetOptions{QPS: o.qps, Burst: o.burst, Concurrency: o.concurrency}),
 		Names:       names,
 		Events:      recorder,
 		Options:     health.Options{MaxBackends: o.maxStatusBackends, Heartbeat: o.heartbeat},
 		Now:         time.Now,
+	}
+	if o.listenerDetails == listenerDetailsAuto {
+		reconciler.Details = &controllers.ListenerDetails{API: sdk, Credentials: reconciler.Credentials, Budget: reconciler.Budget, Now: time.Now}
+	}
+	if o.serviceDiscovery {
+		reconciler.Ports = &controllers.ServicePorts{Reader: mgr.GetClient()}
 	}
 	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastAnswered: reconciler.LastAnswered, Elected: mgr.Elected()})
 	reconciler.Metrics = fleet
@@ -105,7 +118,12 @@ func setUp(ctx context.Context, o *options, mgr manager.Manager, reconciler *con
 			return fmt.Errorf("setting up the names of backends: %w", err)
 		}
 	}
-	services := &controllers.ServiceReconciler{Reconciler: reconciler, Enabled: o.serviceDiscovery, RegionID: o.regionID}
+	schema, err := compareSchema(ctx, mgr)
+	if err != nil {
+		return err
+	}
+	reconciler.Options.Fit = schema.Fit
+	services := &controllers.ServiceReconciler{Reconciler: reconciler, Enabled: o.serviceDiscovery, RegionID: o.regionID, Schema: schema}
 	if err := services.Allowed(ctx, mgr.GetAPIReader(), o.namespaces); err != nil {
 		return err
 	}
@@ -115,13 +133,42 @@ func setUp(ctx context.Context, o *options, mgr manager.Manager, reconciler *con
 	return nil
 }
 
-// credentials are those of Secrets, and the operator's own unless none may use them.
-func credentials(o *options, reader client.Reader) *controllers.SecretCredentials {
-	source := &controllers.SecretCredentials{Reader: reader, Now: time.Now}
-	if !o.requireCredentials {
-		source.Own = slb.NewIdentity(time.Now, o.credentialsPath)
+// compareSchema compares the CustomResourceDefinition with what the operator
+// writes, now and from time to time, and exports what came of it.
+func compareSchema(ctx context.Context, mgr manager.Manager) (*controllers.Schema, error) {
+	reader, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return nil, err
 	}
-	return source
+	schema := &controllers.Schema{Read: controllers.ReadOpenAPI(reader), Log: mgr.GetLogger().WithName("schema")}
+	schema.Check(ctx)
+	ctrlmetrics.Registry.MustRegister(metrics.CRDOutdated(schema.Outdated))
+	return schema, mgr.Add(schema)
+}
+
+// credentials are those of Secrets, and the operator's own unless none may use them.
+func credentials(o *options, reader client.Reader) (*controllers.SecretCredentials, error) {
+	source := &controllers.SecretCredentials{Reader: reader, Now: time.Now}
+	if o.requireCredentials {
+		return source, nil
+	}
+	if o.credentialsPath != "" {
+		// One that is there without files is an optional Secret that is not there yet.
+		if _, err := os.ReadDir(o.credentialsPath); err != nil {
+			return nil, fmt.Errorf("--credentials-path must be a folder that can be read, such as that of a mounted Secret: %w", err)
+		}
+	}
+	source.Own = slb.NewIdentity(time.Now, o.credentialsPath)
+	return source, nil
+}
+
+// passProxies keeps requests to the API server from the proxy in the
+// environment, which is for Alibaba Cloud and seldom leads to the cluster.
+// A proxy-url in the kubeconfig is for the API server, and stays.
+func passProxies(kubeconfig *rest.Config) {
+	if kubeconfig.Proxy == nil {
+		kubeconfig.Proxy = http.ProxyURL(nil)
+	}
 }
 
 func newManager(o *options, lease *fence, names *controllers.Names) (manager.Manager, error) {
@@ -135,8 +182,11 @@ func newManager(o *options, lease *fence, names *controllers.Names) (manager.Man
 	if err != nil {
 		return nil, fmt.Errorf("no cluster to work in: run in a pod, or set --kubeconfig: %w", err)
 	}
+	passProxies(kubeconfig)
 	if o.leaderElect {
-		lease.guard(kubeconfig)
+		if err := lease.guard(kubeconfig); err != nil {
+			return nil, err
+		}
 	}
 	serving, err := metricsServing(o)
 	if err != nil {

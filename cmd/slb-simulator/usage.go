@@ -6,7 +6,8 @@ import (
 	"io"
 )
 
-const usage = `slb-simulator answers DescribeHealthStatus as Alibaba Cloud SLB does, from a file and without an account: for tests.
+const usage = `slb-simulator answers DescribeHealthStatus and DescribeLoadBalancerListeners as Alibaba Cloud SLB does, from a file and
+without an account: for tests.
 
 Usage:
   slb-simulator [flags]
@@ -14,7 +15,7 @@ Usage:
 Example:
   slb-simulator --listen 127.0.0.1:8888 --config slb.yaml
 
-While it runs, the admin API under /admin/v1 changes backends and makes calls fail. It asks for no password: listen on
+While it runs, the admin API under /admin/v1 changes backends and listeners and makes calls fail. It asks for no password: listen on
 loopback. docs/simulator.md has the file, the admin API and the faults.
 
 Flags:

@@ -28,45 +28,50 @@ const (
 )
 
 const (
-	inFleet  = `namespace=~"$namespace"`
-	ofOne    = `namespace=~"$namespace", name=~"$name"`
-	operator = `job=~"$job"`
+	inFleet  = `cluster=~"$cluster", namespace=~"$namespace"`
+	ofOne    = inFleet + `, name=~"$name"`
+	operator = `cluster=~"$cluster", job=~"$job"`
+
+	// While the leader changes, two pods may export an object: each counts once.
+	object   = `max by (cluster, namespace, name) `
+	listener = `cluster, namespace, name, load_balancer_id, region, listener_port, listener_protocol`
+	backends = `max by (` + listener + `, status) `
 )
 
 var content = []row{
 	{"Fleet", []panel{
 		{kind: number, title: "Healthy", width: 4, about: "Objects whose policy is met on every listener.",
-			queries: []query{{`sum(slb_health_condition{` + inFleet + `, condition="Healthy", status="True"}) or vector(0)`, ""}}},
+			queries: []query{{`sum(` + object + `(slb_health_condition{` + inFleet + `, condition="Healthy", status="True"})) or vector(0)`, ""}}},
 		{kind: number, title: "Unhealthy", width: 4, about: "Objects below their minimum, or without backends.",
-			queries: []query{{`sum(slb_health_condition{` + inFleet + `, condition="Healthy", status="False"}) or vector(0)`, ""}}},
+			queries: []query{{`sum(` + object + `(slb_health_condition{` + inFleet + `, condition="Healthy", status="False"})) or vector(0)`, ""}}},
 		{kind: number, title: "Unknown", width: 4, about: "Objects nothing current is known of, or whose verdict hangs on backends without a result.",
-			queries: []query{{`sum(slb_health_condition{` + inFleet + `, condition="Healthy", status="Unknown"}) or vector(0)`, ""}}},
-		{kind: number, title: "Stalled", width: 4, about: "Objects that need a person.",
-			queries: []query{{`sum(slb_health_condition{` + inFleet + `, condition="Stalled", status="True"}) or vector(0)`, ""}}},
+			queries: []query{{`sum(` + object + `(slb_health_condition{` + inFleet + `, condition="Healthy", status="Unknown"})) or vector(0)`, ""}}},
+		{kind: number, title: "Stalled", width: 4, about: "Objects that require manual action.",
+			queries: []query{{`sum(` + object + `(slb_health_condition{` + inFleet + `, condition="Stalled", status="True"})) or vector(0)`, ""}}},
 		{kind: number, title: "Abnormal backends", width: 4, about: "Backends whose health check fails, behind each listener.",
-			queries: []query{{`sum(slb_health_backends{` + inFleet + `, status="abnormal"}) or vector(0)`, ""}}},
+			queries: []query{{`sum(` + backends + `(slb_health_backends{` + inFleet + `, status="abnormal"})) or vector(0)`, ""}}},
 		{kind: number, title: "Oldest answer", unit: "s", width: 4, about: "How long ago the load balancer answered that was not heard of for longest.",
-			queries: []query{{`time() - min(slb_health_last_observation_timestamp_seconds{` + inFleet + `})`, ""}}},
+			queries: []query{{`time() - min(` + object + `(slb_health_last_observation_timestamp_seconds{` + inFleet + `}))`, ""}}},
 		{kind: series, title: "Backends", width: 12, stacked: true,
-			queries: []query{{`sum by (status) (slb_health_backends{` + inFleet + `})`, "{{status}}"}}},
+			queries: []query{{`sum by (status) (` + backends + `(slb_health_backends{` + inFleet + `}))`, "{{status}}"}}},
 		{kind: series, title: "Backends that turned", width: 12, about: "Transitions in the range of a point.",
 			queries: []query{{`sum by (to) (increase(slb_health_backend_transitions_total{` + inFleet + `}[$__rate_interval]))`, "to {{to}}"}}},
 		{kind: tableOfNow, title: "Worst listeners", width: 24, about: "Share of the backends that are normal, the smallest first.",
-			queries: []query{{`bottomk(20, sum by (namespace, name, load_balancer_id, region, listener_port, listener_protocol) (slb_health_backends{` + inFleet + `, status="normal"})
-/ sum by (namespace, name, load_balancer_id, region, listener_port, listener_protocol) (slb_health_backends{` + inFleet + `}))`, ""}}},
+			queries: []query{{`bottomk(20, sum by (` + listener + `) (` + backends + `(slb_health_backends{` + inFleet + `, status="normal"}))
+/ sum by (` + listener + `) (` + backends + `(slb_health_backends{` + inFleet + `})))`, ""}}},
 	}},
 	{"One load balancer", []panel{
 		{kind: series, title: "Backends by listener", width: 12, stacked: true,
-			queries: []query{{`sum by (listener_port, listener_protocol, status) (slb_health_backends{` + ofOne + `})`, "{{listener_port}}/{{listener_protocol}} {{status}}"}}},
+			queries: []query{{`sum by (listener_port, listener_protocol, status) (` + backends + `(slb_health_backends{` + ofOne + `}))`, "{{listener_port}}/{{listener_protocol}} {{status}}"}}},
 		{kind: series, title: "Conditions", width: 12, about: "1 while a condition has the status.",
 			queries: []query{{`max by (condition, status) (slb_health_condition{` + ofOne + `, condition=~"Healthy|Observed|Stalled"}) == 1`, "{{condition}} {{status}}"}}},
 		{kind: series, title: "Age of the last answer", unit: "s", width: 12,
-			queries: []query{{`time() - slb_health_last_observation_timestamp_seconds{` + ofOne + `}`, "{{namespace}}/{{name}}"}}},
+			queries: []query{{`time() - ` + object + `(slb_health_last_observation_timestamp_seconds{` + ofOne + `})`, "{{namespace}}/{{name}} {{cluster}}"}}},
 		{kind: series, title: "Backends that turned", width: 12,
 			queries: []query{{`sum by (to) (increase(slb_health_backend_transitions_total{` + ofOne + `}[$__rate_interval]))`, "to {{to}}"}}},
 	}},
 	{"API budget", []panel{
-		{kind: series, title: "Calls", unit: "reqps", width: 12, stacked: true, about: "Calls of DescribeHealthStatus by how they ended.",
+		{kind: series, title: "Calls", unit: "reqps", width: 12, stacked: true, about: "Calls of the SLB API by how they ended.",
 			queries: []query{{`sum by (region, code) (rate(slb_api_requests_total{` + operator + `}[$__rate_interval]))`, "{{region}} {{code}}"}}},
 		{kind: series, title: "Calls allowed", unit: "reqps", width: 12, about: "Halved by each throttling, restored while it is calm.",
 			queries: []query{{`max by (region, account) (slb_api_rate_limit{` + operator + `})`, "{{region}} {{account}}"}}},

@@ -94,8 +94,9 @@ func newDashboard(rows []row) dashboard {
 		Templating: templating{List: []variable{
 			{Name: "datasource", Label: "Data source", Type: "datasource", Query: "prometheus"},
 			variableOf("job", "Operator", `label_values(slb_api_rate_limit, job)`),
-			variableOf("namespace", "Namespace", `label_values(slb_health_condition, namespace)`),
-			variableOf("name", "Object", `label_values(slb_health_condition{namespace=~"$namespace"}, name)`),
+			variableOf("cluster", "Cluster", `label_values(slb_health_condition, cluster)`),
+			variableOf("namespace", "Namespace", `label_values(slb_health_condition{cluster=~"$cluster"}, namespace)`),
+			variableOf("name", "Object", `label_values(slb_health_condition{cluster=~"$cluster", namespace=~"$namespace"}, name)`),
 		}},
 	}
 	y, id := 0, 0

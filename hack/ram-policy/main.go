@@ -26,6 +26,7 @@ type options struct {
 	account string // that owns the load balancers
 	secret  string // whose key asks about them; "": the operator's own identity
 	regions bool   // allow whole regions
+	lists   bool   // allow listing listeners
 }
 
 func main() {
@@ -41,6 +42,7 @@ func run(args []string, in io.Reader, out io.Writer) error {
 	fs.StringVar(&o.account, "account", "*", "`id` of the account that owns the load balancers")
 	fs.StringVar(&o.secret, "secret", "", "`namespace/name` of the Secret whose key is to get the policy; default: the operator's own identity")
 	fs.BoolVar(&o.regions, "regions", false, "allow whole regions, in place of each load balancer by its id")
+	fs.BoolVar(&o.lists, "listeners", true, "allow slb:DescribeLoadBalancerListeners too, which the operator can do without")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -71,7 +73,7 @@ type policy struct {
 
 type statement struct {
 	Effect   string
-	Action   string
+	Action   []string
 	Resource []string
 }
 
@@ -94,7 +96,10 @@ func policyFor(objects []v1alpha1.LoadBalancerHealth, o options) (*policy, error
 		return nil, errors.New("no object is observed with this identity, so it needs no policy")
 	}
 	slices.Sort(resources)
-	allowed := statement{Effect: "Allow", Action: "slb:DescribeHealthStatus", Resource: slices.Compact(resources)}
+	allowed := statement{Effect: "Allow", Action: []string{"slb:DescribeHealthStatus"}, Resource: slices.Compact(resources)}
+	if o.lists {
+		allowed.Action = append(allowed.Action, "slb:DescribeLoadBalancerListeners")
+	}
 	return &policy{Version: "1", Statement: []statement{allowed}}, nil
 }
 

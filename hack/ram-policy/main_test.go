@@ -52,23 +52,26 @@ var fleet = list(
 )
 
 func TestPolicyIsTheLeastThatTheObjectsNeed(t *testing.T) {
+	both := []string{"slb:DescribeHealthStatus", "slb:DescribeLoadBalancerListeners"}
 	for name, test := range map[string]struct {
-		args []string
-		want []string
+		args    []string
+		actions []string
+		want    []string
 	}{
-		"the operator's own identity": {nil, []string{
+		"without listeners": {[]string{"-listeners=false", "-secret=team-b/partner"}, both[:1], []string{"acs:slb:cn-hangzhou:*:loadbalancer/lb-4"}},
+		"the operator's own identity": {nil, both, []string{
 			"acs:slb:cn-hangzhou:*:loadbalancer/lb-1", "acs:slb:cn-hangzhou:*:loadbalancer/lb-2", "acs:slb:cn-shanghai:*:loadbalancer/lb-3",
 		}},
-		"a Secret":   {[]string{"-secret=team-b/partner"}, []string{"acs:slb:cn-hangzhou:*:loadbalancer/lb-4"}},
-		"an account": {[]string{"-secret=team-c/partner", "-account=1234"}, []string{"acs:slb:cn-hangzhou:1234:loadbalancer/lb-5"}},
-		"regions":    {[]string{"-regions"}, []string{"acs:slb:cn-hangzhou:*:loadbalancer/*", "acs:slb:cn-shanghai:*:loadbalancer/*"}},
+		"a Secret":   {[]string{"-secret=team-b/partner"}, both, []string{"acs:slb:cn-hangzhou:*:loadbalancer/lb-4"}},
+		"an account": {[]string{"-secret=team-c/partner", "-account=1234"}, both, []string{"acs:slb:cn-hangzhou:1234:loadbalancer/lb-5"}},
+		"regions":    {[]string{"-regions"}, both, []string{"acs:slb:cn-hangzhou:*:loadbalancer/*", "acs:slb:cn-shanghai:*:loadbalancer/*"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
 			if err := run(test.args, strings.NewReader(fleet), &out); err != nil {
 				t.Fatal(err)
 			}
-			want := policy{"1", []statement{{"Allow", "slb:DescribeHealthStatus", test.want}}}
+			want := policy{"1", []statement{{"Allow", test.actions, test.want}}}
 			if diff := cmp.Diff(want, decode(t, out.Bytes())); diff != "" {
 				t.Error(diff)
 			}
@@ -105,25 +108,39 @@ func TestWhatCannotBeAPolicyIsRefusedAndNotWidened(t *testing.T) {
 	}
 }
 
-// TestDocumentedPolicies holds the documents in docs/ to the one action and to
-// resources of load balancers.
+// TestDocumentedPolicies holds the documents in docs/ and in the README to the two actions,
+// the first of which can stand alone, and to resources of load balancers.
 func TestDocumentedPolicies(t *testing.T) {
 	resource := regexp.MustCompile(`^acs:slb:([a-z0-9-]+|\*):(\d+|\*):loadbalancer/([A-Za-z0-9_-]+|\*)$`)
-	content, err := os.ReadFile(filepath.Join("..", "..", "docs", "ram-policy.md"))
-	if err != nil {
-		t.Fatal(err)
+	var documents [][][]byte
+	for _, file := range []string{"docs/ram-policy.md", "README.md"} {
+		content, err := os.ReadFile(filepath.Join("..", "..", filepath.FromSlash(file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents = append(documents, regexp.MustCompile("(?s)```json\n(\\{\\s*\"Version.*?)```").FindAllSubmatch(content, -1)...)
 	}
-	documents := regexp.MustCompile("(?s)```json\n(.*?)```").FindAllSubmatch(content, -1)
-	if len(documents) < 4 {
+	if len(documents) != 6 {
 		t.Errorf("%d documents", len(documents))
 	}
+	alone := 0
 	for _, document := range documents {
 		p := decode(t, document[1])
-		if p.Version != "1" || len(p.Statement) != 1 || p.Statement[0].Effect != "Allow" || p.Statement[0].Action != "slb:DescribeHealthStatus" {
-			t.Errorf("%s", document[1])
+		if p.Version != "1" || len(p.Statement) != 1 || p.Statement[0].Effect != "Allow" {
+			t.Fatalf("%s", document[1])
+		}
+		switch fmt.Sprint(p.Statement[0].Action) {
+		case "[slb:DescribeHealthStatus slb:DescribeLoadBalancerListeners]":
+		case "[slb:DescribeHealthStatus]":
+			alone++
+		default:
+			t.Errorf("actions %q", p.Statement[0].Action)
 		}
 		if r := p.Statement[0].Resource; len(r) == 0 || slices.ContainsFunc(r, func(r string) bool { return !resource.MatchString(r) }) {
 			t.Errorf("resources %q", r)
 		}
+	}
+	if alone != 1 {
+		t.Errorf("%d documents without listeners", alone)
 	}
 }

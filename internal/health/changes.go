@@ -62,17 +62,25 @@ type ConditionChange struct {
 	Message string
 }
 
+// omittedRows are rows that the previous status had no room for. Nothing is
+// known of them but that they were no worse than the best that were kept, and
+// when they were seen.
+type omittedRows struct {
+	n      int32
+	seenAt *metav1.Time
+}
+
 // compareBackends carries lastTransitionTime over from the previous rows to
-// those of the same backend in the same state, sets it to now on the others,
-// and returns what changed. The previous rows may be a part of what was there:
-// omitted says how many were left out, and of those nothing is known but that
-// they were no worse than the best that were kept.
-func compareBackends(rows, previous []v1alpha1.BackendStatus, omitted int32, now metav1.Time) []BackendChange {
+// those of the same backend in the same state, sets it to now on those that
+// changed, and returns what changed. A row that may have been among the omitted
+// ones did not change now: it was seen at its state by then at the latest.
+func compareBackends(rows, previous []v1alpha1.BackendStatus, omitted omittedRows, now metav1.Time) []BackendChange {
 	if !slices.IsSortedFunc(previous, func(a, b v1alpha1.BackendStatus) int { return byIdentity(&a, &b) }) {
 		previous = slices.Clone(previous) // somebody edited the status
 		slices.SortFunc(previous, func(a, b v1alpha1.BackendStatus) int { return byIdentity(&a, &b) })
 	}
 	var changes []BackendChange
+	best := bestOf(previous)
 	p := 0
 	gone := func() {
 		changes = append(changes, BackendChange{Backend: previous[p], From: classOf(previous[p].ServerHealthStatus).String()})
@@ -86,7 +94,11 @@ func compareBackends(rows, previous []v1alpha1.BackendStatus, omitted int32, now
 		row.LastTransitionTime = now
 		to := classOf(row.ServerHealthStatus)
 		if p == len(previous) || byIdentity(&previous[p], row) != 0 {
-			if change, known := unlisted(row, to, previous, omitted); known {
+			wasOmitted := omitted.n > 0 && to >= best
+			if wasOmitted && omitted.seenAt != nil {
+				row.LastTransitionTime = *omitted.seenAt
+			}
+			if change, known := unlisted(row, to, omitted.n > 0, wasOmitted); known {
 				changes = append(changes, change)
 			}
 			continue
@@ -105,18 +117,26 @@ func compareBackends(rows, previous []v1alpha1.BackendStatus, omitted int32, now
 	return changes
 }
 
+// bestOf is the best class of some rows. The worst are kept first, so those that
+// were left out beside them are no worse.
+func bestOf(kept []v1alpha1.BackendStatus) class {
+	best := abnormal
+	for i := range kept {
+		best = max(best, classOf(kept[i].ServerHealthStatus))
+	}
+	return best
+}
+
 // unlisted is the change of a backend that the previous rows do not hold: it
-// came, unless rows were left out. Then it may have been one of those, and
+// was added, unless rows were left out. Then it may have been one of those, and
 // only its being abnormal is news, when no abnormal row was left out.
-func unlisted(row *v1alpha1.BackendStatus, to class, previous []v1alpha1.BackendStatus, omitted int32) (BackendChange, bool) {
-	if omitted == 0 {
+func unlisted(row *v1alpha1.BackendStatus, to class, omitted, wasOmitted bool) (BackendChange, bool) {
+	switch {
+	case !omitted:
 		return BackendChange{Backend: *row, To: to.String()}, true
-	}
-	abnormalOmitted := !slices.ContainsFunc(previous, func(b v1alpha1.BackendStatus) bool {
-		return classOf(b.ServerHealthStatus) != abnormal
-	})
-	if to != abnormal || abnormalOmitted {
+	case to != abnormal || wasOmitted:
 		return BackendChange{}, false
+	default:
+		return BackendChange{Backend: *row, From: Omitted, To: to.String()}, true
 	}
-	return BackendChange{Backend: *row, From: Omitted, To: to.String()}, true
 }

@@ -5,6 +5,7 @@ package health
 import (
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
@@ -29,6 +30,27 @@ func sameStatus(a, b *v1alpha1.LoadBalancerHealthStatus) bool {
 		a.LastRequestID == b.LastRequestID &&
 		a.LastHandledObserveRequest == b.LastHandledObserveRequest &&
 		a.LastAttemptedObserveRequest == b.LastAttemptedObserveRequest
+}
+
+// Holds tells whether a status is one that was written, though another writer
+// may have touched it since, as one that adds a condition of its own. Each write
+// brings a request id, a condition or a load balancer that no other has.
+func Holds(status, written *v1alpha1.LoadBalancerHealthStatus) bool {
+	for i := range written.Conditions {
+		c := &written.Conditions[i]
+		if !isOurs(c.Type) {
+			continue
+		}
+		if found := meta.FindStatusCondition(status.Conditions, c.Type); found == nil || !sameCondition(*found, *c) {
+			return false
+		}
+	}
+	return status.ObservedGeneration == written.ObservedGeneration &&
+		status.LastRequestID == written.LastRequestID &&
+		status.LastObservedTime.Equal(written.LastObservedTime) &&
+		status.LastAttemptedObserveRequest == written.LastAttemptedObserveRequest &&
+		same(status.ServiceLoadBalancer, written.ServiceLoadBalancer) &&
+		same(status.ObservedTarget, written.ObservedTarget)
 }
 
 // SameRows tells whether two lists of backends say the same.

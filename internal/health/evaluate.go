@@ -117,7 +117,7 @@ func (e *evaluation) answered() {
 	first := !e.known()
 	was := e.lastVerdict()
 	rows := rowsOf(e.observation.Sample, ScopeOf(e.spec))
-	changes := compareBackends(rows, e.next.Backends, e.next.OmittedBackends, e.stamp)
+	changes := compareBackends(rows, e.next.Backends, omittedRows{e.next.OmittedBackends, e.next.LastObservedTime}, e.stamp)
 	place(rows, changes, e.observation.Places, e.now)
 	answered, previous := listenersOf(rows), e.next.Listeners
 	facts := factsOf(&e.observation, ScopeOf(e.spec), answered)
@@ -140,7 +140,7 @@ func (e *evaluation) answered() {
 		e.tellVerdict(healthy, was)
 	}
 	e.conclude(judgements{
-		observed: judgement{metav1.ConditionTrue, v1alpha1.ReasonObservationSucceeded, messageObserved},
+		observed: judgement{metav1.ConditionTrue, v1alpha1.ReasonObservationSucceeded, messageObservedWith(e.observation.Sample.OddRows)},
 		healthy:  healthy,
 	})
 }
@@ -379,6 +379,7 @@ func (e *evaluation) conclude(judged judgements) {
 // outcome compares with what is stored. Only a status that is written anyway,
 // or a heartbeat, takes over the answer's time and request id.
 func (e *evaluation) outcome() Outcome {
+	e.fit()
 	write := !sameStatus(&e.next, e.previous)
 	if sample := e.observation.Sample; sample != nil && !e.spec.Suspend {
 		if !write && e.known() {

@@ -26,6 +26,15 @@ const (
 
 func messagePendingAfter(failure string) string { return "no answer yet: " + failure }
 
+// messageObservedWith says how many rows of an answer could not be read in full.
+func messageObservedWith(oddRows int) string {
+	if oddRows == 0 {
+		return messageObserved
+	}
+	return fmt.Sprintf("%s; %s of the answer could not be read in full, and %s as unavailable", messageObserved,
+		plural(int32(oddRows), "row", "rows"), map[bool]string{true: "counts", false: "count"}[oddRows == 1])
+}
+
 func messageRecovered(reason string) string {
 	return "DescribeHealthStatus answers again, after " + reason
 }

@@ -15,6 +15,9 @@ type Options struct {
 	MaxBackends int
 	// Heartbeat is how old lastObservedTime gets at most while answers come in.
 	Heartbeat time.Duration
+	// Fit leaves out of a status what cannot be stored, in copies of what the
+	// status shares; nil: all can.
+	Fit func(*v1alpha1.LoadBalancerHealthStatus)
 }
 
 // Observation is what this process knows of a load balancer. At most one of

@@ -38,7 +38,7 @@ func Discover(object *v1alpha1.LoadBalancerHealth, d Discovery, now time.Time, o
 		d.Found = has // a load balancer stays in its region, whatever nodes come
 	}
 	if d.Found != nil {
-		return discovered(object, *d.Found)
+		return discovered(object, *d.Found, options)
 	}
 	without := *object
 	without.Status.ServiceLoadBalancer = nil
@@ -60,13 +60,14 @@ func (d *Discovery) isRegionOnly(has *v1alpha1.ServiceLoadBalancer) bool {
 }
 
 // discovered records the load balancer; whether it is healthy is for those who ask it.
-func discovered(object *v1alpha1.LoadBalancerHealth, found v1alpha1.ServiceLoadBalancer) Outcome {
+func discovered(object *v1alpha1.LoadBalancerHealth, found v1alpha1.ServiceLoadBalancer, options Options) Outcome {
 	outcome := Outcome{Status: object.Status}
-	if has := object.Status.ServiceLoadBalancer; has != nil && *has == found {
-		return outcome
+	outcome.Status.ServiceLoadBalancer = &found
+	options.fit(&outcome.Status)
+	if same(outcome.Status.ServiceLoadBalancer, object.Status.ServiceLoadBalancer) {
+		return Outcome{Status: object.Status}
 	}
 	outcome.Write = true
-	outcome.Status.ServiceLoadBalancer = &found
 	was := object.Status.ObservedTarget
 	if was != nil && was.ServiceName == found.ServiceName && was.LoadBalancerID != "" && was.LoadBalancerID != found.LoadBalancerID {
 		outcome.Changes.LoadBalancer = &LoadBalancerChange{Service: found.ServiceName, From: was.LoadBalancerID, To: found.LoadBalancerID}

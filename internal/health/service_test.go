@@ -153,7 +153,7 @@ func TestALoadBalancerThatIsKnownKeepsItsRegion(t *testing.T) {
 	unknown := func(service, id string) Discovery {
 		return Discovery{
 			Without: &v1alpha1.ServiceLoadBalancer{ServiceName: service, LoadBalancerID: id},
-			Failure: &slb.Error{Kind: slb.InvalidRequest, Message: "the nodes are in several regions"},
+			Failure: &slb.Error{Kind: slb.InvalidRequest, Local: true, Message: "the nodes are in several regions"},
 		}
 	}
 	w := newWorld(t, ofService("web"))

@@ -133,7 +133,7 @@ func TestLastingFailureIsWrittenOnceUntilItIsStale(t *testing.T) {
 				}
 			}
 			want := []int{30, 180}
-			if kind == slb.LoadBalancerNotFound {
+			if kind == slb.LoadBalancerNotFound || kind == slb.InvalidRequest {
 				want = []int{30, 90, 180} // the third in a row stalls
 			}
 			if diff := cmp.Diff(want, writes); diff != "" {

@@ -69,6 +69,20 @@ func New(options Options) *Fleet {
 	}
 }
 
+// CRDOutdated exports whether the CustomResourceDefinition lacks fields that the
+// operator writes, of every replica: a standby needs them next.
+func CRDOutdated(outdated func() bool) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "slb_health_crd_outdated",
+		Help: "1 while the CustomResourceDefinition lacks fields that the operator writes, else 0.",
+	}, func() float64 {
+		if outdated() {
+			return 1
+		}
+		return 0
+	})
+}
+
 var (
 	backendsDesc = prometheus.NewDesc("slb_health_backends",
 		"Backends by listener and health status, as last observed.",

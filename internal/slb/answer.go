@@ -27,8 +27,8 @@ const maxListeners = 1000
 
 // readAnswer turns the SDK's response into a Sample. The SDK takes many wrong
 // answers for a load balancer without backends, so what the API always sends
-// is demanded: a RequestId, the list of backends, and for each its ServerId
-// and ServerHealthStatus.
+// is demanded: a RequestId, and the list of backends. A row that is odd costs
+// its own place only; an answer of which no row can be read is none.
 func readAnswer(response *sdkslb.DescribeHealthStatusResponse, request Request) (*Sample, error) {
 	if err := verifyDocument(response.GetHttpContentBytes(), pathOfBackends); err != nil {
 		return nil, err
@@ -38,18 +38,23 @@ func readAnswer(response *sdkslb.DescribeHealthStatusResponse, request Request) 
 		return nil, &answerError{"a document without a RequestId"}
 	}
 	rows := response.BackendServers.BackendServer
+	if err := verifyFields(fieldsOf(rows), request.Credentials, "a backend"); err != nil {
+		return nil, err
+	}
 	sample := &Sample{RequestID: requestID, Scope: request.Scope, Backends: make([]Backend, len(rows))}
+	odd := ""
 	for i := range rows {
-		var err error
-		if sample.Backends[i], err = readRow(&rows[i], request.Scope); err != nil {
-			return nil, err
+		var what string
+		if sample.Backends[i], what = readRow(&rows[i], request.Scope); what != "" {
+			odd = what
+			sample.OddRows++
 		}
 	}
 	switch {
+	case len(rows) > 0 && sample.OddRows == len(rows):
+		return nil, &answerError{"no backend that can be read, but " + odd}
 	case countListeners(sample.Backends) > maxListeners:
 		return nil, &answerError{fmt.Sprintf("more than %d listeners", maxListeners)}
-	case repeatsKey(fieldsOf(rows), request.Credentials):
-		return nil, &answerError{"a backend that repeats the credentials of the request"}
 	}
 	return sample, nil
 }
@@ -70,25 +75,34 @@ func countListeners(backends []Backend) int {
 // which is an IPv6 address.
 const maxWord = 45
 
-// repeatsKey finds the keys and the signature of a request in what would go
-// into a status, or in a field that is longer than any of the API's, a piece of
-// them: it will be cut. Most fields are shorter than any key, and cost next to nothing.
-func repeatsKey(fields iter.Seq[string], credentials Credentials) bool {
+// verifyFields refuses what must not go into a status: fields of any length,
+// which are not looked into, and the keys and the signature of the request, or,
+// in a field that is longer than any of the API's, a piece of them: it will be cut.
+// Most fields are shorter than any key, and cost next to nothing.
+func verifyFields(fields iter.Seq[string], credentials Credentials, of string) error {
 	keys := slices.DeleteFunc(keysOf(credentials), func(key string) bool {
 		return len(key) < echoLength // no real key, and may be a word
 	})
-	if len(keys) == 0 {
-		return false
-	}
-	shortest := len(slices.MinFunc(keys, func(a, b string) int { return len(a) - len(b) }))
 	spelled := allSpellings(keys)
+	var all pieces
 	for field := range fields {
-		if len(field) >= shortest && slices.ContainsFunc(spelled, func(key string) bool { return strings.Contains(field, key) }) ||
-			len(field) > maxWord && holdsPiece(field, spelled) {
-			return true
+		repeats := false
+		switch {
+		case len(field) > maxRaw:
+			return &answerError{fmt.Sprintf("%s with a field of more than %d KiB", of, maxRaw>>10)}
+		case len(field) > maxWord:
+			if all == nil {
+				all = piecesOf(keys)
+			}
+			repeats = all.standIn(field)
+		case len(field) >= echoLength:
+			repeats = slices.ContainsFunc(spelled, func(key string) bool { return strings.Contains(field, key) })
+		}
+		if repeats {
+			return &answerError{of + " that repeats the credentials of the request"}
 		}
 	}
-	return false
+	return nil
 }
 
 // fieldsOf are the texts of an answer that go into a status.
@@ -105,29 +119,45 @@ func fieldsOf(rows []sdkslb.BackendServer) iter.Seq[string] {
 	}
 }
 
-func readRow(row *sdkslb.BackendServer, scope Scope) (Backend, error) {
-	serverID, status := cleanField(row.ServerId), cleanField(row.ServerHealthStatus)
-	if serverID == "" || status == "" {
-		return Backend{}, &answerError{"a backend without ServerId or ServerHealthStatus"}
-	}
-	listenerPort, port := row.ListenerPort, row.Port
-	if !isPort(listenerPort) || !isPort(port) {
-		return Backend{}, &answerError{"a backend whose ListenerPort or Port is not a port"}
-	}
-	if listenerPort == 0 {
-		// The answer is about this port alone, whether or not it says so.
-		listenerPort = int(scope.ListenerPort)
-	}
-	return Backend{
-		ServerID:           serverID,
+// statusUnknown is how the API calls the health of a backend that it does not know.
+const statusUnknown = "unavailable"
+
+// readRow reads a row, and says what is odd about it, if anything. An odd row
+// stays a row, for a backend that left the list would read as removed. But its
+// health is unknown, whatever it says, and what cannot be read stays absent.
+func readRow(row *sdkslb.BackendServer, scope Scope) (b Backend, odd string) {
+	b = Backend{
+		ServerID:           cleanField(row.ServerId),
 		ServerIP:           cleanField(row.ServerIp),
 		EniHost:            cleanField(row.EniHost),
 		Type:               cleanField(row.Type),
-		ListenerPort:       int32(listenerPort),
-		ListenerProtocol:   cleanField(row.Protocol),
-		Port:               int32(port),
-		ServerHealthStatus: status,
-	}, nil
+		ListenerPort:       portOf(row.ListenerPort),
+		ListenerProtocol:   lowerField(row.Protocol),
+		Port:               portOf(row.Port),
+		ServerHealthStatus: cleanField(row.ServerHealthStatus),
+	}
+	switch {
+	case b.ServerID == "" || b.ServerHealthStatus == "":
+		odd = "a backend without ServerId or ServerHealthStatus"
+	case !isPort(row.ListenerPort) || !isPort(row.Port):
+		odd = "a backend whose ListenerPort or Port is not a port"
+	}
+	if odd != "" {
+		b.ServerHealthStatus = statusUnknown
+	}
+	if b.ListenerPort == 0 {
+		// The answer is about this port alone, whether or not it says so.
+		b.ListenerPort = scope.ListenerPort
+	}
+	return b, odd
+}
+
+// portOf is 0 for what is not a port.
+func portOf(n int) int32 {
+	if !isPort(n) {
+		return 0
+	}
+	return int32(n)
 }
 
 func isPort(n int) bool { return n >= 0 && n <= 65535 }

@@ -58,6 +58,7 @@ func TestARowIsReadAsItCame(t *testing.T) {
 			`{"ServerId":"eni-1","ServerIp":"10.0.0.1","EniHost":"10.0.0.9","Type":"eni","ListenerPort":443,"Protocol":"https","Port":8443,"ServerHealthStatus":"normal"}`, Scope{},
 			Backend{ServerID: "eni-1", ServerIP: "10.0.0.1", EniHost: "10.0.0.9", Type: "eni", ListenerPort: 443, ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "normal"},
 		},
+		"a protocol in capitals":     {`{"ServerId":"i-1","Protocol":"HTTPS","ServerHealthStatus":"normal"}`, Scope{}, Backend{ServerID: "i-1", ListenerProtocol: "https", ServerHealthStatus: "normal"}},
 		"the least":                  {`{"ServerId":"i-1","ServerHealthStatus":"unavailable"}`, Scope{}, Backend{ServerID: "i-1", ServerHealthStatus: "unavailable"}},
 		"fields of tomorrow":         {`{"ServerId":"i-1","ServerHealthStatus":"normal","Zone":"a","Tags":{"Tag":[1,{}]},"Weight":100,"Description":null}`, Scope{}, Backend{ServerID: "i-1", ServerHealthStatus: "normal"}},
 		"a status of tomorrow":       {`{"ServerId":"i-1","ServerHealthStatus":"draining"}`, Scope{}, Backend{ServerID: "i-1", ServerHealthStatus: "draining"}},
@@ -158,15 +159,15 @@ func TestWhatIsNoAnswerIsNotTakenForALoadBalancerWithoutBackends(t *testing.T) {
 		"a ServerId of spaces":         {rows(`{"ServerId":" \n\u0007","ServerHealthStatus":"normal"}`), "without ServerId"},
 		"a status of spaces":           {rows(`{"ServerId":"i-1","ServerHealthStatus":"\u001b"}`), "or ServerHealthStatus"},
 		"a row in another case":        {rows(`{"serverId":"i-1","serverHealthStatus":"normal"}`), "without ServerId"},
-		"the second row is bad":        {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal"}`, `{}`), "without ServerId"},
-		"a row of text":                {rows(`"i-1"`), ""},
+		"every row is bad":             {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":-1}`, `{}`), "without ServerId"},
+		"a row of text":                {rows(`"i-1"`), "without ServerId"},
 		"a negative port":              {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":-1}`), "not a port"},
 		"a port beyond":                {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":65536}`), "not a port"},
 		"a negative listener":          {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","ListenerPort":-443}`), "not a port"},
 		"a listener beyond":            {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","ListenerPort":4294967376}`), "not a port"},
-		"a port beyond any number":     {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":99999999999999999999}`), ""},
-		"a port in words":              {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":"http"}`), ""},
-		"a list as port":               {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":[80]}`), ""},
+		"a port beyond any number":     {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":99999999999999999999}`), "not a port"},
+		"a port in words":              {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":"http"}`), "not a port"},
+		"a list as port":               {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":[80]}`), "not a port"},
 		"a key as server":              {rows(`{"ServerId":"` + testKeyID + `","ServerHealthStatus":"normal"}`), "repeats the credentials"},
 		"a token in an address":        {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","ServerIp":"x` + testToken + `"}`), "repeats the credentials"},
 		"a token escaped":              {rows(`{"ServerId":"i-1","ServerHealthStatus":"normal","Type":"` + url.QueryEscape(testToken) + `"}`), "repeats the credentials"},
@@ -176,6 +177,75 @@ func TestWhatIsNoAnswerIsNotTakenForALoadBalancerWithoutBackends(t *testing.T) {
 			sample, err := read(t, test.document, Scope{})
 			failed := failure(t, sample, err)
 			if failed.Kind != InvalidResponse || !strings.Contains(failed.Message, "HTTP 200 with ") || !strings.Contains(failed.Message, test.says) {
+				t.Errorf("got %v, want %q", failed, test.says)
+			}
+		})
+	}
+}
+
+// A row that cannot be read must cost neither the other rows nor itself: a
+// backend that is not listed reads as removed.
+func TestAnOddRowCostsItsOwnPlaceOnly(t *testing.T) {
+	good := Backend{ServerID: "i-9", ServerIP: "10.0.0.9", ListenerPort: 443, ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "normal"}
+	const goodRow = `{"ServerId":"i-9","ServerIp":"10.0.0.9","ListenerPort":443,"Protocol":"https","Port":8443,"ServerHealthStatus":"normal"}`
+	for name, test := range map[string]struct {
+		row   string
+		scope Scope
+		want  Backend
+	}{
+		"a port of -520":        {`{"ServerId":"i-1","ServerIp":"10.0.0.1","ListenerPort":443,"Protocol":"https","Port":-520,"ServerHealthStatus":"normal"}`, Scope{}, Backend{ServerID: "i-1", ServerIP: "10.0.0.1", ListenerPort: 443, ListenerProtocol: "https", ServerHealthStatus: "unavailable"}},
+		"a port too high":       {`{"ServerId":"i-1","Port":65536,"ServerHealthStatus":"abnormal"}`, Scope{}, Backend{ServerID: "i-1", ServerHealthStatus: "unavailable"}},
+		"a listener too high":   {`{"ServerId":"i-1","ListenerPort":4294967739,"Protocol":"https","Port":80,"ServerHealthStatus":"normal"}`, Scope{}, Backend{ServerID: "i-1", ListenerProtocol: "https", Port: 80, ServerHealthStatus: "unavailable"}},
+		"asked about one":       {`{"ServerId":"i-1","ListenerPort":-1,"ServerHealthStatus":"normal"}`, Scope{ListenerPort: 443}, Backend{ServerID: "i-1", ListenerPort: 443, ServerHealthStatus: "unavailable"}},
+		"no status":             {`{"ServerId":"i-1","ListenerPort":443,"Port":80}`, Scope{}, Backend{ServerID: "i-1", ListenerPort: 443, Port: 80, ServerHealthStatus: "unavailable"}},
+		"a status of nothing":   {`{"ServerId":"i-1","ServerHealthStatus":"\u001b"}`, Scope{}, Backend{ServerID: "i-1", ServerHealthStatus: "unavailable"}},
+		"a list as status":      {`{"ServerId":"i-1","ListenerPort":443,"ServerHealthStatus":["normal"]}`, Scope{}, Backend{ServerID: "i-1", ListenerPort: 443, ServerHealthStatus: "unavailable"}},
+		"an address alone":      {`{"ServerIp":"10.0.0.1","ListenerPort":443,"ServerHealthStatus":"normal"}`, Scope{}, Backend{ServerIP: "10.0.0.1", ListenerPort: 443, ServerHealthStatus: "unavailable"}},
+		"nothing that names it": {`{"ListenerPort":443,"Protocol":"https","ServerHealthStatus":"abnormal"}`, Scope{}, Backend{ListenerPort: 443, ListenerProtocol: "https", ServerHealthStatus: "unavailable"}},
+		"null":                  {`null`, Scope{}, Backend{ServerHealthStatus: "unavailable"}},
+		"an empty object":       {`{}`, Scope{}, Backend{ServerHealthStatus: "unavailable"}},
+		"text":                  {`"i-1"`, Scope{}, Backend{ServerHealthStatus: "unavailable"}},
+		"a port in words":       {`{"ServerId":"i-1","ServerIp":"10.0.0.1","EniHost":"10.0.0.2","Type":"eni","Protocol":"tcp","ListenerPort":"443","Port":"http","ServerHealthStatus":"normal"}`, Scope{}, Backend{ServerID: "i-1", ServerIP: "10.0.0.1", EniHost: "10.0.0.2", Type: "eni", ListenerProtocol: "tcp", ListenerPort: 443, ServerHealthStatus: "unavailable"}},
+		"beyond any number":     {`{"ServerId":42,"ListenerPort":99999999999999999999,"Port":true,"ServerHealthStatus":"normal"}`, Scope{}, Backend{ServerID: "42", ServerHealthStatus: "unavailable"}},
+		"an object as port":     {`{"ServerId":"i-1","ListenerPort":null,"Port":{"a":1},"serverIp":"10.0.0.1","ServerHealthStatus":"normal"}`, Scope{}, Backend{ServerID: "i-1", ServerHealthStatus: "unavailable"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sample, err := read(t, rows(goodRow, test.row, goodRow), test.scope)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if sample.OddRows != 1 || !reflect.DeepEqual(sample.Backends, []Backend{good, test.want, good}) {
+				t.Errorf("got %d odd in %+v, want %+v", sample.OddRows, sample.Backends, test.want)
+			}
+		})
+	}
+}
+
+func TestTheRequestIdMayComeAfterAnOddRow(t *testing.T) {
+	const row = `{"ServerId":"i-1","ServerHealthStatus":"normal"},{"ServerId":"i-2","Port":"http","ServerHealthStatus":"normal"}`
+	sample, err := read(t, `{"BackendServers":{"BackendServer":[`+row+`]},"RequestId":"42"}`, Scope{})
+	if err != nil || sample.RequestID != "42" || sample.OddRows != 1 {
+		t.Errorf("got %+v, %v", sample, err)
+	}
+}
+
+func TestARowThatTheSDKCannotReadMakesNoAnswerOfWhatIsNone(t *testing.T) {
+	const row = `{"ServerId":"i-1","ServerHealthStatus":"normal"},{"ServerId":"i-2","Port":"http","ServerHealthStatus":"normal"}`
+	const list = `"BackendServers":{"BackendServer":[` + row + `]}`
+	for name, test := range map[string]struct{ document, says string }{
+		"no RequestId":          {`{` + list + `}`, "without a RequestId"},
+		"a RequestId of a list": {`{"RequestId":["1"],` + list + `}`, "not a DescribeHealthStatus answer"},
+		"in another case":       {`{"requestId":"1",` + list + `}`, "without a RequestId"},
+		"an error document":     {`{"RequestId":"1","Code":"Throttling",` + list + `}`, "an error document"},
+		"two lists":             {`{"RequestId":"1",` + list + `,` + list + `}`, "without exactly one list"},
+		"half":                  {`{"RequestId":"1",` + list, "not a DescribeHealthStatus answer"},
+		"two documents":         {`{"RequestId":"1",` + list + `}{}`, "not a DescribeHealthStatus answer"},
+		"a key":                 {`{"RequestId":"1","BackendServers":{"BackendServer":[` + row + `,{"ServerId":"` + testKeyID + `"}]}}`, "repeats the credentials"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sample, err := read(t, test.document, Scope{})
+			failed := failure(t, sample, err)
+			if failed.Kind != InvalidResponse || !strings.Contains(failed.Message, test.says) {
 				t.Errorf("got %v, want %q", failed, test.says)
 			}
 		})

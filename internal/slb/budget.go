@@ -38,8 +38,8 @@ type Budget struct {
 	queues map[queueKey]*queue
 	// busy are the queues that have permits out.
 	busy map[*queue]struct{}
-	// slow counts the queues whose calls take long.
-	slow int
+	// doubtful counts the queues that share the workers for calls that may hang.
+	doubtful int
 }
 
 type queueKey struct {
@@ -156,8 +156,7 @@ func (b *Budget) Forget(target Target) {
 		q.leave(m)
 		delete(q.members, key)
 		if len(q.members) == 0 {
-			delete(b.queues, keyOf(target))
-			q.duration = 0
+			delete(b.queues, q.key)
 		}
 	})
 }
@@ -206,13 +205,13 @@ func (b *Budget) lanes(q *queue, now time.Time) int {
 			continue
 		}
 		left -= other.held()
-		if other.namespace == q.namespace {
+		if other.key.account.Namespace == q.key.account.Namespace {
 			ofNamespace -= other.held()
 		}
 	}
 	share := 1 // until the first call ends
 	if q.proven {
-		share = max(shared/max(b.slow, 1), 1)
+		share = max(shared/max(b.doubtful, 1), 1)
 	}
 	return min(share, left, ofNamespace)
 }
@@ -220,28 +219,30 @@ func (b *Budget) lanes(q *queue, now time.Time) int {
 // most is three quarters, of one or two: one.
 func most(n int) int { return max(n*3/4, 1) }
 
-// note keeps busy and slow up to date after a change of a queue.
+// note keeps busy and doubtful up to date after a change of a queue.
 func (b *Budget) note(q *queue) {
 	if q.held() > 0 {
 		b.busy[q] = struct{}{}
 	} else {
 		delete(b.busy, q)
 	}
-	switch slow := q.duration > slowCall; {
-	case slow && !q.notedSlow:
-		b.slow++
-		q.notedSlow = true
-	case !slow && q.notedSlow:
-		b.slow--
-		q.notedSlow = false
+	slow, first := q.duration > slowCall, !q.proven && q.held()+q.queued() > 0
+	switch counts := b.queues[q.key] == q && (slow || first); {
+	case counts && !q.counted:
+		b.doubtful++
+	case !counts && q.counted:
+		b.doubtful--
+	default:
+		return
 	}
+	q.counted = !q.counted
 }
 
 func (b *Budget) queue(target Target, now time.Time) *queue {
 	key := keyOf(target)
 	q := b.queues[key]
 	if q == nil {
-		q = newQueue(target.Account.Namespace, newPace(b.options.QPS, b.options.Burst, now))
+		q = newQueue(key, newPace(b.options.QPS, b.options.Burst, now))
 		b.queues[key] = q
 	}
 	return q

@@ -63,30 +63,47 @@ func cleanMessage(message string, credentials Credentials, keep ...string) strin
 	return bounded(message, maxMessage)
 }
 
+// CleanText makes another program's words fit for conditions, events and logs:
+// one line, bounded, and without URLs and what could be a token.
+func CleanText(text string) string { return cleanMessage(text, Credentials{}) }
+
 // word is what keys and tokens are made of, plain or escaped.
 var word = regexp.MustCompile(`[0-9A-Za-z+/=_.%~-]{16,}`)
 
 // withoutPieces takes out words that hold a piece of a key: a server may cut
 // what it echoes, or break it into lines.
 func withoutPieces(message string, credentials Credentials) string {
-	spelled := allSpellings(keysOf(credentials))
+	pieces := piecesOf(keysOf(credentials))
 	return word.ReplaceAllStringFunc(message, func(word string) string {
-		if holdsPiece(word, spelled) {
+		if pieces.standIn(word) {
 			return "[key]"
 		}
 		return word
 	})
 }
 
-// holdsPiece tells whether a word has enough characters in a row of a key, in whatever case.
-func holdsPiece(word string, spelled []string) bool {
-	word = strings.ToLower(word)
-	for _, key := range spelled {
+// pieces are all that has echoLength characters in a row of a key, in lower
+// case. A word is held against all of them at once: however long a token is, a
+// word costs what its own length does.
+type pieces map[string]struct{}
+
+func piecesOf(keys []string) pieces {
+	p := pieces{}
+	for _, key := range allSpellings(keys) {
 		key = strings.ToLower(key)
-		for i := 0; i+echoLength <= len(word); i++ {
-			if strings.Contains(key, word[i:i+echoLength]) {
-				return true
-			}
+		for i := 0; i+echoLength <= len(key); i++ {
+			p[key[i:i+echoLength]] = struct{}{}
+		}
+	}
+	return p
+}
+
+// standIn tells whether a word has enough characters in a row of a key, in whatever case.
+func (p pieces) standIn(word string) bool {
+	word = strings.ToLower(word)
+	for i := 0; i+echoLength <= len(word); i++ {
+		if _, found := p[word[i:i+echoLength]]; found {
+			return true
 		}
 	}
 	return false
@@ -138,6 +155,9 @@ func cleanField(value string) string {
 	}
 	return bounded(value, maxField)
 }
+
+// lowerField is cleanField for words that are compared without regard to case.
+func lowerField(value string) string { return bounded(strings.ToLower(cleanField(value)), maxField) }
 
 // oneLine turns what cannot be seen (control characters, bidirectional controls,
 // fillers), invalid UTF-8 and runs of white space into single spaces.

@@ -74,7 +74,11 @@ func describeHealth(client *sdkslb.Client, request Request) (*sdkslb.DescribeHea
 		describe.ListenerPort = requests.NewInteger(int(request.Scope.ListenerPort))
 	}
 	describe.ListenerProtocol = request.Scope.ListenerProtocol
-	return client.DescribeHealthStatus(describe)
+	response, err := client.DescribeHealthStatus(describe)
+	if err != nil {
+		err = reread(response, err)
+	}
+	return response, err
 }
 
 // callAndRead makes one call of an action and reads its response, whatever the

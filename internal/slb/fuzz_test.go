@@ -148,6 +148,7 @@ func FuzzReadAnswer(f *testing.F) {
 	f.Add(uint16(200), jsonType, "", example)
 	for _, body := range append([]string{
 		"", "{}", "null", "[]", oneRow, noRows, rows("null"), rows(`{"ServerId":" ","ServerHealthStatus":"\u0000"}`), rows(`{"ServerId":1e9,"ServerHealthStatus":true,"Port":"1.5"}`),
+		rows(`{"ServerId":"i-1","ServerHealthStatus":"normal"}`, `{"ServerId":"$KEY","Port":"http"}`, `[]`), rows(`{"ServerId":"i-1","ServerHealthStatus":"normal"}`, `{"Port":-520}`),
 		`{"RequestId":"1","BackendServers":{"BackendServer":[{}]},"BackendServers":null}`, errorDocument("Throttling", testSecret), `{"Code":1}`, `{"Code":"x","Message":{}}`,
 	}, echoingBodies...) {
 		f.Add(uint16(200), jsonType, "", []byte(body))
@@ -164,6 +165,39 @@ func FuzzReadAnswer(f *testing.F) {
 		})
 		sample, err := client.DescribeHealthStatus(t.Context(), aRequest())
 		e.check(t, sample, err)
+	})
+}
+
+// FuzzReadListeners answers every page of a list of listeners with the same document.
+func FuzzReadListeners(f *testing.F) {
+	for _, document := range []string{
+		"", "{}", "null", oneRow, page(""), page("again"), page("", "null"), page("", listener(testLoadBalancer, 80, "HTTP", `"HTTPListenerConfig":{"HealthCheck":"off","ListenerForward":true}`)),
+		page("$TOKEN", listener("lb-other", 80, "$KEY")), page("", listener(testLoadBalancer, 443, "$SIGNATURE"), listener(testLoadBalancer, 443, "x$ESCAPED")),
+		errorDocument("Forbidden.RAM", "$KEY may not $URL"), `{"RequestId":"$KEY","Listeners":[]}`, `{"RequestId":"1","Listeners":[{"LoadBalancerId":1,"ListenerPort":"1.5","Tags":{}}]}`,
+	} {
+		f.Add(uint16(0), []byte(document))
+		f.Add(uint16(203), []byte(document))
+	}
+	f.Fuzz(func(t *testing.T, status uint16, body []byte) {
+		e := &echo{answer: body}
+		client := clientOver(func(request *http.Request) (*http.Response, error) {
+			return response(request, 200+int(status)%400, e.spell(request)), nil
+		})
+		answer, err := client.DescribeLoadBalancerListeners(t.Context(), aListenersRequest(testLoadBalancer, "lb-2"))
+		if err != nil {
+			e.check(t, nil, err)
+			return
+		}
+		if !apiRequestID.MatchString(answer.RequestID) || answer.Calls != 1 || len(answer.Listeners) != 2 {
+			t.Errorf("got %+v", answer)
+		}
+		for _, l := range slices.Concat(answer.Listeners[testLoadBalancer], answer.Listeners["lb-2"]) {
+			if l.Port < 1 || !isPort(int(l.Port)) || l.HealthCheck != "" && l.HealthCheck != "on" && l.HealthCheck != "off" {
+				t.Errorf("the listener %+v", l)
+			}
+			checkField(t, l.Protocol)
+			checkField(t, l.Status)
+		}
 	})
 }
 
@@ -244,20 +278,32 @@ func checkSample(t *testing.T, sample *Sample) {
 	if !apiRequestID.MatchString(sample.RequestID) {
 		t.Errorf("a sample with the RequestID %q", sample.RequestID)
 	}
+	anonymous := 0
 	for _, backend := range sample.Backends {
-		if backend.ServerID == "" || backend.ServerHealthStatus == "" || !isPort(int(backend.Port)) || !isPort(int(backend.ListenerPort)) {
+		if backend.ServerID == "" {
+			anonymous++
+		}
+		if backend.ServerHealthStatus == "" || backend.ServerID == "" && backend.ServerHealthStatus != statusUnknown || !isPort(int(backend.Port)) || !isPort(int(backend.ListenerPort)) {
 			t.Errorf("a sample with the row %+v", backend)
 		}
 		for _, field := range []string{sample.RequestID, backend.ServerID, backend.ServerIP, backend.EniHost, backend.Type, backend.ListenerProtocol, backend.ServerHealthStatus} {
-			if len(field) > maxField || !utf8.ValidString(field) || strings.ContainsFunc(field, func(r rune) bool { return !unicode.IsPrint(r) }) {
-				t.Errorf("a sample with the field %q", field)
-			}
-			for _, key := range keysOf(temporaryCredentials()) {
-				for _, form := range echoForms[:3] {
-					if strings.Contains(field, form(key)) {
-						t.Errorf("a sample with a key: %q", field)
-					}
-				}
+			checkField(t, field)
+		}
+	}
+	if rows := len(sample.Backends); anonymous > sample.OddRows || rows > 0 && sample.OddRows >= rows {
+		t.Errorf("%d odd rows of %d, %d of them without a server", sample.OddRows, rows, anonymous)
+	}
+}
+
+func checkField(t *testing.T, field string) {
+	t.Helper()
+	if len(field) > maxField || !utf8.ValidString(field) || strings.ContainsFunc(field, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		t.Errorf("an answer with the field %q", field)
+	}
+	for _, key := range keysOf(temporaryCredentials()) {
+		for _, form := range echoForms[:3] {
+			if strings.Contains(field, form(key)) {
+				t.Errorf("an answer with a key: %q", field)
 			}
 		}
 	}

@@ -111,6 +111,8 @@ func (l *listing) read(page *sdkslb.DescribeLoadBalancerListenersResponse, quest
 func (l *listing) follow(token string) error {
 	_, repeated := l.tokens[token]
 	switch {
+	case len(token) > maxRaw:
+		return &answerError{fmt.Sprintf("a NextToken of more than %d KiB", maxRaw>>10)}
 	case repeated:
 		return &answerError{"a NextToken that an earlier page had already"}
 	case token != "" && l.answer.Calls == maxPages:
@@ -124,11 +126,11 @@ func (l *listing) follow(token string) error {
 // take reads the listeners of the load balancers that were asked about. One that
 // cannot be placed spoils the page: left out, it would read as removed.
 func (l *listing) take(listed []sdkslb.ListenerInDescribeLoadBalancerListeners, credentials Credentials) error {
-	switch {
-	case len(listed) > maxListeners:
+	if len(listed) > maxListeners {
 		return &answerError{fmt.Sprintf("more than %d listeners", maxListeners)}
-	case repeatsKey(fieldsOfListeners(listed), credentials):
-		return &answerError{"a listener that repeats the credentials of the request"}
+	}
+	if err := verifyFields(fieldsOfListeners(listed), credentials, "a listener"); err != nil {
+		return err
 	}
 	for i := range listed {
 		id, port := listed[i].LoadBalancerId, listed[i].ListenerPort
@@ -199,6 +201,3 @@ func onOrOff(value string) string {
 		return ""
 	}
 }
-
-// lowerField is cleanField for words that are compared without regard to case.
-func lowerField(value string) string { return bounded(strings.ToLower(cleanField(value)), maxField) }

@@ -13,7 +13,7 @@ import (
 
 const (
 	// maxCodes is how many different codes get a series. The API has a few dozen
-	// for this call; what invents more of them must not fill the memory.
+	// for these calls; what invents more of them must not fill the memory.
 	maxCodes = 100
 	// maxRegions is as much for regions that the SDK does not know: objects name
 	// them, and a series outlives its objects. otherRegion stands for the rest.
@@ -21,9 +21,15 @@ const (
 	otherRegion = "other"
 )
 
-// Instrumented counts and times the calls of another HealthAPI.
+// API is all that is asked of Alibaba Cloud.
+type API interface {
+	HealthAPI
+	ListenersAPI
+}
+
+// Instrumented counts the calls of another API, and times those of routine.
 type Instrumented struct {
-	api      HealthAPI
+	api      API
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 
@@ -31,18 +37,18 @@ type Instrumented struct {
 	codes, regions map[string]struct{}
 }
 
-var _ HealthAPI = (*Instrumented)(nil)
+var _ API = (*Instrumented)(nil)
 
 // Instrument wraps api and registers its metrics.
-func Instrument(api HealthAPI, registry prometheus.Registerer) *Instrumented {
+func Instrument(api API, registry prometheus.Registerer) *Instrumented {
 	i := &Instrumented{
 		api:     api,
 		codes:   map[string]struct{}{},
 		regions: map[string]struct{}{},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "slb_api_requests_total",
-			Help: "DescribeHealthStatus calls by region and by OK, the API's error code, or the failure's kind when there is no code.",
-		}, []string{"region", "code"}),
+			Help: "Calls by action, region and by OK, the API's error code, or the failure's kind when there is no code.",
+		}, []string{"action", "region", "code"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "slb_api_request_duration_seconds",
 			Help:    "Duration of DescribeHealthStatus calls by region.",
@@ -57,18 +63,38 @@ func Instrument(api HealthAPI, registry prometheus.Registerer) *Instrumented {
 func (i *Instrumented) DescribeHealthStatus(ctx context.Context, request Request) (*Sample, error) {
 	start := time.Now()
 	sample, err := i.api.DescribeHealthStatus(ctx, request)
+	region := i.regionOf(request.Target.RegionID)
+	if i.count(actionHealth, region, 1, err) {
+		i.duration.WithLabelValues(region).Observe(time.Since(start).Seconds())
+	}
+	return sample, err
+}
+
+// DescribeLoadBalancerListeners implements ListenersAPI. Pages that were
+// answered before one that failed are not counted.
+func (i *Instrumented) DescribeLoadBalancerListeners(ctx context.Context, request ListenersRequest) (*ListenersAnswer, error) {
+	answer, err := i.api.DescribeLoadBalancerListeners(ctx, request)
+	calls := 1
+	if err == nil {
+		calls = answer.Calls
+	}
+	i.count(actionListeners, i.regionOf(request.RegionID), calls, err)
+	return answer, err
+}
+
+// count counts calls that came to an end, and tells whether they did: where the
+// caller gave up, there is no answer to count.
+func (i *Instrumented) count(action, region string, calls int, err error) bool {
 	code := "OK"
 	if err != nil {
-		var failure *Error
-		if !errors.As(err, &failure) {
-			return nil, err // the caller gave up: no answer to count
+		failure, ok := errors.AsType[*Error](err)
+		if !ok {
+			return false
 		}
 		code = i.codeOf(failure)
 	}
-	region := i.regionOf(request.Target)
-	i.requests.WithLabelValues(region, code).Inc()
-	i.duration.WithLabelValues(region).Observe(time.Since(start).Seconds())
-	return sample, err
+	i.requests.WithLabelValues(action, region, code).Add(float64(calls))
+	return true
 }
 
 // codeOf is the failure's code, or its kind when that would be one code too many.
@@ -79,10 +105,10 @@ func (i *Instrumented) codeOf(failure *Error) string {
 	return string(failure.Kind)
 }
 
-// regionOf is the target's region, or otherRegion when that would be one region too many.
-func (i *Instrumented) regionOf(target Target) string {
-	if _, known := endpointMap[target.RegionID]; known || i.admits(i.regions, target.RegionID, maxRegions) {
-		return target.RegionID
+// regionOf is the region, or otherRegion when that would be one region too many.
+func (i *Instrumented) regionOf(region string) string {
+	if _, known := endpointMap[region]; known || i.admits(i.regions, region, maxRegions) {
+		return region
 	}
 	return otherRegion
 }
@@ -106,7 +132,7 @@ type RateLimits struct {
 }
 
 var rateLimitDesc = prometheus.NewDesc("slb_api_rate_limit",
-	"DescribeHealthStatus calls per second now allowed, by region and account (the Secret's namespace/name, or default).",
+	"Calls per second now allowed, by region and account (the Secret's namespace/name, or default).",
 	[]string{"region", "account"}, nil)
 
 // Describe implements prometheus.Collector.

@@ -20,6 +20,15 @@ func (f apiFunc) DescribeHealthStatus(ctx context.Context, request Request) (*Sa
 	return f(ctx, request)
 }
 
+// DescribeLoadBalancerListeners has the outcome of a call about the first load
+// balancer, over as many pages as load balancers.
+func (f apiFunc) DescribeLoadBalancerListeners(ctx context.Context, request ListenersRequest) (*ListenersAnswer, error) {
+	if _, err := f(ctx, request.question()); err != nil {
+		return nil, err
+	}
+	return &ListenersAnswer{Calls: len(request.LoadBalancerIDs)}, nil
+}
+
 // instrumented makes one call for each outcome and returns what was registered.
 func instrumented(t *testing.T, outcomes ...error) *prometheus.Registry {
 	t.Helper()
@@ -51,12 +60,12 @@ func TestCallsAreCountedByRegionAndCode(t *testing.T) {
 		context.Canceled, context.DeadlineExceeded, errors.New("something else"),
 	)
 	want := `
-# HELP slb_api_requests_total DescribeHealthStatus calls by region and by OK, the API's error code, or the failure's kind when there is no code.
+# HELP slb_api_requests_total Calls by action, region and by OK, the API's error code, or the failure's kind when there is no code.
 # TYPE slb_api_requests_total counter
-slb_api_requests_total{code="EndpointUnreachable",region="cn-hangzhou"} 1
-slb_api_requests_total{code="OK",region="cn-hangzhou"} 2
-slb_api_requests_total{code="Throttled",region="cn-hangzhou"} 1
-slb_api_requests_total{code="Throttling.User",region="cn-hangzhou"} 1
+slb_api_requests_total{action="DescribeHealthStatus",code="EndpointUnreachable",region="cn-hangzhou"} 1
+slb_api_requests_total{action="DescribeHealthStatus",code="OK",region="cn-hangzhou"} 2
+slb_api_requests_total{action="DescribeHealthStatus",code="Throttled",region="cn-hangzhou"} 1
+slb_api_requests_total{action="DescribeHealthStatus",code="Throttling.User",region="cn-hangzhou"} 1
 `
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "slb_api_requests_total"); err != nil {
 		t.Error(err)
@@ -74,6 +83,38 @@ slb_api_requests_total{code="Throttling.User",region="cn-hangzhou"} 1
 		}
 	}
 	t.Error("no durations")
+}
+
+func TestListenersCallsAreCountedByTheirAction(t *testing.T) {
+	outcomes := []error{nil, &Error{Kind: Forbidden, Code: "Forbidden.RAM"}, &Error{Kind: EndpointUnreachable}, context.Canceled, nil}
+	next := 0
+	registry := prometheus.NewPedanticRegistry()
+	api := Instrument(apiFunc(func(context.Context, Request) (*Sample, error) {
+		outcome := outcomes[next]
+		next++
+		return nil, outcome
+	}), registry)
+	for i, outcome := range outcomes {
+		ids := []string{"lb-1", "lb-2", "lb-3"}[:1+i/2]
+		answer, err := api.DescribeLoadBalancerListeners(t.Context(), aListenersRequest(ids...))
+		if !errors.Is(err, outcome) || (answer == nil) != (outcome != nil) {
+			t.Errorf("%v came through as (%v, %v)", outcome, answer, err)
+		}
+	}
+	want := `
+# HELP slb_api_requests_total Calls by action, region and by OK, the API's error code, or the failure's kind when there is no code.
+# TYPE slb_api_requests_total counter
+slb_api_requests_total{action="DescribeLoadBalancerListeners",code="EndpointUnreachable",region="cn-hangzhou"} 1
+slb_api_requests_total{action="DescribeLoadBalancerListeners",code="Forbidden.RAM",region="cn-hangzhou"} 1
+slb_api_requests_total{action="DescribeLoadBalancerListeners",code="OK",region="cn-hangzhou"} 4
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "slb_api_requests_total"); err != nil {
+		t.Error(err)
+	}
+	// Routine is what the durations are read for; a page of listeners takes another time.
+	if n, err := testutil.GatherAndCount(registry, "slb_api_request_duration_seconds"); err != nil || n != 0 {
+		t.Errorf("%d durations, %v", n, err)
+	}
 }
 
 func TestInventedCodesDoNotMakeSeriesWithoutEnd(t *testing.T) {
@@ -105,7 +146,7 @@ func TestInventedRegionsDoNotMakeSeriesWithoutEnd(t *testing.T) {
 		}
 	}
 	call("cn-hangzhou")
-	if got := testutil.ToFloat64(api.requests.WithLabelValues("cn-hangzhou", "OK")); got != 1 {
+	if got := testutil.ToFloat64(api.requests.WithLabelValues(actionHealth, "cn-hangzhou", "OK")); got != 1 {
 		t.Errorf("a real region that came late is counted %v times", got)
 	}
 }
@@ -127,7 +168,7 @@ func TestTheBudgetsLimitsAreExportedByAccountWithoutKeys(t *testing.T) {
 	budget.Take(Claim{Target: ofKey}, noon)
 	budget.Take(Claim{Target: alsoOfKey}, noon)
 	const header = `
-# HELP slb_api_rate_limit DescribeHealthStatus calls per second now allowed, by region and account (the Secret's namespace/name, or default).
+# HELP slb_api_rate_limit Calls per second now allowed, by region and account (the Secret's namespace/name, or default).
 # TYPE slb_api_rate_limit gauge
 `
 	want := func(series string) {

@@ -23,10 +23,9 @@ const (
 // queue is the targets of one account in one region: which of them wait for a
 // turn, in what order, and which are calling.
 type queue struct {
-	// namespace is that of the account.
-	namespace string
-	pace      pace
-	members   map[memberKey]*member
+	key     queueKey
+	pace    pace
+	members map[memberKey]*member
 	// actions are those that were ever claimed.
 	actions []string
 	// urgent and routine wait. A member that waits for either is in both.
@@ -40,15 +39,15 @@ type queue struct {
 	duration time.Duration
 	// proven tells that a call ended, so that duration says something.
 	proven bool
-	// notedSlow tells that Budget.slow counts the queue.
-	notedSlow bool
+	// counted tells that Budget.doubtful counts it.
+	counted bool
 	// answered tells that a call was not Throttled since the last one that was.
 	answered bool
 	entered  uint64
 }
 
-func newQueue(namespace string, pace pace) *queue {
-	return &queue{namespace: namespace, pace: pace, members: map[memberKey]*member{}, urgent: newUrgent()}
+func newQueue(key queueKey, pace pace) *queue {
+	return &queue{key: key, pace: pace, members: map[memberKey]*member{}, urgent: newUrgent()}
 }
 
 type memberKey struct{ loadBalancerID, action string }
@@ -108,7 +107,6 @@ func (q *queue) enter(m *member, claim Claim, now time.Time) {
 		q.entered++
 		m.since, m.enteredAt, m.place = claim.Since, now, q.entered
 	case waiting:
-		routine = routine || m.routine
 		if urgent == m.urgent && routine == m.routine && (!urgent || claim.Requester == m.requester) {
 			return
 		}
@@ -161,7 +159,7 @@ func (q *queue) leave(m *member) {
 // lanes for so many calls at once. The first call of a queue is for the member
 // that claims: lanes are scarce then, and none may wait for one to come back.
 func (q *queue) grant(claims *member, lanes int, now time.Time) {
-	for q.held() < lanes && q.urgent.size+len(q.routine) > 0 && q.pace.spend(now) {
+	for q.held() < lanes && q.queued() > 0 && q.pace.spend(now) {
 		m := claims
 		if q.proven || q.held() > 0 {
 			m = q.next(now)
@@ -185,14 +183,21 @@ func (q *queue) next(now time.Time) *member {
 // held is how many permits are out.
 func (q *queue) held() int { return len(q.granted) + len(q.calls) }
 
+// queued is how many members wait; those that wait for either permit count twice.
+func (q *queue) queued() int { return q.urgent.size + len(q.routine) }
+
 func (q *queue) start(m *member, now time.Time) {
 	q.remove(m)
 	m.state, m.startedAt = calling, now
 	q.calls = append(q.calls, m)
 }
 
-// end takes back a turn whose call lasted so long.
+// end takes back a permit whose call lasted so long, unless its member was
+// forgotten meanwhile.
 func (q *queue) end(m *member, took time.Duration) {
+	if m.state != calling {
+		return
+	}
 	q.remove(m)
 	const weight = 4     // of the calls before against this one
 	if q.duration == 0 { // the first

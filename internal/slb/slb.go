@@ -9,6 +9,7 @@ package slb
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -60,7 +61,7 @@ func (s Scope) Covers(other Scope) bool {
 // say about a backend excludes it from nothing.
 func (s Scope) Includes(b Backend) bool {
 	return (s.ListenerPort == 0 || b.ListenerPort == 0 || s.ListenerPort == b.ListenerPort) &&
-		(s.ListenerProtocol == "" || b.ListenerProtocol == "" || s.ListenerProtocol == b.ListenerProtocol)
+		(s.ListenerProtocol == "" || b.ListenerProtocol == "" || strings.EqualFold(s.ListenerProtocol, b.ListenerProtocol))
 }
 
 // Request is one DescribeHealthStatus call.
@@ -85,16 +86,20 @@ type Sample struct {
 	At time.Time
 	// Backends are the rows as they came, in the order they came.
 	Backends []Backend
+	// OddRows is how many of them could not be read in full: they are
+	// unavailable, and lack what could not be read, be it the ServerID.
+	OddRows int
 }
 
 // Backend is one row of an answer; fields hold the API's own values, or zero
 // where the API gave none.
 type Backend struct {
-	ServerID         string
-	ServerIP         string
-	EniHost          string
-	Type             string
-	ListenerPort     int32
+	ServerID     string
+	ServerIP     string
+	EniHost      string
+	Type         string
+	ListenerPort int32
+	// ListenerProtocol is in lower case, however it came.
 	ListenerProtocol string
 	Port             int32
 	// ServerHealthStatus is normal, abnormal, unavailable, or a value that

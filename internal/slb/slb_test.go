@@ -47,6 +47,8 @@ func TestAScopeIncludesBackendsThatDoNotSayOtherwise(t *testing.T) {
 		{ListenerPort: 53}: true,
 		{ListenerPort: 53, ListenerProtocol: "tcp"}: true,
 		{ListenerProtocol: "tcp"}:                   true,
+		{ListenerProtocol: "TCP"}:                   true,
+		{ListenerProtocol: "UDP"}:                   false,
 		{ListenerPort: 53, ListenerProtocol: "udp"}: false,
 		{ListenerPort: 54, ListenerProtocol: "tcp"}: false,
 		{ListenerProtocol: "udp"}:                   false,

@@ -37,15 +37,15 @@ func codeCases() []codeCase {
 			cases = append(cases, codeCase{code: code, status: status, reason: reason})
 		}
 	}
-	add("Throttled", 400, "Throttling", "Throttling.User", "Throttling.Api", "Throttling.SomethingNew")
-	add("Throttled", 429, "Throttling", "Throttling.User")
+	add("Throttled", 400, "Throttling", "Throttling.User", "Throttling.Api", "Throttling.SomethingNew", "Rejected.Throttling", "QpsLimitExceeded")
+	add("Throttled", 429, "Throttling", "Throttling.User", "Whatever")
 	add("Throttled", 503, "Throttling", "Throttling.Api")
 	cases = append(cases, codeCase{
 		code: "ServiceUnavailable", status: 503, reason: "Throttled", header: http.Header{"Retry-After": {"3600"}},
 	})
 	add("LoadBalancerNotFound", 404, "InvalidLoadBalancerId.NotFound", "InvalidLoadBalancerId", "LoadBalancerNotExist")
 	add("LoadBalancerNotFound", 400, "InvalidLoadBalancerId.NotFound", "LoadBalancerNotExist")
-	add("Forbidden", 403, "Forbidden.RAM", "Forbidden", "NoPermission", "Forbidden.SomethingNew", "UnauthorizedOperation")
+	add("Forbidden", 403, "Forbidden.RAM", "Forbidden", "NoPermission", "Forbidden.SomethingNew", "UnauthorizedOperation", "NoPermission.SLB", "NotAuthorized", "forbidden.ram")
 	add("Forbidden", 400, "Forbidden.RAM", "Forbidden", "NoPermission", "UnauthorizedOperation")
 	add("InvalidCredentials", 404, "InvalidAccessKeyId.NotFound")
 	add("InvalidCredentials", 403, "InvalidAccessKeyId.Inactive", "InvalidSecurityToken.Expired", "SignatureDoesNotMatch")
@@ -55,6 +55,10 @@ func codeCases() []codeCase {
 	add("ServiceError", 502, "SomethingNew")
 	add("ServiceError", 503, "ServiceUnavailable", "SystemBusy", "InternalError")
 	add("ServiceError", 400, "InvalidTimeStamp.Expired", "SignatureNonceUsed")
+	add("ServiceError", 400, "OperationBusy", "OperationConflict", "OperationFailed.Locked", "ServiceIsStopping", "ServiceIsConfiguring",
+		"BackendServer.configuring", "IncorrectStatus.LoadBalancer", "operationBusy")
+	add("ServiceError", 409, "ResourceInConfiguring.Listener", "Conflict.Lock", "IdempotenceProcessing", "Slb.TokenIsProcessing")
+	add("InvalidRequest", 404, "ListenerNotFound", "CheckedListenerNotFound")
 	add("InvalidRequest", 400, "InvalidParameter", "MissingParameter", "SomethingNew")
 	add("InvalidRequest", 404, "SomethingNew", "InvalidAction.NotFound")
 	add("InvalidRequest", 409, "SomethingNew")
@@ -76,7 +80,7 @@ func (c codeCase) region() string {
 // states are those of an object that got nothing but this code.
 func (c codeCase) states() states {
 	switch c.reason {
-	case "Forbidden", "InvalidCredentials", "InvalidRequest":
+	case "Forbidden", "InvalidCredentials": // InvalidRequest stalls when three in a row said so
 		return stalled(c.reason)
 	default:
 		return failing(c.reason)
@@ -110,7 +114,7 @@ func namesReasons(t *testing.T, w *world) {
 	}
 	series := w.hostile.metrics(g)
 	for _, c := range cases {
-		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{code="`+c.code+`",region="`+c.region()+`"}`, BeNumerically(">", 0)))
+		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{action="DescribeHealthStatus",code="`+c.code+`",region="`+c.region()+`"}`, BeNumerically(">", 0)))
 	}
 }
 

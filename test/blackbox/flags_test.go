@@ -82,6 +82,7 @@ func refusesFlags(t *testing.T, w *world) {
 		{"slb-endpoint", []string{"--slb-endpoint=https://slb.cn-hangzhou-b.aliyuncs.com"}},
 		{"slb-endpoint", []string{"--slb-endpoint=http://[fe80::1%25eth0]:8888"}},
 		{"metrics-cert-path", []string{"--metrics-cert-path=no-such-folder"}},
+		{"credentials-path", []string{"--credentials-path=no-such-folder"}},
 		{"metrics-cert-path", []string{"--metrics-cert-path=" + w.home, "--metrics-secure=false"}},
 		{"health-probe-bind-address", []string{"--health-probe-bind-address="}},
 		{"kubeconfig", []string{"--kubeconfig=no-such-file"}},
@@ -126,7 +127,7 @@ func explainsFlags(t *testing.T, w *world) {
 	stdout, stderr := p.output(t)
 	for _, name := range []string{
 		"kubeconfig", "metrics-bind-address", "health-probe-bind-address", "metrics-secure",
-		"metrics-cert-path", "metrics-cert-name", "metrics-cert-key", "leader-elect",
+		"metrics-cert-path", "metrics-cert-name", "metrics-cert-key", "leader-elect", "credentials-path",
 		"leader-election-namespace", "leader-election-id", "slb-endpoint", "slb-network", "slb-qps", "slb-burst", "slb-timeout", "concurrency",
 		"watch-namespace", "watch-selector", "status-heartbeat", "max-status-backends", "service-discovery", "region-id", "backend-names",
 		"require-credentials", "zap-log-level",

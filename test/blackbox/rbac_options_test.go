@@ -30,7 +30,7 @@ func (w *world) servicesAllowed(t *testing.T, i installation, log auditLog) {
 }
 
 // workThroughServices has the operator find the load balancer of a Service, and
-// make and delete the object that one asks for.
+// make, label and delete the object that one asks for.
 func (w *world) workThroughServices(t *testing.T, i installation) {
 	t.Helper()
 	w.create(t, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-1"}, Spec: corev1.NodeSpec{ProviderID: region + ".i-1"}})
@@ -46,10 +46,18 @@ func (w *world) workThroughServices(t *testing.T, i installation) {
 	w.create(t, service)
 	object := &v1alpha1.LoadBalancerHealth{ObjectMeta: metav1.ObjectMeta{Namespace: i.served, Name: "shop"}}
 	w.await(t, object, good("AllBackendsNormal"))
-	patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"annotations":null}}`))
-	if err := w.admin.Patch(w.ctx, service, patch); err != nil {
-		t.Fatal(err)
+	merge := func(patch string) {
+		if err := w.admin.Patch(w.ctx, service, client.RawPatch("application/merge-patch+json", []byte(patch))); err != nil {
+			t.Fatal(err)
+		}
 	}
+	w.slb.on("lb-of-shop-2", always(success(normalRow("i-1"))))
+	merge(`{"metadata":{"labels":{"` + v1alpha1.ServiceLoadBalancerLabel + `":"lb-of-shop-2"}}}`)
+	w.eventually(t, func(g Gomega) {
+		g.Expect(w.admin.Get(w.ctx, client.ObjectKeyFromObject(object), object)).To(Succeed())
+		g.Expect(object.Labels).To(HaveKeyWithValue(v1alpha1.ServiceLoadBalancerLabel, "lb-of-shop-2"))
+	})
+	merge(`{"metadata":{"annotations":null}}`)
 	w.eventually(t, func(g Gomega) {
 		err := w.admin.Get(w.ctx, client.ObjectKeyFromObject(object), object)
 		g.Expect(apierrors.IsNotFound(err)).To(BeTrue(), "%v", err)

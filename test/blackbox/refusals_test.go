@@ -60,7 +60,7 @@ func throttlesByAccount(t *testing.T, w *world) {
 	g.Expect(w.events(g, neighbour)).To(BeEmpty())
 	w.eventually(t, func(g Gomega) {
 		series := w.main.metrics(g)
-		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{code="Throttling.User",region="cn-hangzhou"}`, BeNumerically(">=", members-1)))
+		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{action="DescribeHealthStatus",code="Throttling.User",region="cn-hangzhou"}`, BeNumerically(">=", members-1)))
 		g.Expect(series).To(HaveKeyWithValue(`slb_api_rate_limit{account="main/slow",region="cn-hangzhou"}`, BeNumerically(">", 0)))
 		g.Expect(series).To(HaveKeyWithValue(`slb_api_rate_limit{account="main/other",region="cn-hangzhou"}`, BeNumerically(">", 0)))
 	})

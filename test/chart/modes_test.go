@@ -35,14 +35,11 @@ func matches(t *testing.T, selector *metav1.LabelSelector, set map[string]string
 	return !parsed.Empty() && parsed.Matches(labels.Set(set))
 }
 
-// variables are the environment of the operator; of those from Secrets, the Secret's name.
+// variables are the environment of the operator.
 func variables(deployment *appsv1.Deployment) map[string]string {
 	found := map[string]string{}
 	for _, variable := range deployment.Spec.Template.Spec.Containers[0].Env {
 		found[variable.Name] = variable.Value
-		if from := variable.ValueFrom; from != nil && from.SecretKeyRef != nil {
-			found[variable.Name] = from.SecretKeyRef.Name
-		}
 	}
 	return found
 }
@@ -50,18 +47,19 @@ func variables(deployment *appsv1.Deployment) map[string]string {
 // TestIdentities demands of each identity what its provider reads, and nothing of the others.
 func TestIdentities(t *testing.T) {
 	for mode, want := range map[string]map[string]string{
-		"": {"ALIBABA_CLOUD_ACCESS_KEY_ID": "slb-credentials", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "slb-credentials", "ALIBABA_CLOUD_SECURITY_TOKEN": "slb-credentials"},
-		"everything": {
-			"ALIBABA_CLOUD_ACCESS_KEY_ID": "slb-key", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "slb-key", "ALIBABA_CLOUD_SECURITY_TOKEN": "slb-key",
-			"HTTPS_PROXY": "http://proxy.example:3128",
-		},
+		"":           {},
+		"everything": {"HTTPS_PROXY": "http://proxy.example:3128"},
 		"rrsa": {
 			"ALIBABA_CLOUD_ROLE_ARN":          "acs:ram::1234567890123456:role/slb-health",
 			"ALIBABA_CLOUD_OIDC_PROVIDER_ARN": "acs:ram::1234567890123456:oidc-provider/ack-rrsa-c0123456789abcdef",
 			"ALIBABA_CLOUD_OIDC_TOKEN_FILE":   "/var/run/secrets/tokens/oidc-token",
+			"ALIBABA_CLOUD_STS_REGION":        "cn-beijing", "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true",
 		},
-		"rrsa-addon":          {},
-		"ecs-role":            {"ALIBABA_CLOUD_ECS_METADATA": "node-role"},
+		"rrsa-addon": {"ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true"},
+		"rrsa-vpc": {
+			"ALIBABA_CLOUD_STS_REGION": "cn-hangzhou", "ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED": "true", "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true",
+		},
+		"ecs-role":            {"ALIBABA_CLOUD_ECS_METADATA": "node-role", "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "false"},
 		"require-credentials": {},
 	} {
 		got := variables(deployments(t, mode)[0])
@@ -72,6 +70,31 @@ func TestIdentities(t *testing.T) {
 		}
 		if len(got) != len(want) {
 			t.Errorf("%q: %v, not %v", mode, got, want)
+		}
+	}
+}
+
+// TestKeyIsReadFromItsSecret follows the access key from the Secret to the flag, and
+// demands that no other identity has one.
+func TestKeyIsReadFromItsSecret(t *testing.T) {
+	for mode, want := range map[string]string{
+		"": "slb-credentials", "everything": "slb-key", "rrsa": "", "rrsa-addon": "", "rrsa-vpc": "", "ecs-role": "", "require-credentials": "",
+	} {
+		pod := deployments(t, mode)[0].Spec.Template.Spec
+		got := ""
+		for _, mount := range pod.Containers[0].VolumeMounts {
+			if !slices.Contains(pod.Containers[0].Args, "--credentials-path="+mount.MountPath) {
+				continue
+			}
+			for _, volume := range pod.Volumes {
+				if volume.Name == mount.Name && volume.Secret != nil && mount.SubPath == "" { // a subPath is never brought up to date
+					got = volume.Secret.SecretName
+				}
+			}
+		}
+		flagged := slices.ContainsFunc(pod.Containers[0].Args, func(arg string) bool { return strings.HasPrefix(arg, "--credentials-path") })
+		if got != want || flagged != (want != "") {
+			t.Errorf("%q: the key is of Secret %q, not %q: %q", mode, got, want, pod.Containers[0].Args)
 		}
 	}
 }
@@ -212,10 +235,14 @@ func TestAlertsAreAboutThisRelease(t *testing.T) {
 		for _, alert := range rule.Spec.Groups[0].Rules {
 			expressions = append(expressions, alert.Expr)
 		}
+		all := strings.Join(expressions, "\n")
 		for _, part := range want {
-			if !strings.Contains(strings.Join(expressions, "\n"), part) {
+			if !strings.Contains(all, part) {
 				t.Errorf("%s: no alert has %s: %q", mode, part, expressions)
 			}
+		}
+		if all := strings.ReplaceAll(all, want[0], ""); strings.Contains(all, "job=") {
+			t.Errorf("%s: an alert is about another job than %s: %q", mode, want[0], expressions)
 		}
 	}
 }

@@ -48,8 +48,13 @@ func testHardening(t *testing.T, objects rendered) {
 		c.SeccompProfile == nil || c.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
 		t.Errorf("the pod's security context is %v", c)
 	}
-	if pod.HostNetwork || pod.HostPID || pod.HostIPC || len(pod.Volumes) > 0 || len(pod.Containers) != 1 || len(pod.InitContainers) > 0 {
+	if pod.HostNetwork || pod.HostPID || pod.HostIPC || len(pod.Containers) != 1 || len(pod.InitContainers) > 0 {
 		t.Errorf("the pod has more than one container of its own: %v", pod)
+	}
+	for _, volume := range pod.Volumes {
+		if volume.Secret == nil || volume.Secret.SecretName != "slb-credentials" {
+			t.Errorf("the pod has the volume %s", volume.Name)
+		}
 	}
 	manager := &pod.Containers[0]
 	c := manager.SecurityContext

@@ -32,7 +32,7 @@ func readDashboard(t *testing.T) picture.Dashboard {
 
 // everything is what the variables are when nothing was chosen.
 func everything(lookBack string) map[string]string {
-	return map[string]string{"__rate_interval": lookBack, "namespace": ".*", "name": ".*", "job": ".*"}
+	return map[string]string{"__rate_interval": lookBack, "cluster": ".*", "namespace": ".*", "name": ".*", "job": ".*"}
 }
 
 // expectPanels asks every query of the dashboard, for everything.

@@ -4,8 +4,10 @@ package prometheus
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,69 +15,118 @@ import (
 	. "github.com/onsi/gomega"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/test/internal/rig"
 )
 
 const (
 	// mainJob is what the ServiceMonitor of config/prometheus makes of the operator.
 	mainJob       = "slb-health-operator-controller-manager-metrics-service"
 	namespace     = "prod"
+	otherTeam     = "pay"
 	lateNamespace = "late"
 )
 
 // TestAlertsOfARunningOperator plays a story in the simulator: each alert
-// fires at its part, no other does, and each resolves after it.
+// fires at its part, no other does, and each resolves after it. Another team has
+// an object of the same name, about which there is never an alert.
 func TestAlertsOfARunningOperator(t *testing.T) {
-	began, metrics, lateMetrics := time.Now(), freeAddress(t), freeAddress(t)
-	s := newStage(t, map[string]string{mainJob: metrics, "late": lateMetrics})
-	for _, name := range []string{namespace, lateNamespace} {
+	began := time.Now()
+	first, second, late := replica{mainJob, "a", freeAddress(t)}, replica{mainJob, "b", freeAddress(t)}, replica{"late", "c", freeAddress(t)}
+	s := newStage(t, readMonitor(t), first, second, late)
+	for _, name := range []string{namespace, otherTeam, lateNamespace} {
 		s.createNamespace(t, name)
 	}
 	for _, id := range []string{"web", "api", "pay"} {
 		s.put(t, id, "normal")
 		s.observe(t, namespace, id)
 	}
-	args := []string{"--watch-namespace=" + namespace, "--leader-elect", "--leader-election-namespace=" + namespace}
-	operator := s.startOperator(t, "operator", metrics, args...)
+	s.put(t, "web-of-pay", "normal")
+	s.observeAs(t, otherTeam, "web", "web-of-pay", intstr.FromInt32(1))
+	args := []string{"--watch-namespace=" + namespace, "--watch-namespace=" + otherTeam, "--leader-elect", "--leader-election-namespace=" + namespace}
+	operator := s.startOperator(t, "operator", first.address, args...)
 	s.expect(t, "all is well")
+	t.Run("series name the Service of their object, not that of the metrics", func(t *testing.T) { s.expectNoService(t) })
 
 	s.put(t, "web", "abnormal")
-	s.expect(t, "a load balancer is down", "SLBBackendAbnormal web", "SLBBelowMinHealthy web")
+	s.expect(t, "a load balancer is down", "SLBBackendAbnormal prod/web", "SLBBelowMinHealthy prod/web")
+	standby := s.startOperator(t, "standby", second.address, args...)
+	s.failOver(t, operator, "SLBBackendAbnormal prod/web", "SLBBelowMinHealthy prod/web")
+	operator = standby
 	s.put(t, "web", "normal")
-	s.expect(t, "it is mended")
+	s.expect(t, "its backends are normal again")
 
 	t.Run("no panel of the dashboard is empty", func(t *testing.T) { s.expectPanels(t) })
 	t.Run("what the dashboard shows can be drawn", func(t *testing.T) {
 		s.draw(t, filepath.Join(t.TempDir(), "dashboard.svg"), everything(quickRange), began)
 	})
 
+	s.put(t, "web", "unavailable")
+	s.expect(t, "health checks have no result", "SLBHealthUnknown prod/web")
+	s.put(t, "web", "normal")
+	s.expect(t, "they have results again")
+
 	gone := s.observe(t, namespace, "gone")
-	s.expect(t, "a load balancer does not exist", "SLBHealthStalled gone", "SLBObservationFailing gone", "SLBObservationStale gone")
+	s.expect(t, "a load balancer does not exist", "SLBHealthStalled prod/gone")
 	s.remove(t, gone)
-	s.expect(t, "nobody asks about it any more")
+	s.expect(t, "its object is deleted")
 
 	s.fail(t, "pay", "InternalError", http.StatusInternalServerError)
-	s.expect(t, "the API fails", "SLBObservationFailing pay")
-	s.expect(t, "what is known gets old", "SLBObservationFailing pay", "SLBObservationStale pay")
+	s.expect(t, "the API fails", "SLBObservationFailing prod/pay")
+	s.expect(t, "what is known gets old", "SLBObservationStale prod/pay")
 	s.mend(t)
 	s.expect(t, "the API answers again")
 
 	s.fail(t, "api", "Throttling.User", http.StatusBadRequest)
-	s.expect(t, "the API throttles", "SLBAPIThrottled", "SLBObservationFailing api")
+	s.expect(t, "the API throttles", "SLBAPIThrottled", "SLBObservationFailing prod/api")
 	s.mend(t)
 	s.expect(t, "the throttling ends")
 
-	s.overload(t, lateMetrics)
+	s.overload(t, late.address)
 
 	operator.Stop()
 	s.expect(t, "the operator is down", "SLBHealthOperatorDown")
 	held := s.holdLease(t)
-	s.startOperator(t, "operator-again", metrics, args...)
-	s.expect(t, "another holds the Lease", "SLBHealthOperatorWithoutLeader "+held.GetName())
+	s.startOperator(t, "operator-again", first.address, args...)
+	s.expect(t, "another holds the Lease", "SLBHealthOperatorWithoutLeader "+operatorNamespace+"/"+held.GetName())
 	s.remove(t, held)
 	s.expect(t, "the operator leads")
+}
+
+// expectNoService holds that an empty label of a series is not filled with that
+// of its target.
+func (s *stage) expectNoService(t *testing.T) {
+	t.Helper()
+	eventually(t, func(g Gomega) {
+		g.Expect(s.server.results(g, `slb_health_info`)).To(Equal(4))
+		g.Expect(s.server.results(g, `slb_health_info{service!=""}`)).To(BeZero())
+		g.Expect(s.server.results(g, `slb_health_info{namespace=~"prod|pay"}`)).To(Equal(4))
+	})
+}
+
+// failOver stops the leader while alerts fire: they name the load balancer, and
+// go on without having resolved.
+func (s *stage) failOver(t *testing.T, leader *rig.Process, alerts ...string) {
+	t.Helper()
+	var before map[string]alert
+	eventually(t, func(g Gomega) {
+		g.Expect(s.server.results(g, `up{job="`+mainJob+`"} == 1`)).To(Equal(2))
+		before = s.server.firing(g)
+		for _, alert := range alerts {
+			g.Expect(before[alert].Annotations).To(HaveKeyWithValue("description", HaveSuffix("Reason: BelowMinHealthy; load balancer web in cn-hangzhou.")))
+		}
+	})
+	leader.Stop()
+	s.hold(t, `slb_health_condition{pod="b", namespace="prod", name="web", condition="Healthy", status="False"} == 1`, 5)
+	eventually(t, func(g Gomega) {
+		after := s.server.firing(g)
+		for _, alert := range alerts {
+			g.Expect(after[alert].ActiveAt).To(Equal(before[alert].ActiveAt), alert)
+		}
+	})
 }
 
 // expect waits until exactly these alerts fire.
@@ -86,10 +137,10 @@ func (s *stage) expect(t *testing.T, when string, alerts ...string) {
 		if len(alerts) == 0 {
 			g.Expect(s.server.firing(g)).To(BeEmpty(), when)
 			// What is not there cannot fire either.
-			g.Expect(s.server.results(g, `slb_health_condition{condition="Observed", status="True"} == 1`)).To(BeNumerically(">=", 3), when)
+			g.Expect(s.server.results(g, `slb_health_condition{condition="Observed", status="True"} == 1`)).To(BeNumerically(">=", 4), when)
 			return
 		}
-		g.Expect(s.server.firing(g)).To(Equal(alerts), when)
+		g.Expect(slices.Sorted(maps.Keys(s.server.firing(g)))).To(Equal(alerts), when)
 	})
 	t.Logf("%s: %s after %s", when, strings.Join(alerts, ", "), time.Since(began).Round(time.Second))
 }
@@ -101,14 +152,21 @@ func (s *stage) remove(t *testing.T, object client.Object) {
 	}
 }
 
-// overload starts an operator that may ask half as often as it has to.
+// overload starts an operator that may ask half as often as it has to, about
+// objects that are known.
 func (s *stage) overload(t *testing.T, metrics string) {
 	t.Helper()
-	for n := range 80 {
+	const objects = 80
+	for n := range objects {
 		id := fmt.Sprintf("late-%d", n)
 		s.put(t, id, "normal")
 		s.observe(t, lateNamespace, id)
 	}
+	early := s.startOperator(t, "early", metrics, "--watch-namespace="+lateNamespace)
+	eventually(t, func(g Gomega) {
+		g.Expect(s.server.results(g, `slb_health_condition{namespace="late", condition="Observed", status="True"} == 1`)).To(Equal(objects))
+	})
+	early.Stop()
 	late := s.startOperator(t, "late", metrics, "--watch-namespace="+lateNamespace, "--slb-qps=1", "--slb-burst=1")
 	s.expect(t, "there are more load balancers than the budget allows", "SLBObservationLate")
 	if err := s.client.DeleteAllOf(s.ctx, &v1alpha1.LoadBalancerHealth{}, client.InNamespace(lateNamespace)); err != nil {

@@ -30,7 +30,7 @@ func TestDashboardPicture(t *testing.T) {
 		t.Skip(pictureVariable + " names no file to write; that drawing works is part of TestAlertsOfARunningOperator")
 	}
 	metrics := freeAddress(t)
-	s := newStage(t, map[string]string{mainJob: metrics})
+	s := newStage(t, readMonitor(t), replica{mainJob, "a", metrics})
 	s.buildFleet(t)
 	s.startOperator(t, "operator", metrics)
 	s.hold(t, whole, 10)

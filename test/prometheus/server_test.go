@@ -6,18 +6,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
-	"strings"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
+	"sigs.k8s.io/yaml"
 
 	"github.com/lbhealth/slb-health-operator/test/internal/picture"
 	"github.com/lbhealth/slb-health-operator/test/internal/rig"
@@ -54,16 +53,38 @@ func hasten(r rules) rules {
 	return r
 }
 
-// startServer scrapes jobs, which are addresses by their names.
-func startServer(t *testing.T, folder string, jobs map[string]string) *server {
+// replica is a pod of an operator.
+type replica struct{ job, pod, address string }
+
+// scrapeConfigs are what the Prometheus Operator makes of the monitor that ships:
+// targets carry the labels that it adds.
+func scrapeConfigs(t *testing.T, m monitor, replicas []replica) []map[string]any {
+	t.Helper()
+	var configs []map[string]any
+	for _, r := range replicas {
+		configs = append(configs, map[string]any{
+			"job_name": r.job + "/" + r.pod, "honor_labels": m.honorLabels(t), "metric_relabel_configs": m.relabelConfigs,
+			"static_configs": []any{map[string]any{"targets": []string{r.address}, "labels": map[string]string{
+				"job": r.job, "namespace": operatorNamespace, "service": r.job, "pod": r.pod, "container": "manager", "endpoint": "https",
+			}}},
+		})
+	}
+	return configs
+}
+
+// startServer scrapes replicas every second.
+func startServer(t *testing.T, folder string, m monitor, replicas []replica) *server {
 	t.Helper()
 	hasten(readRules(t)).write(t, filepath.Join(folder, "rules.yaml"))
-	config := "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\nrule_files: [rules.yaml]\nscrape_configs:\n"
-	for _, name := range slices.Sorted(maps.Keys(jobs)) {
-		config += fmt.Sprintf("- {job_name: %s, static_configs: [{targets: [%q]}]}\n", name, jobs[name])
+	config, err := yaml.Marshal(map[string]any{
+		"global":     map[string]string{"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+		"rule_files": []string{"rules.yaml"}, "scrape_configs": scrapeConfigs(t, m, replicas),
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	path := filepath.Join(folder, "prometheus.yaml")
-	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(path, config, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	address := freeAddress(t)
@@ -100,25 +121,39 @@ func (s *server) get(path string, into any) (string, error) {
 	return string(body), json.Unmarshal(body, into)
 }
 
-// firing are the alerts that fire, with the object that each is about.
-func (s *server) firing(g Gomega) []string {
+// alert is one that fires.
+type alert struct {
+	State       string            `json:"state"`
+	Labels      map[string]string `json:"labels"`
+	Annotations map[string]string `json:"annotations"`
+	ActiveAt    time.Time         `json:"activeAt"`
+}
+
+// about is the name of the alert, and namespace and name of its object.
+func (a *alert) about() string {
+	about := a.Labels["alertname"]
+	if name := a.Labels["name"]; name != "" {
+		about += " " + a.Labels["namespace"] + "/" + name
+	}
+	return about
+}
+
+// firing are the alerts that fire, by what they are about.
+func (s *server) firing(g Gomega) map[string]alert {
 	var answer struct {
 		Data struct {
-			Alerts []struct {
-				State  string            `json:"state"`
-				Labels map[string]string `json:"labels"`
-			} `json:"alerts"`
+			Alerts []alert `json:"alerts"`
 		} `json:"data"`
 	}
 	g.Expect(s.get("/api/v1/alerts", &answer)).Error().NotTo(HaveOccurred())
-	var found []string
+	found := map[string]alert{}
 	for _, a := range answer.Data.Alerts {
 		if a.State == "firing" {
-			found = append(found, strings.TrimSuffix(a.Labels["alertname"]+" "+a.Labels["name"], " "))
+			g.Expect(found).NotTo(HaveKey(a.about()))
+			found[a.about()] = a
 		}
 	}
-	slices.Sort(found)
-	return slices.Compact(found)
+	return found
 }
 
 // series are what a query returns, by a path of the API.

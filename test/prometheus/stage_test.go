@@ -45,7 +45,7 @@ type stage struct {
 	server      *server
 }
 
-func newStage(t *testing.T, jobs map[string]string) *stage {
+func newStage(t *testing.T, m monitor, replicas ...replica) *stage {
 	t.Helper()
 	s := &stage{ctx: t.Context(), folder: t.TempDir()}
 	s.certificate = filepath.Join(s.folder, "certificate.pem")
@@ -71,7 +71,7 @@ func newStage(t *testing.T, jobs map[string]string) *stage {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.simulator.Stop)
-	s.server = startServer(t, s.folder, jobs)
+	s.server = startServer(t, s.folder, m, replicas)
 	return s
 }
 

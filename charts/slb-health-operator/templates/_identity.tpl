@@ -4,21 +4,26 @@
 {{- define "slb-health-operator.env" -}}
 {{- with .root.Values.identity -}}
 {{- if $.root.Values.requireCredentials }}
-{{- else if eq .type "secret" }}
-{{- range $variable, $key := dict "ALIBABA_CLOUD_ACCESS_KEY_ID" "accessKeyId" "ALIBABA_CLOUD_ACCESS_KEY_SECRET" "accessKeySecret" }}
-- name: {{ $variable }}
-  valueFrom:
-    secretKeyRef: {name: {{ $.root.Values.identity.secret.name }}, key: {{ $key }}{{ if $.root.Values.identity.secret.optional }}, optional: true{{ end }}}
-{{- end }}
-- name: ALIBABA_CLOUD_SECURITY_TOKEN
-  valueFrom:
-    secretKeyRef: {name: {{ .secret.name }}, key: securityToken, optional: true}
-{{- else if and (eq .type "rrsa") .rrsa.roleArn }}
+{{- else if eq .type "rrsa" }}
+{{- if .rrsa.roleArn }}
 - {name: ALIBABA_CLOUD_ROLE_ARN, value: {{ .rrsa.roleArn | quote }}}
 - {name: ALIBABA_CLOUD_OIDC_PROVIDER_ARN, value: {{ .rrsa.oidcProviderArn | quote }}}
 - {name: ALIBABA_CLOUD_OIDC_TOKEN_FILE, value: /var/run/secrets/tokens/oidc-token}
-{{- else if and (eq .type "ecsRole") .ecsRole.name }}
-- {name: ALIBABA_CLOUD_ECS_METADATA, value: {{ .ecsRole.name | quote }}}
+{{- end }}
+{{- with .rrsa.stsRegion }}
+- {name: ALIBABA_CLOUD_STS_REGION, value: {{ . | quote }}}
+{{- end }}
+{{- if eq (default "" $.root.Values.slb.network) "vpc" }}
+- {name: ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED, value: "true"}
+{{- end }}
+{{- /* The node's role is another identity: it must not stand in where the add-on injects nothing. */}}
+- {name: ALIBABA_CLOUD_ECS_METADATA_DISABLED, value: "true"}
+{{- else if eq .type "ecsRole" }}
+{{- /* "false" says that this identity is meant, also without a name. */}}
+- {name: ALIBABA_CLOUD_ECS_METADATA_DISABLED, value: "false"}
+{{- with .ecsRole.name }}
+- {name: ALIBABA_CLOUD_ECS_METADATA, value: {{ . | quote }}}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- if and .root.Values.namespaced (not .shard.namespaces) }}
@@ -35,7 +40,15 @@
 {{- if and (eq .Values.identity.type "rrsa") .Values.identity.rrsa.roleArn (not .Values.requireCredentials) }}true{{ end -}}
 {{- end -}}
 
+{{- define "slb-health-operator.mountsKey" -}}
+{{- if and (eq .Values.identity.type "secret") (not .Values.requireCredentials) }}true{{ end -}}
+{{- end -}}
+
 {{- define "slb-health-operator.volumes" -}}
+{{- if include "slb-health-operator.mountsKey" . }}
+- name: credentials
+  secret: {secretName: {{ .Values.identity.secret.name }}{{ if .Values.identity.secret.optional }}, optional: true{{ end }}}
+{{- end }}
 {{- if include "slb-health-operator.mountsToken" . }}
 - name: oidc-token
   projected:
@@ -55,6 +68,9 @@
 {{- end -}}
 
 {{- define "slb-health-operator.volumeMounts" -}}
+{{- if include "slb-health-operator.mountsKey" . }}
+- {name: credentials, mountPath: /etc/slb-health-operator/credentials, readOnly: true}
+{{- end }}
 {{- if include "slb-health-operator.mountsToken" . }}
 - {name: oidc-token, mountPath: /var/run/secrets/tokens, readOnly: true}
 {{- end }}

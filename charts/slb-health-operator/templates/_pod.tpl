@@ -61,6 +61,9 @@ volumes: {{- . | trim | nindent 0 }}
 {{- define "slb-health-operator.args" -}}
 {{- $values := .root.Values -}}
 - --leader-elect
+{{- if include "slb-health-operator.mountsKey" .root }}
+- --credentials-path=/etc/slb-health-operator/credentials
+{{- end }}
 {{- range .shard.namespaces }}
 - --watch-namespace={{ . }}
 {{- end }}

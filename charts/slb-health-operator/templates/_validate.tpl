@@ -4,6 +4,9 @@
 {{- define "slb-health-operator.validate" -}}
 {{- include "slb-health-operator.validateShards" . -}}
 {{- include "slb-health-operator.validateIdentity" .Values.identity -}}
+{{- if and (eq .Values.identity.type "rrsa") (eq (default "" .Values.slb.network) "vpc") (not .Values.identity.rrsa.stsRegion) (not .Values.requireCredentials) -}}
+{{- fail "slb.network: vpc does not move STS, which gives the credentials of RRSA: set identity.rrsa.stsRegion, such as cn-hangzhou" -}}
+{{- end -}}
 {{- with .Values -}}
 {{- if and (not .serviceAccount.create) (not .serviceAccount.name) -}}
 {{- fail "serviceAccount.create is false: name the ServiceAccount in serviceAccount.name" -}}

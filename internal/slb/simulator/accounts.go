@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"path"
+	"slices"
 	"sync"
 	"time"
 
@@ -69,4 +70,12 @@ func (a *account) allows(loadBalancerID string) bool {
 		}
 	}
 	return a.Allow == nil
+}
+
+// allowsListeners reports whether the account may list the listeners of every one of the load balancers.
+func (a *account) allowsListeners(ids []string) bool {
+	if a.AllowListeners != nil && !*a.AllowListeners {
+		return false
+	}
+	return !slices.ContainsFunc(ids, func(id string) bool { return !a.allows(id) })
 }

@@ -49,6 +49,15 @@ func (s *Server) adminHandler() http.Handler {
 			http.MethodPost:   {do: s.adminAddBackend},
 			http.MethodDelete: {do: s.adminRemoveBackends, query: selector},
 		},
+		"/admin/v1/loadbalancers/{id}/listeners": {
+			http.MethodPatch:  {do: s.adminSetListeners},
+			http.MethodPost:   {do: s.adminAddListener},
+			http.MethodDelete: {do: s.adminRemoveListeners, query: []string{"listenerPort", "listenerProtocol"}},
+		},
+		"/admin/v1/permissions": {
+			http.MethodGet: {do: s.adminPermissions},
+			http.MethodPut: {do: s.adminSetPermissions},
+		},
 		"/admin/v1/faults": {
 			http.MethodGet:    {do: s.adminListFaults},
 			http.MethodPut:    {do: s.adminSetFaults},
@@ -56,7 +65,7 @@ func (s *Server) adminHandler() http.Handler {
 			http.MethodDelete: {do: s.adminClearFaults},
 		},
 		"/admin/v1/calls": {
-			http.MethodGet:    {do: s.adminCalls, query: []string{"loadBalancerId", "limit"}},
+			http.MethodGet:    {do: s.adminCalls, query: []string{"action", "loadBalancerId", "limit"}},
 			http.MethodDelete: {do: s.adminResetCalls},
 		},
 		"/admin/": nil,
@@ -110,9 +119,9 @@ func adminStatus(err error) int {
 		return known.status
 	}
 	switch {
-	case errors.Is(err, ErrNoLoadBalancer), errors.Is(err, ErrNoBackend):
+	case errors.Is(err, ErrNoLoadBalancer), errors.Is(err, ErrNoBackend), errors.Is(err, ErrNoListener):
 		return http.StatusNotFound
-	case errors.Is(err, ErrBackendExists):
+	case errors.Is(err, ErrBackendExists), errors.Is(err, ErrListenerExists):
 		return http.StatusConflict
 	default:
 		return http.StatusBadRequest

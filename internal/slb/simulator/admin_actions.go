@@ -96,6 +96,64 @@ func querySelector(query url.Values) (Selector, error) {
 	return sel, err
 }
 
+// listenerChange is a ListenerSelector and what to set.
+type listenerChange struct {
+	ListenerSelector
+	ListenerPatch
+}
+
+func (s *Server) adminSetListeners(r *http.Request) (int, any, error) {
+	var change listenerChange
+	if err := readBody(r, &change); err != nil {
+		return 0, nil, err
+	}
+	if change.ListenerPatch == (ListenerPatch{}) {
+		return 0, nil, badRequest(errors.New("body: nothing to set: write status, healthCheck or forwardPort"))
+	}
+	matched, err := s.SetListeners(r.PathValue("id"), change.ListenerSelector, change.ListenerPatch)
+	return http.StatusOK, map[string]int{"matched": matched}, err
+}
+
+func (s *Server) adminAddListener(r *http.Request) (int, any, error) {
+	var listener Listener
+	if err := readBody(r, &listener); err != nil {
+		return 0, nil, err
+	}
+	return http.StatusCreated, listener.complete(), s.AddListener(r.PathValue("id"), listener)
+}
+
+func (s *Server) adminRemoveListeners(r *http.Request) (int, any, error) {
+	query := r.URL.Query()
+	port, err := queryInt(query, "listenerPort", 0)
+	if err != nil {
+		return 0, nil, err
+	}
+	removed, err := s.RemoveListeners(r.PathValue("id"), ListenerSelector{port, query.Get("listenerProtocol")})
+	return http.StatusOK, map[string]int{"removed": removed}, err
+}
+
+// permissions is the body of …/permissions, which holds for every account.
+type permissions struct {
+	AllowListeners *bool `json:"allowListeners"`
+}
+
+func (s *Server) adminPermissions(*http.Request) (int, any, error) {
+	allowed := !s.listenersForbidden.Load()
+	return http.StatusOK, permissions{&allowed}, nil
+}
+
+func (s *Server) adminSetPermissions(r *http.Request) (int, any, error) {
+	var wanted permissions
+	if err := readBody(r, &wanted); err != nil {
+		return 0, nil, err
+	}
+	if wanted.AllowListeners == nil {
+		return 0, nil, badRequest(errors.New("allowListeners: missing: write true or false"))
+	}
+	s.AllowListeners(*wanted.AllowListeners)
+	return http.StatusOK, wanted, nil
+}
+
 // faultsDocument is the body of GET and PUT …/faults.
 type faultsDocument struct {
 	Faults []Fault `json:"faults"`
@@ -142,7 +200,7 @@ func (s *Server) adminCalls(r *http.Request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, s.calls.report(query.Get("loadBalancerId"), limit), nil
+	return http.StatusOK, s.calls.report(query.Get("action"), query.Get("loadBalancerId"), limit), nil
 }
 
 func (s *Server) adminResetCalls(*http.Request) (int, any, error) {

@@ -19,24 +19,28 @@ const (
 
 // Call is one call to the API as the simulator saw it.
 type Call struct {
-	Time             time.Time `json:"time"`
-	Method           string    `json:"method"`
-	AccessKeyID      string    `json:"accessKeyId,omitempty"`
-	RegionID         string    `json:"regionId,omitempty"`
-	LoadBalancerID   string    `json:"loadBalancerId,omitempty"`
-	ListenerPort     int       `json:"listenerPort,omitempty"`
-	ListenerProtocol string    `json:"listenerProtocol,omitempty"`
-	RequestID        string    `json:"requestId"`
+	Time           time.Time `json:"time"`
+	Method         string    `json:"method"`
+	Action         string    `json:"action,omitempty"`
+	AccessKeyID    string    `json:"accessKeyId,omitempty"`
+	RegionID       string    `json:"regionId,omitempty"`
+	LoadBalancerID string    `json:"loadBalancerId,omitempty"`
+	// loadBalancerIds are those that a call of DescribeLoadBalancerListeners names.
+	LoadBalancerIDs  []string `json:"loadBalancerIds,omitempty"`
+	ListenerPort     int      `json:"listenerPort,omitempty"`
+	ListenerProtocol string   `json:"listenerProtocol,omitempty"`
+	RequestID        string   `json:"requestId"`
 	// outcome is OK, the error's code, or the kind of the fault that stood in for an answer.
 	Outcome string `json:"outcome"`
 	// fault is the kind of the rule that decided the call, or delay if the call was only held up.
 	Fault string `json:"fault,omitempty"`
 }
 
-// Report is what GET /admin/v1/calls answers: exact counts since the last reset, of the first 10,000 ids by load balancer,
-// and the newest calls, oldest first.
+// Report is what GET /admin/v1/calls answers: exact counts since the last reset, of the first 10,000 ids by load balancer
+// (of DescribeHealthStatus, which asks about one), and the newest calls, oldest first.
 type Report struct {
 	Total          int            `json:"total"`
+	ByAction       map[string]int `json:"byAction"`
 	ByOutcome      map[string]int `json:"byOutcome"`
 	ByLoadBalancer map[string]int `json:"byLoadBalancer"`
 	Calls          []Call         `json:"calls"`
@@ -48,6 +52,7 @@ type callLog struct {
 	ring      []Call
 	next      int
 	total     int
+	byAction  map[string]int
 	byOutcome map[string]int
 	byID      map[string]int
 }
@@ -62,7 +67,7 @@ func (l *callLog) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ring, l.next, l.total = nil, 0, 0
-	l.byOutcome, l.byID = map[string]int{}, map[string]int{}
+	l.byAction, l.byOutcome, l.byID = map[string]int{}, map[string]int{}, map[string]int{}
 }
 
 func (l *callLog) add(call Call) {
@@ -70,6 +75,9 @@ func (l *callLog) add(call Call) {
 	defer l.mu.Unlock()
 	l.total++
 	count(l.byOutcome, call.Outcome)
+	if actions[call.Action] != nil {
+		count(l.byAction, call.Action)
+	}
 	if call.LoadBalancerID != "" {
 		count(l.byID, call.LoadBalancerID)
 	}
@@ -87,19 +95,21 @@ func count(table map[string]int, name string) {
 	}
 }
 
-// report keeps the newest limit calls that belong to the load balancer; an empty id means all.
-func (l *callLog) report(loadBalancerID string, limit int) Report {
+// report keeps the newest limit calls of the action about the load balancer; empty words mean all.
+func (l *callLog) report(action, loadBalancerID string, limit int) Report {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	kept := []Call{}
 	for i := len(l.ring) - 1; i >= 0 && len(kept) < limit; i-- {
 		call := l.ring[(l.next+i)%len(l.ring)]
-		if loadBalancerID == "" || call.LoadBalancerID == loadBalancerID {
+		if (action == "" || call.Action == action) && (loadBalancerID == "" || call.LoadBalancerID == loadBalancerID) {
 			kept = append(kept, call)
 		}
 	}
 	slices.Reverse(kept)
-	return Report{Total: l.total, ByOutcome: maps.Clone(l.byOutcome), ByLoadBalancer: maps.Clone(l.byID), Calls: kept}
+	return Report{
+		Total: l.total, ByAction: maps.Clone(l.byAction), ByOutcome: maps.Clone(l.byOutcome), ByLoadBalancer: maps.Clone(l.byID), Calls: kept,
+	}
 }
 
 func (l *callLog) count(loadBalancerID string) int {
@@ -110,8 +120,14 @@ func (l *callLog) count(loadBalancerID string) int {
 
 func newCall(req *request, at time.Time, requestID string, out outcome) Call {
 	port, _ := strconv.Atoi(req.params["ListenerPort"])
+	var ids []string
+	if req.action == ActionListeners {
+		for _, id := range req.loadBalancerIDs() {
+			ids = append(ids, clip(id))
+		}
+	}
 	return Call{
-		Time: at, Method: clip(req.http.Method), AccessKeyID: clip(req.accessKeyID), RegionID: clip(req.params["RegionId"]),
+		Time: at, Method: clip(req.http.Method), Action: clip(req.action), LoadBalancerIDs: ids, AccessKeyID: clip(req.accessKeyID), RegionID: clip(req.params["RegionId"]),
 		LoadBalancerID: clip(req.params["LoadBalancerId"]), ListenerPort: port,
 		ListenerProtocol: clip(req.params["ListenerProtocol"]), RequestID: requestID, Outcome: out.code, Fault: out.fault,
 	}

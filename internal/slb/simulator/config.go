@@ -30,13 +30,20 @@ type Account struct {
 	// allow lists the load balancers that this key may see, each an id or a pattern such as "lb-web-*"; every other one
 	// answers Forbidden.RAM. Left out: all; empty: none.
 	Allow []string `json:"allow,omitempty"`
+	// allowListeners is false where this key may not call DescribeLoadBalancerListeners; left out: it may, for the load
+	// balancers that it may see.
+	AllowListeners *bool `json:"allowListeners,omitempty"`
 }
 
-// LoadBalancer is one instance with the rows that DescribeHealthStatus answers for it.
+// LoadBalancer is one instance with the rows that DescribeHealthStatus answers for it, and the listeners that
+// DescribeLoadBalancerListeners does.
 type LoadBalancer struct {
 	LoadBalancerID string    `json:"loadBalancerId"`
 	RegionID       string    `json:"regionId"`
 	Backends       []Backend `json:"backends"`
+	// listeners need to name only those that are not plain: each that a backend stands behind is one of them, running
+	// and with a health check unless said.
+	Listeners []Listener `json:"listeners,omitempty"`
 }
 
 // Backend is one row: one server behind one listener. What is left out here is left out of the answer, as in the

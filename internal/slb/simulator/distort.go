@@ -78,5 +78,5 @@ func emptyObject(req *request) []byte {
 	if req.wantsJSON() {
 		return []byte("{}")
 	}
-	return []byte(xmlHeader + "<DescribeHealthStatusResponse/>")
+	return []byte(xmlHeader + "<" + req.action + "Response/>")
 }

@@ -60,6 +60,9 @@ type Fault struct {
 	LoadBalancerID string `json:"loadBalancerId,omitempty"`
 	AccessKeyID    string `json:"accessKeyId,omitempty"`
 	RegionID       string `json:"regionId,omitempty"`
+	// action selects the calls of one action; left out: both. With loadBalancerId, left out: DescribeHealthStatus, and
+	// with DescribeLoadBalancerListeners those that name the load balancer among others.
+	Action string `json:"action,omitempty"`
 	// times is for how many calls the rule stands before it goes away; left out: until it is cleared. Where faults
 	// are read back, it is how many are left.
 	Times int `json:"times,omitempty"`
@@ -159,6 +162,9 @@ func (f Fault) validateNames(at string) error {
 			return fmt.Errorf("%w; there are no wildcards: leave it out to select all", err)
 		}
 	}
+	if f.Action != "" && actions[f.Action] == nil {
+		return fmt.Errorf("%saction: %q is not known: write one of %s", at, f.Action, strings.Join(slices.Sorted(maps.Keys(actions)), ", "))
+	}
 	if f.Code == "" {
 		return nil
 	}
@@ -166,9 +172,17 @@ func (f Fault) validateNames(at string) error {
 }
 
 func (f Fault) selects(req *request) bool {
-	return (f.LoadBalancerID == "" || f.LoadBalancerID == req.params["LoadBalancerId"]) &&
+	return (f.Action == "" || f.Action == req.action) &&
+		(f.LoadBalancerID == "" || f.selectsLoadBalancer(req)) &&
 		(f.AccessKeyID == "" || f.AccessKeyID == req.accessKeyID) &&
 		(f.RegionID == "" || f.RegionID == req.params["RegionId"])
+}
+
+func (f Fault) selectsLoadBalancer(req *request) bool {
+	if f.Action == ActionListeners {
+		return slices.Contains(req.loadBalancerIDs(), f.LoadBalancerID)
+	}
+	return f.LoadBalancerID == req.params["LoadBalancerId"]
 }
 
 // faultList holds the rules that stand.

@@ -18,6 +18,9 @@ func FuzzConfig(f *testing.F) {
 		"accounts:\n- accessKeyId: a\n  accessKeySecret: &s x\n  securityToken: *s\n", "a: &a [*a, *a]", "---\nloadBalancers: []\n---\n", "\xff", "{\"loadBalancers\": null}",
 		"loadBalancers: [{loadBalancerId: lb, regionId: cn-x, backends: [{serverId: i, listenerPort: 0x1bb, port: 1_000, serverIp: '::1%eth0'}]}]",
 		"accounts: [{accessKeyId: a, accessKeySecret: yes}]", "accounts: [{accessKeyId: a, accessKeySecret: !!binary aGk=}]", "? {a: b}\n: c", "<<: {loadBalancers: []}",
+		"accounts: [{accessKeyId: a, accessKeySecret: b, allowListeners: false}]",
+		"loadBalancers: [{loadBalancerId: lb, regionId: cn-x, backends: [], listeners: [{listenerPort: 80, listenerProtocol: http, status: stopped, healthCheck: 'off', forwardPort: 443}]}]",
+		"loadBalancers: [{loadBalancerId: lb, regionId: cn-x, backends: [], listeners: []}]",
 	} {
 		f.Add([]byte(config))
 	}
@@ -70,6 +73,9 @@ func normal(c Config) Config {
 	for i := range c.LoadBalancers {
 		if len(c.LoadBalancers[i].Backends) == 0 {
 			c.LoadBalancers[i].Backends = []Backend{} // which is to be written
+		}
+		if len(c.LoadBalancers[i].Listeners) == 0 {
+			c.LoadBalancers[i].Listeners = nil
 		}
 	}
 	return c

@@ -19,13 +19,15 @@ func FuzzRequest(f *testing.F) {
 	f.Add("POST", "Format=XML&%zz", "text/plain", "\x00", "ACS3-HMAC-SHA256 Credential=LTAIexample,SignedHeaders=host;;,Signature=00")
 	f.Add("GET", good+"&Format=JSON&ListenerPort=-1", "", "", "ACS3-HMAC-SHA256 ,,=,Signature")
 	f.Add("PUT", "Action=%ff&Format=json", "multipart/form-data", "--", "ACS3-")
+	const list = "Action=DescribeLoadBalancerListeners&Version=2014-05-15&RegionId=cn-hangzhou&LoadBalancerId.1=lb-demo"
+	f.Add("GET", list+"&LoadBalancerId.11=x&MaxResults=1&NextToken=bGI%2Bx", "", "", "")
 	f.Fuzz(func(t *testing.T, method, query, contentType, body, authorization string) {
 		r := httptest.NewRequest(http.MethodGet, "/", strings.NewReader(body))
 		r.Method, r.URL.RawQuery = method, query
 		r.Header.Set("Content-Type", contentType)
 		r.Header.Set("Authorization", authorization)
 		for name, value := range map[string]string{
-			"X-Acs-Action": apiAction, "X-Acs-Version": apiVersion, "X-Acs-Date": "2026-01-02T03:04:05Z", "X-Acs-Signature-Nonce": "n",
+			"X-Acs-Action": ActionHealthStatus, "X-Acs-Version": apiVersion, "X-Acs-Date": "2026-01-02T03:04:05Z", "X-Acs-Signature-Nonce": "n",
 		} {
 			r.Header.Set(name, value)
 		}

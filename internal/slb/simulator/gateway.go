@@ -5,11 +5,22 @@ import (
 	"time"
 )
 
+// The actions that are served.
 const (
-	apiAction  = "DescribeHealthStatus"
+	ActionHealthStatus = "DescribeHealthStatus"
+	ActionListeners    = "DescribeLoadBalancerListeners"
+)
+
+const (
 	apiVersion = "2014-05-15"
 	timeLayout = "2006-01-02T15:04:05Z"
 )
+
+// actions are what the product itself does, by the name of the action: an answer, or a refusal.
+var actions = map[string]func(s *Server, req *request, caller *account, requestID string) (document, *apiError){
+	ActionHealthStatus: (*Server).describeHealth,
+	ActionListeners:    (*Server).listListeners,
+}
 
 // admit carries out what the gateway does before the product sees a call, in the gateway's order: which API, whose key,
 // what time, whose signature, a replay or not, and how many calls lately. The account is nil when any key is accepted.
@@ -52,7 +63,7 @@ func checkTarget(req *request) *apiError {
 		return errMissingCommon("Version")
 	case req.version != apiVersion:
 		return errVersion
-	case req.action != apiAction:
+	case actions[req.action] == nil:
 		return errAction
 	}
 	return nil

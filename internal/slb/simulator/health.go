@@ -5,9 +5,17 @@ import (
 	"strconv"
 )
 
-// describe is the API itself: it answers the rows of one load balancer, or says why not. caller is nil when any key is
+func (s *Server) describeHealth(req *request, caller *account, requestID string) (document, *apiError) {
+	backends, err := s.rows(req, caller)
+	if err != nil {
+		return document{}, err
+	}
+	return healthDocument(req, requestID, backends), nil
+}
+
+// rows is the API itself: it answers the rows of one load balancer, or says why not. caller is nil when any key is
 // accepted.
-func (s *Server) describe(req *request, caller *account) ([]Backend, *apiError) {
+func (s *Server) rows(req *request, caller *account) ([]Backend, *apiError) {
 	for _, name := range []string{"RegionId", "LoadBalancerId"} {
 		if req.params[name] == "" {
 			return nil, errMissing(name)

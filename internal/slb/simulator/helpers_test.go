@@ -117,7 +117,7 @@ func nextNonce() string {
 // callParams is a correct call of the test account at now, with changes; a change to "" takes the parameter out.
 func callParams(now time.Time, changes map[string]string) map[string]string {
 	params := map[string]string{
-		"Action": apiAction, "Version": apiVersion, "Format": "JSON", "AccessKeyId": testKey,
+		"Action": ActionHealthStatus, "Version": apiVersion, "Format": "JSON", "AccessKeyId": testKey,
 		"SignatureMethod": "HMAC-SHA1", "SignatureVersion": "1.0", "SignatureNonce": nextNonce(),
 		"Timestamp": now.UTC().Format(timeLayout), "RegionId": "cn-hangzhou", "LoadBalancerId": "lb-demo",
 	}

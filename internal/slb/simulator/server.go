@@ -1,5 +1,5 @@
-// Package simulator is an HTTP server that speaks the RPC protocol of Alibaba Cloud SLB's DescribeHealthStatus as the
-// real endpoint does, checks signatures, nonces and time, throttles per account, and misbehaves on request.
+// Package simulator is an HTTP server that speaks the RPC protocol of Alibaba Cloud SLB's DescribeHealthStatus and
+// DescribeLoadBalancerListeners as the real endpoint does, checks signatures, nonces and time, throttles per account, and misbehaves on request.
 //
 // A test uses it in process:
 //
@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,6 +40,8 @@ type Server struct {
 	nonces *nonceLog
 	calls  *callLog
 	admin  http.Handler
+	// listenersForbidden refuses DescribeLoadBalancerListeners, whoever calls.
+	listenersForbidden atomic.Bool
 
 	stopped  chan struct{}
 	stopOnce sync.Once
@@ -89,7 +92,7 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 	delay, out := s.decide(req, requestID, err)
 	call := newCall(req, s.now(), requestID, out)
 	s.calls.add(call)
-	s.log.DebugContext(r.Context(), "call", "method", call.Method, "region", call.RegionID, "loadBalancer", call.LoadBalancerID,
+	s.log.DebugContext(r.Context(), "call", "method", call.Method, "action", call.Action, "region", call.RegionID, "loadBalancer", call.LoadBalancerID,
 		"listenerPort", call.ListenerPort, "outcome", call.Outcome, "fault", call.Fault, "delay", delay, "requestId", requestID)
 	s.deliver(w, r, delay, out)
 }
@@ -107,10 +110,10 @@ func (s *Server) decide(req *request, requestID string, err *apiError) (time.Dur
 		return 0, refuse(err)
 	}
 	var honest outcome
-	if backends, err := s.describe(req, caller); err != nil {
+	if doc, err := actions[req.action](s, req, caller, requestID); err != nil {
 		honest = refuse(err)
 	} else {
-		honest = outcome{code: "OK", doc: healthDocument(req, requestID, backends)}
+		honest = outcome{code: "OK", doc: doc}
 	}
 	delay, fault := s.faults.take(req)
 	if fault != nil {
@@ -157,22 +160,22 @@ func (s *Server) SetBackendStatus(loadBalancerID string, sel Selector, status st
 	})
 }
 
-// AddBackend appends one row. An error is ErrNoLoadBalancer, ErrBackendExists, or names the bad field.
+// AddBackend appends one row, and its listener if there is none yet. An error is ErrNoLoadBalancer, ErrBackendExists, or names the bad field.
 func (s *Server) AddBackend(loadBalancerID string, backend Backend) error {
 	if err := backend.validate(""); err != nil {
 		return err
 	}
-	return s.fleet.edit(loadBalancerID, func(backends []Backend) ([]Backend, error) {
-		for _, known := range backends {
-			if known.key() == backend.key() {
-				return nil, fmt.Errorf("serverId: %w: %q", ErrBackendExists, backend.ServerID)
-			}
+	return s.fleet.edit(loadBalancerID, func(lb *LoadBalancer) error {
+		if slices.ContainsFunc(lb.Backends, func(known Backend) bool { return known.key() == backend.key() }) {
+			return fmt.Errorf("serverId: %w: %q", ErrBackendExists, backend.ServerID)
 		}
-		return LoadBalancer{Backends: append(backends, backend)}.complete().Backends, nil
+		lb.Backends = append(lb.Backends, backend)
+		return nil
 	})
 }
 
 // RemoveBackends removes the rows that sel chooses and returns how many these were, with the errors of SetBackendStatus.
+// Their listeners stay.
 func (s *Server) RemoveBackends(loadBalancerID string, sel Selector) (int, error) {
 	return s.fleet.editMatching(loadBalancerID, sel, func(backends []Backend) []Backend {
 		return slices.DeleteFunc(backends, sel.matches)
@@ -197,7 +200,7 @@ func (s *Server) Faults() []Fault {
 
 // Calls returns the newest calls to the API, at most 10,000, oldest first. A call is in it before its answer is sent.
 func (s *Server) Calls() []Call {
-	return s.calls.report("", maxCalls).Calls
+	return s.calls.report("", "", maxCalls).Calls
 }
 
 // CallCount returns how many calls named this load balancer since the last reset, if it is one of the first 10,000 named.

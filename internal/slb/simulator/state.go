@@ -15,6 +15,8 @@ var (
 	ErrNoLoadBalancer = errors.New("no such load balancer")
 	ErrNoBackend      = errors.New("no backend matches")
 	ErrBackendExists  = errors.New("the load balancer already has this backend")
+	ErrNoListener     = errors.New("no listener matches")
+	ErrListenerExists = errors.New("the load balancer already has this listener")
 )
 
 // Selector chooses backends of one load balancer: a backend matches if it has every value that is not empty or 0.
@@ -36,8 +38,10 @@ func (s Selector) matches(b Backend) bool {
 }
 
 // String is the selector as the admin API takes it.
-func (s Selector) String() string {
-	text, _ := json.Marshal(s)
+func (s Selector) String() string { return asJSON(s) }
+
+func asJSON(selector any) string {
+	text, _ := json.Marshal(selector)
 	return string(text)
 }
 
@@ -82,12 +86,13 @@ func (f *fleet) load(lbs []LoadBalancer) {
 	f.byID = next
 }
 
-// complete returns a copy that shares nothing with lb and says each backend's status.
+// complete returns a copy that shares nothing with lb, says each backend's status, and has a listener for each.
 func (lb LoadBalancer) complete() LoadBalancer {
 	lb.Backends = append([]Backend{}, lb.Backends...)
 	for i := range lb.Backends {
 		lb.Backends[i].ServerHealthStatus = cmp.Or(lb.Backends[i].ServerHealthStatus, StatusNormal)
 	}
+	lb.Listeners = completeListeners(lb.Listeners, lb.Backends)
 	return lb
 }
 
@@ -125,19 +130,19 @@ func (f *fleet) remove(id string) bool {
 	return known
 }
 
-// edit replaces the backends of one load balancer by what change makes of a copy of them.
-func (f *fleet) edit(id string, change func([]Backend) ([]Backend, error)) error {
+// edit replaces one load balancer by what change makes of a copy of it. A listener stays when its backends go.
+func (f *fleet) edit(id string, change func(*LoadBalancer) error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	known, ok := f.byID[id]
 	if !ok {
 		return fmt.Errorf("loadBalancerId: %w: %q", ErrNoLoadBalancer, id)
 	}
-	backends, err := change(slices.Clone(known.Backends))
-	if err != nil {
+	edited := known.complete()
+	if err := change(&edited); err != nil {
 		return err
 	}
-	known.Backends = backends
+	known.LoadBalancer = edited.complete()
 	f.byID[id] = known
 	return nil
 }
@@ -146,16 +151,33 @@ func (f *fleet) edit(id string, change func([]Backend) ([]Backend, error)) error
 // with a typing error must not look like success.
 func (f *fleet) editMatching(id string, sel Selector, change func([]Backend) []Backend) (int, error) {
 	matched := 0
-	err := f.edit(id, func(backends []Backend) ([]Backend, error) {
-		for _, backend := range backends {
-			if sel.matches(backend) {
-				matched++
-			}
+	err := f.edit(id, func(lb *LoadBalancer) error {
+		if matched = countMatching(lb.Backends, sel.matches); matched == 0 && sel != (Selector{}) {
+			return fmt.Errorf("selector: %w: %s", ErrNoBackend, sel)
 		}
-		if matched == 0 && sel != (Selector{}) {
-			return nil, fmt.Errorf("selector: %w: %s", ErrNoBackend, sel)
-		}
-		return change(backends), nil
+		lb.Backends = change(lb.Backends)
+		return nil
 	})
 	return matched, err
+}
+
+// editListeners is edit for the listeners that sel chooses, with the errors of editMatching.
+func (f *fleet) editListeners(id string, sel ListenerSelector, change func(*LoadBalancer) error) (int, error) {
+	matched := 0
+	err := f.edit(id, func(lb *LoadBalancer) error {
+		if matched = countMatching(lb.Listeners, sel.matches); matched == 0 && sel != (ListenerSelector{}) {
+			return fmt.Errorf("selector: %w: %s", ErrNoListener, asJSON(sel))
+		}
+		return change(lb)
+	})
+	return matched, err
+}
+
+func countMatching[T any](all []T, matches func(T) bool) (n int) {
+	for _, one := range all {
+		if matches(one) {
+			n++
+		}
+	}
+	return n
 }

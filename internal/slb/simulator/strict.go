@@ -35,6 +35,9 @@ var durationType = reflect.TypeFor[Duration]()
 
 // checkValue looks for wrong types itself, because encoding/json does not say in which entry of a list it found one.
 func checkValue(raw any, t reflect.Type, path string) error {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
 	if !fits(raw, t) {
 		return fmt.Errorf("%s: %s stands where %s is needed", cmp.Or(path, "the document"), found(raw), needed(t))
 	}
@@ -61,6 +64,8 @@ func fits(raw any, t reflect.Type) bool {
 	switch value := raw.(type) {
 	case string:
 		return t.Kind() == reflect.String || t == durationType
+	case bool:
+		return t.Kind() == reflect.Bool
 	case json.Number:
 		_, notWhole := value.Int64()
 		_, notFinite := value.Float64()
@@ -165,6 +170,8 @@ func needed(t reflect.Type) string {
 		return "a whole number"
 	case reflect.Float64:
 		return "a number"
+	case reflect.Bool:
+		return "true or false"
 	case reflect.Slice:
 		return "a list"
 	default:

@@ -110,6 +110,22 @@ func (lb LoadBalancer) validate(at string) error {
 		}
 		seen[backend.key()] = true
 	}
+	return lb.validateListeners(at)
+}
+
+func (lb LoadBalancer) validateListeners(at string) error {
+	seen := map[ListenerSelector]bool{}
+	for i, l := range lb.Listeners {
+		below := fmt.Sprintf("%slisteners[%d].", at, i)
+		if err := l.validate(below); err != nil {
+			return err
+		}
+		key := ListenerSelector{l.ListenerPort, l.ListenerProtocol}
+		if seen[key] {
+			return fmt.Errorf("%slistenerPort: %d %s stands twice: write each listener once", below, l.ListenerPort, l.ListenerProtocol)
+		}
+		seen[key] = true
+	}
 	return nil
 }
 

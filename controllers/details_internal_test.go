@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+// fakeListeners lists the same listeners for every load balancer, and counts.
+type fakeListeners struct {
+	clock    *clock
+	requests []slb.ListenersRequest
+	listed   []slb.Listener
+	// refused are load balancers that the identity may not list.
+	refused map[string]bool
+	failure error
+}
+
+func (f *fakeListeners) DescribeLoadBalancerListeners(_ context.Context, request slb.ListenersRequest) (*slb.ListenersAnswer, error) {
+	at := f.clock.Now()
+	f.requests = append(f.requests, request)
+	if f.failure != nil {
+		return nil, f.failure
+	}
+	answer := &slb.ListenersAnswer{RequestID: "r", At: at, Calls: 1, Listeners: map[string][]slb.Listener{}}
+	for _, id := range request.LoadBalancerIDs {
+		if f.refused[id] {
+			return nil, &slb.Error{Kind: slb.Forbidden, Code: "Forbidden.RAM", Message: "m"}
+		}
+		answer.Listeners[id] = f.listed
+	}
+	return answer, nil
+}
+
+var (
+	listener443 = slb.Listener{Port: 443, Protocol: "https", Status: "running", HealthCheck: "on"}
+	listener80  = slb.Listener{Port: 80, Protocol: "tcp", Status: "running", HealthCheck: "on"}
+)
+
+// list gives the reconciler an API that lists these listeners.
+func (t *reconcileTest) list(listed ...slb.Listener) *fakeListeners {
+	api := &fakeListeners{clock: t.clock, listed: listed, refused: map[string]bool{}}
+	t.Details = &ListenerDetails{API: api, Credentials: t.Credentials, Budget: t.Budget, Now: t.clock.Now}
+	return api
+}
+
+// answerWith has the API answer one normal backend behind each of the ports.
+func (t *reconcileTest) answerWith(ports ...int32) {
+	t.api.answer = func(request slb.Request) (*slb.Sample, error) {
+		sample := &slb.Sample{RequestID: "r", Scope: request.Scope, At: t.clock.Now()}
+		for _, port := range ports {
+			sample.Backends = append(sample.Backends, slb.Backend{
+				ServerID: "i-1", ListenerPort: port, ListenerProtocol: map[int32]string{80: "tcp", 443: "https"}[port], Port: 8443, ServerHealthStatus: "normal",
+			})
+		}
+		return sample, nil
+	}
+}
+
+func withListeners(ports ...int32) func(*v1alpha1.LoadBalancerHealth) {
+	return func(o *v1alpha1.LoadBalancerHealth) {
+		healthy(o)
+		o.Status.ObservedTarget = &v1alpha1.ObservedTarget{LoadBalancerID: o.Spec.LoadBalancerID, RegionID: o.Spec.RegionID}
+		o.Status.Summary = &v1alpha1.Summary{Listeners: int32(len(ports)), Counts: v1alpha1.Counts{Backends: int32(len(ports)), Normal: int32(len(ports))}}
+		for _, port := range ports {
+			o.Status.Listeners = append(o.Status.Listeners, v1alpha1.ListenerStatus{
+				Port: port, Protocol: map[int32]string{80: "tcp", 443: "https"}[port], Health: v1alpha1.Healthy, Counts: v1alpha1.Counts{Backends: 1, Normal: 1},
+			})
+		}
+	}
+}
+
+func (t *reconcileTest) expectPatch(parts ...string) {
+	t.Helper()
+	if len(t.cluster.patches) == 0 {
+		t.Fatal("nothing was written")
+	}
+	patch := t.cluster.patches[len(t.cluster.patches)-1]
+	for _, part := range parts {
+		if !strings.Contains(patch, part) {
+			t.Errorf("the write lacks %s: %s", part, patch)
+		}
+	}
+}
+
+func TestTheFirstVerdictKnowsTheListenersThatAreEmpty(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh))
+	api := test.list(listener80, listener443)
+	test.answerWith(80)
+	test.step()
+	equal(t, "the number of lists", len(api.requests), 1)
+	equal(t, "the number of writes", test.cluster.writes, 1)
+	test.expectPatch(`"reason":"NoBackends"`, "listener 443/https has no backends")
+}
+
+func TestAListenerThatLosesItsBackendsIsLookedUpAtOnce(t *testing.T) {
+	test := newReconcileTest(t, newObject(withListeners(80, 443), answeredAt(start)))
+	api := test.list(listener80, listener443)
+	test.answerWith(80)
+	test.clock.advance(test.step())
+	test.step()
+	equal(t, "the number of lists", len(api.requests), 1)
+	test.expectPatch(`"reason":"NoBackends"`)
+	if strings.Contains(strings.Join(test.cluster.patches, ""), v1alpha1.ReasonListenerMissing) {
+		t.Error("it was missing in between")
+	}
+}
+
+// Details from before the answer say nothing of what it lacks.
+func TestOldDetailsDoNotTellWhetherAListenerExists(t *testing.T) {
+	test := newReconcileTest(t, newObject(withListeners(80, 443), answeredAt(start)))
+	api := test.list(listener80, listener443)
+	test.answerWith(80, 443)
+	test.Details.add(test.target, false)
+	test.Details.read(t.Context(), test.target)
+	api.failure = &slb.Error{Kind: slb.ServiceError, Message: "m"}
+	test.answerWith(80)
+	test.clock.advance(test.step())
+	test.step()
+	test.expectPatch(`"reason":"ListenerMissing"`)
+}
+
+func TestARequestListsTheListenersAnew(t *testing.T) {
+	test := newReconcileTest(t, newObject(withListeners(80), answeredAt(start)))
+	api := test.list(listener80)
+	test.answerWith(80)
+	test.Details.add(test.target, false)
+	test.Details.read(t.Context(), test.target)
+	requested("now")(&test.cluster.objects[0])
+	api.listed = []slb.Listener{listener80, listener443}
+	test.step()
+	equal(t, "the number of lists", len(api.requests), 2)
+	test.expectPatch(`"reason":"NoBackends"`, `lastHandledObserveRequest`)
+}
+
+func TestAnAnswerWaitsForAPermitToListAndNoLongerThanFourSeconds(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh))
+	test.list(listener80)
+	test.answerWith(80)
+	test.Budget = slb.NewBudget(slb.BudgetOptions{QPS: 0.01, Burst: 1, Concurrency: 32}) // one call, and none for a long time
+	test.Details.Budget = test.Budget
+	wait := test.step()
+	if len(test.api.requests) != 1 || test.cluster.writes != 1 {
+		t.Fatalf("%d calls, %d writes, comes back after %s", len(test.api.requests), test.cluster.writes, wait)
+	}
+
+	test = newReconcileTest(t, newObject(fresh))
+	test.list(listener80, listener443)
+	test.answerWith(80)
+	test.Budget = slb.NewBudget(slb.BudgetOptions{QPS: 0.5, Burst: 1, Concurrency: 32})
+	test.Details.Budget = test.Budget
+	wait = test.step()
+	equal(t, "the number of writes", test.cluster.writes, 0)
+	if wait > 2*time.Second {
+		t.Fatalf("comes back after %s", wait)
+	}
+	test.clock.advance(wait)
+	test.step()
+	equal(t, "the number of calls", len(test.api.requests), 1)
+	test.expectPatch(`"reason":"NoBackends"`)
+}
+
+func TestListenersThatCannotBeListedHoldNoAnswerUp(t *testing.T) {
+	for name, failure := range map[string]error{
+		"forbidden": &slb.Error{Kind: slb.Forbidden, Message: "m"}, "throttled": &slb.Error{Kind: slb.Throttled, Message: "m"},
+		"unreachable": &slb.Error{Kind: slb.EndpointUnreachable, Message: "m"}, "cancelled": context.DeadlineExceeded, "other": errors.New("x"),
+	} {
+		test := newReconcileTest(t, newObject(fresh))
+		test.list().failure = failure
+		test.answerWith(80)
+		test.step()
+		if test.cluster.writes != 1 {
+			t.Errorf("%s: %d writes", name, test.cluster.writes)
+		}
+	}
+}
+
+func TestARefusalIsRememberedForADayOrUntilTheCredentialsChange(t *testing.T) {
+	for name, test := range map[string]struct {
+		account slb.Account
+		renewed bool
+	}{"the operator's own identity, renewed": {slb.Account{}, false}, "another Secret": {ofSecret, true}} {
+		now := newClock()
+		target := slb.Target{Account: test.account, RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"}
+		var s detailsStore
+		s.add(target, now.Now(), false)
+		s.start(target, now.Now())
+		if !s.refused(target, "1", now.Now()) {
+			t.Errorf("%s: the first refusal is none", name)
+		}
+		equal(t, name+": wanted after a refusal", s.wanted(target, now.Now(), "1", now.Now()), false)
+		equal(t, name+": wanted with other credentials", s.wanted(target, time.Time{}, "2", now.Now()), test.renewed)
+		now.advance(23 * time.Hour)
+		equal(t, name+": wanted on the same day", s.wanted(target, now.Now(), "1", now.Now()), false)
+		now.advance(2 * time.Hour)
+		equal(t, name+": wanted on the next day", s.wanted(target, time.Time{}, "1", now.Now()), true)
+		if s.refused(target, "1", now.Now()) {
+			t.Errorf("%s: it is said twice", name)
+		}
+	}
+}
+
+func TestDetailsLapseAfterAQuarterOfAnHourOfFailures(t *testing.T) {
+	now, target := newClock(), slb.Target{LoadBalancerID: "lb-1"}
+	var s detailsStore
+	s.add(target, now.Now(), false)
+	batch := s.start(target, now.Now())
+	s.answered(target, batch, &slb.ListenersAnswer{At: now.Now(), Listeners: map[string][]slb.Listener{"lb-1": {listener80}}})
+	now.advance(time.Hour) // it is observed once an hour
+	if details, lapsed := s.of(target, now.Now()); details == nil || lapsed {
+		t.Error("details lapse without a failure")
+	}
+	s.failed(target, s.start(target, now.Now()), now.Now())
+	now.advance(14 * time.Minute)
+	if details, lapsed := s.of(target, now.Now()); details == nil || lapsed {
+		t.Error("details lapse after 14 minutes")
+	}
+	now.advance(time.Minute)
+	if details, lapsed := s.of(target, now.Now()); details != nil || !lapsed {
+		t.Error("details are kept after 15 minutes")
+	}
+}
+
+// listFleet lets n load balancers of an account be observed for a time, and
+// returns the calls that listed them.
+func listFleet(t *testing.T, n int, api *fakeListeners, now *clock, d *ListenerDetails, during time.Duration) {
+	t.Helper()
+	targets := make([]slb.Target, n)
+	for i := range targets {
+		targets[i] = slb.Target{RegionID: "cn-hangzhou", LoadBalancerID: fmt.Sprintf("lb-%d", i)}
+		d.add(targets[i], false)
+	}
+	for end := now.Now().Add(during); now.Now().Before(end); now.advance(30 * time.Second / time.Duration(n)) {
+		target := targets[int(now.Now().UnixNano()/int64(30*time.Second/time.Duration(n)))%n]
+		if d.wanted(target, time.Time{}, "1") {
+			for again := d.read(t.Context(), target); !again.IsZero() && !again.After(now.Now()); {
+				again = d.read(t.Context(), target)
+			}
+		}
+	}
+}
+
+func newListFleet(t *testing.T) (*fakeListeners, *clock, *ListenerDetails) {
+	t.Helper()
+	test := newReconcileTest(t, newObject())
+	return test.list(listener80), test.clock, test.Details
+}
+
+func TestAHundredLoadBalancersAreListedTenACallEveryFiveMinutes(t *testing.T) {
+	api, now, d := newListFleet(t)
+	listFleet(t, 100, api, now, d, time.Minute)
+	if n := len(api.requests); n > 12 {
+		t.Errorf("%d calls for the first time", n)
+	}
+	for range 6 {
+		before := len(api.requests)
+		listFleet(t, 100, api, now, d, detailsInterval)
+		if n := len(api.requests) - before; n > 10 {
+			t.Errorf("%d calls in five minutes", n)
+		}
+	}
+	for i := range 100 {
+		details, _ := d.of(slb.Target{RegionID: "cn-hangzhou", LoadBalancerID: fmt.Sprintf("lb-%d", i)})
+		if details == nil || now.Now().Sub(details.At) > detailsInterval+time.Minute {
+			t.Errorf("lb-%d: %+v", i, details)
+		}
+	}
+}
+
+func TestWherePermissionCoversSomeTheOthersDoNotSuffer(t *testing.T) {
+	api, now, d := newListFleet(t)
+	for _, i := range []int{3, 50, 51, 99} {
+		api.refused[fmt.Sprintf("lb-%d", i)] = true
+	}
+	listFleet(t, 100, api, now, d, 15*time.Minute)
+	for i := range 100 {
+		id := fmt.Sprintf("lb-%d", i)
+		details, lapsed := d.of(slb.Target{RegionID: "cn-hangzhou", LoadBalancerID: id})
+		switch {
+		case api.refused[id] && details != nil:
+			t.Errorf("%s was refused, and has details", id)
+		case !api.refused[id] && (lapsed || details == nil || now.Now().Sub(details.At) > detailsInterval+time.Minute):
+			t.Errorf("%s: %+v", id, details)
+		}
+	}
+	before := len(api.requests)
+	listFleet(t, 100, api, now, d, time.Hour)
+	for _, request := range api.requests[before:] {
+		if slices.ContainsFunc(request.LoadBalancerIDs, func(id string) bool { return api.refused[id] }) {
+			t.Fatalf("a refused load balancer is asked about again: %v", request.LoadBalancerIDs)
+		}
+	}
+	if n := len(api.requests) - before; n > 12*10 {
+		t.Errorf("%d calls in an hour", n)
+	}
+}
+
+func TestWithoutPermissionEachLoadBalancerIsTriedOnceADay(t *testing.T) {
+	api, now, d := newListFleet(t)
+	for i := range 100 {
+		api.refused[fmt.Sprintf("lb-%d", i)] = true
+	}
+	listFleet(t, 100, api, now, d, 20*time.Hour)
+	if n := len(api.requests); n > 110 {
+		t.Errorf("%d calls in 20 hours", n)
+	}
+}
+
+func TestTheListenersOfAForgottenTargetAreNotListed(t *testing.T) {
+	api, now, d := newListFleet(t)
+	listFleet(t, 10, api, now, d, time.Minute)
+	gone := slb.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-0"}
+	d.forget(gone)
+	if d.wanted(gone, now.Now(), "1") {
+		t.Error("it is wanted")
+	}
+	now.advance(detailsInterval)
+	d.read(t.Context(), slb.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"})
+	if last := api.requests[len(api.requests)-1].LoadBalancerIDs; slices.Contains(last, "lb-0") || len(last) != 9 {
+		t.Errorf("listed %v", last)
+	}
+}

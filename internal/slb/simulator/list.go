@@ -1,0 +1,168 @@
+package simulator
+
+import (
+	"encoding/base64"
+	"encoding/xml"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	// maxIDs is how many load balancers a call may name.
+	maxIDs = 10
+	// defaultResults and maxResults are how many listeners a page has.
+	defaultResults = 20
+	maxResults     = 100
+)
+
+// listenersAnswer is what DescribeLoadBalancerListeners answers, in the vendor's shape.
+type listenersAnswer struct {
+	XMLName    xml.Name      `json:"-" xml:"DescribeLoadBalancerListenersResponse"`
+	RequestID  string        `json:"RequestId" xml:"RequestId"`
+	NextToken  string        `json:"NextToken,omitempty" xml:"NextToken,omitempty"`
+	TotalCount int           `json:"TotalCount" xml:"TotalCount"`
+	MaxResults int           `json:"MaxResults" xml:"MaxResults"`
+	Listeners  []listenerRow `json:"Listeners" xml:"Listeners"`
+}
+
+type listenerRow struct {
+	LoadBalancerID   string `json:"LoadBalancerId" xml:"LoadBalancerId"`
+	ListenerPort     int    `json:"ListenerPort" xml:"ListenerPort"`
+	ListenerProtocol string `json:"ListenerProtocol" xml:"ListenerProtocol"`
+	Status           string `json:"Status" xml:"Status"`
+
+	HTTP  *httpConfig   `json:"HTTPListenerConfig,omitempty" xml:"HTTPListenerConfig,omitempty"`
+	HTTPS *httpsConfig  `json:"HTTPSListenerConfig,omitempty" xml:"HTTPSListenerConfig,omitempty"`
+	TCP   *layer4Config `json:"TCPListenerConfig,omitempty" xml:"TCPListenerConfig,omitempty"`
+	UDP   *layer4Config `json:"UDPListenerConfig,omitempty" xml:"UDPListenerConfig,omitempty"`
+}
+
+type httpConfig struct {
+	HealthCheck     string `json:"HealthCheck" xml:"HealthCheck"`
+	ListenerForward string `json:"ListenerForward" xml:"ListenerForward"`
+	ForwardPort     int    `json:"ForwardPort,omitempty" xml:"ForwardPort,omitempty"`
+	ForwardCode     int    `json:"ForwardCode,omitempty" xml:"ForwardCode,omitempty"`
+}
+
+type httpsConfig struct {
+	HealthCheck string `json:"HealthCheck" xml:"HealthCheck"`
+}
+
+type layer4Config struct {
+	HealthCheckSwitch string `json:"HealthCheckSwitch" xml:"HealthCheckSwitch"`
+}
+
+func newListenerRow(loadBalancerID string, l Listener) listenerRow {
+	row := listenerRow{LoadBalancerID: loadBalancerID, ListenerPort: l.ListenerPort, ListenerProtocol: l.ListenerProtocol, Status: l.Status}
+	switch l.ListenerProtocol {
+	case "http":
+		row.HTTP = &httpConfig{HealthCheck: l.HealthCheck, ListenerForward: "off"}
+		if l.ForwardPort != 0 {
+			row.HTTP.ListenerForward, row.HTTP.ForwardPort, row.HTTP.ForwardCode = "on", l.ForwardPort, http.StatusFound
+		}
+	case "https":
+		row.HTTPS = &httpsConfig{l.HealthCheck}
+	case "tcp":
+		row.TCP = &layer4Config{l.HealthCheck}
+	case "udp":
+		row.UDP = &layer4Config{l.HealthCheck}
+	}
+	return row
+}
+
+// listListeners is the API itself: it answers one page of the listeners of up to ten load balancers, or says why not.
+// One that the caller may not see refuses the whole call, as RAM does. One that does not exist has no listeners.
+func (s *Server) listListeners(req *request, caller *account, requestID string) (document, *apiError) {
+	ids := req.loadBalancerIDs()
+	switch {
+	case req.params["RegionId"] == "":
+		return document{}, errMissing("RegionId")
+	case len(ids) == 0:
+		return document{}, errMissing("LoadBalancerId")
+	case len(ids) > maxIDs:
+		return document{}, errInvalid("LoadBalancerId")
+	}
+	wanted, err := parsePage(req.params)
+	if err != nil {
+		return document{}, err
+	}
+	if s.listenersForbidden.Load() || caller != nil && !caller.allowsListeners(ids) {
+		return document{}, errForbidden
+	}
+	answer := wanted.of(s.listenerRows(req.params["RegionId"], ids, req.params["ListenerProtocol"]))
+	answer.RequestID = requestID
+	return encode(http.StatusOK, req.wantsJSON(), answer), nil
+}
+
+func (s *Server) listenerRows(region string, ids []string, protocol string) []listenerRow {
+	rows := []listenerRow{}
+	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
+		lb, known := s.fleet.get(id)
+		if !known || lb.RegionID != region {
+			continue
+		}
+		for _, l := range lb.Listeners {
+			if protocol == "" || protocol == l.ListenerProtocol {
+				rows = append(rows, newListenerRow(id, l))
+			}
+		}
+	}
+	return rows
+}
+
+// loadBalancerIDs are the values of LoadBalancerId.1, LoadBalancerId.2 and so on, up to one more than a call may have.
+func (req *request) loadBalancerIDs() []string {
+	var ids []string
+	for n := 1; n <= maxIDs+1; n++ {
+		if id := req.params["LoadBalancerId."+strconv.Itoa(n)]; id != "" {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// listenersPage is what a call wants to see: so many listeners, from the first after a place.
+type listenersPage struct {
+	results int
+	after   string
+}
+
+func parsePage(params map[string]string) (listenersPage, *apiError) {
+	page := listenersPage{results: defaultResults}
+	if text := params["MaxResults"]; text != "" {
+		number, err := strconv.Atoi(text)
+		if err != nil || number < 1 || number > maxResults || strconv.Itoa(number) != text {
+			return page, errInvalid("MaxResults")
+		}
+		page.results = number
+	}
+	if protocol := params["ListenerProtocol"]; protocol != "" && !slices.Contains(protocols, protocol) {
+		return page, errInvalid("ListenerProtocol")
+	}
+	place, err := base64.RawURLEncoding.DecodeString(params["NextToken"])
+	if err != nil || len(place) > 0 && strings.Count(string(place), "/") != 2 {
+		return page, errInvalid("NextToken")
+	}
+	page.after = string(place)
+	return page, nil
+}
+
+// place orders listeners over all load balancers. A token is the place of the last listener of its page, so that the
+// next page is right whatever was added or removed meanwhile.
+func (r listenerRow) place() string {
+	return fmt.Sprintf("%s/%05d/%s", r.LoadBalancerID, r.ListenerPort, r.ListenerProtocol)
+}
+
+func (p listenersPage) of(rows []listenerRow) listenersAnswer {
+	slices.SortFunc(rows, func(a, b listenerRow) int { return strings.Compare(a.place(), b.place()) })
+	answer := listenersAnswer{TotalCount: len(rows), MaxResults: p.results}
+	left := slices.DeleteFunc(rows, func(r listenerRow) bool { return r.place() <= p.after })
+	answer.Listeners = left[:min(len(left), p.results)]
+	if len(left) > p.results {
+		answer.NextToken = base64.RawURLEncoding.EncodeToString([]byte(answer.Listeners[p.results-1].place()))
+	}
+	return answer
+}

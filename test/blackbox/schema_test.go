@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package blackbox
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+)
+
+var (
+	currentCRD = filepath.Join("..", "..", "config", "crd", "bases", "slb.lbhealth.dev_loadbalancerhealths.yaml")
+	// olderCRD is that of the version before listeners had a state.
+	olderCRD = filepath.Join("..", "..", "controllers", "testdata", "crd-without-listener-states.yaml")
+)
+
+// TestOlderCRD runs the operator as after an upgrade that left the CRD behind.
+func TestOlderCRD(t *testing.T) {
+	w := newWorld(t, worldOptions{quick: true, plane: controlplane.Options{CRDs: []string{olderCRD}}})
+	w.addSimulator(t)
+	w.bind(t, w.operator, "../service-discovery/role.yaml")
+	w.createNamespace(t, mainNamespace)
+	run := func(name string) *operator {
+		return w.startOperator(t, operatorOptions{
+			name: name, namespaces: []string{mainNamespace}, endpoint: w.simulator.url, account: w.mainAccount,
+			args: []string{"--service-discovery", "--region-id=" + region, "--listener-details=off"},
+		})
+	}
+	plain, byService := named(mainNamespace, "lb-plain"), named(mainNamespace, "lb-of-web", func(o *v1alpha1.LoadBalancerHealth) {
+		o.Spec.LoadBalancerID, o.Spec.RegionID, o.Spec.ServiceRef = "", "", &v1alpha1.ServiceReference{Name: "web"}
+	})
+	w.simulator.put(t, "lb-plain", web("i-1", "10.0.0.1", "normal"))
+	w.simulator.put(t, "lb-of-web", web("i-1", "10.0.0.1", "normal"))
+	w.create(t, aService("web", map[string]string{v1alpha1.ServiceLoadBalancerLabel: "lb-of-web"}, nil))
+
+	t.Run("without the states of listeners", func(t *testing.T) {
+		g := NewWithT(t)
+		op := run("older")
+		w.create(t, plain)
+		w.create(t, byService)
+		w.await(t, plain, good("AllBackendsNormal"))
+		w.await(t, byService, good("AllBackendsNormal"))
+		w.simulator.put(t, "lb-plain", web("i-1", "10.0.0.1", "abnormal"))
+		w.await(t, plain, bad("BelowMinHealthy")) // which has a time that cannot be stored
+		w.unwritten(t, plain, byService)
+		saysOutdated(t, op, `"status.listeners[].lastTransitionTime"`, "kubectl apply")
+
+		w.kubectl(t, "replace", "-f", currentCRD)
+		w.eventually(t, func(g Gomega) {
+			g.Expect(op.metrics(g)).To(HaveKeyWithValue("slb_health_crd_outdated", 0.0))
+		})
+		w.simulator.put(t, "lb-plain", web("i-1", "10.0.0.1", "normal"))
+		found := w.await(t, plain, good("AllBackendsNormal"))
+		g.Expect(found.Status.Listeners).To(ConsistOf(HaveField("LastTransitionTime", Not(BeNil()))))
+		op.stop(t)
+	})
+
+	t.Run("without the load balancers of Services", func(t *testing.T) {
+		w.replaceCRD(t, "serviceLoadBalancer", func(properties func(string) map[string]any) {
+			delete(properties("status"), "serviceLoadBalancer")
+		})
+		op := run("older-still")
+		found := w.await(t, byService, states{
+			"Observed": "False InvalidRequest", "Ready": "False InvalidRequest", "Stalled": "True InvalidRequest", "Healthy": "True AllBackendsNormal",
+		})
+		NewWithT(t).Expect(messageOf(found, "Ready")).To(And(
+			ContainSubstring("is older than the operator and has no status.serviceLoadBalancer"), ContainSubstring("kubectl apply")))
+		w.unwritten(t, plain, byService)
+		saysOutdated(t, op, `"status.serviceLoadBalancer"`)
+		op.stop(t)
+	})
+
+	t.Run("without Services", func(t *testing.T) {
+		if err := w.admin.Delete(w.ctx, byService); err != nil {
+			t.Fatal(err)
+		}
+		w.replaceCRD(t, "serviceRef", func(properties func(string) map[string]any) {
+			delete(properties("status"), "serviceLoadBalancer")
+			delete(properties("spec"), "serviceRef")
+		})
+		op := run("oldest")
+		w.create(t, aService("shop", nil, map[string]string{v1alpha1.MonitorAnnotation: "true"}))
+		w.eventually(t, func(g Gomega) {
+			g.Expect(w.kubectl(t, "events", "-n", mainNamespace, "--for", "service/shop")).To(And(
+				ContainSubstring("MonitorRefused"), ContainSubstring("is older than the operator and has no spec.serviceRef")))
+		})
+		w.await(t, plain, good("AllBackendsNormal"))
+		w.unwritten(t, plain)
+		saysOutdated(t, op, `"spec.serviceRef"`, `"status.serviceLoadBalancer"`)
+		op.stop(t)
+	})
+	behaves(t, w)
+}
+
+func aService(name string, labels, annotations map[string]string) *corev1.Service {
+	return &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: mainNamespace, Name: name, Labels: labels, Annotations: annotations},
+		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 443}}},
+	}
+}
+
+// unwritten holds that objects are observed without a write.
+func (w *world) unwritten(t *testing.T, objects ...*v1alpha1.LoadBalancerHealth) {
+	t.Helper()
+	before := w.versions(t, objects...)
+	w.awaitCalls(t, "lb-plain", len(w.simulator.calls(t, "lb-plain")), 4)
+	NewWithT(t).Expect(w.versions(t, objects...)).To(Equal(before))
+}
+
+// saysOutdated holds that the operator says once what is wrong, in an error line and in a metric.
+func saysOutdated(t *testing.T, op *operator, words ...string) {
+	t.Helper()
+	g := NewWithT(t)
+	g.Expect(op.metrics(g)).To(HaveKeyWithValue("slb_health_crd_outdated", 1.0))
+	_, stderr := op.output(t)
+	var said []string
+	for line := range strings.Lines(stderr) {
+		if strings.Contains(line, `"level":"error"`) {
+			said = append(said, line)
+		}
+	}
+	g.Expect(said).To(HaveLen(1))
+	for _, word := range words {
+		g.Expect(said[0]).To(ContainSubstring(word))
+	}
+}
+
+// replaceCRD puts an older CRD in place that was edited, and waits until the API
+// server has it: until its documentation names a field no more.
+func (w *world) replaceCRD(t *testing.T, without string, edit func(properties func(of string) map[string]any)) {
+	t.Helper()
+	var crd map[string]any
+	if err := yaml.Unmarshal([]byte(readFile(t, olderCRD)), &crd); err != nil {
+		t.Fatal(err)
+	}
+	version := crd["spec"].(map[string]any)["versions"].([]any)[0].(map[string]any)
+	schema := version["schema"].(map[string]any)["openAPIV3Schema"].(map[string]any)["properties"].(map[string]any)
+	delete(schema["spec"].(map[string]any), "x-kubernetes-validations") // they name the field
+	edit(func(of string) map[string]any { return schema[of].(map[string]any)["properties"].(map[string]any) })
+	content, err := yaml.Marshal(crd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "crd.yaml")
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.kubectl(t, "replace", "-f", file)
+	w.eventually(t, func(g Gomega) {
+		g.Expect(w.kubectl(t, "get", "--raw", "/openapi/v3/apis/slb.lbhealth.dev/v1alpha1")).NotTo(ContainSubstring(`"` + without + `"`))
+	})
+}
+
+func messageOf(object *v1alpha1.LoadBalancerHealth, conditionType string) string {
+	for _, c := range object.Status.Conditions {
+		if c.Type == conditionType {
+			return c.Message
+		}
+	}
+	return ""
+}
