@@ -141,9 +141,10 @@ func (r *Reconciler) credentialsChanged(ctx context.Context, target slb.Target, 
 		return false
 	}
 	memory.checkedAt = now
-	turn, _ := r.Budget.Take(slb.Claim{Target: target, Since: memory.attemptedAt}, now)
+	claim := slb.Claim{Target: target, Since: memory.attemptedAt}
+	turn, _ := r.Budget.Take(claim, now)
 	if turn == nil {
-		r.Budget.Leave(target)
+		r.Budget.Cancel(claim)
 		return false
 	}
 	defer func() { turn.End(false, nil, r.Now()) }()
