@@ -220,6 +220,7 @@ type LoadBalancerHealthStatus struct {
 
 	// lastAttemptedObserveRequest repeats the annotation once an observation that started after
 	// the request ended without an answer: a failure in the conditions is then not from before it.
+	// The next answer removes it.
 	// +optional
 	LastAttemptedObserveRequest string `json:"lastAttemptedObserveRequest,omitempty"`
 }
