@@ -282,7 +282,7 @@ type refusal struct {
 }
 
 // numbers differ between two equal causes, as the use of a quota does.
-var numbers = regexp.MustCompile(`[0-9]+`)
+var numbers = regexp.MustCompile(`\d+`)
 
 // isNew tells whether a cause was not reported of a Service yet, and remembers it.
 func (r *refusals) isNew(service *corev1.Service, cause string) bool {

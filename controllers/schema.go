@@ -47,6 +47,8 @@ type Schema struct {
 
 	lacks atomic.Pointer[lacking] // nil: not known yet, or nothing
 	known atomic.Bool
+	// unread tells that it was said already that the document cannot be read.
+	unread bool
 }
 
 // lacking is what a CustomResourceDefinition lacks.
@@ -98,7 +100,8 @@ func (s *Schema) Check(ctx context.Context) {
 	if err == nil {
 		err = s.compare(document)
 	}
-	if err != nil && ctx.Err() == nil && !s.known.Load() {
+	if err != nil && ctx.Err() == nil && !s.known.Load() && !s.unread {
+		s.unread = true
 		s.Log.Info("the CustomResourceDefinition could not be compared with what the operator writes; that is tried again", "reason", err.Error())
 	}
 }
