@@ -30,7 +30,7 @@ import (
 // fieldOwner is the operator's name among the managers of an object's fields.
 const fieldOwner = client.FieldOwner("slb-health-operator")
 
-// Backoff of an object that was refused: a quota that gets room tells nobody.
+// Backoff of an object that was refused: no watch says that a quota has room again.
 const (
 	minRefusedBackoff = time.Second
 	maxRefusedBackoff = time.Minute

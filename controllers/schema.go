@@ -20,7 +20,7 @@ import (
 )
 
 // How often the CustomResourceDefinition is compared again: soon while it is
-// outdated or could not be read, because somebody is about to apply a new one.
+// outdated or could not be read, because a new one is about to be applied.
 const (
 	schemaRecheck         = 10 * time.Minute
 	schemaRecheckOutdated = 30 * time.Second
