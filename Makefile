@@ -190,7 +190,7 @@ test-chart: controlplane build $(HELM) $(KUSTOMIZE) $(MONITORING_CRDS)/.made rac
 
 .PHONY: test-prometheus
 test-prometheus: controlplane build ## Test alerts and dashboard with promtool and a real Prometheus (Debian's package).
-	@go test -count=1 $(TEST_ARGS) ./test/prometheus/...
+	@go test -count=1 -timeout 20m $(TEST_ARGS) ./test/prometheus/...
 
 # Without the race detector: it would double the minutes that Argo CD's modules
 # take to build, and what runs beside the tests are other programs.

@@ -69,9 +69,15 @@ func (d *ListenerDetails) wanted(target slb.Target, since time.Time, credentials
 	return d != nil && d.store.wanted(target, since, credentials, d.Now())
 }
 
+// cancel gives up the permit that a target is queued for.
+func (d *ListenerDetails) cancel(target slb.Target) {
+	d.Budget.Cancel(slb.Claim{Target: target, Action: listenersAction})
+}
+
 // read lists the listeners of a target, and of others that it is time for. It
 // returns when to ask again where there is no permit yet, or another worker
-// lists them just now; zero once the target's own attempt came to an end.
+// lists them just now; zero once the target's own attempt came to an end. Who
+// does not ask again must cancel: a permit that is not used is kept from others.
 func (d *ListenerDetails) read(ctx context.Context, target slb.Target) time.Time {
 	if d.store.isBusy(target) {
 		return d.Now().Add(detailsRetry)
@@ -144,17 +150,23 @@ func (r *Reconciler) awaitListeners(ctx context.Context, target slb.Target, plan
 	}
 	ctx, cancel := context.WithTimeout(ctx, detailsPatience)
 	defer cancel()
-	if again := r.Details.read(ctx, target); again.Before(memory.heldUntil) {
-		return again
+	if memory.listenersAt = r.Details.read(ctx, target); memory.listenersAt.Before(memory.heldUntil) {
+		return memory.listenersAt
 	}
-	return time.Time{}
+	return time.Time{} // it goes on without them
 }
 
-// refreshListeners lists the listeners that it is time for. Statuses do not
-// wait for it: they have them with the next answer.
+// refreshListeners lists the listeners that it is time for, after an answer and
+// while the target is queued for a permit. Statuses do not wait for it: they
+// have them with the next answer.
 func (r *Reconciler) refreshListeners(ctx context.Context, target slb.Target, memory *memory, observed bool) {
-	if observed && memory.failure == nil && r.Details.wanted(target, time.Time{}, memory.credentials) {
-		r.Details.read(ctx, target)
+	queued := !memory.listenersAt.IsZero()
+	switch {
+	case r.Details.wanted(target, time.Time{}, memory.credentials) && (queued || observed && memory.failure == nil):
+		memory.listenersAt = r.Details.read(ctx, target)
+	case queued: // another target's call has listed them meanwhile
+		r.Details.cancel(target)
+		memory.listenersAt = time.Time{}
 	}
 }
 

@@ -43,6 +43,9 @@ type memory struct {
 	turnAt time.Time
 	// askWhole tells that the API refused to choose a listener by port.
 	askWhole bool
+	// listenersAt is when to ask again for the permit to list the listeners;
+	// zero: the target is not queued for one.
+	listenersAt time.Time
 	// listenersChangedAt is when an answer last had other listeners than a
 	// status: older details tell nothing of them.
 	listenersChangedAt time.Time

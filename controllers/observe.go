@@ -33,11 +33,11 @@ func (r *Reconciler) mustObserve(ctx context.Context, target slb.Target, plan *p
 	return plan.asked
 }
 
-// leaveLine gives up the turn that a target is in line for.
+// leaveLine gives up the permits that a target is queued for.
 func (r *Reconciler) leaveLine(target slb.Target, memory *memory) {
-	if !memory.turnAt.IsZero() {
+	if !memory.turnAt.IsZero() || !memory.listenersAt.IsZero() {
 		r.Budget.Leave(target)
-		memory.turnAt = time.Time{}
+		memory.turnAt, memory.listenersAt = time.Time{}, time.Time{}
 	}
 }
 
@@ -141,9 +141,10 @@ func (r *Reconciler) credentialsChanged(ctx context.Context, target slb.Target, 
 		return false
 	}
 	memory.checkedAt = now
-	turn, _ := r.Budget.Take(slb.Claim{Target: target, Since: memory.attemptedAt}, now)
+	claim := slb.Claim{Target: target, Since: memory.attemptedAt}
+	turn, _ := r.Budget.Take(claim, now)
 	if turn == nil {
-		r.Budget.Leave(target)
+		r.Budget.Cancel(claim)
 		return false
 	}
 	defer func() { turn.End(false, nil, r.Now()) }()

@@ -117,7 +117,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, target slb.Target) (reconcil
 	if memory.since.IsZero() {
 		memory.since = now
 	}
-	plan := planFor(target, objects, memory, r.samples.fresh(target, now), r.started)
+	plan := planFor(target, objects, memory, r.sampleOf(target, memory), r.started)
 	memory.interval = plan.interval
 	memory.keepOnly(objects)
 	if len(plan.active) > 0 {
@@ -206,10 +206,7 @@ func (r *Reconciler) update(ctx context.Context, target slb.Target, objects []v1
 
 // evidenceOf collects what the objects of a target are evaluated with.
 func (r *Reconciler) evidenceOf(ctx context.Context, target slb.Target, memory *memory, observed bool) (evidence, error) {
-	known := evidence{sample: r.samples.fresh(target, r.Now()), observed: observed}
-	if known.sample == nil && memory.failure == nil {
-		known.sample = memory.held
-	}
+	known := evidence{sample: r.sampleOf(target, memory), observed: observed}
 	memory.held = nil
 	if known.details, known.lapsed = r.Details.of(target); known.details != nil && known.details.At.Before(memory.listenersChangedAt) {
 		known.details = nil
@@ -217,6 +214,15 @@ func (r *Reconciler) evidenceOf(ctx context.Context, target slb.Target, memory *
 	var err error
 	known.places, err = r.Names.placesOf(ctx, target.RegionID, known.sample)
 	return known, err
+}
+
+// sampleOf returns the answer that is fresh, or waits to be evaluated; nil: none.
+func (r *Reconciler) sampleOf(target slb.Target, memory *memory) *slb.Sample {
+	sample := r.samples.fresh(target, r.Now())
+	if sample == nil && memory.failure == nil {
+		return memory.held
+	}
+	return sample
 }
 
 // comeBack decides when the target is looked at next.
@@ -233,7 +239,7 @@ func (r *Reconciler) comeBack(target slb.Target, plan plan, memory *memory, resu
 	if !memory.turnAt.IsZero() {
 		at = memory.turnAt // credentials are looked up within the turn, not before
 	}
-	at = earliest(at, result.staleAt)
+	at = earliest(earliest(at, result.staleAt), memory.listenersAt)
 	priority := routinePriority
 	if plan.asked && !memory.turnAt.IsZero() {
 		priority = 0 // in line for what somebody waits for

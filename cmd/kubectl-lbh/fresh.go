@@ -12,11 +12,12 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// defaultHeartbeat, defaultInterval and minStale are the operator's.
+// These are the operator's own.
 const (
 	defaultHeartbeat = 5 * time.Minute
 	defaultInterval  = 30 * time.Second
 	minStale         = 90 * time.Second
+	callTimeout      = 10 * time.Second
 )
 
 // reasonNotUpdated is shown in place of a reason that may be old.
@@ -57,7 +58,8 @@ func nextUpdate(object *v1alpha1.LoadBalancerHealth, heartbeat time.Duration) (l
 	if interval <= 0 {
 		interval = defaultInterval
 	}
-	patience := heartbeat + interval
+	// After an observation out of turn, the next slot is up to one and a half intervals away.
+	patience := heartbeat + interval + interval/2 + callTimeout
 	if awaitsAttempt(object) {
 		last = lastChange(object)
 		due = last.Add(patience)

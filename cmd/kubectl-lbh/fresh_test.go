@@ -53,15 +53,15 @@ func TestAnObjectIsOutdated(t *testing.T) {
 		object *v1alpha1.LoadBalancerHealth
 		want   string
 	}{
-		"within heartbeat and interval":         {written(object("web", good(), "normal"), day, day, 5*time.Minute+29*time.Second), ""},
-		"older than both":                       {written(object("web", good(), "normal"), day, day, 5*time.Minute+30*time.Second), "5m"},
+		"within heartbeat and intervals":        {written(object("web", good(), "normal"), day, day, 6*time.Minute-6*time.Second), ""},
+		"older than those":                      {written(object("web", good(), "normal"), day, day, 6*time.Minute-5*time.Second), "5m"},
 		"a label is no update":                  {written(object("web", good(), "normal"), day, time.Second, old), "7m"},
-		"observed every hour, in time":          {written(seldom, day, day, hour), ""},
-		"observed every hour, late":             {written(seldom.DeepCopy(), day, day, hour+old), "67m"},
+		"observed every hour, in time":          {written(seldom, day, day, hour+hour/2), ""},
+		"observed every hour, late":             {written(seldom.DeepCopy(), day, day, hour+hour/2+old), "97m"},
 		"suspended":                             {written(asleep, day, day, day), ""},
 		"suspended, by the status":              {written(object("web", said("Unknown", v1alpha1.ReasonSuspended, "Unknown", v1alpha1.ReasonSuspended), "normal"), day, day, day), ""},
-		"failing, and the verdict may stand":    {written(object("web", failing, "normal"), day, day, old-time.Second), ""},
-		"failing, and the verdict cannot stand": {written(object("web", failing, "normal"), day, day, old), "7m"},
+		"failing, and the verdict may stand":    {written(object("web", failing, "normal"), day, day, old+25*time.Second-time.Second), ""},
+		"failing, and the verdict cannot stand": {written(object("web", failing, "normal"), day, day, old+25*time.Second), "7m"},
 		"stale, which stays as it is":           {written(object("web", stale, "normal"), day, day, day), ""},
 		"stalled, which stays as it is":         {written(object("web", stalledBy(v1alpha1.ReasonForbidden)), day, day, 0), ""},
 		"new":                                   {written(unobserved("web"), time.Minute, time.Minute, 0), ""},
@@ -100,7 +100,7 @@ func TestTheOperatorsHeartbeatCounts(t *testing.T) {
 
 	o, _ := newOptions()
 	o.heartbeat = 10 * time.Second
-	if got, want := o.silence(silent("web", time.Minute)), "not updated for 60s: is the operator running?"; got != want {
+	if got, want := o.silence(silent("web", 90*time.Second)), "not updated for 90s: is the operator running?"; got != want {
 		t.Errorf("%q, not %q", got, want)
 	}
 }
@@ -173,8 +173,10 @@ func TestAnAnswerServesARequest(t *testing.T) {
 			t.Errorf("%s: %t, %v", name, done, err)
 		}
 	}
-	if _, err := (&observeRequest{value: "now"}).answered(replaced); err != nil {
-		t.Errorf("a state from before the request: %v", err)
+	for _, before := range []*v1alpha1.LoadBalancerHealth{replaced, object("web", stalledBy(v1alpha1.ReasonForbidden))} {
+		if _, err := (&observeRequest{value: "now"}).answered(before); err != nil {
+			t.Errorf("a state from before the request: %v", err)
+		}
 	}
 	r := &observeRequest{value: "now"}
 	for want, object := range map[string]*v1alpha1.LoadBalancerHealth{
@@ -201,7 +203,9 @@ func TestASilentObjectIsToldOnce(t *testing.T) {
 		{silent("web", 7*time.Minute), "web not updated for 7m: is the operator running?"},
 		{silent("web", 8*time.Minute), ""},
 		{silent("web", time.Second), "web updated again"},
+		{silent("web", 7*time.Minute), "web not updated for 7m: is the operator running?"},
 		{nil, ""},
+		{silent("web", 7*time.Minute), "web not updated for 7m: is the operator running?"},
 	}
 	for _, step := range steps {
 		clear(f.fleet)

@@ -41,7 +41,7 @@ func runWait(ctx context.Context, o *options, name, what string, timeout time.Du
 		err = c.until(ctx, name, w.step)
 	}
 	w.stop()
-	switch outdated, ok := errors.AsType[errOutdated](context.Cause(ctx)); {
+	switch outdated, ok := errors.AsType[outdatedError](context.Cause(ctx)); {
 	case err == nil:
 		_, err = fmt.Fprintf(o.Out, "%s is %s\n", name, what)
 		return err
@@ -63,10 +63,10 @@ type waiter struct {
 	silence   *time.Timer // until the object is outdated
 }
 
-// errOutdated is about an object that has not been updated for too long.
-type errOutdated string
+// outdatedError is about an object that has not been updated for too long.
+type outdatedError string
 
-func (e errOutdated) Error() string { return string(e) }
+func (e outdatedError) Error() string { return string(e) }
 
 // step looks at a state: whether it is what is waited for, or will not be
 // without manual action, or is not to be trusted.
@@ -91,7 +91,7 @@ func (w *waiter) step(object *v1alpha1.LoadBalancerHealth) (bool, error) {
 }
 
 func (w *waiter) outdated(object *v1alpha1.LoadBalancerHealth, silence string) error {
-	return errOutdated(fmt.Sprintf("%s was %s Stored is: %s", object.Name, silence, progress(object, w.condition)))
+	return outdatedError(fmt.Sprintf("%s was %s Stored is: %s", object.Name, silence, progress(object, w.condition)))
 }
 
 func (w *waiter) stop() {

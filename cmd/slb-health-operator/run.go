@@ -4,7 +4,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"time"
@@ -153,8 +155,8 @@ func credentials(o *options, reader client.Reader) (*controllers.SecretCredentia
 		return source, nil
 	}
 	if o.credentialsPath != "" {
-		// One that is there without files is an optional Secret that is not there yet.
-		if _, err := os.ReadDir(o.credentialsPath); err != nil {
+		// One that does not exist, or has no files, is an optional Secret that does not exist yet.
+		if _, err := os.ReadDir(o.credentialsPath); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("--credentials-path must be a folder that can be read, such as that of a mounted Secret: %w", err)
 		}
 	}

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package events writes events.k8s.io/v1 Events, as client-go's recorder does,
-// but one after another: in the order in which they happened, none lost in a
-// burst, and with a series whose count is right at once. Ten thousand
-// transitions at the same time must not take the API server's time from the
-// statuses that they are about, so the events wait their turn behind them.
+// but one after another: those of a namespace in the order in which they
+// happened, none lost in a burst, and with a series whose count is right at
+// once. Ten thousand transitions at the same time must not take the API server's
+// time from the statuses that they are about, so the events are queued behind them.
 package events
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,20 +25,23 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 const (
-	// maxPending bounds the memory of events that wait to be written.
+	// maxPending bounds the memory of the events of a namespace that wait to be written.
 	maxPending = 20_000
 	// seriesEnds is how long after an event an equal one still counts as part
 	// of its series, as in client-go.
 	seriesEnds = 6 * time.Minute
-	// giveUpAfter is how long one event is tried to be written, and tryFor how
-	// long a try may take.
+	// giveUpAfter is how long one event is retried, and tryFor how long an
+	// attempt may take.
 	giveUpAfter = 2 * time.Minute
 	tryFor      = 10 * time.Second
+	// minBackoff and maxBackoff are between the attempts in one namespace.
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 10 * time.Second
 	// flushTime is how long a clean end waits for what is left.
 	flushTime = 3 * time.Second
 )
@@ -59,31 +62,36 @@ type Options struct {
 // Recorder is a manager's Runnable. Eventf takes events at once, and Start writes them.
 type Recorder struct {
 	options Options
-	wake    chan struct{}
 
-	mu      sync.Mutex
-	pending []*pendingEvent
+	mu sync.Mutex
+	// pending are the namespaces that have events to write. Each of them is in
+	// one of the queues, or with its worker.
+	pending map[string]*pendingEvents
+	// queue has a worker for the namespaces where writes pass, and retries one
+	// for those whose last write failed, as when an admission webhook hangs:
+	// their events wait, in their order, and hold up no other's.
+	queue   workqueue.TypedInterface[string]
+	retries workqueue.TypedRateLimitingInterface[string]
+	// drained is called when nothing is pending any more.
+	drained func()
+
+	// seriesMu guards what follows: the series that may still grow.
+	seriesMu sync.Mutex
+	series   map[seriesKey]series
+	sweptAt  time.Time
+}
+
+// pendingEvents are those of one namespace, the oldest first.
+type pendingEvents struct {
+	events  []*pendingEvent
 	dropped int
-
-	// series are those that may still grow; only Start touches what follows.
-	series  map[seriesKey]*series
-	sweptAt time.Time
-	// troubled are the namespaces whose last write failed, and may succeed later.
-	troubled map[string]*trouble
 }
 
 type pendingEvent struct {
 	*eventsv1.Event
-	// inDoubt tells that it may have been written: the answer was lost.
-	inDoubt bool
-}
-
-// trouble is of one namespace, as when an admission webhook refuses, or hangs,
-// what is written there: its events wait, in their order, and hold up nobody else's.
-type trouble struct {
-	backoff wait.Backoff
-	retryAt time.Time
-	// giveUpAt is of its first event; zero: that was not tried yet.
+	// unconfirmed tells that it may have been written: the answer was lost.
+	unconfirmed bool
+	// giveUpAt is set once an attempt failed.
 	giveUpAt time.Time
 }
 
@@ -101,10 +109,27 @@ type series struct {
 
 // New returns a Recorder that writes nothing before it is started.
 func New(options Options) *Recorder {
-	return &Recorder{options: options, wake: make(chan struct{}, 1), series: map[seriesKey]*series{}, troubled: map[string]*trouble{}}
+	r := &Recorder{options: options, pending: map[string]*pendingEvents{}, series: map[seriesKey]series{}}
+	r.open(func() {})
+	return r
 }
 
-// Eventf notes an event regarding one reference and related to another, both
+// open makes the queues, with all namespaces that have events.
+func (r *Recorder) open(drained func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.queue = workqueue.NewTyped[string]()
+	r.retries = workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](minBackoff, maxBackoff))
+	r.drained = drained
+	for namespace := range r.pending {
+		r.queue.Add(namespace)
+	}
+	if len(r.pending) == 0 {
+		drained()
+	}
+}
+
+// Eventf records an event regarding one reference and related to another, both
 // *corev1.ObjectReference. It never blocks.
 func (r *Recorder) Eventf(regarding, related runtime.Object, eventType, reason, action, note string, args ...any) {
 	event := &eventsv1.Event{
@@ -120,14 +145,15 @@ func (r *Recorder) Eventf(regarding, related runtime.Object, eventType, reason, 
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.pending) >= maxPending {
-		r.dropped++
-		return
-	}
-	r.pending = append(r.pending, &pendingEvent{Event: event})
-	select {
-	case r.wake <- struct{}{}:
+	p := r.pending[event.Regarding.Namespace]
+	switch {
+	case p == nil:
+		r.pending[event.Regarding.Namespace] = &pendingEvents{events: []*pendingEvent{{Event: event}}}
+		r.queue.Add(event.Regarding.Namespace)
+	case len(p.events) < maxPending:
+		p.events = append(p.events, &pendingEvent{Event: event})
 	default:
+		p.dropped++
 	}
 }
 
@@ -136,143 +162,108 @@ func (*Recorder) NeedLeaderElection() bool { return true }
 
 // Start implements manager.Runnable. It writes events until ctx ends.
 func (r *Recorder) Start(ctx context.Context) error {
-	for {
-		r.writeAll(ctx)
-		select {
-		case <-r.wake:
-		case <-ctx.Done():
-			return nil
-		}
-	}
+	stop := context.AfterFunc(ctx, func() {
+		r.queue.ShutDown()
+		r.retries.ShutDown()
+	})
+	defer stop()
+	var workers sync.WaitGroup
+	workers.Go(func() { r.work(ctx, r.queue) })
+	workers.Go(func() { r.work(ctx, r.retries) })
+	workers.Wait()
+	return nil
 }
 
 // Flush writes for a short while what is left. It is for after the manager has
-// ended: its workers end at the same time as Start, and tell to the last.
+// ended: its workers end at the same time as Start, and record to the last.
 func (r *Recorder) Flush(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
-	for _, t := range r.troubled {
-		t.retryAt = time.Time{}
-	}
-	r.writeAll(ctx)
+	r.open(cancel)
+	_ = r.Start(ctx)
 }
 
-// writeAll leaves an event that the end of ctx came in the way of to Flush.
-func (r *Recorder) writeAll(ctx context.Context) {
-	for ctx.Err() == nil {
-		event, retryAt, dropped := r.next()
-		if dropped > 0 {
-			r.options.Log.Info("events were dropped: more came than could be written", "dropped", dropped)
+// work writes the first event of one namespace after another.
+func (r *Recorder) work(ctx context.Context, queue workqueue.TypedInterface[string]) {
+	for {
+		namespace, shutDown := queue.Get()
+		if shutDown {
+			return
 		}
-		if event == nil {
-			if retryAt.IsZero() {
-				return
-			}
-			r.await(ctx, retryAt)
-			continue
+		if ctx.Err() == nil {
+			r.writeFirst(ctx, namespace)
 		}
-		err := r.write(ctx, event)
-		if err != nil && (ctx.Err() != nil || r.putOff(event, err)) {
-			continue
-		}
-		r.drop(event)
-		if err != nil && !apierrors.IsNotFound(err) { // its namespace is gone
-			r.options.Log.Info("an event was not written", "reason", event.Reason, "note", event.Note,
-				"namespace", event.Regarding.Namespace, "name", event.Regarding.Name, "error", err.Error())
-		}
+		queue.Done(namespace)
 	}
 }
 
-// next is the first event of a namespace without trouble, or else of one whose
-// time to try again has come. Where there is neither, it says when that is.
-func (r *Recorder) next() (event *pendingEvent, retryAt time.Time, dropped int) {
+// writeFirst writes the first event of a namespace. One that may be written
+// later stays: to be retried, or for Flush where the end of ctx came in between.
+func (r *Recorder) writeFirst(ctx context.Context, namespace string) {
+	event := r.first(namespace)
+	err := r.write(ctx, event)
+	retries := err != nil && mayPass(err)
+	if now := r.options.Now(); retries {
+		if event.giveUpAt.IsZero() {
+			event.giveUpAt = now.Add(giveUpAfter)
+		}
+		if now.Before(event.giveUpAt) {
+			r.retries.AddRateLimited(namespace)
+			return
+		}
+	}
+	if err != nil && !apierrors.IsNotFound(err) { // its namespace is gone
+		r.options.Log.Info("an event was not written", "reason", event.Reason, "note", event.Note,
+			"namespace", namespace, "name", event.Regarding.Name, "error", err.Error())
+	}
+	r.next(namespace, retries)
+}
+
+// first is the event of a namespace that is to be written.
+func (r *Recorder) first(namespace string) *pendingEvent {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	dropped, r.dropped = r.dropped, 0
-	if len(r.pending) == 0 {
-		r.pending = nil
-		return nil, time.Time{}, dropped
+	p := r.pending[namespace]
+	if p.dropped > 0 {
+		r.options.Log.Info("events were dropped: more came than could be written", "namespace", namespace, "dropped", p.dropped)
+		p.dropped = 0
 	}
-	var first *pendingEvent
-	for _, waiting := range r.pending {
-		t := r.troubled[waiting.Regarding.Namespace]
-		if t == nil {
-			return waiting, time.Time{}, dropped
-		}
-		if first == nil || t.retryAt.Before(retryAt) {
-			first, retryAt = waiting, t.retryAt
-		}
-	}
-	if r.options.Now().Before(retryAt) {
-		return nil, retryAt, dropped
-	}
-	return first, time.Time{}, dropped
+	return p.events[0]
 }
 
-// await waits until a time, or for another event.
-func (r *Recorder) await(ctx context.Context, at time.Time) {
-	timer := time.NewTimer(at.Sub(r.options.Now()))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-r.wake:
-	case <-timer.C:
-	}
-}
-
-// putOff lets the first event of a namespace be tried again, for giveUpAfter.
-func (r *Recorder) putOff(event *pendingEvent, err error) bool {
-	if !mayPass(err) {
-		return false
-	}
-	t := r.troubled[event.Regarding.Namespace]
-	if t == nil {
-		t = &trouble{backoff: wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 100, Cap: 10 * time.Second}}
-		r.troubled[event.Regarding.Namespace] = t
-	}
-	now := r.options.Now()
-	t.retryAt = now.Add(t.backoff.Step())
-	if t.giveUpAt.IsZero() {
-		t.giveUpAt = now.Add(giveUpAfter)
-	}
-	if now.Before(t.giveUpAt) {
-		return true
-	}
-	t.giveUpAt = time.Time{}
-	return false
-}
-
-func (r *Recorder) drop(event *pendingEvent) {
+// next removes the first event of a namespace and queues the namespace again
+// if there are more.
+func (r *Recorder) next(namespace string, retries bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.pending[0] == event { // as most are
-		r.pending = r.pending[1:]
-		return
+	p := r.pending[namespace]
+	p.events = p.events[1:]
+	if !retries {
+		r.retries.Forget(namespace)
 	}
-	at := slices.Index(r.pending, event)
-	r.pending = slices.Delete(r.pending, at, at+1)
+	switch {
+	case len(p.events) == 0:
+		delete(r.pending, namespace)
+		if len(r.pending) == 0 {
+			r.drained()
+		}
+	case retries:
+		r.retries.AddRateLimited(namespace)
+	default:
+		r.queue.Add(namespace)
+	}
 }
 
-// write tries once to create the event or to let a series grow.
+// write tries once to create the event or to let a series grow. Only one worker
+// has a namespace, and so what its series are.
 func (r *Recorder) write(ctx context.Context, event *pendingEvent) error {
-	r.sweep(event.EventTime.Time)
 	ctx, cancel := context.WithTimeout(ctx, tryFor)
 	defer cancel()
-	err := r.writeOnce(ctx, keyOf(event.Event), event)
-	if err == nil || !mayPass(err) {
-		delete(r.troubled, event.Regarding.Namespace)
-	}
-	return err
-}
-
-func (r *Recorder) writeOnce(ctx context.Context, key seriesKey, event *pendingEvent) error {
-	at := event.EventTime.Time
-	if known := r.series[key]; known != nil {
-		err := r.grow(ctx, known, at)
-		if !apierrors.IsNotFound(err) {
+	key, at := keyOf(event.Event), event.EventTime.Time
+	if known, ok := r.known(key, at); ok {
+		if err := r.grow(ctx, key, known, at); !apierrors.IsNotFound(err) {
 			return err
-		}
-		delete(r.series, key) // it expired, or somebody deleted it
+		} // else it expired, or was deleted
 	}
 	event.Namespace = event.Regarding.Namespace
 	event.Name = nameOf(event.Regarding.Name, at)
@@ -280,15 +271,15 @@ func (r *Recorder) writeOnce(ctx context.Context, key seriesKey, event *pendingE
 	err := r.options.Client.Create(ctx, event.Event)
 	exists := apierrors.IsAlreadyExists(err)
 	switch {
-	case exists && !event.inDoubt:
+	case exists && !event.unconfirmed:
 		event.EventTime = metav1.NewMicroTime(at.Add(time.Microsecond))
 		return err
 	case err != nil && !exists:
-		event.inDoubt = true
+		event.unconfirmed = true
 		return err
 	}
 	r.options.Log.V(1).Info("event", "reason", event.Reason, "note", event.Note, "namespace", event.Namespace, "name", event.Regarding.Name)
-	r.series[key] = &series{event: event.Event, count: 1, last: at}
+	r.keep(key, series{event: event.Event, count: 1, last: at})
 	return nil
 }
 
@@ -300,7 +291,7 @@ func nameOf(regarding string, at time.Time) string {
 	return strings.TrimRight(kept, ".-") + ending
 }
 
-func (r *Recorder) grow(ctx context.Context, known *series, at time.Time) error {
+func (r *Recorder) grow(ctx context.Context, key seriesKey, known series, at time.Time) error {
 	grown := eventsv1.EventSeries{Count: known.count + 1, LastObservedTime: metav1.NewMicroTime(at)}
 	patch, err := json.Marshal(map[string]any{"series": grown})
 	if err != nil {
@@ -310,21 +301,26 @@ func (r *Recorder) grow(ctx context.Context, known *series, at time.Time) error 
 	if err := r.options.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, patch)); err != nil {
 		return err
 	}
-	known.count, known.last = grown.Count, at
+	r.keep(key, series{event: known.event, count: grown.Count, last: at})
 	return nil
 }
 
-// sweep forgets series that ended.
-func (r *Recorder) sweep(now time.Time) {
-	if now.Sub(r.sweptAt) < time.Minute {
-		return
+// known returns the series that an event belongs to, and forgets those that ended.
+func (r *Recorder) known(key seriesKey, now time.Time) (series, bool) {
+	r.seriesMu.Lock()
+	defer r.seriesMu.Unlock()
+	if now.Sub(r.sweptAt) >= time.Minute {
+		r.sweptAt = now
+		maps.DeleteFunc(r.series, func(_ seriesKey, s series) bool { return now.Sub(s.last) > seriesEnds })
 	}
-	r.sweptAt = now
-	for key, known := range r.series {
-		if now.Sub(known.last) > seriesEnds {
-			delete(r.series, key)
-		}
-	}
+	known, ok := r.series[key]
+	return known, ok
+}
+
+func (r *Recorder) keep(key seriesKey, known series) {
+	r.seriesMu.Lock()
+	defer r.seriesMu.Unlock()
+	r.series[key] = known
 }
 
 // mayPass tells whether an error says nothing of the event itself.

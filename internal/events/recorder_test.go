@@ -238,13 +238,3 @@ func TestRecorder(t *testing.T) {
 		}
 	})
 }
-
-func TestARecorderIsBounded(t *testing.T) {
-	r := &recording{Recorder: New(Options{Now: time.Now, Log: logr.Discard()}), namespace: "default"}
-	for range maxPending + 5 {
-		r.tell("one", "a")
-	}
-	if len(r.pending) != maxPending || r.dropped != 5 {
-		t.Errorf("%d wait and %d were dropped", len(r.pending), r.dropped)
-	}
-}

@@ -130,7 +130,8 @@ func (e *evaluation) answered() {
 	if e.observation.ObserveRequest != "" {
 		e.next.LastHandledObserveRequest = e.observation.ObserveRequest
 	}
-	room := fitting(rows, e.next.Listeners, e.next.LastHandledObserveRequest, e.next.LastAttemptedObserveRequest)
+	e.next.LastAttemptedObserveRequest = "" // its value may be requested again
+	room := fitting(rows, e.next.Listeners, e.next.LastHandledObserveRequest, e.request)
 	e.next.Backends, e.next.OmittedBackends = bounded(rows, min(e.options.MaxBackends, room))
 
 	e.staleAt = e.observation.Sample.At.Add(staleAfter(e.interval))

@@ -29,6 +29,7 @@ type Identity struct {
 	failure  error        // why there are none, while there are none
 	askAt    time.Time    // not to ask again before
 	soughtAt time.Time    // when a search last began from the start
+	dropAt   time.Time    // when last, which the API refused, serves no more; zero: it was not refused
 }
 
 // askPause is the least time between two questions to the providers, whatever
@@ -74,8 +75,20 @@ func (i *Identity) Refused(_ Account, refused Credentials) {
 		return // newer ones were found meanwhile
 	}
 	i.provider = nil
-	if i.now().Sub(i.soughtAt) >= askPause {
-		i.last, i.askAt = nil, time.Time{}
+	if i.dropAt.IsZero() {
+		i.dropAt = i.soughtAt.Add(askPause)
+	}
+	i.drop()
+}
+
+// drop forgets credentials that were refused, once they served for their moment.
+func (i *Identity) drop() {
+	if i.dropAt.IsZero() || i.now().Before(i.dropAt) {
+		return
+	}
+	i.last, i.dropAt = nil, time.Time{}
+	if i.failure == nil { // else newer ones were asked for already
+		i.askAt = time.Time{}
 	}
 }
 
@@ -83,6 +96,7 @@ func (i *Identity) Refused(_ Account, refused Credentials) {
 func (i *Identity) held() (held Credentials, early bool, err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.drop()
 	held, err = i.result()
 	return held, i.now().Before(i.askAt), err
 }
@@ -110,6 +124,10 @@ func (i *Identity) ask() (Credentials, error) {
 		i.failure = failure
 		return i.result()
 	}
+	if i.last != nil && i.last.Version != found.Version {
+		i.dropAt = time.Time{}
+	}
+	by.meant = true // its failure is by its own name from now on
 	i.provider, i.served, i.last, i.failure = by, by.name, &found, nil
 	return found, nil
 }

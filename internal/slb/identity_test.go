@@ -320,6 +320,39 @@ func TestAFolderThatCannotBeReadIsNotPassedOver(t *testing.T) {
 	}
 }
 
+// Credentials that are refused as soon as they were found serve for a moment, so
+// that a fleet asks seldom, and then no more, also while STS is down.
+func TestRefusedCredentialsDoNotServeForeverWhileSTSIsDown(t *testing.T) {
+	t.Parallel()
+
+	var next error
+	identity, clock := identityOf(func() (*providers.Credentials, error) {
+		if next != nil {
+			return nil, next
+		}
+		return session("first"), nil
+	})
+	first := found(t, identity)
+	clock.advance(askPause / 2)
+	identity.Refused(Account{}, first)
+	next = &url.Error{Op: "Post", URL: "https://sts.aliyuncs.com/", Err: syscall.ECONNREFUSED}
+	if got := found(t, identity); got != first {
+		t.Error("they do not serve for their moment")
+	}
+	for range 5 {
+		clock.advance(askPause / 2)
+		_, err := identity.Credentials(t.Context(), Account{})
+		if failed, ok := errors.AsType[*Error](err); !ok || failed.Kind != EndpointUnreachable {
+			t.Fatalf("got %v", err)
+		}
+	}
+	next = nil
+	clock.advance(askPause)
+	if got := found(t, identity); got != first {
+		t.Error("they are not found again")
+	}
+}
+
 // Whoever served once is the identity: while it fails, no other is.
 func TestNoOtherIdentityStandsInForTheOneThatServed(t *testing.T) {
 	t.Parallel()

@@ -45,7 +45,7 @@ func codeCases() []codeCase {
 	})
 	add("LoadBalancerNotFound", 404, "InvalidLoadBalancerId.NotFound", "InvalidLoadBalancerId", "LoadBalancerNotExist")
 	add("LoadBalancerNotFound", 400, "InvalidLoadBalancerId.NotFound", "LoadBalancerNotExist")
-	add("Forbidden", 403, "Forbidden.RAM", "Forbidden", "NoPermission", "Forbidden.SomethingNew", "UnauthorizedOperation", "NoPermission.SLB", "NotAuthorized", "forbidden.ram")
+	add("Forbidden", 403, "Forbidden.RAM", "Forbidden", "NoPermission", "Forbidden.SomethingNew", "UnauthorizedOperation", "NoPermission.SLB", "NotAuthorized", "FORBIDDEN.Else")
 	add("Forbidden", 400, "Forbidden.RAM", "Forbidden", "NoPermission", "UnauthorizedOperation")
 	add("InvalidCredentials", 404, "InvalidAccessKeyId.NotFound")
 	add("InvalidCredentials", 403, "InvalidAccessKeyId.Inactive", "InvalidSecurityToken.Expired", "SignatureDoesNotMatch")
@@ -56,7 +56,7 @@ func codeCases() []codeCase {
 	add("ServiceError", 503, "ServiceUnavailable", "SystemBusy", "InternalError")
 	add("ServiceError", 400, "InvalidTimeStamp.Expired", "SignatureNonceUsed")
 	add("ServiceError", 400, "OperationBusy", "OperationConflict", "OperationFailed.Locked", "ServiceIsStopping", "ServiceIsConfiguring",
-		"BackendServer.configuring", "IncorrectStatus.LoadBalancer", "operationBusy")
+		"BackendServer.configuring", "IncorrectStatus.LoadBalancer", "operationfailed.Busy")
 	add("ServiceError", 409, "ResourceInConfiguring.Listener", "Conflict.Lock", "IdempotenceProcessing", "Slb.TokenIsProcessing")
 	add("InvalidRequest", 404, "ListenerNotFound", "CheckedListenerNotFound")
 	add("InvalidRequest", 400, "InvalidParameter", "MissingParameter", "SomethingNew")

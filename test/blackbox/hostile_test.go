@@ -130,9 +130,10 @@ func inventsNothing(t *testing.T, w *world) {
 			want := codeCase{reason: c.reason}.states()
 			nothingInvented(g, w.await(t, pairs[c.name].never, want))
 
-			want = with(good("AllBackendsNormal"), states{"Observed": "False " + c.reason})
+			want = with(good("AllBackendsNormal"), states{"Observed": "False " + c.reason, "Reconciling": "True ObservationRequested"})
 			after := w.await(t, before, want)
-			g.Expect(after.Status.LastHandledObserveRequest).To(Equal("now"))
+			g.Expect(after.Status.LastAttemptedObserveRequest).To(Equal("now"))
+			g.Expect(after.Status.LastHandledObserveRequest).To(BeEmpty(), "a failure serves no request")
 			g.Expect(after.Status.Backends).To(Equal(before.Status.Backends))
 			g.Expect(after.Status.Listeners).To(Equal(before.Status.Listeners))
 			g.Expect(after.Status.Summary).To(Equal(before.Status.Summary))
@@ -202,7 +203,7 @@ func printsNoControls(t *testing.T, w *world) {
 			status = "abnormal"
 		}
 		return success(row{
-			"ServerId": "i-" + controls, "ServerIp": "10.0.0.1" + controls, "EniHost": controls + strings.Repeat("x", 1<<20), "Type": "ecs" + controls,
+			"ServerId": "i-" + controls, "ServerIp": "10.0.0.1" + controls, "EniHost": controls + strings.Repeat("x", 1<<10), "Type": "ecs" + controls,
 			"Protocol": "tcp" + controls, "ListenerPort": 80, "ServerHealthStatus": status,
 		})
 	})

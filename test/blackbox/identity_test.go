@@ -20,6 +20,8 @@ var identitySpecs = []spec{
 	{"an STS that fails at the start is named, heals by itself and calls nobody", awaitsSTS},
 	{"a role that STS refuses needs a person, who is told why and nothing of the token", namesRefusedRoles},
 	{"the role of a node signs, follows its rotation, and serves while the metadata server is down", usesTheNodesRole},
+	{"a token that ends while STS is down requires no manual action, and no verdict changes", outlivesItsToken},
+	{"an access key in a folder follows its rotation without a restart, and half a key is named", readsAFolder},
 	{"where credentials are required, an object without them is refused and one with them is not", requiresCredentials},
 }
 
@@ -49,12 +51,12 @@ func writeToken(t *testing.T, path, token string) {
 
 // observeAs makes an object in a namespace of its own, and starts an operator
 // whose identity is in this environment.
-func (w *world) observeAs(t *testing.T, namespace, id string, environment []string) *v1alpha1.LoadBalancerHealth {
+func (w *world) observeAs(t *testing.T, namespace, id string, environment []string, args ...string) *v1alpha1.LoadBalancerHealth {
 	t.Helper()
 	w.createNamespace(t, namespace)
 	object := named(namespace, id)
 	w.create(t, object)
-	w.startOperator(t, operatorOptions{name: namespace, namespaces: []string{namespace}, endpoint: w.simulator.url, environment: environment})
+	w.startOperator(t, operatorOptions{name: namespace, namespaces: []string{namespace}, endpoint: w.simulator.url, environment: environment, args: args})
 	return object
 }
 
@@ -116,6 +118,62 @@ func awaitsSTS(t *testing.T, w *world) {
 	server.set(nil, self)
 	w.await(t, object, good("AllBackendsNormal"))
 	g.Expect(server.questions()).To(BeNumerically("<", 20))
+}
+
+func outlivesItsToken(t *testing.T, w *world) {
+	g := NewWithT(t)
+	const namespace, id = "rrsa-ended", "lb-rrsa-ended"
+	first, second := w.newTemporaryAccount(), w.newTemporaryAccount()
+	w.simulator.setAccount(t, first)
+	w.simulator.put(t, id, web("i-1", "10.6.4.1", "normal"))
+	server := startSTS(t, w, first, time.Hour)
+	environment, tokenFile, token := w.roleEnvironment(t, server)
+	writeToken(t, tokenFile, token)
+	object := w.observeAs(t, namespace, id, environment)
+	w.await(t, object, good("AllBackendsNormal"))
+	w.awaitCalls(t, id, 0, 4) // credentials that were found just now are not asked for again at once
+
+	server.set(refuses(http.StatusServiceUnavailable, "ServiceUnavailable"), first)
+	w.simulator.removeAccount(t, first)
+	found := w.await(t, object, with(good("AllBackendsNormal"), states{"Observed": "False ServiceError"}))
+	g.Expect(conditionOf(found, "Observed").Message).To(And(ContainSubstring("RRSA"), ContainSubstring("ServiceUnavailable")))
+
+	w.simulator.setAccount(t, second)
+	server.set(nil, second)
+	w.await(t, object, good("AllBackendsNormal"))
+	w.awaitEvents(t, object, map[string]int{"Warning ObservationFailed": 1, "Normal ObservationRecovered": 1})
+}
+
+func readsAFolder(t *testing.T, w *world) {
+	g := NewWithT(t)
+	const namespace, id = "key-in-folder", "lb-key-in-folder"
+	first, second := w.newTemporaryAccount(), w.newAccount("second")
+	w.simulator.setAccount(t, first)
+	w.simulator.setAccount(t, second)
+	w.simulator.put(t, id, web("i-1", "10.6.5.1", "normal"))
+	folder := t.TempDir()
+	write := func(file, value string) {
+		t.Helper()
+		writeToken(t, filepath.Join(folder, file), value+"\n")
+	}
+	write("accessKeyId", first.AccessKeyID)
+	write("securityToken", first.SecurityToken)
+	object := w.observeAs(t, namespace, id, nil, "--credentials-path="+folder)
+	found := w.await(t, object, stalled("CredentialsNotFound"))
+	g.Expect(conditionOf(found, "Stalled").Message).To(ContainSubstring(filepath.Join(folder, "accessKeySecret")))
+
+	write("accessKeySecret", first.AccessKeySecret)
+	w.await(t, object, good("AllBackendsNormal"))
+	for file, value := range map[string]string{"accessKeyId": second.AccessKeyID, "accessKeySecret": second.AccessKeySecret, "securityToken": ""} {
+		write(file, value)
+	}
+	w.eventually(t, func(g Gomega) {
+		calls := w.simulator.calls(t, id)
+		g.Expect(calls[len(calls)-1].AccessKeyID).To(Equal(second.AccessKeyID))
+	})
+	w.simulator.removeAccount(t, first)
+	w.await(t, object, good("AllBackendsNormal"))
+	w.awaitEvents(t, object, map[string]int{"Warning ObservationFailed": 1, "Normal ObservationRecovered": 1})
 }
 
 func namesRefusedRoles(t *testing.T, w *world) {

@@ -3,6 +3,7 @@
 package blackbox
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,7 +50,7 @@ func followsALoadBalancer(t *testing.T, w *world) {
 	found := w.await(t, object, good("AllBackendsNormal"))
 	g.Expect(found.Status.Summary).To(Equal(&v1alpha1.Summary{Listeners: 1, Counts: counts(3, 0, 0)}))
 	g.Expect(found.Status.Listeners).To(Equal([]v1alpha1.ListenerStatus{
-		{Port: 443, Protocol: "https", Health: v1alpha1.Healthy, Counts: counts(3, 0, 0)},
+		{Port: 443, Protocol: "https", Health: v1alpha1.Healthy, Counts: counts(3, 0, 0), State: v1alpha1.ListenerRunning, HealthCheck: v1alpha1.HealthCheckEnabled},
 	}))
 	row := found.Status.Backends[1]
 	g.Expect(row.LastTransitionTime.IsZero()).To(BeFalse())
@@ -145,12 +146,13 @@ func kubectlShowsColumns(t *testing.T, w *world) {
 	g.Expect(w.kubectl(t, "wait", "-n", mainNamespace, "lbh/"+id, "--for=condition=Ready", "--timeout=90s")).To(ContainSubstring("condition met"))
 
 	lines := strings.Split(w.kubectl(t, "get", "-n", mainNamespace, "lbh", id), "\n")
-	g.Expect(strings.Fields(lines[0])).To(Equal([]string{"NAME", "READY", "STATUS", "NORMAL", "BACKENDS", "LOADBALANCER", "REGION", "AGE"}))
-	g.Expect(strings.Fields(lines[1])[:7]).To(Equal([]string{id, "True", "MinHealthyMet", "1", "2", id, region}))
+	g.Expect(strings.Fields(lines[0])).To(Equal([]string{"NAME", "READY", "STATUS", "SINCE", "NORMAL", "BACKENDS", "LOADBALANCER", "REGION", "AGE"}))
+	fields := strings.Fields(lines[1])
+	g.Expect(slices.Delete(fields, 3, 4)[:7]).To(Equal([]string{id, "True", "MinHealthyMet", "1", "2", id, region}))
 
 	lines = strings.Split(w.kubectl(t, "get", "-n", mainNamespace, "slb", "-o", "wide"), "\n")
 	g.Expect(strings.Fields(lines[0])).To(Equal([]string{
-		"NAME", "READY", "STATUS", "NORMAL", "BACKENDS", "LOADBALANCER", "REGION", "AGE",
+		"NAME", "READY", "STATUS", "SINCE", "NORMAL", "BACKENDS", "LOADBALANCER", "REGION", "AGE",
 		"PORT", "ABNORMAL", "UNAVAILABLE", "OBSERVED", "MESSAGE",
 	}))
 }

@@ -137,11 +137,15 @@ func (s *slbServer) answerTo(r *http.Request) answer {
 		return s.complain("a request that cannot be parsed: %v", err)
 	}
 	id := r.Form.Get("LoadBalancerId")
+	lists := r.Form.Get("Action") == "DescribeLoadBalancerListeners"
 	if s.isRevoked(r.Form.Get("AccessKeyId")) {
 		return refusal(http.StatusNotFound, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
 	}
 	if wrong := s.verify(r.Method, r.Form); wrong != "" {
 		return s.complain("%s: %s", id, wrong)
+	}
+	if lists { // it is optional, and what is tested here does not need it
+		return refusal(http.StatusForbidden, "Forbidden.RAM", "User not authorized to operate on the specified resource.")
 	}
 	s.mu.Lock()
 	script, n := s.scripts[id], len(s.requests[id])+1
@@ -167,8 +171,11 @@ func (s *slbServer) verify(method string, form url.Values) string {
 			return fmt.Sprintf("%s is there %d times", name, len(values))
 		}
 	}
+	if action := form.Get("Action"); action != "DescribeHealthStatus" && action != "DescribeLoadBalancerListeners" {
+		return fmt.Sprintf("Action is %q", action)
+	}
 	for name, want := range map[string]string{
-		"Action": "DescribeHealthStatus", "Version": "2014-05-15", "Format": "JSON",
+		"Version": "2014-05-15", "Format": "JSON",
 		"SignatureMethod": "HMAC-SHA1", "SignatureVersion": "1.0",
 	} {
 		if got := form.Get(name); got != want {

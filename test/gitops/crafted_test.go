@@ -68,6 +68,8 @@ func TestOddObjects(t *testing.T) {
 		{"stalled by an older spec", "", "observedGeneration: 1, conditions: [" + notReady + "," + stalled + "]", "InProgress", "InProgress", "InProgress", "Progressing", "Progressing: this generation was not observed yet"},
 		{"ready, and reconciling an older spec", "", "observedGeneration: 1, conditions: [" + ready + "," + reconciling + "]", "InProgress", "InProgress", "InProgress", "Progressing", "Progressing: soon"},
 		{"the Service has another load balancer", "", "observedGeneration: 2, conditions: [" + notReady + "," + reconciling + "]", "InProgress", "InProgress", "InProgress", "Progressing", "Progressing: soon"},
+		{"ready, and reconciling", "", "observedGeneration: 2, conditions: [" + ready + "," + reconciling + "]", "InProgress", "InProgress", "InProgress", "Progressing", "Progressing: soon"},
+		{"ready, and retried for a request that was withdrawn", "", "observedGeneration: 2, conditions: [" + ready + "," + retried + "]", "InProgress", "InProgress", "InProgress", "Progressing", "ObservationRequested: retried"},
 		{"suspend withdrawn", "suspend: false", "observedGeneration: 2, conditions: [" + ready + "]", "Current", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
 		{"stalled, whatever Ready says", "", "observedGeneration: 2, conditions: [" + ready + "," + stalled + "]", "Failed", "Failed", "Failed", "Degraded", "Forbidden: ask"},
 		{"Stalled is False", "", "observedGeneration: 2, conditions: [" + notStalled + "," + ready + "]", "Current", "Current", "Current", "Healthy", "AllBackendsNormal: all"},

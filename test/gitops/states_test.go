@@ -48,7 +48,8 @@ var (
 	bad  = []string{"abnormal", "abnormal"}
 )
 
-// states are those that the operator reaches while it runs.
+// states are those that the operator reaches while it runs. Those that last until
+// the answer is too old come before the one that waits for that.
 var states = []state{
 	{title: "every backend is normal", id: "normal", backends: good, ready: "True AllBackendsNormal"},
 	{title: "enough backends are normal", id: "enough", backends: []string{"normal", "abnormal"}, ready: "True MinHealthyMet"},
@@ -56,6 +57,19 @@ var states = []state{
 		title: "an observation failed, the verdict stands", id: "failing", backends: good, code: "InternalError", http: http.StatusInternalServerError, later: true,
 		ready: "True AllBackendsNormal", observed: "False ServiceError",
 	},
+	{
+		title: "requested, attempted, not answered", id: "unanswered", backends: good, code: "Throttling.User", http: http.StatusBadRequest, later: true, turn: stamp,
+		ready: "True AllBackendsNormal", observed: "False Throttled",
+	},
+	{
+		title: "requested, attempted, not answered, too few before", id: "below-unanswered", backends: bad, code: "Throttling.User", http: http.StatusBadRequest, later: true, turn: stamp,
+		before: "False BelowMinHealthy", ready: "False BelowMinHealthy", observed: "False Throttled",
+	},
+	{
+		title: "requested, attempted, stalled", id: "requested-forbidden", backends: good, code: "Forbidden.RAM", http: http.StatusForbidden, later: true, turn: stamp,
+		ready: "False Forbidden", observed: "False Forbidden",
+	},
+	{title: "requested and answered", id: "answered", backends: good, turn: stamp, ready: "True AllBackendsNormal"},
 	{title: "too few backends are normal", id: "below", backends: bad, ready: "False BelowMinHealthy"},
 	{title: "there are no backends", id: "none", backends: []string{}, ready: "False NoBackends"},
 	{title: "health checks have no result", id: "unavailable", backends: []string{"unavailable", "unavailable"}, ready: "Unknown HealthCheckUnavailable"},
@@ -73,19 +87,6 @@ var states = []state{
 	},
 	{title: "stalled: no such load balancer, three times", id: "gone", ready: "False LoadBalancerNotFound"},
 	{title: "stalled: the request is refused", id: "invalid", backends: good, code: "InvalidParameter", http: http.StatusBadRequest, ready: "False InvalidRequest"},
-	{
-		title: "requested, attempted, not answered", id: "unanswered", backends: good, code: "Throttling.User", http: http.StatusBadRequest, later: true, turn: stamp,
-		ready: "True AllBackendsNormal", observed: "False Throttled",
-	},
-	{
-		title: "requested, attempted, not answered, too few before", id: "below-unanswered", backends: bad, code: "Throttling.User", http: http.StatusBadRequest, later: true, turn: stamp,
-		before: "False BelowMinHealthy", ready: "False BelowMinHealthy", observed: "False Throttled",
-	},
-	{
-		title: "requested, attempted, stalled", id: "requested-forbidden", backends: good, code: "Forbidden.RAM", http: http.StatusForbidden, later: true, turn: stamp,
-		ready: "False Forbidden", observed: "False Forbidden",
-	},
-	{title: "requested and answered", id: "answered", backends: good, turn: stamp, ready: "True AllBackendsNormal"},
 	{title: "being deleted", id: "deleted", backends: good, turn: beginDeletion, ready: "True AllBackendsNormal"},
 }
 

@@ -172,6 +172,7 @@ func (s *soak) countSeries(ctx context.Context) error {
 	const conditions, statuses = 5, 3
 	for family, want := range map[string]int{
 		"slb_health_condition":                 conditions * statuses * len(s.objects),
+		"slb_health_info":                      len(s.objects),
 		"slb_health_backend_transitions_total": statuses * len(s.objects),
 	} {
 		if counted[family] != want {
