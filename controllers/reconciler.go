@@ -9,7 +9,9 @@
 //	reconciler.go the steps of one piece of work
 //	cache.go      what the cache keeps of an object
 //	plan.go       whether and what to ask: pure
-//	observe.go    turn of the budget, credentials, call
+//	observe.go    permit of the budget, credentials, call
+//	claim.go      the permit that a plan asks for: pure
+//	details.go    the listeners of load balancers; details_store.go remembers them
 //	memory.go     what a process remembers of a target
 //	status.go     the write
 //	patch.go      the least patch from one status to another: pure

@@ -11,8 +11,9 @@ const (
 	ConditionObserved = "Observed"
 
 	// ConditionHealthy has normal-true polarity and is always present: True
-	// when healthPolicy is met on every observed listener, False when it is
-	// not, Unknown when the last answer does not tell or is too old.
+	// when healthPolicy is met on every listener that decides, False when it is
+	// not, Unknown when a listener is missing, or when the last answer does not
+	// tell or is too old.
 	ConditionHealthy = "Healthy"
 
 	// ConditionReady has normal-true polarity and is always present: what

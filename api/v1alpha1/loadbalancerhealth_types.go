@@ -115,7 +115,7 @@ type LoadBalancerHealthSpec struct {
 type HealthPolicy struct {
 	// minHealthy is how many backends of each listener must be healthy: a count such as 2,
 	// or a percentage of the listener's backends such as "50%", rounded up. Default 1.
-	// With 0, a load balancer without backends is healthy too.
+	// With 0, a load balancer or listener without backends is healthy too, and none is missing.
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:XIntOrString
@@ -182,11 +182,13 @@ type LoadBalancerHealthStatus struct {
 	// +optional
 	ObservedTarget *ObservedTarget `json:"observedTarget,omitempty"`
 
-	// summary counts every backend of the last answer, also those that backends leaves out.
+	// summary counts every listener of listeners, and every backend of the last answer, also those
+	// that backends leaves out.
 	// +optional
 	Summary *Summary `json:"summary,omitempty"`
 
-	// listeners are the observed listeners, sorted by port and protocol.
+	// listeners are those of the last answer, and those without backends that are known to exist
+	// or may exist, sorted by port and protocol.
 	// +optional
 	// +listType=atomic
 	Listeners []ListenerStatus `json:"listeners,omitempty"`
@@ -218,6 +220,7 @@ type LoadBalancerHealthStatus struct {
 
 	// lastAttemptedObserveRequest repeats the annotation once an observation that started after
 	// the request ended without an answer: a failure in the conditions is then not from before it.
+	// The next answer removes it.
 	// +optional
 	LastAttemptedObserveRequest string `json:"lastAttemptedObserveRequest,omitempty"`
 }
@@ -261,7 +264,7 @@ type Counts struct {
 	Unavailable int32 `json:"unavailable"`
 }
 
-// Summary counts the listeners and the backends of the last answer.
+// Summary counts the listeners of the status, and the backends of the last answer.
 type Summary struct {
 	// listeners is the number of all listeners, also of those that have no backends.
 	Listeners int32 `json:"listeners"`
@@ -293,7 +296,9 @@ const (
 	HealthCheckDisabled HealthCheckState = "Disabled"
 )
 
-// ListenerStatus is the health of one listener.
+// ListenerStatus is the health of one listener. DescribeHealthStatus lists backends only: a listener
+// without any is here because DescribeLoadBalancerListeners lists it, because a port of the Service
+// names it, or because it had backends and nothing tells whether it still exists.
 type ListenerStatus struct {
 	// port is the front-end port; absent when the API gave none.
 	// +optional
@@ -301,7 +306,9 @@ type ListenerStatus struct {
 	// protocol is the front-end protocol; absent when the API gave none.
 	// +optional
 	Protocol string `json:"protocol,omitempty"`
-	// health is the verdict of healthPolicy on this listener: Healthy, Unhealthy or Unknown.
+	// health is the verdict of healthPolicy on this listener: Healthy, Unhealthy or Unknown. It is
+	// Unknown where the listener decides nothing: it only redirects, or it is stopped and neither the
+	// spec nor the Service names it.
 	Health Health `json:"health"`
 
 	Counts `json:",inline"`

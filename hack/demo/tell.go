@@ -121,7 +121,7 @@ Everything keeps running. In another terminal:
   export PATH=%s:$PATH
   kubectl get lbh --watch
 
-Break a backend, and mend it with "normal":
+Break a backend, and fix it with "normal":
 
   curl -X PATCH %s%s -d '{"serverId":"i-web-1","serverHealthStatus":"abnormal"}'
 

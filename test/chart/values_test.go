@@ -162,6 +162,7 @@ func TestBadValuesAreRefused(t *testing.T) {
 		{`{"slb": {"network": "vpc"}, "identity": {"type": "rrsa", "rrsa": {"roleName": "r"}}}`, "identity.rrsa.stsRegion"},
 		{`{"identity": {"type": "rrsa", "rrsa": {"roleName": "r", "stsRegion": "evil.example/"}}}`, "stsRegion"},
 		{`{"serviceDiscovery": {"enabled": true, "regionId": "oss-cn-hangzhou"}}`, "regionId"},
+		{`{"listenerDetails": "on"}`, "listenerDetails"},
 		{`{"status": {"maxBackends": 100000}}`, "maxBackends"},
 		{`{"status": {"heartbeat": "5"}}`, "heartbeat"},
 		{`{"concurrency": 0}`, "concurrency"},

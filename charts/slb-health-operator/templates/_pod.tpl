@@ -90,9 +90,10 @@ volumes: {{- . | trim | nindent 0 }}
 {{- end }}
 {{- end -}}
 
-{{/* What is null is left to the operator. Numbers come as floats: as integers they are spelled without an exponent. */}}
+{{/* What is null is left to the operator. Numbers come as floats: as integers they are spelled without an exponent.
+An off without quotes is the boolean false to YAML. */}}
 {{- define "slb-health-operator.tuning" -}}
-{{- range $flag, $value := dict "slb-network" .slb.network "slb-endpoint" .slb.endpoint "slb-qps" .slb.qps "slb-timeout" .slb.timeout "status-heartbeat" .status.heartbeat "zap-log-level" .log.level "zap-encoder" .log.format "zap-time-encoding" .log.timeEncoding "zap-stacktrace-level" .log.stacktraceLevel }}
+{{- range $flag, $value := dict "slb-network" .slb.network "slb-endpoint" .slb.endpoint "slb-qps" .slb.qps "slb-timeout" .slb.timeout "listener-details" (ternary "off" .listenerDetails (kindIs "bool" .listenerDetails)) "status-heartbeat" .status.heartbeat "zap-log-level" .log.level "zap-encoder" .log.format "zap-time-encoding" .log.timeEncoding "zap-stacktrace-level" .log.stacktraceLevel }}
 {{- with $value }}
 - {{ printf "--%s=%v" $flag . | quote }}
 {{- end }}
