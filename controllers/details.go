@@ -24,6 +24,16 @@ const (
 	detailsRetry = 100 * time.Millisecond
 )
 
+// refusedFor is how long failures are remembered that may be of one load
+// balancer, and that another call does not change: an endpoint that does not
+// know the action, for one, answers something else.
+var refusedFor = map[slb.Kind]time.Duration{
+	slb.Forbidden:            24 * time.Hour,
+	slb.InvalidRequest:       24 * time.Hour,
+	slb.LoadBalancerNotFound: 24 * time.Hour,
+	slb.InvalidResponse:      time.Hour,
+}
+
 // ListenerDetails reads which listeners load balancers have, several load
 // balancers a call. The permission is optional: a load balancer that is refused
 // is not asked about again for a day, or until its credentials change.
@@ -110,17 +120,20 @@ func (d *ListenerDetails) read(ctx context.Context, target slb.Target) time.Time
 // batch may let the others pass, so they are asked about one by one, the target
 // at once.
 func (d *ListenerDetails) failed(ctx context.Context, target slb.Target, batch []string, credentials string, err error) time.Time {
+	var remembered time.Duration
 	failure, ok := errors.AsType[*slb.Error](err)
-	refused := ok && (failure.Kind == slb.Forbidden || failure.Kind == slb.InvalidRequest || failure.Kind == slb.LoadBalancerNotFound)
+	if ok {
+		remembered = refusedFor[failure.Kind]
+	}
 	now := d.Now()
 	switch {
-	case refused && len(batch) > 1:
+	case remembered > 0 && len(batch) > 1:
 		d.store.split(target, batch)
 		return now
-	case refused:
-		if d.store.refused(target, credentials, now) {
-			log.FromContext(ctx).Info("the listeners cannot be listed: a listener without backends reads ListenerMissing, not NoBackends; asked again in a day",
-				"reason", failure.Kind, "code", failure.Code, "message", failure.Message)
+	case remembered > 0:
+		if d.store.refused(target, credentials, now, now.Add(remembered)) {
+			log.FromContext(ctx).Info("listeners cannot be listed: one that loses its backends reads ListenerMissing, not NoBackends",
+				"reason", failure.Kind, "code", failure.Code, "message", failure.Message, "retryAfter", remembered)
 		}
 	default:
 		d.store.failed(target, batch, now)

@@ -194,7 +194,7 @@ func TestARefusalIsRememberedForADayOrUntilTheCredentialsChange(t *testing.T) {
 		var s detailsStore
 		s.add(target, now.Now(), false)
 		s.start(target, now.Now())
-		if !s.refused(target, "1", now.Now()) {
+		if !s.refused(target, "1", now.Now(), now.Now().Add(24*time.Hour)) {
 			t.Errorf("%s: the first refusal is none", name)
 		}
 		equal(t, name+": wanted after a refusal", s.wanted(target, now.Now(), "1", now.Now()), false)
@@ -203,7 +203,7 @@ func TestARefusalIsRememberedForADayOrUntilTheCredentialsChange(t *testing.T) {
 		equal(t, name+": wanted on the same day", s.wanted(target, now.Now(), "1", now.Now()), false)
 		now.advance(2 * time.Hour)
 		equal(t, name+": wanted on the next day", s.wanted(target, time.Time{}, "1", now.Now()), true)
-		if s.refused(target, "1", now.Now()) {
+		if s.refused(target, "1", now.Now(), now.Now().Add(24*time.Hour)) {
 			t.Errorf("%s: it is said twice", name)
 		}
 	}

@@ -18,8 +18,6 @@ const (
 	detailsInterval = 5 * time.Minute
 	// detailsLapse is how long failed reads leave what is known in force.
 	detailsLapse = 15 * time.Minute
-	// refusedFor is how long a refusal is remembered.
-	refusedFor = 24 * time.Hour
 	// detailsBackoff is until a failed read is repeated; it doubles up to detailsInterval.
 	detailsBackoff = 30 * time.Second
 )
@@ -49,8 +47,9 @@ type detailsEntry struct {
 	busy bool
 	// alone tells that a batch with it was refused: it is asked about by itself.
 	alone bool
-	// refusedAt is when it was refused, with refusedCredentials; zero: it was not.
-	refusedAt          time.Time
+	// refusedUntil is how long it is not asked about again with
+	// refusedCredentials; zero: it was not refused.
+	refusedUntil       time.Time
 	refusedCredentials string
 	// failures counts the reads in a row that failed, since failingSince.
 	failures     int
@@ -113,10 +112,10 @@ func (s *detailsStore) wanted(target slb.Target, since time.Time, credentials st
 	switch {
 	case e == nil:
 		return false
-	case !e.refusedAt.IsZero():
+	case !e.refusedUntil.IsZero():
 		// The operator's own identity is renewed all the time: that changes nothing.
 		renewed := !target.Account.IsDefault() && credentials != e.refusedCredentials
-		return renewed || now.Sub(e.refusedAt) >= refusedFor
+		return renewed || !now.Before(e.refusedUntil)
 	case e.failures > 0 || e.details != nil && !e.details.At.Before(since):
 		return !now.Before(e.dueAt)
 	default:
@@ -152,13 +151,13 @@ func (s *detailsStore) start(target slb.Target, now time.Time) []string {
 		return batch
 	}
 	self.busy = true
-	if self.alone || !self.refusedAt.IsZero() {
+	if self.alone || !self.refusedUntil.IsZero() {
 		return batch
 	}
 	group := s.groups[groupOf(target)]
 	var others []string
 	for id, e := range group {
-		if e != self && !e.busy && !e.alone && e.refusedAt.IsZero() && (e.failures == 0 || !now.Before(e.dueAt)) {
+		if e != self && !e.busy && !e.alone && e.refusedUntil.IsZero() && (e.failures == 0 || !now.Before(e.dueAt)) {
 			others = append(others, id)
 		}
 	}
@@ -198,13 +197,13 @@ func (s *detailsStore) split(target slb.Target, batch []string) {
 }
 
 // refused remembers a refusal; it tells whether it is the first of the group.
-func (s *detailsStore) refused(target slb.Target, credentials string, now time.Time) (first bool) {
+func (s *detailsStore) refused(target slb.Target, credentials string, now, until time.Time) (first bool) {
 	s.each(target, []string{target.LoadBalancerID}, func(_ string, e *detailsEntry) {
 		first = true
 		for _, other := range s.groups[groupOf(target)] {
-			first = first && other.refusedAt.IsZero()
+			first = first && other.refusedUntil.IsZero()
 		}
-		e.refusedAt, e.refusedCredentials = now, credentials
+		e.refusedUntil, e.refusedCredentials = until, credentials
 		e.failing(now)
 	})
 	return first

@@ -30,7 +30,7 @@ import (
 // fieldOwner is the operator's name among the managers of an object's fields.
 const fieldOwner = client.FieldOwner("slb-health-operator")
 
-// Backoff of an object that was refused: a quota that gets room tells nobody.
+// Backoff of an object that was refused: no watch says that a quota has room again.
 const (
 	minRefusedBackoff = time.Second
 	maxRefusedBackoff = time.Minute
@@ -282,7 +282,7 @@ type refusal struct {
 }
 
 // numbers differ between two equal causes, as the use of a quota does.
-var numbers = regexp.MustCompile(`[0-9]+`)
+var numbers = regexp.MustCompile(`\d+`)
 
 // isNew tells whether a cause was not reported of a Service yet, and remembers it.
 func (r *refusals) isNew(service *corev1.Service, cause string) bool {

@@ -20,7 +20,7 @@ import (
 )
 
 // How often the CustomResourceDefinition is compared again: soon while it is
-// outdated or could not be read, because somebody is about to apply a new one.
+// outdated or could not be read, because a new one is about to be applied.
 const (
 	schemaRecheck         = 10 * time.Minute
 	schemaRecheckOutdated = 30 * time.Second
@@ -47,6 +47,8 @@ type Schema struct {
 
 	lacks atomic.Pointer[lacking] // nil: not known yet, or nothing
 	known atomic.Bool
+	// unread tells that it was said already that the document cannot be read.
+	unread bool
 }
 
 // lacking is what a CustomResourceDefinition lacks.
@@ -98,7 +100,8 @@ func (s *Schema) Check(ctx context.Context) {
 	if err == nil {
 		err = s.compare(document)
 	}
-	if err != nil && ctx.Err() == nil && !s.known.Load() {
+	if err != nil && ctx.Err() == nil && !s.known.Load() && !s.unread {
+		s.unread = true
 		s.Log.Info("the CustomResourceDefinition could not be compared with what the operator writes; that is tried again", "reason", err.Error())
 	}
 }

@@ -185,12 +185,13 @@ func TestAStatusIsFitForAnOlderCustomResourceDefinition(t *testing.T) {
 
 func TestAnOutdatedCustomResourceDefinitionIsSaidOnce(t *testing.T) {
 	older, current := document(t, olderCRD, nil), document(t, currentCRD, nil)
-	schema, lines := schemaOf(t, nil, older, older, nil, current, current, older, current)
+	schema, lines := schemaOf(t, nil, nil, older, older, nil, current, current, older, current)
 	for i, want := range []struct {
 		says     string // in a new line; "": none
 		outdated bool
 	}{
 		{"could not be compared", false},
+		{"", false},
 		{"kubectl apply", true},
 		{"", true},
 		{"", true}, // what was known holds

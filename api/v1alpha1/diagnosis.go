@@ -3,6 +3,7 @@
 package v1alpha1
 
 import (
+	"cmp"
 	"net"
 	"strconv"
 	"strings"
@@ -59,15 +60,15 @@ func (in *BackendStatus) Whereabouts() string {
 // Address is what a backend is known by: its server, address and port, such as
 // "i-1 10.0.0.1:8443" or "i-1 [2408::8]:8443".
 func (in *BackendStatus) Address() string {
-	port := strconv.Itoa(int(in.Port))
+	port, server := strconv.Itoa(int(in.Port)), cmp.Or(in.ServerID, "of unknown id")
 	switch {
 	case in.ServerIP == "" && in.Port == 0:
-		return in.ServerID
+		return server
 	case in.ServerIP == "":
-		return in.ServerID + ":" + port
+		return server + ":" + port
 	case in.Port == 0:
-		return in.ServerID + " " + in.ServerIP
+		return server + " " + in.ServerIP
 	default:
-		return in.ServerID + " " + net.JoinHostPort(in.ServerIP, port)
+		return server + " " + net.JoinHostPort(in.ServerIP, port)
 	}
 }

@@ -380,7 +380,7 @@ func (e *evaluation) conclude(judged judgements) {
 // outcome compares with what is stored. Only a status that is written anyway,
 // or a heartbeat, takes over the answer's time and request id.
 func (e *evaluation) outcome() Outcome {
-	e.fit()
+	e.options.fit(&e.next)
 	write := !sameStatus(&e.next, e.previous)
 	if sample := e.observation.Sample; sample != nil && !e.spec.Suspend {
 		if !write && e.known() {

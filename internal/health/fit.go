@@ -2,11 +2,7 @@
 
 package health
 
-import (
-	"slices"
-
-	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-)
+import "github.com/lbhealth/slb-health-operator/api/v1alpha1"
 
 // An API server drops the fields that an older CustomResourceDefinition does not
 // know. A status is compared as it would be stored, or each observation would
@@ -15,14 +11,5 @@ import (
 func (o *Options) fit(status *v1alpha1.LoadBalancerHealthStatus) {
 	if o.Fit != nil {
 		o.Fit(status)
-	}
-}
-
-// fit makes the next status as it would be stored. A listener that stays as it is
-// stored did not change now, though it may not be stored since when it is missing.
-func (e *evaluation) fit() {
-	e.options.fit(&e.next)
-	if slices.EqualFunc(e.next.Listeners, e.previous.Listeners, sameListenerStatus) {
-		e.changes.Listeners = nil
 	}
 }

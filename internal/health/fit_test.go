@@ -38,7 +38,8 @@ func TestWhatCannotBeStoredIsNotWrittenAgainAndAgain(t *testing.T) {
 			w.after(time.Second)
 			observe[name]()
 			stored := w.object.Status.DeepCopy()
-			if withoutNews(stored); !sameStatus(stored, &w.object.Status) {
+			withoutNews(stored)
+			if !sameStatus(stored, &w.object.Status) {
 				t.Error("what cannot be stored is written")
 			}
 			for range 3 {

@@ -96,7 +96,7 @@ func (f *listenerFacts) changing(l *v1alpha1.ListenerStatus) bool {
 // matches tells whether a listener is the one of a port and protocol: by the
 // port alone where a protocol is not known.
 func matches(l *v1alpha1.ListenerStatus, port int32, protocol string) bool {
-	return l.Port == port && (l.Protocol == protocol || l.Protocol == "" || protocol == "")
+	return l.Port == port && (l.Protocol == "" || protocol == "" || compareProtocols(l.Protocol, protocol) == 0)
 }
 
 // matching finds a listener among others by port and protocol, or by port
@@ -306,6 +306,8 @@ func listenerChanges(listeners, previous []v1alpha1.ListenerStatus) []ListenerCh
 		was := matching(previous, l)
 		switch {
 		case was == nil || (was.MissingSince == nil) == (l.MissingSince == nil):
+		case l.MissingSince != nil && was.Backends == 0 && was.Health == v1alpha1.Unknown:
+			// It was missing already: an older schema could not store since when.
 		case l.MissingSince != nil:
 			changes = append(changes, ListenerChange{Listener: listenerName(l.Port, l.Protocol), Missing: true})
 		case l.Backends > 0:

@@ -5,6 +5,7 @@ package health
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/slb"
@@ -77,10 +78,19 @@ func SameBackend(a, b *v1alpha1.BackendStatus) bool { return byIdentity(a, b) ==
 func byIdentity(a, b *v1alpha1.BackendStatus) int {
 	return cmp.Or(
 		cmp.Compare(a.ListenerPort, b.ListenerPort),
-		cmp.Compare(a.ListenerProtocol, b.ListenerProtocol),
+		compareProtocols(a.ListenerProtocol, b.ListenerProtocol),
 		cmp.Compare(a.ServerID, b.ServerID),
 		cmp.Compare(a.ServerIP, b.ServerIP),
 		cmp.Compare(a.Port, b.Port))
+}
+
+// compareProtocols is without regard to case: a status may hold the API's own,
+// as earlier versions stored it.
+func compareProtocols(a, b string) int {
+	if a == b {
+		return 0
+	}
+	return cmp.Compare(strings.ToLower(a), strings.ToLower(b))
 }
 
 // listenersOf counts sorted rows by listener.
@@ -106,7 +116,7 @@ func listenersOf(rows []v1alpha1.BackendStatus) []v1alpha1.ListenerStatus {
 }
 
 func sameListener(a, b *v1alpha1.BackendStatus) bool {
-	return a.ListenerPort == b.ListenerPort && a.ListenerProtocol == b.ListenerProtocol
+	return a.ListenerPort == b.ListenerPort && compareProtocols(a.ListenerProtocol, b.ListenerProtocol) == 0
 }
 
 func count(c *v1alpha1.Counts, class class) {

@@ -40,7 +40,7 @@ func (s *stage) meter(ctx context.Context, p *rig.Process) (meter, error) {
 	}
 	m := meter{at: time.Now(), calls: report.ByLoadBalancer[callerBalancer]}
 	if p.Name != callerName {
-		m.calls = report.Total - m.calls
+		m.calls = report.ByAction["DescribeHealthStatus"] - m.calls
 	}
 	if m.usage, err = p.Usage(); err != nil {
 		return meter{}, err

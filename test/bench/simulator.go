@@ -67,7 +67,7 @@ func (s *simulator) set(ctx context.Context, balancer string, abnormal bool) err
 
 // A callReport is what the simulator says of the calls that it got.
 type callReport struct {
-	Total          int            `json:"total"`
+	ByAction       map[string]int `json:"byAction"`
 	ByOutcome      map[string]int `json:"byOutcome"`
 	ByLoadBalancer map[string]int `json:"byLoadBalancer"`
 	Calls          []call         `json:"calls"`

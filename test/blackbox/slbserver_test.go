@@ -212,12 +212,11 @@ func (s *slbServer) verify(method string, form url.Values) string {
 // signatureOf is the signature of RPC style APIs, version 1.0.
 func signatureOf(method string, form url.Values, secret string) string {
 	var pairs []string
-	for name, values := range form {
+	for _, name := range slices.Sorted(maps.Keys(form)) {
 		if name != "Signature" {
-			pairs = append(pairs, percentEncode(name)+"="+percentEncode(values[0]))
+			pairs = append(pairs, percentEncode(name)+"="+percentEncode(form.Get(name)))
 		}
 	}
-	slices.Sort(pairs)
 	toSign := method + "&" + percentEncode("/") + "&" + percentEncode(strings.Join(pairs, "&"))
 	code := hmac.New(sha1.New, []byte(secret+"&"))
 	code.Write([]byte(toSign))
