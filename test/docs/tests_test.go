@@ -22,7 +22,8 @@ func TestDocumentedTestsExist(t *testing.T) {
 	named := 0
 	each(t, ".md", func(file, content string) {
 		for _, found := range regexp.MustCompile("`(Test[A-Z]\\w+)[/`]").FindAllStringSubmatch(content, -1) {
-			if named++; !declared[found[1]] {
+			named++
+			if !declared[found[1]] {
 				t.Errorf("%s names %s, and there is no such test", file, found[1])
 			}
 		}
