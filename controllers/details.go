@@ -29,8 +29,8 @@ const (
 // know the action, for one, answers something else.
 var refusedFor = map[slb.Kind]time.Duration{
 	slb.Forbidden:            24 * time.Hour,
-	slb.InvalidRequest:       24 * time.Hour,
-	slb.LoadBalancerNotFound: 24 * time.Hour,
+	slb.InvalidRequest:       time.Hour,
+	slb.LoadBalancerNotFound: time.Hour,
 	slb.InvalidResponse:      time.Hour,
 }
 
@@ -98,8 +98,13 @@ func (d *ListenerDetails) read(ctx context.Context, target slb.Target) time.Time
 		return again
 	}
 	batch := d.store.start(target, d.Now())
-	called, err := false, error(nil)
-	defer func() { permit.End(called, err, d.Now()) }()
+	called, ended, err := false, false, error(nil)
+	defer func() {
+		permit.End(called, err, d.Now())
+		if !ended { // it panicked
+			d.store.release(target, batch)
+		}
+	}()
 	used, err := d.Credentials.Credentials(ctx, target.Account)
 	var answer *slb.ListenersAnswer
 	if err == nil {
@@ -108,6 +113,7 @@ func (d *ListenerDetails) read(ctx context.Context, target slb.Target) time.Time
 			Account: target.Account, RegionID: target.RegionID, LoadBalancerIDs: batch, Credentials: used,
 		})
 	}
+	ended = true
 	if err == nil {
 		permit.Charge(answer.Calls - 1)
 		d.store.answered(target, batch, answer)
@@ -158,6 +164,9 @@ func (r *Reconciler) awaitListeners(ctx context.Context, target slb.Target, plan
 		return time.Time{}
 	}
 	since := listenersNeeded(plan, memory, memory.held)
+	if _, lapsed := r.Details.of(target); lapsed {
+		since = later(since, anyDetails)
+	}
 	if since.IsZero() || !r.Details.wanted(target, since, memory.credentials) {
 		return time.Time{}
 	}
@@ -175,13 +184,16 @@ func (r *Reconciler) awaitListeners(ctx context.Context, target slb.Target, plan
 func (r *Reconciler) refreshListeners(ctx context.Context, target slb.Target, memory *memory, observed bool) {
 	queued := !memory.listenersAt.IsZero()
 	switch {
-	case r.Details.wanted(target, time.Time{}, memory.credentials) && (queued || observed && memory.failure == nil):
+	case r.Details.wanted(target, memory.listenersChangedAt, memory.credentials) && (queued || observed && memory.failure == nil):
 		memory.listenersAt = r.Details.read(ctx, target)
 	case queued: // another target's call has listed them meanwhile
 		r.Details.cancel(target)
 		memory.listenersAt = time.Time{}
 	}
 }
+
+// anyDetails is since when details must be that may be of any time.
+var anyDetails = time.Unix(0, 1)
 
 // listenersNeeded is since when listeners must be listed for an answer; zero:
 // what is known will do.
@@ -191,12 +203,12 @@ func listenersNeeded(plan *plan, memory *memory, sample *slb.Sample) time.Time {
 		_, pending := pendingRequest(object)
 		switch {
 		case health.ListenersChanged(object, sample):
-			memory.listenersChangedAt = later(memory.listenersChangedAt, sample.At)
-			since = later(since, sample.At)
+			memory.listenersChanged(sample)
+			since = later(since, memory.listenersChangedAt)
 		case pending:
 			since = later(since, memory.attemptedAt)
 		case object.Status.Summary == nil || health.Edited(object):
-			since = later(since, time.Unix(0, 1)) // any will do
+			since = later(since, anyDetails)
 		}
 	}
 	return since

@@ -329,3 +329,192 @@ func TestTheListenersOfAForgottenTargetAreNotListed(t *testing.T) {
 		t.Errorf("listed %v", last)
 	}
 }
+
+func TestARefusalThatTurnsIntoAFailureHasABackoff(t *testing.T) {
+	test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80), answeredAt(start)))
+	api := test.list(listener80)
+	api.failure = &slb.Error{Kind: slb.Forbidden, Code: "Forbidden.RAM", Message: "m"}
+	test.answerWith(80)
+	test.waits(20)
+	equal(t, "calls on the first day", len(api.requests), 1)
+	test.clock.advance(25 * time.Hour)
+	api.failure = &slb.Error{Kind: slb.Throttled, Message: "m"}
+	before := len(api.requests)
+	test.waits(20) // ten minutes
+	if n := len(api.requests) - before; n > 6 {
+		t.Errorf("%d lists in ten minutes, with a backoff it is 5", n)
+	}
+}
+
+func TestARefusalThatMayPassIsTriedAgainWithinAnHour(t *testing.T) {
+	for _, failure := range []*slb.Error{
+		{Kind: slb.InvalidRequest, Code: "OperationDenied", Message: "m"},
+		{Kind: slb.LoadBalancerNotFound, Code: "InvalidLoadBalancerId.NotFound", Message: "m"},
+	} {
+		test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80), answeredAt(start)))
+		api := test.list(listener80, listener443)
+		api.failure = failure
+		test.answerWith(80)
+		test.waits(12)
+		api.failure = nil
+		test.waits(120) // an hour
+		if details, _ := test.Details.of(test.target); details == nil {
+			t.Errorf("%s: no details an hour later, %d lists", failure.Code, len(api.requests))
+		}
+	}
+}
+
+func TestTheListenersOfSuspendedObjectsAreNotListed(t *testing.T) {
+	test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80), answeredAt(start)))
+	api := test.list(listener80)
+	test.answerWith(80)
+	other := newObject(withListeners(80), answeredAt(start), func(o *v1alpha1.LoadBalancerHealth) {
+		o.Spec.LoadBalancerID, o.UID, o.Name = "lb-other", "uid-other", "other"
+		o.Status.ObservedTarget.LoadBalancerID = "lb-other"
+	})
+	target, _ := TargetOf(&other)
+	objects := test.cluster.objects
+	test.cluster.objects = []v1alpha1.LoadBalancerHealth{other}
+	if _, err := test.Reconcile(t.Context(), target); err != nil {
+		t.Fatal(err)
+	}
+	other.Spec.Suspend, other.Generation = true, 2
+	test.cluster.objects = []v1alpha1.LoadBalancerHealth{other}
+	if _, err := test.Reconcile(t.Context(), target); err != nil {
+		t.Fatal(err)
+	}
+	test.cluster.objects = objects
+	test.waits(40)
+	for _, request := range api.requests {
+		if strings.Contains(strings.Join(request.LoadBalancerIDs, " "), "lb-other") {
+			t.Fatalf("a suspended load balancer is listed: %v", request.LoadBalancerIDs)
+		}
+	}
+}
+
+func TestAnObjectThatCannotBeWrittenListsNoListenersAgainAndAgain(t *testing.T) {
+	other := newObject(every(30*time.Second), withListeners(80, 443), answeredAt(start), func(o *v1alpha1.LoadBalancerHealth) {
+		o.Namespace, o.UID = "sealed", "uid-sealed"
+	})
+	test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80), answeredAt(start)), other)
+	test.cluster.hanging = []string{"sealed"}
+	api := test.list(listener80)
+	test.answerWith(80)
+	calls := 0
+	for range 400 {
+		n := len(test.api.requests)
+		result, err := test.Reconcile(t.Context(), test.target)
+		wait := result.RequeueAfter
+		if err != nil {
+			wait = 30 * time.Second
+		}
+		calls += len(test.api.requests) - n
+		test.clock.advance(wait)
+		if test.clock.Now().Sub(start) > 10*time.Minute {
+			break
+		}
+	}
+	t.Logf("%d observations, %d lists", calls, len(api.requests))
+	if len(api.requests) > 4 {
+		t.Errorf("%d lists in ten minutes", len(api.requests))
+	}
+}
+
+func TestListenersThatAnAnswerDidNotWaitForAreListedSoon(t *testing.T) {
+	test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80, 443), answeredAt(start)))
+	api := test.list(listener80, listener443)
+	test.answerWith(80, 443)
+	test.Budget = slb.NewBudget(slb.BudgetOptions{QPS: 0.2, Burst: 1, Concurrency: 32}) // a permit every five seconds
+	test.Details.Budget = slb.NewBudget(slb.BudgetOptions{QPS: 100, Burst: 100, Concurrency: 32})
+	test.Details.add(test.target, false)
+	test.Details.read(t.Context(), test.target)
+	test.Details.Budget = test.Budget
+	equal(t, "lists", len(api.requests), 1)
+	test.answerWith(80)
+	from := test.clock.Now()
+	for len(api.requests) == 1 && test.clock.Now().Sub(from) < 10*time.Minute {
+		writes := test.cluster.writes
+		wait := test.step()
+		if test.cluster.writes > writes {
+			withListeners(80)(&test.cluster.objects[0]) // as written: 443 has no backends
+			o := &test.cluster.objects[0]
+			o.Status.Listeners = []v1alpha1.ListenerStatus{
+				{Port: 80, Protocol: "tcp", Health: v1alpha1.Healthy, Counts: v1alpha1.Counts{Backends: 1, Normal: 1}},
+				{Port: 443, Protocol: "https", Health: v1alpha1.Unknown},
+			}
+		}
+		test.clock.advance(wait)
+	}
+	if took := test.clock.Now().Sub(from); took > 90*time.Second {
+		t.Errorf("listed after %s, the listener is missing meanwhile", took)
+	}
+}
+
+func TestAnAnswerThatIsHeldIsEvaluatedBeforeTheNextAttempt(t *testing.T) {
+	other := newObject(every(time.Hour), withListeners(80), answeredAt(start), func(o *v1alpha1.LoadBalancerHealth) { o.Name, o.UID = "other", "uid-other" })
+	test := newReconcileTest(t, newObject(every(time.Hour), withListeners(80), answeredAt(start), requested("a")), other)
+	test.list(listener80)
+	test.answerWith(80)
+	test.Details.Budget = slb.NewBudget(slb.BudgetOptions{QPS: 0.3, Burst: 1, Concurrency: 32})
+	taken, _ := test.Details.Budget.Take(slb.Claim{Target: test.target, Action: "x"}, test.clock.Now()) // the burst
+	taken.End(true, nil, test.clock.Now())
+	test.step()
+	equal(t, "calls", len(test.api.requests), 1)
+	equal(t, "writes while it is held", test.cluster.writes, 0)
+	requested("b")(&test.cluster.objects[1])
+	test.failWith(&slb.Error{Kind: slb.EndpointUnreachable, Message: "m"})
+	test.clock.advance(time.Second)
+	test.step()
+	for _, patch := range test.cluster.patches {
+		if strings.Contains(patch, `lastAttemptedObserveRequest","value":"a"`) {
+			t.Errorf("request a was answered, and is written as failed: %s", patch)
+		}
+	}
+}
+
+func TestListenersWithAndWithoutAProtocolAreNotListedAgainAndAgain(t *testing.T) {
+	for name, rows := range map[string][]slb.Backend{
+		"mixed protocols": {{ServerID: "i-1", ListenerPort: 443, ServerHealthStatus: "normal"}, {ServerID: "i-1", ListenerPort: 443, ListenerProtocol: "https", ServerHealthStatus: "normal"}},
+	} {
+		test := newReconcileTest(t, newObject(every(30*time.Second), answeredAt(start), func(o *v1alpha1.LoadBalancerHealth) {
+			withListeners(443)(o)
+			o.Status.Listeners = []v1alpha1.ListenerStatus{
+				{Port: 443, Health: v1alpha1.Healthy, Counts: v1alpha1.Counts{Backends: 1, Normal: 1}},
+				{Port: 443, Protocol: "https", Health: v1alpha1.Healthy, Counts: v1alpha1.Counts{Backends: 1, Normal: 1}},
+			}
+		}))
+		api := test.list(listener443)
+		test.api.answer = func(request slb.Request) (*slb.Sample, error) {
+			return &slb.Sample{RequestID: "r", Scope: request.Scope, At: test.clock.Now(), Backends: rows}, nil
+		}
+		test.waits(20)
+		if n := len(api.requests); n > 4 {
+			t.Errorf("%s: %d lists in ten minutes", name, n)
+		}
+	}
+}
+
+func TestOneFailedListDoesNotLapseWhereTheIntervalIsLong(t *testing.T) {
+	test := newReconcileTest(t, newObject(every(time.Hour), withListeners(80), answeredAt(start), func(o *v1alpha1.LoadBalancerHealth) {
+		o.Status.Listeners = append(o.Status.Listeners, v1alpha1.ListenerStatus{Port: 443, Protocol: "https", Health: v1alpha1.Unhealthy, State: v1alpha1.ListenerRunning})
+		o.Status.Listeners[0].State = v1alpha1.ListenerRunning
+	}))
+	api := test.list(listener80, listener443)
+	test.answerWith(80)
+	api.failure = &slb.Error{Kind: slb.ServiceError, Message: "m"}
+	test.waits(1) // lists, and fails once
+	api.failure = nil
+	equal(t, "lists", len(api.requests), 1)
+	n := len(test.cluster.patches)
+	test.waits(1)
+	for _, patch := range test.cluster.patches[n:] {
+		if strings.Contains(patch, v1alpha1.ReasonListenerMissing) {
+			t.Errorf("%.300s", patch)
+		}
+	}
+	for _, told := range test.recorder.told {
+		if told.reason == v1alpha1.EventListenerMissing {
+			t.Error(told.note)
+		}
+	}
+}

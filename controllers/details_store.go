@@ -192,6 +192,11 @@ func (s *detailsStore) answered(target slb.Target, batch []string, answer *slb.L
 	})
 }
 
+// release ends the call of a batch that nothing else has ended.
+func (s *detailsStore) release(target slb.Target, batch []string) {
+	s.each(target, batch, func(string, *detailsEntry) {})
+}
+
 func (s *detailsStore) split(target slb.Target, batch []string) {
 	s.each(target, batch, func(_ string, e *detailsEntry) { e.alone = true })
 }
@@ -211,6 +216,7 @@ func (s *detailsStore) refused(target slb.Target, credentials string, now, until
 
 func (s *detailsStore) failed(target slb.Target, batch []string, now time.Time) {
 	s.each(target, batch, func(_ string, e *detailsEntry) {
+		e.refusedUntil = time.Time{} // it failed otherwise since
 		e.dueAt = now.Add(min(detailsBackoff<<min(e.failures, 10), detailsInterval))
 		e.failing(now)
 	})

@@ -106,7 +106,7 @@ func listenerEvent(change *health.ListenerChange) notice {
 	about := "status.listeners{" + change.Listener + "}"
 	if change.Missing {
 		return notice{corev1.EventTypeWarning, v1alpha1.EventListenerMissing,
-			"listener " + change.Listener + " had backends and is not in the answer: it was emptied, or it was removed", about}
+			"listener " + change.Listener + " is not in the answer any more: it was emptied, or it was removed", about}
 	}
 	return notice{corev1.EventTypeNormal, v1alpha1.EventListenerReturned, "listener " + change.Listener + " is in the answer again", about}
 }

@@ -3,11 +3,13 @@
 package controllers
 
 import (
+	"fmt"
 	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
@@ -35,9 +37,6 @@ type memory struct {
 	// and sameKindSince is when the first of them happened.
 	sameKindInARow int
 	sameKindSince  time.Time
-	// requestRetries counts the attempts in a row to answer the requests that
-	// are pending.
-	requestRetries int
 	// turnAt is when to ask the budget again for the turn that the target is
 	// in line for; zero: it is not.
 	turnAt time.Time
@@ -49,6 +48,8 @@ type memory struct {
 	// listenersChangedAt is when an answer last had other listeners than a
 	// status: older details tell nothing of them.
 	listenersChangedAt time.Time
+	// listenersChangedTo identifies the listeners of that answer.
+	listenersChangedTo uint64
 	// held is an answer that waits for listener details until heldUntil.
 	held      *slb.Sample
 	heldUntil time.Time
@@ -73,6 +74,8 @@ type memory struct {
 type served struct {
 	generation int64
 	request    string
+	// retries counts the further attempts in a row for this request.
+	retries int
 }
 
 func (m *memory) answered() time.Time {
@@ -87,7 +90,6 @@ func (m *memory) attempted(started time.Time, active []*v1alpha1.LoadBalancerHea
 	m.attemptedAt = started
 	before := m.served
 	m.served = nil
-	retries := 0
 	for _, object := range active {
 		request, pending := pendingRequest(object)
 		if !pending && !health.Edited(object) {
@@ -96,12 +98,16 @@ func (m *memory) attempted(started time.Time, active []*v1alpha1.LoadBalancerHea
 		if m.served == nil {
 			m.served = map[types.UID]served{}
 		}
-		m.served[object.UID] = served{object.Generation, request}
-		if pending && before[object.UID].request == request {
-			retries = m.requestRetries + 1
+		is := served{generation: object.Generation, request: request}
+		was, again := before[object.UID]
+		if again && was.request == request {
+			is.retries = was.retries + 1
 		}
+		if health.Edited(object) && was.generation != object.Generation {
+			m.sameKindInARow = 0 // it asks about something else
+		}
+		m.served[object.UID] = is
 	}
-	m.requestRetries = retries
 }
 
 // doubt remembers a write that failed: it may have got through all the same.
@@ -154,18 +160,39 @@ func (m *memory) ahead(object *v1alpha1.LoadBalancerHealth) bool {
 func (m *memory) succeeded(sample *slb.Sample) {
 	at := sample.At // not a pointer into the sample, which would keep its rows
 	m.answeredAt.Store(&at)
-	m.failure, m.failingSince, m.sameKindInARow, m.requestRetries = nil, time.Time{}, 0, 0
+	m.failure, m.failingSince, m.sameKindInARow = nil, time.Time{}, 0
 }
 
 func (m *memory) failed(failure *slb.Error, now time.Time) {
 	if m.failure == nil {
 		m.failingSince = now
 	}
-	if m.failure == nil || m.failure.Kind != failure.Kind {
+	if m.failure == nil || m.failure.Kind != failure.Kind || m.sameKindInARow == 0 {
 		m.sameKindInARow, m.sameKindSince = 0, now
 	}
 	m.failure = failure
 	m.sameKindInARow++
+}
+
+// listenersChanged notes an answer that has other listeners than a status. The
+// same listeners again, as while the status cannot be written, are no news.
+func (m *memory) listenersChanged(sample *slb.Sample) {
+	if to := listenersOf(sample); m.listenersChangedAt.IsZero() || to != m.listenersChangedTo {
+		m.listenersChangedAt, m.listenersChangedTo = sample.At, to
+	}
+}
+
+// listenersOf identifies the listeners of an answer, in whatever order they are.
+func listenersOf(sample *slb.Sample) (id uint64) {
+	seen := map[slb.Scope]struct{}{}
+	for i := range sample.Backends {
+		l := slb.Scope{ListenerPort: sample.Backends[i].ListenerPort, ListenerProtocol: sample.Backends[i].ListenerProtocol}
+		if _, again := seen[l]; !again {
+			seen[l] = struct{}{}
+			id ^= xxhash.Sum64String(fmt.Sprint(l.ListenerPort, "/", l.ListenerProtocol))
+		}
+	}
+	return id
 }
 
 // evidence is what the objects of a target are evaluated with.

@@ -23,7 +23,11 @@ const credentialsRecheck = 15 * time.Second
 func (r *Reconciler) mustObserve(ctx context.Context, target slb.Target, plan *plan, memory *memory, now time.Time) bool {
 	if len(plan.active) == 0 {
 		r.leaveLine(target, memory)
+		r.Details.forget(target)
 		return false
+	}
+	if memory.held != nil {
+		return false // an answer waits to be evaluated first
 	}
 	if plan.asked || !memory.turnAt.IsZero() || !now.Before(plan.dueAt) {
 		plan.asked = plan.asked || plan.retries(memory) && !plan.stalled

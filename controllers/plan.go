@@ -134,6 +134,9 @@ func (p *plan) due(target slb.Target, memory *memory, started time.Time) time.Ti
 		if from.Sub(p.answeredAt) > interval {
 			interval = min(interval, health.DefaultInterval)
 		}
+		if p.retries(memory) && !p.stalled {
+			interval = min(interval, health.DefaultInterval)
+		}
 		return health.NextSlot(target.String(), interval, from.Add(-interval/2))
 	}
 	at := health.NextSlot(target.String(), p.interval, memory.attemptedAt)
@@ -141,7 +144,7 @@ func (p *plan) due(target slb.Target, memory *memory, started time.Time) time.Ti
 	case p.stalled:
 		at = memory.attemptedAt.Add(max(p.interval, health.StalledInterval))
 	case p.retries(memory):
-		at = earliest(at, memory.attemptedAt.Add(retryAfter(memory.requestRetries, p.interval)))
+		at = earliest(at, memory.attemptedAt.Add(p.retryAfter(memory)))
 	}
 	if memory.failure != nil {
 		if memory.failure.Stall().Over > 0 && !p.stalled {
@@ -157,13 +160,19 @@ func (p *plan) due(target slb.Target, memory *memory, started time.Time) time.Ti
 	return at
 }
 
-// retryAfter is how long after an attempt a request is attempted again.
-func retryAfter(retries int, interval time.Duration) time.Duration {
-	longest := min(interval, maxRetry)
-	if retries > 10 { // long since at the longest, and before the shift overflows
-		return longest
+// retryAfter is how long after an attempt the requests are attempted again: the
+// least of theirs.
+func (p *plan) retryAfter(memory *memory) time.Duration {
+	after := min(p.interval, maxRetry)
+	for _, object := range p.active {
+		if !isAttempted(object, memory) {
+			continue
+		}
+		if retries := memory.served[object.UID].retries; retries < 10 { // of the longest long since
+			after = min(after, firstRetry<<retries)
+		}
 	}
-	return min(firstRetry<<retries, longest)
+	return after
 }
 
 func isStalled(conditions []metav1.Condition) bool {

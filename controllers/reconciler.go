@@ -209,12 +209,13 @@ func (r *Reconciler) update(ctx context.Context, target slb.Target, objects []v1
 // evidenceOf collects what the objects of a target are evaluated with.
 func (r *Reconciler) evidenceOf(ctx context.Context, target slb.Target, memory *memory, observed bool) (evidence, error) {
 	known := evidence{sample: r.sampleOf(target, memory), observed: observed}
-	memory.held = nil
 	if known.details, known.lapsed = r.Details.of(target); known.details != nil && known.details.At.Before(memory.listenersChangedAt) {
 		known.details = nil
 	}
 	var err error
-	known.places, err = r.Names.placesOf(ctx, target.RegionID, known.sample)
+	if known.places, err = r.Names.placesOf(ctx, target.RegionID, known.sample); err == nil {
+		memory.held = nil
+	}
 	return known, err
 }
 

@@ -3,6 +3,7 @@
 package controllers
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -121,5 +122,50 @@ func TestAFailureOfTheOperatorsOwnStallsAtOnce(t *testing.T) {
 	test.step()
 	if !strings.Contains(test.cluster.patches[0], "Stalled") {
 		t.Error(test.cluster.patches[0])
+	}
+}
+
+func TestANewLeaderRetriesARequestWithinAMinute(t *testing.T) {
+	worst := time.Duration(0)
+	for i := range 20 {
+		test := newReconcileTest(t, newObject(every(time.Hour), healthy, attemptedRequest("now"), answeredAt(start.Add(-10*time.Minute)), func(o *v1alpha1.LoadBalancerHealth) {
+			o.Spec.LoadBalancerID = fmt.Sprintf("lb-%d", i)
+			o.Status.ObservedTarget.LoadBalancerID = o.Spec.LoadBalancerID
+		}))
+		wait := test.waits(1)[0]
+		worst = max(worst, wait)
+	}
+	if worst > time.Minute {
+		t.Errorf("the first attempt of the new leader comes after %s", worst)
+	}
+}
+
+// That of another object on the same load balancer may be long.
+func TestARequestStartsItsOwnBackoff(t *testing.T) {
+	other := newObject(every(time.Hour), healthy, answeredAt(start), func(o *v1alpha1.LoadBalancerHealth) { o.Name, o.UID = "other", "uid-other" })
+	test := newReconcileTest(t, newObject(every(time.Hour), healthy, answeredAt(start), requested("old")), other)
+	test.failWith(&slb.Error{Kind: slb.EndpointUnreachable, Message: "m"})
+	test.step()
+	test.waits(6)
+	requested("new")(&test.cluster.objects[1])
+	calls := len(test.api.requests)
+	test.step()
+	equal(t, "calls at once", len(test.api.requests), calls+1)
+	if waits := test.waits(1); waits[0] > 5*time.Second {
+		t.Errorf("the new request is retried after %s", waits[0])
+	}
+}
+
+func TestARefusalOfAnotherPortStartsToCountAnew(t *testing.T) {
+	test := newReconcileTest(t, newObject(every(30*time.Second), fresh, onPort(999)))
+	test.failWith(&slb.Error{Kind: slb.InvalidRequest, Code: "ListenerNotFound", Message: "m"})
+	test.waits(4)
+	o := &test.cluster.objects[0]
+	onPort(443)(o)
+	o.Generation++
+	n := len(test.cluster.patches)
+	test.step()
+	if len(test.cluster.patches) > n && strings.Contains(test.cluster.patches[len(test.cluster.patches)-1], "Stalled") {
+		t.Errorf("port 443 was refused once: %s", test.cluster.patches[len(test.cluster.patches)-1])
 	}
 }

@@ -120,7 +120,7 @@ func (e *evaluation) answered() {
 	changes := compareBackends(rows, e.next.Backends, omittedRows{e.next.OmittedBackends, e.next.LastObservedTime}, e.stamp)
 	place(rows, changes, e.observation.Places, e.now)
 	answered, previous := listenersOf(rows), e.next.Listeners
-	facts := factsOf(&e.observation, ScopeOf(e.spec), answered)
+	facts := factsOf(&e.observation, e.spec, answered)
 	e.next.Listeners = mergeListeners(answered, previous, facts, e.policy, e.stamp)
 	e.next.Summary = summaryOf(e.next.Listeners)
 	if !first {
@@ -270,7 +270,7 @@ func (e *evaluation) lastKnown(why string) judgement {
 
 // facts are those about the listeners of the last answer.
 func (e *evaluation) facts() *listenerFacts {
-	return factsOf(&e.observation, ScopeOf(e.spec), e.next.Listeners)
+	return factsOf(&e.observation, e.spec, e.next.Listeners)
 }
 
 // stale takes back the verdict on an answer that is too old.

@@ -38,12 +38,19 @@ type listenerFacts struct {
 	told   bool
 	lapsed bool
 	ports  []ServicePort
+	// noPort tells that rows without a port are in the answer: they may be of
+	// any listener that seems to have none.
+	noPort bool
+	// stored tells that the Service which named listeners cannot be read, so that
+	// one which it named is what the status says.
+	stored bool
 }
 
 // factsOf reads the facts off an observation. Details that lack a listener
 // which has rows are older than the answer, or not complete, and tell nothing.
-func factsOf(o *Observation, scope slb.Scope, listeners []v1alpha1.ListenerStatus) *listenerFacts {
-	facts := &listenerFacts{scope: scope, lapsed: o.DetailsLapsed, ports: o.ServicePorts}
+func factsOf(o *Observation, spec *v1alpha1.LoadBalancerHealthSpec, listeners []v1alpha1.ListenerStatus) *listenerFacts {
+	scope, ofService := ScopeOf(spec), spec.ServiceRef != nil
+	facts := &listenerFacts{scope: scope, lapsed: o.DetailsLapsed, ports: o.ServicePorts, noPort: hasNoPort(listeners), stored: ofService && o.ServicePorts == nil}
 	if o.Details == nil || !ListsAll(o.Details.Listeners, listeners) {
 		return facts
 	}
@@ -87,11 +94,16 @@ func (f *listenerFacts) ofService(l *v1alpha1.ListenerStatus) bool {
 	return slices.ContainsFunc(f.ports, func(p ServicePort) bool { return matches(l, p.Port, p.Protocol) })
 }
 
-// changing tells whether a listener is starting, stopping or being configured.
+// changing tells whether a listener is starting, stopping or being configured,
+// or was when it was listed last: then its health check is known, and no state.
 func (f *listenerFacts) changing(l *v1alpha1.ListenerStatus) bool {
-	listed, found := f.find(l)
-	return found && listed.Status != statusRunning && listed.Status != statusStopped
+	if listed, found := f.find(l); found {
+		return listed.Status != statusRunning && listed.Status != statusStopped
+	}
+	return !f.told && isChanging(l)
 }
+
+func isChanging(l *v1alpha1.ListenerStatus) bool { return l.State == "" && l.HealthCheck != "" }
 
 // matches tells whether a listener is the one of a port and protocol: by the
 // port alone where a protocol is not known.
@@ -102,13 +114,21 @@ func matches(l *v1alpha1.ListenerStatus, port int32, protocol string) bool {
 // matching finds a listener among others by port and protocol, or by port
 // where a protocol is not known.
 func matching(listeners []v1alpha1.ListenerStatus, l *v1alpha1.ListenerStatus) *v1alpha1.ListenerStatus {
-	var found *v1alpha1.ListenerStatus
+	if i := indexOf(listeners, l.Port, l.Protocol); i >= 0 {
+		return &listeners[i]
+	}
+	return nil
+}
+
+// indexOf is matching by index; -1 for none.
+func indexOf(listeners []v1alpha1.ListenerStatus, port int32, protocol string) int {
+	found := -1
 	for i := range listeners {
-		if candidate := &listeners[i]; matches(candidate, l.Port, l.Protocol) {
-			if candidate.Protocol == l.Protocol {
-				return candidate
+		if candidate := &listeners[i]; matches(candidate, port, protocol) {
+			if candidate.Protocol == protocol {
+				return i
 			}
-			found = candidate
+			found = i
 		}
 	}
 	return found
@@ -121,27 +141,25 @@ func mergeListeners(answered, previous []v1alpha1.ListenerStatus, facts *listene
 	for i := range merged {
 		facts.describe(&merged[i], matching(previous, &merged[i]))
 	}
-	if hasNoPort(answered) {
-		return merged // their rows may be of any listener
-	}
 	for i := range facts.listed {
 		l := v1alpha1.ListenerStatus{Port: facts.listed[i].Port, Protocol: facts.listed[i].Protocol}
-		if matching(merged, &l) == nil {
-			facts.describe(&l, matching(previous, &l))
+		was := matching(previous, &l)
+		if matching(merged, &l) == nil && (!facts.noPort || was != nil && was.Backends == 0) {
+			facts.describe(&l, was)
 			merged = append(merged, l)
 		}
 	}
-	missing := 0
+	missing, otherRows := 0, slices.ContainsFunc(answered, func(l v1alpha1.ListenerStatus) bool { return l.Port != 0 })
 	for i := range previous {
 		l := v1alpha1.ListenerStatus{Port: previous[i].Port, Protocol: previous[i].Protocol}
 		if l.Port == 0 || matching(merged, &l) != nil {
 			continue
 		}
-		if facts.describe(&l, &previous[i]); facts.remains(&l, &previous[i], len(answered) > 0, p, at) {
+		if facts.describe(&l, &previous[i]); facts.remains(&l, &previous[i], otherRows, p, at) {
 			if l.MissingSince != nil {
 				missing++
 			}
-			if missing <= maxMissing {
+			if l.MissingSince == nil || missing <= maxMissing {
 				merged = append(merged, l)
 			}
 		}
@@ -162,6 +180,9 @@ func hasNoPort(answered []v1alpha1.ListenerStatus) bool {
 // describe fills in state and health check: as listed now, or else as the
 // status had them until they lapse.
 func (f *listenerFacts) describe(l, was *v1alpha1.ListenerStatus) {
+	if was != nil {
+		l.Health = was.Health // for what is not evaluated anew
+	}
 	if listed, found := f.find(l); found {
 		l.State, l.HealthCheck = stateOf(&listed), healthCheckOf(&listed)
 	} else if was != nil && !f.told && !f.lapsed {
@@ -171,7 +192,8 @@ func (f *listenerFacts) describe(l, was *v1alpha1.ListenerStatus) {
 
 // remains decides what becomes of a listener that the status had, and that is
 // neither in the answer nor listed. It is missing where nothing tells whether
-// it exists; an answer without any rows says nothing of a single listener.
+// it exists; an answer without rows that have a port says nothing of a single
+// listener, and one with rows that have none too leaves it open.
 func (f *listenerFacts) remains(l, was *v1alpha1.ListenerStatus, otherRows bool, p policy, at metav1.Time) bool {
 	switch {
 	case f.told:
@@ -183,8 +205,10 @@ func (f *listenerFacts) remains(l, was *v1alpha1.ListenerStatus, otherRows bool,
 	case was.MissingSince != nil:
 		*l = v1alpha1.ListenerStatus{Port: l.Port, Protocol: l.Protocol, MissingSince: was.MissingSince}
 		return true
-	case was.Backends == 0 && was.State != "" && !f.lapsed:
+	case was.Backends == 0 && (was.State != "" || isChanging(was)) && !f.lapsed:
 		return true // as it was listed, until it is listed again
+	case f.noPort:
+		return otherRows
 	case was.Backends == 0 && (was.State == v1alpha1.ListenerStopped || was.State == v1alpha1.ListenerRedirect):
 		return false // it decided nothing
 	case otherRows: // its state is from before, too
@@ -219,13 +243,15 @@ func healthCheckOf(l *slb.Listener) v1alpha1.HealthCheckState {
 
 // decides tells whether a listener takes part in the verdict: one that only
 // redirects does not, nor one that is stopped and that neither the spec nor the
-// Service names.
+// Service names, nor one whose rows may be those that have no port.
 func (f *listenerFacts) decides(l *v1alpha1.ListenerStatus) bool {
-	switch l.State {
-	case v1alpha1.ListenerRedirect:
+	switch {
+	case l.State == v1alpha1.ListenerRedirect:
 		return false
-	case v1alpha1.ListenerStopped:
-		return f.named(l)
+	case l.State == v1alpha1.ListenerStopped:
+		return f.named(l) || f.stored && l.Health == v1alpha1.Unhealthy
+	case f.noPort && l.Backends == 0 && l.State == "":
+		return l.MissingSince != nil || isChanging(l)
 	default:
 		return true
 	}
@@ -234,14 +260,18 @@ func (f *listenerFacts) decides(l *v1alpha1.ListenerStatus) bool {
 // healthOf is the health of one listener. One that decides nothing is Unknown.
 func (f *listenerFacts) healthOf(l *v1alpha1.ListenerStatus, p policy, otherRows bool) v1alpha1.Health {
 	switch {
-	case l.MissingSince != nil, !f.decides(l):
+	case !f.decides(l):
 		return v1alpha1.Unknown
 	case p.wantsNone():
 		return v1alpha1.Healthy
+	case l.MissingSince != nil:
+		return v1alpha1.Unknown
 	case l.State == v1alpha1.ListenerStopped:
 		return v1alpha1.Unhealthy
 	case l.Backends > 0:
 		return p.verdict(l.Counts)
+	case f.stored && !f.told && l.Health == v1alpha1.Unhealthy:
+		return v1alpha1.Unhealthy
 	case f.changing(l):
 		return v1alpha1.Unknown
 	case l.State == v1alpha1.ListenerRunning || f.ofService(l) || !otherRows:
@@ -291,7 +321,10 @@ func acceptListeners(listeners []v1alpha1.ListenerStatus, annotation string, now
 	case accepted.After(now):
 		return listeners, "is in the future, and is ignored until then"
 	}
-	isAccepted := func(l v1alpha1.ListenerStatus) bool { return l.MissingSince != nil && !l.MissingSince.After(accepted) }
+	isAccepted := func(l v1alpha1.ListenerStatus) bool {
+		// A clock that ran ahead may have stamped a time of the future.
+		return l.MissingSince != nil && (!l.MissingSince.After(accepted) || l.MissingSince.After(now))
+	}
 	if !slices.ContainsFunc(listeners, isAccepted) {
 		return listeners, ""
 	}
@@ -332,12 +365,9 @@ func ListenersChanged(object *v1alpha1.LoadBalancerHealth, sample *slb.Sample) b
 		if !scope.Includes(*b) || b.ListenerPort == 0 {
 			continue
 		}
-		if last >= 0 && matches(&status.Listeners[last], b.ListenerPort, b.ListenerProtocol) {
-			continue
+		if last < 0 || status.Listeners[last].Port != b.ListenerPort || status.Listeners[last].Protocol != b.ListenerProtocol {
+			last = indexOf(status.Listeners, b.ListenerPort, b.ListenerProtocol)
 		}
-		last = slices.IndexFunc(status.Listeners, func(l v1alpha1.ListenerStatus) bool {
-			return matches(&l, b.ListenerPort, b.ListenerProtocol)
-		})
 		if last < 0 || status.Listeners[last].Backends == 0 {
 			return true
 		}

@@ -379,3 +379,130 @@ func TestMissingListenersAreBounded(t *testing.T) {
 		t.Errorf("%d listeners", n)
 	}
 }
+
+// A row without a listener port may be of any listener, and ends nothing.
+func TestARowWithoutAPortForgetsNoMissingListener(t *testing.T) {
+	w := newWorld(t)
+	w.answer(both, "443/https nn")
+	w.after(30 * time.Second).answer(both)
+	w.want(gone)
+	rows := append(backends(both), slb.Backend{ServerID: "i-9", ServerHealthStatus: "normal"})
+	w.after(30 * time.Second).answerRows(rows)
+	if got := w.listeners(); got != "" {
+		t.Log(got)
+	}
+	w.after(30 * time.Second).answer(both)
+	w.want(gone)
+}
+
+func TestARowWithoutAPortHidesNoListenerThatIsKnownToBeEmpty(t *testing.T) {
+	w := newWorld(t)
+	w.listed("80/tcp running", "443/https running").answer(both)
+	w.want(none)
+	rows := append(backends(both), slb.Backend{ServerID: "i-9", ServerHealthStatus: "normal"})
+	w.after(30 * time.Second).answerRows(rows)
+	w.want(none)
+}
+
+// Versions before stored the protocol as the API wrote it.
+func TestAProtocolThatWasStoredInCapitalsIsTheSame(t *testing.T) {
+	w := newWorld(t)
+	w.answer(both, "443/https nn")
+	for i := range w.object.Status.Listeners {
+		l := &w.object.Status.Listeners[i]
+		l.Protocol = map[string]string{"tcp": "TCP", "https": "HTTPS"}[l.Protocol]
+	}
+	for i := range w.object.Status.Backends {
+		b := &w.object.Status.Backends[i]
+		b.ListenerProtocol = map[string]string{"tcp": "TCP", "https": "HTTPS"}[b.ListenerProtocol]
+	}
+	outcome := w.restart().after(30*time.Second).answer(both, "443/https nn")
+	w.want(good)
+	if told(outcome.Changes) {
+		t.Errorf("events after the upgrade: %q, %q, %q", changed(outcome.Changes.Backends), changedListeners(outcome.Changes), turned(outcome.Changes.Verdict))
+	}
+}
+
+// The ports of the Service are not known then.
+func TestAServiceThatLosesItsLoadBalancerKeepsAStoppedListenerUnhealthy(t *testing.T) {
+	w := newWorld(t, func(s *v1alpha1.LoadBalancerHealthSpec) {
+		s.LoadBalancerID, s.RegionID = "", ""
+		s.ServiceRef = &v1alpha1.ServiceReference{Name: "web"}
+	})
+	w.object.Status.ServiceLoadBalancer = &v1alpha1.ServiceLoadBalancer{ServiceName: "web", LoadBalancerID: "lb-web", RegionID: "cn-hangzhou"}
+	w.ports = []ServicePort{{Port: 80, Protocol: "tcp"}, {Port: 443, Protocol: "https"}}
+	w.listed("80/tcp running", "443/https stopped").answer(both)
+	w.want(none)
+	w.after(5 * time.Second)
+	outcome := Discover(w.object, Discovery{Failure: &slb.Error{Kind: slb.LoadBalancerNotFound, Message: "m"}, FailingSince: w.now}, w.now, w.options)
+	if got := conditions(&outcome.Status); got != "Healthy=False(NoBackends) Observed=False(LoadBalancerNotFound)" {
+		t.Errorf("%s, verdict event %q", got, turned(outcome.Changes.Verdict))
+	}
+}
+
+func TestAServiceThatLosesItsLoadBalancerKeepsAnEmptyListenerUnhealthy(t *testing.T) {
+	w := newWorld(t, func(s *v1alpha1.LoadBalancerHealthSpec) {
+		s.LoadBalancerID, s.RegionID = "", ""
+		s.ServiceRef = &v1alpha1.ServiceReference{Name: "web"}
+	})
+	w.object.Status.ServiceLoadBalancer = &v1alpha1.ServiceLoadBalancer{ServiceName: "web", LoadBalancerID: "lb-web", RegionID: "cn-hangzhou"}
+	w.ports = []ServicePort{{Port: 80, Protocol: "tcp"}, {Port: 443, Protocol: "https"}}
+	w.answer(both, "443/https nn")
+	w.after(30 * time.Second).answer(both)
+	w.want(none)
+	w.after(5 * time.Second)
+	outcome := Discover(w.object, Discovery{Failure: &slb.Error{Kind: slb.LoadBalancerNotFound, Message: "m"}, FailingSince: w.now}, w.now, w.options)
+	if got := conditions(&outcome.Status); got != "Healthy=False(NoBackends) Observed=False(LoadBalancerNotFound)" {
+		t.Errorf("%s, verdict event %q, %s", got, turned(outcome.Changes.Verdict), find(outcome.Status.Conditions, "Healthy").message)
+	}
+}
+
+func TestAListenerThatIsBeingConfiguredIsNotMissingAfterARestart(t *testing.T) {
+	const changing = "Healthy=Unknown(HealthCheckUnavailable) Observed=True(ObservationSucceeded)"
+	w := newWorld(t)
+	w.listed("80/tcp running", "443/https configuring on").answer(both)
+	w.want(changing)
+	outcome := w.unlisted().restart().after(30 * time.Second).answer(both)
+	if got := changedListeners(outcome.Changes); got != "" {
+		t.Errorf("never had backends: %q, %s", got, w.listeners())
+	}
+
+	w = newWorld(t)
+	w.listed("443/https configuring on").answer()
+	w.want(changing)
+	outcome = w.unlisted().restart().after(30 * time.Second).answer()
+	w.want(changing)
+	if got := turned(outcome.Changes.Verdict); got != "" {
+		t.Errorf("verdict %q", got)
+	}
+}
+
+func TestAMinimumOfNothingEndsAMissingListenerWithoutAnAnswer(t *testing.T) {
+	w := newWorld(t)
+	w.answer(both, "443/https nn")
+	w.after(30 * time.Second).answer(both)
+	w.want(gone)
+	w.edit(minHealthy("0")).after(time.Second).fail(slb.Throttled)
+	w.want("Healthy=True(AllBackendsNormal) Observed=False(Throttled)")
+}
+
+// A clock that ran ahead stamped it.
+func TestAListenerThatIsMissingSinceTheFutureIsAcceptedNow(t *testing.T) {
+	w := newWorld(t)
+	w.answer(both, "443/https nn")
+	w.after(30 * time.Second).answer(both)
+	w.object.Status.Listeners[1].MissingSince = &metav1.Time{Time: w.now.Add(24 * time.Hour)}
+	metav1.SetMetaDataAnnotation(&w.object.ObjectMeta, v1alpha1.ListenersAcceptedAtAnnotation, w.after(time.Minute).now.Format(time.RFC3339))
+	w.answer(both)
+	w.want(good)
+}
+
+func TestAnAnswerHasNoOtherListenersThanItself(t *testing.T) {
+	w := newWorld(t)
+	rows := append([]slb.Backend{{ServerID: "i-9", ListenerPort: 443, ServerHealthStatus: "normal"}}, backends("443/https nn")...)
+	w.answerRows(rows)
+	w.after(30 * time.Second).answerRows(rows)
+	if ListenersChanged(w.object, &slb.Sample{Backends: rows}) {
+		t.Errorf("the same answer has other listeners than itself: %s", w.listeners())
+	}
+}

@@ -85,6 +85,9 @@ func messageNoBackends(target *v1alpha1.ObservedTarget, listeners []v1alpha1.Lis
 	text := "DescribeHealthStatus lists no backends for " + where
 	var named []string
 	for i := range listeners {
+		if listeners[i].Backends > 0 {
+			text = "no listener of " + target.LoadBalancerID + " serves"
+		}
 		if l := &listeners[i]; l.State != "" {
 			named = append(named, "listener "+listenerName(l.Port, l.Protocol)+" "+stateWords[l.State])
 		}
@@ -110,7 +113,7 @@ func messageMissing(listeners []v1alpha1.ListenerStatus, unaccepted string) stri
 			named = append(named, listenerName(l.Port, l.Protocol))
 		}
 	}
-	text := "had backends and is not in the answer: it was emptied, or it was removed; allow slb:DescribeLoadBalancerListeners, which tells them apart, " +
+	text := "is not in the answer any more: it was emptied, or it was removed; allow slb:DescribeLoadBalancerListeners, which tells them apart, " +
 		"or accept that it is gone: annotate " + v1alpha1.ListenersAcceptedAtAnnotation + " with the time of now"
 	if len(named) == 1 {
 		text = "listener " + named[0] + " " + text

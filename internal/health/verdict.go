@@ -31,7 +31,7 @@ func newEvaluatedListeners(listeners []v1alpha1.ListenerStatus, facts *listenerF
 		}
 		v.deciding++
 		switch {
-		case l.MissingSince != nil:
+		case l.MissingSince != nil && !p.wantsNone():
 			v.missing++
 		case l.Health == v1alpha1.Unhealthy:
 			v.unhealthy++

@@ -81,6 +81,7 @@ type Turn struct {
 	budget *Budget
 	queue  *queue
 	member *member
+	action string
 }
 
 // Take returns a turn, or nil and when to ask again. A claim that got none
@@ -99,7 +100,7 @@ func (b *Budget) Take(claim Claim, now time.Time) (*Turn, time.Time) {
 		return nil, q.comeBack(m, lanes, now)
 	}
 	q.start(m, now)
-	return &Turn{budget: b, queue: q, member: m}, time.Time{}
+	return &Turn{budget: b, queue: q, member: m, action: claim.Action}, time.Time{}
 }
 
 // Charge spends n further tokens: for a call that took more than one request,
@@ -124,9 +125,9 @@ func (t *Turn) End(called bool, err error, now time.Time) {
 	case !called:
 		q.pace.tokens++
 	case failed && failure.Kind == Throttled:
-		q.throttled(m, failure.RetryAfter, now)
+		q.throttled(q.wasThrottled(t.action, m), m.startedAt, failure.RetryAfter, now)
 	default:
-		m.throttled, q.answered = false, true
+		*q.wasThrottled(t.action, m), q.answered = false, true
 	}
 }
 

@@ -41,6 +41,8 @@ type queue struct {
 	proven bool
 	// counted tells that Budget.doubtful counts it.
 	counted bool
+	// actionThrottled tells that the last call of an optional action was.
+	actionThrottled bool
 	// answered tells that a call was not Throttled since the last one that was.
 	answered bool
 	entered  uint64
@@ -206,13 +208,22 @@ func (q *queue) end(m *member, took time.Duration) {
 	q.duration = (weight*q.duration + took) / (weight + 1)
 }
 
-// throttled slows the queue down after a call of a member was refused. A
-// member that is refused again, while others are answered, says nothing of the
-// account: it must not slow the others down for good. Turns that nobody came
-// for are taken back.
-func (q *queue) throttled(m *member, retryAfter time.Duration, now time.Time) {
-	again := m.throttled && q.answered
-	m.throttled, q.answered = true, false
+// wasThrottled is where it is noted that a call was refused: of its load
+// balancer, or of an optional action as a whole, which may have a limit of its own.
+func (q *queue) wasThrottled(action string, m *member) *bool {
+	if action != "" {
+		return &q.actionThrottled
+	}
+	return &m.throttled
+}
+
+// throttled slows the queue down after a call that started at that time was
+// refused. What is refused again, while others are answered, says nothing of the
+// account: it must not slow the others down for good. Permits that were not
+// used yet are taken back.
+func (q *queue) throttled(before *bool, startedAt time.Time, retryAfter time.Duration, now time.Time) {
+	again := *before && q.answered
+	*before, q.answered = true, false
 	if again {
 		return
 	}
@@ -221,7 +232,7 @@ func (q *queue) throttled(m *member, retryAfter time.Duration, now time.Time) {
 		q.wait(m)
 	}
 	q.pace.hold(retryAfter, now)
-	q.pace.cut(m.startedAt, now)
+	q.pace.cut(startedAt, now)
 	q.granted = nil
 }
 
