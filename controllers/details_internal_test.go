@@ -232,7 +232,7 @@ func TestDetailsLapseAfterAQuarterOfAnHourOfFailures(t *testing.T) {
 
 // listFleet lets n load balancers of an account be observed for a time, and
 // returns the calls that listed them.
-func listFleet(t *testing.T, n int, api *fakeListeners, now *clock, d *ListenerDetails, during time.Duration) {
+func listFleet(t *testing.T, n int, now *clock, d *ListenerDetails, during time.Duration) {
 	t.Helper()
 	targets := make([]slb.Target, n)
 	for i := range targets {
@@ -257,13 +257,13 @@ func newListFleet(t *testing.T) (*fakeListeners, *clock, *ListenerDetails) {
 
 func TestAHundredLoadBalancersAreListedTenACallEveryFiveMinutes(t *testing.T) {
 	api, now, d := newListFleet(t)
-	listFleet(t, 100, api, now, d, time.Minute)
+	listFleet(t, 100, now, d, time.Minute)
 	if n := len(api.requests); n > 12 {
 		t.Errorf("%d calls for the first time", n)
 	}
 	for range 6 {
 		before := len(api.requests)
-		listFleet(t, 100, api, now, d, detailsInterval)
+		listFleet(t, 100, now, d, detailsInterval)
 		if n := len(api.requests) - before; n > 10 {
 			t.Errorf("%d calls in five minutes", n)
 		}
@@ -281,7 +281,7 @@ func TestWherePermissionCoversSomeTheOthersDoNotSuffer(t *testing.T) {
 	for _, i := range []int{3, 50, 51, 99} {
 		api.refused[fmt.Sprintf("lb-%d", i)] = true
 	}
-	listFleet(t, 100, api, now, d, 15*time.Minute)
+	listFleet(t, 100, now, d, 15*time.Minute)
 	for i := range 100 {
 		id := fmt.Sprintf("lb-%d", i)
 		details, lapsed := d.of(slb.Target{RegionID: "cn-hangzhou", LoadBalancerID: id})
@@ -293,7 +293,7 @@ func TestWherePermissionCoversSomeTheOthersDoNotSuffer(t *testing.T) {
 		}
 	}
 	before := len(api.requests)
-	listFleet(t, 100, api, now, d, time.Hour)
+	listFleet(t, 100, now, d, time.Hour)
 	for _, request := range api.requests[before:] {
 		if slices.ContainsFunc(request.LoadBalancerIDs, func(id string) bool { return api.refused[id] }) {
 			t.Fatalf("a refused load balancer is asked about again: %v", request.LoadBalancerIDs)
@@ -309,7 +309,7 @@ func TestWithoutPermissionEachLoadBalancerIsTriedOnceADay(t *testing.T) {
 	for i := range 100 {
 		api.refused[fmt.Sprintf("lb-%d", i)] = true
 	}
-	listFleet(t, 100, api, now, d, 20*time.Hour)
+	listFleet(t, 100, now, d, 20*time.Hour)
 	if n := len(api.requests); n > 110 {
 		t.Errorf("%d calls in 20 hours", n)
 	}
@@ -317,7 +317,7 @@ func TestWithoutPermissionEachLoadBalancerIsTriedOnceADay(t *testing.T) {
 
 func TestTheListenersOfAForgottenTargetAreNotListed(t *testing.T) {
 	api, now, d := newListFleet(t)
-	listFleet(t, 10, api, now, d, time.Minute)
+	listFleet(t, 10, now, d, time.Minute)
 	gone := slb.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-0"}
 	d.forget(gone)
 	if d.wanted(gone, now.Now(), "1") {

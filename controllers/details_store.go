@@ -223,7 +223,8 @@ func (s *detailsStore) failed(target slb.Target, batch []string, now time.Time) 
 }
 
 func (e *detailsEntry) failing(now time.Time) {
-	if e.failures++; e.failingSince.IsZero() {
+	e.failures++
+	if e.failingSince.IsZero() {
 		e.failingSince = now
 	}
 }

@@ -36,7 +36,8 @@ func (t *reconcileTest) waits(n int) []time.Duration {
 			if len(t.api.requests) > calls {
 				break
 			}
-			if t.clock.advance(wait); t.clock.Now().Sub(since) > 2*time.Hour {
+			t.clock.advance(wait)
+			if t.clock.Now().Sub(since) > 2*time.Hour {
 				t.Fatalf("no call, after %v", waits)
 			}
 		}

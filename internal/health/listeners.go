@@ -155,7 +155,8 @@ func mergeListeners(answered, previous []v1alpha1.ListenerStatus, facts *listene
 		if l.Port == 0 || matching(merged, &l) != nil {
 			continue
 		}
-		if facts.describe(&l, &previous[i]); facts.remains(&l, &previous[i], otherRows, p, at) {
+		facts.describe(&l, &previous[i])
+		if facts.remains(&l, &previous[i], otherRows, p, at) {
 			if l.MissingSince != nil {
 				missing++
 			}
@@ -358,20 +359,9 @@ func ListenersChanged(object *v1alpha1.LoadBalancerHealth, sample *slb.Sample) b
 	if status.Summary == nil || status.ObservedTarget == nil || *status.ObservedTarget != targetOf(object) {
 		return false
 	}
-	scope, found := ScopeOf(&object.Spec), make([]bool, len(status.Listeners))
-	last := -1 // rows of one listener follow each other
-	for i := range sample.Backends {
-		b := &sample.Backends[i]
-		if !scope.Includes(*b) || b.ListenerPort == 0 {
-			continue
-		}
-		if last < 0 || status.Listeners[last].Port != b.ListenerPort || status.Listeners[last].Protocol != b.ListenerProtocol {
-			last = indexOf(status.Listeners, b.ListenerPort, b.ListenerProtocol)
-		}
-		if last < 0 || status.Listeners[last].Backends == 0 {
-			return true
-		}
-		found[last] = true
+	found, known := listenersFound(status.Listeners, sample, ScopeOf(&object.Spec))
+	if !known {
+		return true
 	}
 	for i := range status.Listeners {
 		if l := &status.Listeners[i]; l.Backends > 0 && l.Port != 0 && !found[i] {
@@ -379,4 +369,25 @@ func ListenersChanged(object *v1alpha1.LoadBalancerHealth, sample *slb.Sample) b
 		}
 	}
 	return false
+}
+
+// listenersFound tells which listeners of a status have rows in an answer;
+// known is false where the answer has rows of another one.
+func listenersFound(listeners []v1alpha1.ListenerStatus, sample *slb.Sample, scope slb.Scope) (found []bool, known bool) {
+	found = make([]bool, len(listeners))
+	last := -1 // rows of one listener follow each other
+	for i := range sample.Backends {
+		b := &sample.Backends[i]
+		if !scope.Includes(*b) || b.ListenerPort == 0 {
+			continue
+		}
+		if last < 0 || listeners[last].Port != b.ListenerPort || listeners[last].Protocol != b.ListenerProtocol {
+			last = indexOf(listeners, b.ListenerPort, b.ListenerProtocol)
+		}
+		if last < 0 || listeners[last].Backends == 0 {
+			return nil, false
+		}
+		found[last] = true
+	}
+	return found, true
 }

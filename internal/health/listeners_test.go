@@ -182,7 +182,8 @@ func TestMissingListenerIsForgottenWithWhatTheSpecNames(t *testing.T) {
 		w.answer(both, "443/https nn")
 		w.after(30 * time.Second).answer(both)
 		w.edit(edit).after(time.Second).answer(both)
-		if w.want(good); len(w.object.Status.Listeners) != 1 {
+		w.want(good)
+		if len(w.object.Status.Listeners) != 1 {
 			t.Errorf("%s: %s", what, w.listeners())
 		}
 	}
