@@ -85,6 +85,19 @@ func (m *memory) answered() time.Time {
 	return time.Time{}
 }
 
+// firstWait is how long the first observation may be queued before the statuses
+// say that it is pending: an answer that comes at once costs one write, not two.
+const firstWait = 2 * time.Second
+
+// awaitFirst is when to go on with a target whose first observation is queued,
+// and whose statuses say nothing of that yet; zero: now.
+func (m *memory) awaitFirst(now time.Time) time.Time {
+	if until := m.since.Add(firstWait); !m.turnAt.IsZero() && now.Before(until) {
+		return earliest(m.turnAt, until)
+	}
+	return time.Time{}
+}
+
 // attempted records an observation that came to an end.
 func (m *memory) attempted(started time.Time, active []*v1alpha1.LoadBalancerHealth) {
 	m.attemptedAt = started

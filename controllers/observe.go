@@ -26,6 +26,7 @@ func (r *Reconciler) mustObserve(ctx context.Context, target slb.Target, plan *p
 		r.Details.forget(target)
 		return false
 	}
+	r.Details.add(target, !plan.answeredAt.IsZero())
 	if memory.held != nil {
 		return false // an answer waits to be evaluated first
 	}

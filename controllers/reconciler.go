@@ -122,9 +122,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, target slb.Target) (reconcil
 	plan := planFor(target, objects, memory, r.sampleOf(target, memory), r.started)
 	memory.interval = plan.interval
 	memory.keepOnly(objects)
-	if len(plan.active) > 0 {
-		r.Details.add(target, !plan.answeredAt.IsZero())
-	}
 
 	observed := false
 	if r.mustObserve(ctx, target, &plan, memory, now) {
@@ -132,7 +129,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, target slb.Target) (reconcil
 			return reconcile.Result{}, unlessStopping(ctx, err)
 		}
 	}
-	if again := r.awaitListeners(ctx, target, &plan, memory, observed); !again.IsZero() {
+	if again := r.await(ctx, target, &plan, memory, observed); err == nil && !again.IsZero() {
 		return reconcile.Result{RequeueAfter: max(again.Sub(r.Now()), time.Millisecond), Priority: new(0)}, nil
 	}
 	// Also where nobody could be asked, as while a Secret cannot be read: what is known gets old.
@@ -145,6 +142,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, target slb.Target) (reconcil
 		return reconcile.Result{}, unlessStopping(ctx, err)
 	}
 	return r.comeBack(target, plan, memory, result), nil
+}
+
+// await is when to go on with what is not evaluated yet: an answer that waits
+// for the listeners, or a first observation that is queued; zero: now.
+func (r *Reconciler) await(ctx context.Context, target slb.Target, plan *plan, memory *memory, observed bool) time.Time {
+	again := r.awaitListeners(ctx, target, plan, memory, observed)
+	if again.IsZero() && !observed {
+		return memory.awaitFirst(r.Now())
+	}
+	return again
 }
 
 // updated is what came of bringing every object of a target up to date.

@@ -62,6 +62,9 @@ type Options struct {
 // Recorder is a manager's Runnable. Eventf takes events at once, and Start writes them.
 type Recorder struct {
 	options Options
+	// running holds a token while events are written: a manager may end before
+	// its runnables do.
+	running chan struct{}
 
 	mu sync.Mutex
 	// pending are the namespaces that have events to write. Each of them is in
@@ -109,7 +112,7 @@ type series struct {
 
 // New returns a Recorder that writes nothing before it is started.
 func New(options Options) *Recorder {
-	r := &Recorder{options: options, pending: map[string]*pendingEvents{}, series: map[seriesKey]series{}}
+	r := &Recorder{options: options, running: make(chan struct{}, 1), pending: map[string]*pendingEvents{}, series: map[seriesKey]series{}}
 	r.open(func() {})
 	return r
 }
@@ -162,6 +165,13 @@ func (*Recorder) NeedLeaderElection() bool { return true }
 
 // Start implements manager.Runnable. It writes events until ctx ends.
 func (r *Recorder) Start(ctx context.Context) error {
+	r.running <- struct{}{}
+	defer func() { <-r.running }()
+	r.run(ctx)
+	return nil
+}
+
+func (r *Recorder) run(ctx context.Context) {
 	stop := context.AfterFunc(ctx, func() {
 		r.queue.ShutDown()
 		r.retries.ShutDown()
@@ -171,7 +181,6 @@ func (r *Recorder) Start(ctx context.Context) error {
 	workers.Go(func() { r.work(ctx, r.queue) })
 	workers.Go(func() { r.work(ctx, r.retries) })
 	workers.Wait()
-	return nil
 }
 
 // Flush writes for a short while what is left. It is for after the manager has
@@ -179,8 +188,14 @@ func (r *Recorder) Start(ctx context.Context) error {
 func (r *Recorder) Flush(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
+	select {
+	case r.running <- struct{}{}:
+	case <-ctx.Done():
+		return
+	}
+	defer func() { <-r.running }()
 	r.open(cancel)
-	_ = r.Start(ctx)
+	r.run(ctx)
 }
 
 // work writes the first event of one namespace after another.
