@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/lbhealth/slb-health-operator/internal/slb"
+)
+
+// endlessCredentials are others at each look, and refused at each call.
+type endlessCredentials struct{ looks int }
+
+func (e *endlessCredentials) Credentials(context.Context, slb.Account) (slb.Credentials, error) {
+	e.looks++
+	return slb.Credentials{AccessKeyID: "id", AccessKeySecret: "s", Version: strconv.Itoa(e.looks)}, nil
+}
+
+func (*endlessCredentials) Refused(slb.Account, slb.Credentials) {}
+
+func TestRenewedCredentialsAreTriedOnce(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh))
+	test.Credentials = &endlessCredentials{}
+	test.failWith(&slb.Error{Kind: slb.InvalidCredentials, Message: "m"})
+	test.step()
+	test.expectCalls(2)
+}
+
+func TestAfterTooManyListenersEveryPortIsAskedAboutForGood(t *testing.T) {
+	test := newReconcileTest(t, newObject(fresh, onPort(443)))
+	answer := test.api.answer
+	test.api.answer = func(request slb.Request) (*slb.Sample, error) {
+		if request.Scope.ListenerPort != 0 {
+			return nil, &slb.Error{Kind: slb.InvalidRequest, Code: "TooManyListeners", Message: "m"}
+		}
+		return answer(request)
+	}
+	test.step()
+	test.expectCalls(2)
+	test.cluster.objects[0].Status.ObservedGeneration = test.cluster.objects[0].Generation
+	test.waits(2)
+	test.expectCalls(4)
+	for _, request := range test.api.requests[1:] {
+		if request.Scope.ListenerPort != 0 {
+			t.Errorf("asked about port %d again", request.Scope.ListenerPort)
+		}
+	}
+}
+
+func TestCredentialsAtFaultAreLookedUpEveryFifteenSeconds(t *testing.T) {
+	m := &memory{failure: &slb.Error{Kind: slb.CredentialsNotFound}, checkedAt: start}
+	equal(t, "the next look", m.recheckAt(), start.Add(15*time.Second))
+	m.failure.Kind = slb.Throttled
+	equal(t, "the next look of another failure", m.recheckAt(), time.Time{})
+}
