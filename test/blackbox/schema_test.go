@@ -67,7 +67,7 @@ func TestOlderCRD(t *testing.T) {
 		w.await(t, plain, good("AllBackendsNormal"))
 		// Missing is said again once it can be stored.
 		w.awaitEvents(t, plain, map[string]int{
-			"Warning ListenerMissing": 2, "Normal ListenerReturned": 1, "Normal BackendRemoved": 1, "Normal BackendAdded": 1,
+			"Warning ListenerMissing": 1, "Normal ListenerReturned": 1, "Normal BackendRemoved": 1, "Normal BackendAdded": 1,
 			"Warning LoadBalancerHealthUnknown": 1, "Normal LoadBalancerHealthy": 1,
 		})
 		op.stop(t)
