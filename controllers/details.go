@@ -200,15 +200,15 @@ var anyDetails = time.Unix(0, 1)
 func listenersNeeded(plan *plan, memory *memory, sample *slb.Sample) time.Time {
 	var since time.Time
 	for _, object := range plan.active {
-		_, pending := pendingRequest(object)
-		switch {
-		case health.ListenersChanged(object, sample):
+		if object.Status.Summary == nil || health.Edited(object) {
+			since = later(since, anyDetails)
+		}
+		if health.ListenersChanged(object, sample) {
 			memory.listenersChanged(sample)
 			since = later(since, memory.listenersChangedAt)
-		case pending:
+		}
+		if _, pending := pendingRequest(object); pending {
 			since = later(since, memory.attemptedAt)
-		case object.Status.Summary == nil || health.Edited(object):
-			since = later(since, anyDetails)
 		}
 	}
 	return since
