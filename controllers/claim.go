@@ -8,15 +8,16 @@ import (
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/ratelimit"
 )
 
 // claimOf is the claim for the observation of a target that its plan asks for.
-func claimOf(target slb.Target, plan *plan, memory *memory, now time.Time) slb.Claim {
-	claim := slb.Claim{Target: target, Urgent: plan.asked, Due: !now.Before(plan.dueAt), Since: plan.askedAt}
+func claimOf(target alicloud.Target, plan *plan, memory *memory, now time.Time) ratelimit.Claim {
+	claim := ratelimit.Claim{Target: target, Urgent: plan.asked, Due: !now.Before(plan.dueAt), Since: plan.askedAt}
 	if plan.asked {
 		requester := longestWaiting(plan.active, memory)
-		claim.Requester = slb.Requester{Namespace: requester.Namespace, Name: requester.Name}
+		claim.Requester = ratelimit.Requester{Namespace: requester.Namespace, Name: requester.Name}
 	}
 	return claim
 }

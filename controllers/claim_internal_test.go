@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/ratelimit"
 )
 
 func named(namespace, name string) func(*v1alpha1.LoadBalancerHealth) {
@@ -30,20 +30,20 @@ func TestAnUrgentPermitCountsForTheObjectThatWaitsLongest(t *testing.T) {
 	type list = []v1alpha1.LoadBalancerHealth
 	for name, test := range map[string]struct {
 		objects list
-		want    slb.Requester
+		want    ratelimit.Requester
 	}{
-		"the only one":          {list{newObject(requested("1"))}, slb.Requester{Namespace: "prod", Name: "web"}},
-		"not one that asks not": {list{newObject(named("a", "old"), ago(time.Hour)), newObject(named("b", "new"), requested("1"))}, slb.Requester{Namespace: "b", Name: "new"}},
+		"the only one":          {list{newObject(requested("1"))}, ratelimit.Requester{Namespace: "prod", Name: "web"}},
+		"not one that asks not": {list{newObject(named("a", "old"), ago(time.Hour)), newObject(named("b", "new"), requested("1"))}, ratelimit.Requester{Namespace: "b", Name: "new"}},
 		"the oldest answer": {list{
 			newObject(named("a", "young"), requested("1"), ago(time.Minute)), newObject(named("b", "old"), requested("2"), ago(time.Hour)),
-		}, slb.Requester{Namespace: "b", Name: "old"}},
+		}, ratelimit.Requester{Namespace: "b", Name: "old"}},
 		"a new one by its creation": {list{
 			newObject(named("a", "new"), createdAt(start.Add(-time.Minute))), newObject(named("b", "old"), anEdit, ago(time.Hour)),
-		}, slb.Requester{Namespace: "b", Name: "old"}},
+		}, ratelimit.Requester{Namespace: "b", Name: "old"}},
 		"a new one that waits longer": {list{
 			newObject(named("a", "edited"), anEdit, ago(time.Minute)), newObject(named("b", "new"), createdAt(start.Add(-time.Hour))),
-		}, slb.Requester{Namespace: "b", Name: "new"}},
-		"not a suspended one": {list{newObject(named("a", "off"), requested("1"), suspended, ago(time.Hour)), newObject(named("b", "on"), requested("1"))}, slb.Requester{Namespace: "b", Name: "on"}},
+		}, ratelimit.Requester{Namespace: "b", Name: "new"}},
+		"not a suspended one": {list{newObject(named("a", "off"), requested("1"), suspended, ago(time.Hour)), newObject(named("b", "on"), requested("1"))}, ratelimit.Requester{Namespace: "b", Name: "on"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for range 2 { // in whatever order they are listed
@@ -63,7 +63,7 @@ func TestObjectsThatWaitEquallyLongMakeTheSameClaimInAnyOrder(t *testing.T) {
 	for _, objects := range [][]v1alpha1.LoadBalancerHealth{{a, b}, {b, a}} {
 		m := &memory{}
 		p := planOf(m, nil, objects...)
-		equal(t, "the requester", claimOf(testTarget, &p, m, start).Requester, slb.Requester{Namespace: "a", Name: "api"})
+		equal(t, "the requester", claimOf(testTarget, &p, m, start).Requester, ratelimit.Requester{Namespace: "a", Name: "api"})
 	}
 }
 
@@ -79,7 +79,7 @@ func TestAClaimIsDueFromItsSlotOn(t *testing.T) {
 		equal(t, "the last attempt", claim.Since, start)
 	}
 	routine := planOf(m, nil, newObject())
-	equal(t, "a routine claim", claimOf(testTarget, &routine, m, p.dueAt), slb.Claim{Target: testTarget, Due: true, Since: start})
+	equal(t, "a routine claim", claimOf(testTarget, &routine, m, p.dueAt), ratelimit.Claim{Target: testTarget, Due: true, Since: start})
 }
 
 // Where credentials are changed because they were at fault, no object asks.
@@ -87,12 +87,12 @@ func TestAClaimForNewCredentialsCountsForAnObject(t *testing.T) {
 	m := &memory{attemptedAt: start}
 	p := planOf(m, nil, newObject())
 	p.asked = true
-	equal(t, "the requester", claimOf(testTarget, &p, m, start).Requester, slb.Requester{Namespace: "prod", Name: "web"})
+	equal(t, "the requester", claimOf(testTarget, &p, m, start).Requester, ratelimit.Requester{Namespace: "prod", Name: "web"})
 }
 
 func TestAPermitWhoseCredentialsFailedSpendsNoToken(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh, withSecret))
-	test.Budget = slb.NewBudget(slb.BudgetOptions{QPS: 0.001, Burst: 1, Concurrency: 32}) // one token in 1000 s
+	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 0.001, Burst: 1, Concurrency: 32}) // one token in 1000 s
 	test.step()
 	test.expectCalls(0)
 	test.cluster.objects[0] = newObject(withSecret, stalled)

@@ -19,8 +19,8 @@ import (
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/controllers"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
-	"github.com/lbhealth/slb-health-operator/internal/slb/simulator"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/simulator"
 )
 
 func withSecret(name string) func(*v1alpha1.LoadBalancerHealth) {
@@ -154,7 +154,7 @@ var _ = Describe("A Secret", func() {
 		Expect(admin.Get(talkative, client.ObjectKey{Namespace: at.namespace, Name: at.namespace}, &v1alpha1.LoadBalancerHealth{})).NotTo(Succeed())
 		Expect(output()).To(ContainSubstring(at.namespace))
 		source := &controllers.SecretCredentials{Reader: admin, Now: time.Now}
-		found, err := source.Credentials(talkative, slb.Account{Namespace: at.namespace, Name: "slb-reader"})
+		found, err := source.Credentials(talkative, alicloud.Account{Namespace: at.namespace, Name: "slb-reader"})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(found.AccessKeySecret).To(Equal("never-to-be-logged"))
 		Expect(output()).NotTo(Or(ContainSubstring(encoded), ContainSubstring("never-to-be-logged"), ContainSubstring("slb-reader")))

@@ -9,8 +9,9 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 	"github.com/lbhealth/slb-health-operator/internal/health"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/ratelimit"
 )
 
 const (
@@ -27,11 +28,11 @@ const (
 // refusedFor is how long failures are remembered that may be of one load
 // balancer, and that another call does not change: an endpoint that does not
 // know the action, for one, answers something else.
-var refusedFor = map[slb.Kind]time.Duration{
-	slb.Forbidden:            24 * time.Hour,
-	slb.InvalidRequest:       time.Hour,
-	slb.LoadBalancerNotFound: time.Hour,
-	slb.InvalidResponse:      time.Hour,
+var refusedFor = map[alicloud.Kind]time.Duration{
+	alicloud.Forbidden:            24 * time.Hour,
+	alicloud.InvalidRequest:       time.Hour,
+	alicloud.LoadBalancerNotFound: time.Hour,
+	alicloud.InvalidResponse:      time.Hour,
 }
 
 // ListenerDetails reads which listeners load balancers have, several load
@@ -39,11 +40,11 @@ var refusedFor = map[slb.Kind]time.Duration{
 // is not asked about again for a day, or until its credentials change.
 type ListenerDetails struct {
 	// API lists listeners.
-	API slb.ListenersAPI
+	API alicloud.ListenersAPI
 	// Credentials finds what signs the calls.
-	Credentials slb.CredentialSource
-	// Budget hands out the permits to call.
-	Budget *slb.Budget
+	Credentials alicloud.CredentialSource
+	// Limiter hands out the permits to call.
+	Limiter *ratelimit.Limiter
 	// Now is the clock.
 	Now func() time.Time
 
@@ -52,7 +53,7 @@ type ListenerDetails struct {
 
 // of returns what is known of a load balancer's listeners; nil: nothing. lapsed
 // tells that no answer came for so long that what the status holds does not count.
-func (d *ListenerDetails) of(target slb.Target) (details *slb.ListenerDetails, lapsed bool) {
+func (d *ListenerDetails) of(target alicloud.Target) (details *alicloud.ListenerDetails, lapsed bool) {
 	if d == nil {
 		return nil, true
 	}
@@ -61,13 +62,13 @@ func (d *ListenerDetails) of(target slb.Target) (details *slb.ListenerDetails, l
 
 // add has a target's listeners read together with those of others; known tells
 // that a status holds what an earlier process read, so that it can wait.
-func (d *ListenerDetails) add(target slb.Target, known bool) {
+func (d *ListenerDetails) add(target alicloud.Target, known bool) {
 	if d != nil {
 		d.store.add(target, d.Now(), known)
 	}
 }
 
-func (d *ListenerDetails) forget(target slb.Target) {
+func (d *ListenerDetails) forget(target alicloud.Target) {
 	if d != nil {
 		d.store.forget(target)
 	}
@@ -75,41 +76,41 @@ func (d *ListenerDetails) forget(target slb.Target) {
 
 // wanted tells whether the listeners of a target must be read: because what is
 // known is older than since, or is due. credentials is the version that signs.
-func (d *ListenerDetails) wanted(target slb.Target, since time.Time, credentials string) bool {
+func (d *ListenerDetails) wanted(target alicloud.Target, since time.Time, credentials string) bool {
 	return d != nil && d.store.wanted(target, since, credentials, d.Now())
 }
 
 // cancel gives up the permit that a target is queued for.
-func (d *ListenerDetails) cancel(target slb.Target) {
-	d.Budget.Cancel(slb.Claim{Target: target, Action: listenersAction})
+func (d *ListenerDetails) cancel(target alicloud.Target) {
+	d.Limiter.Cancel(ratelimit.Claim{Target: target, Action: listenersAction})
 }
 
 // read lists the listeners of a target, and of others that it is time for. It
 // returns when to ask again where there is no permit yet, or another worker
 // lists them just now; zero once the target's own attempt came to an end. Who
 // does not ask again must cancel: a permit that is not used is kept from others.
-func (d *ListenerDetails) read(ctx context.Context, target slb.Target) time.Time {
+func (d *ListenerDetails) read(ctx context.Context, target alicloud.Target) time.Time {
 	if d.store.isBusy(target) {
 		return d.Now().Add(detailsRetry)
 	}
-	claim := slb.Claim{Target: target, Action: listenersAction, Since: d.store.dueAt(target)}
-	permit, again := d.Budget.Take(claim, d.Now())
+	claim := ratelimit.Claim{Target: target, Action: listenersAction, Since: d.store.dueAt(target)}
+	permit, again := d.Limiter.Reserve(claim, d.Now())
 	if permit == nil {
 		return again
 	}
 	batch := d.store.start(target, d.Now())
 	called, ended, err := false, false, error(nil)
 	defer func() {
-		permit.End(called, err, d.Now())
+		permit.Release(called, err, d.Now())
 		if !ended { // it panicked
 			d.store.release(target, batch)
 		}
 	}()
 	used, err := d.Credentials.Credentials(ctx, target.Account)
-	var answer *slb.ListenersAnswer
+	var answer *alicloud.ListenerList
 	if err == nil {
 		called = true
-		answer, err = d.API.DescribeLoadBalancerListeners(ctx, slb.ListenersRequest{
+		answer, err = d.API.DescribeLoadBalancerListeners(ctx, alicloud.ListenersRequest{
 			Account: target.Account, RegionID: target.RegionID, LoadBalancerIDs: batch, Credentials: used,
 		})
 	}
@@ -125,9 +126,9 @@ func (d *ListenerDetails) read(ctx context.Context, target slb.Target) time.Time
 // failed remembers a call that failed. What refuses one load balancer of a
 // batch may let the others pass, so they are asked about one by one, the target
 // at once.
-func (d *ListenerDetails) failed(ctx context.Context, target slb.Target, batch []string, credentials string, err error) time.Time {
+func (d *ListenerDetails) failed(ctx context.Context, target alicloud.Target, batch []string, credentials string, err error) time.Time {
 	var remembered time.Duration
-	failure, ok := errors.AsType[*slb.Error](err)
+	failure, ok := errors.AsType[*alicloud.Error](err)
 	if ok {
 		remembered = refusedFor[failure.Kind]
 	}
@@ -152,7 +153,7 @@ func (d *ListenerDetails) failed(ctx context.Context, target slb.Target, batch [
 // where it is about what no status holds yet: a new load balancer, other
 // listeners than before, or an answer that was requested. It returns when to go
 // on if they cannot be listed now; zero: evaluate.
-func (r *Reconciler) awaitListeners(ctx context.Context, target slb.Target, plan *plan, memory *memory, observed bool) time.Time {
+func (r *Reconciler) awaitListeners(ctx context.Context, target alicloud.Target, plan *plan, memory *memory, observed bool) time.Time {
 	if r.Details == nil || memory.failure != nil {
 		memory.held = nil
 		return time.Time{}
@@ -181,7 +182,7 @@ func (r *Reconciler) awaitListeners(ctx context.Context, target slb.Target, plan
 // refreshListeners lists the listeners that it is time for, after an answer and
 // while the target is queued for a permit. Statuses do not wait for it: they
 // have them with the next answer.
-func (r *Reconciler) refreshListeners(ctx context.Context, target slb.Target, memory *memory, observed bool) {
+func (r *Reconciler) refreshListeners(ctx context.Context, target alicloud.Target, memory *memory, observed bool) {
 	queued := !memory.listenersAt.IsZero()
 	switch {
 	case r.Details.wanted(target, memory.listenersChangedAt, memory.credentials) && (queued || observed && memory.failure == nil):
@@ -197,7 +198,7 @@ var anyDetails = time.Unix(0, 1)
 
 // listenersNeeded is since when listeners must be listed for an answer; zero:
 // what is known will do.
-func listenersNeeded(plan *plan, memory *memory, sample *slb.Sample) time.Time {
+func listenersNeeded(plan *plan, memory *memory, sample *alicloud.Observation) time.Time {
 	var since time.Time
 	for _, object := range plan.active {
 		if object.Status.Summary == nil || health.Edited(object) {

@@ -12,29 +12,30 @@ import (
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/ratelimit"
 )
 
 // fakeListeners lists the same listeners for every load balancer, and counts.
 type fakeListeners struct {
 	clock    *clock
-	requests []slb.ListenersRequest
-	listed   []slb.Listener
+	requests []alicloud.ListenersRequest
+	listed   []alicloud.Listener
 	// refused are load balancers that the identity may not list.
 	refused map[string]bool
 	failure error
 }
 
-func (f *fakeListeners) DescribeLoadBalancerListeners(_ context.Context, request slb.ListenersRequest) (*slb.ListenersAnswer, error) {
+func (f *fakeListeners) DescribeLoadBalancerListeners(_ context.Context, request alicloud.ListenersRequest) (*alicloud.ListenerList, error) {
 	at := f.clock.Now()
 	f.requests = append(f.requests, request)
 	if f.failure != nil {
 		return nil, f.failure
 	}
-	answer := &slb.ListenersAnswer{RequestID: "r", At: at, Calls: 1, Listeners: map[string][]slb.Listener{}}
+	answer := &alicloud.ListenerList{RequestID: "r", At: at, Calls: 1, Listeners: map[string][]alicloud.Listener{}}
 	for _, id := range request.LoadBalancerIDs {
 		if f.refused[id] {
-			return nil, &slb.Error{Kind: slb.Forbidden, Code: "Forbidden.RAM", Message: "m"}
+			return nil, &alicloud.Error{Kind: alicloud.Forbidden, Code: "Forbidden.RAM", Message: "m"}
 		}
 		answer.Listeners[id] = f.listed
 	}
@@ -42,23 +43,23 @@ func (f *fakeListeners) DescribeLoadBalancerListeners(_ context.Context, request
 }
 
 var (
-	listener443 = slb.Listener{Port: 443, Protocol: "https", Status: "running", HealthCheck: "on"}
-	listener80  = slb.Listener{Port: 80, Protocol: "tcp", Status: "running", HealthCheck: "on"}
+	listener443 = alicloud.Listener{Port: 443, Protocol: "https", Status: "running", HealthCheck: "on"}
+	listener80  = alicloud.Listener{Port: 80, Protocol: "tcp", Status: "running", HealthCheck: "on"}
 )
 
 // list gives the reconciler an API that lists these listeners.
-func (t *reconcileTest) list(listed ...slb.Listener) *fakeListeners {
+func (t *reconcileTest) list(listed ...alicloud.Listener) *fakeListeners {
 	api := &fakeListeners{clock: t.clock, listed: listed, refused: map[string]bool{}}
-	t.Details = &ListenerDetails{API: api, Credentials: t.Credentials, Budget: t.Budget, Now: t.clock.Now}
+	t.Details = &ListenerDetails{API: api, Credentials: t.Credentials, Limiter: t.Limiter, Now: t.clock.Now}
 	return api
 }
 
 // answerWith has the API answer one normal backend behind each of the ports.
 func (t *reconcileTest) answerWith(ports ...int32) {
-	t.api.answer = func(request slb.Request) (*slb.Sample, error) {
-		sample := &slb.Sample{RequestID: "r", Scope: request.Scope, At: t.clock.Now()}
+	t.api.answer = func(request alicloud.Request) (*alicloud.Observation, error) {
+		sample := &alicloud.Observation{RequestID: "r", Scope: request.Scope, At: t.clock.Now()}
 		for _, port := range ports {
-			sample.Backends = append(sample.Backends, slb.Backend{
+			sample.Backends = append(sample.Backends, alicloud.Backend{
 				ServerID: "i-1", ListenerPort: port, ListenerProtocol: map[int32]string{80: "tcp", 443: "https"}[port], Port: 8443, ServerHealthStatus: "normal",
 			})
 		}
@@ -122,7 +123,7 @@ func TestOldDetailsDoNotTellWhetherAListenerExists(t *testing.T) {
 	test.answerWith(80, 443)
 	test.Details.add(test.target, false)
 	test.Details.read(t.Context(), test.target)
-	api.failure = &slb.Error{Kind: slb.ServiceError, Message: "m"}
+	api.failure = &alicloud.Error{Kind: alicloud.ServiceError, Message: "m"}
 	test.answerWith(80)
 	test.clock.advance(test.step())
 	test.step()
@@ -136,7 +137,7 @@ func TestARequestListsTheListenersAnew(t *testing.T) {
 	test.Details.add(test.target, false)
 	test.Details.read(t.Context(), test.target)
 	requested("now")(&test.cluster.objects[0])
-	api.listed = []slb.Listener{listener80, listener443}
+	api.listed = []alicloud.Listener{listener80, listener443}
 	test.step()
 	equal(t, "the number of lists", len(api.requests), 2)
 	test.expectPatch(`"reason":"NoBackends"`, `lastHandledObserveRequest`)
@@ -146,8 +147,8 @@ func TestAnAnswerWaitsForAPermitToListAndNoLongerThanFourSeconds(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	test.list(listener80)
 	test.answerWith(80)
-	test.Budget = slb.NewBudget(slb.BudgetOptions{QPS: 0.01, Burst: 1, Concurrency: 32}) // one call, and none for a long time
-	test.Details.Budget = test.Budget
+	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 0.01, Burst: 1, Concurrency: 32}) // one call, and none for a long time
+	test.Details.Limiter = test.Limiter
 	wait := test.step()
 	if len(test.api.requests) != 1 || test.cluster.writes != 1 {
 		t.Fatalf("%d calls, %d writes, comes back after %s", len(test.api.requests), test.cluster.writes, wait)
@@ -156,8 +157,8 @@ func TestAnAnswerWaitsForAPermitToListAndNoLongerThanFourSeconds(t *testing.T) {
 	test = newReconcileTest(t, newObject(fresh))
 	test.list(listener80, listener443)
 	test.answerWith(80)
-	test.Budget = slb.NewBudget(slb.BudgetOptions{QPS: 0.5, Burst: 1, Concurrency: 32})
-	test.Details.Budget = test.Budget
+	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 0.5, Burst: 1, Concurrency: 32})
+	test.Details.Limiter = test.Limiter
 	wait = test.step()
 	equal(t, "the number of writes", test.cluster.writes, 0)
 	if wait > 2*time.Second {
@@ -171,8 +172,8 @@ func TestAnAnswerWaitsForAPermitToListAndNoLongerThanFourSeconds(t *testing.T) {
 
 func TestListenersThatCannotBeListedHoldNoAnswerUp(t *testing.T) {
 	for name, failure := range map[string]error{
-		"forbidden": &slb.Error{Kind: slb.Forbidden, Message: "m"}, "throttled": &slb.Error{Kind: slb.Throttled, Message: "m"},
-		"unreachable": &slb.Error{Kind: slb.EndpointUnreachable, Message: "m"}, "cancelled": context.DeadlineExceeded, "other": errors.New("x"),
+		"forbidden": &alicloud.Error{Kind: alicloud.Forbidden, Message: "m"}, "throttled": &alicloud.Error{Kind: alicloud.Throttled, Message: "m"},
+		"unreachable": &alicloud.Error{Kind: alicloud.EndpointUnreachable, Message: "m"}, "cancelled": context.DeadlineExceeded, "other": errors.New("x"),
 	} {
 		test := newReconcileTest(t, newObject(fresh))
 		test.list().failure = failure
@@ -186,11 +187,11 @@ func TestListenersThatCannotBeListedHoldNoAnswerUp(t *testing.T) {
 
 func TestARefusalIsRememberedForADayOrUntilTheCredentialsChange(t *testing.T) {
 	for name, test := range map[string]struct {
-		account slb.Account
+		account alicloud.Account
 		renewed bool
-	}{"the operator's own identity, renewed": {slb.Account{}, false}, "another Secret": {ofSecret, true}} {
+	}{"the operator's own identity, renewed": {alicloud.Account{}, false}, "another Secret": {ofSecret, true}} {
 		now := newClock()
-		target := slb.Target{Account: test.account, RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"}
+		target := alicloud.Target{Account: test.account, RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"}
 		var s detailsStore
 		s.add(target, now.Now(), false)
 		s.start(target, now.Now())
@@ -210,11 +211,11 @@ func TestARefusalIsRememberedForADayOrUntilTheCredentialsChange(t *testing.T) {
 }
 
 func TestDetailsLapseAfterAQuarterOfAnHourOfFailures(t *testing.T) {
-	now, target := newClock(), slb.Target{LoadBalancerID: "lb-1"}
+	now, target := newClock(), alicloud.Target{LoadBalancerID: "lb-1"}
 	var s detailsStore
 	s.add(target, now.Now(), false)
 	batch := s.start(target, now.Now())
-	s.answered(target, batch, &slb.ListenersAnswer{At: now.Now(), Listeners: map[string][]slb.Listener{"lb-1": {listener80}}})
+	s.answered(target, batch, &alicloud.ListenerList{At: now.Now(), Listeners: map[string][]alicloud.Listener{"lb-1": {listener80}}})
 	now.advance(time.Hour) // it is observed once an hour
 	if details, lapsed := s.of(target, now.Now()); details == nil || lapsed {
 		t.Error("details lapse without a failure")
@@ -234,9 +235,9 @@ func TestDetailsLapseAfterAQuarterOfAnHourOfFailures(t *testing.T) {
 // returns the calls that listed them.
 func listFleet(t *testing.T, n int, now *clock, d *ListenerDetails, during time.Duration) {
 	t.Helper()
-	targets := make([]slb.Target, n)
+	targets := make([]alicloud.Target, n)
 	for i := range targets {
-		targets[i] = slb.Target{RegionID: "cn-hangzhou", LoadBalancerID: fmt.Sprintf("lb-%d", i)}
+		targets[i] = alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: fmt.Sprintf("lb-%d", i)}
 		d.add(targets[i], false)
 	}
 	for end := now.Now().Add(during); now.Now().Before(end); now.advance(30 * time.Second / time.Duration(n)) {
@@ -269,7 +270,7 @@ func TestAHundredLoadBalancersAreListedTenACallEveryFiveMinutes(t *testing.T) {
 		}
 	}
 	for i := range 100 {
-		details, _ := d.of(slb.Target{RegionID: "cn-hangzhou", LoadBalancerID: fmt.Sprintf("lb-%d", i)})
+		details, _ := d.of(alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: fmt.Sprintf("lb-%d", i)})
 		if details == nil || now.Now().Sub(details.At) > detailsInterval+time.Minute {
 			t.Errorf("lb-%d: %+v", i, details)
 		}
@@ -284,7 +285,7 @@ func TestWherePermissionCoversSomeTheOthersDoNotSuffer(t *testing.T) {
 	listFleet(t, 100, now, d, 15*time.Minute)
 	for i := range 100 {
 		id := fmt.Sprintf("lb-%d", i)
-		details, lapsed := d.of(slb.Target{RegionID: "cn-hangzhou", LoadBalancerID: id})
+		details, lapsed := d.of(alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: id})
 		switch {
 		case api.refused[id] && details != nil:
 			t.Errorf("%s was refused, and has details", id)
@@ -318,13 +319,13 @@ func TestWithoutPermissionEachLoadBalancerIsTriedOnceADay(t *testing.T) {
 func TestTheListenersOfAForgottenTargetAreNotListed(t *testing.T) {
 	api, now, d := newListFleet(t)
 	listFleet(t, 10, now, d, time.Minute)
-	gone := slb.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-0"}
+	gone := alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-0"}
 	d.forget(gone)
 	if d.wanted(gone, now.Now(), "1") {
 		t.Error("it is wanted")
 	}
 	now.advance(detailsInterval)
-	d.read(t.Context(), slb.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"})
+	d.read(t.Context(), alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"})
 	if last := api.requests[len(api.requests)-1].LoadBalancerIDs; slices.Contains(last, "lb-0") || len(last) != 9 {
 		t.Errorf("listed %v", last)
 	}
@@ -333,12 +334,12 @@ func TestTheListenersOfAForgottenTargetAreNotListed(t *testing.T) {
 func TestARefusalThatTurnsIntoAFailureHasABackoff(t *testing.T) {
 	test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80), answeredAt(start)))
 	api := test.list(listener80)
-	api.failure = &slb.Error{Kind: slb.Forbidden, Code: "Forbidden.RAM", Message: "m"}
+	api.failure = &alicloud.Error{Kind: alicloud.Forbidden, Code: "Forbidden.RAM", Message: "m"}
 	test.answerWith(80)
 	test.waits(20)
 	equal(t, "calls on the first day", len(api.requests), 1)
 	test.clock.advance(25 * time.Hour)
-	api.failure = &slb.Error{Kind: slb.Throttled, Message: "m"}
+	api.failure = &alicloud.Error{Kind: alicloud.Throttled, Message: "m"}
 	before := len(api.requests)
 	test.waits(20) // ten minutes
 	if n := len(api.requests) - before; n > 6 {
@@ -347,9 +348,9 @@ func TestARefusalThatTurnsIntoAFailureHasABackoff(t *testing.T) {
 }
 
 func TestARefusalThatMayPassIsTriedAgainWithinAnHour(t *testing.T) {
-	for _, failure := range []*slb.Error{
-		{Kind: slb.InvalidRequest, Code: "OperationDenied", Message: "m"},
-		{Kind: slb.LoadBalancerNotFound, Code: "InvalidLoadBalancerId.NotFound", Message: "m"},
+	for _, failure := range []*alicloud.Error{
+		{Kind: alicloud.InvalidRequest, Code: "OperationDenied", Message: "m"},
+		{Kind: alicloud.LoadBalancerNotFound, Code: "InvalidLoadBalancerId.NotFound", Message: "m"},
 	} {
 		test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80), answeredAt(start)))
 		api := test.list(listener80, listener443)
@@ -424,11 +425,11 @@ func TestListenersThatAnAnswerDidNotWaitForAreListedSoon(t *testing.T) {
 	test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80, 443), answeredAt(start)))
 	api := test.list(listener80, listener443)
 	test.answerWith(80, 443)
-	test.Budget = slb.NewBudget(slb.BudgetOptions{QPS: 0.2, Burst: 1, Concurrency: 32}) // a permit every five seconds
-	test.Details.Budget = slb.NewBudget(slb.BudgetOptions{QPS: 100, Burst: 100, Concurrency: 32})
+	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 0.2, Burst: 1, Concurrency: 32}) // a permit every five seconds
+	test.Details.Limiter = ratelimit.New(ratelimit.Options{QPS: 100, Burst: 100, Concurrency: 32})
 	test.Details.add(test.target, false)
 	test.Details.read(t.Context(), test.target)
-	test.Details.Budget = test.Budget
+	test.Details.Limiter = test.Limiter
 	equal(t, "lists", len(api.requests), 1)
 	test.answerWith(80)
 	from := test.clock.Now()
@@ -455,14 +456,14 @@ func TestAnAnswerThatIsHeldIsEvaluatedBeforeTheNextAttempt(t *testing.T) {
 	test := newReconcileTest(t, newObject(every(time.Hour), withListeners(80), answeredAt(start), requested("a")), other)
 	test.list(listener80)
 	test.answerWith(80)
-	test.Details.Budget = slb.NewBudget(slb.BudgetOptions{QPS: 0.3, Burst: 1, Concurrency: 32})
-	taken, _ := test.Details.Budget.Take(slb.Claim{Target: test.target, Action: "x"}, test.clock.Now()) // the burst
-	taken.End(true, nil, test.clock.Now())
+	test.Details.Limiter = ratelimit.New(ratelimit.Options{QPS: 0.3, Burst: 1, Concurrency: 32})
+	taken, _ := test.Details.Limiter.Reserve(ratelimit.Claim{Target: test.target, Action: "x"}, test.clock.Now()) // the burst
+	taken.Release(true, nil, test.clock.Now())
 	test.step()
 	equal(t, "calls", len(test.api.requests), 1)
 	equal(t, "writes while it is held", test.cluster.writes, 0)
 	requested("b")(&test.cluster.objects[1])
-	test.failWith(&slb.Error{Kind: slb.EndpointUnreachable, Message: "m"})
+	test.failWith(&alicloud.Error{Kind: alicloud.EndpointUnreachable, Message: "m"})
 	test.clock.advance(time.Second)
 	test.step()
 	for _, patch := range test.cluster.patches {
@@ -473,7 +474,7 @@ func TestAnAnswerThatIsHeldIsEvaluatedBeforeTheNextAttempt(t *testing.T) {
 }
 
 func TestListenersWithAndWithoutAProtocolAreNotListedAgainAndAgain(t *testing.T) {
-	for name, rows := range map[string][]slb.Backend{
+	for name, rows := range map[string][]alicloud.Backend{
 		"mixed protocols": {{ServerID: "i-1", ListenerPort: 443, ServerHealthStatus: "normal"}, {ServerID: "i-1", ListenerPort: 443, ListenerProtocol: "https", ServerHealthStatus: "normal"}},
 	} {
 		test := newReconcileTest(t, newObject(every(30*time.Second), answeredAt(start), func(o *v1alpha1.LoadBalancerHealth) {
@@ -484,8 +485,8 @@ func TestListenersWithAndWithoutAProtocolAreNotListedAgainAndAgain(t *testing.T)
 			}
 		}))
 		api := test.list(listener443)
-		test.api.answer = func(request slb.Request) (*slb.Sample, error) {
-			return &slb.Sample{RequestID: "r", Scope: request.Scope, At: test.clock.Now(), Backends: rows}, nil
+		test.api.answer = func(request alicloud.Request) (*alicloud.Observation, error) {
+			return &alicloud.Observation{RequestID: "r", Scope: request.Scope, At: test.clock.Now(), Backends: rows}, nil
 		}
 		test.waits(20)
 		if n := len(api.requests); n > 4 {
@@ -501,7 +502,7 @@ func TestOneFailedListDoesNotLapseWhereTheIntervalIsLong(t *testing.T) {
 	}))
 	api := test.list(listener80, listener443)
 	test.answerWith(80)
-	api.failure = &slb.Error{Kind: slb.ServiceError, Message: "m"}
+	api.failure = &alicloud.Error{Kind: alicloud.ServiceError, Message: "m"}
 	test.waits(1) // lists, and fails once
 	api.failure = nil
 	equal(t, "lists", len(api.requests), 1)

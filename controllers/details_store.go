@@ -10,7 +10,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 const (
@@ -32,15 +32,17 @@ type detailsStore struct {
 
 // detailsGroup is who may be asked about in one call.
 type detailsGroup struct {
-	account slb.Account
+	account alicloud.Account
 	region  string
 }
 
-func groupOf(target slb.Target) detailsGroup { return detailsGroup{target.Account, target.RegionID} }
+func groupOf(target alicloud.Target) detailsGroup {
+	return detailsGroup{target.Account, target.RegionID}
+}
 
 // detailsEntry is what is known of one load balancer.
 type detailsEntry struct {
-	details *slb.ListenerDetails
+	details *alicloud.ListenerDetails
 	// dueAt is when it is read next.
 	dueAt time.Time
 	// busy tells that a call asks about it.
@@ -56,7 +58,7 @@ type detailsEntry struct {
 	failingSince time.Time
 }
 
-func (s *detailsStore) add(target slb.Target, now time.Time, known bool) {
+func (s *detailsStore) add(target alicloud.Target, now time.Time, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	group := groupOf(target)
@@ -76,7 +78,7 @@ func (s *detailsStore) add(target slb.Target, now time.Time, known bool) {
 	s.groups[group][target.LoadBalancerID] = e
 }
 
-func (s *detailsStore) forget(target slb.Target) {
+func (s *detailsStore) forget(target alicloud.Target) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	group := groupOf(target)
@@ -86,11 +88,11 @@ func (s *detailsStore) forget(target slb.Target) {
 	}
 }
 
-func (s *detailsStore) entry(target slb.Target) *detailsEntry {
+func (s *detailsStore) entry(target alicloud.Target) *detailsEntry {
 	return s.groups[groupOf(target)][target.LoadBalancerID]
 }
 
-func (s *detailsStore) of(target slb.Target, now time.Time) (*slb.ListenerDetails, bool) {
+func (s *detailsStore) of(target alicloud.Target, now time.Time) (*alicloud.ListenerDetails, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.entry(target)
@@ -105,7 +107,7 @@ func (s *detailsStore) of(target slb.Target, now time.Time) (*slb.ListenerDetail
 
 // wanted tells whether a target is to be read: it is due, or it was read before
 // since and no failure holds it back.
-func (s *detailsStore) wanted(target slb.Target, since time.Time, credentials string, now time.Time) bool {
+func (s *detailsStore) wanted(target alicloud.Target, since time.Time, credentials string, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.entry(target)
@@ -123,14 +125,14 @@ func (s *detailsStore) wanted(target slb.Target, since time.Time, credentials st
 	}
 }
 
-func (s *detailsStore) isBusy(target slb.Target) bool {
+func (s *detailsStore) isBusy(target alicloud.Target) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.entry(target)
 	return e != nil && e.busy
 }
 
-func (s *detailsStore) dueAt(target slb.Target) time.Time {
+func (s *detailsStore) dueAt(target alicloud.Target) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.entry(target); e != nil {
@@ -142,7 +144,7 @@ func (s *detailsStore) dueAt(target slb.Target) time.Time {
 // start returns the load balancers of the next call: the target, and those of
 // its account and region that were read longest ago, so that they are read
 // together from then on. They are busy until the call has ended.
-func (s *detailsStore) start(target slb.Target, now time.Time) []string {
+func (s *detailsStore) start(target alicloud.Target, now time.Time) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	batch := []string{target.LoadBalancerID}
@@ -164,7 +166,7 @@ func (s *detailsStore) start(target slb.Target, now time.Time) []string {
 	slices.SortFunc(others, func(a, b string) int {
 		return cmp.Or(group[a].dueAt.Compare(group[b].dueAt), cmp.Compare(a, b))
 	})
-	for _, id := range others[:min(len(others), slb.MaxLoadBalancersPerCall-1)] {
+	for _, id := range others[:min(len(others), alicloud.MaxLoadBalancersPerCall-1)] {
 		group[id].busy = true
 		batch = append(batch, id)
 	}
@@ -172,7 +174,7 @@ func (s *detailsStore) start(target slb.Target, now time.Time) []string {
 }
 
 // each visits the entries of a batch that are still there, and ends their call.
-func (s *detailsStore) each(target slb.Target, batch []string, visit func(id string, e *detailsEntry)) {
+func (s *detailsStore) each(target alicloud.Target, batch []string, visit func(id string, e *detailsEntry)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, id := range batch {
@@ -183,26 +185,26 @@ func (s *detailsStore) each(target slb.Target, batch []string, visit func(id str
 	}
 }
 
-func (s *detailsStore) answered(target slb.Target, batch []string, answer *slb.ListenersAnswer) {
+func (s *detailsStore) answered(target alicloud.Target, batch []string, answer *alicloud.ListenerList) {
 	s.each(target, batch, func(id string, e *detailsEntry) {
 		*e = detailsEntry{
-			details: &slb.ListenerDetails{At: answer.At, Listeners: answer.Listeners[id]},
+			details: &alicloud.ListenerDetails{At: answer.At, Listeners: answer.Listeners[id]},
 			dueAt:   answer.At.Add(detailsInterval),
 		}
 	})
 }
 
 // release ends the call of a batch that nothing else has ended.
-func (s *detailsStore) release(target slb.Target, batch []string) {
+func (s *detailsStore) release(target alicloud.Target, batch []string) {
 	s.each(target, batch, func(string, *detailsEntry) {})
 }
 
-func (s *detailsStore) split(target slb.Target, batch []string) {
+func (s *detailsStore) split(target alicloud.Target, batch []string) {
 	s.each(target, batch, func(_ string, e *detailsEntry) { e.alone = true })
 }
 
 // refused remembers a refusal; it tells whether it is the first of the group.
-func (s *detailsStore) refused(target slb.Target, credentials string, now, until time.Time) (first bool) {
+func (s *detailsStore) refused(target alicloud.Target, credentials string, now, until time.Time) (first bool) {
 	s.each(target, []string{target.LoadBalancerID}, func(_ string, e *detailsEntry) {
 		first = true
 		for _, other := range s.groups[groupOf(target)] {
@@ -214,7 +216,7 @@ func (s *detailsStore) refused(target slb.Target, credentials string, now, until
 	return first
 }
 
-func (s *detailsStore) failed(target slb.Target, batch []string, now time.Time) {
+func (s *detailsStore) failed(target alicloud.Target, batch []string, now time.Time) {
 	s.each(target, batch, func(_ string, e *detailsEntry) {
 		e.refusedUntil = time.Time{} // it failed otherwise since
 		e.dueAt = now.Add(min(detailsBackoff<<min(e.failures, 10), detailsInterval))

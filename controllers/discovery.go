@@ -13,8 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 	"github.com/lbhealth/slb-health-operator/internal/health"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
 )
 
 // foreign are the prefixes of ids whose products DescribeHealthStatus does not know.
@@ -27,26 +27,26 @@ var loadBalancerID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 // loadBalancerOf reads the load balancer of a Service off its label and the
 // regions of the cluster. A failure says what is missing, and what to do.
 func loadBalancerOf(service types.NamespacedName, label string, regions []string) health.Discovery {
-	fail := func(kind slb.Kind, format string, args ...any) health.Discovery {
-		return health.Discovery{Failure: &slb.Error{Kind: kind, Local: kind == slb.InvalidRequest, Message: fmt.Sprintf("Service %s ", service) + fmt.Sprintf(format, args...)}}
+	fail := func(kind alicloud.Kind, format string, args ...any) health.Discovery {
+		return health.Discovery{Failure: &alicloud.Error{Kind: kind, Local: kind == alicloud.InvalidRequest, Message: fmt.Sprintf("Service %s ", service) + fmt.Sprintf(format, args...)}}
 	}
 	if label == "" {
-		return fail(slb.LoadBalancerNotFound, "has no load balancer yet: the cloud controller manager puts its id into the label %s", v1alpha1.ServiceLoadBalancerLabel)
+		return fail(alicloud.LoadBalancerNotFound, "has no load balancer yet: the cloud controller manager puts its id into the label %s", v1alpha1.ServiceLoadBalancerLabel)
 	}
 	if !loadBalancerID.MatchString(label) {
-		return fail(slb.InvalidRequest, "has a label %s that is no id of a load balancer: fix it", v1alpha1.ServiceLoadBalancerLabel)
+		return fail(alicloud.InvalidRequest, "has a label %s that is no id of a load balancer: fix it", v1alpha1.ServiceLoadBalancerLabel)
 	}
 	for _, f := range foreign {
 		if strings.HasPrefix(label, f.prefix) {
-			return fail(slb.InvalidRequest, "has the %s instance %s, which DescribeHealthStatus does not know: only SLB (CLB) instances can be observed", f.product, label)
+			return fail(alicloud.InvalidRequest, "has the %s instance %s, which DescribeHealthStatus does not know: only SLB (CLB) instances can be observed", f.product, label)
 		}
 	}
 	if len(regions) == 1 {
 		return health.Discovery{Found: &v1alpha1.ServiceLoadBalancer{ServiceName: service.Name, LoadBalancerID: label, RegionID: regions[0]}}
 	}
-	d := fail(slb.LoadBalancerNotFound, "has the load balancer %s, but no node tells the region: set --region-id", label)
+	d := fail(alicloud.LoadBalancerNotFound, "has the load balancer %s, but no node tells the region: set --region-id", label)
 	if len(regions) > 1 {
-		d = fail(slb.InvalidRequest, "has the load balancer %s, but the nodes are in the regions %s: set --region-id, or write loadBalancerId and regionId in place of serviceRef", label, strings.Join(regions, ", "))
+		d = fail(alicloud.InvalidRequest, "has the load balancer %s, but the nodes are in the regions %s: set --region-id, or write loadBalancerId and regionId in place of serviceRef", label, strings.Join(regions, ", "))
 	}
 	d.Without = &v1alpha1.ServiceLoadBalancer{ServiceName: service.Name, LoadBalancerID: label}
 	return d
@@ -74,7 +74,7 @@ func regionsOf(nodes []corev1.Node) []string {
 
 // providedRegion is the region of a node's providerID; "": that has none.
 func providedRegion(node *corev1.Node) string {
-	if region, _, ours := identityOf(node); ours && slb.IsRegionID(region) {
+	if region, _, ours := identityOf(node); ours && alicloud.IsRegionID(region) {
 		return region
 	}
 	return ""
@@ -84,7 +84,7 @@ func providedRegion(node *corev1.Node) string {
 // label. "" where neither is a region, as for the nodes of another cloud.
 func regionOf(node *corev1.Node) string {
 	region, _, ours := identityOf(node)
-	if region = cmp.Or(region, node.Labels[corev1.LabelTopologyRegion]); ours && slb.IsRegionID(region) {
+	if region = cmp.Or(region, node.Labels[corev1.LabelTopologyRegion]); ours && alicloud.IsRegionID(region) {
 		return region
 	}
 	return ""

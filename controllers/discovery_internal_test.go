@@ -10,7 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 func TestRegionOfANode(t *testing.T) {
@@ -70,18 +70,18 @@ func TestTheLoadBalancerOfAService(t *testing.T) {
 	for name, test := range map[string]struct {
 		label   string
 		regions []string
-		kind    slb.Kind
+		kind    alicloud.Kind
 		says    string
 	}{
 		"CLB":             {"lb-bp1qjwo61pqz3ahltv0mw", one, "", ""},
 		"an old id":       {"139a00604ad-cn-east-hangzhou-01", one, "", ""},
-		"none yet":        {"", one, slb.LoadBalancerNotFound, "has no load balancer yet"},
-		"NLB":             {"nlb-1", one, slb.InvalidRequest, "has the NLB instance nlb-1, which DescribeHealthStatus does not know"},
-		"ALB":             {"alb-1", one, slb.InvalidRequest, "has the ALB instance alb-1"},
-		"GWLB":            {"gwlb-1", one, slb.InvalidRequest, "has the GWLB instance gwlb-1"},
-		"no id":           {"lb 1", one, slb.InvalidRequest, "that is no id of a load balancer"},
-		"no region":       {"lb-1", nil, slb.LoadBalancerNotFound, "no node tells the region: set --region-id"},
-		"several regions": {"lb-1", []string{"cn-beijing", "cn-hangzhou"}, slb.InvalidRequest, "the nodes are in the regions cn-beijing, cn-hangzhou: set --region-id"},
+		"none yet":        {"", one, alicloud.LoadBalancerNotFound, "has no load balancer yet"},
+		"NLB":             {"nlb-1", one, alicloud.InvalidRequest, "has the NLB instance nlb-1, which DescribeHealthStatus does not know"},
+		"ALB":             {"alb-1", one, alicloud.InvalidRequest, "has the ALB instance alb-1"},
+		"GWLB":            {"gwlb-1", one, alicloud.InvalidRequest, "has the GWLB instance gwlb-1"},
+		"no id":           {"lb 1", one, alicloud.InvalidRequest, "that is no id of a load balancer"},
+		"no region":       {"lb-1", nil, alicloud.LoadBalancerNotFound, "no node tells the region: set --region-id"},
+		"several regions": {"lb-1", []string{"cn-beijing", "cn-hangzhou"}, alicloud.InvalidRequest, "the nodes are in the regions cn-beijing, cn-hangzhou: set --region-id"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := loadBalancerOf(types.NamespacedName{Namespace: "prod", Name: "web"}, test.label, test.regions)
@@ -95,7 +95,7 @@ func TestTheLoadBalancerOfAService(t *testing.T) {
 			if found != nil || failure.Kind != test.kind || !strings.HasPrefix(failure.Message, "Service prod/web ") || !strings.Contains(failure.Message, test.says) {
 				t.Errorf("got %v, %v", found, failure)
 			}
-			if failure.Local != (test.kind == slb.InvalidRequest) {
+			if failure.Local != (test.kind == alicloud.InvalidRequest) {
 				t.Errorf("refused by the operator: %t", failure.Local)
 			}
 			if known := d.Without != nil && d.Without.LoadBalancerID == test.label && d.Without.ServiceName == "web"; known != (len(test.regions) != 1) {

@@ -64,7 +64,7 @@ func (n notice) emitOn(recorder EventRecorder, action string, regarding *corev1.
 
 // noticesOf turns the transitions of one observation into notices: the cause
 // first, then backends, then the verdict.
-func noticesOf(changes health.Changes) []notice {
+func noticesOf(changes health.Transitions) []notice {
 	var notices []notice
 	if changes.LoadBalancer != nil {
 		notices = append(notices, loadBalancerEvent(changes.LoadBalancer))
@@ -88,12 +88,12 @@ func noticesOf(changes health.Changes) []notice {
 	return notices
 }
 
-func loadBalancerEvent(change *health.LoadBalancerChange) notice {
+func loadBalancerEvent(change *health.LoadBalancerTransition) notice {
 	note := fmt.Sprintf("Service %s has the load balancer %s, had %s", change.Service, change.To, change.From)
 	return notice{corev1.EventTypeNormal, v1alpha1.EventLoadBalancerChanged, note, "status.serviceLoadBalancer"}
 }
 
-func observationEvent(change *health.ConditionChange) notice {
+func observationEvent(change *health.ConditionTransition) notice {
 	n := notice{corev1.EventTypeNormal, v1alpha1.EventObservationRecovered, change.Message, conditionPath(v1alpha1.ConditionObserved, change.Reason)}
 	if change.Status == metav1.ConditionFalse {
 		n.eventType, n.reason = corev1.EventTypeWarning, v1alpha1.EventObservationFailed
@@ -102,7 +102,7 @@ func observationEvent(change *health.ConditionChange) notice {
 	return n
 }
 
-func listenerEvent(change *health.ListenerChange) notice {
+func listenerEvent(change *health.ListenerTransition) notice {
 	about := "status.listeners{" + change.Listener + "}"
 	if change.Missing {
 		return notice{corev1.EventTypeWarning, v1alpha1.EventListenerMissing,
@@ -111,7 +111,7 @@ func listenerEvent(change *health.ListenerChange) notice {
 	return notice{corev1.EventTypeNormal, v1alpha1.EventListenerReturned, "listener " + change.Listener + " is in the answer again", about}
 }
 
-func verdictEvent(change *health.ConditionChange) notice {
+func verdictEvent(change *health.ConditionTransition) notice {
 	n := notice{note: change.Reason + ": " + change.Message, about: conditionPath(v1alpha1.ConditionHealthy, change.Reason)}
 	switch change.Status {
 	case metav1.ConditionTrue:
@@ -126,7 +126,7 @@ func verdictEvent(change *health.ConditionChange) notice {
 
 // backendEvents is one event, or two for a backend that came abnormal: that it
 // came, and what is wrong with it.
-func backendEvents(change *health.BackendChange) []notice {
+func backendEvents(change *health.BackendTransition) []notice {
 	name := backendName(&change.Backend)
 	where := whereabouts(change)
 	tell := func(eventType, reason, what string) notice {
@@ -156,7 +156,7 @@ func backendEvents(change *health.BackendChange) []notice {
 // whereabouts ends the note of a backend that the cluster knows. What it said of
 // one that is gone is past. Of one that turned just now, that its pod is Ready is
 // a fact, and not yet a contradiction.
-func whereabouts(change *health.BackendChange) string {
+func whereabouts(change *health.BackendTransition) string {
 	b := change.Backend
 	if change.To == "" {
 		b.Diagnosis = ""
@@ -174,7 +174,7 @@ func whereabouts(change *health.BackendChange) string {
 
 // backendsChangedEvent tells of many backends at once: counts, and the first
 // few names, the worst first.
-func backendsChangedEvent(changes []health.BackendChange) notice {
+func backendsChangedEvent(changes []health.BackendTransition) notice {
 	n := notice{eventType: corev1.EventTypeNormal, reason: v1alpha1.EventBackendsChanged}
 	var counts, names []string
 	for _, to := range []struct{ status, phrase string }{

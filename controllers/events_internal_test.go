@@ -19,11 +19,11 @@ func row(i int) v1alpha1.BackendStatus {
 	return v1alpha1.BackendStatus{ServerID: fmt.Sprintf("i-%d", i), ServerIP: fmt.Sprintf("10.0.0.%d", i), ListenerPort: 443, ListenerProtocol: "https", Port: 8443}
 }
 
-func turn(i int, from, to string) health.BackendChange {
-	return health.BackendChange{Backend: row(i), From: from, To: to}
+func turn(i int, from, to string) health.BackendTransition {
+	return health.BackendTransition{Backend: row(i), From: from, To: to}
 }
 
-func turns(n int, from, to string) (changes []health.BackendChange) {
+func turns(n int, from, to string) (changes []health.BackendTransition) {
 	for i := range n {
 		changes = append(changes, turn(i+1, from, to))
 	}
@@ -32,80 +32,80 @@ func turns(n int, from, to string) (changes []health.BackendChange) {
 
 func TestNotices(t *testing.T) {
 	const name1 = "backend i-1 10.0.0.1:8443 (listener 443/https) "
-	conditionChange := func(status metav1.ConditionStatus, reason string) *health.ConditionChange {
-		return &health.ConditionChange{Status: status, Reason: reason, Message: "message"}
+	conditionChange := func(status metav1.ConditionStatus, reason string) *health.ConditionTransition {
+		return &health.ConditionTransition{Status: status, Reason: reason, Message: "message"}
 	}
 	for name, test := range map[string]struct {
-		changes health.Changes
+		changes health.Transitions
 		want    []string
 	}{
 		"nothing": {},
 		"turned abnormal": {
-			health.Changes{Backends: turns(1, "normal", "abnormal")},
+			health.Transitions{Backends: turns(1, "normal", "abnormal")},
 			[]string{"Warning BackendAbnormal " + name1 + "is abnormal: its health check fails, was normal"},
 		},
 		"turned abnormal while there was no room for its row": {
-			health.Changes{Backends: turns(1, health.Omitted, "abnormal")},
+			health.Transitions{Backends: turns(1, health.Omitted, "abnormal")},
 			[]string{"Warning BackendAbnormal " + name1 + "is abnormal: its health check fails"},
 		},
 		"turned normal": {
-			health.Changes{Backends: turns(1, "abnormal", "normal")},
+			health.Transitions{Backends: turns(1, "abnormal", "normal")},
 			[]string{"Normal BackendNormal " + name1 + "is normal, was abnormal"},
 		},
 		"lost its result": {
-			health.Changes{Backends: turns(1, "normal", "unavailable")},
+			health.Transitions{Backends: turns(1, "normal", "unavailable")},
 			[]string{"Warning BackendUnavailable " + name1 + "has no health-check result, was normal"},
 		},
 		"came": {
-			health.Changes{Backends: turns(1, "", "normal")},
+			health.Transitions{Backends: turns(1, "", "normal")},
 			[]string{"Normal BackendAdded " + name1 + "came, and is normal"},
 		},
 		"came without a result": {
-			health.Changes{Backends: turns(1, "", "unavailable")},
+			health.Transitions{Backends: turns(1, "", "unavailable")},
 			[]string{"Normal BackendAdded " + name1 + "came, and is unavailable"},
 		},
 		"came abnormal": {
-			health.Changes{Backends: turns(1, "", "abnormal")},
+			health.Transitions{Backends: turns(1, "", "abnormal")},
 			[]string{
 				"Normal BackendAdded " + name1 + "came, and is abnormal",
 				"Warning BackendAbnormal " + name1 + "is abnormal: its health check fails",
 			},
 		},
 		"went": {
-			health.Changes{Backends: turns(1, "abnormal", "")},
+			health.Transitions{Backends: turns(1, "abnormal", "")},
 			[]string{"Normal BackendRemoved " + name1 + "is gone, was abnormal"},
 		},
 		"eleven changed": {
-			health.Changes{Backends: append(turns(9, "abnormal", "normal"), turn(10, "normal", ""), turn(11, "normal", "abnormal"))},
+			health.Transitions{Backends: append(turns(9, "abnormal", "normal"), turn(10, "normal", ""), turn(11, "normal", "abnormal"))},
 			[]string{"Warning BackendsChanged 11 backends changed: 1 abnormal, 9 normal, 1 gone; among them " +
 				"i-11 10.0.0.11:8443 (listener 443/https), i-1 10.0.0.1:8443 (listener 443/https), i-2 10.0.0.2:8443 (listener 443/https), " +
 				"i-3 10.0.0.3:8443 (listener 443/https), i-4 10.0.0.4:8443 (listener 443/https)"},
 		},
 		"eleven turned normal": {
-			health.Changes{Backends: turns(11, "abnormal", "normal")},
+			health.Transitions{Backends: turns(11, "abnormal", "normal")},
 			[]string{"Normal BackendsChanged 11 backends changed: 11 normal; among them …"},
 		},
 		"eleven lost their result": {
-			health.Changes{Backends: turns(11, "normal", "unavailable")},
+			health.Transitions{Backends: turns(11, "normal", "unavailable")},
 			[]string{"Warning BackendsChanged 11 backends changed: 11 without a health-check result; among them …"},
 		},
 		"verdicts": {
-			health.Changes{Verdict: conditionChange(metav1.ConditionFalse, "BelowMinHealthy")},
+			health.Transitions{Verdict: conditionChange(metav1.ConditionFalse, "BelowMinHealthy")},
 			[]string{"Warning LoadBalancerUnhealthy BelowMinHealthy: message"},
 		},
 		"a good verdict": {
-			health.Changes{Verdict: conditionChange(metav1.ConditionTrue, "AllBackendsNormal")},
+			health.Transitions{Verdict: conditionChange(metav1.ConditionTrue, "AllBackendsNormal")},
 			[]string{"Normal LoadBalancerHealthy AllBackendsNormal: message"},
 		},
 		"no verdict": {
-			health.Changes{Verdict: conditionChange(metav1.ConditionUnknown, "ObservationStale")},
+			health.Transitions{Verdict: conditionChange(metav1.ConditionUnknown, "ObservationStale")},
 			[]string{"Warning LoadBalancerHealthUnknown ObservationStale: message"},
 		},
 		"the cause, the backends, the verdict": {
-			health.Changes{
+			health.Transitions{
 				Verdict:     conditionChange(metav1.ConditionFalse, "BelowMinHealthy"),
 				Backends:    turns(1, "normal", "abnormal"),
-				Observation: &health.ConditionChange{Status: metav1.ConditionTrue, Reason: "ObservationSucceeded", Message: "answers again"},
+				Observation: &health.ConditionTransition{Status: metav1.ConditionTrue, Reason: "ObservationSucceeded", Message: "answers again"},
 			},
 			[]string{
 				"Normal ObservationRecovered answers again",
@@ -114,7 +114,7 @@ func TestNotices(t *testing.T) {
 			},
 		},
 		"a failure": {
-			health.Changes{Observation: conditionChange(metav1.ConditionFalse, "Throttled")},
+			health.Transitions{Observation: conditionChange(metav1.ConditionFalse, "Throttled")},
 			[]string{"Warning ObservationFailed Throttled: message"},
 		},
 	} {
@@ -135,7 +135,7 @@ func TestNotices(t *testing.T) {
 }
 
 func TestTenBackendsAreToldOneByOne(t *testing.T) {
-	notices := noticesOf(health.Changes{Backends: turns(10, "normal", "abnormal")})
+	notices := noticesOf(health.Transitions{Backends: turns(10, "normal", "abnormal")})
 	equal(t, "the number of notices", len(notices), 10)
 	about := map[string]bool{}
 	for _, n := range notices {

@@ -6,7 +6,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/lbhealth/slb-health-operator/internal/slb/simulator"
+	"github.com/lbhealth/slb-health-operator/internal/simulator"
 )
 
 var _ = Describe("A failed observation", func() {

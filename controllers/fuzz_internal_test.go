@@ -133,13 +133,13 @@ func FuzzNotices(f *testing.F) {
 			*text = strings.ToValidUTF8(*text, " ") // as all texts are by then
 		}
 		tape := &tape{data: states}
-		changes := health.Changes{
-			Observation: &health.ConditionChange{Status: pick(tape, metav1.ConditionFalse, metav1.ConditionTrue), Reason: reason, Message: message},
-			Verdict:     &health.ConditionChange{Status: pick(tape, metav1.ConditionFalse, metav1.ConditionUnknown), Reason: reason, Message: message},
+		changes := health.Transitions{
+			Observation: &health.ConditionTransition{Status: pick(tape, metav1.ConditionFalse, metav1.ConditionTrue), Reason: reason, Message: message},
+			Verdict:     &health.ConditionTransition{Status: pick(tape, metav1.ConditionFalse, metav1.ConditionUnknown), Reason: reason, Message: message},
 		}
 		for range n {
 			from, to := pick(tape, "", "normal", health.Omitted, "abnormal"), pick(tape, "abnormal", "", "normal", "unavailable")
-			changes.Backends = append(changes.Backends, health.BackendChange{
+			changes.Backends = append(changes.Backends, health.BackendTransition{
 				Backend: v1alpha1.BackendStatus{
 					ServerID: server, ListenerPort: 443, ListenerProtocol: protocol, Port: 80,
 					Pod: pick(tape, "", server), Node: pick(tape, "", protocol), Diagnosis: pick(tape, "", v1alpha1.DiagnosisPodNotReady, v1alpha1.Diagnosis(reason)),

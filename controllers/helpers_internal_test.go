@@ -18,14 +18,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 	"github.com/lbhealth/slb-health-operator/internal/health"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/ratelimit"
 )
 
 var (
 	start      = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	testTarget = slb.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"}
-	ofSecret   = slb.Account{Namespace: "prod", Name: "slb-reader"}
+	testTarget = alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"}
+	ofSecret   = alicloud.Account{Namespace: "prod", Name: "slb-reader"}
 )
 
 // clock moves when it is told to, and a microsecond each time it is read: no
@@ -97,11 +98,11 @@ func answeredAt(at time.Time) func(*v1alpha1.LoadBalancerHealth) {
 
 // fakeAPI answers what answer says, and counts.
 type fakeAPI struct {
-	requests []slb.Request
-	answer   func(slb.Request) (*slb.Sample, error)
+	requests []alicloud.Request
+	answer   func(alicloud.Request) (*alicloud.Observation, error)
 }
 
-func (f *fakeAPI) DescribeHealthStatus(_ context.Context, request slb.Request) (*slb.Sample, error) {
+func (f *fakeAPI) DescribeHealthStatus(_ context.Context, request alicloud.Request) (*alicloud.Observation, error) {
 	f.requests = append(f.requests, request)
 	return f.answer(request)
 }
@@ -199,11 +200,11 @@ func (f *fakeRecorder) Eventf(regarding, related runtime.Object, eventType, reas
 // ownKeys is the operator's own identity.
 type ownKeys struct{ refused int }
 
-func (*ownKeys) Credentials(context.Context, slb.Account) (slb.Credentials, error) {
-	return slb.Credentials{AccessKeyID: "own", AccessKeySecret: "own", Version: "own"}, nil
+func (*ownKeys) Credentials(context.Context, alicloud.Account) (alicloud.Credentials, error) {
+	return alicloud.Credentials{AccessKeyID: "own", AccessKeySecret: "own", Version: "own"}, nil
 }
 
-func (o *ownKeys) Refused(slb.Account, slb.Credentials) { o.refused++ }
+func (o *ownKeys) Refused(alicloud.Account, alicloud.Credentials) { o.refused++ }
 
 func newReconciler(cluster *fakeCluster, api *fakeAPI, now *clock) (*Reconciler, *fakeRecorder) {
 	recorder := &fakeRecorder{}
@@ -212,7 +213,7 @@ func newReconciler(cluster *fakeCluster, api *fakeAPI, now *clock) (*Reconciler,
 		Live:        cluster,
 		API:         api,
 		Credentials: &SecretCredentials{Reader: cluster, Own: &ownKeys{}, Now: now.Now},
-		Budget:      slb.NewBudget(slb.BudgetOptions{QPS: 100, Burst: 100, Concurrency: 32}),
+		Limiter:     ratelimit.New(ratelimit.Options{QPS: 100, Burst: 100, Concurrency: 32}),
 		Events:      recorder,
 		Metrics:     noMetrics{},
 		Options:     health.Options{MaxBackends: 500, Heartbeat: 5 * time.Minute},

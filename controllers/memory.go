@@ -14,8 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 	"github.com/lbhealth/slb-health-operator/internal/health"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
 )
 
 // memory is what this process knows of a target beside the objects' statuses.
@@ -30,7 +30,7 @@ type memory struct {
 	// keeps its monotonic reading: its age is right also after the clock was set.
 	answeredAt atomic.Pointer[time.Time]
 	// failure is why the last observation failed; nil: it did not.
-	failure *slb.Error
+	failure *alicloud.Error
 	// failingSince is when the first of the failures in a row happened.
 	failingSince time.Time
 	// sameKindInARow counts the failures in a row that were of failure's kind,
@@ -51,7 +51,7 @@ type memory struct {
 	// listenersChangedTo identifies the listeners of that answer.
 	listenersChangedTo uint64
 	// held is an answer that waits for listener details until heldUntil.
-	held      *slb.Sample
+	held      *alicloud.Observation
 	heldUntil time.Time
 	// unsaved tells that a status could not be written.
 	unsaved bool
@@ -128,7 +128,7 @@ func (m *memory) doubt(object *v1alpha1.LoadBalancerHealth, outcome health.Outco
 	if m.doubts == nil {
 		m.doubts = map[types.UID]doubt{}
 	}
-	m.doubts[object.UID] = doubt{outcome.Status, outcome.Changes}
+	m.doubts[object.UID] = doubt{outcome.Status, outcome.Transitions}
 }
 
 // wrote remembers a write that the cache does not hold yet.
@@ -170,13 +170,13 @@ func (m *memory) ahead(object *v1alpha1.LoadBalancerHealth) bool {
 	return false
 }
 
-func (m *memory) succeeded(sample *slb.Sample) {
+func (m *memory) succeeded(sample *alicloud.Observation) {
 	at := sample.At // not a pointer into the sample, which would keep its rows
 	m.answeredAt.Store(&at)
 	m.failure, m.failingSince, m.sameKindInARow = nil, time.Time{}, 0
 }
 
-func (m *memory) failed(failure *slb.Error, now time.Time) {
+func (m *memory) failed(failure *alicloud.Error, now time.Time) {
 	if m.failure == nil {
 		m.failingSince = now
 	}
@@ -189,17 +189,17 @@ func (m *memory) failed(failure *slb.Error, now time.Time) {
 
 // listenersChanged notes an answer that has other listeners than a status. The
 // same listeners again, as while the status cannot be written, are no news.
-func (m *memory) listenersChanged(sample *slb.Sample) {
+func (m *memory) listenersChanged(sample *alicloud.Observation) {
 	if to := listenersOf(sample); m.listenersChangedAt.IsZero() || to != m.listenersChangedTo {
 		m.listenersChangedAt, m.listenersChangedTo = sample.At, to
 	}
 }
 
 // listenersOf identifies the listeners of an answer, in whatever order they are.
-func listenersOf(sample *slb.Sample) (id uint64) {
-	seen := map[slb.Scope]struct{}{}
+func listenersOf(sample *alicloud.Observation) (id uint64) {
+	seen := map[alicloud.Scope]struct{}{}
 	for i := range sample.Backends {
-		l := slb.Scope{ListenerPort: sample.Backends[i].ListenerPort, ListenerProtocol: sample.Backends[i].ListenerProtocol}
+		l := alicloud.Scope{ListenerPort: sample.Backends[i].ListenerPort, ListenerProtocol: sample.Backends[i].ListenerProtocol}
 		if _, again := seen[l]; !again {
 			seen[l] = struct{}{}
 			id ^= xxhash.Sum64String(fmt.Sprint(l.ListenerPort, "/", l.ListenerProtocol))
@@ -211,20 +211,20 @@ func listenersOf(sample *slb.Sample) (id uint64) {
 // evidence is what the objects of a target are evaluated with.
 type evidence struct {
 	// sample is the answer; nil: there is none that is fresh.
-	sample *slb.Sample
+	sample *alicloud.Observation
 	// observed tells that this reconcile observed the target.
 	observed bool
 	places   health.Places
 	// details are newer than the last answer whose listeners changed; nil: not known.
-	details *slb.ListenerDetails
+	details *alicloud.ListenerDetails
 	lapsed  bool
 }
 
 // observationFor is what is known for one object: the last failure, or a
 // sample that is fresh and covers what the object asks about. An edited object
 // is not evaluated by a failure from before the edit.
-func (m *memory) observationFor(object *v1alpha1.LoadBalancerHealth, known evidence, ports []health.ServicePort) health.Observation {
-	o := health.Observation{
+func (m *memory) observationFor(object *v1alpha1.LoadBalancerHealth, known evidence, ports []health.ServicePort) health.Input {
+	o := health.Input{
 		Details: known.details, DetailsLapsed: known.lapsed, ServicePorts: ports,
 		Since:          m.since,
 		AnsweredAt:     m.answered(),
@@ -236,7 +236,7 @@ func (m *memory) observationFor(object *v1alpha1.LoadBalancerHealth, known evide
 	case m.failure != nil && (known.observed || !health.Edited(object) || m.failedSince(object)):
 		o.Failure = m.failure
 	case m.failure == nil && known.sample != nil && known.sample.Scope.Covers(health.ScopeOf(&object.Spec)):
-		o.Sample, o.Places = known.sample, known.places
+		o.Observation, o.Places = known.sample, known.places
 	}
 	if request, pending := pendingRequest(object); pending && m.served[object.UID].request == request {
 		o.ObserveRequest = request
@@ -278,18 +278,18 @@ func (m *memories[K]) answered(key K) time.Time {
 // that nobody may want again go at once, because the statuses hold what they said.
 type samples struct {
 	mu       sync.Mutex
-	byTarget map[slb.Target]*slb.Sample
+	byTarget map[alicloud.Target]*alicloud.Observation
 	byAge    []heldSample
 }
 
 // heldSample says until when a sample may be held; it does not hold it itself.
 type heldSample struct {
-	target slb.Target
+	target alicloud.Target
 	at     time.Time
 }
 
 // fresh returns the sample of a target if it is younger than health.FreshFor, or nil.
-func (s *samples) fresh(target slb.Target, now time.Time) *slb.Sample {
+func (s *samples) fresh(target alicloud.Target, now time.Time) *alicloud.Observation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if sample := s.byTarget[target]; sample != nil && isFresh(sample.At, now) {
@@ -298,11 +298,11 @@ func (s *samples) fresh(target slb.Target, now time.Time) *slb.Sample {
 	return nil
 }
 
-func (s *samples) put(target slb.Target, sample *slb.Sample, now time.Time) {
+func (s *samples) put(target alicloud.Target, sample *alicloud.Observation, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byTarget == nil {
-		s.byTarget = map[slb.Target]*slb.Sample{}
+		s.byTarget = map[alicloud.Target]*alicloud.Observation{}
 	}
 	s.byTarget[target] = sample
 	s.byAge = append(s.byAge, heldSample{target, sample.At})
@@ -314,7 +314,7 @@ func (s *samples) put(target slb.Target, sample *slb.Sample, now time.Time) {
 	}
 }
 
-func (s *samples) forget(target slb.Target) {
+func (s *samples) forget(target alicloud.Target) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.byTarget, target)

@@ -8,19 +8,19 @@ import (
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 	"github.com/lbhealth/slb-health-operator/internal/health"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
 )
 
-func numbered(i int) slb.Target {
-	return slb.Target{RegionID: "cn-hangzhou", LoadBalancerID: fmt.Sprintf("lb-%d", i)}
+func numbered(i int) alicloud.Target {
+	return alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: fmt.Sprintf("lb-%d", i)}
 }
 
 func TestSamplesServeForSeconds(t *testing.T) {
 	var s samples
-	sample := &slb.Sample{At: start}
+	sample := &alicloud.Observation{At: start}
 	s.put(testTarget, sample, start)
-	for after, want := range map[time.Duration]*slb.Sample{
+	for after, want := range map[time.Duration]*alicloud.Observation{
 		0:                       sample,
 		health.FreshFor - 1:     sample,
 		health.FreshFor:         nil,
@@ -41,7 +41,7 @@ func TestOldSamplesLeave(t *testing.T) {
 	const perSecond, seconds = 10, 100
 	for i := range perSecond * seconds {
 		now := start.Add(time.Duration(i) * time.Second / perSecond)
-		s.put(numbered(i), &slb.Sample{At: now}, now)
+		s.put(numbered(i), &alicloud.Observation{At: now}, now)
 	}
 	held := int(health.FreshFor/time.Second) * perSecond
 	equal(t, "the number of samples", len(s.byTarget), held)
@@ -50,16 +50,16 @@ func TestOldSamplesLeave(t *testing.T) {
 
 func TestANewerSampleOutlivesTheOlderOne(t *testing.T) {
 	var s samples
-	s.put(testTarget, &slb.Sample{At: start}, start)
-	newer := &slb.Sample{At: start.Add(3 * time.Second)}
+	s.put(testTarget, &alicloud.Observation{At: start}, start)
+	newer := &alicloud.Observation{At: start.Add(3 * time.Second)}
 	s.put(testTarget, newer, newer.At)
 	later := start.Add(health.FreshFor + time.Second)
-	s.put(numbered(2), &slb.Sample{At: later}, later)
+	s.put(numbered(2), &alicloud.Observation{At: later}, later)
 	equal(t, "the sample", s.fresh(testTarget, later), newer)
 }
 
 func TestTargetsAreRememberedUntilForgotten(t *testing.T) {
-	var known memories[slb.Target]
+	var known memories[alicloud.Target]
 	if !known.answered(testTarget).IsZero() {
 		t.Error("an unknown target answered")
 	}
@@ -68,7 +68,7 @@ func TestTargetsAreRememberedUntilForgotten(t *testing.T) {
 	if !known.answered(testTarget).IsZero() {
 		t.Error("a new target answered")
 	}
-	m.succeeded(&slb.Sample{At: start})
+	m.succeeded(&alicloud.Observation{At: start})
 	if at := known.answered(testTarget); !at.Equal(start) {
 		t.Errorf("answered at %s", at)
 	}
@@ -80,22 +80,22 @@ func TestTargetsAreRememberedUntilForgotten(t *testing.T) {
 
 func TestFailuresInARow(t *testing.T) {
 	m := &memory{}
-	fail := func(kind slb.Kind, second int) {
-		m.failed(&slb.Error{Kind: kind}, start.Add(time.Duration(second)*time.Second))
+	fail := func(kind alicloud.Kind, second int) {
+		m.failed(&alicloud.Error{Kind: kind}, start.Add(time.Duration(second)*time.Second))
 	}
 	check := func(what string, inARow int, since time.Time) {
 		t.Helper()
 		equal(t, "the number in a row "+what, m.sameKindInARow, inARow)
 		equal(t, "the first failure "+what, m.failingSince, since)
 	}
-	fail(slb.LoadBalancerNotFound, 1)
-	fail(slb.LoadBalancerNotFound, 2)
+	fail(alicloud.LoadBalancerNotFound, 1)
+	fail(alicloud.LoadBalancerNotFound, 2)
 	check("after two", 2, start.Add(time.Second))
-	fail(slb.Throttled, 3)
+	fail(alicloud.Throttled, 3)
 	check("after another kind", 1, start.Add(time.Second))
-	fail(slb.LoadBalancerNotFound, 4)
+	fail(alicloud.LoadBalancerNotFound, 4)
 	check("after one more", 1, start.Add(time.Second))
-	m.succeeded(&slb.Sample{At: start})
+	m.succeeded(&alicloud.Observation{At: start})
 	check("after an answer", 0, time.Time{})
 	if m.failure != nil {
 		t.Error("it still fails after an answer")
@@ -103,13 +103,13 @@ func TestFailuresInARow(t *testing.T) {
 }
 
 func TestWhatAnObjectIsJudgedBy(t *testing.T) {
-	whole := &slb.Sample{At: start}
-	onlyPort80 := &slb.Sample{At: start, Scope: slb.Scope{ListenerPort: 80}}
-	failure := &slb.Error{Kind: slb.Throttled}
+	whole := &alicloud.Observation{At: start}
+	onlyPort80 := &alicloud.Observation{At: start, Scope: alicloud.Scope{ListenerPort: 80}}
+	failure := &alicloud.Error{Kind: alicloud.Throttled}
 	for name, test := range map[string]struct {
 		object   v1alpha1.LoadBalancerHealth
-		failure  *slb.Error
-		sample   *slb.Sample
+		failure  *alicloud.Error
+		sample   *alicloud.Observation
 		observed bool
 		want     string
 	}{
@@ -131,9 +131,9 @@ func TestWhatAnObjectIsJudgedBy(t *testing.T) {
 			o := (&memory{failure: test.failure}).observationFor(&test.object, evidence{sample: test.sample, observed: test.observed}, nil)
 			got := ""
 			switch {
-			case o.Failure != nil && o.Sample == nil:
+			case o.Failure != nil && o.Observation == nil:
 				got = "failure"
-			case o.Sample != nil && o.Failure == nil:
+			case o.Observation != nil && o.Failure == nil:
 				got = "sample"
 			}
 			equal(t, "what it is judged by", got, test.want)

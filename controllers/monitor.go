@@ -24,7 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 // fieldOwner is the operator's name among the managers of an object's fields.
@@ -83,7 +83,7 @@ func wantsObject(service *corev1.Service) (bool, error) {
 	}
 	wanted, err := strconv.ParseBool(strings.ToLower(strings.TrimSpace(value)))
 	if err != nil {
-		return false, fmt.Errorf("the annotation %s has the value %q, which is neither true nor false: write one of them; nothing changes until then", v1alpha1.MonitorAnnotation, slb.CleanText(value))
+		return false, fmt.Errorf("the annotation %s has the value %q, which is neither true nor false: write one of them; nothing changes until then", v1alpha1.MonitorAnnotation, alicloud.CleanText(value))
 	}
 	return wanted, nil
 }
@@ -116,7 +116,7 @@ func (s *ServiceReconciler) create(ctx context.Context, service *corev1.Service)
 		return 0, nil // and so is the Service
 	case isRefusal(err):
 		return s.refused(ctx, service, fmt.Sprintf("LoadBalancerHealth %s cannot be created: %s. Change what refuses it, or the annotation %s; the operator tries again",
-			service.Name, slb.CleanText(err.Error()), v1alpha1.MonitorAnnotation)), nil
+			service.Name, alicloud.CleanText(err.Error()), v1alpha1.MonitorAnnotation)), nil
 	default:
 		return 0, fmt.Errorf("creating the object of Service %s: %w", client.ObjectKeyFromObject(service), err)
 	}

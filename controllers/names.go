@@ -18,8 +18,8 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 	"github.com/lbhealth/slb-health-operator/internal/health"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
 )
 
 // Indexes of the cache.
@@ -91,7 +91,7 @@ func (n *Names) watchFailed(ctx context.Context, reflector *toolscache.Reflector
 }
 
 // placesOf says where the backends of an answer run; nil: nobody may look.
-func (n *Names) placesOf(ctx context.Context, region string, sample *slb.Sample) (health.Places, error) {
+func (n *Names) placesOf(ctx context.Context, region string, sample *alicloud.Observation) (health.Places, error) {
 	if n == nil || sample == nil || !n.nodes.Load() && !n.pods.Load() {
 		return nil, nil
 	}
@@ -132,7 +132,7 @@ type search struct {
 // node finds the node that an ECS instance is. While two have it, it is neither.
 // While there are nodes without a providerID, any may be it: a cloud controller
 // manager that does not run yet, or does not know the node, names none.
-func (s *search) node(ctx context.Context, b *slb.Backend) (health.Place, error) {
+func (s *search) node(ctx context.Context, b *alicloud.Backend) (health.Place, error) {
 	nodes, err := s.nodesOf(ctx, b.ServerID)
 	switch {
 	case err != nil:

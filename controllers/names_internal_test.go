@@ -15,8 +15,8 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 	"github.com/lbhealth/slb-health-operator/internal/health"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
 )
 
 func TestTheInstanceOfANode(t *testing.T) {
@@ -98,7 +98,7 @@ func TestTheCacheKeepsOfAPodWhatIsRead(t *testing.T) {
 }
 
 func TestNobodyLooksWithoutNames(t *testing.T) {
-	sample := &slb.Sample{Backends: []slb.Backend{{ServerID: "i-1"}, {ServerID: "eni-1", ServerIP: "10.0.0.1", Type: health.TypeENI}}}
+	sample := &alicloud.Observation{Backends: []alicloud.Backend{{ServerID: "i-1"}, {ServerID: "eni-1", ServerIP: "10.0.0.1", Type: health.TypeENI}}}
 	for _, n := range []*Names{nil, {}} {
 		if places, err := n.placesOf(t.Context(), "cn-hangzhou", sample); places != nil || err != nil {
 			t.Errorf("got %v, %v", places, err)
@@ -167,10 +167,10 @@ func TestABackendIsNoOrphanWhileANodeWithoutProviderIDCouldBeIt(t *testing.T) {
 	elsewhere.Labels = map[string]string{corev1.LabelTopologyRegion: "cn-beijing"}
 	virtual := namedNode("virtual-kubelet", "", "")
 	virtual.Labels = map[string]string{"type": "virtual-kubelet"}
-	ecs, pod := slb.Backend{ServerID: "i-2", ServerIP: "10.0.0.2"}, slb.Backend{ServerID: "eni-1", ServerIP: "10.0.0.2", Type: health.TypeENI}
+	ecs, pod := alicloud.Backend{ServerID: "i-2", ServerIP: "10.0.0.2"}, alicloud.Backend{ServerID: "eni-1", ServerIP: "10.0.0.2", Type: health.TypeENI}
 	orphan, nothing := health.Place{Missing: true}, health.Place{}
 	for name, test := range map[string]struct {
-		backend slb.Backend
+		backend alicloud.Backend
 		nodes   []corev1.Node
 		want    health.Place
 	}{
@@ -181,9 +181,9 @@ func TestABackendIsNoOrphanWhileANodeWithoutProviderIDCouldBeIt(t *testing.T) {
 		"the node of its id":             {ecs, []corev1.Node{ours, namedNode("cn-hangzhou.i-2", "", "")}, health.Place{Node: "cn-hangzhou.i-2"}},
 		"two nodes of its address":       {ecs, []corev1.Node{namedNode("a", "", "10.0.0.2"), namedNode("b", "", "10.0.0.2")}, nothing},
 		"a node of another region":       {ecs, []corev1.Node{ours, elsewhere}, nothing},
-		"its providerID":                 {slb.Backend{ServerID: "i-1"}, []corev1.Node{ours, namedNode("new", "", "")}, health.Place{Node: "node-1"}},
-		"an address that is not its own": {slb.Backend{ServerID: "i-2", ServerIP: "47.0.0.1"}, []corev1.Node{namedNode("new", "", "10.0.0.2")}, nothing},
-		"without an address":             {slb.Backend{ServerID: "i-2"}, []corev1.Node{namedNode("new", "", "")}, nothing},
+		"its providerID":                 {alicloud.Backend{ServerID: "i-1"}, []corev1.Node{ours, namedNode("new", "", "")}, health.Place{Node: "node-1"}},
+		"an address that is not its own": {alicloud.Backend{ServerID: "i-2", ServerIP: "47.0.0.1"}, []corev1.Node{namedNode("new", "", "10.0.0.2")}, nothing},
+		"without an address":             {alicloud.Backend{ServerID: "i-2"}, []corev1.Node{namedNode("new", "", "")}, nothing},
 		"a pod's, every node known":      {pod, []corev1.Node{ours}, orphan},
 		"a pod's, other addresses known": {pod, []corev1.Node{ours, namedNode("new", "", "10.0.0.3")}, orphan},
 		"a pod's, an address not known":  {pod, []corev1.Node{ours, namedNode("new", "", "")}, nothing},
@@ -194,7 +194,7 @@ func TestABackendIsNoOrphanWhileANodeWithoutProviderIDCouldBeIt(t *testing.T) {
 			n := &Names{reader: &nodeCache{nodes: test.nodes}, everywhere: true}
 			n.nodes.Store(true)
 			n.pods.Store(true)
-			places, err := n.placesOf(t.Context(), "cn-hangzhou", &slb.Sample{Backends: []slb.Backend{test.backend}})
+			places, err := n.placesOf(t.Context(), "cn-hangzhou", &alicloud.Observation{Backends: []alicloud.Backend{test.backend}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -208,7 +208,7 @@ func TestTheNodesWithoutProviderIDAreReadOnceForAnAnswer(t *testing.T) {
 	cache := &nodeCache{nodes: []corev1.Node{namedNode("new", "", "")}}
 	n := &Names{reader: cache, everywhere: true}
 	n.nodes.Store(true)
-	sample := &slb.Sample{Backends: []slb.Backend{{ServerID: "i-1"}, {ServerID: "i-2"}, {ServerID: "i-3"}}}
+	sample := &alicloud.Observation{Backends: []alicloud.Backend{{ServerID: "i-1"}, {ServerID: "i-2"}, {ServerID: "i-3"}}}
 	if _, err := n.placesOf(t.Context(), "cn-hangzhou", sample); err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/health"
-	"github.com/lbhealth/slb-health-operator/internal/slb/simulator"
+	"github.com/lbhealth/slb-health-operator/internal/simulator"
 )
 
 func onListener(port int32, protocol v1alpha1.ListenerProtocol) func(*v1alpha1.LoadBalancerHealth) {

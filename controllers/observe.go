@@ -9,7 +9,8 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/ratelimit"
 )
 
 // credentialsRecheck is how often the credentials of a target are looked up
@@ -20,7 +21,7 @@ const credentialsRecheck = 15 * time.Second
 // mustObserve tells whether to ask the API now: because the target is due or
 // in line already, an object cannot wait, or the credentials that were at
 // fault are others now.
-func (r *Reconciler) mustObserve(ctx context.Context, target slb.Target, plan *plan, memory *memory, now time.Time) bool {
+func (r *Reconciler) mustObserve(ctx context.Context, target alicloud.Target, plan *plan, memory *memory, now time.Time) bool {
 	if len(plan.active) == 0 {
 		r.leaveLine(target, memory)
 		r.Details.forget(target)
@@ -39,9 +40,9 @@ func (r *Reconciler) mustObserve(ctx context.Context, target slb.Target, plan *p
 }
 
 // leaveLine gives up the permits that a target is queued for.
-func (r *Reconciler) leaveLine(target slb.Target, memory *memory) {
+func (r *Reconciler) leaveLine(target alicloud.Target, memory *memory) {
 	if !memory.turnAt.IsZero() || !memory.listenersAt.IsZero() {
-		r.Budget.Leave(target)
+		r.Limiter.CancelAll(target)
 		memory.turnAt, memory.listenersAt = time.Time{}, time.Time{}
 	}
 }
@@ -50,7 +51,7 @@ func (r *Reconciler) leaveLine(target slb.Target, memory *memory) {
 // the target has no turn yet: it is in line, and the worker goes on with
 // another target meanwhile. An error is one that says nothing of the load
 // balancer: the process ends, or Kubernetes could not be asked.
-func (r *Reconciler) observe(ctx context.Context, target slb.Target, plan plan, memory *memory, now time.Time) (bool, error) {
+func (r *Reconciler) observe(ctx context.Context, target alicloud.Target, plan plan, memory *memory, now time.Time) (bool, error) {
 	sample, failure, err := r.ask(ctx, target, plan, memory)
 	if errors.Is(err, errNoTurn) {
 		return false, nil
@@ -79,24 +80,24 @@ var errNoTurn = errors.New("in line for a turn of the API budget")
 // ask makes the call, and again where one refusal says how to do better: with
 // every port when the one asked about is shared, and with newer credentials
 // when the API refused the old ones.
-func (r *Reconciler) ask(ctx context.Context, target slb.Target, plan plan, memory *memory) (*slb.Sample, *slb.Error, error) {
+func (r *Reconciler) ask(ctx context.Context, target alicloud.Target, plan plan, memory *memory) (*alicloud.Observation, *alicloud.Error, error) {
 	renewed := false
 	scope := plan.scope
 	for {
 		sample, used, err := r.askOnce(ctx, target, scope, plan, memory)
-		failure, ok := errors.AsType[*slb.Error](err)
-		if ok && failure.Kind == slb.InvalidCredentials && !renewed {
+		failure, ok := errors.AsType[*alicloud.Error](err)
+		if ok && failure.Kind == alicloud.InvalidCredentials && !renewed {
 			renewed = true
 			if err = r.renew(ctx, target.Account, used, failure); err == nil {
 				continue
 			}
-			failure, ok = errors.AsType[*slb.Error](err)
+			failure, ok = errors.AsType[*alicloud.Error](err)
 		}
 		switch {
 		case err == nil:
 			return sample, nil, nil
 		case ok && failure.SharedPort() && scope.ListenerPort != 0:
-			memory.askWhole, scope = true, slb.Scope{}
+			memory.askWhole, scope = true, alicloud.Scope{}
 		case ok:
 			return nil, failure, nil // a failure is an observation too
 		default:
@@ -107,13 +108,13 @@ func (r *Reconciler) ask(ctx context.Context, target slb.Target, plan plan, memo
 
 // askOnce makes one call if the target has a turn. Credentials are looked up
 // within the turn: they may take as long as a call does.
-func (r *Reconciler) askOnce(ctx context.Context, target slb.Target, scope slb.Scope, plan plan, memory *memory) (sample *slb.Sample, used slb.Credentials, err error) {
-	turn, again := r.Budget.Take(claimOf(target, &plan, memory, r.Now()), r.Now())
+func (r *Reconciler) askOnce(ctx context.Context, target alicloud.Target, scope alicloud.Scope, plan plan, memory *memory) (sample *alicloud.Observation, used alicloud.Credentials, err error) {
+	turn, again := r.Limiter.Reserve(claimOf(target, &plan, memory, r.Now()), r.Now())
 	if memory.turnAt = again; turn == nil {
 		return nil, used, errNoTurn
 	}
 	called := false
-	defer func() { turn.End(called, err, r.Now()) }()
+	defer func() { turn.Release(called, err, r.Now()) }()
 
 	used, err = r.Credentials.Credentials(ctx, target.Account)
 	memory.credentials, memory.checkedAt = used.Version, r.Now()
@@ -121,14 +122,14 @@ func (r *Reconciler) askOnce(ctx context.Context, target slb.Target, scope slb.S
 		return nil, used, err
 	}
 	called = true
-	sample, err = r.API.DescribeHealthStatus(ctx, slb.Request{Target: target, Scope: scope, Credentials: used})
+	sample, err = r.API.DescribeHealthStatus(ctx, alicloud.Request{Target: target, Scope: scope, Credentials: used})
 	return sample, used, err
 }
 
 // renew finds newer credentials than those that the API refused. Its error is
 // the refusal where there are none, and why not where that cannot be told: the
 // token may just have ended while STS does not answer.
-func (r *Reconciler) renew(ctx context.Context, account slb.Account, refused slb.Credentials, refusal *slb.Error) error {
+func (r *Reconciler) renew(ctx context.Context, account alicloud.Account, refused alicloud.Credentials, refusal *alicloud.Error) error {
 	r.Credentials.Refused(account, refused)
 	found, err := r.Credentials.Credentials(ctx, account)
 	if err == nil && found.Version == refused.Version {
@@ -141,20 +142,20 @@ func (r *Reconciler) renew(ctx context.Context, account slb.Account, refused slb
 // are at fault, so that a mended Secret is used long before a Stalled target is due.
 // It takes a turn, as a call does: where STS hangs, a fleet whose credentials are at
 // fault would hold every worker. Without one, it is for the next time.
-func (r *Reconciler) credentialsChanged(ctx context.Context, target slb.Target, memory *memory, now time.Time) bool {
+func (r *Reconciler) credentialsChanged(ctx context.Context, target alicloud.Target, memory *memory, now time.Time) bool {
 	if at := memory.recheckAt(); at.IsZero() || now.Before(at) {
 		return false
 	}
 	memory.checkedAt = now
-	claim := slb.Claim{Target: target, Since: memory.attemptedAt}
-	turn, _ := r.Budget.Take(claim, now)
+	claim := ratelimit.Claim{Target: target, Since: memory.attemptedAt}
+	turn, _ := r.Limiter.Reserve(claim, now)
 	if turn == nil {
-		r.Budget.Cancel(claim)
+		r.Limiter.Cancel(claim)
 		return false
 	}
-	defer func() { turn.End(false, nil, r.Now()) }()
+	defer func() { turn.Release(false, nil, r.Now()) }()
 	found, err := r.Credentials.Credentials(ctx, target.Account)
-	var unusable *slb.Error // at fault in another way than before
+	var unusable *alicloud.Error // at fault in another way than before
 	return (err == nil || errors.As(err, &unusable)) && found.Version != memory.credentials
 }
 

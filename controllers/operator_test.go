@@ -22,10 +22,11 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/lbhealth/slb-health-operator/controllers"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 	"github.com/lbhealth/slb-health-operator/internal/events"
 	"github.com/lbhealth/slb-health-operator/internal/health"
 	"github.com/lbhealth/slb-health-operator/internal/metrics"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/ratelimit"
 )
 
 // shardLabel tells which operator of this suite serves an object.
@@ -62,9 +63,9 @@ func startOperator(s settings) *operator {
 		Cache:                  controllers.CacheOptions(s.namespaces, labels.SelectorFromSet(labels.Set{shardLabel: s.shard}), names),
 	})
 	Expect(err).NotTo(HaveOccurred())
-	endpoint, err := slb.ParseEndpoint(cloud.url, slb.NetworkInternet)
+	endpoint, err := alicloud.ParseEndpoint(cloud.url, alicloud.NetworkInternet)
 	Expect(err).NotTo(HaveOccurred())
-	sdk, err := slb.NewClient(slb.ClientOptions{Endpoint: endpoint, Timeout: callTimeout, Concurrency: 8, UserAgent: "slb-health-operator/test"})
+	sdk, err := alicloud.NewClient(alicloud.ClientOptions{Endpoint: endpoint, Timeout: callTimeout, Concurrency: 8, UserAgent: "slb-health-operator/test"})
 	Expect(err).NotTo(HaveOccurred())
 
 	recorder := events.New(events.Options{Client: mgr.GetClient(), Controller: "slb-health-operator", Instance: "test", Now: time.Now, Log: mgr.GetLogger()})
@@ -74,9 +75,9 @@ func startOperator(s settings) *operator {
 		Client:      mgr.GetClient(),
 		Live:        mgr.GetAPIReader(),
 		Selector:    labels.SelectorFromSet(labels.Set{shardLabel: s.shard}),
-		API:         slb.Instrument(sdk, registry),
-		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: slb.NewIdentity(time.Now, ""), Now: time.Now},
-		Budget:      slb.NewBudget(slb.BudgetOptions{QPS: 1000, Burst: 1000, Concurrency: 32}),
+		API:         alicloud.Instrument(sdk, registry),
+		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: alicloud.NewIdentity(time.Now, ""), Now: time.Now},
+		Limiter:     ratelimit.New(ratelimit.Options{QPS: 1000, Burst: 1000, Concurrency: 32}),
 		Names:       names,
 		Events:      recorder,
 		Options:     health.Options{MaxBackends: 500, Heartbeat: cmp.Or(s.heartbeat, 5*time.Minute)},
@@ -84,7 +85,7 @@ func startOperator(s settings) *operator {
 	}
 	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastAnswered: reconciler.LastAnswered, Elected: mgr.Elected()})
 	reconciler.Metrics = fleet
-	registry.MustRegister(fleet, slb.RateLimits{Budget: reconciler.Budget, Now: time.Now})
+	registry.MustRegister(fleet, ratelimit.RateLimits{Limiter: reconciler.Limiter, Now: time.Now})
 
 	ctx, cancel := context.WithCancel(context.Background())
 	Expect(reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: 8, CallTimeout: callTimeout})).To(Succeed())

@@ -10,8 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 	"github.com/lbhealth/slb-health-operator/internal/health"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
 )
 
 // unsavedRetry is the longest that a status which could not be written waits
@@ -33,7 +33,7 @@ type plan struct {
 	// active are the objects that are not suspended.
 	active []*v1alpha1.LoadBalancerHealth
 	// scope is the least that serves them all.
-	scope slb.Scope
+	scope alicloud.Scope
 	// interval is the shortest of theirs.
 	interval time.Duration
 	// stalled tells that each of them needs a person.
@@ -49,7 +49,7 @@ type plan struct {
 }
 
 // planFor reads the plan off the objects, the memory, and the fresh sample, if any.
-func planFor(target slb.Target, objects []v1alpha1.LoadBalancerHealth, memory *memory, sample *slb.Sample, started time.Time) plan {
+func planFor(target alicloud.Target, objects []v1alpha1.LoadBalancerHealth, memory *memory, sample *alicloud.Observation, started time.Time) plan {
 	p := plan{stalled: true}
 	for i := range objects {
 		object := &objects[i]
@@ -68,7 +68,7 @@ func planFor(target slb.Target, objects []v1alpha1.LoadBalancerHealth, memory *m
 			p.answeredAt = answeredAt
 		}
 		if scope != p.scope {
-			p.scope = slb.Scope{}
+			p.scope = alicloud.Scope{}
 		}
 		p.interval = min(p.interval, interval)
 		p.stalled = p.stalled && isStalled(object.Status.Conditions)
@@ -76,7 +76,7 @@ func planFor(target slb.Target, objects []v1alpha1.LoadBalancerHealth, memory *m
 		p.asked = p.asked || asks(object, memory, sample)
 	}
 	if memory.askWhole {
-		p.scope = slb.Scope{}
+		p.scope = alicloud.Scope{}
 	}
 	if p.askedAt = memory.attemptedAt; p.askedAt.IsZero() {
 		p.askedAt = p.answeredAt
@@ -90,7 +90,7 @@ func planFor(target slb.Target, objects []v1alpha1.LoadBalancerHealth, memory *m
 // asks tells whether an object wants an observation of its own, now: its spec
 // was not observed yet, or the annotation requests one. An answer of the last
 // few seconds serves the first, not the second.
-func asks(object *v1alpha1.LoadBalancerHealth, memory *memory, sample *slb.Sample) bool {
+func asks(object *v1alpha1.LoadBalancerHealth, memory *memory, sample *alicloud.Observation) bool {
 	if _, pending := pendingRequest(object); pending && !isAttempted(object, memory) {
 		return true
 	}
@@ -124,7 +124,7 @@ func (p *plan) retries(memory *memory) bool {
 
 // due is when the target is to be looked at next. Which objects are Stalled
 // may have changed since the plan was made.
-func (p *plan) due(target slb.Target, memory *memory, started time.Time) time.Time {
+func (p *plan) due(target alicloud.Target, memory *memory, started time.Time) time.Time {
 	if memory.attemptedAt.IsZero() {
 		// Known to an earlier process: the first slot from the start on, or from
 		// when it came to this process, and soon where no process has looked for

@@ -10,10 +10,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-func planOf(m *memory, sample *slb.Sample, objects ...v1alpha1.LoadBalancerHealth) plan {
+func planOf(m *memory, sample *alicloud.Observation, objects ...v1alpha1.LoadBalancerHealth) plan {
 	return planFor(testTarget, objects, m, sample, start)
 }
 
@@ -26,22 +26,22 @@ func TestPlanIsTheLeastThatServesAll(t *testing.T) {
 		objects  list
 		askWhole bool
 		active   int
-		scope    slb.Scope
+		scope    alicloud.Scope
 		interval time.Duration
 	}{
-		"one":                             {list{newObject()}, false, 1, slb.Scope{}, time.Minute},
-		"one with a port":                 {list{newObject(onPort(443))}, false, 1, slb.Scope{ListenerPort: 443}, time.Minute},
-		"one with a port and a protocol":  {list{newObject(onPort(53), protocol("udp"))}, false, 1, slb.Scope{ListenerPort: 53, ListenerProtocol: "udp"}, time.Minute},
-		"two with the same port":          {list{newObject(onPort(443)), newObject(onPort(443))}, false, 2, slb.Scope{ListenerPort: 443}, time.Minute},
-		"two ports":                       {list{newObject(onPort(443)), newObject(onPort(80))}, false, 2, slb.Scope{}, time.Minute},
-		"two protocols of one port":       {list{newObject(onPort(53), protocol("udp")), newObject(onPort(53))}, false, 2, slb.Scope{}, time.Minute},
-		"a port and all":                  {list{newObject(onPort(443)), newObject()}, false, 2, slb.Scope{}, time.Minute},
-		"a port that was refused":         {list{newObject(onPort(53))}, true, 1, slb.Scope{}, time.Minute},
-		"the shortest interval":           {list{newObject(), newObject(every(10 * time.Second)), newObject(every(time.Hour))}, false, 3, slb.Scope{}, 10 * time.Second},
-		"the default interval":            {list{newObject(every(0))}, false, 1, slb.Scope{}, 30 * time.Second},
-		"suspended ones do not count":     {list{newObject(suspended, every(5*time.Second), onPort(80)), newObject(onPort(443))}, false, 1, slb.Scope{ListenerPort: 443}, time.Minute},
-		"nothing but suspended ones":      {list{newObject(suspended)}, false, 0, slb.Scope{}, 0},
-		"a suspended one after an active": {list{newObject(onPort(443)), newObject(suspended)}, false, 1, slb.Scope{ListenerPort: 443}, time.Minute},
+		"one":                             {list{newObject()}, false, 1, alicloud.Scope{}, time.Minute},
+		"one with a port":                 {list{newObject(onPort(443))}, false, 1, alicloud.Scope{ListenerPort: 443}, time.Minute},
+		"one with a port and a protocol":  {list{newObject(onPort(53), protocol("udp"))}, false, 1, alicloud.Scope{ListenerPort: 53, ListenerProtocol: "udp"}, time.Minute},
+		"two with the same port":          {list{newObject(onPort(443)), newObject(onPort(443))}, false, 2, alicloud.Scope{ListenerPort: 443}, time.Minute},
+		"two ports":                       {list{newObject(onPort(443)), newObject(onPort(80))}, false, 2, alicloud.Scope{}, time.Minute},
+		"two protocols of one port":       {list{newObject(onPort(53), protocol("udp")), newObject(onPort(53))}, false, 2, alicloud.Scope{}, time.Minute},
+		"a port and all":                  {list{newObject(onPort(443)), newObject()}, false, 2, alicloud.Scope{}, time.Minute},
+		"a port that was refused":         {list{newObject(onPort(53))}, true, 1, alicloud.Scope{}, time.Minute},
+		"the shortest interval":           {list{newObject(), newObject(every(10 * time.Second)), newObject(every(time.Hour))}, false, 3, alicloud.Scope{}, 10 * time.Second},
+		"the default interval":            {list{newObject(every(0))}, false, 1, alicloud.Scope{}, 30 * time.Second},
+		"suspended ones do not count":     {list{newObject(suspended, every(5*time.Second), onPort(80)), newObject(onPort(443))}, false, 1, alicloud.Scope{ListenerPort: 443}, time.Minute},
+		"nothing but suspended ones":      {list{newObject(suspended)}, false, 0, alicloud.Scope{}, 0},
+		"a suspended one after an active": {list{newObject(onPort(443)), newObject(suspended)}, false, 1, alicloud.Scope{ListenerPort: 443}, time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := planOf(&memory{askWhole: test.askWhole}, nil, test.objects...)
@@ -55,13 +55,13 @@ func TestPlanIsTheLeastThatServesAll(t *testing.T) {
 
 func TestWhoCannotWait(t *testing.T) {
 	past := &memory{served: map[types.UID]served{"uid-web": {generation: 2, request: "now"}}}
-	failed := &memory{served: past.served, failure: &slb.Error{Kind: slb.Throttled}}
+	failed := &memory{served: past.served, failure: &alicloud.Error{Kind: alicloud.Throttled}}
 	handled := func(o *v1alpha1.LoadBalancerHealth) { o.Status.LastHandledObserveRequest = "now" }
-	whole, onlyPort80 := &slb.Sample{}, &slb.Sample{Scope: slb.Scope{ListenerPort: 80}}
+	whole, onlyPort80 := &alicloud.Observation{}, &alicloud.Observation{Scope: alicloud.Scope{ListenerPort: 80}}
 	for name, test := range map[string]struct {
 		object v1alpha1.LoadBalancerHealth
 		memory *memory
-		sample *slb.Sample
+		sample *alicloud.Observation
 		asked  bool
 	}{
 		"nobody":                                   {newObject(), &memory{}, nil, false},
@@ -94,11 +94,11 @@ func TestAPlanIsStalledWhenAllAre(t *testing.T) {
 
 func TestDue(t *testing.T) {
 	const minute = time.Minute
-	attempted := func(unsaved bool, failure *slb.Error) *memory {
+	attempted := func(unsaved bool, failure *alicloud.Error) *memory {
 		return &memory{attemptedAt: start, failure: failure, unsaved: unsaved}
 	}
-	forbidden := &slb.Error{Kind: slb.Forbidden}
-	waits := func(d time.Duration) *slb.Error { return &slb.Error{Kind: slb.Throttled, RetryAfter: d} }
+	forbidden := &alicloud.Error{Kind: alicloud.Forbidden}
+	waits := func(d time.Duration) *alicloud.Error { return &alicloud.Error{Kind: alicloud.Throttled, RetryAfter: d} }
 	for name, test := range map[string]struct {
 		memory  *memory
 		objects []v1alpha1.LoadBalancerHealth
@@ -137,7 +137,7 @@ func TestDueTimesAreSpread(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var perPart [parts]int
 			for i := range targets {
-				target := slb.Target{RegionID: "cn-hangzhou", LoadBalancerID: fmt.Sprintf("lb-%d", i)}
+				target := alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: fmt.Sprintf("lb-%d", i)}
 				p := planFor(target, []v1alpha1.LoadBalancerHealth{newObject()}, m, nil, start)
 				perPart[int(p.dueAt.Sub(start)%time.Minute/(time.Minute/parts))]++
 			}
@@ -151,20 +151,20 @@ func TestDueTimesAreSpread(t *testing.T) {
 }
 
 func TestTargetOf(t *testing.T) {
-	targetOf := func(edits ...func(*v1alpha1.LoadBalancerHealth)) slb.Target {
+	targetOf := func(edits ...func(*v1alpha1.LoadBalancerHealth)) alicloud.Target {
 		object := newObject(edits...)
 		target, ok := TargetOf(&object)
-		equal(t, "having one", ok, target != slb.Target{})
+		equal(t, "having one", ok, target != alicloud.Target{})
 		return target
 	}
 	equal(t, "the target", targetOf(), testTarget)
 	equal(t, "the target of a Secret", targetOf(func(o *v1alpha1.LoadBalancerHealth) {
 		o.Spec.Credentials = &v1alpha1.Credentials{SecretRef: v1alpha1.SecretReference{Name: "slb-reader"}}
-	}), slb.Target{Account: ofSecret, RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"})
-	equal(t, "the target of a Service that has none", targetOf(ofService("web", nil)), slb.Target{})
+	}), alicloud.Target{Account: ofSecret, RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"})
+	equal(t, "the target of a Service that has none", targetOf(ofService("web", nil)), alicloud.Target{})
 	has := &v1alpha1.ServiceLoadBalancer{ServiceName: "web", LoadBalancerID: "lb-2", RegionID: "cn-beijing"}
-	equal(t, "the target of a Service", targetOf(ofService("web", has)), slb.Target{RegionID: "cn-beijing", LoadBalancerID: "lb-2"})
-	equal(t, "the target of a Service after another", targetOf(ofService("shop", has)), slb.Target{})
+	equal(t, "the target of a Service", targetOf(ofService("web", has)), alicloud.Target{RegionID: "cn-beijing", LoadBalancerID: "lb-2"})
+	equal(t, "the target of a Service after another", targetOf(ofService("shop", has)), alicloud.Target{})
 }
 
 // ofService makes an object name a Service that has a load balancer, or none.

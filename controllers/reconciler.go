@@ -2,7 +2,7 @@
 
 // Package controllers brings what the SLB API says into the status of the
 // LoadBalancerHealth objects. The unit of work is a load balancer: the queue
-// holds slb.Targets, a worker takes one, asks once, and brings every object
+// holds alicloud.Targets, a worker takes one, asks once, and brings every object
 // that names it up to date.
 //
 //	add.go        index, watch, predicate: how a change becomes work
@@ -39,8 +39,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 	"github.com/lbhealth/slb-health-operator/internal/health"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/ratelimit"
 )
 
 // +kubebuilder:rbac:groups=slb.lbhealth.dev,resources=loadbalancerhealths,verbs=get;list;watch
@@ -65,11 +66,11 @@ type Reconciler struct {
 	// Selector chooses the objects that are served, as the cache does; nil: all.
 	Selector labels.Selector
 	// API asks Alibaba Cloud.
-	API slb.HealthAPI
+	API alicloud.HealthAPI
 	// Credentials finds what signs the calls.
-	Credentials slb.CredentialSource
-	// Budget hands out turns to call.
-	Budget *slb.Budget
+	Credentials alicloud.CredentialSource
+	// Limiter hands out turns to call.
+	Limiter *ratelimit.Limiter
 	// Details lists the listeners of load balancers; nil: it is off.
 	Details *ListenerDetails
 	// Ports reads which listeners Services name; nil: Services may not be read.
@@ -85,7 +86,7 @@ type Reconciler struct {
 	// Now is the clock.
 	Now func() time.Time
 
-	targets memories[slb.Target]
+	targets memories[alicloud.Target]
 	samples samples
 	begin   sync.Once
 	started time.Time
@@ -100,7 +101,7 @@ type Metrics interface {
 }
 
 // Reconcile implements reconcile.TypedReconciler.
-func (r *Reconciler) Reconcile(ctx context.Context, target slb.Target) (reconcile.Result, error) {
+func (r *Reconciler) Reconcile(ctx context.Context, target alicloud.Target) (reconcile.Result, error) {
 	// Not when the process started: it may have stood by for days.
 	r.begin.Do(func() { r.started = r.Now() })
 	objects, err := r.objectsOf(ctx, target)
@@ -110,7 +111,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, target slb.Target) (reconcil
 	if len(objects) == 0 {
 		r.targets.forget(target)
 		r.samples.forget(target)
-		r.Budget.Forget(target)
+		r.Limiter.Forget(target)
 		r.Details.forget(target)
 		return reconcile.Result{}, nil
 	}
@@ -146,7 +147,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, target slb.Target) (reconcil
 
 // await is when to go on with what is not evaluated yet: an answer that waits
 // for the listeners, or a first observation that is queued; zero: now.
-func (r *Reconciler) await(ctx context.Context, target slb.Target, plan *plan, memory *memory, observed bool) time.Time {
+func (r *Reconciler) await(ctx context.Context, target alicloud.Target, plan *plan, memory *memory, observed bool) time.Time {
 	again := r.awaitListeners(ctx, target, plan, memory, observed)
 	if again.IsZero() && !observed {
 		return memory.awaitFirst(r.Now())
@@ -180,7 +181,7 @@ func (u *updated) add(object *v1alpha1.LoadBalancerHealth, outcome health.Outcom
 
 // update brings each object up to date. Where a write hangs, as for an
 // admission webhook, the others of that namespace are left for the next time.
-func (r *Reconciler) update(ctx context.Context, target slb.Target, objects []v1alpha1.LoadBalancerHealth, memory *memory, observed bool) updated {
+func (r *Reconciler) update(ctx context.Context, target alicloud.Target, objects []v1alpha1.LoadBalancerHealth, memory *memory, observed bool) updated {
 	result := updated{stalled: true}
 	known, err := r.evidenceOf(ctx, target, memory, observed)
 	if err != nil {
@@ -214,7 +215,7 @@ func (r *Reconciler) update(ctx context.Context, target slb.Target, objects []v1
 }
 
 // evidenceOf collects what the objects of a target are evaluated with.
-func (r *Reconciler) evidenceOf(ctx context.Context, target slb.Target, memory *memory, observed bool) (evidence, error) {
+func (r *Reconciler) evidenceOf(ctx context.Context, target alicloud.Target, memory *memory, observed bool) (evidence, error) {
 	known := evidence{sample: r.sampleOf(target, memory), observed: observed}
 	if known.details, known.lapsed = r.Details.of(target); known.details != nil && known.details.At.Before(memory.listenersChangedAt) {
 		known.details = nil
@@ -227,7 +228,7 @@ func (r *Reconciler) evidenceOf(ctx context.Context, target slb.Target, memory *
 }
 
 // sampleOf returns the answer that is fresh, or waits to be evaluated; nil: none.
-func (r *Reconciler) sampleOf(target slb.Target, memory *memory) *slb.Sample {
+func (r *Reconciler) sampleOf(target alicloud.Target, memory *memory) *alicloud.Observation {
 	sample := r.samples.fresh(target, r.Now())
 	if sample == nil && memory.failure == nil {
 		return memory.held
@@ -236,7 +237,7 @@ func (r *Reconciler) sampleOf(target slb.Target, memory *memory) *slb.Sample {
 }
 
 // comeBack decides when the target is looked at next.
-func (r *Reconciler) comeBack(target slb.Target, plan plan, memory *memory, result updated) reconcile.Result {
+func (r *Reconciler) comeBack(target alicloud.Target, plan plan, memory *memory, result updated) reconcile.Result {
 	now := r.Now()
 	if result.conflicted {
 		return reconcile.Result{RequeueAfter: conflictDelay}
@@ -258,7 +259,7 @@ func (r *Reconciler) comeBack(target slb.Target, plan plan, memory *memory, resu
 }
 
 // tell makes events and counts transitions, after the status that records them is written.
-func (r *Reconciler) tell(object *v1alpha1.LoadBalancerHealth, changes health.Changes) {
+func (r *Reconciler) tell(object *v1alpha1.LoadBalancerHealth, changes health.Transitions) {
 	for i := range changes.Backends {
 		if to := changes.Backends[i].To; to != "" && changes.Backends[i].From != "" {
 			r.Metrics.BackendTurned(object, to)
@@ -270,7 +271,7 @@ func (r *Reconciler) tell(object *v1alpha1.LoadBalancerHealth, changes health.Ch
 }
 
 // objectsOf lists the objects of a target. They are the cache's own: read only.
-func (r *Reconciler) objectsOf(ctx context.Context, target slb.Target) ([]v1alpha1.LoadBalancerHealth, error) {
+func (r *Reconciler) objectsOf(ctx context.Context, target alicloud.Target) ([]v1alpha1.LoadBalancerHealth, error) {
 	var list v1alpha1.LoadBalancerHealthList
 	err := r.Client.List(ctx, &list, client.MatchingFields{targetIndex: target.String()}, client.UnsafeDisableDeepCopy)
 	if err != nil {
@@ -305,7 +306,7 @@ func later(a, b time.Time) time.Time {
 }
 
 // logFailure logs a failure once when its reason changes, and in detail every time.
-func logFailure(ctx context.Context, previous, failure *slb.Error) {
+func logFailure(ctx context.Context, previous, failure *alicloud.Error) {
 	logger := log.FromContext(ctx)
 	if previous != nil && previous.Kind == failure.Kind && previous.Code == failure.Code {
 		logger = logger.V(1)

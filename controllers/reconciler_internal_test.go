@@ -13,14 +13,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/ratelimit"
 )
 
 // reconcileTest steps one target through time.
 type reconcileTest struct {
 	*testing.T
 	*Reconciler
-	target   slb.Target
+	target   alicloud.Target
 	cluster  *fakeCluster
 	api      *fakeAPI
 	clock    *clock
@@ -31,8 +32,8 @@ func newReconcileTest(t *testing.T, objects ...v1alpha1.LoadBalancerHealth) *rec
 	t.Helper()
 	test := &reconcileTest{T: t, cluster: &fakeCluster{objects: objects}, api: &fakeAPI{}, clock: newClock()}
 	test.target, _ = TargetOf(&objects[0])
-	test.api.answer = func(request slb.Request) (*slb.Sample, error) {
-		return &slb.Sample{RequestID: "r", Scope: request.Scope, At: test.clock.Now(), Backends: []slb.Backend{
+	test.api.answer = func(request alicloud.Request) (*alicloud.Observation, error) {
+		return &alicloud.Observation{RequestID: "r", Scope: request.Scope, At: test.clock.Now(), Backends: []alicloud.Backend{
 			{ServerID: "i-1", ListenerPort: 443, ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "normal"},
 		}}, nil
 	}
@@ -40,8 +41,8 @@ func newReconcileTest(t *testing.T, objects ...v1alpha1.LoadBalancerHealth) *rec
 	return test
 }
 
-func (t *reconcileTest) failWith(failure *slb.Error) {
-	t.api.answer = func(slb.Request) (*slb.Sample, error) { return nil, failure }
+func (t *reconcileTest) failWith(failure *alicloud.Error) {
+	t.api.answer = func(alicloud.Request) (*alicloud.Observation, error) { return nil, failure }
 }
 
 // step reconciles and returns when the target comes back; 0 for never.
@@ -141,14 +142,14 @@ func TestAWorkerThatComesTooEarlyDoesNotAsk(t *testing.T) {
 
 func TestASpentBudgetIsWaitedForElsewhere(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
-	test.Budget = slb.NewBudget(slb.BudgetOptions{QPS: 0.1, Burst: 1, Concurrency: 1})
-	other := slb.Target{RegionID: test.target.RegionID, LoadBalancerID: "lb-other"}
+	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 0.1, Burst: 1, Concurrency: 1})
+	other := alicloud.Target{RegionID: test.target.RegionID, LoadBalancerID: "lb-other"}
 	take := func() time.Duration {
-		turn, again := test.Budget.Take(slb.Claim{Target: other}, test.clock.Now())
+		turn, again := test.Limiter.Reserve(ratelimit.Claim{Target: other}, test.clock.Now())
 		if turn == nil {
 			return again.Sub(test.clock.Now())
 		}
-		turn.End(true, nil, test.clock.Now())
+		turn.Release(true, nil, test.clock.Now())
 		return 0
 	}
 	equal(t, "the wait of the first", take(), 0)
@@ -178,7 +179,7 @@ func TestWorkThatFailedWaitsNoLongerThanAnInterval(t *testing.T) {
 		queue.When(test.target)
 	}
 	equal(t, "the longest wait", queue.When(test.target), 5*time.Second)
-	other := slb.Target{LoadBalancerID: "lb-other"}
+	other := alicloud.Target{LoadBalancerID: "lb-other"}
 	for range 20 {
 		queue.When(other)
 	}
@@ -222,7 +223,7 @@ func TestAMendedSecretIsUsedWithinHalfAMinute(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh, withSecret))
 	test.cluster.secret = newSecret("1", keyPair("LTAIwrong"))
 	answer := test.api.answer
-	test.failWith(&slb.Error{Kind: slb.InvalidCredentials, Message: "m"})
+	test.failWith(&alicloud.Error{Kind: alicloud.InvalidCredentials, Message: "m"})
 	wait := test.step()
 	test.expectCalls(1)
 
@@ -243,20 +244,20 @@ func TestAMendedSecretIsUsedWithinHalfAMinute(t *testing.T) {
 // STS may hang: looks at the credentials must leave workers to others, as calls do.
 func TestCredentialsAtFaultAreLookedUpWithinATurn(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh, withSecret))
-	test.Budget = slb.NewBudget(slb.BudgetOptions{QPS: 100, Burst: 100, Concurrency: 1})
+	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 100, Burst: 100, Concurrency: 1})
 	test.step()
 	test.cluster.objects[0] = newObject(withSecret, stalled)
 	equal(t, "the number of looks", test.cluster.gets, 1)
 
 	other := test.target
 	other.LoadBalancerID = "lb-other"
-	turn, _ := test.Budget.Take(slb.Claim{Target: other}, test.clock.Now())
+	turn, _ := test.Limiter.Reserve(ratelimit.Claim{Target: other}, test.clock.Now())
 	for range 3 {
 		test.clock.advance(credentialsRecheck)
 		test.step()
 	}
 	equal(t, "the number of looks while another holds the only turn", test.cluster.gets, 1)
-	turn.End(true, nil, test.clock.Now())
+	turn.Release(true, nil, test.clock.Now())
 	test.clock.advance(credentialsRecheck)
 	test.step()
 	equal(t, "the number of looks", test.cluster.gets, 2)
@@ -267,8 +268,8 @@ func TestCredentialsAtFaultAreLookedUpWithinATurn(t *testing.T) {
 // overdue again at once, and so a thousand times a second until the turn comes.
 func TestATargetInLineComesBackForItsTurnOnly(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
-	test.Budget = slb.NewBudget(slb.BudgetOptions{QPS: 0.001, Burst: 1, Concurrency: 1}) // one call in 1000 s
-	test.failWith(&slb.Error{Kind: slb.Forbidden, Message: "m"})
+	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 0.001, Burst: 1, Concurrency: 1}) // one call in 1000 s
+	test.failWith(&alicloud.Error{Kind: alicloud.Forbidden, Message: "m"})
 	test.step()
 	test.cluster.objects[0] = newObject(stalled)
 	steps := 0
@@ -284,7 +285,7 @@ func TestATargetInLineComesBackForItsTurnOnly(t *testing.T) {
 func TestAProcessThatEndsReportsNoFailure(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	ctx, cancel := context.WithCancel(t.Context())
-	test.api.answer = func(slb.Request) (*slb.Sample, error) {
+	test.api.answer = func(alicloud.Request) (*alicloud.Observation, error) {
 		cancel()
 		return nil, ctx.Err()
 	}
@@ -351,7 +352,7 @@ func TestAVerdictGoesStaleWhileTheSecretCannotBeRead(t *testing.T) {
 
 func TestStaleVerdictsAreTakenBackInTime(t *testing.T) {
 	test := newReconcileTest(t, newObject(every(time.Hour), healthy))
-	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m", RetryAfter: 1000 * time.Hour})
+	test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m", RetryAfter: 1000 * time.Hour})
 	test.clock.advance(test.step())
 	wait := test.step()
 	test.expectCalls(1)
@@ -365,7 +366,7 @@ func TestStaleVerdictsAreTakenBackInTime(t *testing.T) {
 func TestARequestThatWasNotAnsweredComesBackSoon(t *testing.T) {
 	test := newReconcileTest(t, newObject(every(time.Hour), answeredAt(start), requested("now")))
 	answers := test.api.answer
-	test.failWith(&slb.Error{Kind: slb.ServiceError, Message: "failed"})
+	test.failWith(&alicloud.Error{Kind: alicloud.ServiceError, Message: "failed"})
 	for calls, want := range []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second} {
 		wait := test.step()
 		test.expectCalls(calls + 1)
@@ -393,14 +394,14 @@ func TestARequestThatWasNotAnsweredComesBackSoon(t *testing.T) {
 // An older schema let such a region in; its host name would be that of a bucket.
 func TestAStoredRegionThatIsNoneStallsAtOnceAndIsNeverCalled(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh, func(o *v1alpha1.LoadBalancerHealth) { o.Spec.RegionID = "oss-cn-hangzhou" }))
-	sdk, err := slb.NewClient(slb.ClientOptions{Timeout: time.Second, Concurrency: 1})
+	sdk, err := alicloud.NewClient(alicloud.ClientOptions{Timeout: time.Second, Concurrency: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	test.API = sdk
 	test.step()
 	failure := test.targets.of(test.target).failure
-	if failure == nil || failure.Kind != slb.InvalidRequest || !failure.Local || !strings.Contains(failure.Message, "spec.regionId") {
+	if failure == nil || failure.Kind != alicloud.InvalidRequest || !failure.Local || !strings.Contains(failure.Message, "spec.regionId") {
 		t.Fatalf("got %#v", failure)
 	}
 	equal(t, "the number of writes", test.cluster.writes, 1)
@@ -417,21 +418,21 @@ type failingSTS struct {
 	failure error
 }
 
-func (f *failingSTS) Credentials(context.Context, slb.Account) (slb.Credentials, error) {
+func (f *failingSTS) Credentials(context.Context, alicloud.Account) (alicloud.Credentials, error) {
 	if f.ended {
-		return slb.Credentials{}, f.failure
+		return alicloud.Credentials{}, f.failure
 	}
-	return slb.Credentials{AccessKeyID: "STS.a", AccessKeySecret: "s", SecurityToken: "t", Version: "1"}, nil
+	return alicloud.Credentials{AccessKeyID: "STS.a", AccessKeySecret: "s", SecurityToken: "t", Version: "1"}, nil
 }
 
-func (f *failingSTS) Refused(slb.Account, slb.Credentials) { f.ended = true }
+func (f *failingSTS) Refused(alicloud.Account, alicloud.Credentials) { f.ended = true }
 
 func TestATokenThatEndsWhileSTSIsDownCallsNoPerson(t *testing.T) {
-	down := &slb.Error{Kind: slb.EndpointUnreachable, Message: "the operator's own credentials (RRSA): sts.aliyuncs.com: no answer"}
+	down := &alicloud.Error{Kind: alicloud.EndpointUnreachable, Message: "the operator's own credentials (RRSA): sts.aliyuncs.com: no answer"}
 	test := newReconcileTest(t, newObject(fresh))
 	sts := &failingSTS{failure: down}
 	test.Credentials = sts
-	test.failWith(&slb.Error{Kind: slb.InvalidCredentials, Code: "InvalidSecurityToken.Expired", Message: "m"})
+	test.failWith(&alicloud.Error{Kind: alicloud.InvalidCredentials, Code: "InvalidSecurityToken.Expired", Message: "m"})
 	wait := test.step()
 	equal(t, "the failure", test.targets.of(test.target).failure, down)
 	test.expectCalls(1)
@@ -443,7 +444,7 @@ func TestATokenThatEndsWhileSTSIsDownCallsNoPerson(t *testing.T) {
 	}
 
 	// What the lookup itself says is a failure of credentials is looked up again, but not asked about.
-	refused := &slb.Error{Kind: slb.CredentialsNotFound, Message: "the operator's own credentials (RRSA): refused with EntityNotExist.Role"}
+	refused := &alicloud.Error{Kind: alicloud.CredentialsNotFound, Message: "the operator's own credentials (RRSA): refused with EntityNotExist.Role"}
 	*sts = failingSTS{failure: refused}
 	test.clock.advance(wait)
 	test.cluster.objects[0] = newObject()
@@ -462,10 +463,10 @@ func TestATokenThatEndsWhileSTSIsDownCallsNoPerson(t *testing.T) {
 func TestAFirstObservationThatIsQueuedForAMomentCostsOneWrite(t *testing.T) {
 	for qps, writes := range map[float64]int{5: 1, 0.2: 2} {
 		test := newReconcileTest(t, newObject(fresh))
-		test.Budget = slb.NewBudget(slb.BudgetOptions{QPS: qps, Burst: 1, Concurrency: 32})
-		other := slb.Target{RegionID: test.target.RegionID, LoadBalancerID: "lb-other"}
-		taken, _ := test.Budget.Take(slb.Claim{Target: other}, test.clock.Now())
-		taken.End(true, nil, test.clock.Now())
+		test.Limiter = ratelimit.New(ratelimit.Options{QPS: qps, Burst: 1, Concurrency: 32})
+		other := alicloud.Target{RegionID: test.target.RegionID, LoadBalancerID: "lb-other"}
+		taken, _ := test.Limiter.Reserve(ratelimit.Claim{Target: other}, test.clock.Now())
+		taken.Release(true, nil, test.clock.Now())
 		for len(test.api.requests) == 0 {
 			test.clock.advance(test.step())
 		}

@@ -22,8 +22,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 	"github.com/lbhealth/slb-health-operator/internal/health"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
 )
 
 // serviceIndex finds the objects that name a Service.
@@ -219,11 +219,11 @@ func (s *ServiceReconciler) service(ctx context.Context, key types.NamespacedNam
 func (s *ServiceReconciler) discover(ctx context.Context, key types.NamespacedName, service *corev1.Service) (health.Discovery, error) {
 	switch {
 	case !s.Enabled:
-		return health.Discovery{Failure: &slb.Error{Kind: slb.InvalidRequest, Local: true, Message: "spec.serviceRef needs an operator that runs with --service-discovery: start it so, or write loadBalancerId and regionId in its place"}}, nil
+		return health.Discovery{Failure: &alicloud.Error{Kind: alicloud.InvalidRequest, Local: true, Message: "spec.serviceRef needs an operator that runs with --service-discovery: start it so, or write loadBalancerId and regionId in its place"}}, nil
 	case s.Schema.Lacks(fieldServiceLoadBalancer):
-		return health.Discovery{Failure: &slb.Error{Kind: slb.InvalidRequest, Local: true, Message: outdatedFor(fieldServiceLoadBalancer)}}, nil
+		return health.Discovery{Failure: &alicloud.Error{Kind: alicloud.InvalidRequest, Local: true, Message: outdatedFor(fieldServiceLoadBalancer)}}, nil
 	case service == nil:
-		return health.Discovery{Failure: &slb.Error{Kind: slb.LoadBalancerNotFound, Message: fmt.Sprintf("Service %s does not exist: create it, or name another one in spec.serviceRef", key)}}, nil
+		return health.Discovery{Failure: &alicloud.Error{Kind: alicloud.LoadBalancerNotFound, Message: fmt.Sprintf("Service %s does not exist: create it, or name another one in spec.serviceRef", key)}}, nil
 	}
 	regions := []string{s.RegionID}
 	if s.RegionID == "" {

@@ -50,7 +50,7 @@ func (r *Reconciler) bring(ctx context.Context, object *v1alpha1.LoadBalancerHea
 		err = r.patchStatus(ctx, object, memory, statusPatch(&object.Status, &outcome.Status))
 		switch {
 		case err == nil:
-			r.tell(object, outcome.Changes)
+			r.tell(object, outcome.Transitions)
 			return outcome, nil
 		case !isConflict(err):
 			memory.doubt(object, outcome)
@@ -64,7 +64,7 @@ func (r *Reconciler) bring(ctx context.Context, object *v1alpha1.LoadBalancerHea
 // doubt is an unconfirmed write: its response was lost.
 type doubt struct {
 	status  v1alpha1.LoadBalancerHealthStatus
-	changes health.Changes
+	changes health.Transitions
 }
 
 // settle records the events of an unconfirmed write if the live object shows

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb/simulator"
+	"github.com/lbhealth/slb-health-operator/internal/simulator"
 )
 
 // backendOf is what events call a backend of https.

@@ -14,11 +14,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/uuid"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 func TestAConflictIsTriedAgainWithoutAnotherCall(t *testing.T) {
-	for name, failure := range map[string]*slb.Error{"after an answer": nil, "after a failure": {Kind: slb.Throttled, Message: "m"}} {
+	for name, failure := range map[string]*alicloud.Error{"after an answer": nil, "after a failure": {Kind: alicloud.Throttled, Message: "m"}} {
 		t.Run(name, func(t *testing.T) {
 			test := newReconcileTest(t, newObject(fresh))
 			if failure != nil {
@@ -71,7 +71,7 @@ func TestAnObjectThatWentToAnotherShardIsLeftToIt(t *testing.T) {
 func TestALaggingCacheDoesNotHoldAStatusUp(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	test.cluster.live = newObject(func(o *v1alpha1.LoadBalancerHealth) { o.ResourceVersion = "8" }) // this process's own write
-	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m"})
+	test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m"})
 	test.cluster.overtakes = 1
 	if wait := test.step(); wait == conflictDelay {
 		t.Error("the write is left for later")
@@ -94,7 +94,7 @@ func TestAnObjectThatWasEditedMeanwhileIsWorkOfItsOwn(t *testing.T) {
 // The API server wrote the status, and its answer got lost.
 func TestAWriteThatGotThroughUnnoticedIsToldOnce(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
-	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m"})
+	test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m"})
 	test.cluster.writeErr = errors.New("connection reset")
 	test.stepWithError()
 	equal(t, "the number of events", len(test.recorder.told), 0)
@@ -125,7 +125,7 @@ func TestACacheThatIsBehindItsOwnWritesIsNotBelieved(t *testing.T) {
 
 func TestAWriteThatDidNotGetThroughIsNotTold(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
-	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m"})
+	test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m"})
 	test.cluster.writeErr = errors.New("connection reset")
 	test.stepWithError()
 	test.cluster.writeErr = nil
@@ -136,7 +136,7 @@ func TestAWriteThatDidNotGetThroughIsNotTold(t *testing.T) {
 
 func TestNothingIsToldBeforeItIsWritten(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
-	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m"})
+	test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m"})
 	test.cluster.writeErr = errConflict
 	test.step()
 	test.cluster.writeErr = errors.New("etcd is full")
@@ -193,7 +193,7 @@ func TestANamespaceWhereWritesHangHoldsUpNoOther(t *testing.T) {
 
 func TestAnObjectThatCannotBeWrittenDoesNotMakeCalls(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh, requested("now")))
-	test.failWith(&slb.Error{Kind: slb.ServiceError, Message: "m", RetryAfter: time.Hour})
+	test.failWith(&alicloud.Error{Kind: alicloud.ServiceError, Message: "m", RetryAfter: time.Hour})
 	test.cluster.writeErr = errors.New("etcd is full")
 	for range 10 {
 		test.stepWithError()
@@ -209,7 +209,7 @@ func TestAnObjectThatCannotBeWrittenDoesNotMakeCalls(t *testing.T) {
 // A condition that another controller added meanwhile takes nothing away.
 func TestAnUnconfirmedWriteThatAnotherWriterTouchedHasItsEvents(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
-	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m"})
+	test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m"})
 	test.cluster.writeErr = errors.New("connection reset")
 	test.stepWithError()
 	equal(t, "the number of events", len(test.recorder.told), 0)
@@ -228,7 +228,7 @@ func TestAnUnconfirmedWriteThatAnotherWriterTouchedHasItsEvents(t *testing.T) {
 
 func TestAnUnconfirmedWriteThatDidNotGetThroughHasNoEventsYet(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
-	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m"})
+	test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m"})
 	test.cluster.writeErr = errors.New("connection reset")
 	test.stepWithError()
 	test.cluster.live = test.cluster.objects[0]

@@ -23,10 +23,11 @@ import (
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/controllers"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 	"github.com/lbhealth/slb-health-operator/internal/events"
 	"github.com/lbhealth/slb-health-operator/internal/health"
 	"github.com/lbhealth/slb-health-operator/internal/metrics"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/ratelimit"
 )
 
 const programName = "slb-health-operator"
@@ -75,7 +76,7 @@ func run(ctx context.Context, o *options) error {
 
 // newReconciler makes the one that observes, with its API and its metrics.
 func newReconciler(o *options, mgr manager.Manager, recorder controllers.EventRecorder, names *controllers.Names) (*controllers.Reconciler, error) {
-	sdk, err := slb.NewClient(slb.ClientOptions{
+	sdk, err := alicloud.NewClient(alicloud.ClientOptions{
 		Endpoint: o.endpoint, Timeout: o.timeout, Concurrency: o.concurrency,
 		UserAgent: programName + "/" + version,
 	})
@@ -90,23 +91,23 @@ func newReconciler(o *options, mgr manager.Manager, recorder controllers.EventRe
 		Client:      mgr.GetClient(),
 		Live:        mgr.GetAPIReader(),
 		Selector:    o.selector,
-		API:         slb.Instrument(sdk, ctrlmetrics.Registry),
+		API:         alicloud.Instrument(sdk, ctrlmetrics.Registry),
 		Credentials: signers,
-		Budget:      slb.NewBudget(slb.BudgetOptions{QPS: o.qps, Burst: o.burst, Concurrency: o.concurrency}),
+		Limiter:     ratelimit.New(ratelimit.Options{QPS: o.qps, Burst: o.burst, Concurrency: o.concurrency}),
 		Names:       names,
 		Events:      recorder,
 		Options:     health.Options{MaxBackends: o.maxStatusBackends, Heartbeat: o.heartbeat},
 		Now:         time.Now,
 	}
 	if o.listenerDetails == listenerDetailsAuto {
-		reconciler.Details = &controllers.ListenerDetails{API: sdk, Credentials: reconciler.Credentials, Budget: reconciler.Budget, Now: time.Now}
+		reconciler.Details = &controllers.ListenerDetails{API: sdk, Credentials: reconciler.Credentials, Limiter: reconciler.Limiter, Now: time.Now}
 	}
 	if o.serviceDiscovery {
 		reconciler.Ports = &controllers.ServicePorts{Reader: mgr.GetClient()}
 	}
 	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastAnswered: reconciler.LastAnswered, Elected: mgr.Elected()})
 	reconciler.Metrics = fleet
-	ctrlmetrics.Registry.MustRegister(fleet, slb.RateLimits{Budget: reconciler.Budget, Now: time.Now})
+	ctrlmetrics.Registry.MustRegister(fleet, ratelimit.RateLimits{Limiter: reconciler.Limiter, Now: time.Now})
 	return reconciler, nil
 }
 
@@ -160,7 +161,7 @@ func credentials(o *options, reader client.Reader) (*controllers.SecretCredentia
 			return nil, fmt.Errorf("--credentials-path must be a folder that can be read, such as that of a mounted Secret: %w", err)
 		}
 	}
-	source.Own = slb.NewIdentity(time.Now, o.credentialsPath)
+	source.Own = alicloud.NewIdentity(time.Now, o.credentialsPath)
 	return source, nil
 }
 
