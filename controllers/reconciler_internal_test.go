@@ -77,7 +77,7 @@ func withSecret(o *v1alpha1.LoadBalancerHealth) {
 }
 
 func TestAKnownTargetWaitsForItsSlotAfterAStart(t *testing.T) {
-	test := newReconcileTest(t, newObject(answeredAt(start.Add(-time.Minute))))
+	test := newReconcileTest(t, newObject(observedAt(start.Add(-time.Minute))))
 	wait := test.step()
 	test.expectCalls(0)
 	if wait <= 0 || wait > time.Minute {
@@ -90,7 +90,7 @@ func TestAKnownTargetWaitsForItsSlotAfterAStart(t *testing.T) {
 
 // Else all of a fleet would be due at once, and late by the time of the standby.
 func TestAKnownTargetWaitsForItsSlotAfterALongStandby(t *testing.T) {
-	test := newReconcileTest(t, newObject(answeredAt(start.Add(10*time.Hour-time.Second))))
+	test := newReconcileTest(t, newObject(observedAt(start.Add(10*time.Hour-time.Second))))
 	test.begin = sync.Once{} // no worker has looked yet
 	test.clock.advance(10 * time.Hour)
 	wait := test.step()
@@ -104,7 +104,7 @@ func TestAKnownTargetWaitsForItsSlotAfterALongStandby(t *testing.T) {
 // says nothing of it.
 func TestATargetThatComesToARunningProcessIsObservedInItsSlot(t *testing.T) {
 	const up = 10 * time.Hour
-	test := newReconcileTest(t, newObject(answeredAt(start.Add(up-10*time.Second))))
+	test := newReconcileTest(t, newObject(observedAt(start.Add(up-10*time.Second))))
 	lags := &recordedLags{}
 	test.Metrics = lags
 	test.clock.advance(up)
@@ -132,7 +132,7 @@ func TestAWorkerThatComesTooEarlyDoesNotAsk(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	wait := test.step()
 	test.expectCalls(1)
-	test.cluster.objects[0] = newObject(answeredAt(test.clock.Now()))
+	test.cluster.objects[0] = newObject(observedAt(test.clock.Now()))
 	for range 10 {
 		test.clock.advance(wait / 11)
 		test.step()
@@ -196,24 +196,24 @@ func TestAnAnswerIsHeldForThoseThatComeTogetherAndNotForRoutine(t *testing.T) {
 	test.expectCalls(1)
 
 	for i := range test.cluster.objects {
-		test.cluster.objects[i] = newObject(answeredAt(test.clock.Now()))
+		test.cluster.objects[i] = newObject(observedAt(test.clock.Now()))
 	}
 	test.clock.advance(test.step())
 	test.step()
 	test.expectCalls(2)
-	equal(t, "the number of answers that are held", len(test.samples.byTarget), 0)
+	equal(t, "the number of answers that are held", len(test.recent.byTarget), 0)
 }
 
 func TestAnotherWaysCredentialsAreAtFaultIsAnObservation(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh, withSecret))
 	test.step()
-	equal(t, "the failure", test.targets.of(test.target).failure.Message,
+	equal(t, "the failure", test.targets.get(test.target).failures.last.Message,
 		"Secret prod/slb-reader does not exist: create it with the keys accessKeyId and accessKeySecret, or correct spec.credentials.secretRef.name")
 	test.cluster.objects[0] = newObject(withSecret, stalled)
 	test.cluster.secret = newSecret("1", map[string]string{"accessKeyId": "LTAIa"})
 	test.clock.advance(test.step())
 	test.step()
-	equal(t, "the failure", test.targets.of(test.target).failure.Message, "Secret prod/slb-reader has no value for the key accessKeySecret: add it")
+	equal(t, "the failure", test.targets.get(test.target).failures.last.Message, "Secret prod/slb-reader has no value for the key accessKeySecret: add it")
 	test.expectCalls(0)
 }
 
@@ -293,7 +293,7 @@ func TestAProcessThatEndsReportsNoFailure(t *testing.T) {
 		t.Error(err)
 	}
 	equal(t, "the number of writes", test.cluster.writes, 0)
-	equal(t, "the number of events", len(test.recorder.told), 0)
+	equal(t, "the number of events", len(test.recorder.recorded), 0)
 }
 
 func TestATargetWithoutObjectsIsForgotten(t *testing.T) {
@@ -301,7 +301,7 @@ func TestATargetWithoutObjectsIsForgotten(t *testing.T) {
 	test.step()
 	test.cluster.objects = nil
 	equal(t, "the wait", test.step(), 0)
-	if _, remembered := test.targets.byKey.Load(test.target); remembered || len(test.samples.byTarget) > 0 {
+	if _, remembered := test.targets.byTarget.Load(test.target); remembered || len(test.recent.byTarget) > 0 {
 		t.Error("it is remembered")
 	}
 	test.expectCalls(1)
@@ -334,7 +334,7 @@ func healthy(o *v1alpha1.LoadBalancerHealth) {
 
 // As while the API server cannot decrypt it, to a process that never read it.
 func TestAVerdictGoesStaleWhileTheSecretCannotBeRead(t *testing.T) {
-	test := newReconcileTest(t, newObject(withSecret, healthy, answeredAt(start.Add(-time.Hour))))
+	test := newReconcileTest(t, newObject(withSecret, healthy, observedAt(start.Add(-time.Hour))))
 	test.cluster.getErr = errors.New("the key management service is away")
 	test.clock.advance(test.step())
 	for test.cluster.writes == 0 && test.clock.Now().Sub(start) < time.Hour {
@@ -364,7 +364,7 @@ func TestStaleVerdictsAreTakenBackInTime(t *testing.T) {
 // The interval may be an hour: a request that was not answered comes back by
 // its own backoff, from its first attempt on.
 func TestARequestThatWasNotAnsweredComesBackSoon(t *testing.T) {
-	test := newReconcileTest(t, newObject(every(time.Hour), answeredAt(start), requested("now")))
+	test := newReconcileTest(t, newObject(every(time.Hour), observedAt(start), requested("now")))
 	answers := test.api.answer
 	test.failWith(&alicloud.Error{Kind: alicloud.ServiceError, Message: "failed"})
 	for calls, want := range []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second} {
@@ -400,7 +400,7 @@ func TestAStoredRegionThatIsNoneStallsAtOnceAndIsNeverCalled(t *testing.T) {
 	}
 	test.API = sdk
 	test.step()
-	failure := test.targets.of(test.target).failure
+	failure := test.targets.get(test.target).failures.last
 	if failure == nil || failure.Kind != alicloud.InvalidRequest || !failure.Local || !strings.Contains(failure.Message, "spec.regionId") {
 		t.Fatalf("got %#v", failure)
 	}
@@ -434,7 +434,7 @@ func TestATokenThatEndsWhileSTSIsDownCallsNoPerson(t *testing.T) {
 	test.Credentials = sts
 	test.failWith(&alicloud.Error{Kind: alicloud.InvalidCredentials, Code: "InvalidSecurityToken.Expired", Message: "m"})
 	wait := test.step()
-	equal(t, "the failure", test.targets.of(test.target).failure, down)
+	equal(t, "the failure", test.targets.get(test.target).failures.last, down)
 	test.expectCalls(1)
 	if strings.Contains(test.cluster.patches[0], v1alpha1.ConditionStalled) || !strings.Contains(test.cluster.patches[0], "EndpointUnreachable") {
 		t.Error(test.cluster.patches[0])
@@ -449,7 +449,7 @@ func TestATokenThatEndsWhileSTSIsDownCallsNoPerson(t *testing.T) {
 	test.clock.advance(wait)
 	test.cluster.objects[0] = newObject()
 	test.step()
-	equal(t, "the failure", test.targets.of(test.target).failure, refused)
+	equal(t, "the failure", test.targets.get(test.target).failures.last, refused)
 	test.expectCalls(2)
 	test.cluster.objects[0] = newObject(stalled)
 	for range 5 {
@@ -457,7 +457,7 @@ func TestATokenThatEndsWhileSTSIsDownCallsNoPerson(t *testing.T) {
 		test.step()
 	}
 	test.expectCalls(2)
-	equal(t, "the failure", test.targets.of(test.target).failure, refused)
+	equal(t, "the failure", test.targets.get(test.target).failures.last, refused)
 }
 
 func TestAFirstObservationThatIsQueuedForAMomentCostsOneWrite(t *testing.T) {

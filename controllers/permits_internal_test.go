@@ -25,31 +25,31 @@ func createdAt(at time.Time) func(*v1alpha1.LoadBalancerHealth) {
 	}
 }
 
-func TestAnUrgentPermitCountsForTheObjectThatWaitsLongest(t *testing.T) {
-	ago := func(age time.Duration) func(*v1alpha1.LoadBalancerHealth) { return answeredAt(start.Add(-age)) }
+func TestUrgentClaimRequester(t *testing.T) {
+	ago := func(age time.Duration) func(*v1alpha1.LoadBalancerHealth) { return observedAt(start.Add(-age)) }
 	type list = []v1alpha1.LoadBalancerHealth
 	for name, test := range map[string]struct {
 		objects list
 		want    ratelimit.Requester
 	}{
-		"the only one":          {list{newObject(requested("1"))}, ratelimit.Requester{Namespace: "prod", Name: "web"}},
-		"not one that asks not": {list{newObject(named("a", "old"), ago(time.Hour)), newObject(named("b", "new"), requested("1"))}, ratelimit.Requester{Namespace: "b", Name: "new"}},
-		"the oldest answer": {list{
+		"the only one":              {list{newObject(requested("1"))}, ratelimit.Requester{Namespace: "prod", Name: "web"}},
+		"not one without a request": {list{newObject(named("a", "old"), ago(time.Hour)), newObject(named("b", "new"), requested("1"))}, ratelimit.Requester{Namespace: "b", Name: "new"}},
+		"the oldest observation": {list{
 			newObject(named("a", "young"), requested("1"), ago(time.Minute)), newObject(named("b", "old"), requested("2"), ago(time.Hour)),
 		}, ratelimit.Requester{Namespace: "b", Name: "old"}},
 		"a new one by its creation": {list{
 			newObject(named("a", "new"), createdAt(start.Add(-time.Minute))), newObject(named("b", "old"), anEdit, ago(time.Hour)),
 		}, ratelimit.Requester{Namespace: "b", Name: "old"}},
-		"a new one that waits longer": {list{
+		"a new one waiting longer": {list{
 			newObject(named("a", "edited"), anEdit, ago(time.Minute)), newObject(named("b", "new"), createdAt(start.Add(-time.Hour))),
 		}, ratelimit.Requester{Namespace: "b", Name: "new"}},
 		"not a suspended one": {list{newObject(named("a", "off"), requested("1"), suspended, ago(time.Hour)), newObject(named("b", "on"), requested("1"))}, ratelimit.Requester{Namespace: "b", Name: "on"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for range 2 { // in whatever order they are listed
-				m := &memory{}
-				p := planOf(m, nil, test.objects...)
-				claim := claimOf(testTarget, &p, m, start)
+			for range 2 { // in either order
+				state := &targetState{}
+				rec := planned(state, nil, test.objects...)
+				claim := claimFor(rec, start)
 				equal(t, "being urgent", claim.Urgent, true)
 				equal(t, "the requester", claim.Requester, test.want)
 				test.objects = list{test.objects[len(test.objects)-1], test.objects[0]}[:len(test.objects)]
@@ -58,39 +58,39 @@ func TestAnUrgentPermitCountsForTheObjectThatWaitsLongest(t *testing.T) {
 	}
 }
 
-func TestObjectsThatWaitEquallyLongMakeTheSameClaimInAnyOrder(t *testing.T) {
+func TestUrgentClaimRequesterIsStable(t *testing.T) {
 	a, b := newObject(named("a", "web"), requested("1")), newObject(named("a", "api"), requested("1"))
 	for _, objects := range [][]v1alpha1.LoadBalancerHealth{{a, b}, {b, a}} {
-		m := &memory{}
-		p := planOf(m, nil, objects...)
-		equal(t, "the requester", claimOf(testTarget, &p, m, start).Requester, ratelimit.Requester{Namespace: "a", Name: "api"})
+		state := &targetState{}
+		rec := planned(state, nil, objects...)
+		equal(t, "the requester", claimFor(rec, start).Requester, ratelimit.Requester{Namespace: "a", Name: "api"})
 	}
 }
 
-func TestAClaimIsDueFromItsSlotOn(t *testing.T) {
-	m := &memory{attemptedAt: start}
-	p := planOf(m, nil, newObject(requested("1")))
+func TestClaimIsDueFromItsSlotOn(t *testing.T) {
+	state := &targetState{attemptedAt: start}
+	rec := planned(state, nil, newObject(requested("1")))
 	for _, step := range []struct {
 		at  time.Time
 		due bool
-	}{{p.dueAt.Add(-1), false}, {p.dueAt, true}, {p.dueAt.Add(time.Hour), true}} {
-		claim := claimOf(testTarget, &p, m, step.at)
+	}{{rec.plan.dueAt.Add(-1), false}, {rec.plan.dueAt, true}, {rec.plan.dueAt.Add(time.Hour), true}} {
+		claim := claimFor(rec, step.at)
 		equal(t, "being due", claim.Due, step.due)
 		equal(t, "the last attempt", claim.Since, start)
 	}
-	routine := planOf(m, nil, newObject())
-	equal(t, "a routine claim", claimOf(testTarget, &routine, m, p.dueAt), ratelimit.Claim{Target: testTarget, Due: true, Since: start})
+	routine := planned(state, nil, newObject())
+	equal(t, "a routine claim", claimFor(routine, rec.plan.dueAt), ratelimit.Claim{Target: testTarget, Due: true, Since: start})
 }
 
-// Where credentials are changed because they were at fault, no object asks.
-func TestAClaimForNewCredentialsCountsForAnObject(t *testing.T) {
-	m := &memory{attemptedAt: start}
-	p := planOf(m, nil, newObject())
-	p.asked = true
-	equal(t, "the requester", claimOf(testTarget, &p, m, start).Requester, ratelimit.Requester{Namespace: "prod", Name: "web"})
+// When only the credentials changed, no object requests an observation.
+func TestClaimForNewCredentialsHasRequester(t *testing.T) {
+	state := &targetState{attemptedAt: start}
+	rec := planned(state, nil, newObject())
+	rec.plan.urgent = true
+	equal(t, "the requester", claimFor(rec, start).Requester, ratelimit.Requester{Namespace: "prod", Name: "web"})
 }
 
-func TestAPermitWhoseCredentialsFailedSpendsNoToken(t *testing.T) {
+func TestFailedCredentialsUseNoToken(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh, withSecret))
 	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 0.001, Burst: 1, Concurrency: 32}) // one token in 1000 s
 	test.step()
@@ -100,7 +100,7 @@ func TestAPermitWhoseCredentialsFailedSpendsNoToken(t *testing.T) {
 		test.clock.advance(credentialsRecheck)
 		test.step()
 	}
-	equal(t, "the number of looks at the Secret", test.cluster.gets, 6)
+	equal(t, "the number of reads of the Secret", test.cluster.gets, 6)
 
 	test.cluster.secret = newSecret("1", keyPair("LTAIa"))
 	test.clock.advance(credentialsRecheck)

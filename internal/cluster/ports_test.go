@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package controllers
+package cluster
 
 import (
 	"context"
@@ -38,7 +38,7 @@ func webPorts(annotations map[string]string) *corev1.Service {
 	}
 }
 
-func TestThePortsOfAServiceNameListeners(t *testing.T) {
+func TestPortsOf(t *testing.T) {
 	all := []health.ServicePort{{Port: 80, Protocol: "tcp"}, {Port: 443, Protocol: "tcp"}, {Port: 53, Protocol: "udp"}}
 	named := []health.ServicePort{{Port: 80, Protocol: "http"}, {Port: 443, Protocol: "https"}, {Port: 53, Protocol: "udp"}}
 	for name, test := range map[string]struct {
@@ -97,35 +97,42 @@ func (c *serviceCache) Get(_ context.Context, key client.ObjectKey, object clien
 	return nil
 }
 
-func TestTheServiceOfAnObjectNamesItsListeners(t *testing.T) {
-	has := func(service, id string) func(*v1alpha1.LoadBalancerHealth) {
-		return ofService(service, &v1alpha1.ServiceLoadBalancer{ServiceName: service, LoadBalancerID: id, RegionID: "cn-hangzhou"})
+func TestServicePortsFor(t *testing.T) {
+	object := func(service, loadBalancerID string) v1alpha1.LoadBalancerHealth {
+		object := v1alpha1.LoadBalancerHealth{ObjectMeta: metav1.ObjectMeta{Namespace: "prod", Name: "object"}}
+		if service != "" {
+			object.Spec.ServiceRef = &v1alpha1.ServiceReference{Name: service}
+		}
+		if loadBalancerID != "" {
+			object.Status.ServiceLoadBalancer = &v1alpha1.ServiceLoadBalancer{ServiceName: service, LoadBalancerID: loadBalancerID, RegionID: "cn-hangzhou"}
+		}
+		return object
 	}
 	for name, test := range map[string]struct {
 		ports  *ServicePorts
 		object v1alpha1.LoadBalancerHealth
 		want   int
 	}{
-		"its Service's":                      {&ServicePorts{&serviceCache{service: webPorts(nil)}}, newObject(has("web", "lb-1")), 3},
-		"another Service's":                  {&ServicePorts{&serviceCache{service: webPorts(nil)}}, newObject(has("api", "lb-1")), 0},
-		"those of the next load balancer":    {&ServicePorts{&serviceCache{service: webPorts(nil)}}, newObject(has("web", "lb-0")), 0},
-		"no Service":                         {&ServicePorts{&serviceCache{}}, newObject(has("web", "lb-1")), 0},
-		"a Service without a load balancer":  {&ServicePorts{&serviceCache{service: webPorts(nil)}}, newObject(ofService("web", nil)), 0},
-		"an object that names none":          {&ServicePorts{&serviceCache{err: errors.New("not to be asked")}}, newObject(), 0},
-		"an operator that may read none":     {nil, newObject(has("web", "lb-1")), 0},
-		"an object without a load balancer ": {nil, newObject(ofService("web", nil)), 0},
+		"its Service's":                      {&ServicePorts{&serviceCache{service: webPorts(nil)}}, object("web", "lb-1"), 3},
+		"another Service's":                  {&ServicePorts{&serviceCache{service: webPorts(nil)}}, object("api", "lb-1"), 0},
+		"those of the next load balancer":    {&ServicePorts{&serviceCache{service: webPorts(nil)}}, object("web", "lb-0"), 0},
+		"no Service":                         {&ServicePorts{&serviceCache{}}, object("web", "lb-1"), 0},
+		"a Service without a load balancer":  {&ServicePorts{&serviceCache{service: webPorts(nil)}}, object("web", ""), 0},
+		"an object that names none":          {&ServicePorts{&serviceCache{err: errors.New("must not be read")}}, object("", ""), 0},
+		"an operator that may read none":     {nil, object("web", "lb-1"), 0},
+		"an object without a load balancer ": {nil, object("web", ""), 0},
 	} {
-		if got, err := test.ports.of(t.Context(), &test.object); len(got) != test.want || err != nil {
+		if got, err := test.ports.For(t.Context(), &test.object); len(got) != test.want || err != nil {
 			t.Errorf("%s: got %v, %v", name, got, err)
 		}
 	}
-	broken, object := &ServicePorts{&serviceCache{err: errors.New("no informer")}}, newObject(has("web", "lb-1"))
-	if _, err := broken.of(t.Context(), &object); err == nil {
+	broken, of := &ServicePorts{&serviceCache{err: errors.New("no informer")}}, object("web", "lb-1")
+	if _, err := broken.For(t.Context(), &of); err == nil {
 		t.Error("an error of the cache is taken for no Service")
 	}
 }
 
-func TestTheCacheKeepsOfAServiceWhatIsRead(t *testing.T) {
+func TestSlimService(t *testing.T) {
 	annotations := map[string]string{v1alpha1.MonitorAnnotation: "true", newPrefix + "id": "lb-1", oldPrefix + "forward-port": "80:443"}
 	want := webPorts(annotations)
 	want.DeletionTimestamp, want.Spec.ExternalTrafficPolicy = &metav1.Time{Time: start}, corev1.ServiceExternalTrafficPolicyLocal

@@ -1,26 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package controllers
+package cluster
 
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Kinds of Kubernetes' own that are read where somebody asked for it.
-const (
-	kindService = "Service"
-	kindNode    = "Node"
-	kindPod     = "Pod"
-)
+// listTimeout bounds one request of CanList.
+const listTimeout = 10 * time.Second
 
-// mayList asks for one object of a kind, in each of the namespaces or with none
-// in all. A cache that is refused never fills, and nothing starts until it does.
-func mayList(ctx context.Context, reader client.Reader, kind string, namespaces []string) error {
+// CanList lists one object of a kind in each of the namespaces, or in all when
+// there are none, and returns the first error. An informer that is refused never
+// syncs, and the manager starts nothing before it does.
+func CanList(ctx context.Context, reader client.Reader, kind string, namespaces []string) error {
 	if len(namespaces) == 0 {
 		namespaces = []string{metav1.NamespaceAll}
 	}
@@ -33,7 +31,7 @@ func mayList(ctx context.Context, reader client.Reader, kind string, namespaces 
 }
 
 func listOne(ctx context.Context, reader client.Reader, kind, namespace string) error {
-	ctx, cancel := context.WithTimeout(ctx, kubernetesTimeout)
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(kind + "List"))

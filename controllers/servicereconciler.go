@@ -6,11 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -23,40 +25,72 @@ import (
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/cluster"
 	"github.com/lbhealth/slb-health-operator/internal/health"
 )
 
 // serviceIndex finds the objects that name a Service.
 const serviceIndex = "service"
 
-// serviceConcurrency is how many Services are worked on at once. It takes no
-// call to Alibaba Cloud, and mostly nothing to write.
+// serviceConcurrency is how many Services are reconciled at once. That takes no
+// call to Alibaba Cloud, and seldom a write.
 const serviceConcurrency = 4
 
-// ServiceReconciler keeps status.serviceLoadBalancer of the objects that name a
-// Service what the Service says, and makes objects for the Services that ask for
-// one. Observing is the Reconciler's: an object whose Service has a load
-// balancer is to it an object like any other.
+// ServiceReconciler writes the load balancer of a Service into
+// status.serviceLoadBalancer of the objects that name the Service, and creates
+// objects for the Services that request one. It does not observe: once its
+// Service has a load balancer, an object is to the Reconciler like any other.
 type ServiceReconciler struct {
-	// Reconciler writes the statuses.
-	*Reconciler
-	// Enabled tells whether Services and nodes may be read. If not, objects that
-	// name one say so.
+	// Client reads from the cache, and writes objects.
+	Client client.Client
+	// Live reads objects past the cache.
+	Live client.Reader
+	// Selector chooses the objects of this shard, as the cache does; nil: all.
+	Selector labels.Selector
+	// Status writes the objects' statuses.
+	Status *StatusWriter
+	// Events records why an object cannot be created.
+	Events EventRecorder
+	// Enabled is true when the operator may read Services and nodes. Otherwise the
+	// objects that name a Service report it.
 	Enabled bool
 	// RegionID is the region of every Service's load balancer; "": that of the nodes.
 	RegionID string
-	// Schema tells what the CustomResourceDefinition lacks; nil: nothing.
+	// Schema knows which fields the CustomResourceDefinition lacks; nil: none.
 	Schema *Schema
+	// Options decide what is written.
+	Options health.Options
+	// Now is the clock.
+	Now func() time.Time
 
-	services memories[types.NamespacedName]
+	services serviceStates
 	refusals refusals
 }
 
-// Allowed returns an error where what Services need may not be watched.
+// serviceState is what this process keeps of a Service. Only the worker that
+// holds the Service's key uses it.
+type serviceState struct {
+	failures failureHistory
+	writes   writeHistory
+}
+
+// serviceStates holds the state of every Service that objects name.
+type serviceStates struct {
+	byService sync.Map // types.NamespacedName to *serviceState
+}
+
+func (s *serviceStates) get(key types.NamespacedName) *serviceState {
+	found, _ := s.byService.LoadOrStore(key, &serviceState{})
+	return found.(*serviceState)
+}
+
+func (s *serviceStates) delete(key types.NamespacedName) { s.byService.Delete(key) }
+
+// Allowed returns an error when the operator may not list a kind that it needs.
 func (s *ServiceReconciler) Allowed(ctx context.Context, reader client.Reader, namespaces []string) error {
 	for _, kind := range s.reads() {
-		// What else goes wrong is for the cache to try again.
-		if err := mayList(ctx, reader, kind.name, namespaces); apierrors.IsForbidden(err) {
+		// The cache retries after any other error.
+		if err := cluster.CanList(ctx, reader, kind.name, namespaces); apierrors.IsForbidden(err) {
 			return fmt.Errorf("--service-discovery: %w: apply config/service-discovery, or leave the flag out", err)
 		}
 	}
@@ -94,7 +128,7 @@ func (s *ServiceReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manag
 	return b.Complete(s)
 }
 
-// kind is one of objects that are read to find load balancers.
+// kind is a kind that the reconciler reads to find load balancers.
 type kind struct {
 	name   string
 	object client.Object
@@ -104,14 +138,14 @@ func (s *ServiceReconciler) reads() []kind {
 	if !s.Enabled {
 		return nil
 	}
-	kinds := []kind{{kindService, &corev1.Service{}}}
+	kinds := []kind{{cluster.KindService, &corev1.Service{}}}
 	if s.RegionID == "" {
-		kinds = append(kinds, kind{kindNode, &corev1.Node{}})
+		kinds = append(kinds, kind{cluster.KindNode, &corev1.Node{}})
 	}
 	return kinds
 }
 
-// servicesOf are the Services that an object names, and that own it.
+// servicesOf returns the Services that an object names, or that own it.
 func servicesOf(_ context.Context, object client.Object) []reconcile.Request {
 	var requests []reconcile.Request
 	add := func(name string) {
@@ -120,7 +154,7 @@ func servicesOf(_ context.Context, object client.Object) []reconcile.Request {
 	if service := object.(*v1alpha1.LoadBalancerHealth).Spec.ServiceRef; service != nil {
 		add(service.Name)
 	}
-	if owner := metav1.GetControllerOf(object); owner != nil && owner.APIVersion == "v1" && owner.Kind == kindService {
+	if owner := metav1.GetControllerOf(object); owner != nil && owner.APIVersion == "v1" && owner.Kind == cluster.KindService {
 		add(owner.Name)
 	}
 	return requests
@@ -133,13 +167,13 @@ func (s *ServiceReconciler) Reconcile(ctx context.Context, request reconcile.Req
 		return reconcile.Result{}, err
 	}
 	var retry time.Duration
-	var failed error // others that name the Service have nothing to do with it
+	var failed error // it concerns the Service's own object, not the others that name it
 	if service == nil {
 		s.refusals.forget(request.NamespacedName)
 	} else {
 		retry, failed = s.monitor(ctx, service)
 	}
-	result, err := s.follow(ctx, request, service)
+	result, err := s.discoverFor(ctx, request, service)
 	if err = errors.Join(failed, err); err != nil {
 		return reconcile.Result{}, unlessStopping(ctx, err)
 	}
@@ -149,61 +183,71 @@ func (s *ServiceReconciler) Reconcile(ctx context.Context, request reconcile.Req
 	return result, nil
 }
 
-// follow brings what a Service says into the objects that name it.
-func (s *ServiceReconciler) follow(ctx context.Context, request reconcile.Request, service *corev1.Service) (reconcile.Result, error) {
+// discoverFor finds the load balancer of a Service for the objects that name it.
+func (s *ServiceReconciler) discoverFor(ctx context.Context, request reconcile.Request, service *corev1.Service) (reconcile.Result, error) {
 	var list v1alpha1.LoadBalancerHealthList
 	err := s.Client.List(ctx, &list, client.InNamespace(request.Namespace), client.MatchingFields{serviceIndex: request.Name}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("listing the objects of Service %s: %w", request, err)
 	}
 	if len(list.Items) == 0 {
-		s.services.forget(request.NamespacedName)
+		s.services.delete(request.NamespacedName)
 		return reconcile.Result{}, nil
 	}
 	found, err := s.discover(ctx, request.NamespacedName, service)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	return s.bringAll(ctx, request.NamespacedName, list.Items, found)
+	return s.updateStatuses(ctx, request.NamespacedName, list.Items, found)
 }
 
-// bringAll brings what came of the search into the objects' statuses.
-func (s *ServiceReconciler) bringAll(ctx context.Context, service types.NamespacedName, objects []v1alpha1.LoadBalancerHealth, d health.Discovery) (reconcile.Result, error) {
-	memory, now := s.services.of(service), s.Now()
-	memory.keepOnly(objects)
-	var again time.Time
-	if d.Failure == nil {
-		memory.failure = nil
+// updateStatuses writes what was found into the statuses of a Service's objects.
+func (s *ServiceReconciler) updateStatuses(ctx context.Context, service types.NamespacedName, objects []v1alpha1.LoadBalancerHealth, found health.Discovery) (reconcile.Result, error) {
+	state, now := s.services.get(service), s.Now()
+	state.writes.keepOnly(objects)
+	var requeueAt time.Time
+	if found.Failure == nil {
+		state.failures = failureHistory{}
 	} else {
-		logFailure(ctx, memory.failure, d.Failure)
-		memory.failed(d.Failure, now)
-		d.FailingSince = memory.failingSince
-		again = now.Add(health.DefaultInterval) // nodes are not watched
+		logFailure(ctx, state.failures.last, found.Failure)
+		state.failures.add(found.Failure, now)
+		found.FailingSince = state.failures.since
+		requeueAt = now.Add(health.DefaultInterval) // the operator does not watch nodes for this
 	}
-	look := func(object *v1alpha1.LoadBalancerHealth) health.Outcome {
-		return health.Discover(object, d, now, s.Options)
-	}
-	var unwritten error
+	evaluator := discoveryEvaluator{found, now, s.Options}
+	var failed error
 	for i := range objects {
-		outcome, err := s.bring(ctx, &objects[i], memory, look)
+		outcome, err := s.Status.update(ctx, &objects[i], &state.writes, evaluator)
 		switch {
 		case isConflict(err):
-			again = earliest(again, now.Add(conflictDelay))
+			requeueAt = earliest(requeueAt, now.Add(conflictRetry))
 		case client.IgnoreNotFound(err) != nil:
-			unwritten = errors.Join(unwritten, fmt.Errorf("writing the status of %s: %w", client.ObjectKeyFromObject(&objects[i]), err))
+			failed = errors.Join(failed, fmt.Errorf("writing the status of %s: %w", client.ObjectKeyFromObject(&objects[i]), err))
 		}
 		if errors.Is(err, context.DeadlineExceeded) {
-			break // so would be the others: they are of one namespace
+			break // the other objects are in the same namespace, and would hang as well
 		}
-		again = earliest(again, outcome.StaleAt)
+		requeueAt = earliest(requeueAt, outcome.StaleAt)
 	}
-	if unwritten != nil || again.IsZero() {
-		return reconcile.Result{}, unwritten
+	if failed != nil || requeueAt.IsZero() {
+		return reconcile.Result{}, failed
 	}
-	return reconcile.Result{RequeueAfter: max(again.Sub(now), time.Millisecond)}, nil
+	return reconcile.Result{RequeueAfter: max(requeueAt.Sub(now), time.Millisecond)}, nil
 }
 
-// service reads a Service, as slim as the cache holds it; nil when there is none, or Services may not be read.
+// discoveryEvaluator evaluates the objects of one Service.
+type discoveryEvaluator struct {
+	found   health.Discovery
+	now     time.Time
+	options health.Options
+}
+
+func (d discoveryEvaluator) evaluate(object *v1alpha1.LoadBalancerHealth) health.Outcome {
+	return health.Discover(object, d.found, d.now, d.options)
+}
+
+// service reads a Service from the cache; nil when it does not exist, or when the
+// operator may not read Services.
 func (s *ServiceReconciler) service(ctx context.Context, key types.NamespacedName) (*corev1.Service, error) {
 	if !s.Enabled {
 		return nil, nil
@@ -231,7 +275,7 @@ func (s *ServiceReconciler) discover(ctx context.Context, key types.NamespacedNa
 		if err := s.Client.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
 			return health.Discovery{}, fmt.Errorf("listing nodes for the region of Service %s: %w", key, err)
 		}
-		regions = regionsOf(nodes.Items)
+		regions = cluster.Regions(nodes.Items)
 	}
-	return loadBalancerOf(key, service.Labels[v1alpha1.ServiceLoadBalancerLabel], regions), nil
+	return cluster.LoadBalancer(key, service.Labels[v1alpha1.ServiceLoadBalancerLabel], regions), nil
 }

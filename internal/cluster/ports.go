@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package controllers
+package cluster
 
 import (
 	"context"
@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
@@ -18,14 +17,14 @@ import (
 )
 
 // Annotations of a Service that Alibaba Cloud's cloud controller manager reads,
-// after one of annotationPrefixes, of which the first that is there counts.
+// after one of annotationPrefixes; the first prefix that is present counts.
 const (
-	// annotationOwnLoadBalancer is the id of a load balancer that the user brought.
+	// annotationOwnLoadBalancer is the id of a load balancer that the user created.
 	annotationOwnLoadBalancer = "id"
 	// annotationOverride with the value true lets the controller replace the
-	// listeners of a load balancer that the user brought.
+	// listeners of a load balancer that the user created.
 	annotationOverride = "force-override-listeners"
-	// annotationOwnServerGroups names server groups that the user brought.
+	// annotationOwnServerGroups names server groups that the user created.
 	annotationOwnServerGroups = "vgroup-port"
 	// annotationForward names ports that only redirect, and where to: 80:443.
 	annotationForward = "forward-port"
@@ -38,7 +37,7 @@ var annotationPrefixes = [...]string{
 	"service.beta.kubernetes.io/alicloud-loadbalancer-",
 }
 
-// readAnnotations are the annotations of a Service that are read.
+// readAnnotations are the annotations of a Service that the operator reads.
 var readAnnotations = append(
 	withPrefixes(annotationOwnLoadBalancer, annotationOverride, annotationOwnServerGroups, annotationForward, annotationProtocols),
 	v1alpha1.MonitorAnnotation)
@@ -53,15 +52,15 @@ func withPrefixes(names ...string) []string {
 	return keys
 }
 
-// ServicePorts reads which listeners the Services of the cache name. nil reads none.
+// ServicePorts reads which listeners Services define. A nil ServicePorts reads none.
 type ServicePorts struct {
 	// Reader reads Services from the cache.
 	Reader client.Reader
 }
 
-// of returns the listeners that the Service of an object names; nil where there
-// is no Service, and where listeners or backends are the user's own.
-func (s *ServicePorts) of(ctx context.Context, object *v1alpha1.LoadBalancerHealth) ([]health.ServicePort, error) {
+// For returns the listeners that the Service of an object defines; nil when
+// there is no Service, and when the user manages the listeners or backends.
+func (s *ServicePorts) For(ctx context.Context, object *v1alpha1.LoadBalancerHealth) ([]health.ServicePort, error) {
 	id, _, ok := object.LoadBalancer()
 	if s == nil || object.Spec.ServiceRef == nil || !ok {
 		return nil, nil
@@ -72,14 +71,14 @@ func (s *ServicePorts) of(ctx context.Context, object *v1alpha1.LoadBalancerHeal
 		return nil, fmt.Errorf("reading the ports of Service %s: %w", key, err)
 	}
 	if service.Labels[v1alpha1.ServiceLoadBalancerLabel] != id {
-		return nil, nil // there is none, or its ports are those of another load balancer by now
+		return nil, nil // it does not exist, or has another load balancer now
 	}
 	return portsOf(service), nil
 }
 
 // portsOf returns the listeners that the cloud controller manager keeps for a Service.
 func portsOf(service *corev1.Service) []health.ServicePort {
-	if service.Spec.Type != corev1.ServiceTypeLoadBalancer || !service.DeletionTimestamp.IsZero() || isUsersOwn(service.Annotations) {
+	if service.Spec.Type != corev1.ServiceTypeLoadBalancer || !service.DeletionTimestamp.IsZero() || isUserManaged(service.Annotations) {
 		return nil
 	}
 	forwards := pairsOf(annotationOf(service.Annotations, annotationForward))
@@ -91,18 +90,18 @@ func portsOf(service *corev1.Service) []health.ServicePort {
 		if slices.ContainsFunc(forwards, func(p pair) bool { return p.left == number }) {
 			continue
 		}
-		named := health.ServicePort{Port: port.Port, Protocol: strings.ToLower(string(port.Protocol))}
+		listener := health.ServicePort{Port: port.Port, Protocol: strings.ToLower(string(port.Protocol))}
 		if at := slices.IndexFunc(protocols, func(p pair) bool { return p.right == number }); at >= 0 {
-			named.Protocol = strings.ToLower(protocols[at].left)
+			listener.Protocol = strings.ToLower(protocols[at].left)
 		}
-		ports = append(ports, named)
+		ports = append(ports, listener)
 	}
 	return ports
 }
 
-// isUsersOwn tells whether the listeners or the backends of a Service's load
-// balancer are not the cloud controller manager's.
-func isUsersOwn(annotations map[string]string) bool {
+// isUserManaged reports whether the user, and not the cloud controller manager,
+// manages the listeners or the backends of a Service's load balancer.
+func isUserManaged(annotations map[string]string) bool {
 	if annotationOf(annotations, annotationOwnServerGroups) != "" {
 		return true
 	}
@@ -129,23 +128,4 @@ func pairsOf(list string) []pair {
 		}
 	}
 	return pairs
-}
-
-// slimService keeps of a Service what tells its load balancer and its listeners.
-func slimService(service *corev1.Service) *corev1.Service {
-	slim := &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: service.Namespace, Name: service.Name, UID: service.UID,
-			ResourceVersion: service.ResourceVersion, DeletionTimestamp: service.DeletionTimestamp,
-			Labels: service.Labels, Annotations: only(service.Annotations, readAnnotations...),
-		},
-		Spec: corev1.ServiceSpec{Type: service.Spec.Type, ExternalTrafficPolicy: service.Spec.ExternalTrafficPolicy},
-	}
-	for i := range service.Spec.Ports {
-		port := &service.Spec.Ports[i]
-		slim.Spec.Ports = append(slim.Spec.Ports, corev1.ServicePort{
-			Name: port.Name, Protocol: port.Protocol, Port: port.Port, TargetPort: port.TargetPort, NodePort: port.NodePort,
-		})
-	}
-	return slim
 }

@@ -26,13 +26,13 @@ func TestAConflictIsTriedAgainWithoutAnotherCall(t *testing.T) {
 			}
 			test.cluster.writeErr = errConflict
 			for range 3 {
-				equal(t, "the wait", test.step(), conflictDelay)
-				test.clock.advance(conflictDelay)
+				equal(t, "the wait", test.step(), conflictRetry)
+				test.clock.advance(conflictRetry)
 			}
 			test.cluster.writeErr = nil
 			test.step()
 			test.expectCalls(1)
-			equal(t, "the number of writes", test.cluster.writes, 3*(maxOvertakes+1)+1)
+			equal(t, "the number of writes", test.cluster.writes, 3*(maxConflicts+1)+1)
 		})
 	}
 }
@@ -43,8 +43,8 @@ func TestAWriteOfSomethingElseDoesNotHoldTheStatusUp(t *testing.T) {
 	test.cluster.objects[0].ResourceVersion = "1"
 	test.cluster.objects[0].DeepCopyInto(&test.cluster.live)
 	test.cluster.live.ResourceVersion = "2"
-	test.cluster.overtakes = 2
-	if wait := test.step(); wait == conflictDelay {
+	test.cluster.conflicts = 2
+	if wait := test.step(); wait == conflictRetry {
 		t.Error("the write is left for later")
 	}
 	equal(t, "the number of writes", test.cluster.writes, 3)
@@ -58,13 +58,13 @@ func TestAWriteOfSomethingElseDoesNotHoldTheStatusUp(t *testing.T) {
 
 func TestAnObjectThatWentToAnotherShardIsLeftToIt(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh, func(o *v1alpha1.LoadBalancerHealth) { o.Labels = map[string]string{"shard": "a"} }))
-	test.Selector = labels.SelectorFromSet(labels.Set{"shard": "a"})
+	test.Status.Selector = labels.SelectorFromSet(labels.Set{"shard": "a"})
 	test.cluster.objects[0].DeepCopyInto(&test.cluster.live)
 	test.cluster.live.Labels, test.cluster.live.ResourceVersion = map[string]string{"shard": "b"}, "8"
-	test.cluster.overtakes = 1
+	test.cluster.conflicts = 1
 	test.step()
 	equal(t, "the number of writes, one of them in vain", test.cluster.writes, 1)
-	equal(t, "the number of events", len(test.recorder.told), 0)
+	equal(t, "the number of events", len(test.recorder.recorded), 0)
 }
 
 // The cache holds an older status, as while the watch is cut.
@@ -72,22 +72,22 @@ func TestALaggingCacheDoesNotHoldAStatusUp(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	test.cluster.live = newObject(func(o *v1alpha1.LoadBalancerHealth) { o.ResourceVersion = "8" }) // this process's own write
 	test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m"})
-	test.cluster.overtakes = 1
-	if wait := test.step(); wait == conflictDelay {
+	test.cluster.conflicts = 1
+	if wait := test.step(); wait == conflictRetry {
 		t.Error("the write is left for later")
 	}
 	equal(t, "the number of writes", test.cluster.writes, 2)
 	if held := `{"op":"replace","path":"/metadata/resourceVersion","value":"8"}`; !strings.Contains(test.cluster.patches[1], held) {
 		t.Errorf("the second write is not on top of the live object: %s", test.cluster.patches[1])
 	}
-	equal(t, "the number of events", len(test.recorder.told), 1)
+	equal(t, "the number of events", len(test.recorder.recorded), 1)
 }
 
 func TestAnObjectThatWasEditedMeanwhileIsWorkOfItsOwn(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	test.cluster.live = newObject(anEdit)
-	test.cluster.overtakes = 1
-	equal(t, "the wait", test.step(), conflictDelay)
+	test.cluster.conflicts = 1
+	equal(t, "the wait", test.step(), conflictRetry)
 	equal(t, "the number of writes", test.cluster.writes, 1)
 }
 
@@ -97,30 +97,30 @@ func TestAWriteThatGotThroughUnnoticedIsToldOnce(t *testing.T) {
 	test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m"})
 	test.cluster.writeErr = errors.New("connection reset")
 	test.stepWithError()
-	equal(t, "the number of events", len(test.recorder.told), 0)
+	equal(t, "the number of events", len(test.recorder.recorded), 0)
 
 	test.cluster.writeErr = nil
 	test.cluster.live = newObject(func(o *v1alpha1.LoadBalancerHealth) {
 		o.ResourceVersion = "8"
-		o.Status = test.targets.of(test.target).doubts[o.UID].status
+		o.Status = test.targets.get(test.target).writes.unconfirmed[o.UID].status
 	})
 	test.step()
 	test.cluster.live.DeepCopyInto(&test.cluster.objects[0])
 	test.step()
-	equal(t, "the number of events", len(test.recorder.told), 1)
+	equal(t, "the number of events", len(test.recorder.recorded), 1)
 	equal(t, "the number of writes", test.cluster.writes, 1)
 }
 
 // A backend turns and turns back while the cache shows it as it was at first.
 func TestACacheThatIsBehindItsOwnWritesIsNotBelieved(t *testing.T) {
-	var memory memory
+	var writes writeHistory
 	object := newObject()
-	equal(t, "ahead before any write", memory.ahead(&object), false)
-	memory.wrote(&object, "10")
-	equal(t, "ahead of version 7", memory.ahead(&object), true)
+	equal(t, "newer before any write", writes.newerThan(&object), false)
+	writes.wrote(&object, "10")
+	equal(t, "newer than version 7", writes.newerThan(&object), true)
 	object.ResourceVersion = "10"
-	equal(t, "ahead of version 10", memory.ahead(&object), false)
-	equal(t, "the number of writes that are remembered", len(memory.written), 0)
+	equal(t, "newer than version 10", writes.newerThan(&object), false)
+	equal(t, "the number of writes that are kept", len(writes.written), 0)
 }
 
 func TestAWriteThatDidNotGetThroughIsNotTold(t *testing.T) {
@@ -131,7 +131,7 @@ func TestAWriteThatDidNotGetThroughIsNotTold(t *testing.T) {
 	test.cluster.writeErr = nil
 	test.step()
 	equal(t, "the number of writes", test.cluster.writes, 2)
-	equal(t, "the number of events", len(test.recorder.told), 1)
+	equal(t, "the number of events", len(test.recorder.recorded), 1)
 }
 
 func TestNothingIsToldBeforeItIsWritten(t *testing.T) {
@@ -141,14 +141,14 @@ func TestNothingIsToldBeforeItIsWritten(t *testing.T) {
 	test.step()
 	test.cluster.writeErr = errors.New("etcd is full")
 	test.stepWithError()
-	equal(t, "the number of events", len(test.recorder.told), 0)
+	equal(t, "the number of events", len(test.recorder.recorded), 0)
 	test.cluster.writeErr = nil
 	test.step()
-	equal(t, "the number of events", len(test.recorder.told), 1)
+	equal(t, "the number of events", len(test.recorder.recorded), 1)
 }
 
 func TestAnAnswerThatCouldNotBeWrittenIsAskedForAgainSoon(t *testing.T) {
-	everyHour := newObject(every(time.Hour), answeredAt(start.Add(-time.Hour)))
+	everyHour := newObject(every(time.Hour), observedAt(start.Add(-time.Hour)))
 	test := newReconcileTest(t, everyHour)
 	test.clock.advance(test.step())
 	test.cluster.writeErr = errors.New("etcd is full")
@@ -212,18 +212,18 @@ func TestAnUnconfirmedWriteThatAnotherWriterTouchedHasItsEvents(t *testing.T) {
 	test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m"})
 	test.cluster.writeErr = errors.New("connection reset")
 	test.stepWithError()
-	equal(t, "the number of events", len(test.recorder.told), 0)
+	equal(t, "the number of events", len(test.recorder.recorded), 0)
 
 	test.cluster.writeErr = nil
 	live := test.cluster.objects[0]
-	live.Status = test.targets.of(test.target).doubts[live.UID].status
+	live.Status = test.targets.get(test.target).writes.unconfirmed[live.UID].status
 	live.ResourceVersion = "9"
 	live.Status.Conditions = append(slices.Clone(live.Status.Conditions), metav1.Condition{
 		Type: "Reviewed", Status: metav1.ConditionTrue, Reason: "ByHand", LastTransitionTime: metav1.NewTime(start),
 	})
 	test.cluster.live = live
 	test.step()
-	equal(t, "the number of events", len(test.recorder.told), 1)
+	equal(t, "the number of events", len(test.recorder.recorded), 1)
 }
 
 func TestAnUnconfirmedWriteThatDidNotGetThroughHasNoEventsYet(t *testing.T) {
@@ -234,5 +234,5 @@ func TestAnUnconfirmedWriteThatDidNotGetThroughHasNoEventsYet(t *testing.T) {
 	test.cluster.live = test.cluster.objects[0]
 	test.cluster.live.Labels = map[string]string{"touched": "yes"}
 	test.stepWithError()
-	equal(t, "the number of events", len(test.recorder.told), 0)
+	equal(t, "the number of events", len(test.recorder.recorded), 0)
 }

@@ -104,7 +104,7 @@ func TestTheFirstVerdictKnowsTheListenersThatAreEmpty(t *testing.T) {
 }
 
 func TestAListenerThatLosesItsBackendsIsLookedUpAtOnce(t *testing.T) {
-	test := newReconcileTest(t, newObject(withListeners(80, 443), answeredAt(start)))
+	test := newReconcileTest(t, newObject(withListeners(80, 443), observedAt(start)))
 	api := test.list(listener80, listener443)
 	test.answerWith(80)
 	test.clock.advance(test.step())
@@ -118,11 +118,11 @@ func TestAListenerThatLosesItsBackendsIsLookedUpAtOnce(t *testing.T) {
 
 // Details from before the answer say nothing of what it lacks.
 func TestOldDetailsDoNotTellWhetherAListenerExists(t *testing.T) {
-	test := newReconcileTest(t, newObject(withListeners(80, 443), answeredAt(start)))
+	test := newReconcileTest(t, newObject(withListeners(80, 443), observedAt(start)))
 	api := test.list(listener80, listener443)
 	test.answerWith(80, 443)
 	test.Details.add(test.target, false)
-	test.Details.read(t.Context(), test.target)
+	test.Details.list(t.Context(), test.target)
 	api.failure = &alicloud.Error{Kind: alicloud.ServiceError, Message: "m"}
 	test.answerWith(80)
 	test.clock.advance(test.step())
@@ -131,11 +131,11 @@ func TestOldDetailsDoNotTellWhetherAListenerExists(t *testing.T) {
 }
 
 func TestARequestListsTheListenersAnew(t *testing.T) {
-	test := newReconcileTest(t, newObject(withListeners(80), answeredAt(start)))
+	test := newReconcileTest(t, newObject(withListeners(80), observedAt(start)))
 	api := test.list(listener80)
 	test.answerWith(80)
 	test.Details.add(test.target, false)
-	test.Details.read(t.Context(), test.target)
+	test.Details.list(t.Context(), test.target)
 	requested("now")(&test.cluster.objects[0])
 	api.listed = []alicloud.Listener{listener80, listener443}
 	test.step()
@@ -192,7 +192,7 @@ func TestARefusalIsRememberedForADayOrUntilTheCredentialsChange(t *testing.T) {
 	}{"the operator's own identity, renewed": {alicloud.Account{}, false}, "another Secret": {ofSecret, true}} {
 		now := newClock()
 		target := alicloud.Target{Account: test.account, RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"}
-		var s detailsStore
+		var s listenerStore
 		s.add(target, now.Now(), false)
 		s.start(target, now.Now())
 		if !s.refused(target, "1", now.Now(), now.Now().Add(24*time.Hour)) {
@@ -212,10 +212,10 @@ func TestARefusalIsRememberedForADayOrUntilTheCredentialsChange(t *testing.T) {
 
 func TestDetailsLapseAfterAQuarterOfAnHourOfFailures(t *testing.T) {
 	now, target := newClock(), alicloud.Target{LoadBalancerID: "lb-1"}
-	var s detailsStore
+	var s listenerStore
 	s.add(target, now.Now(), false)
 	batch := s.start(target, now.Now())
-	s.answered(target, batch, &alicloud.ListenerList{At: now.Now(), Listeners: map[string][]alicloud.Listener{"lb-1": {listener80}}})
+	s.listed(target, batch, &alicloud.ListenerList{At: now.Now(), Listeners: map[string][]alicloud.Listener{"lb-1": {listener80}}})
 	now.advance(time.Hour) // it is observed once an hour
 	if details, lapsed := s.of(target, now.Now()); details == nil || lapsed {
 		t.Error("details lapse without a failure")
@@ -243,8 +243,8 @@ func listFleet(t *testing.T, n int, now *clock, d *ListenerDetails, during time.
 	for end := now.Now().Add(during); now.Now().Before(end); now.advance(30 * time.Second / time.Duration(n)) {
 		target := targets[int(now.Now().UnixNano()/int64(30*time.Second/time.Duration(n)))%n]
 		if d.wanted(target, time.Time{}, "1") {
-			for again := d.read(t.Context(), target); !again.IsZero() && !again.After(now.Now()); {
-				again = d.read(t.Context(), target)
+			for again := d.list(t.Context(), target); !again.IsZero() && !again.After(now.Now()); {
+				again = d.list(t.Context(), target)
 			}
 		}
 	}
@@ -325,14 +325,14 @@ func TestTheListenersOfAForgottenTargetAreNotListed(t *testing.T) {
 		t.Error("it is wanted")
 	}
 	now.advance(detailsInterval)
-	d.read(t.Context(), alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"})
+	d.list(t.Context(), alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"})
 	if last := api.requests[len(api.requests)-1].LoadBalancerIDs; slices.Contains(last, "lb-0") || len(last) != 9 {
 		t.Errorf("listed %v", last)
 	}
 }
 
 func TestARefusalThatTurnsIntoAFailureHasABackoff(t *testing.T) {
-	test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80), answeredAt(start)))
+	test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80), observedAt(start)))
 	api := test.list(listener80)
 	api.failure = &alicloud.Error{Kind: alicloud.Forbidden, Code: "Forbidden.RAM", Message: "m"}
 	test.answerWith(80)
@@ -352,7 +352,7 @@ func TestARefusalThatMayPassIsTriedAgainWithinAnHour(t *testing.T) {
 		{Kind: alicloud.InvalidRequest, Code: "OperationDenied", Message: "m"},
 		{Kind: alicloud.LoadBalancerNotFound, Code: "InvalidLoadBalancerId.NotFound", Message: "m"},
 	} {
-		test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80), answeredAt(start)))
+		test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80), observedAt(start)))
 		api := test.list(listener80, listener443)
 		api.failure = failure
 		test.answerWith(80)
@@ -366,10 +366,10 @@ func TestARefusalThatMayPassIsTriedAgainWithinAnHour(t *testing.T) {
 }
 
 func TestTheListenersOfSuspendedObjectsAreNotListed(t *testing.T) {
-	test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80), answeredAt(start)))
+	test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80), observedAt(start)))
 	api := test.list(listener80)
 	test.answerWith(80)
-	other := newObject(withListeners(80), answeredAt(start), func(o *v1alpha1.LoadBalancerHealth) {
+	other := newObject(withListeners(80), observedAt(start), func(o *v1alpha1.LoadBalancerHealth) {
 		o.Spec.LoadBalancerID, o.UID, o.Name = "lb-other", "uid-other", "other"
 		o.Status.ObservedTarget.LoadBalancerID = "lb-other"
 	})
@@ -394,10 +394,10 @@ func TestTheListenersOfSuspendedObjectsAreNotListed(t *testing.T) {
 }
 
 func TestAnObjectThatCannotBeWrittenListsNoListenersAgainAndAgain(t *testing.T) {
-	other := newObject(every(30*time.Second), withListeners(80, 443), answeredAt(start), func(o *v1alpha1.LoadBalancerHealth) {
+	other := newObject(every(30*time.Second), withListeners(80, 443), observedAt(start), func(o *v1alpha1.LoadBalancerHealth) {
 		o.Namespace, o.UID = "sealed", "uid-sealed"
 	})
-	test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80), answeredAt(start)), other)
+	test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80), observedAt(start)), other)
 	test.cluster.hanging = []string{"sealed"}
 	api := test.list(listener80)
 	test.answerWith(80)
@@ -422,13 +422,13 @@ func TestAnObjectThatCannotBeWrittenListsNoListenersAgainAndAgain(t *testing.T) 
 }
 
 func TestListenersThatAnAnswerDidNotWaitForAreListedSoon(t *testing.T) {
-	test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80, 443), answeredAt(start)))
+	test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80, 443), observedAt(start)))
 	api := test.list(listener80, listener443)
 	test.answerWith(80, 443)
 	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 0.2, Burst: 1, Concurrency: 32}) // a permit every five seconds
 	test.Details.Limiter = ratelimit.New(ratelimit.Options{QPS: 100, Burst: 100, Concurrency: 32})
 	test.Details.add(test.target, false)
-	test.Details.read(t.Context(), test.target)
+	test.Details.list(t.Context(), test.target)
 	test.Details.Limiter = test.Limiter
 	equal(t, "lists", len(api.requests), 1)
 	test.answerWith(80)
@@ -452,8 +452,8 @@ func TestListenersThatAnAnswerDidNotWaitForAreListedSoon(t *testing.T) {
 }
 
 func TestAnAnswerThatIsHeldIsEvaluatedBeforeTheNextAttempt(t *testing.T) {
-	other := newObject(every(time.Hour), withListeners(80), answeredAt(start), func(o *v1alpha1.LoadBalancerHealth) { o.Name, o.UID = "other", "uid-other" })
-	test := newReconcileTest(t, newObject(every(time.Hour), withListeners(80), answeredAt(start), requested("a")), other)
+	other := newObject(every(time.Hour), withListeners(80), observedAt(start), func(o *v1alpha1.LoadBalancerHealth) { o.Name, o.UID = "other", "uid-other" })
+	test := newReconcileTest(t, newObject(every(time.Hour), withListeners(80), observedAt(start), requested("a")), other)
 	test.list(listener80)
 	test.answerWith(80)
 	test.Details.Limiter = ratelimit.New(ratelimit.Options{QPS: 0.3, Burst: 1, Concurrency: 32})
@@ -477,7 +477,7 @@ func TestListenersWithAndWithoutAProtocolAreNotListedAgainAndAgain(t *testing.T)
 	for name, rows := range map[string][]alicloud.Backend{
 		"mixed protocols": {{ServerID: "i-1", ListenerPort: 443, ServerHealthStatus: "normal"}, {ServerID: "i-1", ListenerPort: 443, ListenerProtocol: "https", ServerHealthStatus: "normal"}},
 	} {
-		test := newReconcileTest(t, newObject(every(30*time.Second), answeredAt(start), func(o *v1alpha1.LoadBalancerHealth) {
+		test := newReconcileTest(t, newObject(every(30*time.Second), observedAt(start), func(o *v1alpha1.LoadBalancerHealth) {
 			withListeners(443)(o)
 			o.Status.Listeners = []v1alpha1.ListenerStatus{
 				{Port: 443, Health: v1alpha1.Healthy, Counts: v1alpha1.Counts{Backends: 1, Normal: 1}},
@@ -496,7 +496,7 @@ func TestListenersWithAndWithoutAProtocolAreNotListedAgainAndAgain(t *testing.T)
 }
 
 func TestOneFailedListDoesNotLapseWhereTheIntervalIsLong(t *testing.T) {
-	test := newReconcileTest(t, newObject(every(time.Hour), withListeners(80), answeredAt(start), func(o *v1alpha1.LoadBalancerHealth) {
+	test := newReconcileTest(t, newObject(every(time.Hour), withListeners(80), observedAt(start), func(o *v1alpha1.LoadBalancerHealth) {
 		o.Status.Listeners = append(o.Status.Listeners, v1alpha1.ListenerStatus{Port: 443, Protocol: "https", Health: v1alpha1.Unhealthy, State: v1alpha1.ListenerRunning})
 		o.Status.Listeners[0].State = v1alpha1.ListenerRunning
 	}))
@@ -513,9 +513,9 @@ func TestOneFailedListDoesNotLapseWhereTheIntervalIsLong(t *testing.T) {
 			t.Errorf("%.300s", patch)
 		}
 	}
-	for _, told := range test.recorder.told {
-		if told.reason == v1alpha1.EventListenerMissing {
-			t.Error(told.note)
+	for _, recorded := range test.recorder.recorded {
+		if recorded.reason == v1alpha1.EventListenerMissing {
+			t.Error(recorded.note)
 		}
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package controllers
+package cluster
 
 import (
 	"slices"
@@ -13,7 +13,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-func TestRegionOfANode(t *testing.T) {
+func TestRegionOf(t *testing.T) {
 	for name, test := range map[string]struct{ providerID, label, want string }{
 		"providerID":                     {"cn-hangzhou.i-bp1do02x7n4nua4k72um", "", "cn-hangzhou"},
 		"providerID with its scheme":     {"alicloud://cn-hangzhou.i-bp1do02x7n4nua4k72um", "", "cn-hangzhou"},
@@ -28,14 +28,14 @@ func TestRegionOfANode(t *testing.T) {
 		"a long label":                   {"", "cn-" + strings.Repeat("a", 62), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			node := aNode(test.providerID, test.label)
+			node := nodeWith(test.providerID, test.label)
 			equal(t, "the region", regionOf(&node), test.want)
 			equal(t, "the region in the cache", regionOf(slimNode(&node)), test.want)
 		})
 	}
 }
 
-func aNode(providerID, label string) corev1.Node {
+func nodeWith(providerID, label string) corev1.Node {
 	node := corev1.Node{Spec: corev1.NodeSpec{ProviderID: providerID}}
 	if label != "" {
 		node.Labels = map[string]string{corev1.LabelTopologyRegion: label}
@@ -43,14 +43,14 @@ func aNode(providerID, label string) corev1.Node {
 	return node
 }
 
-func TestRegionsOfACluster(t *testing.T) {
-	ours, again, far := aNode("cn-hangzhou.i-1", ""), aNode("cn-hangzhou.i-2", ""), aNode("cn-beijing.i-3", "")
-	hybrid, cloudless, unlabelled := aNode("", "idc-bj1"), aNode("", "cn-beijing"), aNode("", "")
+func TestRegions(t *testing.T) {
+	ours, again, far := nodeWith("cn-hangzhou.i-1", ""), nodeWith("cn-hangzhou.i-2", ""), nodeWith("cn-beijing.i-3", "")
+	hybrid, cloudless, unlabelled := nodeWith("", "idc-bj1"), nodeWith("", "cn-beijing"), nodeWith("", "")
 	for name, test := range map[string]struct {
 		nodes []corev1.Node
 		want  []string
 	}{
-		"provider ids":                             {[]corev1.Node{ours, again, aNode("ack-hybrid://x", "")}, []string{"cn-hangzhou"}},
+		"provider ids":                             {[]corev1.Node{ours, again, nodeWith("ack-hybrid://x", "")}, []string{"cn-hangzhou"}},
 		"provider ids of two regions":              {[]corev1.Node{ours, far, again}, []string{"cn-beijing", "cn-hangzhou"}},
 		"one node of no provider":                  {[]corev1.Node{hybrid, ours, again}, []string{"cn-hangzhou"}},
 		"one node with the label of a real region": {[]corev1.Node{ours, cloudless}, []string{"cn-hangzhou"}},
@@ -58,14 +58,14 @@ func TestRegionsOfACluster(t *testing.T) {
 		"nothing":                                  {[]corev1.Node{unlabelled}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := regionsOf(test.nodes); !slices.Equal(got, test.want) {
+			if got := Regions(test.nodes); !slices.Equal(got, test.want) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
 	}
 }
 
-func TestTheLoadBalancerOfAService(t *testing.T) {
+func TestLoadBalancer(t *testing.T) {
 	one := []string{"cn-hangzhou"}
 	for name, test := range map[string]struct {
 		label   string
@@ -84,7 +84,7 @@ func TestTheLoadBalancerOfAService(t *testing.T) {
 		"several regions": {"lb-1", []string{"cn-beijing", "cn-hangzhou"}, alicloud.InvalidRequest, "the nodes are in the regions cn-beijing, cn-hangzhou: set --region-id"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := loadBalancerOf(types.NamespacedName{Namespace: "prod", Name: "web"}, test.label, test.regions)
+			d := LoadBalancer(types.NamespacedName{Namespace: "prod", Name: "web"}, test.label, test.regions)
 			found, failure := d.Found, d.Failure
 			if test.kind == "" {
 				if failure != nil || found.LoadBalancerID != test.label || found.RegionID != "cn-hangzhou" || found.ServiceName != "web" {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package controllers
+package cluster
 
 import (
 	"strings"
@@ -14,15 +14,15 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-func TestTheCacheKeepsWhatIsReadAndSharesItsWords(t *testing.T) {
+func TestSlimLoadBalancerHealth(t *testing.T) {
 	stored := func() *v1alpha1.LoadBalancerHealth {
-		object := newObject(requested("now"))
-		object.Status = statusOf(2)
-		for i := range object.Status.Backends {
-			object.Status.Backends[i].ServerHealthStatus = strings.Clone("abnormal")
+		return &v1alpha1.LoadBalancerHealth{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "prod", Name: "web", Annotations: map[string]string{v1alpha1.ObserveRequestedAtAnnotation: "now"}},
+			Status: v1alpha1.LoadBalancerHealthStatus{
+				Backends:  []v1alpha1.BackendStatus{{ServerHealthStatus: strings.Clone("abnormal")}, {ServerHealthStatus: strings.Clone("abnormal")}},
+				Listeners: []v1alpha1.ListenerStatus{{Protocol: "https", Health: "Healthy"}},
+			},
 		}
-		object.Status.Listeners = []v1alpha1.ListenerStatus{{Protocol: "https", Health: "Healthy"}}
-		return &object
 	}
 	object := stored()
 	object.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubectl"}}
