@@ -14,7 +14,7 @@ import (
 
 // claimOf is the claim for the observation of a target that its plan asks for.
 func claimOf(target alicloud.Target, plan *plan, memory *memory, now time.Time) ratelimit.Claim {
-	claim := ratelimit.Claim{Target: target, Urgent: plan.asked, Due: !now.Before(plan.dueAt), Since: plan.askedAt}
+	claim := ratelimit.Claim{Bucket: bucketOf(target), Item: target.LoadBalancerID, Urgent: plan.asked, Due: !now.Before(plan.dueAt), Since: plan.askedAt}
 	if plan.asked {
 		requester := longestWaiting(plan.active, memory)
 		claim.Requester = ratelimit.Requester{Namespace: requester.Namespace, Name: requester.Name}

@@ -79,7 +79,7 @@ func TestAClaimIsDueFromItsSlotOn(t *testing.T) {
 		equal(t, "the last attempt", claim.Since, start)
 	}
 	routine := planOf(m, nil, newObject())
-	equal(t, "a routine claim", claimOf(testTarget, &routine, m, p.dueAt), ratelimit.Claim{Target: testTarget, Due: true, Since: start})
+	equal(t, "a routine claim", claimOf(testTarget, &routine, m, p.dueAt), ratelimit.Claim{Bucket: bucketOf(testTarget), Item: testTarget.LoadBalancerID, Due: true, Since: start})
 }
 
 // Where credentials are changed because they were at fault, no object asks.

@@ -82,7 +82,7 @@ func (d *ListenerDetails) wanted(target alicloud.Target, since time.Time, creden
 
 // cancel gives up the permit that a target is queued for.
 func (d *ListenerDetails) cancel(target alicloud.Target) {
-	d.Limiter.Cancel(ratelimit.Claim{Target: target, Action: listenersAction})
+	d.Limiter.Cancel(ratelimit.Claim{Bucket: bucketOf(target), Item: target.LoadBalancerID, Action: listenersAction})
 }
 
 // read lists the listeners of a target, and of others that it is time for. It
@@ -93,7 +93,7 @@ func (d *ListenerDetails) read(ctx context.Context, target alicloud.Target) time
 	if d.store.isBusy(target) {
 		return d.Now().Add(detailsRetry)
 	}
-	claim := ratelimit.Claim{Target: target, Action: listenersAction, Since: d.store.dueAt(target)}
+	claim := ratelimit.Claim{Bucket: bucketOf(target), Item: target.LoadBalancerID, Action: listenersAction, Since: d.store.dueAt(target)}
 	permit, again := d.Limiter.Reserve(claim, d.Now())
 	if permit == nil {
 		return again
@@ -101,7 +101,7 @@ func (d *ListenerDetails) read(ctx context.Context, target alicloud.Target) time
 	batch := d.store.start(target, d.Now())
 	called, ended, err := false, false, error(nil)
 	defer func() {
-		permit.Release(called, err, d.Now())
+		permit.Release(resultOf(called, err), d.Now())
 		if !ended { // it panicked
 			d.store.release(target, batch)
 		}

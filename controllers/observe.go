@@ -42,7 +42,7 @@ func (r *Reconciler) mustObserve(ctx context.Context, target alicloud.Target, pl
 // leaveLine gives up the permits that a target is queued for.
 func (r *Reconciler) leaveLine(target alicloud.Target, memory *memory) {
 	if !memory.turnAt.IsZero() || !memory.listenersAt.IsZero() {
-		r.Limiter.CancelAll(target)
+		r.Limiter.CancelAll(bucketOf(target), target.LoadBalancerID)
 		memory.turnAt, memory.listenersAt = time.Time{}, time.Time{}
 	}
 }
@@ -114,7 +114,7 @@ func (r *Reconciler) askOnce(ctx context.Context, target alicloud.Target, scope 
 		return nil, used, errNoTurn
 	}
 	called := false
-	defer func() { turn.Release(called, err, r.Now()) }()
+	defer func() { turn.Release(resultOf(called, err), r.Now()) }()
 
 	used, err = r.Credentials.Credentials(ctx, target.Account)
 	memory.credentials, memory.checkedAt = used.Version, r.Now()
@@ -147,13 +147,13 @@ func (r *Reconciler) credentialsChanged(ctx context.Context, target alicloud.Tar
 		return false
 	}
 	memory.checkedAt = now
-	claim := ratelimit.Claim{Target: target, Since: memory.attemptedAt}
+	claim := ratelimit.Claim{Bucket: bucketOf(target), Item: target.LoadBalancerID, Since: memory.attemptedAt}
 	turn, _ := r.Limiter.Reserve(claim, now)
 	if turn == nil {
 		r.Limiter.Cancel(claim)
 		return false
 	}
-	defer func() { turn.Release(false, nil, r.Now()) }()
+	defer func() { turn.Release(ratelimit.Result{}, r.Now()) }()
 	found, err := r.Credentials.Credentials(ctx, target.Account)
 	var unusable *alicloud.Error // at fault in another way than before
 	return (err == nil || errors.As(err, &unusable)) && found.Version != memory.credentials

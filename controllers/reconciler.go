@@ -111,7 +111,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, target alicloud.Target) (rec
 	if len(objects) == 0 {
 		r.targets.forget(target)
 		r.samples.forget(target)
-		r.Limiter.Forget(target)
+		r.Limiter.Forget(bucketOf(target), target.LoadBalancerID)
 		r.Details.forget(target)
 		return reconcile.Result{}, nil
 	}
