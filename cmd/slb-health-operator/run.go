@@ -41,10 +41,10 @@ func instance() string {
 	return programName + "-" + host
 }
 
-// run serves until ctx ends.
+// run runs the manager until ctx ends or the lease is lost.
 func run(ctx context.Context, o *options) error {
-	lease, names := newFence(leadsFor), &controllers.Names{}
-	mgr, err := newManager(o, lease, names)
+	guard, names := newLeaseGuard(writePeriod), &controllers.Names{}
+	mgr, err := newManager(o, guard, names)
 	if err != nil {
 		return err
 	}
@@ -63,18 +63,18 @@ func run(ctx context.Context, o *options) error {
 		return err
 	}
 	mgr.GetLogger().Info("starting", "version", version)
-	ended := make(chan error, 1)
-	go func() { ended <- mgr.Start(ctx) }()
+	stopped := make(chan error, 1)
+	go func() { stopped <- mgr.Start(ctx) }()
 	select {
-	case err := <-ended:
+	case err := <-stopped:
 		recorder.Flush(ctx)
 		return err
-	case <-lease.lost:
-		return errLeaseLost // at once: there is nothing left to hand over
+	case <-guard.lost:
+		return errLeaseLost // at once: another replica leads already
 	}
 }
 
-// newReconciler makes the one that observes, with its API and its metrics.
+// newReconciler returns the reconciler of load balancers, and registers its metrics.
 func newReconciler(o *options, mgr manager.Manager, recorder controllers.EventRecorder, names *controllers.Names) (*controllers.Reconciler, error) {
 	sdk, err := alicloud.NewClient(alicloud.ClientOptions{
 		Endpoint: o.endpoint, Timeout: o.timeout, Concurrency: o.concurrency,
@@ -83,7 +83,7 @@ func newReconciler(o *options, mgr manager.Manager, recorder controllers.EventRe
 	if err != nil {
 		return nil, err
 	}
-	signers, err := credentials(o, mgr.GetAPIReader())
+	credentials, err := newCredentials(o, mgr.GetAPIReader())
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func newReconciler(o *options, mgr manager.Manager, recorder controllers.EventRe
 		Live:        mgr.GetAPIReader(),
 		Selector:    o.selector,
 		API:         alicloud.Instrument(sdk, ctrlmetrics.Registry),
-		Credentials: signers,
+		Credentials: credentials,
 		Limiter:     ratelimit.New(ratelimit.Options{QPS: o.qps, Burst: o.burst, Concurrency: o.concurrency}),
 		Names:       names,
 		Events:      recorder,
@@ -100,7 +100,7 @@ func newReconciler(o *options, mgr manager.Manager, recorder controllers.EventRe
 		Now:         time.Now,
 	}
 	if o.listenerDetails == listenerDetailsAuto {
-		reconciler.Details = &controllers.ListenerDetails{API: sdk, Credentials: reconciler.Credentials, Limiter: reconciler.Limiter, Now: time.Now}
+		reconciler.Details = &controllers.ListenerDetails{API: sdk, Credentials: credentials, Limiter: reconciler.Limiter, Now: time.Now}
 	}
 	if o.serviceDiscovery {
 		reconciler.Ports = &controllers.ServicePorts{Reader: mgr.GetClient()}
@@ -111,7 +111,7 @@ func newReconciler(o *options, mgr manager.Manager, recorder controllers.EventRe
 	return reconciler, nil
 }
 
-// setUp adds to the manager what the command line asks for.
+// setUp adds the controllers to the manager that the flags enable.
 func setUp(ctx context.Context, o *options, mgr manager.Manager, reconciler *controllers.Reconciler) error {
 	if err := reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: o.concurrency, CallTimeout: o.timeout}); err != nil {
 		return fmt.Errorf("setting up the controller: %w", err)
@@ -136,8 +136,8 @@ func setUp(ctx context.Context, o *options, mgr manager.Manager, reconciler *con
 	return nil
 }
 
-// compareSchema compares the CustomResourceDefinition with what the operator
-// writes, now and from time to time, and exports what came of it.
+// compareSchema compares the CustomResourceDefinition with the fields that the
+// operator writes, now and periodically, and exports the result.
 func compareSchema(ctx context.Context, mgr manager.Manager) (*controllers.Schema, error) {
 	reader, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
@@ -149,32 +149,33 @@ func compareSchema(ctx context.Context, mgr manager.Manager) (*controllers.Schem
 	return schema, mgr.Add(schema)
 }
 
-// credentials are those of Secrets, and the operator's own unless none may use them.
-func credentials(o *options, reader client.Reader) (*controllers.SecretCredentials, error) {
+// newCredentials reads credentials from Secrets and, unless --require-credentials
+// is set, from the operator's own identity.
+func newCredentials(o *options, reader client.Reader) (*controllers.SecretCredentials, error) {
 	source := &controllers.SecretCredentials{Reader: reader, Now: time.Now}
 	if o.requireCredentials {
 		return source, nil
 	}
 	if o.credentialsPath != "" {
-		// One that does not exist, or has no files, is an optional Secret that does not exist yet.
+		// A folder that does not exist, or is empty, belongs to an optional Secret that does not exist yet.
 		if _, err := os.ReadDir(o.credentialsPath); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("--credentials-path must be a folder that can be read, such as that of a mounted Secret: %w", err)
+			return nil, fmt.Errorf("--credentials-path must be a readable folder, such as that of a mounted Secret: %w", err)
 		}
 	}
 	source.Own = alicloud.NewIdentity(time.Now, o.credentialsPath)
 	return source, nil
 }
 
-// passProxies keeps requests to the API server from the proxy in the
-// environment, which is for Alibaba Cloud and seldom leads to the cluster.
-// A proxy-url in the kubeconfig is for the API server, and stays.
-func passProxies(kubeconfig *rest.Config) {
+// bypassProxy sends requests to the API server past the proxy of the environment,
+// which is for Alibaba Cloud and rarely reaches the cluster. A proxy-url in the
+// kubeconfig is for the API server and remains in use.
+func bypassProxy(kubeconfig *rest.Config) {
 	if kubeconfig.Proxy == nil {
 		kubeconfig.Proxy = http.ProxyURL(nil)
 	}
 }
 
-func newManager(o *options, lease *fence, names *controllers.Names) (manager.Manager, error) {
+func newManager(o *options, guard *leaseGuard, names *controllers.Names) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -185,9 +186,9 @@ func newManager(o *options, lease *fence, names *controllers.Names) (manager.Man
 	if err != nil {
 		return nil, fmt.Errorf("no cluster to work in: run in a pod, or set --kubeconfig: %w", err)
 	}
-	passProxies(kubeconfig)
+	bypassProxy(kubeconfig)
 	if o.leaderElect {
-		if err := lease.guard(kubeconfig); err != nil {
+		if err := guard.wrap(kubeconfig); err != nil {
 			return nil, err
 		}
 	}
