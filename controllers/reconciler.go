@@ -94,8 +94,8 @@ type Reconciler struct {
 
 // Metrics takes what only the reconciler sees.
 type Metrics interface {
-	// BackendTurned counts a backend of an object that turned to a status.
-	BackendTurned(object *v1alpha1.LoadBalancerHealth, to string)
+	// BackendTransitioned counts a transition of a backend of an object to a status.
+	BackendTransitioned(object *v1alpha1.LoadBalancerHealth, to string)
 	// ObservationStarted takes how late an observation started against its due time.
 	ObservationStarted(lag time.Duration)
 }
@@ -262,7 +262,7 @@ func (r *Reconciler) comeBack(target alicloud.Target, plan plan, memory *memory,
 func (r *Reconciler) tell(object *v1alpha1.LoadBalancerHealth, changes health.Transitions) {
 	for i := range changes.Backends {
 		if to := changes.Backends[i].To; to != "" && changes.Backends[i].From != "" {
-			r.Metrics.BackendTurned(object, to)
+			r.Metrics.BackendTransitioned(object, to)
 		}
 	}
 	for _, notice := range noticesOf(changes) {
