@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"testing"
 
-
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 

@@ -177,8 +177,8 @@ var errConflict = apierrors.NewConflict(schema.GroupResource{Resource: "loadbala
 
 type noMetrics struct{}
 
-func (noMetrics) BackendTurned(*v1alpha1.LoadBalancerHealth, string) {}
-func (noMetrics) ObservationStarted(time.Duration)                   {}
+func (noMetrics) BackendTransitioned(*v1alpha1.LoadBalancerHealth, string) {}
+func (noMetrics) ObservationStarted(time.Duration)                         {}
 
 // recordedEvent is one call of a recorder.
 type recordedEvent struct {

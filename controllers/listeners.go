@@ -85,7 +85,7 @@ func (d *ListenerDetails) wanted(target alicloud.Target, since time.Time, creden
 
 // cancel cancels the permit that a target is queued for.
 func (d *ListenerDetails) cancel(target alicloud.Target) {
-	d.Limiter.Cancel(ratelimit.Claim{Target: target, Action: listenersAction})
+	d.Limiter.Cancel(ratelimit.Claim{Bucket: bucketOf(target), Item: target.LoadBalancerID, Action: listenersAction})
 }
 
 // list lists the listeners of a target, and of others that are due. It returns
@@ -96,7 +96,7 @@ func (d *ListenerDetails) list(ctx context.Context, target alicloud.Target) time
 	if d.store.isBusy(target) {
 		return d.Now().Add(detailsRetry)
 	}
-	claim := ratelimit.Claim{Target: target, Action: listenersAction, Since: d.store.dueAt(target)}
+	claim := ratelimit.Claim{Bucket: bucketOf(target), Item: target.LoadBalancerID, Action: listenersAction, Since: d.store.dueAt(target)}
 	permit, requeueAt := d.Limiter.Reserve(claim, d.Now())
 	if permit == nil {
 		return requeueAt
@@ -104,7 +104,7 @@ func (d *ListenerDetails) list(ctx context.Context, target alicloud.Target) time
 	batch := d.store.start(target, d.Now())
 	called, ended, err := false, false, error(nil)
 	defer func() {
-		permit.Release(called, err, d.Now())
+		permit.Release(resultOf(called, err), d.Now())
 		if !ended { // it panicked
 			d.store.release(target, batch)
 		}

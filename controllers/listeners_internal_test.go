@@ -457,8 +457,8 @@ func TestAnAnswerThatIsHeldIsEvaluatedBeforeTheNextAttempt(t *testing.T) {
 	test.list(listener80)
 	test.answerWith(80)
 	test.Details.Limiter = ratelimit.New(ratelimit.Options{QPS: 0.3, Burst: 1, Concurrency: 32})
-	taken, _ := test.Details.Limiter.Reserve(ratelimit.Claim{Target: test.target, Action: "x"}, test.clock.Now()) // the burst
-	taken.Release(true, nil, test.clock.Now())
+	taken, _ := test.Details.Limiter.Reserve(ratelimit.Claim{Bucket: bucketOf(test.target), Item: test.target.LoadBalancerID, Action: "x"}, test.clock.Now()) // the burst
+	taken.Release(ratelimit.Result{Called: true}, test.clock.Now())
 	test.step()
 	equal(t, "calls", len(test.api.requests), 1)
 	equal(t, "writes while it is held", test.cluster.writes, 0)

@@ -74,7 +74,7 @@ func (r *Reconciler) mustObserve(ctx context.Context, rec *reconciliation) bool 
 // cancelPermits cancels the permits that a target is queued for.
 func (r *Reconciler) cancelPermits(rec *reconciliation) {
 	if state := rec.state; !state.permitAt.IsZero() || !state.listeners.permitAt.IsZero() {
-		r.Limiter.CancelAll(rec.target)
+		r.Limiter.CancelAll(bucketOf(rec.target), rec.target.LoadBalancerID)
 		state.permitAt, state.listeners.permitAt = time.Time{}, time.Time{}
 	}
 }
@@ -120,7 +120,7 @@ func (r *Reconciler) callOnce(ctx context.Context, rec *reconciliation) (observa
 		return nil, used, errQueued
 	}
 	called := false
-	defer func() { permit.Release(called, err, r.Now()) }()
+	defer func() { permit.Release(resultOf(called, err), r.Now()) }()
 
 	used, err = r.Credentials.Credentials(ctx, rec.target.Account)
 	rec.state.credentials = credentialState{version: used.Version, checkedAt: r.Now()}
@@ -154,13 +154,13 @@ func (r *Reconciler) credentialsChanged(ctx context.Context, rec *reconciliation
 		return false
 	}
 	rec.state.credentials.checkedAt = rec.now
-	claim := ratelimit.Claim{Target: rec.target, Since: rec.state.attemptedAt}
+	claim := ratelimit.Claim{Bucket: bucketOf(rec.target), Item: rec.target.LoadBalancerID, Since: rec.state.attemptedAt}
 	permit, _ := r.Limiter.Reserve(claim, rec.now)
 	if permit == nil {
 		r.Limiter.Cancel(claim)
 		return false
 	}
-	defer func() { permit.Release(false, nil, r.Now()) }()
+	defer func() { permit.Release(ratelimit.Result{}, r.Now()) }()
 	found, err := r.Credentials.Credentials(ctx, rec.target.Account)
 	var unusable *alicloud.Error // at fault in another way than before
 	return (err == nil || errors.As(err, &unusable)) && found.Version != rec.state.credentials.version

@@ -3,6 +3,8 @@
 package controllers
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 	"github.com/lbhealth/slb-health-operator/internal/ratelimit"
 )
 
@@ -79,7 +82,7 @@ func TestClaimIsDueFromItsSlotOn(t *testing.T) {
 		equal(t, "the last attempt", claim.Since, start)
 	}
 	routine := planned(state, nil, newObject())
-	equal(t, "a routine claim", claimFor(routine, rec.plan.dueAt), ratelimit.Claim{Target: testTarget, Due: true, Since: start})
+	equal(t, "a routine claim", claimFor(routine, rec.plan.dueAt), ratelimit.Claim{Bucket: bucketOf(testTarget), Item: testTarget.LoadBalancerID, Due: true, Since: start})
 }
 
 // When only the credentials changed, no object requests an observation.
@@ -106,4 +109,32 @@ func TestFailedCredentialsUseNoToken(t *testing.T) {
 	test.clock.advance(credentialsRecheck)
 	test.step()
 	test.expectCalls(1) // with the token that is still there
+}
+
+func TestTargetsOfOneAccountAndRegionShareABucket(t *testing.T) {
+	target := alicloud.Target{Account: alicloud.Account{Namespace: "prod", Name: "key"}, RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"}
+	want := ratelimit.Bucket{Namespace: "prod", Account: "prod/key", Region: "cn-hangzhou", Product: "clb"}
+	equal(t, "the bucket", bucketOf(target), want)
+	target.LoadBalancerID = "lb-2"
+	equal(t, "the bucket of another load balancer", bucketOf(target), want)
+	target.Account = alicloud.Account{}
+	equal(t, "the bucket of the operator's own account", bucketOf(target), ratelimit.Bucket{Account: "default", Region: "cn-hangzhou", Product: "clb"})
+}
+
+func TestOnlyAThrottledCallSlowsTheLimiter(t *testing.T) {
+	throttled := &alicloud.Error{Kind: alicloud.Throttled, RetryAfter: time.Second}
+	for name, test := range map[string]struct {
+		called bool
+		err    error
+		want   ratelimit.Result
+	}{
+		"success":              {true, nil, ratelimit.Result{Called: true}},
+		"throttled":            {true, throttled, ratelimit.Result{Called: true, Throttled: true, RetryAfter: time.Second}},
+		"throttled, wrapped":   {true, fmt.Errorf("page 2: %w", throttled), ratelimit.Result{Called: true, Throttled: true, RetryAfter: time.Second}},
+		"another failure":      {true, &alicloud.Error{Kind: alicloud.ServiceError, RetryAfter: time.Second}, ratelimit.Result{Called: true}},
+		"no failure of SLB":    {true, errors.New("canceled"), ratelimit.Result{Called: true}},
+		"no credentials found": {false, &alicloud.Error{Kind: alicloud.CredentialsNotFound}, ratelimit.Result{}},
+	} {
+		t.Run(name, func(t *testing.T) { equal(t, "the result", resultOf(test.called, test.err), test.want) })
+	}
 }

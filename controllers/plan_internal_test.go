@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )

@@ -156,7 +156,7 @@ func (r *Reconciler) keep(rec *reconciliation, result *attempt) {
 func (r *Reconciler) forget(target alicloud.Target) {
 	r.targets.delete(target)
 	r.recent.delete(target)
-	r.Limiter.Forget(target)
+	r.Limiter.Forget(bucketOf(target), target.LoadBalancerID)
 	r.Details.forget(target)
 }
 

@@ -145,11 +145,11 @@ func TestASpentBudgetIsWaitedForElsewhere(t *testing.T) {
 	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 0.1, Burst: 1, Concurrency: 1})
 	other := alicloud.Target{RegionID: test.target.RegionID, LoadBalancerID: "lb-other"}
 	take := func() time.Duration {
-		turn, again := test.Limiter.Reserve(ratelimit.Claim{Target: other}, test.clock.Now())
+		turn, again := test.Limiter.Reserve(ratelimit.Claim{Bucket: bucketOf(other), Item: other.LoadBalancerID}, test.clock.Now())
 		if turn == nil {
 			return again.Sub(test.clock.Now())
 		}
-		turn.Release(true, nil, test.clock.Now())
+		turn.Release(ratelimit.Result{Called: true}, test.clock.Now())
 		return 0
 	}
 	equal(t, "the wait of the first", take(), 0)
@@ -251,13 +251,13 @@ func TestCredentialsAtFaultAreLookedUpWithinATurn(t *testing.T) {
 
 	other := test.target
 	other.LoadBalancerID = "lb-other"
-	turn, _ := test.Limiter.Reserve(ratelimit.Claim{Target: other}, test.clock.Now())
+	turn, _ := test.Limiter.Reserve(ratelimit.Claim{Bucket: bucketOf(other), Item: other.LoadBalancerID}, test.clock.Now())
 	for range 3 {
 		test.clock.advance(credentialsRecheck)
 		test.step()
 	}
 	equal(t, "the number of looks while another holds the only turn", test.cluster.gets, 1)
-	turn.Release(true, nil, test.clock.Now())
+	turn.Release(ratelimit.Result{Called: true}, test.clock.Now())
 	test.clock.advance(credentialsRecheck)
 	test.step()
 	equal(t, "the number of looks", test.cluster.gets, 2)
@@ -465,8 +465,8 @@ func TestAFirstObservationThatIsQueuedForAMomentCostsOneWrite(t *testing.T) {
 		test := newReconcileTest(t, newObject(fresh))
 		test.Limiter = ratelimit.New(ratelimit.Options{QPS: qps, Burst: 1, Concurrency: 32})
 		other := alicloud.Target{RegionID: test.target.RegionID, LoadBalancerID: "lb-other"}
-		taken, _ := test.Limiter.Reserve(ratelimit.Claim{Target: other}, test.clock.Now())
-		taken.Release(true, nil, test.clock.Now())
+		taken, _ := test.Limiter.Reserve(ratelimit.Claim{Bucket: bucketOf(other), Item: other.LoadBalancerID}, test.clock.Now())
+		taken.Release(ratelimit.Result{Called: true}, test.clock.Now())
 		for len(test.api.requests) == 0 {
 			test.clock.advance(test.step())
 		}

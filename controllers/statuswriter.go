@@ -48,8 +48,8 @@ type StatusWriter struct {
 
 // TransitionCounter counts what a written status reports.
 type TransitionCounter interface {
-	// BackendTurned counts a backend of an object whose status is another one now.
-	BackendTurned(object *v1alpha1.LoadBalancerHealth, to string)
+	// BackendTransitioned counts a transition of a backend of an object to a status.
+	BackendTransitioned(object *v1alpha1.LoadBalancerHealth, to string)
 }
 
 // evaluator decides the next status of an object. It is called again for the
@@ -146,7 +146,7 @@ func (w *StatusWriter) patch(ctx context.Context, object *v1alpha1.LoadBalancerH
 func (w *StatusWriter) record(object *v1alpha1.LoadBalancerHealth, transitions health.Transitions) {
 	for i := range transitions.Backends {
 		if t := &transitions.Backends[i]; t.To != "" && t.From != "" {
-			w.Metrics.BackendTurned(object, t.To)
+			w.Metrics.BackendTransitioned(object, t.To)
 		}
 	}
 	for _, event := range eventsOf(transitions) {

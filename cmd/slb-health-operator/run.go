@@ -42,10 +42,10 @@ func instance() string {
 	return programName + "-" + host
 }
 
-// run serves until ctx ends.
+// run runs the manager until ctx ends or the lease is lost.
 func run(ctx context.Context, o *options) error {
-	lease, locator := newFence(leadsFor), &cluster.BackendLocator{}
-	mgr, err := newManager(o, lease, locator)
+	guard, locator := newLeaseGuard(writePeriod), &cluster.BackendLocator{}
+	mgr, err := newManager(o, guard, locator)
 	if err != nil {
 		return err
 	}
@@ -60,14 +60,14 @@ func run(ctx context.Context, o *options) error {
 		return err
 	}
 	mgr.GetLogger().Info("starting", "version", version)
-	ended := make(chan error, 1)
-	go func() { ended <- mgr.Start(ctx) }()
+	stopped := make(chan error, 1)
+	go func() { stopped <- mgr.Start(ctx) }()
 	select {
-	case err := <-ended:
+	case err := <-stopped:
 		recorder.Flush(ctx)
 		return err
-	case <-lease.lost:
-		return errLeaseLost // at once: there is nothing left to hand over
+	case <-guard.lost:
+		return errLeaseLost // at once: another replica leads already
 	}
 }
 
@@ -117,7 +117,7 @@ func newReconciler(o *options, mgr manager.Manager) (*controllers.Reconciler, er
 	if err != nil {
 		return nil, err
 	}
-	signers, err := credentials(o, mgr.GetAPIReader())
+	credentials, err := newCredentials(o, mgr.GetAPIReader())
 	if err != nil {
 		return nil, err
 	}
@@ -125,12 +125,12 @@ func newReconciler(o *options, mgr manager.Manager) (*controllers.Reconciler, er
 	reconciler := &controllers.Reconciler{
 		Reader:      mgr.GetClient(),
 		API:         api,
-		Credentials: signers,
+		Credentials: credentials,
 		Limiter:     ratelimit.New(ratelimit.Options{QPS: o.qps, Burst: o.burst, Concurrency: o.concurrency}),
 		Now:         time.Now,
 	}
 	if o.listenerDetails == listenerDetailsAuto {
-		reconciler.Details = &controllers.ListenerDetails{API: api, Credentials: signers, Limiter: reconciler.Limiter, Now: time.Now}
+		reconciler.Details = &controllers.ListenerDetails{API: api, Credentials: credentials, Limiter: reconciler.Limiter, Now: time.Now}
 	}
 	if o.serviceDiscovery {
 		reconciler.Ports = &cluster.ServicePorts{Reader: mgr.GetClient()}
@@ -138,8 +138,8 @@ func newReconciler(o *options, mgr manager.Manager) (*controllers.Reconciler, er
 	return reconciler, nil
 }
 
-// compareSchema compares the CustomResourceDefinition with what the operator
-// writes, now and from time to time, and exports what came of it.
+// compareSchema compares the CustomResourceDefinition with the fields that the
+// operator writes, now and periodically, and exports the result.
 func compareSchema(ctx context.Context, mgr manager.Manager) (*controllers.Schema, error) {
 	reader, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
@@ -151,32 +151,33 @@ func compareSchema(ctx context.Context, mgr manager.Manager) (*controllers.Schem
 	return schema, mgr.Add(schema)
 }
 
-// credentials are those of Secrets, and the operator's own unless none may use them.
-func credentials(o *options, reader client.Reader) (*controllers.SecretCredentials, error) {
+// newCredentials reads credentials from Secrets and, unless --require-credentials
+// is set, from the operator's own identity.
+func newCredentials(o *options, reader client.Reader) (*controllers.SecretCredentials, error) {
 	source := &controllers.SecretCredentials{Reader: reader, Now: time.Now}
 	if o.requireCredentials {
 		return source, nil
 	}
 	if o.credentialsPath != "" {
-		// One that does not exist, or has no files, is an optional Secret that does not exist yet.
+		// A folder that does not exist, or is empty, belongs to an optional Secret that does not exist yet.
 		if _, err := os.ReadDir(o.credentialsPath); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("--credentials-path must be a folder that can be read, such as that of a mounted Secret: %w", err)
+			return nil, fmt.Errorf("--credentials-path must be a readable folder, such as that of a mounted Secret: %w", err)
 		}
 	}
 	source.Own = alicloud.NewIdentity(time.Now, o.credentialsPath)
 	return source, nil
 }
 
-// passProxies keeps requests to the API server from the proxy in the
-// environment, which is for Alibaba Cloud and seldom leads to the cluster.
-// A proxy-url in the kubeconfig is for the API server, and stays.
-func passProxies(kubeconfig *rest.Config) {
+// bypassProxy sends requests to the API server past the proxy of the environment,
+// which is for Alibaba Cloud and rarely reaches the cluster. A proxy-url in the
+// kubeconfig is for the API server and remains in use.
+func bypassProxy(kubeconfig *rest.Config) {
 	if kubeconfig.Proxy == nil {
 		kubeconfig.Proxy = http.ProxyURL(nil)
 	}
 }
 
-func newManager(o *options, lease *fence, locator *cluster.BackendLocator) (manager.Manager, error) {
+func newManager(o *options, guard *leaseGuard, locator *cluster.BackendLocator) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -187,9 +188,9 @@ func newManager(o *options, lease *fence, locator *cluster.BackendLocator) (mana
 	if err != nil {
 		return nil, fmt.Errorf("no cluster to work in: run in a pod, or set --kubeconfig: %w", err)
 	}
-	passProxies(kubeconfig)
+	bypassProxy(kubeconfig)
 	if o.leaderElect {
-		if err := lease.guard(kubeconfig); err != nil {
+		if err := guard.wrap(kubeconfig); err != nil {
 			return nil, err
 		}
 	}
