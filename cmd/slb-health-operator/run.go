@@ -86,11 +86,12 @@ func newReconciler(o *options, mgr manager.Manager, recorder controllers.EventRe
 	if err != nil {
 		return nil, err
 	}
+	api := slb.Instrument(sdk, ctrlmetrics.Registry)
 	reconciler := &controllers.Reconciler{
 		Client:      mgr.GetClient(),
 		Live:        mgr.GetAPIReader(),
 		Selector:    o.selector,
-		API:         slb.Instrument(sdk, ctrlmetrics.Registry),
+		API:         api,
 		Credentials: signers,
 		Budget:      slb.NewBudget(slb.BudgetOptions{QPS: o.qps, Burst: o.burst, Concurrency: o.concurrency}),
 		Names:       names,
@@ -99,7 +100,7 @@ func newReconciler(o *options, mgr manager.Manager, recorder controllers.EventRe
 		Now:         time.Now,
 	}
 	if o.listenerDetails == listenerDetailsAuto {
-		reconciler.Details = &controllers.ListenerDetails{API: sdk, Credentials: reconciler.Credentials, Budget: reconciler.Budget, Now: time.Now}
+		reconciler.Details = &controllers.ListenerDetails{API: api, Credentials: reconciler.Credentials, Budget: reconciler.Budget, Now: time.Now}
 	}
 	if o.serviceDiscovery {
 		reconciler.Ports = &controllers.ServicePorts{Reader: mgr.GetClient()}
