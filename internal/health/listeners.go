@@ -335,12 +335,13 @@ func acceptListeners(listeners []v1alpha1.ListenerStatus, annotation string, now
 // listenerChanges are the listeners that turned missing, and those that are back.
 func listenerChanges(listeners, previous []v1alpha1.ListenerStatus) []ListenerTransition {
 	var changes []ListenerTransition
+	noPort := hasNoPort(previous) // rows that have none kept it from being missing
 	for i := range listeners {
 		l := &listeners[i]
 		was := matching(previous, l)
 		switch {
 		case was == nil || (was.MissingSince == nil) == (l.MissingSince == nil):
-		case l.MissingSince != nil && was.Backends == 0 && was.Health == v1alpha1.Unknown:
+		case l.MissingSince != nil && was.Backends == 0 && was.Health == v1alpha1.Unknown && !noPort:
 			// It was missing already: an older schema could not store since when.
 		case l.MissingSince != nil:
 			changes = append(changes, ListenerTransition{Listener: listenerName(l.Port, l.Protocol), Missing: true})

@@ -396,6 +396,22 @@ func TestARowWithoutAPortForgetsNoMissingListener(t *testing.T) {
 	w.want(gone)
 }
 
+// The row without a port may have been the listener's: it is missing, and its
+// event is due, only once the row is gone.
+func TestAListenerIsMissingOnceNoRowWithoutAPortCanBeItsOwn(t *testing.T) {
+	w := newWorld(t)
+	w.answer(both, "443/https nn")
+	rows := append(backends(both), alicloud.Backend{ServerID: "i-9", ServerHealthStatus: "unavailable"})
+	if got := changedListeners(w.after(30 * time.Second).answerRows(rows).Transitions); got != "" {
+		t.Errorf("while the row may be its own: %q", got)
+	}
+	outcome := w.after(30 * time.Second).answer(both)
+	w.want(gone)
+	if got := changedListeners(outcome.Transitions); got != "443/https missing" {
+		t.Errorf("listener events %q", got)
+	}
+}
+
 func TestARowWithoutAPortHidesNoListenerThatIsKnownToBeEmpty(t *testing.T) {
 	w := newWorld(t)
 	w.listed("80/tcp running", "443/https running").answer(both)

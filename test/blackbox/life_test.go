@@ -87,6 +87,7 @@ func followsALoadBalancer(t *testing.T, w *world) {
 		g.Expect(series).To(HaveKeyWithValue(`slb_health_backend_transitions_total{name="lb-life",namespace="main",to="abnormal"}`, 2.0))
 		g.Expect(series).To(HaveKeyWithValue(`slb_health_last_observation_timestamp_seconds{name="lb-life",namespace="main"}`, BeNumerically(">", 1e9)))
 		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{action="DescribeHealthStatus",code="OK",region="cn-hangzhou"}`, BeNumerically(">", 0)))
+		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{action="DescribeLoadBalancerListeners",code="OK",region="cn-hangzhou"}`, BeNumerically(">", 0)))
 		g.Expect(series).To(HaveKeyWithValue(`slb_api_request_duration_seconds_count{region="cn-hangzhou"}`, BeNumerically(">", 0)))
 		g.Expect(series).To(HaveKeyWithValue(`slb_api_rate_limit{account="default",region="cn-hangzhou"}`, BeNumerically(">", 0)))
 		g.Expect(series).To(HaveKeyWithValue("slb_health_observation_lag_seconds_count", BeNumerically(">", 0)))
