@@ -161,7 +161,7 @@ func whereabouts(change *health.BackendTransition) string {
 	if change.To == "" {
 		b.Diagnosis = ""
 	}
-	text := b.Whereabouts()
+	text := b.Location()
 	switch {
 	case text == "":
 		return ""

@@ -214,7 +214,7 @@ type evidence struct {
 	sample *alicloud.Observation
 	// observed tells that this reconcile observed the target.
 	observed bool
-	places   health.Places
+	places   health.Locations
 	// details are newer than the last answer whose listeners changed; nil: not known.
 	details *alicloud.ListenerDetails
 	lapsed  bool
@@ -227,7 +227,7 @@ func (m *memory) observationFor(object *v1alpha1.LoadBalancerHealth, known evide
 	o := health.Input{
 		Details: known.details, DetailsLapsed: known.lapsed, ServicePorts: ports,
 		Since:          m.since,
-		AnsweredAt:     m.answered(),
+		LastObservedAt:     m.answered(),
 		FailingSince:   m.failingSince,
 		SameKindInARow: m.sameKindInARow,
 		SameKindSince:  m.sameKindSince,
@@ -236,7 +236,7 @@ func (m *memory) observationFor(object *v1alpha1.LoadBalancerHealth, known evide
 	case m.failure != nil && (known.observed || !health.Edited(object) || m.failedSince(object)):
 		o.Failure = m.failure
 	case m.failure == nil && known.sample != nil && known.sample.Scope.Covers(health.ScopeOf(&object.Spec)):
-		o.Observation, o.Places = known.sample, known.places
+		o.Observation, o.Locations = known.sample, known.places
 	}
 	if request, pending := pendingRequest(object); pending && m.served[object.UID].request == request {
 		o.ObserveRequest = request

@@ -91,19 +91,19 @@ func (n *Names) watchFailed(ctx context.Context, reflector *toolscache.Reflector
 }
 
 // placesOf says where the backends of an answer run; nil: nobody may look.
-func (n *Names) placesOf(ctx context.Context, region string, sample *alicloud.Observation) (health.Places, error) {
+func (n *Names) placesOf(ctx context.Context, region string, sample *alicloud.Observation) (health.Locations, error) {
 	if n == nil || sample == nil || !n.nodes.Load() && !n.pods.Load() {
 		return nil, nil
 	}
-	places := make(health.Places, len(sample.Backends))
+	places := make(health.Locations, len(sample.Backends))
 	search := search{Names: n, region: region}
 	for i := range sample.Backends {
 		b := &sample.Backends[i]
-		key := health.PlaceKey(b.Type, b.ServerID, b.ServerIP)
+		key := health.LocationKey(b.Type, b.ServerID, b.ServerIP)
 		if _, found := places[key]; found || key == "" {
 			continue
 		}
-		var place health.Place
+		var place health.Location
 		var err error
 		switch {
 		case b.Type != health.TypeENI && n.nodes.Load():
@@ -132,15 +132,15 @@ type search struct {
 // node finds the node that an ECS instance is. While two have it, it is neither.
 // While there are nodes without a providerID, any may be it: a cloud controller
 // manager that does not run yet, or does not know the node, names none.
-func (s *search) node(ctx context.Context, b *alicloud.Backend) (health.Place, error) {
+func (s *search) node(ctx context.Context, b *alicloud.Backend) (health.Location, error) {
 	nodes, err := s.nodesOf(ctx, b.ServerID)
 	switch {
 	case err != nil:
-		return health.Place{}, err
+		return health.Location{}, err
 	case len(nodes) == 1:
 		return placeOfNode(&nodes[0]), nil
 	case len(nodes) > 1:
-		return health.Place{}, nil
+		return health.Location{}, nil
 	}
 	is := func(node *corev1.Node) bool {
 		return hasName(node, b.ServerID) || b.ServerIP != "" && hasAddress(node, health.Address(b.ServerIP))
@@ -152,11 +152,11 @@ func (s *search) node(ctx context.Context, b *alicloud.Backend) (health.Place, e
 
 // among finds the one node without a providerID of which is holds; one in
 // another region than the load balancer has the address by accident.
-func (s *search) among(ctx context.Context, is func(*corev1.Node) bool) (health.Place, error) {
+func (s *search) among(ctx context.Context, is func(*corev1.Node) bool) (health.Location, error) {
 	if s.unnamed == nil {
 		nodes, err := s.nodesOf(ctx, noInstance)
 		if err != nil {
-			return health.Place{}, err
+			return health.Location{}, err
 		}
 		s.unnamed = append([]corev1.Node{}, nodes...)
 	}
@@ -168,7 +168,7 @@ func (s *search) among(ctx context.Context, is func(*corev1.Node) bool) (health.
 		}
 	}
 	if len(found) != 1 {
-		return health.Place{}, nil
+		return health.Location{}, nil
 	}
 	return placeOfNode(found[0]), nil
 }
@@ -183,10 +183,10 @@ func (s *search) nodesOf(ctx context.Context, instance string) ([]corev1.Node, e
 
 // pod finds the pod that has an address to itself, or else the node whose
 // address it is. While two pods have it, it is neither's.
-func (s *search) pod(ctx context.Context, ip string) (health.Place, error) {
+func (s *search) pod(ctx context.Context, ip string) (health.Location, error) {
 	var list corev1.PodList
 	if err := s.reader.List(ctx, &list, client.MatchingFields{podsByIP: ip}, client.UnsafeDisableDeepCopy); err != nil {
-		return health.Place{}, fmt.Errorf("looking for the pod that has the address %s: %w", ip, err)
+		return health.Location{}, fmt.Errorf("looking for the pod that has the address %s: %w", ip, err)
 	}
 	var own []*corev1.Pod
 	for i := range list.Items {
@@ -196,19 +196,19 @@ func (s *search) pod(ctx context.Context, ip string) (health.Place, error) {
 	}
 	switch {
 	case len(own) == 1:
-		return s.onNode(ctx, health.Place{Pod: own[0].Namespace + "/" + own[0].Name, PodReadySince: readySince(own[0])}, own[0].Spec.NodeName)
+		return s.onNode(ctx, health.Location{Pod: own[0].Namespace + "/" + own[0].Name, PodReadySince: readySince(own[0])}, own[0].Spec.NodeName)
 	case len(own) == 0 && len(list.Items) > 0:
-		return s.onNode(ctx, health.Place{}, list.Items[0].Spec.NodeName)
+		return s.onNode(ctx, health.Location{}, list.Items[0].Spec.NodeName)
 	case len(own) == 0 && s.nodes.Load():
 		return s.nodeAt(ctx, ip)
 	default:
-		return health.Place{Missing: len(list.Items) == 0 && s.everywhere}, nil
+		return health.Location{Missing: len(list.Items) == 0 && s.everywhere}, nil
 	}
 }
 
 // nodeAt finds the node without a providerID that has an address, of which no pod
 // is known. One that has no address yet may be the one.
-func (s *search) nodeAt(ctx context.Context, ip string) (health.Place, error) {
+func (s *search) nodeAt(ctx context.Context, ip string) (health.Location, error) {
 	place, err := s.among(ctx, func(node *corev1.Node) bool { return hasAddress(node, ip) })
 	if err != nil || place.Node != "" {
 		return place, err
@@ -216,7 +216,7 @@ func (s *search) nodeAt(ctx context.Context, ip string) (health.Place, error) {
 	couldBe := slices.ContainsFunc(s.unnamed, func(node corev1.Node) bool {
 		return len(node.Status.Addresses) == 0 || hasAddress(&node, ip)
 	})
-	return health.Place{Missing: s.everywhere && !couldBe}, nil
+	return health.Location{Missing: s.everywhere && !couldBe}, nil
 }
 
 // hasName tells whether a node is called after an instance, as in i-bp1 and cn-hangzhou.i-bp1.
@@ -230,7 +230,7 @@ func hasAddress(node *corev1.Node, ip string) bool {
 
 // onNode adds the node to a place. One in another region than the load
 // balancer has the address by accident: regions have networks of their own.
-func (s *search) onNode(ctx context.Context, place health.Place, name string) (health.Place, error) {
+func (s *search) onNode(ctx context.Context, place health.Location, name string) (health.Location, error) {
 	place.Node = name
 	if name == "" || !s.nodes.Load() {
 		return place, nil
@@ -240,7 +240,7 @@ func (s *search) onNode(ctx context.Context, place health.Place, name string) (h
 		return place, client.IgnoreNotFound(err)
 	}
 	if is := regionOf(node); is != "" && is != s.region {
-		return health.Place{}, nil
+		return health.Location{}, nil
 	}
 	place.NodeNotReady = placeOfNode(node).NodeNotReady
 	return place, nil
@@ -248,8 +248,8 @@ func (s *search) onNode(ctx context.Context, place health.Place, name string) (h
 
 // placeOfNode is that of a node. One that nobody said anything of yet is not
 // said to be not Ready.
-func placeOfNode(node *corev1.Node) health.Place {
-	place := health.Place{Node: node.Name}
+func placeOfNode(node *corev1.Node) health.Location {
+	place := health.Location{Node: node.Name}
 	for i := range node.Status.Conditions {
 		if c := &node.Status.Conditions[i]; c.Type == corev1.NodeReady {
 			place.NodeNotReady = c.Status != corev1.ConditionTrue

@@ -75,7 +75,7 @@ func (r *Reconciler) settle(live *v1alpha1.LoadBalancerHealth, memory *memory) {
 		return
 	}
 	delete(memory.doubts, live.UID)
-	if health.Holds(&live.Status, &d.status) {
+	if health.Contains(&live.Status, &d.status) {
 		r.tell(live, d.changes)
 	}
 }

@@ -45,9 +45,9 @@ func (d Diagnosis) Explain() string {
 	}
 }
 
-// Whereabouts says in one line where a backend runs, and what the cluster says
-// of it, such as "pod prod/web-1; node cn-hangzhou.10.0.0.7; the pod is not Ready"; "" for nothing.
-func (in *BackendStatus) Whereabouts() string {
+// Location returns the pod and node of a backend and what its diagnosis means,
+// such as "pod prod/web-1; node cn-hangzhou.10.0.0.7; the pod is not Ready". It returns "" for nothing.
+func (in *BackendStatus) Location() string {
 	var words []string
 	for _, word := range []struct{ prefix, text string }{{"pod ", in.Pod}, {"node ", in.Node}, {"", in.Diagnosis.Explain()}} {
 		if word.text != "" {

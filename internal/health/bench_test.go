@@ -31,24 +31,24 @@ func sizes(b *testing.B, run func(b *testing.B, rows int)) {
 }
 
 // unchanged is an object that was observed, and an answer that says the same again.
-func unchanged(b *testing.B, rows int) (*world, Input) {
+func unchanged(b *testing.B, rows int) (*testEnv, Input) {
 	b.Helper()
-	w := newWorld(b)
+	env := newEnv(b)
 	backends := fleetOf(rows)
-	w.options.MaxBackends = 10000
-	outcome := Evaluate(w.object, Input{Observation: &alicloud.Observation{RequestID: "first", At: w.now, Backends: backends}}, w.now, w.options)
-	w.object.Status = stored(b, outcome.Status)
-	w.after(DefaultInterval)
-	return w, Input{Observation: &alicloud.Observation{RequestID: "next", At: w.now, Backends: backends}, AnsweredAt: w.now}
+	env.options.MaxBackends = 10000
+	outcome := Evaluate(env.object, Input{Observation: &alicloud.Observation{RequestID: "first", At: env.now, Backends: backends}}, env.now, env.options)
+	env.object.Status = stored(b, outcome.Status)
+	env.after(DefaultInterval)
+	return env, Input{Observation: &alicloud.Observation{RequestID: "next", At: env.now, Backends: backends}, LastObservedAt: env.now}
 }
 
 func BenchmarkNothingChanged(b *testing.B) {
 	sizes(b, func(b *testing.B, rows int) {
 		b.Helper()
-		w, o := unchanged(b, rows)
+		env, o := unchanged(b, rows)
 		b.ReportAllocs()
 		for b.Loop() {
-			if Evaluate(w.object, o, w.now, w.options).Write {
+			if Evaluate(env.object, o, env.now, env.options).Write {
 				b.Fatal("something changed")
 			}
 		}
@@ -58,11 +58,11 @@ func BenchmarkNothingChanged(b *testing.B) {
 func BenchmarkOneBackendTurned(b *testing.B) {
 	sizes(b, func(b *testing.B, rows int) {
 		b.Helper()
-		w, o := unchanged(b, rows)
+		env, o := unchanged(b, rows)
 		o.Observation.Backends[rows/2].ServerHealthStatus = "abnormal"
 		b.ReportAllocs()
 		for b.Loop() {
-			if len(Evaluate(w.object, o, w.now, w.options).Transitions.Backends) != 1 {
+			if len(Evaluate(env.object, o, env.now, env.options).Transitions.Backends) != 1 {
 				b.Fatal("not one change")
 			}
 		}
@@ -72,11 +72,11 @@ func BenchmarkOneBackendTurned(b *testing.B) {
 func BenchmarkFirstObservation(b *testing.B) {
 	sizes(b, func(b *testing.B, rows int) {
 		b.Helper()
-		w := newWorld(b)
-		o := Input{Observation: &alicloud.Observation{RequestID: "first", At: w.now, Backends: fleetOf(rows)}, AnsweredAt: w.now}
+		env := newEnv(b)
+		o := Input{Observation: &alicloud.Observation{RequestID: "first", At: env.now, Backends: fleetOf(rows)}, LastObservedAt: env.now}
 		b.ReportAllocs()
 		for b.Loop() {
-			if !Evaluate(w.object, o, w.now, w.options).Write {
+			if !Evaluate(env.object, o, env.now, env.options).Write {
 				b.Fatal("nothing to write")
 			}
 		}
@@ -93,15 +93,15 @@ func BenchmarkNextSlot(b *testing.B) {
 // Deciding that nothing changed is what an operator does nearly all the time.
 func TestDecidingThatNothingChangedAllocatesAFewTimesWhateverTheNumberOfRows(t *testing.T) {
 	for _, rows := range []int{1, 20, 200, 5000} {
-		w := newWorld(t)
+		env := newEnv(t)
 		backends := fleetOf(rows)
-		w.options.MaxBackends = rows
-		first := Evaluate(w.object, Input{Observation: &alicloud.Observation{RequestID: "first", At: w.now, Backends: backends}}, w.now, w.options)
-		w.object.Status = stored(t, first.Status)
-		w.after(DefaultInterval)
-		o := Input{Observation: &alicloud.Observation{RequestID: "next", At: w.now, Backends: backends}, AnsweredAt: w.now}
+		env.options.MaxBackends = rows
+		first := Evaluate(env.object, Input{Observation: &alicloud.Observation{RequestID: "first", At: env.now, Backends: backends}}, env.now, env.options)
+		env.object.Status = stored(t, first.Status)
+		env.after(DefaultInterval)
+		o := Input{Observation: &alicloud.Observation{RequestID: "next", At: env.now, Backends: backends}, LastObservedAt: env.now}
 		allocations := leastAllocations(func() {
-			if Evaluate(w.object, o, w.now, w.options).Write {
+			if Evaluate(env.object, o, env.now, env.options).Write {
 				t.Fatal("something changed")
 			}
 		})

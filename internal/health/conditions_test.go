@@ -89,25 +89,25 @@ func constants(t *testing.T, file, comment string) map[string]string {
 }
 
 func TestReadyFollowsHealthyAndIsFalseWhileStalled(t *testing.T) {
-	met := judgement{metav1.ConditionTrue, "MinHealthyMet", "met"}
-	below := judgement{metav1.ConditionFalse, "BelowMinHealthy", "below"}
-	unknown := judgement{metav1.ConditionUnknown, "ObservationStale", "stale"}
-	stalled := judgement{metav1.ConditionTrue, "Forbidden", "forbidden"}
+	met := condition{metav1.ConditionTrue, "MinHealthyMet", "met"}
+	below := condition{metav1.ConditionFalse, "BelowMinHealthy", "below"}
+	unknown := condition{metav1.ConditionUnknown, "ObservationStale", "stale"}
+	stalled := condition{metav1.ConditionTrue, "Forbidden", "forbidden"}
 	for _, test := range []struct {
 		what    string
-		healthy judgement
-		stalled *judgement
-		want    judgement
+		healthy condition
+		stalled *condition
+		want    condition
 	}{
 		{"healthy", met, nil, met},
 		{"unhealthy", below, nil, below},
 		{"unknown", unknown, nil, unknown},
-		{"healthy as last known, and stalled", met, &stalled, judgement{metav1.ConditionFalse, "Forbidden", "forbidden"}},
-		{"unhealthy as last known, and stalled", below, &stalled, judgement{metav1.ConditionFalse, "Forbidden", "forbidden"}},
-		{"unknown, and stalled", unknown, &stalled, judgement{metav1.ConditionFalse, "Forbidden", "forbidden"}},
+		{"healthy as last known, and stalled", met, &stalled, condition{metav1.ConditionFalse, "Forbidden", "forbidden"}},
+		{"unhealthy as last known, and stalled", below, &stalled, condition{metav1.ConditionFalse, "Forbidden", "forbidden"}},
+		{"unknown, and stalled", unknown, &stalled, condition{metav1.ConditionFalse, "Forbidden", "forbidden"}},
 	} {
 		t.Run(test.what, func(t *testing.T) {
-			if got := (judgements{healthy: test.healthy, stalled: test.stalled}).ready(); got != test.want {
+			if got := (conditionSet{healthy: test.healthy, stalled: test.stalled}).ready(); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})
@@ -116,15 +116,15 @@ func TestReadyFollowsHealthyAndIsFalseWhileStalled(t *testing.T) {
 
 func TestConditionsStandInAFixedOrderAndThoseOfOthersStay(t *testing.T) {
 	foreign := metav1.Condition{Type: "example.com/Silenced", Status: "True", Reason: "Maintenance", ObservedGeneration: 1, LastTransitionTime: metav1.NewTime(start)}
-	is := judgement{metav1.ConditionTrue, "Reason", "message"}
+	is := condition{metav1.ConditionTrue, "Reason", "message"}
 	for _, test := range []struct {
 		what   string
-		judged judgements
+		judged conditionSet
 		want   string
 	}{
-		{"no more than needed", judgements{observed: is, healthy: is}, "Ready Healthy Observed example.com/Silenced"},
-		{"stalled", judgements{observed: is, healthy: is, stalled: &is}, "Ready Healthy Observed Stalled example.com/Silenced"},
-		{"reconciling", judgements{observed: is, healthy: is, reconciling: &is}, "Ready Healthy Observed Reconciling example.com/Silenced"},
+		{"no more than needed", conditionSet{observed: is, healthy: is}, "Ready Healthy Observed example.com/Silenced"},
+		{"stalled", conditionSet{observed: is, healthy: is, stalled: &is}, "Ready Healthy Observed Stalled example.com/Silenced"},
+		{"reconciling", conditionSet{observed: is, healthy: is, reconciling: &is}, "Ready Healthy Observed Reconciling example.com/Silenced"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			previous := []metav1.Condition{foreign, {Type: "Reconciling", Status: "True"}, {Type: "Stalled", Status: "True"}, {Type: "Ready", Status: "True"}}
@@ -149,9 +149,9 @@ func TestConditionTurnsOnlyWithItsStatus(t *testing.T) {
 		{Type: "Healthy", Status: "True", Reason: "AllBackendsNormal", Message: "before", ObservedGeneration: 1, LastTransitionTime: then},
 		{Type: "Observed", Status: "True", Reason: "ObservationSucceeded", Message: "before", ObservedGeneration: 1, LastTransitionTime: then},
 	}
-	judged := judgements{
-		healthy:  judgement{metav1.ConditionTrue, "MinHealthyMet", "after"},
-		observed: judgement{metav1.ConditionFalse, "Throttled", "after"},
+	judged := conditionSet{
+		healthy:  condition{metav1.ConditionTrue, "MinHealthyMet", "after"},
+		observed: condition{metav1.ConditionFalse, "Throttled", "after"},
 	}
 	want := []metav1.Condition{
 		{Type: "Ready", Status: "True", Reason: "MinHealthyMet", Message: "after", ObservedGeneration: 2, LastTransitionTime: now},
@@ -182,7 +182,7 @@ func TestMessagesThatDifferOnlyInWordsWithDigitsSayTheSame(t *testing.T) {
 		{"two  spaces 1", "two spaces 2", true},
 	} {
 		t.Run(test.a+" / "+test.b, func(t *testing.T) {
-			if sameWords(test.a, test.b) != test.want || sameWords(test.b, test.a) != test.want {
+			if equalWithoutNumbers(test.a, test.b) != test.want || equalWithoutNumbers(test.b, test.a) != test.want {
 				t.Errorf("want %t both ways", test.want)
 			}
 		})
@@ -190,23 +190,23 @@ func TestMessagesThatDifferOnlyInWordsWithDigitsSayTheSame(t *testing.T) {
 }
 
 func TestSteadyKeepsTheWordsOfAnEqualConditionOnly(t *testing.T) {
-	previous := judgement{metav1.ConditionFalse, "Throttled", "user 1 was throttled"}
+	previous := condition{metav1.ConditionFalse, "Throttled", "user 1 was throttled"}
 	for _, test := range []struct {
 		what string
-		next judgement
+		next condition
 		kept bool
 	}{
-		{"other digits", judgement{metav1.ConditionFalse, "Throttled", "user 2 was throttled"}, true},
-		{"other words", judgement{metav1.ConditionFalse, "Throttled", "user 2 was refused"}, false},
-		{"another reason", judgement{metav1.ConditionFalse, "ServiceError", "user 2 was throttled"}, false},
-		{"another status", judgement{metav1.ConditionTrue, "Throttled", "user 2 was throttled"}, false},
+		{"other digits", condition{metav1.ConditionFalse, "Throttled", "user 2 was throttled"}, true},
+		{"other words", condition{metav1.ConditionFalse, "Throttled", "user 2 was refused"}, false},
+		{"another reason", condition{metav1.ConditionFalse, "ServiceError", "user 2 was throttled"}, false},
+		{"another status", condition{metav1.ConditionTrue, "Throttled", "user 2 was throttled"}, false},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			want := test.next
 			if test.kept {
 				want = previous
 			}
-			if got := steady(test.next, previous); got != want {
+			if got := keepMessage(test.next, previous); got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 		})

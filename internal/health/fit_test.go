@@ -24,26 +24,26 @@ func withoutNews(status *v1alpha1.LoadBalancerHealthStatus) {
 // The API server drops what it does not know, so each observation would find
 // another status than it wants.
 func TestWhatCannotBeStoredIsNotWrittenAgainAndAgain(t *testing.T) {
-	w := newWorld(t)
-	w.options.Fit = withoutNews
+	env := newEnv(t)
+	env.options.Fit = withoutNews
 	observe := map[string]func() Outcome{
-		"a listener that changed":    func() Outcome { return w.answer("80/tcp nn", "443/https aa") },
-		"a listener that is missing": func() Outcome { return w.answer("80/tcp nn") },
-		"a request without answer":   func() Outcome { return w.ask("now").fail("Throttled") },
+		"a listener that changed":    func() Outcome { return env.answer("80/tcp nn", "443/https aa") },
+		"a listener that is missing": func() Outcome { return env.answer("80/tcp nn") },
+		"a request without answer":   func() Outcome { return env.ask("now").fail("Throttled") },
 	}
 	for _, name := range []string{"a listener that changed", "a listener that is missing", "a request without answer"} {
 		t.Run(name, func(t *testing.T) {
-			w.t = t
-			w.answer("80/tcp nn", "443/https nn")
-			w.after(time.Second)
+			env.t = t
+			env.answer("80/tcp nn", "443/https nn")
+			env.after(time.Second)
 			observe[name]()
-			stored := w.object.Status.DeepCopy()
+			stored := env.object.Status.DeepCopy()
 			withoutNews(stored)
-			if !sameStatus(stored, &w.object.Status) {
+			if !sameStatus(stored, &env.object.Status) {
 				t.Error("what cannot be stored is written")
 			}
 			for range 3 {
-				w.after(time.Second)
+				env.after(time.Second)
 				if outcome := observe[name](); outcome.Write {
 					t.Errorf("the same is written again: %+v", outcome.Status)
 				}
@@ -53,23 +53,23 @@ func TestWhatCannotBeStoredIsNotWrittenAgainAndAgain(t *testing.T) {
 }
 
 func TestAServiceThatCannotBeStoredIsNotWrittenAgainAndAgain(t *testing.T) {
-	w := newWorld(t, ofService("web"))
-	w.options.Fit = func(status *v1alpha1.LoadBalancerHealthStatus) {
+	env := newEnv(t, ofService("web"))
+	env.options.Fit = func(status *v1alpha1.LoadBalancerHealthStatus) {
 		status.ServiceLoadBalancer = nil
 		if status.ObservedTarget != nil {
 			status.ObservedTarget = new(*status.ObservedTarget)
 			status.ObservedTarget.ServiceName = ""
 		}
 	}
-	w.lose("the CustomResourceDefinition is too old")
-	w.want("Healthy=Unknown(Pending) Observed=False(LoadBalancerNotFound)")
+	env.lose("the CustomResourceDefinition is too old")
+	env.want("Healthy=Unknown(Pending) Observed=False(LoadBalancerNotFound)")
 	for range 3 {
-		w.after(time.Second)
-		if outcome := w.lose("the CustomResourceDefinition is too old"); outcome.Write {
+		env.after(time.Second)
+		if outcome := env.lose("the CustomResourceDefinition is too old"); outcome.Write {
 			t.Errorf("the same is written again: %+v", outcome.Status)
 		}
 	}
-	if outcome := w.find("web", "lb-1"); outcome.Write {
+	if outcome := env.find("web", "lb-1"); outcome.Write {
 		t.Error("a load balancer that cannot be stored is written")
 	}
 }

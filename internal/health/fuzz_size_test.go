@@ -71,18 +71,18 @@ func FuzzStatusFits(f *testing.F) {
 			Target:      alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-web"},
 			Credentials: alicloud.Credentials{AccessKeyID: "LTAI5tFuzzFuzzFuzz0042", AccessKeySecret: "secret"},
 		})
-		w := newWorld(t)
-		w.options.MaxBackends = 1 + int(limit)%5000
+		env := newEnv(t)
+		env.options.MaxBackends = 1 + int(limit)%5000
 		if failure, ok := errors.AsType[*alicloud.Error](err); ok {
-			w.fail(failure.Kind, failure.Message)
+			env.fail(failure.Kind, failure.Message)
 		} else {
 			if limit%2 == 1 { // what may be the longest of names
-				w.places = longNames(sample.Backends)
+				env.places = longNames(sample.Backends)
 			}
-			w.answerRows(sample.Backends)
-			checkBound(t, sample.Backends, &w.object.Status, w.options.MaxBackends)
+			env.answerRows(sample.Backends)
+			checkBound(t, sample.Backends, &env.object.Status, env.options.MaxBackends)
 		}
-		checkFits(t, w.object, schema)
+		checkFits(t, env.object, schema)
 	})
 }
 
@@ -179,11 +179,11 @@ func schemaOf(tb testing.TB) validation.SchemaValidator {
 // A schema that takes anything would make the target above say nothing.
 func TestTheSchemaRefuses(t *testing.T) {
 	schema := schemaOf(t)
-	w := newWorld(t)
-	w.answer("443/https na")
-	checkFits(t, w.object, schema)
-	w.object.Status.Conditions[0].Status = metav1.ConditionStatus("Perhaps")
-	data, err := json.Marshal(w.object)
+	env := newEnv(t)
+	env.answer("443/https na")
+	checkFits(t, env.object, schema)
+	env.object.Status.Conditions[0].Status = metav1.ConditionStatus("Perhaps")
+	data, err := json.Marshal(env.object)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,10 +196,10 @@ func TestTheSchemaRefuses(t *testing.T) {
 	}
 }
 
-func longNames(rows []alicloud.Backend) Places {
-	places := Places{}
+func longNames(rows []alicloud.Backend) Locations {
+	places := Locations{}
 	for i := range rows {
-		places[PlaceKey(rows[i].Type, rows[i].ServerID, rows[i].ServerIP)] = Place{Node: strings.Repeat("n", 253), Pod: strings.Repeat("p", 317), NodeNotReady: true}
+		places[LocationKey(rows[i].Type, rows[i].ServerID, rows[i].ServerIP)] = Location{Node: strings.Repeat("n", 253), Pod: strings.Repeat("p", 317), NodeNotReady: true}
 	}
 	return places
 }

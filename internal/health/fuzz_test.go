@@ -96,7 +96,7 @@ func (t *tape) rows() []alicloud.Backend {
 
 // life is a world and what is known of it by other means.
 type life struct {
-	*world
+	*testEnv
 	tape *tape
 	// states are those of the last answer about this target; nil: none.
 	states map[string]string
@@ -108,7 +108,7 @@ type life struct {
 
 func newLife(t *testing.T, tape *tape) *life {
 	t.Helper()
-	l := &life{world: newWorld(t), tape: tape}
+	l := &life{testEnv: newEnv(t), tape: tape}
 	l.options.MaxBackends = pick(tape, 0, 1, 3, 500)
 	return l
 }
@@ -173,7 +173,7 @@ func (l *life) dropOldTarget() {
 func (l *life) stepAnswer(rows []alicloud.Backend) {
 	l.dropOldTarget()
 	before, first := l.object.Status.DeepCopy(), l.states == nil
-	l.places = []Places{
+	l.places = []Locations{
 		nil,
 		{"i-0": {Missing: true}, "i-1": {Node: "n-1", NodeNotReady: true}},
 		{"i-0": {Node: "n-0"}, "i-1": {Missing: true}, "i-2": {Pod: "prod/p-2", PodReadySince: l.now}},
@@ -271,7 +271,7 @@ func (l *life) checkKept(outcome Outcome, before *v1alpha1.LoadBalancerHealthSta
 func (l *life) checkFreshness(before *v1alpha1.LoadBalancerHealthStatus, staleAt time.Time) {
 	healthy := find(l.object.Status.Conditions, "Healthy")
 	was := find(before.Conditions, "Healthy")
-	stands := func(j judgement) bool {
+	stands := func(j condition) bool {
 		return j.reason != "ObservationStale" && j.reason != "Suspended" && j.reason != "Pending" && j.reason != ""
 	}
 	if l.states == nil {
@@ -314,7 +314,7 @@ func (l *life) checkVerdictChange(outcome Outcome, before *v1alpha1.LoadBalancer
 	if want != (outcome.Transitions.Verdict != nil) {
 		l.t.Fatalf("first %t, from %s(%s) to %s(%s): told %q", first, was.status, was.reason, is.status, is.reason, turned(outcome.Transitions.Verdict))
 	}
-	if want && *outcome.Transitions.Verdict != *is.change() {
+	if want && *outcome.Transitions.Verdict != *is.transition() {
 		l.t.Fatalf("Healthy is %+v, told %+v", is, outcome.Transitions.Verdict)
 	}
 }

@@ -27,7 +27,7 @@ var defaults = Options{MaxBackends: 500, Heartbeat: 5 * time.Minute}
 
 // world is one object in a cluster, and what the process that observes it
 // remembers. Every evaluation in it is checked against the invariants.
-type world struct {
+type testEnv struct {
 	t       testing.TB
 	object  *v1alpha1.LoadBalancerHealth
 	now     time.Time
@@ -41,15 +41,15 @@ type world struct {
 	sameKindSince  time.Time
 	requests       int
 	request        string
-	places         Places
+	places         Locations
 	details        *alicloud.ListenerDetails
 	lapsed         bool
 	ports          []ServicePort
 }
 
-func newWorld(tb testing.TB, edits ...func(*v1alpha1.LoadBalancerHealthSpec)) *world {
+func newEnv(tb testing.TB, edits ...func(*v1alpha1.LoadBalancerHealthSpec)) *testEnv {
 	tb.Helper()
-	w := &world{t: tb, now: start, since: start, options: defaults, object: &v1alpha1.LoadBalancerHealth{
+	env := &testEnv{t: tb, now: start, since: start, options: defaults, object: &v1alpha1.LoadBalancerHealth{
 		ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "prod", Generation: 1},
 		Spec: v1alpha1.LoadBalancerHealthSpec{
 			LoadBalancerID: "lb-web", RegionID: "cn-hangzhou",
@@ -58,99 +58,99 @@ func newWorld(tb testing.TB, edits ...func(*v1alpha1.LoadBalancerHealthSpec)) *w
 		Status: v1alpha1.LoadBalancerHealthStatus{ObservedGeneration: -1},
 	}}
 	for _, edit := range edits {
-		edit(&w.object.Spec)
+		edit(&env.object.Spec)
 	}
-	return w
+	return env
 }
 
-func (w *world) after(d time.Duration) *world {
-	w.now = w.now.Add(d)
-	return w
+func (env *testEnv) after(d time.Duration) *testEnv {
+	env.now = env.now.Add(d)
+	return env
 }
 
 // edit changes the spec as a user does.
-func (w *world) edit(edit func(*v1alpha1.LoadBalancerHealthSpec)) *world {
-	edit(&w.object.Spec)
-	w.object.Generation++
-	return w
+func (env *testEnv) edit(edit func(*v1alpha1.LoadBalancerHealthSpec)) *testEnv {
+	edit(&env.object.Spec)
+	env.object.Generation++
+	return env
 }
 
 // restart loses what the process remembers.
-func (w *world) restart() *world {
-	w.since, w.answeredAt, w.failingSince, w.failure, w.sameKindInARow, w.request = w.now, time.Time{}, time.Time{}, nil, 0, ""
-	return w
+func (env *testEnv) restart() *testEnv {
+	env.since, env.answeredAt, env.failingSince, env.failure, env.sameKindInARow, env.request = env.now, time.Time{}, time.Time{}, nil, 0, ""
+	return env
 }
 
 // ask sets the request annotation, which the next observation attempts to serve.
-func (w *world) ask(value string) *world {
-	w.request = value
-	metav1.SetMetaDataAnnotation(&w.object.ObjectMeta, v1alpha1.ObserveRequestedAtAnnotation, value)
-	return w
+func (env *testEnv) ask(value string) *testEnv {
+	env.request = value
+	metav1.SetMetaDataAnnotation(&env.object.ObjectMeta, v1alpha1.ObserveRequestedAtAnnotation, value)
+	return env
 }
 
 // answer is an observation that succeeds with the rows that the words mean.
-func (w *world) answer(listeners ...string) Outcome {
-	w.t.Helper()
-	return w.answerRows(backends(listeners...))
+func (env *testEnv) answer(listeners ...string) Outcome {
+	env.t.Helper()
+	return env.answerRows(backends(listeners...))
 }
 
-func (w *world) answerRows(rows []alicloud.Backend) Outcome {
-	w.t.Helper()
-	w.requests++
-	w.answeredAt, w.failingSince, w.failure, w.sameKindInARow = w.now, time.Time{}, nil, 0
-	return w.evaluate(Input{Places: w.places, Observation: &alicloud.Observation{
-		RequestID: fmt.Sprintf("request-%d", w.requests), At: w.now, Backends: rows,
+func (env *testEnv) answerRows(rows []alicloud.Backend) Outcome {
+	env.t.Helper()
+	env.requests++
+	env.answeredAt, env.failingSince, env.failure, env.sameKindInARow = env.now, time.Time{}, nil, 0
+	return env.evaluate(Input{Locations: env.places, Observation: &alicloud.Observation{
+		RequestID: fmt.Sprintf("request-%d", env.requests), At: env.now, Backends: rows,
 	}})
 }
 
 // fail is an observation that fails.
-func (w *world) fail(kind alicloud.Kind, message ...string) Outcome {
-	w.t.Helper()
-	if w.failure == nil {
-		w.failingSince = w.now
+func (env *testEnv) fail(kind alicloud.Kind, message ...string) Outcome {
+	env.t.Helper()
+	if env.failure == nil {
+		env.failingSince = env.now
 	}
-	if w.failure == nil || w.failure.Kind != kind {
-		w.sameKindInARow, w.sameKindSince = 0, w.now
+	if env.failure == nil || env.failure.Kind != kind {
+		env.sameKindInARow, env.sameKindSince = 0, env.now
 	}
-	w.sameKindInARow++
-	w.failure = &alicloud.Error{Kind: kind, Message: "it is " + string(kind)}
+	env.sameKindInARow++
+	env.failure = &alicloud.Error{Kind: kind, Message: "it is " + string(kind)}
 	if len(message) > 0 {
-		w.failure.Message = message[0]
+		env.failure.Message = message[0]
 	}
-	return w.again()
+	return env.again()
 }
 
 // again looks at the last failure once more, without an observation.
-func (w *world) again() Outcome {
-	w.t.Helper()
-	return w.evaluate(Input{Failure: w.failure})
+func (env *testEnv) again() Outcome {
+	env.t.Helper()
+	return env.evaluate(Input{Failure: env.failure})
 }
 
 // wait is an evaluation while nobody has asked.
-func (w *world) wait() Outcome {
-	w.t.Helper()
-	return w.evaluate(Input{})
+func (env *testEnv) wait() Outcome {
+	env.t.Helper()
+	return env.evaluate(Input{})
 }
 
-func (w *world) evaluate(o Input) Outcome {
-	w.t.Helper()
-	o.Since, o.AnsweredAt, o.FailingSince = w.since, w.answeredAt, w.failingSince
-	o.SameKindInARow, o.SameKindSince = w.sameKindInARow, w.sameKindSince
-	o.Details, o.DetailsLapsed, o.ServicePorts = w.details, w.lapsed, w.ports
+func (env *testEnv) evaluate(o Input) Outcome {
+	env.t.Helper()
+	o.Since, o.LastObservedAt, o.FailingSince = env.since, env.answeredAt, env.failingSince
+	o.SameKindInARow, o.SameKindSince = env.sameKindInARow, env.sameKindSince
+	o.Details, o.DetailsLapsed, o.ServicePorts = env.details, env.lapsed, env.ports
 	if o.Observation != nil || o.Failure != nil {
-		o.ObserveRequest = w.request
+		o.ObserveRequest = env.request
 	}
-	before := w.object.DeepCopy()
-	outcome := Evaluate(w.object, o, w.now, w.options)
-	if !reflect.DeepEqual(before, w.object) {
-		w.t.Fatalf("Evaluate changed its input:\n%s", cmp.Diff(before, w.object))
+	before := env.object.DeepCopy()
+	outcome := Evaluate(env.object, o, env.now, env.options)
+	if !reflect.DeepEqual(before, env.object) {
+		env.t.Fatalf("Evaluate changed its input:\n%s", cmp.Diff(before, env.object))
 	}
-	w.checkOutcome(outcome)
+	env.checkOutcome(outcome)
 	if outcome.Write {
-		w.object.Status = stored(w.t, outcome.Status)
+		env.object.Status = stored(env.t, outcome.Status)
 	}
-	w.checkStatus()
-	w.checkIdempotent(o)
+	env.checkStatus()
+	env.checkIdempotent(o)
 	return outcome
 }
 
@@ -168,23 +168,23 @@ func stored(tb testing.TB, status v1alpha1.LoadBalancerHealthStatus) v1alpha1.Lo
 	return back
 }
 
-func (w *world) checkOutcome(outcome Outcome) {
-	w.t.Helper()
-	same := apiequality.Semantic.DeepEqual(outcome.Status, w.object.Status)
+func (env *testEnv) checkOutcome(outcome Outcome) {
+	env.t.Helper()
+	same := apiequality.Semantic.DeepEqual(outcome.Status, env.object.Status)
 	if !outcome.Write && !same {
-		w.t.Fatalf("nothing is to be written, but the status differs:\n%s", cmp.Diff(w.object.Status, outcome.Status))
+		env.t.Fatalf("nothing is to be written, but the status differs:\n%s", cmp.Diff(env.object.Status, outcome.Status))
 	}
-	if back := stored(w.t, outcome.Status); !apiequality.Semantic.DeepEqual(outcome.Status, back) {
-		w.t.Fatalf("the status comes back from the API server as another:\n%s", cmp.Diff(outcome.Status, back))
+	if back := stored(env.t, outcome.Status); !apiequality.Semantic.DeepEqual(outcome.Status, back) {
+		env.t.Fatalf("the status comes back from the API server as another:\n%s", cmp.Diff(outcome.Status, back))
 	}
 	if outcome.Write && same {
-		w.t.Fatal("a write that changes nothing")
+		env.t.Fatal("a write that changes nothing")
 	}
 	if !outcome.Write && told(outcome.Transitions) {
-		w.t.Fatalf("changes without a write: %+v", outcome.Transitions)
+		env.t.Fatalf("changes without a write: %+v", outcome.Transitions)
 	}
-	if !outcome.StaleAt.IsZero() && !w.now.Before(outcome.StaleAt) {
-		w.t.Fatalf("the verdict stands past StaleAt: %s at %s", outcome.StaleAt, w.now)
+	if !outcome.StaleAt.IsZero() && !env.now.Before(outcome.StaleAt) {
+		env.t.Fatalf("the verdict stands past StaleAt: %s at %s", outcome.StaleAt, env.now)
 	}
 }
 
@@ -193,23 +193,23 @@ func told(c Transitions) bool {
 }
 
 // checkIdempotent looks at the same observation at the same time again.
-func (w *world) checkIdempotent(o Input) {
-	w.t.Helper()
-	if again := Evaluate(w.object, o, w.now, w.options); again.Write || told(again.Transitions) {
-		w.t.Fatalf("the same observation again: write %t, changes %+v\n%s",
-			again.Write, again.Transitions, cmp.Diff(w.object.Status, again.Status))
+func (env *testEnv) checkIdempotent(o Input) {
+	env.t.Helper()
+	if again := Evaluate(env.object, o, env.now, env.options); again.Write || told(again.Transitions) {
+		env.t.Fatalf("the same observation again: write %t, changes %+v\n%s",
+			again.Write, again.Transitions, cmp.Diff(env.object.Status, again.Status))
 	}
 }
 
 // checkStatus holds what is true of every stored status.
-func (w *world) checkStatus() {
-	w.t.Helper()
-	s := &w.object.Status
+func (env *testEnv) checkStatus() {
+	env.t.Helper()
+	s := &env.object.Status
 	if len(s.Conditions) == 0 {
-		w.t.Fatal("there are no conditions")
+		env.t.Fatal("there are no conditions")
 	}
-	w.checkConditions(s)
-	w.checkCounts(s)
+	env.checkConditions(s)
+	env.checkCounts(s)
 	identities := make([]string, 0, len(s.Backends))
 	for i := range s.Backends {
 		b := &s.Backends[i]
@@ -217,29 +217,29 @@ func (w *world) checkStatus() {
 			b.ListenerPort, b.ListenerProtocol, b.ServerID, b.ServerIP, b.Port))
 	}
 	if !slices.IsSorted(identities) || len(slices.Compact(identities)) != len(s.Backends) {
-		w.t.Fatalf("backends are not sorted, or not unique: %q", identities)
+		env.t.Fatalf("backends are not sorted, or not unique: %q", identities)
 	}
-	if got, want := kstatus(w.object), w.sensible(); got != want {
-		w.t.Fatalf("kstatus reads %s, want %s: %s", got, want, conditions(s))
+	if got, want := kstatus(env.object), env.sensible(); got != want {
+		env.t.Fatalf("kstatus reads %s, want %s: %s", got, want, conditions(s))
 	}
 }
 
-func (w *world) checkConditions(s *v1alpha1.LoadBalancerHealthStatus) {
-	w.t.Helper()
+func (env *testEnv) checkConditions(s *v1alpha1.LoadBalancerHealthStatus) {
+	env.t.Helper()
 	seen := map[string]metav1.Condition{}
 	for _, c := range s.Conditions {
 		if _, twice := seen[c.Type]; twice {
-			w.t.Fatalf("condition %s is there twice", c.Type)
+			env.t.Fatalf("condition %s is there twice", c.Type)
 		}
 		seen[c.Type] = c
 		if c.Reason == "" || c.Status == "" || c.LastTransitionTime.IsZero() {
-			w.t.Fatalf("condition %+v is incomplete", c)
+			env.t.Fatalf("condition %+v is incomplete", c)
 		}
-		if c.ObservedGeneration < 0 || c.ObservedGeneration > w.object.Generation {
-			w.t.Fatalf("condition %s has observedGeneration %d, which the API server refuses or nobody observed", c.Type, c.ObservedGeneration)
+		if c.ObservedGeneration < 0 || c.ObservedGeneration > env.object.Generation {
+			env.t.Fatalf("condition %s has observedGeneration %d, which the API server refuses or nobody observed", c.Type, c.ObservedGeneration)
 		}
-		if c.LastTransitionTime.After(w.now) {
-			w.t.Fatalf("condition %s turned in the future", c.Type)
+		if c.LastTransitionTime.After(env.now) {
+			env.t.Fatalf("condition %s turned in the future", c.Type)
 		}
 	}
 	ready, healthy := seen[v1alpha1.ConditionReady], seen[v1alpha1.ConditionHealthy]
@@ -248,23 +248,23 @@ func (w *world) checkConditions(s *v1alpha1.LoadBalancerHealthStatus) {
 	observed := seen[v1alpha1.ConditionObserved]
 	switch {
 	case ready.Status == "" || healthy.Status == "" || observed.Status == "":
-		w.t.Fatalf("Ready, Healthy and Observed are always there: %s", conditions(s))
+		env.t.Fatalf("Ready, Healthy and Observed are always there: %s", conditions(s))
 	case isStalled && isReconciling:
-		w.t.Fatal("Stalled and Reconciling together")
+		env.t.Fatal("Stalled and Reconciling together")
 	case isStalled && (stalled.Status != metav1.ConditionTrue || stalled.Reason != observed.Reason):
-		w.t.Fatalf("Stalled is there only while True, with the reason of Observed: %s", conditions(s))
+		env.t.Fatalf("Stalled is there only while True, with the reason of Observed: %s", conditions(s))
 	case isReconciling && (reconciling.Status != metav1.ConditionTrue ||
-		(reconciling.Reason == v1alpha1.ReasonObservationRequested) != (s.ObservedGeneration == w.object.Generation)):
-		w.t.Fatalf("Reconciling is there only while True, for a generation that was not observed or a request that was not answered: %s", conditions(s))
-	case !isReconciling && s.ObservedGeneration != w.object.Generation:
-		w.t.Fatalf("generation %d of %d was observed and Reconciling is absent", s.ObservedGeneration, w.object.Generation)
+		(reconciling.Reason == v1alpha1.ReasonObservationRequested) != (s.ObservedGeneration == env.object.Generation)):
+		env.t.Fatalf("Reconciling is there only while True, for a generation that was not observed or a request that was not answered: %s", conditions(s))
+	case !isReconciling && s.ObservedGeneration != env.object.Generation:
+		env.t.Fatalf("generation %d of %d was observed and Reconciling is absent", s.ObservedGeneration, env.object.Generation)
 	case isStalled && ready.Status != metav1.ConditionFalse:
-		w.t.Fatalf("Ready is False while Stalled: %s", conditions(s))
+		env.t.Fatalf("Ready is False while Stalled: %s", conditions(s))
 	case !isStalled && (ready.Status != healthy.Status || ready.Reason != healthy.Reason || ready.Message != healthy.Message):
-		w.t.Fatalf("Ready follows Healthy: %s", conditions(s))
+		env.t.Fatalf("Ready follows Healthy: %s", conditions(s))
 	}
 	if !allowed(observed) || !allowed(healthy) {
-		w.t.Fatalf("a status and a reason that do not belong together: %s", conditions(s))
+		env.t.Fatalf("a status and a reason that do not belong together: %s", conditions(s))
 	}
 }
 
@@ -288,11 +288,11 @@ func allowed(c metav1.Condition) bool {
 	return slices.Contains(reasons[c.Type][c.Status], c.Reason)
 }
 
-func (w *world) checkCounts(s *v1alpha1.LoadBalancerHealthStatus) {
-	w.t.Helper()
+func (env *testEnv) checkCounts(s *v1alpha1.LoadBalancerHealthStatus) {
+	env.t.Helper()
 	if s.Summary == nil {
 		if len(s.Listeners)+len(s.Backends)+int(s.OmittedBackends) > 0 || s.LastObservedTime != nil {
-			w.t.Fatal("backends without a summary")
+			env.t.Fatal("backends without a summary")
 		}
 		return
 	}
@@ -300,7 +300,7 @@ func (w *world) checkCounts(s *v1alpha1.LoadBalancerHealthStatus) {
 	for i := range s.Listeners {
 		l := &s.Listeners[i]
 		if l.Backends != l.Normal+l.Abnormal+l.Unavailable {
-			w.t.Fatalf("the counts of listener %+v do not add up", l)
+			env.t.Fatalf("the counts of listener %+v do not add up", l)
 		}
 		sum.Backends += l.Backends
 		sum.Normal += l.Normal
@@ -308,13 +308,13 @@ func (w *world) checkCounts(s *v1alpha1.LoadBalancerHealthStatus) {
 		sum.Unavailable += l.Unavailable
 	}
 	if want := (v1alpha1.Summary{Listeners: int32(len(s.Listeners)), Counts: sum}); *s.Summary != want {
-		w.t.Fatalf("summary is %+v, the listeners make %+v", *s.Summary, want)
+		env.t.Fatalf("summary is %+v, the listeners make %+v", *s.Summary, want)
 	}
 	if len(s.Backends)+int(s.OmittedBackends) != int(s.Summary.Backends) {
-		w.t.Fatalf("%d rows and %d omitted are not %d backends", len(s.Backends), s.OmittedBackends, s.Summary.Backends)
+		env.t.Fatalf("%d rows and %d omitted are not %d backends", len(s.Backends), s.OmittedBackends, s.Summary.Backends)
 	}
-	if len(s.Backends) > w.options.MaxBackends {
-		w.t.Fatalf("%d rows, the limit is %d", len(s.Backends), w.options.MaxBackends)
+	if len(s.Backends) > env.options.MaxBackends {
+		env.t.Fatalf("%d rows, the limit is %d", len(s.Backends), env.options.MaxBackends)
 	}
 }
 
@@ -341,14 +341,14 @@ func kstatus(object *v1alpha1.LoadBalancerHealth) string {
 }
 
 // sensible is what kstatus should read.
-func (w *world) sensible() string {
-	healthy := meta.FindStatusCondition(w.object.Status.Conditions, "Healthy")
+func (env *testEnv) sensible() string {
+	healthy := meta.FindStatusCondition(env.object.Status.Conditions, "Healthy")
 	switch {
-	case w.object.Status.ObservedGeneration != w.object.Generation:
+	case env.object.Status.ObservedGeneration != env.object.Generation:
 		return "InProgress"
-	case meta.FindStatusCondition(w.object.Status.Conditions, "Stalled") != nil:
+	case meta.FindStatusCondition(env.object.Status.Conditions, "Stalled") != nil:
 		return "Failed"
-	case find(w.object.Status.Conditions, "Reconciling").reason == v1alpha1.ReasonObservationRequested:
+	case find(env.object.Status.Conditions, "Reconciling").reason == v1alpha1.ReasonObservationRequested:
 		return "InProgress"
 	case healthy.Status == metav1.ConditionTrue:
 		return "Current"
@@ -358,10 +358,10 @@ func (w *world) sensible() string {
 }
 
 // want compares the stored conditions, as conditions prints them.
-func (w *world) want(want string) {
-	w.t.Helper()
-	if got := conditions(&w.object.Status); got != want {
-		w.t.Errorf("conditions\n got %s\nwant %s", got, want)
+func (env *testEnv) want(want string) {
+	env.t.Helper()
+	if got := conditions(&env.object.Status); got != want {
+		env.t.Errorf("conditions\n got %s\nwant %s", got, want)
 	}
 }
 
@@ -381,18 +381,18 @@ func conditions(s *v1alpha1.LoadBalancerHealthStatus) string {
 	return strings.Join(words, " ")
 }
 
-func (w *world) wantNo(conditionType string) {
-	w.t.Helper()
-	if c := meta.FindStatusCondition(w.object.Status.Conditions, conditionType); c != nil {
-		w.t.Errorf("there is the condition %+v", c)
+func (env *testEnv) wantNo(conditionType string) {
+	env.t.Helper()
+	if c := meta.FindStatusCondition(env.object.Status.Conditions, conditionType); c != nil {
+		env.t.Errorf("there is the condition %+v", c)
 	}
 }
 
-func (w *world) condition(conditionType string) metav1.Condition {
-	w.t.Helper()
-	c := meta.FindStatusCondition(w.object.Status.Conditions, conditionType)
+func (env *testEnv) condition(conditionType string) metav1.Condition {
+	env.t.Helper()
+	c := meta.FindStatusCondition(env.object.Status.Conditions, conditionType)
 	if c == nil {
-		w.t.Fatalf("there is no condition %s", conditionType)
+		env.t.Fatalf("there is no condition %s", conditionType)
 	}
 	return *c
 }

@@ -15,13 +15,13 @@ import (
 )
 
 // listed are details from words such as "443/https running on".
-func (w *world) listed(listeners ...string) *world {
-	w.details = &alicloud.ListenerDetails{At: w.now}
+func (env *testEnv) listed(listeners ...string) *testEnv {
+	env.details = &alicloud.ListenerDetails{At: env.now}
 	for _, words := range listeners {
 		name, rest, _ := strings.Cut(words, " ")
 		var l alicloud.Listener
 		if _, err := fmt.Sscanf(name, "%d/%s", &l.Port, &l.Protocol); err != nil {
-			w.t.Fatal(err)
+			env.t.Fatal(err)
 		}
 		for word := range strings.FieldsSeq(rest) {
 			switch word {
@@ -33,20 +33,20 @@ func (w *world) listed(listeners ...string) *world {
 				l.Status = word
 			}
 		}
-		w.details.Listeners = append(w.details.Listeners, l)
+		env.details.Listeners = append(env.details.Listeners, l)
 	}
-	return w
+	return env
 }
 
-func (w *world) unlisted() *world {
-	w.details = nil
-	return w
+func (env *testEnv) unlisted() *testEnv {
+	env.details = nil
+	return env
 }
 
 // listeners prints status.listeners in one line: "443/https Unknown 0 Running off missing@30 turned@60".
-func (w *world) listeners() string {
+func (env *testEnv) listeners() string {
 	var words []string
-	for _, l := range w.object.Status.Listeners {
+	for _, l := range env.object.Status.Listeners {
 		text := fmt.Sprintf("%s %s %d", listenerName(l.Port, l.Protocol), l.Health, l.Backends)
 		if l.State != "" {
 			text += " " + string(l.State)
@@ -64,19 +64,19 @@ func (w *world) listeners() string {
 	return strings.Join(words, ", ")
 }
 
-func (w *world) wantListeners(want string) {
-	w.t.Helper()
-	if got := w.listeners(); got != want {
-		w.t.Errorf("listeners\n got %s\nwant %s", got, want)
+func (env *testEnv) wantListeners(want string) {
+	env.t.Helper()
+	if got := env.listeners(); got != want {
+		env.t.Errorf("listeners\n got %s\nwant %s", got, want)
 	}
 }
 
-func (w *world) wantMessage(parts ...string) {
-	w.t.Helper()
-	message := w.condition("Ready").Message
+func (env *testEnv) wantMessage(parts ...string) {
+	env.t.Helper()
+	message := env.condition("Ready").Message
 	for _, part := range parts {
 		if !strings.Contains(message, part) {
-			w.t.Errorf("the message lacks %q: %s", part, message)
+			env.t.Errorf("the message lacks %q: %s", part, message)
 		}
 	}
 }
@@ -102,12 +102,12 @@ const (
 )
 
 func TestListenerThatIsNotInTheAnswerIsMissing(t *testing.T) {
-	w := newWorld(t)
-	w.answer(both, "443/https nn")
-	outcome := w.after(30 * time.Second).answer(both)
-	w.want(gone)
-	w.wantListeners("80/tcp Healthy 1, 443/https Unknown 0 missing@30")
-	w.wantMessage("listener 443/https", "emptied", "removed", "slb:DescribeLoadBalancerListeners", v1alpha1.ListenersAcceptedAtAnnotation)
+	env := newEnv(t)
+	env.answer(both, "443/https nn")
+	outcome := env.after(30 * time.Second).answer(both)
+	env.want(gone)
+	env.wantListeners("80/tcp Healthy 1, 443/https Unknown 0 missing@30")
+	env.wantMessage("listener 443/https", "emptied", "removed", "slb:DescribeLoadBalancerListeners", v1alpha1.ListenersAcceptedAtAnnotation)
 	if got := changedListeners(outcome.Transitions); got != "443/https missing" {
 		t.Errorf("changes %q", got)
 	}
@@ -115,32 +115,32 @@ func TestListenerThatIsNotInTheAnswerIsMissing(t *testing.T) {
 		t.Errorf("verdict %q", got)
 	}
 	// It stays missing over answers, failures and restarts.
-	if outcome := w.restart().after(30 * time.Second).answer(both); outcome.Write {
+	if outcome := env.restart().after(30 * time.Second).answer(both); outcome.Write {
 		t.Error("an equal answer is written")
 	}
-	w.after(30 * time.Second).fail(alicloud.Throttled)
-	w.want("Healthy=Unknown(ListenerMissing) Observed=False(Throttled)")
-	outcome = w.after(30*time.Second).answer(both, "443/https nn")
-	w.want(good)
-	w.wantListeners("80/tcp Healthy 1, 443/https Healthy 2")
+	env.after(30 * time.Second).fail(alicloud.Throttled)
+	env.want("Healthy=Unknown(ListenerMissing) Observed=False(Throttled)")
+	outcome = env.after(30*time.Second).answer(both, "443/https nn")
+	env.want(good)
+	env.wantListeners("80/tcp Healthy 1, 443/https Healthy 2")
 	if got := changedListeners(outcome.Transitions); got != "443/https back" {
 		t.Errorf("changes %q", got)
 	}
 }
 
 func TestAnotherUnhealthyListenerOutweighsAMissingOne(t *testing.T) {
-	w := newWorld(t)
-	w.answer(both, "443/https nn")
-	w.after(30 * time.Second).answer("80/tcp a")
-	w.want("Healthy=False(BelowMinHealthy) Observed=True(ObservationSucceeded)")
-	w.wantListeners("80/tcp Unhealthy 1, 443/https Unknown 0 missing@30")
-	w.after(30 * time.Second).answer("80/tcp u")
-	w.want(gone)
+	env := newEnv(t)
+	env.answer(both, "443/https nn")
+	env.after(30 * time.Second).answer("80/tcp a")
+	env.want("Healthy=False(BelowMinHealthy) Observed=True(ObservationSucceeded)")
+	env.wantListeners("80/tcp Unhealthy 1, 443/https Unknown 0 missing@30")
+	env.after(30 * time.Second).answer("80/tcp u")
+	env.want(gone)
 }
 
 func TestMissingListenerIsAcceptedByAnnotation(t *testing.T) {
-	accept := func(w *world, value string) {
-		metav1.SetMetaDataAnnotation(&w.object.ObjectMeta, v1alpha1.ListenersAcceptedAtAnnotation, value)
+	accept := func(env *testEnv, value string) {
+		metav1.SetMetaDataAnnotation(&env.object.ObjectMeta, v1alpha1.ListenersAcceptedAtAnnotation, value)
 	}
 	at := func(d time.Duration) string { return start.Add(d).Format(time.RFC3339) }
 	for _, test := range []struct {
@@ -153,21 +153,21 @@ func TestMissingListenerIsAcceptedByAnnotation(t *testing.T) {
 		{"no time", "yes", gone, "is not an RFC 3339 time"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
-			for what, evaluate := range map[string]func(*world) Outcome{
-				"without an observation": (*world).wait,
-				"with an answer":         func(w *world) Outcome { return w.answer(both) },
-				"with a failure":         func(w *world) Outcome { return w.fail(alicloud.Throttled) },
+			for what, evaluate := range map[string]func(*testEnv) Outcome{
+				"without an observation": (*testEnv).wait,
+				"with an answer":         func(env *testEnv) Outcome { return env.answer(both) },
+				"with a failure":         func(env *testEnv) Outcome { return env.fail(alicloud.Throttled) },
 			} {
-				w := newWorld(t)
-				w.answer(both, "443/https nn")
-				w.after(30 * time.Second).answer(both)
-				accept(w.after(10*time.Second), test.value)
-				outcome := evaluate(w)
-				if got := find(w.object.Status.Conditions, "Healthy"); !strings.Contains(test.conditions, got.reason) || !strings.Contains(got.message, test.message) && what != "without an observation" {
+				env := newEnv(t)
+				env.answer(both, "443/https nn")
+				env.after(30 * time.Second).answer(both)
+				accept(env.after(10*time.Second), test.value)
+				outcome := evaluate(env)
+				if got := find(env.object.Status.Conditions, "Healthy"); !strings.Contains(test.conditions, got.reason) || !strings.Contains(got.message, test.message) && what != "without an observation" {
 					t.Errorf("%s: got %+v", what, got)
 				}
-				if accepted := test.conditions == good; accepted != (len(w.object.Status.Listeners) == 1) || accepted != (outcome.Transitions.Verdict != nil) {
-					t.Errorf("%s: %s, changes %+v", what, w.listeners(), outcome.Transitions)
+				if accepted := test.conditions == good; accepted != (len(env.object.Status.Listeners) == 1) || accepted != (outcome.Transitions.Verdict != nil) {
+					t.Errorf("%s: %s, changes %+v", what, env.listeners(), outcome.Transitions)
 				}
 			}
 		})
@@ -178,68 +178,68 @@ func TestMissingListenerIsForgottenWithWhatTheSpecNames(t *testing.T) {
 	for what, edit := range map[string]func(*v1alpha1.LoadBalancerHealthSpec){
 		"another load balancer": otherLoadBalancer, "a port": listener(80, ""),
 	} {
-		w := newWorld(t)
-		w.answer(both, "443/https nn")
-		w.after(30 * time.Second).answer(both)
-		w.edit(edit).after(time.Second).answer(both)
-		w.want(good)
-		if len(w.object.Status.Listeners) != 1 {
-			t.Errorf("%s: %s", what, w.listeners())
+		env := newEnv(t)
+		env.answer(both, "443/https nn")
+		env.after(30 * time.Second).answer(both)
+		env.edit(edit).after(time.Second).answer(both)
+		env.want(good)
+		if len(env.object.Status.Listeners) != 1 {
+			t.Errorf("%s: %s", what, env.listeners())
 		}
 	}
 }
 
 func TestWithAMinimumOfNothingNoListenerIsMissing(t *testing.T) {
 	for _, value := range []string{"0", "0%"} {
-		w := newWorld(t, minHealthy(value))
-		w.answer(both, "443/https nn")
-		w.after(30 * time.Second).answer(both)
-		w.want(good)
-		w.listed("80/tcp running", "443/https running").after(30 * time.Second).answer(both)
-		w.want(good)
-		w.after(30 * time.Second).answer()
-		w.want(good)
+		env := newEnv(t, minHealthy(value))
+		env.answer(both, "443/https nn")
+		env.after(30 * time.Second).answer(both)
+		env.want(good)
+		env.listed("80/tcp running", "443/https running").after(30 * time.Second).answer(both)
+		env.want(good)
+		env.after(30 * time.Second).answer()
+		env.want(good)
 	}
 }
 
 func TestAnAnswerWithoutRowsIsNoBackendsAndForgetsNoListener(t *testing.T) {
-	w := newWorld(t)
-	w.answer(both, "443/https nn")
-	outcome := w.after(30 * time.Second).answer()
-	w.want(none)
+	env := newEnv(t)
+	env.answer(both, "443/https nn")
+	outcome := env.after(30 * time.Second).answer()
+	env.want(none)
 	if got := changedListeners(outcome.Transitions); got != "" {
 		t.Errorf("changes %q", got)
 	}
-	w.after(30 * time.Second).answer(both)
-	w.want(gone)
-	w.wantListeners("80/tcp Healthy 1, 443/https Unknown 0 missing@60")
-	w.after(30 * time.Second).answer()
-	w.want(none)
-	w.after(30*time.Second).answer(both, "443/https nn")
-	w.want(good)
+	env.after(30 * time.Second).answer(both)
+	env.want(gone)
+	env.wantListeners("80/tcp Healthy 1, 443/https Unknown 0 missing@60")
+	env.after(30 * time.Second).answer()
+	env.want(none)
+	env.after(30*time.Second).answer(both, "443/https nn")
+	env.want(good)
 }
 
 func TestRowsWithoutAPortEmptyNothing(t *testing.T) {
-	w := newWorld(t)
-	w.answer(both, "443/https nn")
-	w.after(30 * time.Second).answerRows([]alicloud.Backend{{ServerID: "i-1", ServerHealthStatus: "normal"}})
-	w.want(good)
+	env := newEnv(t)
+	env.answer(both, "443/https nn")
+	env.after(30 * time.Second).answerRows([]alicloud.Backend{{ServerID: "i-1", ServerHealthStatus: "normal"}})
+	env.want(good)
 }
 
 func TestListenersMatchByPortWhereAProtocolIsUnknown(t *testing.T) {
-	w := newWorld(t)
-	w.answer(both, "443/https nn")
+	env := newEnv(t)
+	env.answer(both, "443/https nn")
 	rows := backends(both, "443/https nn")
 	for i := range rows {
 		rows[i].ListenerProtocol = ""
 	}
-	w.after(30 * time.Second).answerRows(rows)
-	w.want(good)
-	w.after(30*time.Second).answer(both, "443/https nn")
-	w.want(good)
+	env.after(30 * time.Second).answerRows(rows)
+	env.want(good)
+	env.after(30*time.Second).answer(both, "443/https nn")
+	env.want(good)
 	// Where both are known, another protocol is another listener.
-	w.after(30*time.Second).answer(both, "443/tcp nn")
-	w.want(gone)
+	env.after(30*time.Second).answer(both, "443/tcp nn")
+	env.want(gone)
 }
 
 func TestListedListenersWithoutBackends(t *testing.T) {
@@ -282,143 +282,143 @@ func TestListedListenersWithoutBackends(t *testing.T) {
 			"80/tcp Healthy 1 Running, 443/https Healthy 0 Running", ""},
 	} {
 		t.Run(test.what, func(t *testing.T) {
-			w := newWorld(t, test.spec...)
-			w.ports = test.ports
-			w.listed(test.listed...).answer(test.rows...)
-			w.want(test.conditions)
-			w.wantListeners(test.listeners)
-			w.wantMessage(test.message)
+			env := newEnv(t, test.spec...)
+			env.ports = test.ports
+			env.listed(test.listed...).answer(test.rows...)
+			env.want(test.conditions)
+			env.wantListeners(test.listeners)
+			env.wantMessage(test.message)
 			// A failure keeps what was known.
-			w.after(time.Second).fail(alicloud.Throttled)
-			w.want(strings.Replace(test.conditions, "Observed=True(ObservationSucceeded)", "Observed=False(Throttled)", 1))
+			env.after(time.Second).fail(alicloud.Throttled)
+			env.want(strings.Replace(test.conditions, "Observed=True(ObservationSucceeded)", "Observed=False(Throttled)", 1))
 		})
 	}
 }
 
 func TestListenerThatIsNotListedWasRemoved(t *testing.T) {
-	w := newWorld(t)
-	w.listed("80/tcp running", "443/https running").answer(both, "443/https nn")
-	w.unlisted().after(30 * time.Second).answer(both)
-	w.want(gone)
-	w.listed("80/tcp running").after(time.Second).answer(both)
-	w.want(good)
-	w.wantListeners("80/tcp Healthy 1 Running")
+	env := newEnv(t)
+	env.listed("80/tcp running", "443/https running").answer(both, "443/https nn")
+	env.unlisted().after(30 * time.Second).answer(both)
+	env.want(gone)
+	env.listed("80/tcp running").after(time.Second).answer(both)
+	env.want(good)
+	env.wantListeners("80/tcp Healthy 1 Running")
 }
 
 func TestDetailsThatLackAListenerWithRowsTellNothing(t *testing.T) {
-	w := newWorld(t)
-	w.answer(both, "443/https nn")
-	w.listed().after(30 * time.Second).answer(both)
-	w.want(gone)
+	env := newEnv(t)
+	env.answer(both, "443/https nn")
+	env.listed().after(30 * time.Second).answer(both)
+	env.want(gone)
 }
 
 func TestDetailsAreKeptUntilTheyLapse(t *testing.T) {
-	w := newWorld(t)
-	w.listed("80/tcp running on", "443/https running off", "90/tcp stopped").answer(both)
-	w.want(none)
-	if outcome := w.unlisted().restart().after(30 * time.Second).answer(both); outcome.Write {
-		t.Errorf("after a restart: %s", w.listeners())
+	env := newEnv(t)
+	env.listed("80/tcp running on", "443/https running off", "90/tcp stopped").answer(both)
+	env.want(none)
+	if outcome := env.unlisted().restart().after(30 * time.Second).answer(both); outcome.Write {
+		t.Errorf("after a restart: %s", env.listeners())
 	}
-	w.lapsed = true
-	w.after(30 * time.Second).answer(both)
-	w.want(gone)
-	w.wantListeners("80/tcp Healthy 1, 443/https Unknown 0 missing@60")
+	env.lapsed = true
+	env.after(30 * time.Second).answer(both)
+	env.want(gone)
+	env.wantListeners("80/tcp Healthy 1, 443/https Unknown 0 missing@60")
 }
 
 func TestPortOfTheServiceExistsOnceItsListenerWasSeen(t *testing.T) {
-	w := newWorld(t)
-	w.ports = []ServicePort{{Port: 80, Protocol: "tcp"}, {Port: 443, Protocol: "https"}, {Port: 8080}}
-	w.answer(both)
-	w.want(good)
-	w.after(30*time.Second).answer(both, "443/https nn")
-	w.after(30 * time.Second).answer(both)
-	w.want(none)
-	w.wantListeners("80/tcp Healthy 1, 443/https Unhealthy 0")
-	w.wantMessage("listener 443/https has no backends")
-	if outcome := w.after(30 * time.Second).answer(both); outcome.Write {
+	env := newEnv(t)
+	env.ports = []ServicePort{{Port: 80, Protocol: "tcp"}, {Port: 443, Protocol: "https"}, {Port: 8080}}
+	env.answer(both)
+	env.want(good)
+	env.after(30*time.Second).answer(both, "443/https nn")
+	env.after(30 * time.Second).answer(both)
+	env.want(none)
+	env.wantListeners("80/tcp Healthy 1, 443/https Unhealthy 0")
+	env.wantMessage("listener 443/https has no backends")
+	if outcome := env.after(30 * time.Second).answer(both); outcome.Write {
 		t.Error("an equal answer is written")
 	}
 }
 
 func TestHealthCheckThatIsOffIsToldFromNoResult(t *testing.T) {
-	w := newWorld(t)
-	w.listed("80/tcp running off").answer("80/tcp uu")
-	w.want("Healthy=Unknown(HealthCheckUnavailable) Observed=True(ObservationSucceeded)")
-	w.wantMessage("2 whose health check is off", "healthPolicy.unavailable to Healthy")
-	w = newWorld(t, countUnavailable(v1alpha1.Healthy))
-	w.listed("80/tcp running off", "443/https running on").answer("80/tcp uu", "443/https nu")
-	w.wantMessage("2 whose health check is off", "1 without a health-check result")
+	env := newEnv(t)
+	env.listed("80/tcp running off").answer("80/tcp uu")
+	env.want("Healthy=Unknown(HealthCheckUnavailable) Observed=True(ObservationSucceeded)")
+	env.wantMessage("2 whose health check is off", "healthPolicy.unavailable to Healthy")
+	env = newEnv(t, countUnavailable(v1alpha1.Healthy))
+	env.listed("80/tcp running off", "443/https running on").answer("80/tcp uu", "443/https nu")
+	env.wantMessage("2 whose health check is off", "1 without a health-check result")
 }
 
 func TestListenerIsStampedWhenItsHealthChanges(t *testing.T) {
-	w := newWorld(t)
-	w.answer(both)
-	if at := w.object.Status.Listeners[0].LastTransitionTime; at != nil {
+	env := newEnv(t)
+	env.answer(both)
+	if at := env.object.Status.Listeners[0].LastTransitionTime; at != nil {
 		t.Errorf("a new listener has %s", at)
 	}
-	w.after(30 * time.Second).answer("80/tcp a")
-	w.after(30 * time.Second).answer("80/tcp aa")
-	if at := w.object.Status.Listeners[0].LastTransitionTime; at == nil || !at.Equal(&metav1.Time{Time: start.Add(30 * time.Second)}) {
+	env.after(30 * time.Second).answer("80/tcp a")
+	env.after(30 * time.Second).answer("80/tcp aa")
+	if at := env.object.Status.Listeners[0].LastTransitionTime; at == nil || !at.Equal(&metav1.Time{Time: start.Add(30 * time.Second)}) {
 		t.Errorf("it changed at %v", at)
 	}
-	w.edit(suspend).after(30 * time.Second).wait()
-	if at := w.object.Status.Listeners[0].LastTransitionTime; at == nil || !at.Equal(&metav1.Time{Time: start.Add(90 * time.Second)}) {
+	env.edit(suspend).after(30 * time.Second).wait()
+	if at := env.object.Status.Listeners[0].LastTransitionTime; at == nil || !at.Equal(&metav1.Time{Time: start.Add(90 * time.Second)}) {
 		t.Errorf("it was suspended at %v", at)
 	}
 }
 
 func TestMissingListenersAreBounded(t *testing.T) {
-	w := newWorld(t)
+	env := newEnv(t)
 	for round := range 5 {
 		var listeners []string
 		for port := range 30 {
 			listeners = append(listeners, fmt.Sprintf("%d/tcp n", 1000*(round+1)+port))
 		}
-		w.after(30 * time.Second).answer(listeners...)
+		env.after(30 * time.Second).answer(listeners...)
 	}
-	if n := len(w.object.Status.Listeners); n != 30+maxMissing {
+	if n := len(env.object.Status.Listeners); n != 30+maxMissing {
 		t.Errorf("%d listeners", n)
 	}
 }
 
 // A row without a listener port may be of any listener, and ends nothing.
 func TestARowWithoutAPortForgetsNoMissingListener(t *testing.T) {
-	w := newWorld(t)
-	w.answer(both, "443/https nn")
-	w.after(30 * time.Second).answer(both)
-	w.want(gone)
+	env := newEnv(t)
+	env.answer(both, "443/https nn")
+	env.after(30 * time.Second).answer(both)
+	env.want(gone)
 	rows := append(backends(both), alicloud.Backend{ServerID: "i-9", ServerHealthStatus: "normal"})
-	w.after(30 * time.Second).answerRows(rows)
-	if got := w.listeners(); got != "" {
+	env.after(30 * time.Second).answerRows(rows)
+	if got := env.listeners(); got != "" {
 		t.Log(got)
 	}
-	w.after(30 * time.Second).answer(both)
-	w.want(gone)
+	env.after(30 * time.Second).answer(both)
+	env.want(gone)
 }
 
 func TestARowWithoutAPortHidesNoListenerThatIsKnownToBeEmpty(t *testing.T) {
-	w := newWorld(t)
-	w.listed("80/tcp running", "443/https running").answer(both)
-	w.want(none)
+	env := newEnv(t)
+	env.listed("80/tcp running", "443/https running").answer(both)
+	env.want(none)
 	rows := append(backends(both), alicloud.Backend{ServerID: "i-9", ServerHealthStatus: "normal"})
-	w.after(30 * time.Second).answerRows(rows)
-	w.want(none)
+	env.after(30 * time.Second).answerRows(rows)
+	env.want(none)
 }
 
 // Versions before stored the protocol as the API wrote it.
 func TestAProtocolThatWasStoredInCapitalsIsTheSame(t *testing.T) {
-	w := newWorld(t)
-	w.answer(both, "443/https nn")
-	for i := range w.object.Status.Listeners {
-		l := &w.object.Status.Listeners[i]
+	env := newEnv(t)
+	env.answer(both, "443/https nn")
+	for i := range env.object.Status.Listeners {
+		l := &env.object.Status.Listeners[i]
 		l.Protocol = map[string]string{"tcp": "TCP", "https": "HTTPS"}[l.Protocol]
 	}
-	for i := range w.object.Status.Backends {
-		b := &w.object.Status.Backends[i]
+	for i := range env.object.Status.Backends {
+		b := &env.object.Status.Backends[i]
 		b.ListenerProtocol = map[string]string{"tcp": "TCP", "https": "HTTPS"}[b.ListenerProtocol]
 	}
-	outcome := w.restart().after(30*time.Second).answer(both, "443/https nn")
-	w.want(good)
+	outcome := env.restart().after(30*time.Second).answer(both, "443/https nn")
+	env.want(good)
 	if told(outcome.Transitions) {
 		t.Errorf("events after the upgrade: %q, %q, %q", changed(outcome.Transitions.Backends), changedListeners(outcome.Transitions), turned(outcome.Transitions.Verdict))
 	}
@@ -426,33 +426,33 @@ func TestAProtocolThatWasStoredInCapitalsIsTheSame(t *testing.T) {
 
 // The ports of the Service are not known then.
 func TestAServiceThatLosesItsLoadBalancerKeepsAStoppedListenerUnhealthy(t *testing.T) {
-	w := newWorld(t, func(s *v1alpha1.LoadBalancerHealthSpec) {
+	env := newEnv(t, func(s *v1alpha1.LoadBalancerHealthSpec) {
 		s.LoadBalancerID, s.RegionID = "", ""
 		s.ServiceRef = &v1alpha1.ServiceReference{Name: "web"}
 	})
-	w.object.Status.ServiceLoadBalancer = &v1alpha1.ServiceLoadBalancer{ServiceName: "web", LoadBalancerID: "lb-web", RegionID: "cn-hangzhou"}
-	w.ports = []ServicePort{{Port: 80, Protocol: "tcp"}, {Port: 443, Protocol: "https"}}
-	w.listed("80/tcp running", "443/https stopped").answer(both)
-	w.want(none)
-	w.after(5 * time.Second)
-	outcome := Discover(w.object, Discovery{Failure: &alicloud.Error{Kind: alicloud.LoadBalancerNotFound, Message: "m"}, FailingSince: w.now}, w.now, w.options)
+	env.object.Status.ServiceLoadBalancer = &v1alpha1.ServiceLoadBalancer{ServiceName: "web", LoadBalancerID: "lb-web", RegionID: "cn-hangzhou"}
+	env.ports = []ServicePort{{Port: 80, Protocol: "tcp"}, {Port: 443, Protocol: "https"}}
+	env.listed("80/tcp running", "443/https stopped").answer(both)
+	env.want(none)
+	env.after(5 * time.Second)
+	outcome := Discover(env.object, Discovery{Failure: &alicloud.Error{Kind: alicloud.LoadBalancerNotFound, Message: "m"}, FailingSince: env.now}, env.now, env.options)
 	if got := conditions(&outcome.Status); got != "Healthy=False(NoBackends) Observed=False(LoadBalancerNotFound)" {
 		t.Errorf("%s, verdict event %q", got, turned(outcome.Transitions.Verdict))
 	}
 }
 
 func TestAServiceThatLosesItsLoadBalancerKeepsAnEmptyListenerUnhealthy(t *testing.T) {
-	w := newWorld(t, func(s *v1alpha1.LoadBalancerHealthSpec) {
+	env := newEnv(t, func(s *v1alpha1.LoadBalancerHealthSpec) {
 		s.LoadBalancerID, s.RegionID = "", ""
 		s.ServiceRef = &v1alpha1.ServiceReference{Name: "web"}
 	})
-	w.object.Status.ServiceLoadBalancer = &v1alpha1.ServiceLoadBalancer{ServiceName: "web", LoadBalancerID: "lb-web", RegionID: "cn-hangzhou"}
-	w.ports = []ServicePort{{Port: 80, Protocol: "tcp"}, {Port: 443, Protocol: "https"}}
-	w.answer(both, "443/https nn")
-	w.after(30 * time.Second).answer(both)
-	w.want(none)
-	w.after(5 * time.Second)
-	outcome := Discover(w.object, Discovery{Failure: &alicloud.Error{Kind: alicloud.LoadBalancerNotFound, Message: "m"}, FailingSince: w.now}, w.now, w.options)
+	env.object.Status.ServiceLoadBalancer = &v1alpha1.ServiceLoadBalancer{ServiceName: "web", LoadBalancerID: "lb-web", RegionID: "cn-hangzhou"}
+	env.ports = []ServicePort{{Port: 80, Protocol: "tcp"}, {Port: 443, Protocol: "https"}}
+	env.answer(both, "443/https nn")
+	env.after(30 * time.Second).answer(both)
+	env.want(none)
+	env.after(5 * time.Second)
+	outcome := Discover(env.object, Discovery{Failure: &alicloud.Error{Kind: alicloud.LoadBalancerNotFound, Message: "m"}, FailingSince: env.now}, env.now, env.options)
 	if got := conditions(&outcome.Status); got != "Healthy=False(NoBackends) Observed=False(LoadBalancerNotFound)" {
 		t.Errorf("%s, verdict event %q, %s", got, turned(outcome.Transitions.Verdict), find(outcome.Status.Conditions, "Healthy").message)
 	}
@@ -460,50 +460,50 @@ func TestAServiceThatLosesItsLoadBalancerKeepsAnEmptyListenerUnhealthy(t *testin
 
 func TestAListenerThatIsBeingConfiguredIsNotMissingAfterARestart(t *testing.T) {
 	const changing = "Healthy=Unknown(HealthCheckUnavailable) Observed=True(ObservationSucceeded)"
-	w := newWorld(t)
-	w.listed("80/tcp running", "443/https configuring on").answer(both)
-	w.want(changing)
-	outcome := w.unlisted().restart().after(30 * time.Second).answer(both)
+	env := newEnv(t)
+	env.listed("80/tcp running", "443/https configuring on").answer(both)
+	env.want(changing)
+	outcome := env.unlisted().restart().after(30 * time.Second).answer(both)
 	if got := changedListeners(outcome.Transitions); got != "" {
-		t.Errorf("never had backends: %q, %s", got, w.listeners())
+		t.Errorf("never had backends: %q, %s", got, env.listeners())
 	}
 
-	w = newWorld(t)
-	w.listed("443/https configuring on").answer()
-	w.want(changing)
-	outcome = w.unlisted().restart().after(30 * time.Second).answer()
-	w.want(changing)
+	env = newEnv(t)
+	env.listed("443/https configuring on").answer()
+	env.want(changing)
+	outcome = env.unlisted().restart().after(30 * time.Second).answer()
+	env.want(changing)
 	if got := turned(outcome.Transitions.Verdict); got != "" {
 		t.Errorf("verdict %q", got)
 	}
 }
 
 func TestAMinimumOfNothingEndsAMissingListenerWithoutAnAnswer(t *testing.T) {
-	w := newWorld(t)
-	w.answer(both, "443/https nn")
-	w.after(30 * time.Second).answer(both)
-	w.want(gone)
-	w.edit(minHealthy("0")).after(time.Second).fail(alicloud.Throttled)
-	w.want("Healthy=True(AllBackendsNormal) Observed=False(Throttled)")
+	env := newEnv(t)
+	env.answer(both, "443/https nn")
+	env.after(30 * time.Second).answer(both)
+	env.want(gone)
+	env.edit(minHealthy("0")).after(time.Second).fail(alicloud.Throttled)
+	env.want("Healthy=True(AllBackendsNormal) Observed=False(Throttled)")
 }
 
 // A clock that ran ahead stamped it.
 func TestAListenerThatIsMissingSinceTheFutureIsAcceptedNow(t *testing.T) {
-	w := newWorld(t)
-	w.answer(both, "443/https nn")
-	w.after(30 * time.Second).answer(both)
-	w.object.Status.Listeners[1].MissingSince = &metav1.Time{Time: w.now.Add(24 * time.Hour)}
-	metav1.SetMetaDataAnnotation(&w.object.ObjectMeta, v1alpha1.ListenersAcceptedAtAnnotation, w.after(time.Minute).now.Format(time.RFC3339))
-	w.answer(both)
-	w.want(good)
+	env := newEnv(t)
+	env.answer(both, "443/https nn")
+	env.after(30 * time.Second).answer(both)
+	env.object.Status.Listeners[1].MissingSince = &metav1.Time{Time: env.now.Add(24 * time.Hour)}
+	metav1.SetMetaDataAnnotation(&env.object.ObjectMeta, v1alpha1.ListenersAcceptedAtAnnotation, env.after(time.Minute).now.Format(time.RFC3339))
+	env.answer(both)
+	env.want(good)
 }
 
 func TestAnAnswerHasNoOtherListenersThanItself(t *testing.T) {
-	w := newWorld(t)
+	env := newEnv(t)
 	rows := append([]alicloud.Backend{{ServerID: "i-9", ListenerPort: 443, ServerHealthStatus: "normal"}}, backends("443/https nn")...)
-	w.answerRows(rows)
-	w.after(30 * time.Second).answerRows(rows)
-	if ListenersChanged(w.object, &alicloud.Observation{Backends: rows}) {
-		t.Errorf("the same answer has other listeners than itself: %s", w.listeners())
+	env.answerRows(rows)
+	env.after(30 * time.Second).answerRows(rows)
+	if ListenersChanged(env.object, &alicloud.Observation{Backends: rows}) {
+		t.Errorf("the same answer has other listeners than itself: %s", env.listeners())
 	}
 }

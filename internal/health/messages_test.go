@@ -44,9 +44,9 @@ func TestMessageOfAVerdictSaysWhatWasCountedAndWhatIsNeeded(t *testing.T) {
 		},
 	} {
 		t.Run(test.message, func(t *testing.T) {
-			w := newWorld(t, test.edits...)
-			w.answer(test.answer...)
-			if got := w.condition("Healthy").Message; got != test.message {
+			env := newEnv(t, test.edits...)
+			env.answer(test.answer...)
+			if got := env.condition("Healthy").Message; got != test.message {
 				t.Errorf("got  %s\nwant %s", got, test.message)
 			}
 		})
@@ -70,28 +70,28 @@ func TestListenerIsNamedAsFarAsItIsKnown(t *testing.T) {
 }
 
 func TestEqualSituationsHaveEqualMessages(t *testing.T) {
-	situations := map[string]func(*world){
-		"pending":         func(w *world) { w.wait() },
-		"healthy":         func(w *world) { w.answer("nn") },
-		"unhealthy":       func(w *world) { w.answer("aa") },
-		"unknown":         func(w *world) { w.answer("uu") },
-		"failed":          func(w *world) { w.answer("nn"); w.after(30 * time.Second).fail(alicloud.Throttled) },
-		"pending, failed": func(w *world) { w.fail(alicloud.Throttled) },
-		"stalled":         func(w *world) { w.fail(alicloud.Forbidden) },
-		"stale":           func(w *world) { w.answer("nn"); w.after(time.Hour).fail(alicloud.Throttled) },
-		"late":            func(w *world) { w.answer("nn"); w.after(time.Hour).wait() },
-		"suspended":       func(w *world) { w.edit(suspend).wait() },
-		"edited":          func(w *world) { w.answer("nn"); w.edit(minHealthy("2")).wait() },
-		"resumed":         func(w *world) { w.answer("nn"); w.edit(suspend).wait(); w.edit(resume).wait() },
-		"not found 3 times": func(w *world) {
+	situations := map[string]func(*testEnv){
+		"pending":         func(env *testEnv) { env.wait() },
+		"healthy":         func(env *testEnv) { env.answer("nn") },
+		"unhealthy":       func(env *testEnv) { env.answer("aa") },
+		"unknown":         func(env *testEnv) { env.answer("uu") },
+		"failed":          func(env *testEnv) { env.answer("nn"); env.after(30 * time.Second).fail(alicloud.Throttled) },
+		"pending, failed": func(env *testEnv) { env.fail(alicloud.Throttled) },
+		"stalled":         func(env *testEnv) { env.fail(alicloud.Forbidden) },
+		"stale":           func(env *testEnv) { env.answer("nn"); env.after(time.Hour).fail(alicloud.Throttled) },
+		"late":            func(env *testEnv) { env.answer("nn"); env.after(time.Hour).wait() },
+		"suspended":       func(env *testEnv) { env.edit(suspend).wait() },
+		"edited":          func(env *testEnv) { env.answer("nn"); env.edit(minHealthy("2")).wait() },
+		"resumed":         func(env *testEnv) { env.answer("nn"); env.edit(suspend).wait(); env.edit(resume).wait() },
+		"not found 3 times": func(env *testEnv) {
 			for range 3 {
-				w.after(30 * time.Second).fail(alicloud.LoadBalancerNotFound)
+				env.after(30 * time.Second).fail(alicloud.LoadBalancerNotFound)
 			}
 		},
 	}
-	messages := func(w *world) string {
+	messages := func(env *testEnv) string {
 		var all string
-		for _, c := range w.object.Status.Conditions {
+		for _, c := range env.object.Status.Conditions {
 			all += c.Type + ": " + c.Message + "\n"
 		}
 		return all
@@ -99,7 +99,7 @@ func TestEqualSituationsHaveEqualMessages(t *testing.T) {
 	differs := regexp.MustCompile(`20\d\d-|\d\d:\d\d|request-\d|(?i)attempt|times|in a row`)
 	for what, bring := range situations {
 		t.Run(what, func(t *testing.T) {
-			first, second := newWorld(t), newWorld(t)
+			first, second := newEnv(t), newEnv(t)
 			bring(first)
 			second.requests = 1000
 			second.after(99 * time.Hour)
@@ -116,16 +116,16 @@ func TestEqualSituationsHaveEqualMessages(t *testing.T) {
 				t.Errorf("%q must not be in\n%s", found, messages(first))
 			}
 			for range 5 {
-				w := second
-				before := messages(w)
+				env := second
+				before := messages(env)
 				switch {
-				case w.failure != nil && !w.object.Spec.Suspend:
-					w.after(time.Second).again()
+				case env.failure != nil && !env.object.Spec.Suspend:
+					env.after(time.Second).again()
 				default:
-					w.after(time.Second).wait()
+					env.after(time.Second).wait()
 				}
-				if messages(w) != before {
-					t.Errorf("a second later\n%sinstead of\n%s", messages(w), before)
+				if messages(env) != before {
+					t.Errorf("a second later\n%sinstead of\n%s", messages(env), before)
 				}
 			}
 		})

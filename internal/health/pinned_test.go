@@ -39,27 +39,27 @@ func TestAFieldThatIsThereAndOneThatIsNotAreNotTheSame(t *testing.T) {
 
 func TestTheLoadBalancerOfAServiceIsKept(t *testing.T) {
 	has := v1alpha1.ServiceLoadBalancer{ServiceName: "web", LoadBalancerID: "lb-web", RegionID: "cn-hangzhou"}
-	w := newWorld(t, func(s *v1alpha1.LoadBalancerHealthSpec) {
+	env := newEnv(t, func(s *v1alpha1.LoadBalancerHealthSpec) {
 		s.LoadBalancerID, s.RegionID, s.ServiceRef = "", "", &v1alpha1.ServiceReference{Name: "web"}
 	})
-	w.object.Status.ServiceLoadBalancer = &has
-	w.answer("nn") // another target than the status had: none
-	w.after(time.Second).edit(listener(443, "")).answer("nn")
-	if kept := w.object.Status.ServiceLoadBalancer; kept == nil || *kept != has {
+	env.object.Status.ServiceLoadBalancer = &has
+	env.answer("nn") // another target than the status had: none
+	env.after(time.Second).edit(listener(443, "")).answer("nn")
+	if kept := env.object.Status.ServiceLoadBalancer; kept == nil || *kept != has {
 		t.Errorf("got %+v", kept)
 	}
-	w.edit(func(s *v1alpha1.LoadBalancerHealthSpec) {
+	env.edit(func(s *v1alpha1.LoadBalancerHealthSpec) {
 		s.LoadBalancerID, s.RegionID, s.ServiceRef = "lb-web", "cn-hangzhou", nil
 	}).after(time.Second).answer("nn")
-	if kept := w.object.Status.ServiceLoadBalancer; kept != nil {
+	if kept := env.object.Status.ServiceLoadBalancer; kept != nil {
 		t.Errorf("without serviceRef there is %+v", kept)
 	}
 }
 
 func TestMessagesCountBackendsWithoutAResult(t *testing.T) {
-	w := newWorld(t, minHealthy("2"))
-	w.answer("nau")
-	w.wantMessage("listener 443/https has 1 normal and 1 without a health-check result of 3 backends, needs 2 healthy")
-	w.after(time.Second).answer("nnu")
-	w.wantMessage("2 of 3 backends are normal (1 without a health-check result)")
+	env := newEnv(t, minHealthy("2"))
+	env.answer("nau")
+	env.wantMessage("listener 443/https has 1 normal and 1 without a health-check result of 3 backends, needs 2 healthy")
+	env.after(time.Second).answer("nnu")
+	env.wantMessage("2 of 3 backends are normal (1 without a health-check result)")
 }

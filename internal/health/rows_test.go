@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -172,6 +173,27 @@ func TestRowsHoldTheFieldsOfTheAnswer(t *testing.T) {
 	}
 }
 
+// A field that the product adds must reach the row, and two rows of one backend
+// that differ in it must give the same row in either order.
+func TestEachFieldOfAnObservedBackendReachesTheRow(t *testing.T) {
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[alicloud.Backend]()) {
+		var observed alicloud.Backend
+		fill(reflect.ValueOf(&observed).Elem())
+		row := rowsOf(&alicloud.Observation{Backends: []alicloud.Backend{observed}}, alicloud.Scope{})[0]
+		got := reflect.ValueOf(row).FieldByName(field.Name)
+		if want := reflect.ValueOf(observed).FieldByIndex(field.Index); !got.IsValid() || !got.Equal(want) {
+			t.Errorf("%s is %v in the row, want %v", field.Name, got, want)
+		}
+		other := observed
+		alter(reflect.ValueOf(&other).Elem().FieldByIndex(field.Index))
+		forward := rowsOf(&alicloud.Observation{Backends: []alicloud.Backend{observed, other}}, alicloud.Scope{})
+		reverse := rowsOf(&alicloud.Observation{Backends: []alicloud.Backend{other, observed}}, alicloud.Scope{})
+		if diff := cmp.Diff(forward, reverse); diff != "" {
+			t.Errorf("%s: the order of the response matters:\n%s", field.Name, diff)
+		}
+	}
+}
+
 func TestStateThatIsNotDocumentedCountsAsUnavailable(t *testing.T) {
 	for _, state := range []string{"checking", "Normal", "ABNORMAL", "", " normal"} {
 		t.Run(state, func(t *testing.T) {
@@ -209,7 +231,7 @@ func TestRowsBelongToTheScopeUnlessTheAPISaysOtherwise(t *testing.T) {
 		{8080, "http", "0/"},
 	} {
 		t.Run(fmt.Sprintf("%d/%s", test.port, test.protocol), func(t *testing.T) {
-			spec := newWorld(t, listener(test.port, test.protocol)).object.Spec
+			spec := newEnv(t, listener(test.port, test.protocol)).object.Spec
 			var got []string
 			for _, l := range listenersOf(rowsOf(&alicloud.Observation{Backends: rows}, ScopeOf(&spec))) {
 				got = append(got, fmt.Sprintf("%d/%s", l.Port, l.Protocol))
@@ -300,9 +322,9 @@ func TestTenThousandRowsAreCountedExactlyAndBounded(t *testing.T) {
 		}, 9_700, 100, 200, 100, 200},
 	} {
 		t.Run(test.what, func(t *testing.T) {
-			w := newWorld(t)
-			w.answerRows(shuffled(manyRows(test.stateOf), 1))
-			s := &w.object.Status
+			env := newEnv(t)
+			env.answerRows(shuffled(manyRows(test.stateOf), 1))
+			s := &env.object.Status
 			want := v1alpha1.Summary{Listeners: 50, Counts: v1alpha1.Counts{
 				Backends: 10_000, Normal: test.normal, Abnormal: test.abnormal, Unavailable: test.unavailable,
 			}}

@@ -45,13 +45,13 @@ func TestBackendsThatCameWentOrTurnedAreTold(t *testing.T) {
 		{"some of everything", "nna-u", "a-nnu", "i-0 normal>abnormal, i-1 normal>, i-2 abnormal>normal, i-3 >normal", "i-0 abnormal@30, i-2 normal@30, i-3 normal@30, i-4 unavailable@0"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
-			w := newWorld(t, minHealthy("0"))
-			w.answer(test.before)
-			outcome := w.after(later).answer(test.after)
+			env := newEnv(t, minHealthy("0"))
+			env.answer(test.before)
+			outcome := env.after(later).answer(test.after)
 			if diff := cmp.Diff(test.changes, changed(outcome.Transitions.Backends)); diff != "" {
 				t.Errorf("changes:\n%s", diff)
 			}
-			if diff := cmp.Diff(test.rows, rowTimes(w.object.Status.Backends)); diff != "" {
+			if diff := cmp.Diff(test.rows, rowTimes(env.object.Status.Backends)); diff != "" {
 				t.Errorf("rows:\n%s", diff)
 			}
 		})
@@ -59,9 +59,9 @@ func TestBackendsThatCameWentOrTurnedAreTold(t *testing.T) {
 }
 
 func TestChangeHoldsTheRowAsItIsOrWasLast(t *testing.T) {
-	w := newWorld(t)
-	w.answer("443/https nn", "80/tcp n")
-	outcome := w.after(later).answer("443/https an")
+	env := newEnv(t)
+	env.answer("443/https nn", "80/tcp n")
+	outcome := env.after(later).answer("443/https an")
 	want := []BackendTransition{
 		{
 			Backend: v1alpha1.BackendStatus{
@@ -84,9 +84,9 @@ func TestChangeHoldsTheRowAsItIsOrWasLast(t *testing.T) {
 }
 
 func TestSameServerBehindTwoListenersTurnsOnEachByItself(t *testing.T) {
-	w := newWorld(t)
-	w.answer("80/tcp nn", "443/https nn")
-	outcome := w.after(later).answer("80/tcp nn", "443/https na")
+	env := newEnv(t)
+	env.answer("80/tcp nn", "443/https nn")
+	outcome := env.after(later).answer("80/tcp nn", "443/https na")
 	if got, want := changed(outcome.Transitions.Backends), "i-1 normal>abnormal"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -97,20 +97,20 @@ func TestSameServerBehindTwoListenersTurnsOnEachByItself(t *testing.T) {
 
 func TestRowsThatSomebodyShuffledAreTheSameBackends(t *testing.T) {
 	for seed := range uint64(20) {
-		w := newWorld(t)
-		w.answer("443/https naunnaun", "80/tcp nnnn")
-		want := w.object.Status.DeepCopy()
-		w.object.Status.Backends = shuffled(w.object.Status.Backends, seed)
-		outcome := w.after(later).answer("443/https naunnaun", "80/tcp nnnn")
+		env := newEnv(t)
+		env.answer("443/https naunnaun", "80/tcp nnnn")
+		want := env.object.Status.DeepCopy()
+		env.object.Status.Backends = shuffled(env.object.Status.Backends, seed)
+		outcome := env.after(later).answer("443/https naunnaun", "80/tcp nnnn")
 		if told(outcome.Transitions) {
 			t.Fatalf("seed %d: got changes %+v", seed, outcome.Transitions)
 		}
-		if diff := cmp.Diff(want.Backends, w.object.Status.Backends); diff != "" {
+		if diff := cmp.Diff(want.Backends, env.object.Status.Backends); diff != "" {
 			t.Fatalf("seed %d: the rows are not as they were:\n%s", seed, diff)
 		}
 
-		w.object.Status.Backends = shuffled(w.object.Status.Backends, seed)
-		outcome = w.after(later).answer("443/https nnunnaun", "80/tcp nnna")
+		env.object.Status.Backends = shuffled(env.object.Status.Backends, seed)
+		outcome = env.after(later).answer("443/https nnunnaun", "80/tcp nnna")
 		if got, want := changed(outcome.Transitions.Backends), "i-3 normal>abnormal, i-1 abnormal>normal"; got != want {
 			t.Fatalf("seed %d: got %q, want %q", seed, got, want)
 		}
@@ -140,14 +140,14 @@ func TestOfOmittedRowsOnlyOneThatMustHaveTurnedAbnormalIsTold(t *testing.T) {
 		{"no row is kept, so nothing is told", 0, "nnn", "aaa", "", ""},
 	} {
 		t.Run(test.what, func(t *testing.T) {
-			w := newWorld(t)
-			w.options.MaxBackends = test.limit
-			w.answer(test.before)
-			outcome := w.after(later).answer(test.after)
+			env := newEnv(t)
+			env.options.MaxBackends = test.limit
+			env.answer(test.before)
+			outcome := env.after(later).answer(test.after)
 			if diff := cmp.Diff(test.changes, changed(outcome.Transitions.Backends)); diff != "" {
 				t.Errorf("changes:\n%s", diff)
 			}
-			if diff := cmp.Diff(test.rows, rowTimes(w.object.Status.Backends)); diff != "" {
+			if diff := cmp.Diff(test.rows, rowTimes(env.object.Status.Backends)); diff != "" {
 				t.Errorf("rows:\n%s", diff)
 			}
 		})
@@ -161,18 +161,18 @@ func TestFirstObservationTellsOnlyAVerdictThatIsUnhealthy(t *testing.T) {
 		{"unhealthy", "aa", "False(BelowMinHealthy)"},
 		{"no backends", "", "False(NoBackends)"},
 	} {
-		for before, prepare := range map[string]func(*world){
-			"at once":                 func(*world) {},
-			"after a wait":            func(w *world) { w.wait() },
-			"after a failure":         func(w *world) { w.fail(alicloud.Throttled) },
-			"after being suspended":   func(w *world) { w.edit(suspend).evaluate(Input{}); w.edit(resume) },
-			"after another target":    func(w *world) { w.answer("n"); w.edit(otherLoadBalancer) },
-			"after one that was down": func(w *world) { w.answer("a"); w.edit(otherLoadBalancer).wait() },
+		for before, prepare := range map[string]func(*testEnv){
+			"at once":                 func(*testEnv) {},
+			"after a wait":            func(env *testEnv) { env.wait() },
+			"after a failure":         func(env *testEnv) { env.fail(alicloud.Throttled) },
+			"after being suspended":   func(env *testEnv) { env.edit(suspend).evaluate(Input{}); env.edit(resume) },
+			"after another target":    func(env *testEnv) { env.answer("n"); env.edit(otherLoadBalancer) },
+			"after one that was down": func(env *testEnv) { env.answer("a"); env.edit(otherLoadBalancer).wait() },
 		} {
 			t.Run(test.what+" "+before, func(t *testing.T) {
-				w := newWorld(t)
-				prepare(w)
-				changes := w.after(later).answer(test.letters).Transitions
+				env := newEnv(t)
+				prepare(env)
+				changes := env.after(later).answer(test.letters).Transitions
 				if len(changes.Backends) > 0 || turned(changes.Verdict) != test.verdict {
 					t.Errorf("got backends %q and verdict %q, want none and %q", changed(changes.Backends), turned(changes.Verdict), test.verdict)
 				}
@@ -196,9 +196,9 @@ func TestVerdictIsToldWhenHealthyTurnsAndNotWhenItsReasonDoes(t *testing.T) {
 		{"from unhealthy to unknown", "aa", "au", "Unknown(HealthCheckUnavailable)"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
-			w := newWorld(t)
-			w.answer(test.before)
-			if got := turned(w.after(later).answer(test.after).Transitions.Verdict); got != test.verdict {
+			env := newEnv(t)
+			env.answer(test.before)
+			if got := turned(env.after(later).answer(test.after).Transitions.Verdict); got != test.verdict {
 				t.Errorf("got %q, want %q", got, test.verdict)
 			}
 		})
@@ -206,9 +206,9 @@ func TestVerdictIsToldWhenHealthyTurnsAndNotWhenItsReasonDoes(t *testing.T) {
 }
 
 func TestVerdictThatAnEditedPolicyTurnsIsTold(t *testing.T) {
-	w := newWorld(t)
-	w.answer("na")
-	changes := w.edit(minHealthy("2")).after(later).answer("na").Transitions
+	env := newEnv(t)
+	env.answer("na")
+	changes := env.edit(minHealthy("2")).after(later).answer("na").Transitions
 	if got, want := turned(changes.Verdict), "False(BelowMinHealthy)"; got != want || len(changes.Backends) > 0 {
 		t.Errorf("got verdict %q and backends %q, want %q and none", got, changed(changes.Backends), want)
 	}
@@ -229,17 +229,17 @@ func TestObservationIsToldWhenItFailsAnewOrAnswersAgain(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			for _, restarts := range []bool{false, true} {
-				w := newWorld(t)
+				env := newEnv(t)
 				for i, step := range steps {
 					if restarts {
-						w.restart().wait()
+						env.restart().wait()
 					}
-					w.after(later)
+					env.after(later)
 					var outcome Outcome
 					if step.kind == answers {
-						outcome = w.answer("n")
+						outcome = env.answer("n")
 					} else {
-						outcome = w.fail(alicloud.Kind(step.kind))
+						outcome = env.fail(alicloud.Kind(step.kind))
 					}
 					if got := turned(outcome.Transitions.Observation); got != step.want {
 						t.Errorf("restarts %t, step %d: got %q, want %q", restarts, i, got, step.want)
@@ -251,12 +251,12 @@ func TestObservationIsToldWhenItFailsAnewOrAnswersAgain(t *testing.T) {
 }
 
 func TestNoteOfAnObservationSaysWhy(t *testing.T) {
-	w := newWorld(t)
-	failed := w.fail(alicloud.Throttled, "the API refused the call").Transitions.Observation
+	env := newEnv(t)
+	failed := env.fail(alicloud.Throttled, "the API refused the call").Transitions.Observation
 	if failed == nil || failed.Message != "the API refused the call" {
 		t.Errorf("got %+v", failed)
 	}
-	again := w.after(later).answer("n").Transitions.Observation
+	again := env.after(later).answer("n").Transitions.Observation
 	if again == nil || again.Message != "DescribeHealthStatus answers again, after Throttled" {
 		t.Errorf("got %+v", again)
 	}
@@ -270,17 +270,17 @@ func TestAnotherTargetDropsRowsWithoutBackendChanges(t *testing.T) {
 		"listenerProtocol": func(spec *v1alpha1.LoadBalancerHealthSpec) { spec.ListenerProtocol = "https" },
 	}
 	for field, edit := range edits {
-		next := map[string]func(*world) Outcome{
-			"an answer":  func(w *world) Outcome { return w.answer("443/https nuaa") },
-			"a failure":  func(w *world) Outcome { return w.fail(alicloud.Throttled) },
-			"a wait":     (*world).wait,
-			"suspension": func(w *world) Outcome { return w.edit(suspend).wait() },
+		next := map[string]func(*testEnv) Outcome{
+			"an answer":  func(env *testEnv) Outcome { return env.answer("443/https nuaa") },
+			"a failure":  func(env *testEnv) Outcome { return env.fail(alicloud.Throttled) },
+			"a wait":     (*testEnv).wait,
+			"suspension": func(env *testEnv) Outcome { return env.edit(suspend).wait() },
 		}
 		for how, observe := range next {
 			t.Run(field+", then "+how, func(t *testing.T) {
-				w := newWorld(t)
-				w.answer("443/https naun", "80/tcp n")
-				outcome := observe(w.edit(edit).after(later))
+				env := newEnv(t)
+				env.answer("443/https naun", "80/tcp n")
+				outcome := observe(env.edit(edit).after(later))
 				if len(outcome.Transitions.Backends) > 0 || outcome.Transitions.Verdict != nil {
 					t.Errorf("got backends %q and verdict %q", changed(outcome.Transitions.Backends), turned(outcome.Transitions.Verdict))
 				}
@@ -288,7 +288,7 @@ func TestAnotherTargetDropsRowsWithoutBackendChanges(t *testing.T) {
 				if how == "an answer" {
 					want = "i-0 normal@30, i-1 unavailable@30, i-2 abnormal@30, i-3 abnormal@30"
 				}
-				if got := rowTimes(w.object.Status.Backends); got != want {
+				if got := rowTimes(env.object.Status.Backends); got != want {
 					t.Errorf("got rows %q, want %q", got, want)
 				}
 			})
@@ -306,14 +306,14 @@ func TestEditThatLeavesTheTargetKeepsRowsAndTheirTimes(t *testing.T) {
 		},
 	} {
 		t.Run(field, func(t *testing.T) {
-			w := newWorld(t)
-			w.answer("nnau")
-			w.edit(edit).after(10 * time.Second).wait()
-			if got, want := rowTimes(w.object.Status.Backends), "i-0 normal@0, i-1 normal@0, i-2 abnormal@0, i-3 unavailable@0"; got != want {
+			env := newEnv(t)
+			env.answer("nnau")
+			env.edit(edit).after(10 * time.Second).wait()
+			if got, want := rowTimes(env.object.Status.Backends), "i-0 normal@0, i-1 normal@0, i-2 abnormal@0, i-3 unavailable@0"; got != want {
 				t.Errorf("while waiting: got %q, want %q", got, want)
 			}
-			outcome := w.after(20 * time.Second).answer("nnnu")
-			if got, want := rowTimes(w.object.Status.Backends), "i-0 normal@0, i-1 normal@0, i-2 normal@30, i-3 unavailable@0"; got != want {
+			outcome := env.after(20 * time.Second).answer("nnnu")
+			if got, want := rowTimes(env.object.Status.Backends), "i-0 normal@0, i-1 normal@0, i-2 normal@30, i-3 unavailable@0"; got != want {
 				t.Errorf("after an answer: got %q, want %q", got, want)
 			}
 			if got, want := changed(outcome.Transitions.Backends), "i-2 abnormal>normal"; got != want {
@@ -327,18 +327,18 @@ func TestSuspendingAndResumingTellNothing(t *testing.T) {
 	for what, suspendedFor := range map[string]time.Duration{"shortly": time.Second, "long": 24 * time.Hour} {
 		for _, waits := range []bool{false, true} {
 			t.Run(what, func(t *testing.T) {
-				w := newWorld(t)
-				w.answer("nnau")
-				if changes := w.edit(suspend).after(later).wait().Transitions; told(changes) {
+				env := newEnv(t)
+				env.answer("nnau")
+				if changes := env.edit(suspend).after(later).wait().Transitions; told(changes) {
 					t.Errorf("suspending: got %+v", changes)
 				}
-				w.edit(resume).after(suspendedFor)
+				env.edit(resume).after(suspendedFor)
 				if waits {
-					if changes := w.wait().Transitions; told(changes) {
+					if changes := env.wait().Transitions; told(changes) {
 						t.Errorf("resuming: got %+v", changes)
 					}
 				}
-				if changes := w.after(time.Second).answer("nnau").Transitions; told(changes) {
+				if changes := env.after(time.Second).answer("nnau").Transitions; told(changes) {
 					t.Errorf("the first answer: got %+v", changes)
 				}
 			})
@@ -347,35 +347,35 @@ func TestSuspendingAndResumingTellNothing(t *testing.T) {
 }
 
 func TestBackendsThatTurnedDuringASuspensionAreToldByTheFirstAnswer(t *testing.T) {
-	w := newWorld(t)
-	w.answer("nnn")
-	w.edit(suspend).after(later).wait()
-	w.edit(resume).after(time.Hour).wait()
-	changes := w.after(time.Second).answer("naa").Transitions
+	env := newEnv(t)
+	env.answer("nnn")
+	env.edit(suspend).after(later).wait()
+	env.edit(resume).after(time.Hour).wait()
+	changes := env.after(time.Second).answer("naa").Transitions
 	if got, want := changed(changes.Backends), "i-1 normal>abnormal, i-2 normal>abnormal"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
 func TestNewProcessRepeatsNoChange(t *testing.T) {
-	for what, observe := range map[string]func(*world) Outcome{
-		"of an answer":  func(w *world) Outcome { return w.answer("aua") },
-		"of a failure":  func(w *world) Outcome { return w.fail(alicloud.Throttled) },
-		"of a stall":    func(w *world) Outcome { return w.fail(alicloud.Forbidden) },
-		"of staleness":  func(w *world) Outcome { return w.after(10 * time.Minute).fail(alicloud.Throttled) },
-		"of no backend": func(w *world) Outcome { return w.answer() },
+	for what, observe := range map[string]func(*testEnv) Outcome{
+		"of an answer":  func(env *testEnv) Outcome { return env.answer("aua") },
+		"of a failure":  func(env *testEnv) Outcome { return env.fail(alicloud.Throttled) },
+		"of a stall":    func(env *testEnv) Outcome { return env.fail(alicloud.Forbidden) },
+		"of staleness":  func(env *testEnv) Outcome { return env.after(10 * time.Minute).fail(alicloud.Throttled) },
+		"of no backend": func(env *testEnv) Outcome { return env.answer() },
 	} {
 		t.Run(what, func(t *testing.T) {
-			w := newWorld(t)
-			w.answer("nnn")
-			if outcome := observe(w.after(later)); !told(outcome.Transitions) {
+			env := newEnv(t)
+			env.answer("nnn")
+			if outcome := observe(env.after(later)); !told(outcome.Transitions) {
 				t.Fatal("the first process told nothing")
 			}
-			w.restart().after(later)
-			if outcome := w.wait(); outcome.Write || told(outcome.Transitions) {
+			env.restart().after(later)
+			if outcome := env.wait(); outcome.Write || told(outcome.Transitions) {
 				t.Errorf("before it asks: write %t, changes %+v", outcome.Write, outcome.Transitions)
 			}
-			if changes := observe(w).Transitions; told(changes) {
+			if changes := observe(env).Transitions; told(changes) {
 				t.Errorf("with the same observation: got %+v", changes)
 			}
 		})
@@ -383,9 +383,9 @@ func TestNewProcessRepeatsNoChange(t *testing.T) {
 }
 
 func TestChangesAreInTheOrderOfRows(t *testing.T) {
-	w := newWorld(t)
-	w.answer("443/https nnnn", "80/tcp nn", "22/tcp n")
-	changes := w.after(later).answerRows(shuffled(backends("443/https -nan", "80/tcp anu"), 3)).Transitions.Backends
+	env := newEnv(t)
+	env.answer("443/https nnnn", "80/tcp nn", "22/tcp n")
+	changes := env.after(later).answerRows(shuffled(backends("443/https -nan", "80/tcp anu"), 3)).Transitions.Backends
 	var rows []v1alpha1.BackendStatus
 	for i := range changes {
 		rows = append(rows, changes[i].Backend)
