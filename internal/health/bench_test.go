@@ -11,7 +11,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-// fleetOf is the rows of an answer: 50 listeners at most, and of each all its servers.
+// fleetOf returns the rows of a response, of at most 50 listeners.
 func fleetOf(rows int) []alicloud.Backend {
 	backends := make([]alicloud.Backend, rows)
 	for i := range backends {
@@ -30,7 +30,7 @@ func sizes(b *testing.B, run func(b *testing.B, rows int)) {
 	}
 }
 
-// unchanged is an object that was observed, and an answer that says the same again.
+// unchanged is an object that was observed, and the input of an equal observation.
 func unchanged(b *testing.B, rows int) (*testEnv, Input) {
 	b.Helper()
 	env := newEnv(b)
@@ -42,28 +42,28 @@ func unchanged(b *testing.B, rows int) (*testEnv, Input) {
 	return env, Input{Observation: &alicloud.Observation{RequestID: "next", At: env.now, Backends: backends}, LastObservedAt: env.now}
 }
 
-func BenchmarkNothingChanged(b *testing.B) {
+func BenchmarkUnchanged(b *testing.B) {
 	sizes(b, func(b *testing.B, rows int) {
 		b.Helper()
-		env, o := unchanged(b, rows)
+		env, input := unchanged(b, rows)
 		b.ReportAllocs()
 		for b.Loop() {
-			if Evaluate(env.object, o, env.now, env.options).Write {
-				b.Fatal("something changed")
+			if Evaluate(env.object, input, env.now, env.options).Write {
+				b.Fatal("Write is true")
 			}
 		}
 	})
 }
 
-func BenchmarkOneBackendTurned(b *testing.B) {
+func BenchmarkOneBackendTransition(b *testing.B) {
 	sizes(b, func(b *testing.B, rows int) {
 		b.Helper()
-		env, o := unchanged(b, rows)
-		o.Observation.Backends[rows/2].ServerHealthStatus = "abnormal"
+		env, input := unchanged(b, rows)
+		input.Observation.Backends[rows/2].ServerHealthStatus = "abnormal"
 		b.ReportAllocs()
 		for b.Loop() {
-			if len(Evaluate(env.object, o, env.now, env.options).Transitions.Backends) != 1 {
-				b.Fatal("not one change")
+			if len(Evaluate(env.object, input, env.now, env.options).Transitions.Backends) != 1 {
+				b.Fatal("want one transition")
 			}
 		}
 	})
@@ -73,11 +73,11 @@ func BenchmarkFirstObservation(b *testing.B) {
 	sizes(b, func(b *testing.B, rows int) {
 		b.Helper()
 		env := newEnv(b)
-		o := Input{Observation: &alicloud.Observation{RequestID: "first", At: env.now, Backends: fleetOf(rows)}, LastObservedAt: env.now}
+		input := Input{Observation: &alicloud.Observation{RequestID: "first", At: env.now, Backends: fleetOf(rows)}, LastObservedAt: env.now}
 		b.ReportAllocs()
 		for b.Loop() {
-			if !Evaluate(env.object, o, env.now, env.options).Write {
-				b.Fatal("nothing to write")
+			if !Evaluate(env.object, input, env.now, env.options).Write {
+				b.Fatal("Write is false")
 			}
 		}
 	})
@@ -90,8 +90,8 @@ func BenchmarkNextSlot(b *testing.B) {
 	}
 }
 
-// Deciding that nothing changed is what an operator does nearly all the time.
-func TestDecidingThatNothingChangedAllocatesAFewTimesWhateverTheNumberOfRows(t *testing.T) {
+// Nearly every observation of an operator finds no difference.
+func TestUnchangedObservationAllocatesAtMost16Times(t *testing.T) {
 	for _, rows := range []int{1, 20, 200, 5000} {
 		env := newEnv(t)
 		backends := fleetOf(rows)
@@ -99,10 +99,10 @@ func TestDecidingThatNothingChangedAllocatesAFewTimesWhateverTheNumberOfRows(t *
 		first := Evaluate(env.object, Input{Observation: &alicloud.Observation{RequestID: "first", At: env.now, Backends: backends}}, env.now, env.options)
 		env.object.Status = stored(t, first.Status)
 		env.after(DefaultInterval)
-		o := Input{Observation: &alicloud.Observation{RequestID: "next", At: env.now, Backends: backends}, LastObservedAt: env.now}
+		input := Input{Observation: &alicloud.Observation{RequestID: "next", At: env.now, Backends: backends}, LastObservedAt: env.now}
 		allocations := leastAllocations(func() {
-			if Evaluate(env.object, o, env.now, env.options).Write {
-				t.Fatal("something changed")
+			if Evaluate(env.object, input, env.now, env.options).Write {
+				t.Fatal("Write is true")
 			}
 		})
 		if allocations > 16 {
@@ -111,9 +111,9 @@ func TestDecidingThatNothingChangedAllocatesAFewTimesWhateverTheNumberOfRows(t *
 	}
 }
 
-// leastAllocations is what one run needs. It is the least of many and not their
-// mean, because a sync.Pool under the race detector drops at random what it is
-// given, and because the count is of the whole process.
+// leastAllocations returns the allocations of one run: the minimum of several
+// runs, because a sync.Pool under the race detector drops values at random, and
+// because the count is of the whole process.
 func leastAllocations(run func()) float64 {
 	least := testing.AllocsPerRun(1, run)
 	for range 10 {

@@ -12,7 +12,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-func TestStallOnOneLoadBalancerIsNoneOnAnother(t *testing.T) {
+func TestStallEndsWithAnotherLoadBalancer(t *testing.T) {
 	for _, waits := range []bool{false, true} {
 		env := newEnv(t)
 		for range 3 {
@@ -30,9 +30,9 @@ func TestStallOnOneLoadBalancerIsNoneOnAnother(t *testing.T) {
 
 func TestEditedObjectKeepsItsConditionsUntilItIsObserved(t *testing.T) {
 	env := newEnv(t)
-	env.answer("na")
+	env.observe("na")
 	env.edit(minHealthy("2")).after(10 * time.Second).wait()
-	env.want("Healthy=True(MinHealthyMet)" + answered + " Reconciling=True(Progressing)")
+	env.want("Healthy=True(MinHealthyMet)" + observedOK + " Reconciling=True(Progressing)")
 	if got := env.object.Status.ObservedGeneration; got != 1 {
 		t.Errorf("observedGeneration is %d, want 1", got)
 	}
@@ -46,10 +46,10 @@ func TestEditedObjectKeepsItsConditionsUntilItIsObserved(t *testing.T) {
 		}
 	}
 	if outcome := env.after(10 * time.Second).wait(); outcome.Write {
-		t.Error("waiting on wrote once more")
+		t.Error("waiting wrote the status again")
 	}
-	env.after(10 * time.Second).answer("na")
-	env.want("Healthy=False(BelowMinHealthy)" + answered)
+	env.after(10 * time.Second).observe("na")
+	env.want("Healthy=False(BelowMinHealthy)" + observedOK)
 }
 
 func TestEditUnstallsUntilTheNextObservation(t *testing.T) {
@@ -64,11 +64,11 @@ func TestEditUnstallsUntilTheNextObservation(t *testing.T) {
 func TestSuspendedObjectIsUnknownAndKeepsItsBackends(t *testing.T) {
 	const suspended = "Healthy=Unknown(Suspended) Observed=Unknown(Suspended)"
 	for what, prepare := range map[string]func(*testEnv){
-		"healthy":   func(env *testEnv) { env.answer("nna") },
-		"unhealthy": func(env *testEnv) { env.answer("aaa") },
-		"failing":   func(env *testEnv) { env.answer("nna"); env.after(time.Second).fail(alicloud.Throttled) },
-		"stalled":   func(env *testEnv) { env.answer("nna"); env.after(time.Second).fail(alicloud.Forbidden) },
-		"stale":     func(env *testEnv) { env.answer("nna"); env.after(time.Hour).fail(alicloud.Throttled) },
+		"healthy":   func(env *testEnv) { env.observe("nna") },
+		"unhealthy": func(env *testEnv) { env.observe("aaa") },
+		"failing":   func(env *testEnv) { env.observe("nna"); env.after(time.Second).fail(alicloud.Throttled) },
+		"stalled":   func(env *testEnv) { env.observe("nna"); env.after(time.Second).fail(alicloud.Forbidden) },
+		"stale":     func(env *testEnv) { env.observe("nna"); env.after(time.Hour).fail(alicloud.Throttled) },
 		"never observed": func(env *testEnv) {
 			env.wait()
 		},
@@ -84,16 +84,16 @@ func TestSuspendedObjectIsUnknownAndKeepsItsBackends(t *testing.T) {
 			}
 			for _, l := range env.object.Status.Listeners {
 				if l.Health != v1alpha1.Unknown {
-					t.Errorf("nobody looks, and listener %d is %s", l.Port, l.Health)
+					t.Errorf("the object is suspended, and listener %d is %s", l.Port, l.Health)
 				}
 			}
 			for what, outcome := range map[string]Outcome{
-				"a wait":                        env.after(24 * time.Hour).wait(),
-				"an answer for another object":  env.answer("aau"),
-				"a failure for another object":  env.fail(alicloud.Forbidden),
-				"a wait in a new process":       env.restart().wait(),
-				"a request by annotation":       env.ask("now").answer("n"),
-				"an answer at another interval": env.after(time.Hour).answer("n"),
+				"a wait":                            env.after(24 * time.Hour).wait(),
+				"an observation for another object": env.observe("aau"),
+				"a failure for another object":      env.fail(alicloud.Forbidden),
+				"a wait in a new process":           env.restart().wait(),
+				"a request by annotation":           env.request("now").observe("n"),
+				"an observation an hour later":      env.after(time.Hour).observe("n"),
 			} {
 				if outcome.Write || !outcome.StaleAt.IsZero() {
 					t.Errorf("%s: write %t, StaleAt %s", what, outcome.Write, outcome.StaleAt)
@@ -105,50 +105,49 @@ func TestSuspendedObjectIsUnknownAndKeepsItsBackends(t *testing.T) {
 
 func TestResumedObjectIsPendingUntilItIsObserved(t *testing.T) {
 	env := newEnv(t)
-	env.answer("nna")
+	env.observe("nna")
 	env.edit(suspend).after(time.Second).wait()
 	env.edit(resume).after(time.Hour).wait()
 	env.want("Healthy=Unknown(Pending) Observed=Unknown(Pending) Reconciling=True(Progressing)")
 	env.after(time.Hour).wait()
 	env.want("Healthy=Unknown(Pending) Observed=Unknown(Pending) Reconciling=True(Progressing)")
-	env.after(time.Second).answer("nna")
-	env.want("Healthy=True(MinHealthyMet)" + answered)
+	env.after(time.Second).observe("nna")
+	env.want("Healthy=True(MinHealthyMet)" + observedOK)
 	if got, want := rowTimes(env.object.Status.Backends), "i-0 normal@0, i-1 normal@0, i-2 abnormal@0"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-func TestResumingTellsWhatTurnedMeanwhileAndNothingElse(t *testing.T) {
-	for _, test := range []struct{ before, after, told string }{
+func TestResumeRecordsTheVerdictThatChangedWhileSuspended(t *testing.T) {
+	for _, test := range []struct{ before, after, want string }{
 		{"nn", "nn", ""},
 		{"aa", "aa", ""},
 		{"nn", "aa", "False(BelowMinHealthy)"},
 		{"aa", "nn", "True(AllBackendsNormal)"},
 		{"nn", "uu", ""}, // Unknown before and after
-
 	} {
 		for _, waits := range []bool{false, true} {
 			env := newEnv(t)
-			env.answer(test.before)
+			env.observe(test.before)
 			env.edit(suspend).after(time.Second).wait()
 			env.edit(resume).after(time.Second)
 			if waits {
 				env.wait()
 			}
-			changes := env.after(time.Second).answer(test.after).Transitions
-			if got := turned(changes.Verdict); got != test.told {
-				t.Errorf("%s, then %s: told %q, want %q", test.before, test.after, got, test.told)
+			transitions := env.after(time.Second).observe(test.after).Transitions
+			if got := formatCondition(transitions.Verdict); got != test.want {
+				t.Errorf("%s, then %s: got %q, want %q", test.before, test.after, got, test.want)
 			}
 		}
 	}
 }
 
-func TestResumedObjectIsNotJudgedByAnswersThatOthersGot(t *testing.T) {
+func TestResumedObjectIgnoresObservationsDuringTheSuspension(t *testing.T) {
 	for _, waits := range []bool{false, true} {
 		env := newEnv(t)
-		env.answer("nna")
+		env.observe("nna")
 		env.edit(suspend).after(time.Second).wait()
-		env.after(time.Hour).answer("aaa")
+		env.after(time.Hour).observe("aaa")
 		env.edit(resume).after(time.Second)
 		if waits {
 			env.wait()
@@ -158,34 +157,34 @@ func TestResumedObjectIsNotJudgedByAnswersThatOthersGot(t *testing.T) {
 	}
 }
 
-func TestResumedObjectKeepsAVerdictThatIsStillFresh(t *testing.T) {
+func TestResumedObjectKeepsAFreshVerdict(t *testing.T) {
 	env := newEnv(t)
-	env.answer("nna")
+	env.observe("nna")
 	env.edit(suspend).after(time.Second).wait()
-	changes := env.edit(resume).after(time.Second).fail(alicloud.Throttled).Transitions
+	transitions := env.edit(resume).after(time.Second).fail(alicloud.Throttled).Transitions
 	env.want("Healthy=True(MinHealthyMet) Observed=False(Throttled)")
-	if changes.Verdict != nil {
-		t.Errorf("told %q", turned(changes.Verdict))
+	if transitions.Verdict != nil {
+		t.Errorf("got %q", formatCondition(transitions.Verdict))
 	}
 }
 
-func TestObserveRequestIsHandledByAnAnswerAndNothingElse(t *testing.T) {
+func TestObserveRequestIsHandledByASuccessfulObservationOnly(t *testing.T) {
 	for _, test := range []struct {
 		what               string
 		serve              func(*testEnv) Outcome
 		handled, attempted string
 		conditions         string
 	}{
-		{"an answer", func(env *testEnv) Outcome { return env.answer("nna") }, "at noon", "", "Healthy=True(MinHealthyMet) Observed=True(ObservationSucceeded)"},
-		{"an answer that is another", func(env *testEnv) Outcome { return env.answer("aaa") }, "at noon", "", "Healthy=False(BelowMinHealthy) Observed=True(ObservationSucceeded)"},
+		{"a success", func(env *testEnv) Outcome { return env.observe("nna") }, "at noon", "", "Healthy=True(MinHealthyMet) Observed=True(ObservationSucceeded)"},
+		{"a success with another verdict", func(env *testEnv) Outcome { return env.observe("aaa") }, "at noon", "", "Healthy=False(BelowMinHealthy) Observed=True(ObservationSucceeded)"},
 		{"a failure", func(env *testEnv) Outcome { return env.fail(alicloud.Throttled) }, "in the morning", "at noon", "Healthy=True(MinHealthyMet) Observed=False(Throttled) Reconciling=True(ObservationRequested)"},
 		{"a stall", func(env *testEnv) Outcome { return env.fail(alicloud.Forbidden) }, "in the morning", "at noon", "Ready=False(Forbidden) Healthy=True(MinHealthyMet) Observed=False(Forbidden) Stalled=True(Forbidden)"},
 		{"a wait", (*testEnv).wait, "in the morning", "", "Healthy=True(MinHealthyMet) Observed=True(ObservationSucceeded)"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			env := newEnv(t)
-			env.ask("in the morning").answer("nna")
-			outcome := test.serve(env.ask("at noon").after(time.Second))
+			env.request("in the morning").observe("nna")
+			outcome := test.serve(env.request("at noon").after(time.Second))
 			status := &env.object.Status
 			if status.LastHandledObserveRequest != test.handled || status.LastAttemptedObserveRequest != test.attempted {
 				t.Errorf("handled %q, attempted %q", status.LastHandledObserveRequest, status.LastAttemptedObserveRequest)
@@ -198,51 +197,51 @@ func TestObserveRequestIsHandledByAnAnswerAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestObserveRequestIsReconcilingUntilItIsAnswered(t *testing.T) {
+func TestObserveRequestIsReconcilingUntilItIsHandled(t *testing.T) {
 	const reconciling = "Healthy=True(MinHealthyMet) Observed=False(Throttled) Reconciling=True(ObservationRequested)"
 	env := newEnv(t)
-	env.answer("nna")
-	env.ask("first").after(time.Second).fail(alicloud.Throttled)
+	env.observe("nna")
+	env.request("first").after(time.Second).fail(alicloud.Throttled)
 	env.want(reconciling)
 	env.after(5 * time.Second).fail(alicloud.Throttled)
 	env.want(reconciling)
-	// A newer request must not read as contradictionAfter before its own attempt.
-	env.ask("second").request = ""
-	env.again()
+	// Reconciling stays until the newer request was attempted.
+	env.request("second").pendingRequest = ""
+	env.repeatFailure()
 	env.want(reconciling)
 	env.restart().wait()
 	env.want(reconciling)
-	env.request = "second"
+	env.pendingRequest = "second"
 	env.after(5 * time.Minute).fail(alicloud.Throttled)
 	env.want("Healthy=True(MinHealthyMet) Observed=False(Throttled) Reconciling=True(ObservationRequested)")
 	env.after(5 * time.Minute).fail(alicloud.Throttled)
 	env.want("Healthy=Unknown(ObservationStale) Observed=False(Throttled) Reconciling=True(ObservationRequested)")
-	env.after(time.Second).answer("nna")
+	env.after(time.Second).observe("nna")
 	env.want("Healthy=True(MinHealthyMet) Observed=True(ObservationSucceeded)")
 	env.wantNo("Reconciling")
 }
 
 func TestObserveRequestThatWasWithdrawnIsNotReconciling(t *testing.T) {
 	env := newEnv(t)
-	env.answer("nna")
-	env.ask("first").after(time.Second).fail(alicloud.Throttled)
-	env.ask("").after(time.Second).fail(alicloud.Throttled)
+	env.observe("nna")
+	env.request("first").after(time.Second).fail(alicloud.Throttled)
+	env.request("").after(time.Second).fail(alicloud.Throttled)
 	env.wantNo("Reconciling")
 }
 
-func TestObserveRequestThatWasHandledSurvivesAnotherTarget(t *testing.T) {
+func TestHandledObserveRequestIsKeptForAnotherTarget(t *testing.T) {
 	env := newEnv(t)
-	env.ask("at noon").answer("n")
-	env.ask("").edit(otherLoadBalancer).wait()
+	env.request("at noon").observe("n")
+	env.request("").edit(otherLoadBalancer).wait()
 	if got := env.object.Status.LastHandledObserveRequest; got != "at noon" {
 		t.Errorf("got %q", got)
 	}
 }
 
-func TestFailureAfterAnEditNamesWhatTheSpecNamesNow(t *testing.T) {
+func TestFailureAfterAnEditNamesTheNewTarget(t *testing.T) {
 	for _, waits := range []bool{false, true} {
 		env := newEnv(t)
-		env.answer("n")
+		env.observe("n")
 		env.after(time.Second).fail(alicloud.LoadBalancerNotFound, "there is no load balancer lb-1")
 		env.edit(func(spec *v1alpha1.LoadBalancerHealthSpec) { spec.LoadBalancerID = "lb-2" }).after(time.Second)
 		if waits {

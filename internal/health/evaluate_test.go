@@ -19,13 +19,13 @@ import (
 
 type specEdits = []func(*v1alpha1.LoadBalancerHealthSpec)
 
-const answered = " Observed=True(ObservationSucceeded)"
+const observedOK = " Observed=True(ObservationSucceeded)"
 
-func TestAnswerIsJudgedByThePolicyOnEveryListener(t *testing.T) {
+func TestPolicyIsEvaluatedOnEveryListener(t *testing.T) {
 	for _, test := range []struct {
 		what      string
 		edits     specEdits
-		answer    []string
+		rows      []string
 		healthy   string
 		listeners string
 	}{
@@ -34,20 +34,20 @@ func TestAnswerIsJudgedByThePolicyOnEveryListener(t *testing.T) {
 		{"one unavailable", nil, []string{"nnu"}, "True(MinHealthyMet)", "Healthy"},
 		{"all abnormal", nil, []string{"aaa"}, "False(BelowMinHealthy)", "Unhealthy"},
 		{"all unavailable are unknown, never unhealthy", nil, []string{"uuu"}, "Unknown(HealthCheckUnavailable)", "Unknown"},
-		{"a state that the API added is unknown too", nil, []string{"xx"}, "Unknown(HealthCheckUnavailable)", "Unknown"},
+		{"an undocumented state is unknown too", nil, []string{"xx"}, "Unknown(HealthCheckUnavailable)", "Unknown"},
 		{"abnormal and unavailable", nil, []string{"au"}, "Unknown(HealthCheckUnavailable)", "Unknown"},
 		{"no backends", nil, nil, "False(NoBackends)", ""},
-		{"no backends, none wanted", specEdits{minHealthy("0")}, nil, "True(AllBackendsNormal)", ""},
-		{"no backends, 0% wanted", specEdits{minHealthy("0%")}, nil, "True(AllBackendsNormal)", ""},
-		{"no backends, half of them wanted", specEdits{minHealthy("50%")}, nil, "False(NoBackends)", ""},
+		{"no backends, none required", specEdits{minHealthy("0")}, nil, "True(AllBackendsNormal)", ""},
+		{"no backends, 0% required", specEdits{minHealthy("0%")}, nil, "True(AllBackendsNormal)", ""},
+		{"no backends, half of them required", specEdits{minHealthy("50%")}, nil, "False(NoBackends)", ""},
 		{"no backends, unavailable counts as healthy", specEdits{countUnavailable("Healthy")}, nil, "False(NoBackends)", ""},
-		{"none wanted, all abnormal", specEdits{minHealthy("0")}, []string{"aa"}, "True(MinHealthyMet)", "Healthy"},
+		{"none required, all abnormal", specEdits{minHealthy("0")}, []string{"aa"}, "True(MinHealthyMet)", "Healthy"},
 		{"half of 3 is 2: met", specEdits{minHealthy("50%")}, []string{"nna"}, "True(MinHealthyMet)", "Healthy"},
 		{"half of 3 is 2: missed", specEdits{minHealthy("50%")}, []string{"naa"}, "False(BelowMinHealthy)", "Unhealthy"},
-		{"all wanted: met", specEdits{minHealthy("100%")}, []string{"nnn"}, "True(AllBackendsNormal)", "Healthy"},
-		{"all wanted: missed", specEdits{minHealthy("100%")}, []string{"nna"}, "False(BelowMinHealthy)", "Unhealthy"},
-		{"all wanted: undecided", specEdits{minHealthy("100%")}, []string{"nnu"}, "Unknown(HealthCheckUnavailable)", "Unknown"},
-		{"more wanted than there are", specEdits{minHealthy("5")}, []string{"nn"}, "False(BelowMinHealthy)", "Unhealthy"},
+		{"all required: met", specEdits{minHealthy("100%")}, []string{"nnn"}, "True(AllBackendsNormal)", "Healthy"},
+		{"all required: missed", specEdits{minHealthy("100%")}, []string{"nna"}, "False(BelowMinHealthy)", "Unhealthy"},
+		{"all required: undecided", specEdits{minHealthy("100%")}, []string{"nnu"}, "Unknown(HealthCheckUnavailable)", "Unknown"},
+		{"more required than there are", specEdits{minHealthy("5")}, []string{"nn"}, "False(BelowMinHealthy)", "Unhealthy"},
 		{"unavailable counts as healthy", specEdits{countUnavailable("Healthy")}, []string{"uu"}, "True(MinHealthyMet)", "Healthy"},
 		{"unavailable counts as unhealthy", specEdits{countUnavailable("Unhealthy")}, []string{"uu"}, "False(BelowMinHealthy)", "Unhealthy"},
 		{"one listener of two is unhealthy", nil, []string{"80/tcp nn", "443/https aa"}, "False(BelowMinHealthy)", "Healthy Unhealthy"},
@@ -56,14 +56,14 @@ func TestAnswerIsJudgedByThePolicyOnEveryListener(t *testing.T) {
 		{"the minimum is per listener, not of the sum", specEdits{minHealthy("2")}, []string{"80/tcp nnn", "443/https na"}, "False(BelowMinHealthy)", "Healthy Unhealthy"},
 		{"a share is per listener, not of the sum", specEdits{minHealthy("50%")}, []string{"80/tcp nnnnnn", "443/https aa"}, "False(BelowMinHealthy)", "Healthy Unhealthy"},
 		{"TCP and UDP on one port are two listeners", nil, []string{"53/tcp n", "53/udp a"}, "False(BelowMinHealthy)", "Healthy Unhealthy"},
-		{"another listener than the one asked about does not count", specEdits{listener(80, "")}, []string{"80/tcp n", "443/https a"}, "True(AllBackendsNormal)", "Healthy"},
-		{"another protocol than the one asked about does not count", specEdits{listener(53, "udp")}, []string{"53/tcp n", "53/udp a"}, "False(BelowMinHealthy)", "Unhealthy"},
-		{"nothing behind the listener asked about", specEdits{listener(8080, "")}, []string{"80/tcp n"}, "False(NoBackends)", ""},
+		{"another listener than that of the spec does not count", specEdits{listener(80, "")}, []string{"80/tcp n", "443/https a"}, "True(AllBackendsNormal)", "Healthy"},
+		{"another protocol than that of the spec does not count", specEdits{listener(53, "udp")}, []string{"53/tcp n", "53/udp a"}, "False(BelowMinHealthy)", "Unhealthy"},
+		{"no backend behind the listener of the spec", specEdits{listener(8080, "")}, []string{"80/tcp n"}, "False(NoBackends)", ""},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			env := newEnv(t, test.edits...)
-			env.answer(test.answer...)
-			env.want("Healthy=" + test.healthy + answered)
+			env.observe(test.rows...)
+			env.want("Healthy=" + test.healthy + observedOK)
 			var got []string
 			for _, l := range env.object.Status.Listeners {
 				got = append(got, string(l.Health))
@@ -75,9 +75,9 @@ func TestAnswerIsJudgedByThePolicyOnEveryListener(t *testing.T) {
 	}
 }
 
-func TestAnswerIsRecordedWithItsTimeAndRequestID(t *testing.T) {
+func TestStatusHasTheTimeAndRequestIDOfItsObservation(t *testing.T) {
 	env := newEnv(t)
-	env.after(1500 * time.Millisecond).answer("n")
+	env.after(1500 * time.Millisecond).observe("n")
 	s := &env.object.Status
 	if want := start.Add(time.Second); !s.LastObservedTime.Time.Equal(want) || s.LastRequestID != "request-1" {
 		t.Errorf("got %s and %s, want %s and request-1", s.LastObservedTime, s.LastRequestID, want)
@@ -86,68 +86,68 @@ func TestAnswerIsRecordedWithItsTimeAndRequestID(t *testing.T) {
 	if s := &env.object.Status; !s.LastObservedTime.Time.Equal(start.Add(time.Second)) || s.LastRequestID != "request-1" {
 		t.Errorf("after a failure: got %s and %s", s.LastObservedTime, s.LastRequestID)
 	}
-	env.after(time.Minute).answer("a")
+	env.after(time.Minute).observe("a")
 	if s := &env.object.Status; !s.LastObservedTime.Time.Equal(env.now.Truncate(time.Second)) || s.LastRequestID != "request-2" {
-		t.Errorf("after another answer: got %s and %s", s.LastObservedTime, s.LastRequestID)
+		t.Errorf("after another observation: got %s and %s", s.LastObservedTime, s.LastRequestID)
 	}
 }
 
-func TestObjectThatNobodyLookedAtIsPendingAndReconciling(t *testing.T) {
+func TestNewObjectIsPendingAndReconciling(t *testing.T) {
 	env := newEnv(t)
 	env.wait()
 	env.want("Healthy=Unknown(Pending) Observed=Unknown(Pending) Reconciling=True(Progressing)")
 	if got := env.object.Status.ObservedGeneration; got != -1 {
-		t.Errorf("observedGeneration is %d before anybody looked", got)
+		t.Errorf("observedGeneration is %d before the first observation", got)
 	}
 	for _, c := range env.object.Status.Conditions {
 		if c.ObservedGeneration != 1 {
 			t.Errorf("%s waits for generation %d, want 1", c.Type, c.ObservedGeneration)
 		}
 	}
-	env.after(time.Second).answer("n")
-	env.want("Healthy=True(AllBackendsNormal)" + answered)
+	env.after(time.Second).observe("n")
+	env.want("Healthy=True(AllBackendsNormal)" + observedOK)
 }
 
-func TestFailureBeforeAnyAnswerLeavesHealthyPending(t *testing.T) {
+func TestFailureBeforeTheFirstObservationKeepsHealthyPending(t *testing.T) {
 	env := newEnv(t)
-	env.fail(alicloud.EndpointUnreachable, "nobody listens")
+	env.fail(alicloud.EndpointUnreachable, "connection refused")
 	env.want("Healthy=Unknown(Pending) Observed=False(EndpointUnreachable)")
-	if got, want := env.condition("Healthy").Message, "no answer yet: nobody listens"; got != want {
+	if got, want := env.condition("Healthy").Message, "no answer yet: connection refused"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	env.after(24 * time.Hour).fail(alicloud.EndpointUnreachable)
 	env.want("Healthy=Unknown(Pending) Observed=False(EndpointUnreachable)")
 }
 
-func TestEachKindOfFailureIsTheReasonOfObservedAndSomeStall(t *testing.T) {
+func TestFailureKindIsTheReasonOfObservedAndMayStall(t *testing.T) {
 	stalls := []alicloud.Kind{alicloud.Forbidden, alicloud.InvalidCredentials, alicloud.CredentialsNotFound}
 	for _, kind := range alicloud.Kinds() {
 		t.Run(string(kind), func(t *testing.T) {
 			env := newEnv(t)
-			env.answer("nna")
-			env.after(30*time.Second).fail(kind, "what is wrong")
+			env.observe("nna")
+			env.after(30*time.Second).fail(kind, "cause")
 			want := fmt.Sprintf("Healthy=True(MinHealthyMet) Observed=False(%s)", kind)
 			if slices.Contains(stalls, kind) {
 				want = fmt.Sprintf("Ready=False(%[1]s) Healthy=True(MinHealthyMet) Observed=False(%[1]s) Stalled=True(%[1]s)", kind)
-				if got := env.condition("Stalled").Message; got != "what is wrong" {
+				if got := env.condition("Stalled").Message; got != "cause" {
 					t.Errorf("Stalled says %q", got)
 				}
 			}
 			env.want(want)
-			if got := env.condition("Observed").Message; got != "what is wrong" {
+			if got := env.condition("Observed").Message; got != "cause" {
 				t.Errorf("Observed says %q", got)
 			}
-			env.after(30 * time.Second).answer("nna")
-			env.want("Healthy=True(MinHealthyMet)" + answered)
+			env.after(30 * time.Second).observe("nna")
+			env.want("Healthy=True(MinHealthyMet)" + observedOK)
 		})
 	}
 }
 
-func TestWhatTheOperatorRefusesStallsAtOnce(t *testing.T) {
+func TestRequestThatTheOperatorRefusesStallsAtOnce(t *testing.T) {
 	env := newEnv(t)
-	env.answer("nna")
+	env.observe("nna")
 	env.failure, env.failingSince = &alicloud.Error{Kind: alicloud.InvalidRequest, Local: true, Message: "another product"}, env.now
-	env.again()
+	env.repeatFailure()
 	env.want("Ready=False(InvalidRequest) Healthy=True(MinHealthyMet) Observed=False(InvalidRequest) Stalled=True(InvalidRequest)")
 }
 
@@ -155,12 +155,12 @@ func TestFailureKeepsBackendsCountsAndVerdict(t *testing.T) {
 	for _, letters := range []string{"nnn", "nna", "aaa", "uau", ""} {
 		t.Run(letters, func(t *testing.T) {
 			env := newEnv(t)
-			env.answer(letters)
+			env.observe(letters)
 			before := env.object.Status.DeepCopy()
-			changes := env.after(89 * time.Second).fail(alicloud.ServiceError).Transitions
+			transitions := env.after(89 * time.Second).fail(alicloud.ServiceError).Transitions
 			after := env.object.Status.DeepCopy()
-			if changes.Verdict != nil || len(changes.Backends) > 0 {
-				t.Errorf("got changes %+v", changes)
+			if transitions.Verdict != nil || len(transitions.Backends) > 0 {
+				t.Errorf("got transitions %+v", transitions)
 			}
 			for _, conditionType := range []string{"Ready", "Healthy"} {
 				if was, is := find(before.Conditions, conditionType), find(after.Conditions, conditionType); was != is {
@@ -184,8 +184,8 @@ func TestLoadBalancerNotFoundStallsAtTheThirdInARow(t *testing.T) {
 	}
 	for what, steps := range map[string][]step{
 		"three in a row": {{"not found", known}, {"not found", known}, {"not found", stalled}, {"not found", stalled}},
-		"a look without an observation is not one more": {
-			{"not found", known}, {"look", known}, {"look", known}, {"not found", known}, {"look", known}, {"not found", stalled}, {"look", stalled},
+		"an evaluation without an observation does not count": {
+			{"not found", known}, {"evaluation", known}, {"evaluation", known}, {"not found", known}, {"evaluation", known}, {"not found", stalled}, {"evaluation", stalled},
 		},
 		"another failure between": {
 			{"not found", known}, {"not found", known},
@@ -195,7 +195,7 @@ func TestLoadBalancerNotFoundStallsAtTheThirdInARow(t *testing.T) {
 		"a restart between starts anew":     {{"not found", known}, {"not found", known}, {"restart", known}, {"not found", known}, {"not found", known}, {"not found", stalled}},
 		"it stays stalled after a restart":  {{"not found", known}, {"not found", known}, {"not found", stalled}, {"restart", stalled}, {"not found", stalled}},
 		"another failure ends it":           {{"not found", known}, {"not found", known}, {"not found", stalled}, {"throttled", "Healthy=Unknown(Pending) Observed=False(Throttled)"}, {"not found", known}},
-		"an answer ends it":                 {{"not found", known}, {"not found", known}, {"not found", stalled}, {"answer", "Healthy=True(AllBackendsNormal)" + answered}},
+		"a success ends it":                 {{"not found", known}, {"not found", known}, {"not found", stalled}, {"success", "Healthy=True(AllBackendsNormal)" + observedOK}},
 		"another kind of stall is not this": {{"forbidden", "Ready=False(Forbidden) Healthy=Unknown(Pending) Observed=False(Forbidden) Stalled=True(Forbidden)"}, {"not found", known}},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -209,12 +209,12 @@ func TestLoadBalancerNotFoundStallsAtTheThirdInARow(t *testing.T) {
 					env.fail(alicloud.Throttled)
 				case "forbidden":
 					env.fail(alicloud.Forbidden)
-				case "look":
-					env.again()
+				case "evaluation":
+					env.repeatFailure()
 				case "restart":
 					env.restart().wait()
-				case "answer":
-					env.answer("n")
+				case "success":
+					env.observe("n")
 				}
 				if got := conditions(&env.object.Status); got != step.want {
 					t.Fatalf("step %d, %s:\n got %s\nwant %s", i, step.what, got, step.want)
@@ -224,9 +224,9 @@ func TestLoadBalancerNotFoundStallsAtTheThirdInARow(t *testing.T) {
 	}
 }
 
-func TestObservationThatEndsCarriesTheGenerationEverywhere(t *testing.T) {
+func TestEveryConditionHasTheObservedGeneration(t *testing.T) {
 	for what, observe := range map[string]func(*testEnv){
-		"an answer":     func(env *testEnv) { env.answer("nna") },
+		"a success":     func(env *testEnv) { env.observe("nna") },
 		"a failure":     func(env *testEnv) { env.fail(alicloud.Throttled) },
 		"a stall":       func(env *testEnv) { env.fail(alicloud.Forbidden) },
 		"staleness":     func(env *testEnv) { env.after(time.Hour).fail(alicloud.Throttled) },
@@ -235,7 +235,7 @@ func TestObservationThatEndsCarriesTheGenerationEverywhere(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			env := newEnv(t)
-			env.answer("nna")
+			env.observe("nna")
 			env.edit(minHealthy("2")).after(time.Second).wait()
 			observe(env.after(time.Second))
 			if got, want := env.object.Status.ObservedGeneration, env.object.Generation; got != want {
@@ -252,9 +252,9 @@ func TestObservationThatEndsCarriesTheGenerationEverywhere(t *testing.T) {
 
 func TestReconcilingIsNeverSetByARoutineObservation(t *testing.T) {
 	env := newEnv(t)
-	env.answer("n")
+	env.observe("n")
 	for _, step := range []func(){
-		func() { env.wait() }, func() { env.answer("a") }, func() { env.fail(alicloud.Throttled) }, func() { env.wait() },
+		func() { env.wait() }, func() { env.observe("a") }, func() { env.fail(alicloud.Throttled) }, func() { env.wait() },
 		func() { env.after(time.Hour).wait() }, func() { env.restart().wait() }, func() { env.fail(alicloud.Forbidden) },
 	} {
 		step()
@@ -267,10 +267,10 @@ func TestReconcilingIsNeverSetByARoutineObservation(t *testing.T) {
 
 func TestObjectMayBeEvaluatedConcurrently(t *testing.T) {
 	env := newEnv(t)
-	env.answer("80/tcp nnnnn", "443/https naunaun")
+	env.observe("80/tcp nnnnn", "443/https naunaun")
 	env.object.Status.Backends = shuffled(env.object.Status.Backends, 1)
 	before := env.object.DeepCopy()
-	observations := []Input{
+	inputs := []Input{
 		{Observation: &alicloud.Observation{At: env.now, Backends: backends("443/https uuaann", "80/tcp n")}},
 		{Failure: &alicloud.Error{Kind: alicloud.Forbidden}, LastObservedAt: env.now},
 		{Failure: &alicloud.Error{Kind: alicloud.Throttled}, LastObservedAt: env.now.Add(-time.Hour)},
@@ -278,11 +278,11 @@ func TestObjectMayBeEvaluatedConcurrently(t *testing.T) {
 		{LastObservedAt: env.now.Add(-time.Hour)},
 	}
 	var group sync.WaitGroup
-	for _, o := range observations {
+	for _, input := range inputs {
 		for range 4 {
 			group.Go(func() {
 				for range 50 {
-					Evaluate(env.object, o, env.now.Add(time.Minute), defaults)
+					Evaluate(env.object, input, env.now.Add(time.Minute), defaults)
 				}
 			})
 		}
@@ -293,24 +293,24 @@ func TestObjectMayBeEvaluatedConcurrently(t *testing.T) {
 	}
 }
 
-func TestSampleIsNotChanged(t *testing.T) {
+func TestEvaluateDoesNotMutateTheObservation(t *testing.T) {
 	rows := shuffled(backends("80/tcp nau", "443/https nna"), 1)
-	sample := &alicloud.Observation{At: start, Backends: slices.Clone(rows)}
-	Evaluate(newEnv(t).object, Input{Observation: sample}, start, defaults)
-	if diff := cmp.Diff(rows, sample.Backends); diff != "" {
+	observation := &alicloud.Observation{At: start, Backends: slices.Clone(rows)}
+	Evaluate(newEnv(t).object, Input{Observation: observation}, start, defaults)
+	if diff := cmp.Diff(rows, observation.Backends); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestConditionsThatOthersKeepOnTheObjectStay(t *testing.T) {
+func TestForeignConditionsAreKept(t *testing.T) {
 	env := newEnv(t)
-	env.answer("n")
+	env.observe("n")
 	foreign := metav1.Condition{Type: "example.com/Silenced", Status: "True", Reason: "Maintenance", LastTransitionTime: metav1.NewTime(start)}
 	env.object.Status.Conditions = append(env.object.Status.Conditions, foreign)
-	if outcome := env.after(time.Second).answer("n"); outcome.Write {
-		t.Error("a write")
+	if outcome := env.after(time.Second).observe("n"); outcome.Write {
+		t.Error("Write is true")
 	}
-	env.after(time.Second).answer("a")
+	env.after(time.Second).observe("a")
 	env.condition(foreign.Type)
 }
 
@@ -324,20 +324,20 @@ func TestIntervalLeftOutIsTheDefault(t *testing.T) {
 func BenchmarkEvaluateUnchanged(b *testing.B) {
 	for _, rows := range []int{1, 200, 10_000} {
 		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) {
-			sample := &alicloud.Observation{RequestID: "request", At: start, Backends: manyRows(func(i int) string {
+			observation := &alicloud.Observation{RequestID: "request", At: start, Backends: manyRows(func(i int) string {
 				if i%100 == 7 {
 					return "abnormal"
 				}
 				return "normal"
 			})[:rows]}
 			object := newEnv(b).object
-			object.Status = Evaluate(object, Input{Observation: sample}, start, defaults).Status
-			later := *sample
+			object.Status = Evaluate(object, Input{Observation: observation}, start, defaults).Status
+			later := *observation
 			later.At = start.Add(30 * time.Second)
 			b.ReportAllocs()
 			for b.Loop() {
 				if Evaluate(object, Input{Observation: &later, LastObservedAt: later.At}, later.At, defaults).Write {
-					b.Fatal("a write")
+					b.Fatal("Write is true")
 				}
 			}
 		})

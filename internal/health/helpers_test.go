@@ -25,8 +25,8 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 var defaults = Options{MaxBackends: 500, Heartbeat: 5 * time.Minute}
 
-// world is one object in a cluster, and what the process that observes it
-// remembers. Every evaluation in it is checked against the invariants.
+// testEnv is one object, and the state of the process that observes it. Every
+// evaluation checks the invariants.
 type testEnv struct {
 	t       testing.TB
 	object  *v1alpha1.LoadBalancerHealth
@@ -34,14 +34,14 @@ type testEnv struct {
 	options Options
 
 	since          time.Time
-	answeredAt     time.Time
+	lastObservedAt time.Time
 	failingSince   time.Time
 	failure        *alicloud.Error
 	sameKindInARow int
 	sameKindSince  time.Time
 	requests       int
-	request        string
-	places         Locations
+	pendingRequest string
+	locations      Locations
 	details        *alicloud.ListenerDetails
 	lapsed         bool
 	ports          []ServicePort
@@ -68,37 +68,37 @@ func (env *testEnv) after(d time.Duration) *testEnv {
 	return env
 }
 
-// edit changes the spec as a user does.
+// edit changes the spec as a user does, with a new generation.
 func (env *testEnv) edit(edit func(*v1alpha1.LoadBalancerHealthSpec)) *testEnv {
 	edit(&env.object.Spec)
 	env.object.Generation++
 	return env
 }
 
-// restart loses what the process remembers.
+// restart clears the state of the process.
 func (env *testEnv) restart() *testEnv {
-	env.since, env.answeredAt, env.failingSince, env.failure, env.sameKindInARow, env.request = env.now, time.Time{}, time.Time{}, nil, 0, ""
+	env.since, env.lastObservedAt, env.failingSince, env.failure, env.sameKindInARow, env.pendingRequest = env.now, time.Time{}, time.Time{}, nil, 0, ""
 	return env
 }
 
-// ask sets the request annotation, which the next observation attempts to serve.
-func (env *testEnv) ask(value string) *testEnv {
-	env.request = value
+// request sets the request annotation, which the next observation attempts to serve.
+func (env *testEnv) request(value string) *testEnv {
+	env.pendingRequest = value
 	metav1.SetMetaDataAnnotation(&env.object.ObjectMeta, v1alpha1.ObserveRequestedAtAnnotation, value)
 	return env
 }
 
-// answer is an observation that succeeds with the rows that the words mean.
-func (env *testEnv) answer(listeners ...string) Outcome {
+// observe is an observation that succeeds, with the rows of backends.
+func (env *testEnv) observe(listeners ...string) Outcome {
 	env.t.Helper()
-	return env.answerRows(backends(listeners...))
+	return env.observeRows(backends(listeners...))
 }
 
-func (env *testEnv) answerRows(rows []alicloud.Backend) Outcome {
+func (env *testEnv) observeRows(rows []alicloud.Backend) Outcome {
 	env.t.Helper()
 	env.requests++
-	env.answeredAt, env.failingSince, env.failure, env.sameKindInARow = env.now, time.Time{}, nil, 0
-	return env.evaluate(Input{Locations: env.places, Observation: &alicloud.Observation{
+	env.lastObservedAt, env.failingSince, env.failure, env.sameKindInARow = env.now, time.Time{}, nil, 0
+	return env.evaluate(Input{Locations: env.locations, Observation: &alicloud.Observation{
 		RequestID: fmt.Sprintf("request-%d", env.requests), At: env.now, Backends: rows,
 	}})
 }
@@ -117,44 +117,44 @@ func (env *testEnv) fail(kind alicloud.Kind, message ...string) Outcome {
 	if len(message) > 0 {
 		env.failure.Message = message[0]
 	}
-	return env.again()
+	return env.repeatFailure()
 }
 
-// again looks at the last failure once more, without an observation.
-func (env *testEnv) again() Outcome {
+// repeatFailure evaluates the last failure again, without an observation.
+func (env *testEnv) repeatFailure() Outcome {
 	env.t.Helper()
 	return env.evaluate(Input{Failure: env.failure})
 }
 
-// wait is an evaluation while nobody has asked.
+// wait is an evaluation without an observation.
 func (env *testEnv) wait() Outcome {
 	env.t.Helper()
 	return env.evaluate(Input{})
 }
 
-func (env *testEnv) evaluate(o Input) Outcome {
+func (env *testEnv) evaluate(input Input) Outcome {
 	env.t.Helper()
-	o.Since, o.LastObservedAt, o.FailingSince = env.since, env.answeredAt, env.failingSince
-	o.SameKindInARow, o.SameKindSince = env.sameKindInARow, env.sameKindSince
-	o.Details, o.DetailsLapsed, o.ServicePorts = env.details, env.lapsed, env.ports
-	if o.Observation != nil || o.Failure != nil {
-		o.ObserveRequest = env.request
+	input.Since, input.LastObservedAt, input.FailingSince = env.since, env.lastObservedAt, env.failingSince
+	input.SameKindInARow, input.SameKindSince = env.sameKindInARow, env.sameKindSince
+	input.Details, input.DetailsLapsed, input.ServicePorts = env.details, env.lapsed, env.ports
+	if input.Observation != nil || input.Failure != nil {
+		input.ObserveRequest = env.pendingRequest
 	}
 	before := env.object.DeepCopy()
-	outcome := Evaluate(env.object, o, env.now, env.options)
+	outcome := Evaluate(env.object, input, env.now, env.options)
 	if !reflect.DeepEqual(before, env.object) {
-		env.t.Fatalf("Evaluate changed its input:\n%s", cmp.Diff(before, env.object))
+		env.t.Fatalf("Evaluate mutated the object:\n%s", cmp.Diff(before, env.object))
 	}
 	env.checkOutcome(outcome)
 	if outcome.Write {
 		env.object.Status = stored(env.t, outcome.Status)
 	}
 	env.checkStatus()
-	env.checkIdempotent(o)
+	env.checkIdempotent(input)
 	return outcome
 }
 
-// stored is a status after a way through the API server.
+// stored is a status as the API server returns it.
 func stored(tb testing.TB, status v1alpha1.LoadBalancerHealthStatus) v1alpha1.LoadBalancerHealthStatus {
 	tb.Helper()
 	data, err := json.Marshal(status)
@@ -172,41 +172,41 @@ func (env *testEnv) checkOutcome(outcome Outcome) {
 	env.t.Helper()
 	same := apiequality.Semantic.DeepEqual(outcome.Status, env.object.Status)
 	if !outcome.Write && !same {
-		env.t.Fatalf("nothing is to be written, but the status differs:\n%s", cmp.Diff(env.object.Status, outcome.Status))
+		env.t.Fatalf("Write is false, but the status differs:\n%s", cmp.Diff(env.object.Status, outcome.Status))
 	}
 	if back := stored(env.t, outcome.Status); !apiequality.Semantic.DeepEqual(outcome.Status, back) {
-		env.t.Fatalf("the status comes back from the API server as another:\n%s", cmp.Diff(outcome.Status, back))
+		env.t.Fatalf("the API server would return another status:\n%s", cmp.Diff(outcome.Status, back))
 	}
 	if outcome.Write && same {
-		env.t.Fatal("a write that changes nothing")
+		env.t.Fatal("Write is true without a difference")
 	}
-	if !outcome.Write && told(outcome.Transitions) {
-		env.t.Fatalf("changes without a write: %+v", outcome.Transitions)
+	if !outcome.Write && hasTransitions(outcome.Transitions) {
+		env.t.Fatalf("transitions without a write: %+v", outcome.Transitions)
 	}
 	if !outcome.StaleAt.IsZero() && !env.now.Before(outcome.StaleAt) {
-		env.t.Fatalf("the verdict stands past StaleAt: %s at %s", outcome.StaleAt, env.now)
+		env.t.Fatalf("StaleAt has passed: %s at %s", outcome.StaleAt, env.now)
 	}
 }
 
-func told(c Transitions) bool {
+func hasTransitions(c Transitions) bool {
 	return len(c.Backends)+len(c.Listeners) > 0 || c.Verdict != nil || c.Observation != nil
 }
 
-// checkIdempotent looks at the same observation at the same time again.
-func (env *testEnv) checkIdempotent(o Input) {
+// checkIdempotent evaluates the same input at the same time again.
+func (env *testEnv) checkIdempotent(input Input) {
 	env.t.Helper()
-	if again := Evaluate(env.object, o, env.now, env.options); again.Write || told(again.Transitions) {
-		env.t.Fatalf("the same observation again: write %t, changes %+v\n%s",
+	if again := Evaluate(env.object, input, env.now, env.options); again.Write || hasTransitions(again.Transitions) {
+		env.t.Fatalf("the same input again: write %t, transitions %+v\n%s",
 			again.Write, again.Transitions, cmp.Diff(env.object.Status, again.Status))
 	}
 }
 
-// checkStatus holds what is true of every stored status.
+// checkStatus checks the invariants of a stored status.
 func (env *testEnv) checkStatus() {
 	env.t.Helper()
 	s := &env.object.Status
 	if len(s.Conditions) == 0 {
-		env.t.Fatal("there are no conditions")
+		env.t.Fatal("the status has no conditions")
 	}
 	env.checkConditions(s)
 	env.checkCounts(s)
@@ -219,8 +219,8 @@ func (env *testEnv) checkStatus() {
 	if !slices.IsSorted(identities) || len(slices.Compact(identities)) != len(s.Backends) {
 		env.t.Fatalf("backends are not sorted, or not unique: %q", identities)
 	}
-	if got, want := kstatus(env.object), env.sensible(); got != want {
-		env.t.Fatalf("kstatus reads %s, want %s: %s", got, want, conditions(s))
+	if got, want := kstatus(env.object), env.wantKstatus(); got != want {
+		env.t.Fatalf("kstatus computes %s, want %s: %s", got, want, conditions(s))
 	}
 }
 
@@ -229,17 +229,17 @@ func (env *testEnv) checkConditions(s *v1alpha1.LoadBalancerHealthStatus) {
 	seen := map[string]metav1.Condition{}
 	for _, c := range s.Conditions {
 		if _, twice := seen[c.Type]; twice {
-			env.t.Fatalf("condition %s is there twice", c.Type)
+			env.t.Fatalf("condition %s occurs twice", c.Type)
 		}
 		seen[c.Type] = c
 		if c.Reason == "" || c.Status == "" || c.LastTransitionTime.IsZero() {
 			env.t.Fatalf("condition %+v is incomplete", c)
 		}
 		if c.ObservedGeneration < 0 || c.ObservedGeneration > env.object.Generation {
-			env.t.Fatalf("condition %s has observedGeneration %d, which the API server refuses or nobody observed", c.Type, c.ObservedGeneration)
+			env.t.Fatalf("condition %s has observedGeneration %d, which is negative or later than the generation", c.Type, c.ObservedGeneration)
 		}
 		if c.LastTransitionTime.After(env.now) {
-			env.t.Fatalf("condition %s turned in the future", c.Type)
+			env.t.Fatalf("condition %s has a lastTransitionTime in the future", c.Type)
 		}
 	}
 	ready, healthy := seen[v1alpha1.ConditionReady], seen[v1alpha1.ConditionHealthy]
@@ -248,23 +248,23 @@ func (env *testEnv) checkConditions(s *v1alpha1.LoadBalancerHealthStatus) {
 	observed := seen[v1alpha1.ConditionObserved]
 	switch {
 	case ready.Status == "" || healthy.Status == "" || observed.Status == "":
-		env.t.Fatalf("Ready, Healthy and Observed are always there: %s", conditions(s))
+		env.t.Fatalf("Ready, Healthy and Observed must always be present: %s", conditions(s))
 	case isStalled && isReconciling:
 		env.t.Fatal("Stalled and Reconciling together")
 	case isStalled && (stalled.Status != metav1.ConditionTrue || stalled.Reason != observed.Reason):
-		env.t.Fatalf("Stalled is there only while True, with the reason of Observed: %s", conditions(s))
+		env.t.Fatalf("Stalled must be True and have the reason of Observed: %s", conditions(s))
 	case isReconciling && (reconciling.Status != metav1.ConditionTrue ||
 		(reconciling.Reason == v1alpha1.ReasonObservationRequested) != (s.ObservedGeneration == env.object.Generation)):
-		env.t.Fatalf("Reconciling is there only while True, for a generation that was not observed or a request that was not answered: %s", conditions(s))
+		env.t.Fatalf("Reconciling must be True, for a generation without an observation or a request that was not handled: %s", conditions(s))
 	case !isReconciling && s.ObservedGeneration != env.object.Generation:
 		env.t.Fatalf("generation %d of %d was observed and Reconciling is absent", s.ObservedGeneration, env.object.Generation)
 	case isStalled && ready.Status != metav1.ConditionFalse:
-		env.t.Fatalf("Ready is False while Stalled: %s", conditions(s))
+		env.t.Fatalf("Ready must be False while Stalled: %s", conditions(s))
 	case !isStalled && (ready.Status != healthy.Status || ready.Reason != healthy.Reason || ready.Message != healthy.Message):
-		env.t.Fatalf("Ready follows Healthy: %s", conditions(s))
+		env.t.Fatalf("Ready must equal Healthy: %s", conditions(s))
 	}
 	if !allowed(observed) || !allowed(healthy) {
-		env.t.Fatalf("a status and a reason that do not belong together: %s", conditions(s))
+		env.t.Fatalf("the contract does not allow this status with this reason: %s", conditions(s))
 	}
 }
 
@@ -318,7 +318,7 @@ func (env *testEnv) checkCounts(s *v1alpha1.LoadBalancerHealthStatus) {
 	}
 }
 
-// kstatus reads an object in the order in which kstatus does.
+// kstatus computes the status of an object as the kstatus library does.
 func kstatus(object *v1alpha1.LoadBalancerHealth) string {
 	is := func(conditionType string) metav1.ConditionStatus {
 		if c := meta.FindStatusCondition(object.Status.Conditions, conditionType); c != nil {
@@ -340,8 +340,8 @@ func kstatus(object *v1alpha1.LoadBalancerHealth) string {
 	}
 }
 
-// sensible is what kstatus should read.
-func (env *testEnv) sensible() string {
+// wantKstatus is what kstatus should compute.
+func (env *testEnv) wantKstatus() string {
 	healthy := meta.FindStatusCondition(env.object.Status.Conditions, "Healthy")
 	switch {
 	case env.object.Status.ObservedGeneration != env.object.Generation:
@@ -357,7 +357,7 @@ func (env *testEnv) sensible() string {
 	}
 }
 
-// want compares the stored conditions, as conditions prints them.
+// want compares the stored conditions in the format of conditions.
 func (env *testEnv) want(want string) {
 	env.t.Helper()
 	if got := conditions(&env.object.Status); got != want {
@@ -365,8 +365,8 @@ func (env *testEnv) want(want string) {
 	}
 }
 
-// conditions prints types, statuses and reasons in one line; Ready only where
-// it differs from Healthy.
+// conditions formats types, statuses and reasons in one line, and omits Ready
+// where it equals Healthy.
 func conditions(s *v1alpha1.LoadBalancerHealthStatus) string {
 	ready := find(s.Conditions, v1alpha1.ConditionReady)
 	healthy := find(s.Conditions, v1alpha1.ConditionHealthy)
@@ -384,7 +384,7 @@ func conditions(s *v1alpha1.LoadBalancerHealthStatus) string {
 func (env *testEnv) wantNo(conditionType string) {
 	env.t.Helper()
 	if c := meta.FindStatusCondition(env.object.Status.Conditions, conditionType); c != nil {
-		env.t.Errorf("there is the condition %+v", c)
+		env.t.Errorf("unexpected condition %+v", c)
 	}
 }
 
@@ -392,18 +392,18 @@ func (env *testEnv) condition(conditionType string) metav1.Condition {
 	env.t.Helper()
 	c := meta.FindStatusCondition(env.object.Status.Conditions, conditionType)
 	if c == nil {
-		env.t.Fatalf("there is no condition %s", conditionType)
+		env.t.Fatalf("no condition %s", conditionType)
 	}
 	return *c
 }
 
-// statusOf maps the letters of tests to values of ServerHealthStatus; x is one
-// that the API may add.
+// statusOf maps the letters of tests to values of ServerHealthStatus. The API
+// may add x.
 var statusOf = map[rune]string{'n': "normal", 'a': "abnormal", 'u': "unavailable", 'x': "checking"}
 
-// backends are rows from words such as "443/https nna": a listener, and a
-// letter for each of its backends i-0, i-1 and so on, of which "-" is not
-// there. Without a listener it is 443/https.
+// backends parses rows such as "443/https nna": a listener, and a letter for
+// each of its backends i-0, i-1 and so on. "-" skips one. The default listener
+// is 443/https.
 func backends(listeners ...string) []alicloud.Backend {
 	var rows []alicloud.Backend
 	for _, listener := range listeners {
@@ -429,24 +429,24 @@ func backends(listeners ...string) []alicloud.Backend {
 	return rows
 }
 
-// changed prints backend changes in one line: "i-0 normal>abnormal".
-func changed(changes []BackendTransition) string {
-	words := make([]string, 0, len(changes))
-	for i := range changes {
-		words = append(words, fmt.Sprintf("%s %s>%s", changes[i].Backend.ServerID, changes[i].From, changes[i].To))
+// formatBackends formats backend transitions in one line: "i-0 normal>abnormal".
+func formatBackends(transitions []BackendTransition) string {
+	words := make([]string, 0, len(transitions))
+	for i := range transitions {
+		words = append(words, fmt.Sprintf("%s %s>%s", transitions[i].Backend.ServerID, transitions[i].From, transitions[i].To))
 	}
 	return strings.Join(words, ", ")
 }
 
-// turned prints a condition change in one line: "False(NoBackends)", or "".
-func turned(c *ConditionTransition) string {
+// formatCondition formats a condition transition: "False(NoBackends)", or "".
+func formatCondition(c *ConditionTransition) string {
 	if c == nil {
 		return ""
 	}
 	return fmt.Sprintf("%s(%s)", c.Status, c.Reason)
 }
 
-// rowTimes prints each row's state and lastTransitionTime in seconds since the start.
+// rowTimes formats the state of each row, and its lastTransitionTime in seconds since start.
 func rowTimes(rows []v1alpha1.BackendStatus) string {
 	words := make([]string, 0, len(rows))
 	for i := range rows {

@@ -13,7 +13,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-// A caller that passes a list of a stored status must not have to clone it first.
+// A caller may pass the lists of a stored status without cloning them.
 func TestRulesDoNotMutateTheirArguments(t *testing.T) {
 	now := metav1.NewTime(start.Add(time.Hour))
 	observation := &alicloud.Observation{Backends: shuffled(backends("80/tcp na", "443/https nau"), 2)}
@@ -28,7 +28,7 @@ func TestRulesDoNotMutateTheirArguments(t *testing.T) {
 	observed := listenersOf(rows)
 	facts := &listenerFacts{listed: []alicloud.Listener{{Port: 443, Protocol: "https", Status: statusStopped}}}
 	p := policyOf(&v1alpha1.LoadBalancerHealthSpec{})
-	for name, call := range map[string]func() (changed bool){
+	for name, call := range map[string]func() (differs bool){
 		"stampedRows": func() bool {
 			return len(stampedRows(observation, alicloud.Scope{}, sortedRows(previous), omittedRows{}, now)) > 0
 		},

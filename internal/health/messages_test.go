@@ -11,10 +11,10 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-func TestMessageOfAVerdictSaysWhatWasCountedAndWhatIsNeeded(t *testing.T) {
+func TestMessageOfAVerdictHasTheCountsAndTheMinimum(t *testing.T) {
 	for _, test := range []struct {
 		edits   []func(*v1alpha1.LoadBalancerHealthSpec)
-		answer  []string
+		rows    []string
 		message string
 	}{
 		{nil, []string{"n"}, "1 of 1 backend is normal"},
@@ -45,7 +45,7 @@ func TestMessageOfAVerdictSaysWhatWasCountedAndWhatIsNeeded(t *testing.T) {
 	} {
 		t.Run(test.message, func(t *testing.T) {
 			env := newEnv(t, test.edits...)
-			env.answer(test.answer...)
+			env.observe(test.rows...)
 			if got := env.condition("Healthy").Message; got != test.message {
 				t.Errorf("got  %s\nwant %s", got, test.message)
 			}
@@ -53,7 +53,7 @@ func TestMessageOfAVerdictSaysWhatWasCountedAndWhatIsNeeded(t *testing.T) {
 	}
 }
 
-func TestListenerIsNamedAsFarAsItIsKnown(t *testing.T) {
+func TestListenerName(t *testing.T) {
 	for _, test := range []struct {
 		port           int32
 		protocol, want string
@@ -72,17 +72,17 @@ func TestListenerIsNamedAsFarAsItIsKnown(t *testing.T) {
 func TestEqualSituationsHaveEqualMessages(t *testing.T) {
 	situations := map[string]func(*testEnv){
 		"pending":         func(env *testEnv) { env.wait() },
-		"healthy":         func(env *testEnv) { env.answer("nn") },
-		"unhealthy":       func(env *testEnv) { env.answer("aa") },
-		"unknown":         func(env *testEnv) { env.answer("uu") },
-		"failed":          func(env *testEnv) { env.answer("nn"); env.after(30 * time.Second).fail(alicloud.Throttled) },
+		"healthy":         func(env *testEnv) { env.observe("nn") },
+		"unhealthy":       func(env *testEnv) { env.observe("aa") },
+		"unknown":         func(env *testEnv) { env.observe("uu") },
+		"failed":          func(env *testEnv) { env.observe("nn"); env.after(30 * time.Second).fail(alicloud.Throttled) },
 		"pending, failed": func(env *testEnv) { env.fail(alicloud.Throttled) },
 		"stalled":         func(env *testEnv) { env.fail(alicloud.Forbidden) },
-		"stale":           func(env *testEnv) { env.answer("nn"); env.after(time.Hour).fail(alicloud.Throttled) },
-		"late":            func(env *testEnv) { env.answer("nn"); env.after(time.Hour).wait() },
+		"stale":           func(env *testEnv) { env.observe("nn"); env.after(time.Hour).fail(alicloud.Throttled) },
+		"late":            func(env *testEnv) { env.observe("nn"); env.after(time.Hour).wait() },
 		"suspended":       func(env *testEnv) { env.edit(suspend).wait() },
-		"edited":          func(env *testEnv) { env.answer("nn"); env.edit(minHealthy("2")).wait() },
-		"resumed":         func(env *testEnv) { env.answer("nn"); env.edit(suspend).wait(); env.edit(resume).wait() },
+		"edited":          func(env *testEnv) { env.observe("nn"); env.edit(minHealthy("2")).wait() },
+		"resumed":         func(env *testEnv) { env.observe("nn"); env.edit(suspend).wait(); env.edit(resume).wait() },
 		"not found 3 times": func(env *testEnv) {
 			for range 3 {
 				env.after(30 * time.Second).fail(alicloud.LoadBalancerNotFound)
@@ -97,10 +97,10 @@ func TestEqualSituationsHaveEqualMessages(t *testing.T) {
 		return all
 	}
 	differs := regexp.MustCompile(`20\d\d-|\d\d:\d\d|request-\d|(?i)attempt|times|in a row`)
-	for what, bring := range situations {
+	for what, prepare := range situations {
 		t.Run(what, func(t *testing.T) {
 			first, second := newEnv(t), newEnv(t)
-			bring(first)
+			prepare(first)
 			second.requests = 1000
 			second.after(99 * time.Hour)
 			if what != "pending" {
@@ -108,19 +108,19 @@ func TestEqualSituationsHaveEqualMessages(t *testing.T) {
 					second.restart().after(7*time.Second).fail(alicloud.ServiceError, "the service failed")
 				}
 			}
-			bring(second)
+			prepare(second)
 			if messages(first) != messages(second) {
-				t.Errorf("at first\n%slater\n%s", messages(first), messages(second))
+				t.Errorf("first\n%ssecond\n%s", messages(first), messages(second))
 			}
 			if found := differs.FindString(messages(first)); found != "" {
-				t.Errorf("%q must not be in\n%s", found, messages(first))
+				t.Errorf("found %q in\n%s", found, messages(first))
 			}
 			for range 5 {
 				env := second
 				before := messages(env)
 				switch {
 				case env.failure != nil && !env.object.Spec.Suspend:
-					env.after(time.Second).again()
+					env.after(time.Second).repeatFailure()
 				default:
 					env.after(time.Second).wait()
 				}

@@ -13,11 +13,11 @@ import (
 
 func TestFreshForIsTheLeastInterval(t *testing.T) {
 	if FreshFor != 5*time.Second {
-		t.Errorf("an answer serves others for %s, and the least interval is 5s", FreshFor)
+		t.Errorf("an observation serves further objects for %s, and the least interval is 5s", FreshFor)
 	}
 }
 
-func TestAFieldThatIsThereAndOneThatIsNotAreNotTheSame(t *testing.T) {
+func TestNilAndZeroPointersAreNotEqual(t *testing.T) {
 	at := metav1.NewTime(start)
 	for name, status := range map[string]v1alpha1.LoadBalancerHealthStatus{
 		"serviceLoadBalancer": {ServiceLoadBalancer: &v1alpha1.ServiceLoadBalancer{}},
@@ -26,40 +26,40 @@ func TestAFieldThatIsThereAndOneThatIsNotAreNotTheSame(t *testing.T) {
 		"lastObservedTime":    {LastObservedTime: &at},
 	} {
 		if sameStatus(&status, &v1alpha1.LoadBalancerHealthStatus{}) || sameStatus(&v1alpha1.LoadBalancerHealthStatus{}, &status) {
-			t.Errorf("%s does not count", name)
+			t.Errorf("%s is not compared", name)
 		}
 	}
 	missing := v1alpha1.LoadBalancerHealthStatus{Listeners: []v1alpha1.ListenerStatus{{MissingSince: &at}}}
-	turned := v1alpha1.LoadBalancerHealthStatus{Listeners: []v1alpha1.ListenerStatus{{LastTransitionTime: &at}}}
+	changed := v1alpha1.LoadBalancerHealthStatus{Listeners: []v1alpha1.ListenerStatus{{LastTransitionTime: &at}}}
 	none := v1alpha1.LoadBalancerHealthStatus{Listeners: []v1alpha1.ListenerStatus{{}}}
-	if sameStatus(&missing, &none) || sameStatus(&none, &turned) || !sameStatus(&none, &none) {
-		t.Error("the times of a listener do not count")
+	if sameStatus(&missing, &none) || sameStatus(&none, &changed) || !sameStatus(&none, &none) {
+		t.Error("the times of a listener are not compared")
 	}
 }
 
-func TestTheLoadBalancerOfAServiceIsKept(t *testing.T) {
-	has := v1alpha1.ServiceLoadBalancer{ServiceName: "web", LoadBalancerID: "lb-web", RegionID: "cn-hangzhou"}
+func TestServiceLoadBalancerIsKeptWhileTheSpecNamesTheService(t *testing.T) {
+	known := v1alpha1.ServiceLoadBalancer{ServiceName: "web", LoadBalancerID: "lb-web", RegionID: "cn-hangzhou"}
 	env := newEnv(t, func(s *v1alpha1.LoadBalancerHealthSpec) {
 		s.LoadBalancerID, s.RegionID, s.ServiceRef = "", "", &v1alpha1.ServiceReference{Name: "web"}
 	})
-	env.object.Status.ServiceLoadBalancer = &has
-	env.answer("nn") // another target than the status had: none
-	env.after(time.Second).edit(listener(443, "")).answer("nn")
-	if kept := env.object.Status.ServiceLoadBalancer; kept == nil || *kept != has {
+	env.object.Status.ServiceLoadBalancer = &known
+	env.observe("nn") // the status had no target
+	env.after(time.Second).edit(listener(443, "")).observe("nn")
+	if kept := env.object.Status.ServiceLoadBalancer; kept == nil || *kept != known {
 		t.Errorf("got %+v", kept)
 	}
 	env.edit(func(s *v1alpha1.LoadBalancerHealthSpec) {
 		s.LoadBalancerID, s.RegionID, s.ServiceRef = "lb-web", "cn-hangzhou", nil
-	}).after(time.Second).answer("nn")
+	}).after(time.Second).observe("nn")
 	if kept := env.object.Status.ServiceLoadBalancer; kept != nil {
-		t.Errorf("without serviceRef there is %+v", kept)
+		t.Errorf("without serviceRef the status has %+v", kept)
 	}
 }
 
 func TestMessagesCountBackendsWithoutAResult(t *testing.T) {
 	env := newEnv(t, minHealthy("2"))
-	env.answer("nau")
+	env.observe("nau")
 	env.wantMessage("listener 443/https has 1 normal and 1 without a health-check result of 3 backends, needs 2 healthy")
-	env.after(time.Second).answer("nnu")
+	env.after(time.Second).observe("nnu")
 	env.wantMessage("2 of 3 backends are normal (1 without a health-check result)")
 }

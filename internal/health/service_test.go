@@ -17,139 +17,140 @@ func ofService(name string) func(*v1alpha1.LoadBalancerHealthSpec) {
 	}
 }
 
-// find stores that the Service has a load balancer, and returns whether that was a write.
-func (env *testEnv) find(service, id string) Outcome {
+// discoverLoadBalancer is a discovery of the load balancer of a Service.
+func (env *testEnv) discoverLoadBalancer(service, id string) Outcome {
 	env.t.Helper()
 	return env.discover(Discovery{Found: &v1alpha1.ServiceLoadBalancer{ServiceName: service, LoadBalancerID: id, RegionID: "cn-hangzhou"}})
 }
 
-func (env *testEnv) lose(why string) Outcome {
+// failDiscovery is a discovery that fails.
+func (env *testEnv) failDiscovery(message string) Outcome {
 	env.t.Helper()
 	if env.failingSince.IsZero() {
 		env.failingSince = env.now
 	}
-	return env.discover(Discovery{Failure: &alicloud.Error{Kind: alicloud.LoadBalancerNotFound, Message: why}, FailingSince: env.failingSince})
+	return env.discover(Discovery{Failure: &alicloud.Error{Kind: alicloud.LoadBalancerNotFound, Message: message}, FailingSince: env.failingSince})
 }
 
 func (env *testEnv) discover(d Discovery) Outcome {
 	env.t.Helper()
 	outcome := Discover(env.object, d, env.now, env.options)
 	if !outcome.Write && !sameStatus(&outcome.Status, &env.object.Status) {
-		env.t.Error("a status that differs is not written")
+		env.t.Error("Write is false, but the status differs")
 	}
 	env.object.Status = stored(env.t, outcome.Status)
 	if again := Discover(env.object, d, env.now, env.options); again.Write {
-		env.t.Error("the same discovery is written twice")
+		env.t.Error("the same discovery causes a second write")
 	}
 	return outcome
 }
 
-func TestAServiceWithoutALoadBalancerIsAwaited(t *testing.T) {
+func TestServiceWithoutALoadBalancerIsPending(t *testing.T) {
 	env := newEnv(t, ofService("web"))
-	env.lose("Service prod/web does not exist")
+	env.failDiscovery("Service prod/web does not exist")
 	env.want("Healthy=Unknown(Pending) Observed=False(LoadBalancerNotFound)")
 	if _, _, ok := env.object.LoadBalancer(); ok {
-		t.Error("there is a load balancer")
+		t.Error("the object has a load balancer")
 	}
 
-	if outcome := env.find("web", "lb-1"); outcome.Transitions.LoadBalancer != nil {
-		t.Error("the first load balancer of a Service is no change")
+	if outcome := env.discoverLoadBalancer("web", "lb-1"); outcome.Transitions.LoadBalancer != nil {
+		t.Error("the first load balancer of a Service is a transition")
 	}
 	if !Edited(env.object) {
-		t.Error("nobody asks about the load balancer before it is due")
+		t.Error("the discovered load balancer needs no observation")
 	}
 	env.failingSince = time.Time{}
-	env.answer("443/https nn")
+	env.observe("443/https nn")
 	if Edited(env.object) {
-		t.Error("the load balancer was asked about")
+		t.Error("the observed load balancer needs another observation")
 	}
 	env.want("Healthy=True(AllBackendsNormal) Observed=True(ObservationSucceeded)")
 }
 
-func TestAnotherLoadBalancerOfAServiceIsTold(t *testing.T) {
+func TestAnotherLoadBalancerOfAServiceIsATransition(t *testing.T) {
 	env := newEnv(t, ofService("web"))
-	env.find("web", "lb-1")
-	env.answer("443/https nn")
-	outcome := env.find("web", "lb-2")
-	if change := outcome.Transitions.LoadBalancer; change == nil || *change != (LoadBalancerTransition{Service: "web", From: "lb-1", To: "lb-2"}) {
-		t.Fatalf("got %v", change)
+	env.discoverLoadBalancer("web", "lb-1")
+	env.observe("443/https nn")
+	outcome := env.discoverLoadBalancer("web", "lb-2")
+	if transition := outcome.Transitions.LoadBalancer; transition == nil || *transition != (LoadBalancerTransition{Service: "web", From: "lb-1", To: "lb-2"}) {
+		t.Fatalf("got %v", transition)
 	}
 	if !Edited(env.object) {
-		t.Error("nobody asks about the new one before it is due")
+		t.Error("the new load balancer needs no observation")
 	}
-	if outcome := env.answer("443/https na"); len(outcome.Transitions.Backends) > 0 {
-		t.Error("backends of one load balancer are told as changes of another's")
+	if outcome := env.observe("443/https na"); len(outcome.Transitions.Backends) > 0 {
+		t.Error("the backends of two load balancers are compared")
 	}
 	if target := env.object.Status.ObservedTarget; target.LoadBalancerID != "lb-2" || target.ServiceName != "web" {
 		t.Errorf("observed %+v", target)
 	}
 }
 
-func TestAServiceThatLosesItsLoadBalancerKeepsTheVerdictUntilItIsStale(t *testing.T) {
+func TestServiceWithoutItsLoadBalancerKeepsTheVerdictUntilItIsStale(t *testing.T) {
 	env := newEnv(t, ofService("web"))
-	env.find("web", "lb-1")
-	env.answer("443/https nn")
-	outcome := env.lose("Service prod/web does not exist")
+	env.discoverLoadBalancer("web", "lb-1")
+	env.observe("443/https nn")
+	outcome := env.failDiscovery("Service prod/web does not exist")
 	if outcome.Transitions.Observation == nil || outcome.StaleAt.IsZero() {
-		t.Errorf("told %v, stale at %s", outcome.Transitions, outcome.StaleAt)
+		t.Errorf("transitions %v, stale at %s", outcome.Transitions, outcome.StaleAt)
 	}
 	env.want("Healthy=True(AllBackendsNormal) Observed=False(LoadBalancerNotFound)")
 	if len(env.object.Status.Backends) != 2 {
-		t.Error("what was known is gone")
+		t.Error("the backends were removed")
 	}
 	env.now = outcome.StaleAt
-	if outcome = env.lose("Service prod/web does not exist"); outcome.Transitions.Verdict == nil {
-		t.Error("a verdict that went stale is not told")
+	if outcome = env.failDiscovery("Service prod/web does not exist"); outcome.Transitions.Verdict == nil {
+		t.Error("the stale verdict is no transition")
 	}
 	env.want("Healthy=Unknown(ObservationStale) Observed=False(LoadBalancerNotFound)")
 
-	// The same one again: nothing changed.
-	if outcome := env.find("web", "lb-1"); outcome.Transitions.LoadBalancer != nil {
-		t.Error("told as another one")
+	// The Service has the same load balancer again.
+	if outcome := env.discoverLoadBalancer("web", "lb-1"); outcome.Transitions.LoadBalancer != nil {
+		t.Error("the same load balancer is a transition")
 	}
 	env.failingSince = time.Time{}
-	if outcome := env.answer("443/https nn"); len(outcome.Transitions.Backends) > 0 {
-		t.Error("told as other backends")
+	if outcome := env.observe("443/https nn"); len(outcome.Transitions.Backends) > 0 {
+		t.Error("the same backends are transitions")
 	}
 }
 
-// Unlike the API's words, those about a Service hold no digits that mean nothing.
-func TestAServiceIsNamedWithTheLoadBalancerThatItHasNow(t *testing.T) {
+// Unlike the API's messages, those about a Service have no meaningless numbers.
+func TestMessageNamesTheCurrentLoadBalancerOfTheService(t *testing.T) {
 	env := newEnv(t, ofService("web"))
 	for _, message := range []string{"Service prod/web has the NLB instance nlb-1", "Service prod/web has the NLB instance nlb-2"} {
-		env.lose(message)
+		env.failDiscovery(message)
 		if got := env.condition("Observed").Message; got != message {
 			t.Errorf("got %q, want %q", got, message)
 		}
 	}
 }
 
-func TestALoadBalancerIsOfTheServiceThatIsNamed(t *testing.T) {
+func TestLoadBalancerOfAnotherServiceDoesNotCount(t *testing.T) {
 	env := newEnv(t, ofService("web"))
-	env.find("web", "lb-1")
-	env.answer("443/https nn")
+	env.discoverLoadBalancer("web", "lb-1")
+	env.observe("443/https nn")
 	env.edit(ofService("shop"))
 	if _, _, ok := env.object.LoadBalancer(); ok {
-		t.Error("another Service's load balancer counts")
+		t.Error("the object has the load balancer of another Service")
 	}
-	env.lose("Service prod/shop does not exist")
+	env.failDiscovery("Service prod/shop does not exist")
 	env.want("Healthy=Unknown(Pending) Observed=False(LoadBalancerNotFound)")
 	if len(env.object.Status.Backends) != 0 {
-		t.Error("the backends of another Service stayed")
+		t.Error("the status has the backends of another Service")
 	}
 
 	env.edit(func(spec *v1alpha1.LoadBalancerHealthSpec) {
 		spec.ServiceRef, spec.LoadBalancerID, spec.RegionID = nil, "lb-1", "cn-hangzhou"
 	})
-	env.answer("443/https n")
+	env.observe("443/https n")
 	if env.object.Status.ServiceLoadBalancer != nil || env.object.Status.ObservedTarget.ServiceName != "" {
-		t.Errorf("something of the Service stayed: %+v", env.object.Status)
+		t.Errorf("the status names the previous Service: %+v", env.object.Status)
 	}
 }
 
-// A node of another provider that joins must not take the load balancers away
-// of Services that had them observed.
-func TestALoadBalancerThatIsKnownKeepsItsRegion(t *testing.T) {
+// A new node of another provider makes the region unknown. That must not end the
+// observation of load balancers whose region is in the status.
+func TestKnownLoadBalancerKeepsItsRegion(t *testing.T) {
 	unknown := func(service, id string) Discovery {
 		return Discovery{
 			WithoutRegion: &v1alpha1.ServiceLoadBalancer{ServiceName: service, LoadBalancerID: id},
@@ -157,10 +158,10 @@ func TestALoadBalancerThatIsKnownKeepsItsRegion(t *testing.T) {
 		}
 	}
 	env := newEnv(t, ofService("web"))
-	env.find("web", "lb-1")
-	env.answer("443/https nn")
+	env.discoverLoadBalancer("web", "lb-1")
+	env.observe("443/https nn")
 	if outcome := env.discover(unknown("web", "lb-1")); outcome.Write {
-		t.Error("what is known already is written again")
+		t.Error("a known load balancer causes a write")
 	}
 	env.want("Healthy=True(AllBackendsNormal) Observed=True(ObservationSucceeded)")
 	if _, region, ok := env.object.LoadBalancer(); !ok || region != "cn-hangzhou" {
@@ -170,15 +171,15 @@ func TestALoadBalancerThatIsKnownKeepsItsRegion(t *testing.T) {
 	env.discover(unknown("web", "lb-2"))
 	env.want("Ready=False(InvalidRequest) Healthy=True(AllBackendsNormal) Observed=False(InvalidRequest) Stalled=True(InvalidRequest)")
 	if _, _, ok := env.object.LoadBalancer(); ok {
-		t.Error("the region of one load balancer is taken for that of another")
+		t.Error("a load balancer has the region of another one")
 	}
 
 	env = newEnv(t, ofService("web"))
-	env.find("web", "lb-1")
+	env.discoverLoadBalancer("web", "lb-1")
 	env.object.Spec.ServiceRef.Name = "api"
 	env.object.Generation++
 	env.discover(unknown("api", "lb-1"))
 	if _, _, ok := env.object.LoadBalancer(); ok {
-		t.Error("the load balancer of one Service is taken for that of another")
+		t.Error("a Service has the load balancer of another one")
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-// rowsLike are as many rows as the flag allows at most.
+// rowsLike returns as many rows as --max-status-backends allows at most.
 func rowsLike(b alicloud.Backend) []alicloud.Backend {
 	rows := make([]alicloud.Backend, 5000)
 	for i := range rows {
@@ -25,33 +25,33 @@ func rowsLike(b alicloud.Backend) []alicloud.Backend {
 	return rows
 }
 
-func TestAsManyRowsAreKeptAsFit(t *testing.T) {
+func TestRowsThatFitAreKept(t *testing.T) {
 	long := strings.Repeat("<", 128)
 	for name, test := range map[string]struct {
 		row  alicloud.Backend
 		kept int
 	}{
-		"real ones": {alicloud.Backend{ServerIP: "192.168.123.123", EniHost: "192.168.123.124", Type: "eni", ListenerPort: 30443, ListenerProtocol: "https", Port: 30443, ServerHealthStatus: "unavailable"}, 5000},
-		"huge ones": {alicloud.Backend{ServerIP: long, EniHost: long, Type: long, ListenerPort: 30443, ListenerProtocol: long, Port: 30443, ServerHealthStatus: long}, 329},
+		"usual rows": {alicloud.Backend{ServerIP: "192.168.123.123", EniHost: "192.168.123.124", Type: "eni", ListenerPort: 30443, ListenerProtocol: "https", Port: 30443, ServerHealthStatus: "unavailable"}, 5000},
+		"huge rows":  {alicloud.Backend{ServerIP: long, EniHost: long, Type: long, ListenerPort: 30443, ListenerProtocol: long, Port: 30443, ServerHealthStatus: long}, 329},
 	} {
 		t.Run(name, func(t *testing.T) {
 			env := newEnv(t)
 			env.options.MaxBackends = 5000
-			env.answerRows(rowsLike(test.row))
+			env.observeRows(rowsLike(test.row))
 			s := &env.object.Status
 			if len(s.Backends) != test.kept || int(s.OmittedBackends) != 5000-test.kept || s.Summary.Backends != 5000 {
-				t.Errorf("%d rows are kept, %d left out of %d, not %d", len(s.Backends), s.OmittedBackends, s.Summary.Backends, test.kept)
+				t.Errorf("%d rows are kept and %d omitted of %d, want %d kept", len(s.Backends), s.OmittedBackends, s.Summary.Backends, test.kept)
 			}
 		})
 	}
 }
 
-// An annotation may hold a quarter of a megabyte, of which the status keeps a copy.
-func TestALongRequestTakesTheRoomOfRows(t *testing.T) {
+// An annotation may have a quarter of a megabyte, and the status repeats it.
+func TestLongRequestLeavesRoomForFewerRows(t *testing.T) {
 	env := newEnv(t)
 	env.options.MaxBackends = 5000
-	env.ask(strings.Repeat("x", 255<<10))
-	env.answerRows(rowsLike(alicloud.Backend{ServerIP: "192.168.123.123", EniHost: "192.168.123.124", Type: "eni", ListenerPort: 30443, ListenerProtocol: "https", Port: 30443, ServerHealthStatus: "unavailable"}))
+	env.request(strings.Repeat("x", 255<<10))
+	env.observeRows(rowsLike(alicloud.Backend{ServerIP: "192.168.123.123", EniHost: "192.168.123.124", Type: "eni", ListenerPort: 30443, ListenerProtocol: "https", Port: 30443, ServerHealthStatus: "unavailable"}))
 	stored, err := json.Marshal(env.object.Status)
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func TestALongRequestTakesTheRoomOfRows(t *testing.T) {
 	}
 }
 
-// The fields come from the types: a field that the API adds is in these cases.
+// The cases come from the types, so that they include a field that the API adds.
 func TestSizeIsThatOfTheEncodedStruct(t *testing.T) {
 	testSizer[v1alpha1.BackendStatus](t, rowSizer)
 	testSizer[v1alpha1.ListenerStatus](t, listenerSizer)

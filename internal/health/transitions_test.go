@@ -16,40 +16,40 @@ import (
 
 const later = 30 * time.Second
 
-func TestBackendsThatCameWentOrTurnedAreTold(t *testing.T) {
+func TestBackendTransitions(t *testing.T) {
 	for _, test := range []struct {
 		what, before, after string
-		changes, rows       string
+		transitions, rows   string
 	}{
 		{"normal stays normal", "n", "n", "", "i-0 normal@0"},
-		{"normal turns abnormal", "n", "a", "i-0 normal>abnormal", "i-0 abnormal@30"},
-		{"normal turns unavailable", "n", "u", "i-0 normal>unavailable", "i-0 unavailable@30"},
-		{"abnormal turns normal", "a", "n", "i-0 abnormal>normal", "i-0 normal@30"},
+		{"normal to abnormal", "n", "a", "i-0 normal>abnormal", "i-0 abnormal@30"},
+		{"normal to unavailable", "n", "u", "i-0 normal>unavailable", "i-0 unavailable@30"},
+		{"abnormal to normal", "a", "n", "i-0 abnormal>normal", "i-0 normal@30"},
 		{"abnormal stays abnormal", "a", "a", "", "i-0 abnormal@0"},
-		{"abnormal turns unavailable", "a", "u", "i-0 abnormal>unavailable", "i-0 unavailable@30"},
-		{"unavailable turns normal", "u", "n", "i-0 unavailable>normal", "i-0 normal@30"},
-		{"unavailable turns abnormal", "u", "a", "i-0 unavailable>abnormal", "i-0 abnormal@30"},
+		{"abnormal to unavailable", "a", "u", "i-0 abnormal>unavailable", "i-0 unavailable@30"},
+		{"unavailable to normal", "u", "n", "i-0 unavailable>normal", "i-0 normal@30"},
+		{"unavailable to abnormal", "u", "a", "i-0 unavailable>abnormal", "i-0 abnormal@30"},
 		{"unavailable stays unavailable", "u", "u", "", "i-0 unavailable@0"},
-		{"a state that the API added is unavailable to those who are told", "n", "x", "i-0 normal>unavailable", "i-0 checking@30"},
-		{"unavailable by another name is no turn, but another value", "u", "x", "", "i-0 checking@30"},
-		{"a state that the API added stays", "x", "x", "", "i-0 checking@0"},
-		{"a state that the API added turns abnormal", "x", "a", "i-0 unavailable>abnormal", "i-0 abnormal@30"},
-		{"one comes behind", "n", "na", "i-1 >abnormal", "i-0 normal@0, i-1 abnormal@30"},
-		{"one comes before", "-n", "nn", "i-0 >normal", "i-0 normal@30, i-1 normal@0"},
-		{"one comes between", "n-n", "nun", "i-1 >unavailable", "i-0 normal@0, i-1 unavailable@30, i-2 normal@0"},
-		{"the last goes", "na", "n", "i-1 abnormal>", "i-0 normal@0"},
-		{"the first goes", "un", "-n", "i-0 unavailable>", "i-1 normal@0"},
-		{"all go", "nau", "", "i-0 normal>, i-1 abnormal>, i-2 unavailable>", ""},
-		{"all come", "", "nau", "i-0 >normal, i-1 >abnormal, i-2 >unavailable", "i-0 normal@30, i-1 abnormal@30, i-2 unavailable@30"},
+		{"an undocumented state is reported as unavailable", "n", "x", "i-0 normal>unavailable", "i-0 checking@30"},
+		{"unavailable by another name is another value, and no transition", "u", "x", "", "i-0 checking@30"},
+		{"an undocumented state stays", "x", "x", "", "i-0 checking@0"},
+		{"an undocumented state to abnormal", "x", "a", "i-0 unavailable>abnormal", "i-0 abnormal@30"},
+		{"one is added at the end", "n", "na", "i-1 >abnormal", "i-0 normal@0, i-1 abnormal@30"},
+		{"one is added at the start", "-n", "nn", "i-0 >normal", "i-0 normal@30, i-1 normal@0"},
+		{"one is added in the middle", "n-n", "nun", "i-1 >unavailable", "i-0 normal@0, i-1 unavailable@30, i-2 normal@0"},
+		{"the last is removed", "na", "n", "i-1 abnormal>", "i-0 normal@0"},
+		{"the first is removed", "un", "-n", "i-0 unavailable>", "i-1 normal@0"},
+		{"all are removed", "nau", "", "i-0 normal>, i-1 abnormal>, i-2 unavailable>", ""},
+		{"all are added", "", "nau", "i-0 >normal, i-1 >abnormal, i-2 >unavailable", "i-0 normal@30, i-1 abnormal@30, i-2 unavailable@30"},
 		{"one is replaced", "n-n", "-nn", "i-0 normal>, i-1 >normal", "i-1 normal@30, i-2 normal@0"},
 		{"some of everything", "nna-u", "a-nnu", "i-0 normal>abnormal, i-1 normal>, i-2 abnormal>normal, i-3 >normal", "i-0 abnormal@30, i-2 normal@30, i-3 normal@30, i-4 unavailable@0"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			env := newEnv(t, minHealthy("0"))
-			env.answer(test.before)
-			outcome := env.after(later).answer(test.after)
-			if diff := cmp.Diff(test.changes, changed(outcome.Transitions.Backends)); diff != "" {
-				t.Errorf("changes:\n%s", diff)
+			env.observe(test.before)
+			outcome := env.after(later).observe(test.after)
+			if diff := cmp.Diff(test.transitions, formatBackends(outcome.Transitions.Backends)); diff != "" {
+				t.Errorf("transitions:\n%s", diff)
 			}
 			if diff := cmp.Diff(test.rows, rowTimes(env.object.Status.Backends)); diff != "" {
 				t.Errorf("rows:\n%s", diff)
@@ -58,10 +58,10 @@ func TestBackendsThatCameWentOrTurnedAreTold(t *testing.T) {
 	}
 }
 
-func TestChangeHoldsTheRowAsItIsOrWasLast(t *testing.T) {
+func TestTransitionHasTheCurrentOrTheLastRow(t *testing.T) {
 	env := newEnv(t)
-	env.answer("443/https nn", "80/tcp n")
-	outcome := env.after(later).answer("443/https an")
+	env.observe("443/https nn", "80/tcp n")
+	outcome := env.after(later).observe("443/https an")
 	want := []BackendTransition{
 		{
 			Backend: v1alpha1.BackendStatus{
@@ -83,69 +83,69 @@ func TestChangeHoldsTheRowAsItIsOrWasLast(t *testing.T) {
 	}
 }
 
-func TestSameServerBehindTwoListenersTurnsOnEachByItself(t *testing.T) {
+func TestServerBehindTwoListenersIsTwoBackends(t *testing.T) {
 	env := newEnv(t)
-	env.answer("80/tcp nn", "443/https nn")
-	outcome := env.after(later).answer("80/tcp nn", "443/https na")
-	if got, want := changed(outcome.Transitions.Backends), "i-1 normal>abnormal"; got != want {
+	env.observe("80/tcp nn", "443/https nn")
+	outcome := env.after(later).observe("80/tcp nn", "443/https na")
+	if got, want := formatBackends(outcome.Transitions.Backends), "i-1 normal>abnormal"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got := outcome.Transitions.Backends[0].Backend.ListenerPort; got != 443 {
-		t.Errorf("it turned on port %d, want 443", got)
+		t.Errorf("the transition is on port %d, want 443", got)
 	}
 }
 
-func TestRowsThatSomebodyShuffledAreTheSameBackends(t *testing.T) {
+func TestReorderedRowsAreTheSameBackends(t *testing.T) {
 	for seed := range uint64(20) {
 		env := newEnv(t)
-		env.answer("443/https naunnaun", "80/tcp nnnn")
+		env.observe("443/https naunnaun", "80/tcp nnnn")
 		want := env.object.Status.DeepCopy()
 		env.object.Status.Backends = shuffled(env.object.Status.Backends, seed)
-		outcome := env.after(later).answer("443/https naunnaun", "80/tcp nnnn")
-		if told(outcome.Transitions) {
-			t.Fatalf("seed %d: got changes %+v", seed, outcome.Transitions)
+		outcome := env.after(later).observe("443/https naunnaun", "80/tcp nnnn")
+		if hasTransitions(outcome.Transitions) {
+			t.Fatalf("seed %d: got transitions %+v", seed, outcome.Transitions)
 		}
 		if diff := cmp.Diff(want.Backends, env.object.Status.Backends); diff != "" {
-			t.Fatalf("seed %d: the rows are not as they were:\n%s", seed, diff)
+			t.Fatalf("seed %d: the rows differ:\n%s", seed, diff)
 		}
 
 		env.object.Status.Backends = shuffled(env.object.Status.Backends, seed)
-		outcome = env.after(later).answer("443/https nnunnaun", "80/tcp nnna")
-		if got, want := changed(outcome.Transitions.Backends), "i-3 normal>abnormal, i-1 abnormal>normal"; got != want {
+		outcome = env.after(later).observe("443/https nnunnaun", "80/tcp nnna")
+		if got, want := formatBackends(outcome.Transitions.Backends), "i-3 normal>abnormal, i-1 abnormal>normal"; got != want {
 			t.Fatalf("seed %d: got %q, want %q", seed, got, want)
 		}
 	}
 }
 
-func TestOfOmittedRowsOnlyOneThatMustHaveTurnedAbnormalIsTold(t *testing.T) {
+func TestTransitionsOfOmittedRows(t *testing.T) {
 	for _, test := range []struct {
-		what          string
-		limit         int
-		before, after string
-		changes, rows string
+		what              string
+		limit             int
+		before, after     string
+		transitions, rows string
 	}{
-		{"what was left out and stays is no news", 2, "nnnn", "nnnn", "", "i-0 normal@0, i-1 normal@0"},
-		{"an omitted row turns abnormal", 2, "nnnn", "nnna", "i-3 omitted>abnormal", "i-0 normal@0, i-3 abnormal@30"},
-		{"an omitted unavailable row turns abnormal", 2, "uuun", "uuan", "i-2 omitted>abnormal", "i-0 unavailable@0, i-2 abnormal@30"},
-		{"a listed row turns abnormal", 2, "nnnn", "nann", "i-1 normal>abnormal", "i-0 normal@0, i-1 abnormal@30"},
-		{"a listed row heals and is left out", 2, "nnna", "nnnn", "i-3 abnormal>normal", "i-0 normal@0, i-1 normal@0"},
-		{"an omitted row that takes its place is no newcomer", 2, "nnaa", "nnnn", "i-2 abnormal>normal, i-3 abnormal>normal", "i-0 normal@0, i-1 normal@0"},
-		{"an omitted row turns unavailable, as far as anybody knows it was", 2, "nnnn", "nnnu", "", "i-0 normal@0, i-3 unavailable@30"},
-		{"a listed row goes", 2, "nnnn", "n-nn", "i-1 normal>", "i-0 normal@0, i-2 normal@0"},
-		{"an omitted row goes, which nobody can tell", 2, "nnnn", "nn-n", "", "i-0 normal@0, i-1 normal@0"},
-		{"abnormal rows were left out, so an abnormal one is no news", 2, "aaaa", "aaaa", "", "i-0 abnormal@0, i-1 abnormal@0"},
-		{"abnormal rows were left out, and a listed one heals", 2, "aaan", "naan", "i-0 abnormal>normal", "i-1 abnormal@0, i-2 abnormal@0"},
-		{"rows that grow past the limit are all known", 2, "nn", "nnn", "i-2 >normal", "i-0 normal@0, i-1 normal@0"},
-		{"rows that shrink below the limit are no newcomers", 2, "nnn", "n-n", "i-1 normal>", "i-0 normal@0, i-2 normal@0"},
-		{"no row is kept, so nothing is told", 0, "nnn", "aaa", "", ""},
+		{"an omitted row stays as it is", 2, "nnnn", "nnnn", "", "i-0 normal@0, i-1 normal@0"},
+		{"an omitted row becomes abnormal", 2, "nnnn", "nnna", "i-3 omitted>abnormal", "i-0 normal@0, i-3 abnormal@30"},
+		{"an omitted unavailable row becomes abnormal", 2, "uuun", "uuan", "i-2 omitted>abnormal", "i-0 unavailable@0, i-2 abnormal@30"},
+		{"a listed row becomes abnormal", 2, "nnnn", "nann", "i-1 normal>abnormal", "i-0 normal@0, i-1 abnormal@30"},
+		{"a listed row becomes normal and is omitted", 2, "nnna", "nnnn", "i-3 abnormal>normal", "i-0 normal@0, i-1 normal@0"},
+		{"an omitted row that is listed now was not added", 2, "nnaa", "nnnn", "i-2 abnormal>normal, i-3 abnormal>normal", "i-0 normal@0, i-1 normal@0"},
+		{"an omitted row that may have been unavailable before", 2, "nnnn", "nnnu", "", "i-0 normal@0, i-3 unavailable@30"},
+		{"a listed row is removed", 2, "nnnn", "n-nn", "i-1 normal>", "i-0 normal@0, i-2 normal@0"},
+		{"an omitted row is removed without a transition", 2, "nnnn", "nn-n", "", "i-0 normal@0, i-1 normal@0"},
+		{"an abnormal row that may have been omitted", 2, "aaaa", "aaaa", "", "i-0 abnormal@0, i-1 abnormal@0"},
+		{"a listed row becomes normal while abnormal rows are omitted", 2, "aaan", "naan", "i-0 abnormal>normal", "i-1 abnormal@0, i-2 abnormal@0"},
+		{"a row is added beyond the limit", 2, "nn", "nnn", "i-2 >normal", "i-0 normal@0, i-1 normal@0"},
+		{"fewer rows than the limit: none was added", 2, "nnn", "n-n", "i-1 normal>", "i-0 normal@0, i-2 normal@0"},
+		{"no row is kept, so there are no transitions", 0, "nnn", "aaa", "", ""},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			env := newEnv(t)
 			env.options.MaxBackends = test.limit
-			env.answer(test.before)
-			outcome := env.after(later).answer(test.after)
-			if diff := cmp.Diff(test.changes, changed(outcome.Transitions.Backends)); diff != "" {
-				t.Errorf("changes:\n%s", diff)
+			env.observe(test.before)
+			outcome := env.after(later).observe(test.after)
+			if diff := cmp.Diff(test.transitions, formatBackends(outcome.Transitions.Backends)); diff != "" {
+				t.Errorf("transitions:\n%s", diff)
 			}
 			if diff := cmp.Diff(test.rows, rowTimes(env.object.Status.Backends)); diff != "" {
 				t.Errorf("rows:\n%s", diff)
@@ -154,7 +154,7 @@ func TestOfOmittedRowsOnlyOneThatMustHaveTurnedAbnormalIsTold(t *testing.T) {
 	}
 }
 
-func TestFirstObservationTellsOnlyAVerdictThatIsUnhealthy(t *testing.T) {
+func TestFirstObservationRecordsOnlyAnUnhealthyVerdict(t *testing.T) {
 	for _, test := range []struct{ what, letters, verdict string }{
 		{"healthy", "nnu", ""},
 		{"unknown", "uu", ""},
@@ -166,29 +166,29 @@ func TestFirstObservationTellsOnlyAVerdictThatIsUnhealthy(t *testing.T) {
 			"after a wait":            func(env *testEnv) { env.wait() },
 			"after a failure":         func(env *testEnv) { env.fail(alicloud.Throttled) },
 			"after being suspended":   func(env *testEnv) { env.edit(suspend).evaluate(Input{}); env.edit(resume) },
-			"after another target":    func(env *testEnv) { env.answer("n"); env.edit(otherLoadBalancer) },
-			"after one that was down": func(env *testEnv) { env.answer("a"); env.edit(otherLoadBalancer).wait() },
+			"after another target":    func(env *testEnv) { env.observe("n"); env.edit(otherLoadBalancer) },
+			"after one that was down": func(env *testEnv) { env.observe("a"); env.edit(otherLoadBalancer).wait() },
 		} {
 			t.Run(test.what+" "+before, func(t *testing.T) {
 				env := newEnv(t)
 				prepare(env)
-				changes := env.after(later).answer(test.letters).Transitions
-				if len(changes.Backends) > 0 || turned(changes.Verdict) != test.verdict {
-					t.Errorf("got backends %q and verdict %q, want none and %q", changed(changes.Backends), turned(changes.Verdict), test.verdict)
+				transitions := env.after(later).observe(test.letters).Transitions
+				if len(transitions.Backends) > 0 || formatCondition(transitions.Verdict) != test.verdict {
+					t.Errorf("got backends %q and verdict %q, want none and %q", formatBackends(transitions.Backends), formatCondition(transitions.Verdict), test.verdict)
 				}
 			})
 		}
 	}
 }
 
-func TestVerdictIsToldWhenHealthyTurnsAndNotWhenItsReasonDoes(t *testing.T) {
+func TestVerdictTransitionFollowsTheStatusOfHealthy(t *testing.T) {
 	for _, test := range []struct{ what, before, after, verdict string }{
 		{"stays healthy", "nn", "nn", ""},
 		{"healthy, for another reason", "nn", "na", ""},
-		{"turns unhealthy", "nn", "aa", "False(BelowMinHealthy)"},
-		{"turns empty", "nn", "", "False(NoBackends)"},
+		{"becomes unhealthy", "nn", "aa", "False(BelowMinHealthy)"},
+		{"loses its backends", "nn", "", "False(NoBackends)"},
 		{"unhealthy, for another reason", "aa", "", ""},
-		{"turns unknown", "nn", "uu", "Unknown(HealthCheckUnavailable)"},
+		{"becomes unknown", "nn", "uu", "Unknown(HealthCheckUnavailable)"},
 		{"stays unknown", "uu", "ua", ""},
 		{"from unknown to unhealthy", "uu", "aa", "False(BelowMinHealthy)"},
 		{"from unknown to healthy", "uu", "un", "True(MinHealthyMet)"},
@@ -197,35 +197,35 @@ func TestVerdictIsToldWhenHealthyTurnsAndNotWhenItsReasonDoes(t *testing.T) {
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			env := newEnv(t)
-			env.answer(test.before)
-			if got := turned(env.after(later).answer(test.after).Transitions.Verdict); got != test.verdict {
+			env.observe(test.before)
+			if got := formatCondition(env.after(later).observe(test.after).Transitions.Verdict); got != test.verdict {
 				t.Errorf("got %q, want %q", got, test.verdict)
 			}
 		})
 	}
 }
 
-func TestVerdictThatAnEditedPolicyTurnsIsTold(t *testing.T) {
+func TestEditedPolicyMayCauseAVerdictTransition(t *testing.T) {
 	env := newEnv(t)
-	env.answer("na")
-	changes := env.edit(minHealthy("2")).after(later).answer("na").Transitions
-	if got, want := turned(changes.Verdict), "False(BelowMinHealthy)"; got != want || len(changes.Backends) > 0 {
-		t.Errorf("got verdict %q and backends %q, want %q and none", got, changed(changes.Backends), want)
+	env.observe("na")
+	transitions := env.edit(minHealthy("2")).after(later).observe("na").Transitions
+	if got, want := formatCondition(transitions.Verdict), "False(BelowMinHealthy)"; got != want || len(transitions.Backends) > 0 {
+		t.Errorf("got verdict %q and backends %q, want %q and none", got, formatBackends(transitions.Backends), want)
 	}
 }
 
-func TestObservationIsToldWhenItFailsAnewOrAnswersAgain(t *testing.T) {
+func TestObservationTransitions(t *testing.T) {
 	type step struct {
 		kind string
 		want string
 	}
-	const answers = ""
+	const succeeds = ""
 	for what, steps := range map[string][]step{
-		"answers tell nothing":           {{answers, ""}, {answers, ""}},
-		"a failure is told once":         {{answers, ""}, {"Throttled", "False(Throttled)"}, {"Throttled", ""}, {"Throttled", ""}},
-		"another reason is told":         {{"Throttled", "False(Throttled)"}, {"ServiceError", "False(ServiceError)"}, {"Throttled", "False(Throttled)"}},
-		"an answer after it is told":     {{answers, ""}, {"ServiceError", "False(ServiceError)"}, {answers, "True(ObservationSucceeded)"}, {answers, ""}},
-		"the first answer after failing": {{"ServiceError", "False(ServiceError)"}, {answers, "True(ObservationSucceeded)"}},
+		"successful observations":           {{succeeds, ""}, {succeeds, ""}},
+		"a failure is one transition":       {{succeeds, ""}, {"Throttled", "False(Throttled)"}, {"Throttled", ""}, {"Throttled", ""}},
+		"another reason":                    {{"Throttled", "False(Throttled)"}, {"ServiceError", "False(ServiceError)"}, {"Throttled", "False(Throttled)"}},
+		"a success after a failure":         {{succeeds, ""}, {"ServiceError", "False(ServiceError)"}, {succeeds, "True(ObservationSucceeded)"}, {succeeds, ""}},
+		"the first success after a failure": {{"ServiceError", "False(ServiceError)"}, {succeeds, "True(ObservationSucceeded)"}},
 	} {
 		t.Run(what, func(t *testing.T) {
 			for _, restarts := range []bool{false, true} {
@@ -236,12 +236,12 @@ func TestObservationIsToldWhenItFailsAnewOrAnswersAgain(t *testing.T) {
 					}
 					env.after(later)
 					var outcome Outcome
-					if step.kind == answers {
-						outcome = env.answer("n")
+					if step.kind == succeeds {
+						outcome = env.observe("n")
 					} else {
 						outcome = env.fail(alicloud.Kind(step.kind))
 					}
-					if got := turned(outcome.Transitions.Observation); got != step.want {
+					if got := formatCondition(outcome.Transitions.Observation); got != step.want {
 						t.Errorf("restarts %t, step %d: got %q, want %q", restarts, i, got, step.want)
 					}
 				}
@@ -250,19 +250,19 @@ func TestObservationIsToldWhenItFailsAnewOrAnswersAgain(t *testing.T) {
 	}
 }
 
-func TestNoteOfAnObservationSaysWhy(t *testing.T) {
+func TestObservationTransitionHasTheMessage(t *testing.T) {
 	env := newEnv(t)
 	failed := env.fail(alicloud.Throttled, "the API refused the call").Transitions.Observation
 	if failed == nil || failed.Message != "the API refused the call" {
 		t.Errorf("got %+v", failed)
 	}
-	again := env.after(later).answer("n").Transitions.Observation
+	again := env.after(later).observe("n").Transitions.Observation
 	if again == nil || again.Message != "DescribeHealthStatus answers again, after Throttled" {
 		t.Errorf("got %+v", again)
 	}
 }
 
-func TestAnotherTargetDropsRowsWithoutBackendChanges(t *testing.T) {
+func TestAnotherTargetRemovesRowsWithoutTransitions(t *testing.T) {
 	edits := map[string]func(*v1alpha1.LoadBalancerHealthSpec){
 		"loadBalancerId":   otherLoadBalancer,
 		"regionId":         func(spec *v1alpha1.LoadBalancerHealthSpec) { spec.RegionID = "cn-beijing" },
@@ -271,7 +271,7 @@ func TestAnotherTargetDropsRowsWithoutBackendChanges(t *testing.T) {
 	}
 	for field, edit := range edits {
 		next := map[string]func(*testEnv) Outcome{
-			"an answer":  func(env *testEnv) Outcome { return env.answer("443/https nuaa") },
+			"a success":  func(env *testEnv) Outcome { return env.observe("443/https nuaa") },
 			"a failure":  func(env *testEnv) Outcome { return env.fail(alicloud.Throttled) },
 			"a wait":     (*testEnv).wait,
 			"suspension": func(env *testEnv) Outcome { return env.edit(suspend).wait() },
@@ -279,13 +279,13 @@ func TestAnotherTargetDropsRowsWithoutBackendChanges(t *testing.T) {
 		for how, observe := range next {
 			t.Run(field+", then "+how, func(t *testing.T) {
 				env := newEnv(t)
-				env.answer("443/https naun", "80/tcp n")
+				env.observe("443/https naun", "80/tcp n")
 				outcome := observe(env.edit(edit).after(later))
 				if len(outcome.Transitions.Backends) > 0 || outcome.Transitions.Verdict != nil {
-					t.Errorf("got backends %q and verdict %q", changed(outcome.Transitions.Backends), turned(outcome.Transitions.Verdict))
+					t.Errorf("got backends %q and verdict %q", formatBackends(outcome.Transitions.Backends), formatCondition(outcome.Transitions.Verdict))
 				}
 				want := ""
-				if how == "an answer" {
+				if how == "a success" {
 					want = "i-0 normal@30, i-1 unavailable@30, i-2 abnormal@30, i-3 abnormal@30"
 				}
 				if got := rowTimes(env.object.Status.Backends); got != want {
@@ -296,7 +296,7 @@ func TestAnotherTargetDropsRowsWithoutBackendChanges(t *testing.T) {
 	}
 }
 
-func TestEditThatLeavesTheTargetKeepsRowsAndTheirTimes(t *testing.T) {
+func TestEditOfTheSameTargetKeepsRowsAndTheirTimes(t *testing.T) {
 	for field, edit := range map[string]func(*v1alpha1.LoadBalancerHealthSpec){
 		"interval":     interval(time.Minute),
 		"healthPolicy": minHealthy("50%"),
@@ -307,90 +307,90 @@ func TestEditThatLeavesTheTargetKeepsRowsAndTheirTimes(t *testing.T) {
 	} {
 		t.Run(field, func(t *testing.T) {
 			env := newEnv(t)
-			env.answer("nnau")
+			env.observe("nnau")
 			env.edit(edit).after(10 * time.Second).wait()
 			if got, want := rowTimes(env.object.Status.Backends), "i-0 normal@0, i-1 normal@0, i-2 abnormal@0, i-3 unavailable@0"; got != want {
 				t.Errorf("while waiting: got %q, want %q", got, want)
 			}
-			outcome := env.after(20 * time.Second).answer("nnnu")
+			outcome := env.after(20 * time.Second).observe("nnnu")
 			if got, want := rowTimes(env.object.Status.Backends), "i-0 normal@0, i-1 normal@0, i-2 normal@30, i-3 unavailable@0"; got != want {
-				t.Errorf("after an answer: got %q, want %q", got, want)
+				t.Errorf("after an observation: got %q, want %q", got, want)
 			}
-			if got, want := changed(outcome.Transitions.Backends), "i-2 abnormal>normal"; got != want {
-				t.Errorf("got changes %q, want %q", got, want)
+			if got, want := formatBackends(outcome.Transitions.Backends), "i-2 abnormal>normal"; got != want {
+				t.Errorf("got transitions %q, want %q", got, want)
 			}
 		})
 	}
 }
 
-func TestSuspendingAndResumingTellNothing(t *testing.T) {
+func TestSuspendAndResumeHaveNoTransitions(t *testing.T) {
 	for what, suspendedFor := range map[string]time.Duration{"shortly": time.Second, "long": 24 * time.Hour} {
 		for _, waits := range []bool{false, true} {
 			t.Run(what, func(t *testing.T) {
 				env := newEnv(t)
-				env.answer("nnau")
-				if changes := env.edit(suspend).after(later).wait().Transitions; told(changes) {
-					t.Errorf("suspending: got %+v", changes)
+				env.observe("nnau")
+				if transitions := env.edit(suspend).after(later).wait().Transitions; hasTransitions(transitions) {
+					t.Errorf("suspending: got %+v", transitions)
 				}
 				env.edit(resume).after(suspendedFor)
 				if waits {
-					if changes := env.wait().Transitions; told(changes) {
-						t.Errorf("resuming: got %+v", changes)
+					if transitions := env.wait().Transitions; hasTransitions(transitions) {
+						t.Errorf("resuming: got %+v", transitions)
 					}
 				}
-				if changes := env.after(time.Second).answer("nnau").Transitions; told(changes) {
-					t.Errorf("the first answer: got %+v", changes)
+				if transitions := env.after(time.Second).observe("nnau").Transitions; hasTransitions(transitions) {
+					t.Errorf("the first observation: got %+v", transitions)
 				}
 			})
 		}
 	}
 }
 
-func TestBackendsThatTurnedDuringASuspensionAreToldByTheFirstAnswer(t *testing.T) {
+func TestResumeHasTheBackendTransitionsOfTheSuspension(t *testing.T) {
 	env := newEnv(t)
-	env.answer("nnn")
+	env.observe("nnn")
 	env.edit(suspend).after(later).wait()
 	env.edit(resume).after(time.Hour).wait()
-	changes := env.after(time.Second).answer("naa").Transitions
-	if got, want := changed(changes.Backends), "i-1 normal>abnormal, i-2 normal>abnormal"; got != want {
+	transitions := env.after(time.Second).observe("naa").Transitions
+	if got, want := formatBackends(transitions.Backends), "i-1 normal>abnormal, i-2 normal>abnormal"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-func TestNewProcessRepeatsNoChange(t *testing.T) {
+func TestRestartRepeatsNoTransition(t *testing.T) {
 	for what, observe := range map[string]func(*testEnv) Outcome{
-		"of an answer":  func(env *testEnv) Outcome { return env.answer("aua") },
+		"of a success":  func(env *testEnv) Outcome { return env.observe("aua") },
 		"of a failure":  func(env *testEnv) Outcome { return env.fail(alicloud.Throttled) },
 		"of a stall":    func(env *testEnv) Outcome { return env.fail(alicloud.Forbidden) },
 		"of staleness":  func(env *testEnv) Outcome { return env.after(10 * time.Minute).fail(alicloud.Throttled) },
-		"of no backend": func(env *testEnv) Outcome { return env.answer() },
+		"of no backend": func(env *testEnv) Outcome { return env.observe() },
 	} {
 		t.Run(what, func(t *testing.T) {
 			env := newEnv(t)
-			env.answer("nnn")
-			if outcome := observe(env.after(later)); !told(outcome.Transitions) {
-				t.Fatal("the first process told nothing")
+			env.observe("nnn")
+			if outcome := observe(env.after(later)); !hasTransitions(outcome.Transitions) {
+				t.Fatal("the first process recorded no transition")
 			}
 			env.restart().after(later)
-			if outcome := env.wait(); outcome.Write || told(outcome.Transitions) {
-				t.Errorf("before it asks: write %t, changes %+v", outcome.Write, outcome.Transitions)
+			if outcome := env.wait(); outcome.Write || hasTransitions(outcome.Transitions) {
+				t.Errorf("before its observation: write %t, transitions %+v", outcome.Write, outcome.Transitions)
 			}
-			if changes := observe(env).Transitions; told(changes) {
-				t.Errorf("with the same observation: got %+v", changes)
+			if transitions := observe(env).Transitions; hasTransitions(transitions) {
+				t.Errorf("with the same observation: got %+v", transitions)
 			}
 		})
 	}
 }
 
-func TestChangesAreInTheOrderOfRows(t *testing.T) {
+func TestTransitionsAreInTheOrderOfRows(t *testing.T) {
 	env := newEnv(t)
-	env.answer("443/https nnnn", "80/tcp nn", "22/tcp n")
-	changes := env.after(later).answerRows(shuffled(backends("443/https -nan", "80/tcp anu"), 3)).Transitions.Backends
+	env.observe("443/https nnnn", "80/tcp nn", "22/tcp n")
+	transitions := env.after(later).observeRows(shuffled(backends("443/https -nan", "80/tcp anu"), 3)).Transitions.Backends
 	var rows []v1alpha1.BackendStatus
-	for i := range changes {
-		rows = append(rows, changes[i].Backend)
+	for i := range transitions {
+		rows = append(rows, transitions[i].Backend)
 	}
 	if len(rows) != 5 || !slices.IsSortedFunc(rows, func(a, b v1alpha1.BackendStatus) int { return byIdentity(&a, &b) }) {
-		t.Errorf("got %q", changed(changes))
+		t.Errorf("got %q", formatBackends(transitions))
 	}
 }

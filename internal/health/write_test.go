@@ -12,11 +12,11 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-func TestFailureThatDiffersInWordsWithDigitsOnlyIsNotWritten(t *testing.T) {
+func TestFailureThatDiffersOnlyInNumbersIsNotWritten(t *testing.T) {
 	for what, prepare := range map[string]func(*testEnv){
-		"known":   func(env *testEnv) { env.answer("nna") },
+		"known":   func(env *testEnv) { env.observe("nna") },
 		"pending": func(*testEnv) {},
-		"stale":   func(env *testEnv) { env.answer("nna"); env.after(time.Hour) },
+		"stale":   func(env *testEnv) { env.observe("nna"); env.after(time.Hour) },
 	} {
 		for _, kind := range []alicloud.Kind{alicloud.Throttled, alicloud.Forbidden} {
 			t.Run(what+" "+string(kind), func(t *testing.T) {
@@ -30,21 +30,21 @@ func TestFailureThatDiffersInWordsWithDigitsOnlyIsNotWritten(t *testing.T) {
 				if got := env.condition("Observed").Message; !outcome.Write || got != "user 28 made many calls" {
 					t.Errorf("write %t, message %q", outcome.Write, got)
 				}
-				if told(outcome.Transitions) {
-					t.Errorf("other words alone told %+v", outcome.Transitions)
+				if hasTransitions(outcome.Transitions) {
+					t.Errorf("another message alone has transitions %+v", outcome.Transitions)
 				}
 			})
 		}
 	}
 }
 
-func TestUnchangedAnswerWritesAtTheHeartbeatOnly(t *testing.T) {
+func TestUnchangedObservationIsWrittenAtTheHeartbeatOnly(t *testing.T) {
 	env := newEnv(t)
-	env.answer("80/tcp nau", "443/https nnx")
+	env.observe("80/tcp nau", "443/https nnx")
 	var writes []int
 	for at := 30; at <= 1800; at += 30 {
-		outcome := env.after(30*time.Second).answer("443/https nnx", "80/tcp nau")
-		if told(outcome.Transitions) {
+		outcome := env.after(30*time.Second).observe("443/https nnx", "80/tcp nau")
+		if hasTransitions(outcome.Transitions) {
 			t.Fatalf("at %d: %+v", at, outcome.Transitions)
 		}
 		if outcome.Write {
@@ -69,7 +69,7 @@ func TestUnchangedAnswerWritesAtTheHeartbeatOnly(t *testing.T) {
 	}
 }
 
-func TestHeartbeatsOfObjectsThatWereWrittenTogetherComeApart(t *testing.T) {
+func TestHeartbeatsAreSpread(t *testing.T) {
 	const objects = 1000
 	perSecond := map[int]int{}
 	for i := range objects {
@@ -86,7 +86,7 @@ func TestHeartbeatsOfObjectsThatWereWrittenTogetherComeApart(t *testing.T) {
 	}
 }
 
-func TestHeartbeatIsDueWhenLastObservedTimeIsAsOldAsIt(t *testing.T) {
+func TestHeartbeatIsDueByTheAgeOfLastObservedTime(t *testing.T) {
 	for age, want := range map[time.Duration]bool{
 		225*time.Second - 1: false,
 		5 * time.Minute:     true,
@@ -94,15 +94,15 @@ func TestHeartbeatIsDueWhenLastObservedTimeIsAsOldAsIt(t *testing.T) {
 	} {
 		t.Run(age.String(), func(t *testing.T) {
 			env := newEnv(t)
-			env.answer("n")
-			if got := env.after(age).answer("n").Write; got != want {
+			env.observe("n")
+			if got := env.after(age).observe("n").Write; got != want {
 				t.Errorf("got %t, want %t", got, want)
 			}
 		})
 	}
 }
 
-func TestChangedAnswerIsWrittenAtOnce(t *testing.T) {
+func TestChangedObservationIsWrittenAtOnce(t *testing.T) {
 	for _, test := range []struct{ what, before, after string }{
 		{"a state", "nn", "na"},
 		{"a backend more", "nn", "nnn"},
@@ -112,8 +112,8 @@ func TestChangedAnswerIsWrittenAtOnce(t *testing.T) {
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			env := newEnv(t)
-			env.answer(test.before)
-			env.after(time.Second).answer(test.after)
+			env.observe(test.before)
+			env.after(time.Second).observe(test.after)
 			if got := env.object.Status.LastRequestID; got != "request-2" {
 				t.Errorf("the status is of %s, want request-2", got)
 			}
@@ -125,7 +125,7 @@ func TestLastingFailureIsWrittenOnceUntilItIsStale(t *testing.T) {
 	for _, kind := range alicloud.Kinds() {
 		t.Run(string(kind), func(t *testing.T) {
 			env := newEnv(t, interval(time.Minute))
-			env.answer("nna")
+			env.observe("nna")
 			var writes []int
 			for at := 30; at <= 1800; at += 30 {
 				if env.after(30 * time.Second).fail(kind).Write {
@@ -143,11 +143,11 @@ func TestLastingFailureIsWrittenOnceUntilItIsStale(t *testing.T) {
 	}
 }
 
-func TestNothingIsWrittenWhileNobodyAsks(t *testing.T) {
+func TestNothingIsWrittenWithoutAnObservation(t *testing.T) {
 	for what, prepare := range map[string]func(*testEnv){
-		"answered":  func(env *testEnv) { env.answer("nna") },
+		"observed":  func(env *testEnv) { env.observe("nna") },
 		"suspended": func(env *testEnv) { env.edit(suspend).wait() },
-		"edited":    func(env *testEnv) { env.answer("nna"); env.edit(minHealthy("2")).wait() },
+		"edited":    func(env *testEnv) { env.observe("nna"); env.edit(minHealthy("2")).wait() },
 		"new":       func(env *testEnv) { env.wait() },
 	} {
 		t.Run(what, func(t *testing.T) {
