@@ -111,3 +111,23 @@ func alter(v reflect.Value) {
 		v.SetString(v.String() + "x")
 	}
 }
+
+func TestNilAndZeroPointersAreNotEqual(t *testing.T) {
+	at := metav1.NewTime(start)
+	for name, status := range map[string]v1alpha1.LoadBalancerHealthStatus{
+		"serviceLoadBalancer": {ServiceLoadBalancer: &v1alpha1.ServiceLoadBalancer{}},
+		"observedTarget":      {ObservedTarget: &v1alpha1.ObservedTarget{}},
+		"summary":             {Summary: &v1alpha1.Summary{}},
+		"lastObservedTime":    {LastObservedTime: &at},
+	} {
+		if sameStatus(&status, &v1alpha1.LoadBalancerHealthStatus{}) || sameStatus(&v1alpha1.LoadBalancerHealthStatus{}, &status) {
+			t.Errorf("%s is not compared", name)
+		}
+	}
+	missing := v1alpha1.LoadBalancerHealthStatus{Listeners: []v1alpha1.ListenerStatus{{MissingSince: &at}}}
+	changed := v1alpha1.LoadBalancerHealthStatus{Listeners: []v1alpha1.ListenerStatus{{LastTransitionTime: &at}}}
+	none := v1alpha1.LoadBalancerHealthStatus{Listeners: []v1alpha1.ListenerStatus{{}}}
+	if sameStatus(&missing, &none) || sameStatus(&none, &changed) || !sameStatus(&none, &none) {
+		t.Error("the times of a listener are not compared")
+	}
+}

@@ -131,3 +131,11 @@ func TestEqualSituationsHaveEqualMessages(t *testing.T) {
 		})
 	}
 }
+
+func TestMessagesCountBackendsWithoutAResult(t *testing.T) {
+	env := newEnv(t, minHealthy("2"))
+	env.observe("nau")
+	env.wantMessage("listener 443/https has 1 normal and 1 without a health-check result of 3 backends, needs 2 healthy")
+	env.after(time.Second).observe("nnu")
+	env.wantMessage("2 of 3 backends are normal (1 without a health-check result)")
+}

@@ -117,3 +117,9 @@ func TestSlotsOfNumberedKeysAreIrregular(t *testing.T) {
 		t.Errorf("%d of %d slots have the same distance to the previous slot, to a hundredth of the interval: %v", most, keys, distances)
 	}
 }
+
+func TestFreshForIsTheLeastInterval(t *testing.T) {
+	if FreshFor != 5*time.Second {
+		t.Errorf("an observation serves further objects for %s, and the least interval is 5s", FreshFor)
+	}
+}

@@ -183,3 +183,22 @@ func TestKnownLoadBalancerKeepsItsRegion(t *testing.T) {
 		t.Error("a Service has the load balancer of another one")
 	}
 }
+
+func TestServiceLoadBalancerIsKeptWhileTheSpecNamesTheService(t *testing.T) {
+	known := v1alpha1.ServiceLoadBalancer{ServiceName: "web", LoadBalancerID: "lb-web", RegionID: "cn-hangzhou"}
+	env := newEnv(t, func(s *v1alpha1.LoadBalancerHealthSpec) {
+		s.LoadBalancerID, s.RegionID, s.ServiceRef = "", "", &v1alpha1.ServiceReference{Name: "web"}
+	})
+	env.object.Status.ServiceLoadBalancer = &known
+	env.observe("nn") // the status had no target
+	env.after(time.Second).edit(listener(443, "")).observe("nn")
+	if kept := env.object.Status.ServiceLoadBalancer; kept == nil || *kept != known {
+		t.Errorf("got %+v", kept)
+	}
+	env.edit(func(s *v1alpha1.LoadBalancerHealthSpec) {
+		s.LoadBalancerID, s.RegionID, s.ServiceRef = "lb-web", "cn-hangzhou", nil
+	}).after(time.Second).observe("nn")
+	if kept := env.object.Status.ServiceLoadBalancer; kept != nil {
+		t.Errorf("without serviceRef the status has %+v", kept)
+	}
+}
