@@ -15,7 +15,7 @@ import (
 // cheap: equality.Semantic walks every row by reflection, with hundreds of
 // allocations. As there, an empty list equals none, and two times are equal if
 // they are the same moment. Rows and listeners are compared as whole structs, so
-// that a new field counts; a test changes each field of a status in turn.
+// that a new field counts; a test changes each field of a status one by one.
 
 // sameStatus returns whether two statuses are equal.
 func sameStatus(a, b *v1alpha1.LoadBalancerHealthStatus) bool {

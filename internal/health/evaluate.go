@@ -109,7 +109,7 @@ func Interval(spec *v1alpha1.LoadBalancerHealthSpec) time.Duration {
 	return spec.Interval.Duration
 }
 
-// hasObservation returns whether the status holds an observation of its target.
+// hasObservation returns whether the status has an observation of its target.
 func (e *evaluation) hasObservation() bool {
 	return e.next.LastObservedTime != nil && e.next.Summary != nil
 }
@@ -291,7 +291,7 @@ func (e *evaluation) recordVerdict(healthy, was condition) {
 }
 
 // lastVerdict is the previous verdict. While the object was suspended its
-// verdict was withdrawn: then the counts say what it was. So resuming is no
+// verdict was withdrawn: then it is evaluated from the counts. So a resume is no
 // transition, and a change during the suspension is one.
 func (e *evaluation) lastVerdict() condition {
 	withdrawn := e.wasHealthy.reason == v1alpha1.ReasonSuspended || e.wasHealthy.isPending()

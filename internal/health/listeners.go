@@ -271,7 +271,7 @@ func listenerTransitions(listeners, previous []v1alpha1.ListenerStatus) []Listen
 
 // ListenersChanged returns whether an observation has other listeners in the
 // object's scope than the object's status. It returns false for a status that
-// holds no observation of the same target.
+// has no observation of the same target.
 func ListenersChanged(object *v1alpha1.LoadBalancerHealth, observation *alicloud.Observation) bool {
 	status := &object.Status
 	if status.Summary == nil || status.ObservedTarget == nil || *status.ObservedTarget != targetOf(object) {

@@ -10,9 +10,9 @@ import (
 )
 
 // contradictionAfter is how long a pod must have been Ready, and its backend
-// abnormal, before the two contradict each other. A health check detects a
-// change of a pod after about 20 s, and a kubelet detects a program that hangs
-// after three failed probes.
+// abnormal, before the two contradict each other. A health check needs about
+// 20 s to detect a pod that fails or recovers, and a kubelet needs three failed
+// probes to detect a program that hangs.
 const contradictionAfter = time.Minute
 
 // TypeENI is the type of a backend that is an address of an elastic network interface.

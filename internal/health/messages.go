@@ -116,7 +116,7 @@ func messageMissing(listeners []v1alpha1.ListenerStatus, acceptProblem string) s
 			names = append(names, listenerName(l.Port, l.Protocol))
 		}
 	}
-	text := "is not in the answer any more: it was emptied, or it was removed; allow slb:DescribeLoadBalancerListeners, which tells them apart, " +
+	text := "is not in the answer any more: it was emptied, or it was removed; allow slb:DescribeLoadBalancerListeners, which distinguishes them, " +
 		"or accept that it was removed: annotate " + v1alpha1.ListenersAcceptedAtAnnotation + " with the current time"
 	if len(names) == 1 {
 		text = "listener " + names[0] + " " + text
