@@ -16,7 +16,7 @@ import (
 // evaluation is what the objects of a target are evaluated with.
 type evaluation struct {
 	*reconciliation
-	locations health.Places
+	locations health.Locations
 	// listeners are newer than the last observation whose listeners changed; nil: unknown.
 	listeners *alicloud.ListenerDetails
 	// lapsed is true when the listeners in the statuses are too old to count.
@@ -64,7 +64,7 @@ func (e *evaluation) inputFor(object *v1alpha1.LoadBalancerHealth) health.Input 
 	input := health.Input{
 		Details: e.listeners, DetailsLapsed: e.lapsed, ServicePorts: e.ports[object.UID],
 		Since:          e.state.firstSeenAt,
-		AnsweredAt:     e.state.lastObservedAt(),
+		LastObservedAt: e.state.lastObservedAt(),
 		FailingSince:   failures.since,
 		SameKindInARow: failures.sameKindInARow,
 		SameKindSince:  failures.sameKindSince,
@@ -73,7 +73,7 @@ func (e *evaluation) inputFor(object *v1alpha1.LoadBalancerHealth) health.Input 
 	case failures.last != nil && (e.observed || !health.Edited(object) || e.state.failedSince(object)):
 		input.Failure = failures.last
 	case failures.last == nil && e.observation != nil && e.observation.Scope.Covers(health.ScopeOf(&object.Spec)):
-		input.Observation, input.Places = e.observation, e.locations
+		input.Observation, input.Locations = e.observation, e.locations
 	}
 	if request, pending := pendingRequest(object); pending && e.state.requests[object.UID].request == request {
 		input.ObserveRequest = request

@@ -161,7 +161,7 @@ func locationNote(transition *health.BackendTransition) string {
 	if transition.To == "" {
 		b.Diagnosis = ""
 	}
-	text := b.Whereabouts()
+	text := b.Location()
 	switch {
 	case text == "":
 		return ""

@@ -69,7 +69,7 @@ func whereabouts(ctx context.Context, object *v1alpha1.LoadBalancerHealth) func(
 	return func() (all []string) {
 		observe(ctx, object) // the cache may be behind what a spec just did
 		for i := range object.Status.Backends {
-			all = append(all, object.Status.Backends[i].ServerID+": "+object.Status.Backends[i].Whereabouts())
+			all = append(all, object.Status.Backends[i].ServerID+": "+object.Status.Backends[i].Location())
 		}
 		return all
 	}
@@ -185,6 +185,6 @@ var _ = Describe("The name of a backend", Ordered, func() {
 
 		other := newPlace(ctx, shared)
 		unnamed := other.observed(ctx, "health", func(o *v1alpha1.LoadBalancerHealth) { o.Spec.LoadBalancerID = at.lb })
-		Expect(unnamed.Status.Backends[0].Whereabouts()).To(BeEmpty())
+		Expect(unnamed.Status.Backends[0].Location()).To(BeEmpty())
 	})
 })

@@ -101,7 +101,7 @@ func (w *StatusWriter) confirm(live *v1alpha1.LoadBalancerHealth, writes *writeH
 		return
 	}
 	delete(writes.unconfirmed, live.UID)
-	if health.Holds(&live.Status, &write.status) {
+	if health.Contains(&live.Status, &write.status) {
 		w.record(live, write.transitions)
 	}
 }

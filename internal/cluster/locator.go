@@ -91,19 +91,19 @@ func (l *BackendLocator) watchFailed(ctx context.Context, reflector *toolscache.
 
 // Locate returns the location of each backend of an observation; nil when the
 // operator may read neither nodes nor pods. region is the load balancer's.
-func (l *BackendLocator) Locate(ctx context.Context, region string, observation *alicloud.Observation) (health.Places, error) {
+func (l *BackendLocator) Locate(ctx context.Context, region string, observation *alicloud.Observation) (health.Locations, error) {
 	if l == nil || observation == nil || !l.nodes.Load() && !l.pods.Load() {
 		return nil, nil
 	}
-	locations := make(health.Places, len(observation.Backends))
+	locations := make(health.Locations, len(observation.Backends))
 	search := search{locator: l, region: region}
 	for i := range observation.Backends {
 		b := &observation.Backends[i]
-		key := health.PlaceKey(b.Type, b.ServerID, b.ServerIP)
+		key := health.LocationKey(b.Type, b.ServerID, b.ServerIP)
 		if _, found := locations[key]; found || key == "" {
 			continue
 		}
-		var location health.Place
+		var location health.Location
 		var err error
 		switch {
 		case b.Type != health.TypeENI && l.nodes.Load():
@@ -132,15 +132,15 @@ type search struct {
 // node finds the node that an ECS instance is. When two nodes name the instance,
 // it matches neither. While nodes without a providerID exist, each may be the
 // instance: the cloud controller manager may not have set the providerID yet.
-func (s *search) node(ctx context.Context, b *alicloud.Backend) (health.Place, error) {
+func (s *search) node(ctx context.Context, b *alicloud.Backend) (health.Location, error) {
 	nodes, err := s.nodesOf(ctx, b.ServerID)
 	switch {
 	case err != nil:
-		return health.Place{}, err
+		return health.Location{}, err
 	case len(nodes) == 1:
 		return locationOf(&nodes[0]), nil
 	case len(nodes) > 1:
-		return health.Place{}, nil
+		return health.Location{}, nil
 	}
 	matches := func(node *corev1.Node) bool {
 		return hasName(node, b.ServerID) || b.ServerIP != "" && hasAddress(node, health.Address(b.ServerIP))
@@ -152,11 +152,11 @@ func (s *search) node(ctx context.Context, b *alicloud.Backend) (health.Place, e
 
 // unnamedNode finds the one node without a providerID that matches. A node in
 // another region than the load balancer has the same address by accident.
-func (s *search) unnamedNode(ctx context.Context, matches func(*corev1.Node) bool) (health.Place, error) {
+func (s *search) unnamedNode(ctx context.Context, matches func(*corev1.Node) bool) (health.Location, error) {
 	if s.unnamed == nil {
 		nodes, err := s.nodesOf(ctx, noInstance)
 		if err != nil {
-			return health.Place{}, err
+			return health.Location{}, err
 		}
 		s.unnamed = append([]corev1.Node{}, nodes...)
 	}
@@ -168,7 +168,7 @@ func (s *search) unnamedNode(ctx context.Context, matches func(*corev1.Node) boo
 		}
 	}
 	if len(found) != 1 {
-		return health.Place{}, nil
+		return health.Location{}, nil
 	}
 	return locationOf(found[0]), nil
 }
@@ -183,10 +183,10 @@ func (s *search) nodesOf(ctx context.Context, instance string) ([]corev1.Node, e
 
 // pod finds the pod with an address of its own, or else the node that has the
 // address. When two pods have it, it matches neither.
-func (s *search) pod(ctx context.Context, ip string) (health.Place, error) {
+func (s *search) pod(ctx context.Context, ip string) (health.Location, error) {
 	var list corev1.PodList
 	if err := s.locator.reader.List(ctx, &list, client.MatchingFields{podsByIP: ip}, client.UnsafeDisableDeepCopy); err != nil {
-		return health.Place{}, fmt.Errorf("listing the pods with address %s: %w", ip, err)
+		return health.Location{}, fmt.Errorf("listing the pods with address %s: %w", ip, err)
 	}
 	var own []*corev1.Pod
 	for i := range list.Items {
@@ -196,19 +196,19 @@ func (s *search) pod(ctx context.Context, ip string) (health.Place, error) {
 	}
 	switch {
 	case len(own) == 1:
-		return s.onNode(ctx, health.Place{Pod: own[0].Namespace + "/" + own[0].Name, PodReadySince: readySince(own[0])}, own[0].Spec.NodeName)
+		return s.onNode(ctx, health.Location{Pod: own[0].Namespace + "/" + own[0].Name, PodReadySince: readySince(own[0])}, own[0].Spec.NodeName)
 	case len(own) == 0 && len(list.Items) > 0:
-		return s.onNode(ctx, health.Place{}, list.Items[0].Spec.NodeName)
+		return s.onNode(ctx, health.Location{}, list.Items[0].Spec.NodeName)
 	case len(own) == 0 && s.locator.nodes.Load():
 		return s.nodeAt(ctx, ip)
 	default:
-		return health.Place{Missing: len(list.Items) == 0 && s.locator.allNamespaces}, nil
+		return health.Location{Missing: len(list.Items) == 0 && s.locator.allNamespaces}, nil
 	}
 }
 
 // nodeAt finds the node without a providerID that has an address which no pod
 // has. A node without addresses may get this one.
-func (s *search) nodeAt(ctx context.Context, ip string) (health.Place, error) {
+func (s *search) nodeAt(ctx context.Context, ip string) (health.Location, error) {
 	location, err := s.unnamedNode(ctx, func(node *corev1.Node) bool { return hasAddress(node, ip) })
 	if err != nil || location.Node != "" {
 		return location, err
@@ -216,7 +216,7 @@ func (s *search) nodeAt(ctx context.Context, ip string) (health.Place, error) {
 	couldBe := slices.ContainsFunc(s.unnamed, func(node corev1.Node) bool {
 		return len(node.Status.Addresses) == 0 || hasAddress(&node, ip)
 	})
-	return health.Place{Missing: s.locator.allNamespaces && !couldBe}, nil
+	return health.Location{Missing: s.locator.allNamespaces && !couldBe}, nil
 }
 
 // hasName reports whether a node is named after an instance, such as i-bp1 or cn-hangzhou.i-bp1.
@@ -230,7 +230,7 @@ func hasAddress(node *corev1.Node, ip string) bool {
 
 // onNode adds the node to a location. A node in another region than the load
 // balancer has the address by accident: regions have networks of their own.
-func (s *search) onNode(ctx context.Context, location health.Place, name string) (health.Place, error) {
+func (s *search) onNode(ctx context.Context, location health.Location, name string) (health.Location, error) {
 	location.Node = name
 	if name == "" || !s.locator.nodes.Load() {
 		return location, nil
@@ -240,7 +240,7 @@ func (s *search) onNode(ctx context.Context, location health.Place, name string)
 		return location, client.IgnoreNotFound(err)
 	}
 	if region := regionOf(node); region != "" && region != s.region {
-		return health.Place{}, nil
+		return health.Location{}, nil
 	}
 	location.NodeNotReady = locationOf(node).NodeNotReady
 	return location, nil
@@ -248,8 +248,8 @@ func (s *search) onNode(ctx context.Context, location health.Place, name string)
 
 // locationOf is the location of a node. A node without a Ready condition is not
 // reported as not Ready.
-func locationOf(node *corev1.Node) health.Place {
-	location := health.Place{Node: node.Name}
+func locationOf(node *corev1.Node) health.Location {
+	location := health.Location{Node: node.Name}
 	for i := range node.Status.Conditions {
 		if c := &node.Status.Conditions[i]; c.Type == corev1.NodeReady {
 			location.NodeNotReady = c.Status != corev1.ConditionTrue

@@ -58,7 +58,7 @@ func TestNodeNotReady(t *testing.T) {
 		"its lot": {[]corev1.NodeCondition{{Type: corev1.NodeDiskPressure, Status: corev1.ConditionFalse}}, false},
 	} {
 		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}, Status: corev1.NodeStatus{Conditions: test.conditions}}
-		equal(t, name, locationOf(slimNode(node)), health.Place{Node: "n", NodeNotReady: test.want})
+		equal(t, name, locationOf(slimNode(node)), health.Location{Node: "n", NodeNotReady: test.want})
 	}
 }
 
@@ -169,26 +169,26 @@ func TestBackendIsNotOrphanWhileNodeLacksProviderID(t *testing.T) {
 	virtual := namedNode("virtual-kubelet", "", "")
 	virtual.Labels = map[string]string{"type": "virtual-kubelet"}
 	ecs, pod := alicloud.Backend{ServerID: "i-2", ServerIP: "10.0.0.2"}, alicloud.Backend{ServerID: "eni-1", ServerIP: "10.0.0.2", Type: health.TypeENI}
-	orphan, nothing := health.Place{Missing: true}, health.Place{}
+	orphan, nothing := health.Location{Missing: true}, health.Location{}
 	for name, test := range map[string]struct {
 		backend alicloud.Backend
 		nodes   []corev1.Node
-		want    health.Place
+		want    health.Location
 	}{
 		"every node has a providerID":       {ecs, []corev1.Node{ours, hybrid, virtual}, orphan},
 		"a node without any address":        {ecs, []corev1.Node{ours, namedNode("new", "", "")}, nothing},
 		"a node with another address":       {ecs, []corev1.Node{ours, namedNode("new", "", "10.0.0.3")}, nothing},
-		"the node of its address":           {ecs, []corev1.Node{ours, namedNode("new", "", "10.0.0.2")}, health.Place{Node: "new"}},
-		"the node of its id":                {ecs, []corev1.Node{ours, namedNode("cn-hangzhou.i-2", "", "")}, health.Place{Node: "cn-hangzhou.i-2"}},
+		"the node of its address":           {ecs, []corev1.Node{ours, namedNode("new", "", "10.0.0.2")}, health.Location{Node: "new"}},
+		"the node of its id":                {ecs, []corev1.Node{ours, namedNode("cn-hangzhou.i-2", "", "")}, health.Location{Node: "cn-hangzhou.i-2"}},
 		"two nodes of its address":          {ecs, []corev1.Node{namedNode("a", "", "10.0.0.2"), namedNode("b", "", "10.0.0.2")}, nothing},
 		"a node of another region":          {ecs, []corev1.Node{ours, distant}, nothing},
-		"its providerID":                    {alicloud.Backend{ServerID: "i-1"}, []corev1.Node{ours, namedNode("new", "", "")}, health.Place{Node: "node-1"}},
+		"its providerID":                    {alicloud.Backend{ServerID: "i-1"}, []corev1.Node{ours, namedNode("new", "", "")}, health.Location{Node: "node-1"}},
 		"an address that is not its own":    {alicloud.Backend{ServerID: "i-2", ServerIP: "47.0.0.1"}, []corev1.Node{namedNode("new", "", "10.0.0.2")}, nothing},
 		"without an address":                {alicloud.Backend{ServerID: "i-2"}, []corev1.Node{namedNode("new", "", "")}, nothing},
 		"a pod's, every node known":         {pod, []corev1.Node{ours}, orphan},
 		"a pod's, other addresses known":    {pod, []corev1.Node{ours, namedNode("new", "", "10.0.0.3")}, orphan},
 		"a pod's, an address not known":     {pod, []corev1.Node{ours, namedNode("new", "", "")}, nothing},
-		"a pod's, the node of it":           {pod, []corev1.Node{ours, namedNode("new", "", "10.0.0.2")}, health.Place{Node: "new"}},
+		"a pod's, the node of it":           {pod, []corev1.Node{ours, namedNode("new", "", "10.0.0.2")}, health.Location{Node: "new"}},
 		"a pod's, a node in another region": {pod, []corev1.Node{ours, distant}, nothing},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -199,7 +199,7 @@ func TestBackendIsNotOrphanWhileNodeLacksProviderID(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			equal(t, "the location", locations[health.PlaceKey(test.backend.Type, test.backend.ServerID, test.backend.ServerIP)], test.want)
+			equal(t, "the location", locations[health.LocationKey(test.backend.Type, test.backend.ServerID, test.backend.ServerIP)], test.want)
 		})
 	}
 }

@@ -48,6 +48,6 @@ func LoadBalancer(service types.NamespacedName, label string, regions []string) 
 	if len(regions) > 1 {
 		d = fail(alicloud.InvalidRequest, "has the load balancer %s, but the nodes are in the regions %s: set --region-id, or write loadBalancerId and regionId in place of serviceRef", label, strings.Join(regions, ", "))
 	}
-	d.Without = &v1alpha1.ServiceLoadBalancer{ServiceName: service.Name, LoadBalancerID: label}
+	d.WithoutRegion = &v1alpha1.ServiceLoadBalancer{ServiceName: service.Name, LoadBalancerID: label}
 	return d
 }

@@ -98,8 +98,8 @@ func TestLoadBalancer(t *testing.T) {
 			if failure.Local != (test.kind == alicloud.InvalidRequest) {
 				t.Errorf("refused by the operator: %t", failure.Local)
 			}
-			if known := d.Without != nil && d.Without.LoadBalancerID == test.label && d.Without.ServiceName == "web"; known != (len(test.regions) != 1) {
-				t.Errorf("the load balancer without its region: %v", d.Without)
+			if known := d.WithoutRegion != nil && d.WithoutRegion.LoadBalancerID == test.label && d.WithoutRegion.ServiceName == "web"; known != (len(test.regions) != 1) {
+				t.Errorf("the load balancer without its region: %v", d.WithoutRegion)
 			}
 		})
 	}
