@@ -130,7 +130,7 @@ func losesTheLease(t *testing.T, a *arena, o ordeal) {
 	leader := a.startOperator(t, options)
 	s := a.newSubject(t, namespace, o.name)
 	g.shut()
-	// The elector gives up within a second of the time at which the fence does.
+	// The elector gives up within a second of the time at which the lease guard does.
 	a.endsForWant(t, leader, "leader election lost", "the lease was not renewed in time")
 	s.show(twoRows("normal")...)
 	g.open(t)
