@@ -73,6 +73,7 @@ var states = []state{
 	{title: "too few backends are normal", id: "below", backends: bad, ready: "False BelowMinHealthy"},
 	{title: "there are no backends", id: "none", backends: []string{}, ready: "False NoBackends"},
 	{title: "health checks have no result", id: "unavailable", backends: []string{"unavailable", "unavailable"}, ready: "Unknown HealthCheckUnavailable"},
+	{title: "a listener that had backends is missing", id: "missing", backends: good, turn: loseListener, ready: "Unknown ListenerMissing"},
 	{title: "the first observation failed", id: "pending", backends: good, code: "InternalError", http: http.StatusInternalServerError, ready: "Unknown Pending", observed: "False ServiceError"},
 	{
 		title: "the last answer is too old", id: "stale", backends: good, code: "InternalError", http: http.StatusInternalServerError, later: true,
@@ -232,6 +233,16 @@ func (s *stage) patch(t *testing.T, namespace, name, patch string) {
 func stamp(t *testing.T, s *stage, id string) {
 	t.Helper()
 	s.patch(t, served, id, `{"metadata": {"annotations": {"`+request+`": "now"}}}`)
+}
+
+// loseListener takes all backends from a listener while another one has some, and
+// the permission to list listeners, which would tell that it is empty.
+func loseListener(t *testing.T, s *stage, id string) {
+	t.Helper()
+	s.admin(t, http.MethodPut, "permissions", map[string]any{"allowListeners": false})
+	backends := "loadbalancers/" + id + "/backends"
+	s.admin(t, http.MethodPost, backends, map[string]any{"serverId": "i-3", "listenerPort": 80, "listenerProtocol": "http"})
+	s.admin(t, http.MethodDelete, backends+"?listenerPort=443", nil)
 }
 
 // handledOf and attemptedOf are the requests that a status repeats.
