@@ -40,9 +40,9 @@ var refusedFor = map[alicloud.Kind]time.Duration{
 // is not asked about again for a day, or until its credentials change.
 type ListenerDetails struct {
 	// API lists listeners.
-	API alicloud.ListenersAPI
+	API ListenersAPI
 	// Credentials finds what signs the calls.
-	Credentials alicloud.CredentialSource
+	Credentials CredentialSource
 	// Limiter hands out the permits to call.
 	Limiter *ratelimit.Limiter
 	// Now is the clock.

@@ -66,9 +66,9 @@ type Reconciler struct {
 	// Selector chooses the objects that are served, as the cache does; nil: all.
 	Selector labels.Selector
 	// API asks Alibaba Cloud.
-	API alicloud.HealthAPI
+	API HealthAPI
 	// Credentials finds what signs the calls.
-	Credentials alicloud.CredentialSource
+	Credentials CredentialSource
 	// Limiter hands out turns to call.
 	Limiter *ratelimit.Limiter
 	// Details lists the listeners of load balancers; nil: it is off.

@@ -24,6 +24,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/controllers"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/clb"
 	"github.com/lbhealth/slb-health-operator/internal/events"
 	"github.com/lbhealth/slb-health-operator/internal/health"
 	"github.com/lbhealth/slb-health-operator/internal/metrics"
@@ -76,13 +77,14 @@ func run(ctx context.Context, o *options) error {
 
 // newReconciler makes the one that observes, with its API and its metrics.
 func newReconciler(o *options, mgr manager.Manager, recorder controllers.EventRecorder, names *controllers.Names) (*controllers.Reconciler, error) {
-	sdk, err := alicloud.NewClient(alicloud.ClientOptions{
+	caller, err := alicloud.NewCaller(alicloud.CallerOptions{
 		Endpoint: o.endpoint, Timeout: o.timeout, Concurrency: o.concurrency,
-		UserAgent: programName + "/" + version,
+		UserAgent: programName + "/" + version, Metrics: ctrlmetrics.Registry,
 	})
 	if err != nil {
 		return nil, err
 	}
+	api := clb.NewClient(caller)
 	signers, err := credentials(o, mgr.GetAPIReader())
 	if err != nil {
 		return nil, err
@@ -91,7 +93,7 @@ func newReconciler(o *options, mgr manager.Manager, recorder controllers.EventRe
 		Client:      mgr.GetClient(),
 		Live:        mgr.GetAPIReader(),
 		Selector:    o.selector,
-		API:         alicloud.Instrument(sdk, ctrlmetrics.Registry),
+		API:         api,
 		Credentials: signers,
 		Limiter:     ratelimit.New(ratelimit.Options{QPS: o.qps, Burst: o.burst, Concurrency: o.concurrency}),
 		Names:       names,
@@ -100,7 +102,7 @@ func newReconciler(o *options, mgr manager.Manager, recorder controllers.EventRe
 		Now:         time.Now,
 	}
 	if o.listenerDetails == listenerDetailsAuto {
-		reconciler.Details = &controllers.ListenerDetails{API: sdk, Credentials: reconciler.Credentials, Limiter: reconciler.Limiter, Now: time.Now}
+		reconciler.Details = &controllers.ListenerDetails{API: api, Credentials: reconciler.Credentials, Limiter: reconciler.Limiter, Now: time.Now}
 	}
 	if o.serviceDiscovery {
 		reconciler.Ports = &controllers.ServicePorts{Reader: mgr.GetClient()}
