@@ -43,9 +43,9 @@ var refusedFor = map[alicloud.Kind]time.Duration{
 // again for the load balancer for a day, or until its credentials change.
 type ListenerDetails struct {
 	// API lists listeners.
-	API alicloud.ListenersAPI
+	API ListenersAPI
 	// Credentials finds the credentials of an account.
-	Credentials alicloud.CredentialSource
+	Credentials CredentialSource
 	// Limiter gives permits to call.
 	Limiter *ratelimit.Limiter
 	// Now is the clock.

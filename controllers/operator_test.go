@@ -23,6 +23,7 @@ import (
 
 	"github.com/lbhealth/slb-health-operator/controllers"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/clb"
 	"github.com/lbhealth/slb-health-operator/internal/cluster"
 	"github.com/lbhealth/slb-health-operator/internal/events"
 	"github.com/lbhealth/slb-health-operator/internal/health"
@@ -66,19 +67,19 @@ func startOperator(s settings) *operator {
 	Expect(err).NotTo(HaveOccurred())
 	endpoint, err := alicloud.ParseEndpoint(cloud.url, alicloud.NetworkInternet)
 	Expect(err).NotTo(HaveOccurred())
-	sdk, err := alicloud.NewClient(alicloud.ClientOptions{Endpoint: endpoint, Timeout: callTimeout, Concurrency: 8, UserAgent: "slb-health-operator/test"})
+	registry := prometheus.NewRegistry()
+	caller, err := alicloud.NewCaller(alicloud.CallerOptions{Endpoint: endpoint, Timeout: callTimeout, Concurrency: 8, UserAgent: "slb-health-operator/test", Metrics: registry})
 	Expect(err).NotTo(HaveOccurred())
 
 	recorder := events.New(events.Options{Client: mgr.GetClient(), Controller: "slb-health-operator", Instance: "test", Now: time.Now, Log: mgr.GetLogger()})
 	Expect(mgr.Add(recorder)).To(Succeed())
-	registry := prometheus.NewRegistry()
 	selector := labels.SelectorFromSet(labels.Set{shardLabel: s.shard})
 	status := &controllers.StatusWriter{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: selector, Events: recorder}
 	options := health.Options{MaxBackends: 500, Heartbeat: cmp.Or(s.heartbeat, 5*time.Minute)}
 	reconciler := &controllers.Reconciler{
 		Reader:      mgr.GetClient(),
 		Status:      status,
-		API:         alicloud.Instrument(sdk, registry),
+		API:         clb.NewClient(caller),
 		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: alicloud.NewIdentity(time.Now, ""), Now: time.Now},
 		Limiter:     ratelimit.New(ratelimit.Options{QPS: 1000, Burst: 1000, Concurrency: 32}),
 		Locator:     locator,

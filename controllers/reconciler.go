@@ -61,9 +61,9 @@ type Reconciler struct {
 	// Status writes the objects' statuses.
 	Status *StatusWriter
 	// API calls Alibaba Cloud.
-	API alicloud.HealthAPI
+	API HealthAPI
 	// Credentials finds the credentials of an account.
-	Credentials alicloud.CredentialSource
+	Credentials CredentialSource
 	// Limiter gives permits to call.
 	Limiter *ratelimit.Limiter
 	// Details lists the listeners of load balancers; nil: off.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/clb"
 	"github.com/lbhealth/slb-health-operator/internal/ratelimit"
 )
 
@@ -394,11 +395,11 @@ func TestARequestThatWasNotAnsweredComesBackSoon(t *testing.T) {
 // An older schema let such a region in; its host name would be that of a bucket.
 func TestAStoredRegionThatIsNoneStallsAtOnceAndIsNeverCalled(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh, func(o *v1alpha1.LoadBalancerHealth) { o.Spec.RegionID = "oss-cn-hangzhou" }))
-	sdk, err := alicloud.NewClient(alicloud.ClientOptions{Timeout: time.Second, Concurrency: 1})
+	caller, err := alicloud.NewCaller(alicloud.CallerOptions{Timeout: time.Second, Concurrency: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	test.API = sdk
+	test.API = clb.NewClient(caller)
 	test.step()
 	failure := test.targets.get(test.target).failures.last
 	if failure == nil || failure.Kind != alicloud.InvalidRequest || !failure.Local || !strings.Contains(failure.Message, "spec.regionId") {

@@ -36,14 +36,14 @@ const (
 	secretForgottenAfter = 10 * time.Minute
 )
 
-// SecretCredentials is alicloud.CredentialSource over Secrets, and over Own for
+// SecretCredentials is CredentialSource over Secrets, and over Own for
 // the operator's own identity.
 type SecretCredentials struct {
 	// Reader reads Secrets one by one, past any cache: a cache would list and
 	// watch them all.
 	Reader client.Reader
 	// Own is the operator's own identity; nil where every object must name a Secret.
-	Own alicloud.CredentialSource
+	Own CredentialSource
 	// Now is the clock.
 	Now func() time.Time
 
@@ -51,7 +51,7 @@ type SecretCredentials struct {
 	read map[alicloud.Account]readCredentials
 }
 
-var _ alicloud.CredentialSource = (*SecretCredentials)(nil)
+var _ CredentialSource = (*SecretCredentials)(nil)
 
 type readCredentials struct {
 	credentials alicloud.Credentials
@@ -59,7 +59,7 @@ type readCredentials struct {
 	forget      *time.Timer
 }
 
-// Credentials implements alicloud.CredentialSource.
+// Credentials implements CredentialSource.
 func (s *SecretCredentials) Credentials(ctx context.Context, account alicloud.Account) (alicloud.Credentials, error) {
 	switch {
 	case account.IsDefault() && s.Own == nil:
@@ -91,7 +91,7 @@ func (s *SecretCredentials) Credentials(ctx context.Context, account alicloud.Ac
 	return found, err
 }
 
-// Refused implements alicloud.CredentialSource.
+// Refused implements CredentialSource.
 func (s *SecretCredentials) Refused(account alicloud.Account, credentials alicloud.Credentials) {
 	if account.IsDefault() {
 		if s.Own != nil {

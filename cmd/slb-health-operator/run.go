@@ -24,6 +24,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/controllers"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/clb"
 	"github.com/lbhealth/slb-health-operator/internal/cluster"
 	"github.com/lbhealth/slb-health-operator/internal/events"
 	"github.com/lbhealth/slb-health-operator/internal/health"
@@ -110,9 +111,9 @@ func addControllers(ctx context.Context, o *options, mgr manager.Manager, record
 
 // newReconciler returns a Reconciler with the API, the credentials and the limiter.
 func newReconciler(o *options, mgr manager.Manager) (*controllers.Reconciler, error) {
-	sdk, err := alicloud.NewClient(alicloud.ClientOptions{
+	caller, err := alicloud.NewCaller(alicloud.CallerOptions{
 		Endpoint: o.endpoint, Timeout: o.timeout, Concurrency: o.concurrency,
-		UserAgent: programName + "/" + version,
+		UserAgent: programName + "/" + version, Metrics: ctrlmetrics.Registry,
 	})
 	if err != nil {
 		return nil, err
@@ -121,7 +122,7 @@ func newReconciler(o *options, mgr manager.Manager) (*controllers.Reconciler, er
 	if err != nil {
 		return nil, err
 	}
-	api := alicloud.Instrument(sdk, ctrlmetrics.Registry)
+	api := clb.NewClient(caller)
 	reconciler := &controllers.Reconciler{
 		Reader:      mgr.GetClient(),
 		API:         api,

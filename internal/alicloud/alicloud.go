@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package slb is the one place that knows Alibaba Cloud: it asks the SLB API
-// (product Slb, version 2014-05-15) for the health of a load balancer's
-// backends and turns whatever comes back into an Observation or an *Error.
+// Package alicloud holds what all load balancer products of Alibaba Cloud
+// share: whose credentials sign a call, where the API is, how a signed call is
+// made and why one failed, and the plain types that products return. A product
+// has a package of its own below this one, such as clb, which describes it in a
+// Product and makes its calls with Do.
 //
 // It knows nothing of Kubernetes.
 package alicloud
 
 import (
-	"context"
 	"strings"
 	"time"
 )
 
-// Account says whose credentials sign a call: those in the Secret of this
+// Account names whose credentials sign a call: those in the Secret of this
 // namespace and name, or, for the zero value, the operator's own identity.
 type Account struct {
 	Namespace, Name string
 }
 
-// IsDefault tells whether the account is the operator's own identity.
+// IsDefault reports whether the account is the operator's own identity.
 func (a Account) IsDefault() bool { return a == Account{} }
 
 // String is "default" or the Secret's namespace/name; never a key.
@@ -42,8 +43,8 @@ func (t Target) String() string {
 	return t.Account.String() + "/" + t.RegionID + "/" + t.LoadBalancerID
 }
 
-// Scope is the part of a load balancer that a call asks about. The zero value
-// is every listener.
+// Scope is the part of a load balancer that a call covers. The zero value is
+// every listener.
 type Scope struct {
 	// ListenerPort is the front-end port, or 0 for every port.
 	ListenerPort int32
@@ -51,55 +52,50 @@ type Scope struct {
 	ListenerProtocol string
 }
 
-// Covers tells whether an answer for this scope holds all that other asks about.
+// Covers reports whether an observation of this scope includes all of other.
 func (s Scope) Covers(other Scope) bool {
 	return (s.ListenerPort == 0 || s.ListenerPort == other.ListenerPort) &&
 		(s.ListenerProtocol == "" || s.ListenerProtocol == other.ListenerProtocol)
 }
 
-// Includes tells whether a backend belongs to the scope. What the API did not
-// say about a backend excludes it from nothing.
+// Includes reports whether a backend belongs to the scope. A field that the API
+// left out excludes a backend from no scope.
 func (s Scope) Includes(b Backend) bool {
 	return (s.ListenerPort == 0 || b.ListenerPort == 0 || s.ListenerPort == b.ListenerPort) &&
 		(s.ListenerProtocol == "" || b.ListenerProtocol == "" || strings.EqualFold(s.ListenerProtocol, b.ListenerProtocol))
 }
 
-// Request is one DescribeHealthStatus call.
+// Request is one request for the health of a load balancer's backends.
 type Request struct {
 	Target      Target
 	Scope       Scope
 	Credentials Credentials
-
-	// action is what the client calls, and batch the load balancers that it asks
-	// about where these are several; a failure names them.
-	action string
-	batch  []string
 }
 
-// Observation is one answer of DescribeHealthStatus.
+// Observation is one response with the health of a load balancer's backends.
 type Observation struct {
 	// RequestID is the API's RequestId.
 	RequestID string
-	// Scope is what was asked about.
+	// Scope is the scope of the request.
 	Scope Scope
-	// At is when the answer arrived.
+	// At is when the response arrived.
 	At time.Time
-	// Backends are the rows as they came, in the order they came.
+	// Backends are the rows in the API's order.
 	Backends []Backend
-	// OddRows is how many of them could not be read in full: they are
-	// unavailable, and lack what could not be read, be it the ServerID.
+	// OddRows counts the rows that could not be read in full: they are
+	// unavailable, and lack what could not be read, possibly the ServerID.
 	OddRows int
 }
 
-// Backend is one row of an answer; fields hold the API's own values, or zero
-// where the API gave none.
+// Backend is one row of an observation; fields have the API's own values, or
+// zero where the API gave none.
 type Backend struct {
 	ServerID     string
 	ServerIP     string
 	EniHost      string
 	Type         string
 	ListenerPort int32
-	// ListenerProtocol is in lower case, however it came.
+	// ListenerProtocol is in lower case, whatever the API's case.
 	ListenerProtocol string
 	Port             int32
 	// ServerHealthStatus is normal, abnormal, unavailable, or a value that
@@ -107,17 +103,10 @@ type Backend struct {
 	ServerHealthStatus string
 }
 
-// HealthAPI asks for the health of a load balancer's backends.
-type HealthAPI interface {
-	// DescribeHealthStatus returns an Observation, an *Error when the call failed,
-	// or the context's error when the caller gave up.
-	DescribeHealthStatus(ctx context.Context, request Request) (*Observation, error)
-}
-
-// MaxLoadBalancersPerCall is how many load balancers DescribeLoadBalancerListeners takes.
+// MaxLoadBalancersPerCall is how many load balancers a ListenersRequest may have.
 const MaxLoadBalancersPerCall = 10
 
-// ListenersRequest is one question to DescribeLoadBalancerListeners.
+// ListenersRequest is one request for the listeners of load balancers.
 type ListenersRequest struct {
 	Account  Account
 	RegionID string
@@ -126,16 +115,16 @@ type ListenersRequest struct {
 	Credentials     Credentials
 }
 
-// ListenerList is what DescribeLoadBalancerListeners says, over all its pages.
+// ListenerList is the response to a ListenersRequest, over all its pages.
 type ListenerList struct {
 	// RequestID is the API's RequestId of the last page.
 	RequestID string
-	// At is when the first call started: what changed later is not in it.
+	// At is when the first call started: later edits are not in the list.
 	At time.Time
-	// Calls is how many calls, one a page, the answer took.
+	// Calls counts the calls, one for each page.
 	Calls int
-	// Listeners are those of each load balancer that was asked about, by its
-	// id; an empty list where the API lists none.
+	// Listeners are those of each load balancer of the request, by its id; an
+	// empty list where the API lists none.
 	Listeners map[string][]Listener
 }
 
@@ -147,9 +136,9 @@ type Listener struct {
 	Protocol string
 	// Status is running, stopped, starting, configuring or stopping.
 	Status string
-	// HealthCheck is on or off; "" where the API did not say.
+	// HealthCheck is on or off; "" where the API left it out.
 	HealthCheck string
-	// RedirectOnly tells that the listener redirects every request (ListenerForward).
+	// RedirectOnly is set where the listener redirects every request (ListenerForward).
 	RedirectOnly bool
 }
 
@@ -158,12 +147,4 @@ type ListenerDetails struct {
 	// At is when the call that listed them started.
 	At        time.Time
 	Listeners []Listener
-}
-
-// ListenersAPI lists the listeners of load balancers, with and without backends.
-type ListenersAPI interface {
-	// DescribeLoadBalancerListeners returns an answer that holds every load
-	// balancer of the request, an *Error when a call failed, or the context's
-	// error when the caller gave up.
-	DescribeLoadBalancerListeners(ctx context.Context, request ListenersRequest) (*ListenerList, error)
 }

@@ -11,16 +11,19 @@ import (
 	"unicode/utf8"
 )
 
+// MaxText is how many bytes of a message are cleaned, and how many a field of a
+// response may have.
+const MaxText = 4096
+
 const (
-	maxRaw     = 4096 // bytes of the API's words that are looked at
-	maxMessage = 256  // bytes of the API's words in a message
-	maxField   = 128  // bytes of a field of an answer, such as a server id
-	echoLength = 16   // characters in a row of a key that are an echo of it
+	maxMessage = 256 // bytes of the API's words in a message
+	maxField   = 128 // bytes of a field of a response, such as a server id
+	echoLength = 16  // consecutive characters of a key that are an echo of it
 )
 
-// What an API message may echo of a signed request, and what differs between
-// two equal failures. The order matters: whole URLs and assignments go before
-// the tokens inside them.
+// echoes are what an API message may repeat of a signed request, and what
+// differs between two equal failures. The order matters: whole URLs and
+// assignments precede the tokens inside them.
 var echoes = []struct {
 	pattern     *regexp.Regexp
 	replacement string
@@ -33,20 +36,20 @@ var echoes = []struct {
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d[T ]\d\d(:|%3A)\d\d((:|%3A)\d\d)?(\.\d+)?Z?`), "[time]"},
 }
 
-// longToken finds what could be a signature, token or nonce: nothing that a
-// person wants to read is this long without a space.
+// longToken matches what could be a signature, token or nonce: words that people
+// read are shorter.
 var longToken = regexp.MustCompile(`[0-9A-Za-z+/=_%-]{20,}`)
 
 // cleanMessage makes an API message fit for conditions, events and logs: one
-// line, bounded, and without anything of the signed request. What the words in
-// keep name, such as the load balancer's id, stays readable.
+// line, bounded, and without any part of the signed request. The words in keep,
+// such as the load balancer's id, stay readable.
 func cleanMessage(message string, credentials Credentials, keep ...string) string {
 	message = oneLine(message)
 	for _, key := range keysOf(credentials) {
 		message = strings.ReplaceAll(message, key, "[key]")
 	}
-	message = wholeWords(message, maxRaw)
-	message = withoutPieces(message, credentials)
+	message = wholeWords(message, MaxText)
+	message = withoutKeyParts(message, credentials)
 	for _, echo := range echoes {
 		message = echo.pattern.ReplaceAllString(message, echo.replacement)
 	}
@@ -60,35 +63,35 @@ func cleanMessage(message string, credentials Credentials, keep ...string) strin
 		}
 		return "[...]"
 	})
-	return bounded(message, maxMessage)
+	return truncate(message, maxMessage)
 }
 
 // CleanText makes another program's words fit for conditions, events and logs:
 // one line, bounded, and without URLs and what could be a token.
 func CleanText(text string) string { return cleanMessage(text, Credentials{}) }
 
-// word is what keys and tokens are made of, plain or escaped.
-var word = regexp.MustCompile(`[0-9A-Za-z+/=_.%~-]{16,}`)
+// keyWord matches words that could have a part of a key or token, plain or escaped.
+var keyWord = regexp.MustCompile(`[0-9A-Za-z+/=_.%~-]{16,}`)
 
-// withoutPieces takes out words that hold a piece of a key: a server may cut
-// what it echoes, or break it into lines.
-func withoutPieces(message string, credentials Credentials) string {
-	pieces := piecesOf(keysOf(credentials))
-	return word.ReplaceAllStringFunc(message, func(word string) string {
-		if pieces.standIn(word) {
+// withoutKeyParts replaces words that contain a part of a key: a server may
+// truncate what it repeats, or break it into lines.
+func withoutKeyParts(message string, credentials Credentials) string {
+	parts := partsOf(keysOf(credentials))
+	return keyWord.ReplaceAllStringFunc(message, func(word string) string {
+		if parts.in(word) {
 			return "[key]"
 		}
 		return word
 	})
 }
 
-// pieces are all that has echoLength characters in a row of a key, in lower
-// case. A word is held against all of them at once: however long a token is, a
-// word costs what its own length does.
-type pieces map[string]struct{}
+// keyParts are all parts of keys with echoLength characters, in lower case. A word
+// is compared with all of them at once, so its cost does not grow with the length
+// of a token.
+type keyParts map[string]struct{}
 
-func piecesOf(keys []string) pieces {
-	p := pieces{}
+func partsOf(keys []string) keyParts {
+	p := keyParts{}
 	for _, key := range allSpellings(keys) {
 		key = strings.ToLower(key)
 		for i := 0; i+echoLength <= len(key); i++ {
@@ -98,8 +101,8 @@ func piecesOf(keys []string) pieces {
 	return p
 }
 
-// standIn tells whether a word has enough characters in a row of a key, in whatever case.
-func (p pieces) standIn(word string) bool {
+// in reports whether a word contains a part of a key, in any case.
+func (p keyParts) in(word string) bool {
 	word = strings.ToLower(word)
 	for i := 0; i+echoLength <= len(word); i++ {
 		if _, found := p[word[i:i+echoLength]]; found {
@@ -117,13 +120,13 @@ func allSpellings(keys []string) []string {
 	return spelled
 }
 
-// spellings are a key as it is, and as it stands in a URL and in a string to sign.
+// spellings are a key as it is, as a URL has it, and as a string to sign has it.
 func spellings(key string) []string {
 	escaped := url.QueryEscape(key)
 	return slices.Compact([]string{key, escaped, url.QueryEscape(escaped)})
 }
 
-// apiRequestID is what request ids look like.
+// apiRequestID is the form of request ids.
 var apiRequestID = regexp.MustCompile(`^[0-9A-Za-z._:-]{1,128}$`)
 
 // cleanRequestID returns id, or "" when it is something else, such as an echo of a key.
@@ -139,28 +142,29 @@ func cleanRequestID(id string, credentials Credentials) string {
 	return id
 }
 
-// keysOf returns what of the credentials must not be repeated.
+// keysOf returns the parts of the credentials that must not be repeated.
 func keysOf(credentials Credentials) []string {
 	keys := []string{credentials.SecurityToken, credentials.AccessKeySecret, credentials.AccessKeyID, credentials.signature}
 	return slices.DeleteFunc(keys, func(key string) bool { return key == "" })
 }
 
-// cleanField makes a field of an answer fit for a status row: a hostile or
-// broken server must not break tables, terminals or label values.
-func cleanField(value string) string {
+// CleanField makes a field of a response fit for a status row, in one line of at
+// most 128 bytes: a hostile or broken server must not break tables, terminals or
+// label values.
+func CleanField(value string) string {
 	for i := range len(value) {
 		if c := value[i]; c <= ' ' || c >= utf8.RuneSelf || c == 0x7f {
-			return bounded(oneLine(value), maxField)
+			return truncate(oneLine(value), maxField)
 		}
 	}
-	return bounded(value, maxField)
+	return truncate(value, maxField)
 }
 
-// lowerField is cleanField for words that are compared without regard to case.
-func lowerField(value string) string { return bounded(strings.ToLower(cleanField(value)), maxField) }
+// LowerField is CleanField for words that are compared without regard to case.
+func LowerField(value string) string { return truncate(strings.ToLower(CleanField(value)), maxField) }
 
-// oneLine turns what cannot be seen (control characters, bidirectional controls,
-// fillers), invalid UTF-8 and runs of white space into single spaces.
+// oneLine replaces invisible characters (control characters, bidirectional
+// controls, fillers), invalid UTF-8 and white space with single spaces.
 func oneLine(s string) string {
 	s = strings.ToValidUTF8(s, " ")
 	s = strings.Map(func(r rune) rune {
@@ -172,15 +176,15 @@ func oneLine(s string) string {
 	return strings.Join(strings.Fields(s), " ")
 }
 
-// visible tells whether a terminal shows something for a character. Fillers and
+// visible reports whether a terminal displays a character. Fillers and
 // variation selectors are letters and marks to Unicode, but hide text, and make
 // different names look the same.
 func visible(r rune) bool {
 	return unicode.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-// wholeWords cuts s to at most limit bytes, at a space, so that what is left
-// holds no part of a longer word.
+// wholeWords truncates s to at most limit bytes, at a space, so that the result
+// ends with a whole word.
 func wholeWords(s string, limit int) string {
 	if len(s) <= limit {
 		return s
@@ -188,15 +192,16 @@ func wholeWords(s string, limit int) string {
 	return s[:max(strings.LastIndexByte(s[:limit+1], ' '), 0)]
 }
 
-// bounded cuts s to at most limit bytes, at a rune's boundary, and marks the cut.
-func bounded(s string, limit int) string {
+// truncate shortens s to at most limit bytes, at a rune's boundary, and marks it
+// with "...".
+func truncate(s string, limit int) string {
 	if len(s) <= limit {
 		return s
 	}
 	const mark = "..."
-	cut := limit - len(mark)
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
+	end := limit - len(mark)
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
 	}
-	return s[:cut] + mark
+	return s[:end] + mark
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/go-logr/logr/funcr"
 	"sigs.k8s.io/yaml"
+
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 )
 
 func TestCleanMessageRemovesWhatIsOfTheRequest(t *testing.T) {
@@ -25,9 +27,9 @@ func TestCleanMessageRemovesWhatIsOfTheRequest(t *testing.T) {
 		"what nobody sees":         {"a\u200bb\u202ec\u2066d\ufeffe\u00adf\u3164g\ufe0fh\u034fi\U000e0100j\U000e0041k", "a b c d e f g h i j k"},
 		"an escape":                {"\x1b[31mred\x1b[0m", "[31mred [0m"},
 		"a URL":                    {"see https://help.aliyun.com/x?AccessKeyId=1 for more", "see [url] for more"},
-		"the key":                  {"key " + testKeyID + " is unknown", "key [key] is unknown"},
-		"the secret in a word":     {"x" + testSecret + "y", "x[key]y"},
-		"the token":                {"token " + testToken, "token [key]"},
+		"the key":                  {"key " + alicloudtest.KeyID + " is unknown", "key [key] is unknown"},
+		"the secret in a word":     {"x" + alicloudtest.Secret + "y", "x[key]y"},
+		"the token":                {"token " + alicloudtest.Token, "token [key]"},
 		"another key":              {"key LTAI5tOther is unknown", "key [key] is unknown"},
 		"another temporary key":    {"key STS.NTOther is unknown", "key [key] is unknown"},
 		"an assignment":            {"AccessKeyId=abc, Signature = x/y== and SecurityToken: t", "AccessKeyId=[redacted] Signature=[redacted] and SecurityToken=[redacted]"},
@@ -43,21 +45,21 @@ func TestCleanMessageRemovesWhatIsOfTheRequest(t *testing.T) {
 		"a piece of a signature":   {"got epBwEWmseBWRPImciMj", "got [key]"},
 		"a nonce":                  {"nonce 0123456789abcdef0123456789abcdef used", "nonce [...] used"},
 		"a long word":              {"InvalidLoadBalancerSpecification", "InvalidLoadBalancerSpecification"},
-		"the load balancer":        {"load balancer " + testLoadBalancer + " not found", "load balancer " + testLoadBalancer + " not found"},
-		"the end of a token":       {"token ..." + testToken[8:] + " is unknown", "token [key] is unknown"},
-		"a token in lines":         {"token " + testToken[:12] + "\n" + testToken[12:] + " is unknown", "token " + testToken[:12] + " [key] is unknown"},
-		"a key in capitals":        {"key " + strings.ToUpper(testKeyID) + " is unknown", "key [key] is unknown"},
+		"the load balancer":        {"load balancer " + alicloudtest.LoadBalancer + " not found", "load balancer " + alicloudtest.LoadBalancer + " not found"},
+		"the end of a token":       {"token ..." + alicloudtest.Token[8:] + " is unknown", "token [key] is unknown"},
+		"a token in lines":         {"token " + alicloudtest.Token[:12] + "\n" + alicloudtest.Token[12:] + " is unknown", "token " + alicloudtest.Token[:12] + " [key] is unknown"},
+		"a key in capitals":        {"key " + strings.ToUpper(alicloudtest.KeyID) + " is unknown", "key [key] is unknown"},
 		"another load balancer":    {"load balancer lb-bp1qjwo61pqz3ahltv0mx not found", "load balancer [...] not found"},
 		"a long text":              {strings.Repeat("words ", 100), strings.Repeat("words ", 42) + "w..."},
 		"a long text of letters":   {strings.Repeat("负", 100), strings.Repeat("负", 84) + "..."},
 		"a very long text":         {strings.Repeat("words ", 1_000_000), strings.Repeat("words ", 42) + "w..."},
 		"a very long word":         {strings.Repeat("x", 1_000_000), ""},
-		"a token where it is read": {strings.Repeat("a1", maxRaw/2-3) + " " + strings.Repeat("b2", 40), "[...]"},
+		"a token where it is read": {strings.Repeat("a1", MaxText/2-3) + " " + strings.Repeat("b2", 40), "[...]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			credentials := temporaryCredentials()
 			credentials.signature = "epBwEWmseBWRPImciMj+/UxuXlg="
-			got := cleanMessage(test.message, credentials, testLoadBalancer)
+			got := cleanMessage(test.message, credentials, alicloudtest.LoadBalancer)
 			if got != test.want {
 				t.Errorf("got  %q\nwant %q", got, test.want)
 			}
@@ -67,8 +69,8 @@ func TestCleanMessageRemovesWhatIsOfTheRequest(t *testing.T) {
 
 func TestACutLeavesNoPartOfAKey(t *testing.T) {
 	const unknown = "abcdefghijklmnop"
-	for before := maxRaw - 60; before <= maxRaw; before++ {
-		message := strings.Repeat("A1b2c3d4e5f6g7h8i9j0k ", maxRaw)[:before] + " AccessKeySecret= " + unknown + " and more"
+	for before := MaxText - 60; before <= MaxText; before++ {
+		message := strings.Repeat("A1b2c3d4e5f6g7h8i9j0k ", MaxText)[:before] + " AccessKeySecret= " + unknown + " and more"
 		if got := cleanMessage(message, temporaryCredentials()); strings.Contains(got, unknown[:4]) {
 			t.Errorf("after %d bytes: %q", before, got)
 		}
@@ -78,8 +80,8 @@ func TestACutLeavesNoPartOfAKey(t *testing.T) {
 func TestCleaningIsQuickWhateverTheServerSends(t *testing.T) {
 	for name, unit := range map[string]string{"a word": "a", "assignments": "AccessKeyId=1 ", "URLs": "http://x ", "digits": "1-", "bytes": "\xff", "spaces": " ", "escapes": "\x1b"} {
 		t.Run(name, func(t *testing.T) {
-			message := strings.Repeat(unit, maxAnswer/len(unit))
-			if took := working(t, func() { cleanMessage(message, temporaryCredentials()) }); took > 5*time.Second {
+			message := strings.Repeat(unit, maxBody/len(unit))
+			if took := alicloudtest.ProcessorTime(t, func() { cleanMessage(message, temporaryCredentials()) }); took > 5*time.Second {
 				t.Errorf("took %s", took)
 			}
 		})
@@ -97,8 +99,8 @@ func TestARequestIDThatIsNoneIsDropped(t *testing.T) {
 		"https://x":                            false,
 		strings.Repeat("a", 128):               true,
 		strings.Repeat("a", 129):               false,
-		testKeyID:                              false,
-		"x-" + testSecret + "-x":               false,
+		alicloudtest.KeyID:                     false,
+		"x-" + alicloudtest.Secret + "-x":      false,
 	} {
 		if got := cleanRequestID(id, temporaryCredentials()); (got == id) != want && id != "" || got != "" && got != id {
 			t.Errorf("%q became %q", id, got)
@@ -119,8 +121,8 @@ func TestBoundedCutsAtACharacter(t *testing.T) {
 		{"日日日", 8, "日..."},
 		{"\xff\xfe\xfd\xfc\xfb\xfa\xf9", 6, "\xff\xfe\xfd..."},
 	} {
-		if got := bounded(test.in, test.limit); got != test.want {
-			t.Errorf("bounded(%q, %d) = %q, want %q", test.in, test.limit, got, test.want)
+		if got := truncate(test.in, test.limit); got != test.want {
+			t.Errorf("truncate(%q, %d) = %q, want %q", test.in, test.limit, got, test.want)
 		}
 	}
 }
@@ -182,7 +184,7 @@ func TestCredentialsPrintAsTheirVersionWhateverPrintsThem(t *testing.T) {
 		printed[name] = lines.String()
 	}
 	for how, text := range printed {
-		for _, secret := range []string{testKeyID, testSecret, testToken, fmt.Sprintf("%x", testSecret), fmt.Sprintf("%X", testSecret)} {
+		for _, secret := range []string{alicloudtest.KeyID, alicloudtest.Secret, alicloudtest.Token, fmt.Sprintf("%x", alicloudtest.Secret), fmt.Sprintf("%X", alicloudtest.Secret)} {
 			if strings.Contains(text, secret) {
 				t.Errorf("%s: %q holds %q", how, text, secret)
 			}

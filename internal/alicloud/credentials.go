@@ -2,23 +2,20 @@
 
 package alicloud
 
-import (
-	"context"
-	"fmt"
-)
+import "fmt"
 
 // Credentials sign calls. They print as their Version only, whatever the verb
 // (but %p, for which fmt asks no type, and which go vet refuses).
 type Credentials struct {
 	AccessKeyID     string
 	AccessKeySecret string
-	// SecurityToken comes with temporary credentials; "" otherwise.
+	// SecurityToken is that of temporary credentials; "" for an access key.
 	SecurityToken string
-	// Version tells two states of the same account apart without revealing
-	// either, such as a Secret's resourceVersion.
+	// Version differs between two states of the same account and reveals
+	// neither, such as a Secret's resourceVersion.
 	Version string
 
-	// signature is that of the call at hand, which is not to be repeated either.
+	// signature is that of the call, which must not be repeated either.
 	signature string
 }
 
@@ -33,14 +30,3 @@ func (c Credentials) MarshalLog() any { return fmt.Sprint(c) }
 
 // MarshalText keeps encoders, loggers among them, from reading the fields.
 func (c Credentials) MarshalText() ([]byte, error) { return []byte(fmt.Sprint(c)), nil }
-
-// CredentialSource finds the credentials of an account.
-type CredentialSource interface {
-	// Credentials returns an *Error of kind CredentialsNotFound when the
-	// account has none that could be used, and another error when that could
-	// not be found out.
-	Credentials(ctx context.Context, account Account) (Credentials, error)
-	// Refused says that the API refused these credentials, so that the next
-	// call of Credentials looks for newer ones.
-	Refused(account Account, credentials Credentials)
-}

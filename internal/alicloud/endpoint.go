@@ -10,8 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/aliyun/alibaba-cloud-sdk-go/sdk"
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/requests"
-	sdkslb "github.com/aliyun/alibaba-cloud-sdk-go/services/slb"
 )
 
 // Networks that Alibaba Cloud serves its endpoints on.
@@ -20,13 +20,13 @@ const (
 	NetworkVPC      = "vpc"
 )
 
-// Endpoint says where the SLB API is. The zero value is the region's own, over HTTPS.
+// Endpoint says where the API is. The zero value is the region's own, over HTTPS.
 type Endpoint struct {
-	// plain asks for HTTP in place of HTTPS.
+	// plain selects HTTP instead of HTTPS.
 	plain bool
 	// host is host or host:port for every region, or "" for the region's own endpoint.
 	host string
-	// vpc asks for the region's endpoint inside a VPC.
+	// vpc selects the region's endpoint inside a VPC.
 	vpc bool
 }
 
@@ -41,7 +41,7 @@ func ParseEndpoint(endpoint, network string) (Endpoint, error) {
 		return Endpoint{vpc: network == NetworkVPC}, nil
 	}
 	if network == NetworkVPC {
-		return Endpoint{}, errors.New("--slb-network vpc chooses among the regions' own endpoints, which --slb-endpoint replaces: leave one of them out")
+		return Endpoint{}, errors.New("--slb-network vpc chooses among the regions' own endpoints, which --slb-endpoint replaces: set only one of them")
 	}
 	parsed, err := url.Parse(endpoint)
 	if err != nil || parsed.Hostname() == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") || !validPort(parsed) ||
@@ -54,8 +54,8 @@ func ParseEndpoint(endpoint, network string) (Endpoint, error) {
 	return Endpoint{plain: parsed.Scheme == "http", host: parsed.Host}, nil
 }
 
-// regionID is what region ids look like, as in the CRD. The first parts are
-// those that Alibaba Cloud uses: the id becomes a part of the host name
+// regionID is the form of region ids, as in the CRD. The first parts are those
+// that Alibaba Cloud uses: the id becomes a part of the host name
 // slb.<region>.aliyuncs.com, which for oss-cn-hangzhou is that of a bucket
 // which anyone may own.
 var regionID = regexp.MustCompile(`^(cn|ap|us|eu|me|na|sa|af|ca|rus)(-[a-z0-9]+)+$`)
@@ -63,15 +63,15 @@ var regionID = regexp.MustCompile(`^(cn|ap|us|eu|me|na|sa|af|ca|rus)(-[a-z0-9]+)
 // maxRegionID is the CRD's bound: a region id is one label of a host name.
 const maxRegionID = 63
 
-// IsRegionID tells whether an id could be that of a region. Nothing else gets
-// into a host name, whoever wrote it: a slash or a dot would name any host.
+// IsRegionID reports whether an id could be that of a region. No other id becomes
+// a part of a host name: a slash or a dot would name any host.
 func IsRegionID(id string) bool { return len(id) <= maxRegionID && regionID.MatchString(id) }
 
-// zoneID is what ids of zones look like: that of their region, and a letter.
+// zoneID is the form of zone ids: that of their region, and a letter.
 var zoneID = regexp.MustCompile(`^[a-z]+-[a-z]+(-[a-z]+)*(-\d+[a-z]|-[a-z])$`)
 
 // checkZone refuses the host of --slb-endpoint where it names a zone: an IPv6
-// one, or one of a region, whose host name of Alibaba Cloud has the region in that place.
+// zone, or a zone of a region, because Alibaba Cloud's host names have the region.
 func checkZone(host string) error {
 	if strings.Contains(host, "%") {
 		return errors.New("--slb-endpoint has an IPv6 zone id, which no request can carry: write the address without %")
@@ -87,7 +87,7 @@ func checkZone(host string) error {
 	return nil
 }
 
-// validPort tells whether a URL has a port that can be dialled, or none.
+// validPort reports whether a URL has a port that can be dialled, or none.
 func validPort(u *url.URL) bool {
 	if !strings.HasSuffix(u.Host, ":"+u.Port()) {
 		return true
@@ -95,13 +95,6 @@ func validPort(u *url.URL) bool {
 	port, err := strconv.ParseUint(u.Port(), 10, 16)
 	return err == nil && port > 0
 }
-
-// The SDK fills these tables lazily and unguarded, so it is done once, before
-// any client is built.
-var (
-	endpointMap  = sdkslb.GetEndpointMap()
-	endpointType = sdkslb.GetEndpointType()
-)
 
 // scheme is the protocol as the SDK spells it.
 func (e Endpoint) scheme() string {
@@ -111,10 +104,10 @@ func (e Endpoint) scheme() string {
 	return requests.HTTPS
 }
 
-func (e Endpoint) apply(client *sdkslb.Client) {
+func (e Endpoint) apply(client *sdk.Client, product *Product) {
 	client.Domain = e.host
-	client.EndpointMap = endpointMap
-	client.EndpointType = endpointType
+	client.EndpointMap = product.EndpointMap
+	client.EndpointType = product.EndpointType
 	if e.vpc {
 		client.Network = NetworkVPC
 	}

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 )
 
 func TestParseEndpointTakesAnAddressAndNothingElse(t *testing.T) {
@@ -55,8 +57,8 @@ func TestParseEndpointNamesTheFlagAtFaultAndQuotesNoPassword(t *testing.T) {
 		{"https://slb.aliyuncs.com/api", "internet", "--slb-endpoint"},
 		{"https://slb.aliyuncs.com?a=b", "internet", "--slb-endpoint"},
 		{"https://slb.aliyuncs.com#a", "internet", "--slb-endpoint"},
-		{"https://user:" + testSecret + "@slb.aliyuncs.com", "internet", "--slb-endpoint"},
-		{"https://user:%" + testSecret + "@slb.aliyuncs.com", "internet", "--slb-endpoint"},
+		{"https://user:" + alicloudtest.Secret + "@slb.aliyuncs.com", "internet", "--slb-endpoint"},
+		{"https://user:%" + alicloudtest.Secret + "@slb.aliyuncs.com", "internet", "--slb-endpoint"},
 		{"https://slb.aliyuncs.com\n", "internet", "--slb-endpoint"},
 		{" https://slb.aliyuncs.com", "internet", "--slb-endpoint"},
 		{"http://[fe80::1%25eth0]:8888", "internet", "--slb-endpoint"},
@@ -71,7 +73,7 @@ func TestParseEndpointNamesTheFlagAtFaultAndQuotesNoPassword(t *testing.T) {
 			t.Errorf("ParseEndpoint(%q, %q) = (%+v, %v)", test.endpoint, test.network, got, err)
 			continue
 		}
-		if text := err.Error(); !strings.HasPrefix(text, test.flag+" ") || strings.Contains(text, testSecret) || strings.Contains(text, "\n") {
+		if text := err.Error(); !strings.HasPrefix(text, test.flag+" ") || strings.Contains(text, alicloudtest.Secret) || strings.Contains(text, "\n") {
 			t.Errorf("ParseEndpoint(%q, %q): %q", test.endpoint, test.network, text)
 		}
 	}
@@ -90,7 +92,7 @@ func TestARegionIDNamesNoHostOfItsOwn(t *testing.T) {
 			asked := ""
 			client := clientOver(func(request *http.Request) (*http.Response, error) {
 				asked = request.URL.Host
-				return response(request, http.StatusOK, []byte(noRows)), nil
+				return alicloudtest.Response(request, http.StatusOK, alicloudtest.NoRows), nil
 			})
 			var err error
 			if client.options.Endpoint, err = ParseEndpoint("", network); err != nil {
@@ -110,7 +112,7 @@ func TestARegionIDNamesNoHostOfItsOwn(t *testing.T) {
 }
 
 func TestEveryRegionThatTheSDKKnowsIsOne(t *testing.T) {
-	for region := range endpointMap {
+	for region := range testProduct.EndpointMap {
 		if !IsRegionID(region) || checkZone("slb."+region+".aliyuncs.com") != nil {
 			t.Errorf("%s is no region", region)
 		}

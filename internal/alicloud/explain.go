@@ -18,33 +18,32 @@ import (
 	sdkerrors "github.com/aliyun/alibaba-cloud-sdk-go/sdk/errors"
 )
 
-// explain turns whatever a failed call left behind into an *Error. Nothing of
-// err's text is passed on unless it is known to be free of the request: a
-// *url.Error, for one, holds the signed URL.
-func (c *Client) explain(err error, exchange *exchange, about subject) *Error {
+// explain returns the *Error of a failed call. It uses no text of err that could
+// have a part of the request: a *url.Error, for one, has the signed URL.
+func (c *Caller) explain(err error, exchange *exchange, call *Call) *Error {
 	var refused *sdkerrors.ServerError
-	var wrong *answerError
+	var wrong *ResponseError
 	var clientError *sdkerrors.ClientError
 	switch {
 	case exchange.host == "":
 		return &Error{Kind: InvalidRequest, Local: true, Message: "no request could be made; check spec.regionId and --slb-endpoint"}
 	case exchange.ctx.Err() != nil:
-		// Whatever came too late, even a proper end: the server may see the call end and end its answer.
+		// Also where the body ended properly: the server may see the call end and end its response.
 		return c.unreachable(exchange, "no answer within "+c.options.Timeout.String())
 	case errors.As(err, &refused):
-		return explainRefusal(refused, exchange, about)
+		return explainRefusal(refused, exchange, call)
 	case errors.As(err, &wrong):
-		return invalidResponse(exchange, wrong.what)
+		return invalidResponse(exchange, call, wrong.What)
 	case errors.Is(err, errRedirected):
-		return invalidResponse(exchange, "a redirect")
+		return invalidResponse(exchange, call, "a redirect")
 	case errors.Is(err, errSwitched):
-		return invalidResponse(exchange, "a switch to another protocol")
+		return invalidResponse(exchange, call, "a switch to another protocol")
 	case errors.Is(err, errTooLarge):
-		return invalidResponse(exchange, fmt.Sprintf("more than %d MiB", maxAnswer>>20))
+		return invalidResponse(exchange, call, fmt.Sprintf("more than %d MiB", maxBody>>20))
 	case exchange.status != 0 && errors.Is(err, io.ErrUnexpectedEOF):
-		return invalidResponse(exchange, "a document that ends too early")
+		return invalidResponse(exchange, call, "a document that ends too early")
 	case errors.As(err, &clientError):
-		return invalidResponse(exchange, "a document that is not a "+about.action+" answer")
+		return invalidResponse(exchange, call, "a document that is not a "+call.Action+" answer")
 	default:
 		why := disconnection(err)
 		if why == unknownFailure && exchange.answered.Load() {
@@ -54,54 +53,52 @@ func (c *Client) explain(err error, exchange *exchange, about subject) *Error {
 	}
 }
 
-func (c *Client) unreachable(exchange *exchange, why string) *Error {
+func (c *Caller) unreachable(exchange *exchange, why string) *Error {
 	where := "--slb-endpoint"
 	if c.options.Endpoint.host == "" {
 		where = "spec.regionId, --slb-network"
 	}
 	return &Error{
 		Kind:    EndpointUnreachable,
-		Message: fmt.Sprintf("%s: %s; check %s, DNS, proxy and firewall", cleanField(exchange.host), why, where),
+		Message: fmt.Sprintf("%s: %s; check %s, DNS, proxy and firewall", CleanField(exchange.host), why, where),
 	}
 }
 
-const wrongEndpoint = "check that --slb-endpoint and proxies lead to the SLB API"
-
-func invalidResponse(exchange *exchange, what string) *Error {
+func invalidResponse(exchange *exchange, call *Call, what string) *Error {
 	return &Error{
 		Kind:       InvalidResponse,
 		RetryAfter: exchange.retryAfter,
 		Message: fmt.Sprintf("%s answered HTTP %d with %s; %s",
-			cleanField(exchange.host), exchange.status, what, wrongEndpoint),
+			CleanField(exchange.host), exchange.status, what, endpointAdvice(call)),
 	}
 }
 
-// apiCode is what error codes look like; anything else is words.
+// apiCode is the form of error codes; anything else is prose.
 var apiCode = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,63}$`)
 
-func explainRefusal(refused *sdkerrors.ServerError, exchange *exchange, about subject) *Error {
+func explainRefusal(refused *sdkerrors.ServerError, exchange *exchange, call *Call) *Error {
 	code := refused.ErrorCode()
-	if !apiCode.MatchString(code) || cleanMessage(code, about.credentials) != code {
+	if !apiCode.MatchString(code) || cleanMessage(code, call.Credentials) != code {
 		code = ""
 	}
 	e := &Error{
 		Kind:       classify(code, refused.HttpStatus(), exchange.retryAfter),
 		Code:       code,
-		RequestID:  cleanRequestID(refused.RequestId(), about.credentials),
+		RequestID:  cleanRequestID(refused.RequestId(), call.Credentials),
 		RetryAfter: exchange.retryAfter,
 	}
 	if code == "" {
-		e.Message = fmt.Sprintf("%s answered HTTP %d without an API error code", cleanField(exchange.host), refused.HttpStatus())
+		e.Message = fmt.Sprintf("%s answered HTTP %d without an API error code", CleanField(exchange.host), refused.HttpStatus())
 	} else {
 		e.Message = code
-		words := cleanMessage(wordsOf(refused), about.credentials, slices.Concat(about.loadBalancerIDs, []string{about.regionID})...)
+		words := cleanMessage(wordsOf(refused), call.Credentials, append(slices.Clone(call.LoadBalancerIDs), call.RegionID)...)
 		if words = strings.TrimRight(words, " .;,"); words != "" {
 			e.Message += ": " + words
 		}
 	}
-	next := wrongEndpoint
+	next := endpointAdvice(call)
 	if code != "" {
-		next = advice(e.Kind, code, about)
+		next = advice(e.Kind, code, call)
 	}
 	if next != "" {
 		e.Message += "; " + next
@@ -109,8 +106,8 @@ func explainRefusal(refused *sdkerrors.ServerError, exchange *exchange, about su
 	return e
 }
 
-// wordsOf is the API's message, in whose place the SDK gives the whole
-// document when there is none, without the request's id.
+// wordsOf is the API's message without the request's id; "" where there is none,
+// for which the SDK returns the whole document.
 func wordsOf(refused *sdkerrors.ServerError) string {
 	words := strings.TrimSpace(refused.Message())
 	if strings.HasPrefix(words, "{") {
@@ -124,8 +121,8 @@ func wordsOf(refused *sdkerrors.ServerError) string {
 
 const unknownFailure = "the connection failed"
 
-// disconnection describes why no answer came, in words that are the same every
-// time: no addresses of this side, no times.
+// disconnection says why there was no response, in words that are the same every
+// time: without local addresses and times.
 func disconnection(err error) string {
 	var dns *net.DNSError
 	var errno syscall.Errno
@@ -148,7 +145,7 @@ func disconnection(err error) string {
 	}
 }
 
-// insecure describes why TLS could not be agreed on.
+// insecure says why the TLS handshake failed.
 func insecure(err error) string {
 	var invalid x509.CertificateInvalidError
 	var hostname x509.HostnameError

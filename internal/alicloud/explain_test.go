@@ -22,6 +22,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 )
 
 // refusals is the table of error codes, and of each the HTTP statuses that it comes with.
@@ -66,8 +68,8 @@ func TestARefusalIsClassifiedByItsCode(t *testing.T) {
 		for _, code := range family.codes {
 			for _, status := range family.statuses {
 				t.Run(fmt.Sprintf("%s %d", code, status), func(t *testing.T) {
-					failed := failTwice(t, newTrustingClient(t, startHTTPS(t, refuseWith(status, code, "Words of the API."))))
-					if failed.Kind != family.kind || failed.Code != code || failed.MetricCode() != code {
+					failed := failTwice(t, newTrustingClient(t, startHTTPS(t, alicloudtest.Refuse(status, code, "Words of the API."))))
+					if failed.Kind != family.kind || failed.Code != code || failed.metricCode() != code {
 						t.Errorf("got %#v, want kind %s", failed, family.kind)
 					}
 					if !strings.HasPrefix(failed.Message, code+": Words of the API") {
@@ -86,12 +88,12 @@ func TestARefusalIsClassifiedByItsCode(t *testing.T) {
 }
 
 func TestAMessageHasNothingOfTheDocumentAroundIt(t *testing.T) {
-	const next = "; the SLB API of cn-hangzhou failed on its side: the operator keeps asking"
+	const next = "; the SLB API of cn-hangzhou failed on its side: the operator retries"
 	for body, want := range map[string]string{
 		`{"RequestId":"R1-of-this-call","Code":"InternalError"}`:                                           "InternalError" + next,
 		`{"RequestId":"R1-of-this-call","Code":"InternalError","Message":"R1-of-this-call failed, sorry"}`: "InternalError: [id] failed, sorry" + next,
 	} {
-		failed := failTwice(t, newTrustingClient(t, startHTTPS(t, answerWith(500, body))))
+		failed := failTwice(t, newTrustingClient(t, startHTTPS(t, alicloudtest.Serve(500, body))))
 		if failed.Message != want {
 			t.Errorf("%s: got %q, want %q", body, failed.Message, want)
 		}
@@ -128,8 +130,8 @@ func TestARefusalWithoutACodeIsClassifiedByItsStatus(t *testing.T) {
 	} {
 		for status, kind := range map[int]Kind{400: InvalidResponse, 401: InvalidResponse, 403: InvalidResponse, 404: InvalidResponse, 429: Throttled, 500: ServiceError, 502: ServiceError, 503: ServiceError} {
 			t.Run(fmt.Sprintf("%s %d", name, status), func(t *testing.T) {
-				failed := failTwice(t, newTrustingClient(t, startHTTPS(t, answerWith(status, body))))
-				if failed.Kind != kind || failed.Code != "" || failed.MetricCode() != string(kind) {
+				failed := failTwice(t, newTrustingClient(t, startHTTPS(t, alicloudtest.Serve(status, body))))
+				if failed.Kind != kind || failed.Code != "" || failed.metricCode() != string(kind) {
 					t.Errorf("got %#v, want kind %s", failed, kind)
 				}
 				if want := "answered HTTP " + strconv.Itoa(status) + " without an API error code; check that --slb-endpoint"; !strings.Contains(failed.Message, want) {
@@ -168,9 +170,9 @@ func TestRetryAfterIsReportedAndMakesServiceUnavailableAThrottle(t *testing.T) {
 				if test.after != "" {
 					w.Header().Set("Retry-After", test.after)
 				}
-				refuseWith(test.status, test.code, "busy")(w, r)
+				alicloudtest.Refuse(test.status, test.code, "busy")(w, r)
 			})
-			failed := callInVain(t, newTrustingClient(t, server), aRequest())
+			failed := callAndFail(t, newTrustingClient(t, server), aRequest())
 			if failed.Kind != test.kind || failed.RetryAfter < test.atLeast || failed.RetryAfter > test.atMost {
 				t.Errorf("got %#v", failed)
 			}
@@ -186,24 +188,22 @@ func TestARefusalSaysWhatToDo(t *testing.T) {
 		request Request
 		want    []string
 	}{
-		"a permission":         {"Forbidden.RAM", aRequest(), []string{"slb:DescribeHealthStatus", "acs:slb:cn-hangzhou:*:loadbalancer/" + testLoadBalancer, "the operator's own identity"}},
+		"a permission":         {"Forbidden.RAM", aRequest(), []string{"slb:DescribeHealthStatus", "acs:slb:cn-hangzhou:*:loadbalancer/" + alicloudtest.LoadBalancer, "the operator's own identity"}},
 		"a Secret's":           {"Forbidden.RAM", inSecret, []string{"Secret prod/slb-reader"}},
 		"a key":                {"InvalidAccessKeyId.NotFound", aRequest(), []string{"ALIBABA_CLOUD_ACCESS_KEY_ID"}},
 		"a Secret's key":       {"SignatureDoesNotMatch", inSecret, []string{"accessKeySecret", "Secret prod/slb-reader"}},
-		"the load balancer":    {"LoadBalancerNotExist", inSecret, []string{"spec.loadBalancerId " + testLoadBalancer, "spec.regionId cn-hangzhou", "Secret prod/slb-reader"}},
+		"the load balancer":    {"LoadBalancerNotExist", inSecret, []string{"spec.loadBalancerId " + alicloudtest.LoadBalancer, "spec.regionId cn-hangzhou", "Secret prod/slb-reader"}},
 		"the rate":             {"Throttling", aRequest(), []string{"spec.interval", "--slb-qps"}},
 		"the clock":            {"InvalidTimeStamp.Expired", aRequest(), []string{"clock"}},
 		"the clock, or replay": {"SignatureNonceUsed", aRequest(), []string{"clock"}},
-		"a port":               {"ListenerNotFound", onPort(443), []string{"no listener with a health check on port 443", "spec.listenerPort"}},
-		"a port, by case":      {"checkedlistenernotfound", onPort(80), []string{"port 80"}},
-		"every port":           {"ListenerNotFound", aRequest(), []string{"the load balancer has no listener with a health check"}},
+		"the product's own":    {specialCode, aRequest(), []string{"; special advice on " + alicloudtest.LoadBalancer}},
 		"the fields":           {"InvalidParameter", aRequest(), []string{"spec.listenerPort", "spec.listenerProtocol"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := clientOver(func(request *http.Request) (*http.Response, error) {
-				return response(request, http.StatusBadRequest, []byte(errorDocument(test.code, ""))), nil
+				return alicloudtest.Response(request, http.StatusBadRequest, alicloudtest.ErrorDocument(test.code, "")), nil
 			})
-			failed := callInVain(t, client, test.request)
+			failed := callAndFail(t, client, test.request)
 			for _, want := range test.want {
 				if !strings.Contains(failed.Message, want) {
 					t.Errorf("%q does not say %q", failed.Message, want)
@@ -213,15 +213,9 @@ func TestARefusalSaysWhatToDo(t *testing.T) {
 	}
 }
 
-func onPort(port int32) Request {
-	request := aRequest()
-	request.Scope.ListenerPort = port
-	return request
-}
-
 // Whoever adds a call gets the permission of that call named.
 func TestTheAdviceNamesTheActionThatWasRefused(t *testing.T) {
-	about := subject{action: "DescribeLoadBalancerListeners", regionID: "cn-beijing", loadBalancerIDs: []string{"lb-1", "lb-2"}}
+	about := &Call{Product: &testProduct, Action: "DescribeLoadBalancerListeners", RegionID: "cn-beijing", LoadBalancerIDs: []string{"lb-1", "lb-2"}}
 	const want = "grant the RAM permission slb:DescribeLoadBalancerListeners on acs:slb:cn-beijing:*:loadbalancer/lb-1, " +
 		"acs:slb:cn-beijing:*:loadbalancer/lb-2 to the operator's own identity"
 	if got := advice(Forbidden, "Forbidden.RAM", about); got != want {
@@ -275,12 +269,12 @@ func TestWhatTheOperatorRefusesIsToldFromWhatTheAPIRefuses(t *testing.T) {
 	request := aRequest()
 	request.Target.RegionID = "no region"
 	client := clientOver(func(r *http.Request) (*http.Response, error) {
-		return response(r, http.StatusBadRequest, []byte(errorDocument("InvalidParameter", ""))), nil
+		return alicloudtest.Response(r, http.StatusBadRequest, alicloudtest.ErrorDocument("InvalidParameter", "")), nil
 	})
-	if failed := callInVain(t, client, request); failed.Kind != InvalidRequest || !failed.Local {
+	if failed := callAndFail(t, client, request); failed.Kind != InvalidRequest || !failed.Local {
 		t.Errorf("a region that is none: %#v", failed)
 	}
-	if failed := callInVain(t, client, aRequest()); failed.Kind != InvalidRequest || failed.Local {
+	if failed := callAndFail(t, client, aRequest()); failed.Kind != InvalidRequest || failed.Local {
 		t.Errorf("a refusal of the API: %#v", failed)
 	}
 }
@@ -291,39 +285,39 @@ func TestWhatIsNoAPIAnswerIsToldApart(t *testing.T) {
 		kind   Kind
 		says   string
 	}{
-		"an empty body":         {answerWith(200, ""), InvalidResponse, "HTTP 200 with an empty body"},
-		"white space":           {answerWith(200, " \r\n\t"), InvalidResponse, ""},
-		"no content":            {answerWith(204, ""), InvalidResponse, "HTTP 204 with an empty body"},
-		"HTML":                  {answerWith(200, "<html><body>Sign in</body></html>"), InvalidResponse, "HTTP 200 with a document that is not"},
-		"XML":                   {answerWith(200, "<DescribeHealthStatusResponse><RequestId>1</RequestId></DescribeHealthStatusResponse>"), InvalidResponse, "a document that is not"},
-		"malformed JSON":        {answerWith(200, oneRow[:60]+oneRow), InvalidResponse, "a document that is not"},
-		"half a document":       {answerWith(200, oneRow[:60]), InvalidResponse, "a document that is not"},
-		"more than a document":  {answerWith(200, oneRow+oneRow), InvalidResponse, ""},
-		"an error under 200":    {refuseWith(200, "Forbidden.RAM", "no"), InvalidResponse, "an error document under a status of success"},
-		"a number as Code":      {answerWith(400, `{"Code":400,"Message":"x","RequestId":"1"}`), InvalidResponse, "HTTP 400 with an error document that the SDK cannot read"},
-		"an object as Message":  {answerWith(500, `{"Code":"InternalError","Message":{"a":1},"RequestId":"1"}`), InvalidResponse, "cannot read"},
-		"text as denied detail": {answerWith(403, `{"Code":"Forbidden.RAM","Message":"x","AccessDeniedDetail":"text"}`), InvalidResponse, "cannot read"},
-		"a list as RequestId":   {answerWith(503, `{"Code":"Throttling","RequestId":[]}`), InvalidResponse, "cannot read"},
-		"deep JSON":             {answerWith(200, strings.Repeat(`{"a":[`, 50_000)), InvalidResponse, ""},
-		"deep JSON, refused":    {answerWith(400, strings.Repeat(`[`, 50_000)+strings.Repeat(`]`, 50_000)), InvalidResponse, ""},
+		"an empty body":         {alicloudtest.Serve(200, ""), InvalidResponse, "HTTP 200 with an empty body"},
+		"white space":           {alicloudtest.Serve(200, " \r\n\t"), InvalidResponse, ""},
+		"no content":            {alicloudtest.Serve(204, ""), InvalidResponse, "HTTP 204 with an empty body"},
+		"HTML":                  {alicloudtest.Serve(200, "<html><body>Sign in</body></html>"), InvalidResponse, "HTTP 200 with a document that is not"},
+		"XML":                   {alicloudtest.Serve(200, "<DescribeHealthStatusResponse><RequestId>1</RequestId></DescribeHealthStatusResponse>"), InvalidResponse, "a document that is not"},
+		"malformed JSON":        {alicloudtest.Serve(200, alicloudtest.OneRow[:60]+alicloudtest.OneRow), InvalidResponse, "a document that is not"},
+		"half a document":       {alicloudtest.Serve(200, alicloudtest.OneRow[:60]), InvalidResponse, "a document that is not"},
+		"more than a document":  {alicloudtest.Serve(200, alicloudtest.OneRow+alicloudtest.OneRow), InvalidResponse, ""},
+		"an error under 200":    {alicloudtest.Refuse(200, "Forbidden.RAM", "no"), InvalidResponse, "an error document under a status of success"},
+		"a number as Code":      {alicloudtest.Serve(400, `{"Code":400,"Message":"x","RequestId":"1"}`), InvalidResponse, "HTTP 400 with an error document that the SDK cannot read"},
+		"an object as Message":  {alicloudtest.Serve(500, `{"Code":"InternalError","Message":{"a":1},"RequestId":"1"}`), InvalidResponse, "cannot read"},
+		"text as denied detail": {alicloudtest.Serve(403, `{"Code":"Forbidden.RAM","Message":"x","AccessDeniedDetail":"text"}`), InvalidResponse, "cannot read"},
+		"a list as RequestId":   {alicloudtest.Serve(503, `{"Code":"Throttling","RequestId":[]}`), InvalidResponse, "cannot read"},
+		"deep JSON":             {alicloudtest.Serve(200, strings.Repeat(`{"a":[`, 50_000)), InvalidResponse, ""},
+		"deep JSON, refused":    {alicloudtest.Serve(400, strings.Repeat(`[`, 50_000)+strings.Repeat(`]`, 50_000)), InvalidResponse, ""},
 		"a gzip body":           {gzipped, InvalidResponse, "a document that is not"},
 		"fewer bytes than said": {declaring(10_000), InvalidResponse, "a document that ends too early"},
-		"a chunk cut off": {afterRequest(func(conn net.Conn) {
+		"a chunk cut off": {alicloudtest.AfterRequest(func(conn net.Conn) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{\"RequestId\":")
 		}), InvalidResponse, "a document that ends too early"},
-		"not HTTP": {afterRequest(func(conn net.Conn) { _, _ = io.WriteString(conn, "SSH-2.0-OpenSSH_9.9\r\n") }), EndpointUnreachable, "its answer cannot be read as HTTP/1.1"},
-		"HTTP/2":   {afterRequest(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x00\x00\x00\x04\x00\x00\x00\x00\x00") }), EndpointUnreachable, "its answer cannot be read as HTTP/1.1"},
-		"chunks without a length": {afterRequest(func(conn net.Conn) {
-			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nlong\r\n"+oneRow)
+		"not HTTP": {alicloudtest.AfterRequest(func(conn net.Conn) { _, _ = io.WriteString(conn, "SSH-2.0-OpenSSH_9.9\r\n") }), EndpointUnreachable, "its answer cannot be read as HTTP/1.1"},
+		"HTTP/2":   {alicloudtest.AfterRequest(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x00\x00\x00\x04\x00\x00\x00\x00\x00") }), EndpointUnreachable, "its answer cannot be read as HTTP/1.1"},
+		"chunks without a length": {alicloudtest.AfterRequest(func(conn net.Conn) {
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nlong\r\n"+alicloudtest.OneRow)
 		}), EndpointUnreachable, "its answer cannot be read as HTTP/1.1"},
 		"a header too long": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("X-Filler", strings.Repeat("x", 100<<10))
-			answerWith(http.StatusOK, oneRow)(w, r)
+			alicloudtest.Serve(http.StatusOK, alicloudtest.OneRow)(w, r)
 		}, EndpointUnreachable, "its answer cannot be read as HTTP/1.1"},
-		"a reset":                      {afterRequest(reset), EndpointUnreachable, "closed the connection without an answer"},
-		"a close":                      {afterRequest(func(net.Conn) {}), EndpointUnreachable, "closed the connection without an answer"},
-		"an interim answer, and close": {afterRequest(func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n") }), EndpointUnreachable, ""},
-		"the bare connection":          {afterRequest(switchProtocols), InvalidResponse, "HTTP 101 with a switch to another protocol"},
+		"a reset":                      {alicloudtest.AfterRequest(alicloudtest.Reset), EndpointUnreachable, "closed the connection without an answer"},
+		"a close":                      {alicloudtest.AfterRequest(func(net.Conn) {}), EndpointUnreachable, "closed the connection without an answer"},
+		"an interim answer, and close": {alicloudtest.AfterRequest(func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n") }), EndpointUnreachable, ""},
+		"the bare connection":          {alicloudtest.AfterRequest(switchProtocols), InvalidResponse, "HTTP 101 with a switch to another protocol"},
 		"a login page elsewhere":       {http.RedirectHandler("https://login.invalid/", http.StatusFound).ServeHTTP, InvalidResponse, "HTTP 302 with a redirect"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -342,20 +336,20 @@ func TestWhatIsNoAPIAnswerIsToldApart(t *testing.T) {
 func gzipped(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Encoding", "gzip")
 	packed := gzip.NewWriter(w)
-	_, _ = io.WriteString(packed, oneRow)
+	_, _ = io.WriteString(packed, alicloudtest.OneRow)
 	_ = packed.Close()
 }
 
 // switchProtocols leaves the connection open for longer than a call may take.
 func switchProtocols(conn net.Conn) {
 	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")
-	_ = conn.SetReadDeadline(time.Now().Add(2 * patience))
+	_ = conn.SetReadDeadline(time.Now().Add(2 * alicloudtest.Patience))
 	_, _ = io.Copy(io.Discard, conn)
 }
 
 func declaring(length int) http.HandlerFunc {
-	return afterRequest(func(conn net.Conn) {
-		_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", length, oneRow)
+	return alicloudtest.AfterRequest(func(conn net.Conn) {
+		_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", length, alicloudtest.OneRow)
 	})
 }
 
@@ -369,7 +363,7 @@ func TestAnAnswerThatTakesTooLongIsNoAnswer(t *testing.T) {
 				pause(r.Context(), 5*time.Millisecond)
 			}
 		},
-		"half a header": afterRequest(func(conn net.Conn) {
+		"half a header": alicloudtest.AfterRequest(func(conn net.Conn) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-")
 			_, _ = io.Copy(io.Discard, conn)
 		}),
@@ -391,7 +385,7 @@ func TestAnEndpointThatCannotBeReachedSaysWhy(t *testing.T) {
 		_, _ = conn.Read(make([]byte, 4096))
 		_, _ = conn.Write([]byte{21, 3, 3, 0, 2, 2, 40})
 	})
-	plain := httptest.NewServer(answerWith(200, oneRow))
+	plain := httptest.NewServer(alicloudtest.Serve(200, alicloudtest.OneRow))
 	t.Cleanup(plain.Close)
 	closed := listen(t, nil)
 	good, trustGood := servingTLS(t, time.Hour, "127.0.0.1")
@@ -415,14 +409,14 @@ func TestAnEndpointThatCannotBeReachedSaysWhy(t *testing.T) {
 		"not in DNS":        {"https://slb.invalid", resolveWith(t, 3), "its name is not in DNS"},
 		"DNS fails":         {"https://slb.invalid", resolveWith(t, 2), "DNS does not answer"},
 		"a proxy that is not": {"https://slb.invalid", func(pool *http.Transport) {
-			pool.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: closed, User: url.UserPassword(testKeyID, testSecret)})
+			pool.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: closed, User: url.UserPassword(alicloudtest.KeyID, alicloudtest.Secret)})
 		}, "connection refused"},
 		"a proxy that refuses": {"https://slb.invalid", func(pool *http.Transport) {
 			proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				http.Error(w, r.Header.Get("Proxy-Authorization")+testSecret, http.StatusProxyAuthRequired)
+				http.Error(w, r.Header.Get("Proxy-Authorization")+alicloudtest.Secret, http.StatusProxyAuthRequired)
 			}))
 			t.Cleanup(proxy.Close)
-			pool.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: proxy.Listener.Addr().String(), User: url.UserPassword("user", testSecret)})
+			pool.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: proxy.Listener.Addr().String(), User: url.UserPassword("user", alicloudtest.Secret)})
 		}, "the proxy refused with HTTP 407"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -445,7 +439,7 @@ func TestAnUnreachableRegionNamesTheField(t *testing.T) {
 	poolOf(t, client).Proxy = nil
 	request := aRequest()
 	request.Target.RegionID = "cn-hangzhuo"
-	failed := callInVain(t, client, request)
+	failed := callAndFail(t, client, request)
 	if want := "slb.cn-hangzhuo.aliyuncs.com: its name is not in DNS; check spec.regionId"; failed.Kind != EndpointUnreachable || !strings.HasPrefix(failed.Message, want) {
 		t.Errorf("got %v", failed)
 	}
@@ -458,11 +452,11 @@ func TestARegionThatMakesNoRequestIsAnInvalidRequest(t *testing.T) {
 	})
 	request := aRequest()
 	request.Target.RegionID = "cn-hangzhou.evil.example/"
-	if failed := callInVain(t, client, request); failed.Kind != InvalidRequest || !strings.Contains(failed.Message, "spec.regionId") {
+	if failed := callAndFail(t, client, request); failed.Kind != InvalidRequest || !strings.Contains(failed.Message, "spec.regionId") {
 		t.Errorf("got %v", failed)
 	}
 	request.Target = Target{} // as where an older CustomResourceDefinition dropped serviceRef
-	if failed := callInVain(t, client, request); failed.Kind != InvalidRequest || !failed.Local || !strings.Contains(failed.Message, "spec names no load balancer") {
+	if failed := callAndFail(t, client, request); failed.Kind != InvalidRequest || !failed.Local || !strings.Contains(failed.Message, "spec names no load balancer") {
 		t.Errorf("got %v", failed)
 	}
 }
@@ -516,7 +510,7 @@ func servingTLS(t *testing.T, valid time.Duration, name string) (endpoint string
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := newQuietServer(answerWith(http.StatusOK, oneRow))
+	server := newQuietServer(alicloudtest.Serve(http.StatusOK, alicloudtest.OneRow))
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: key}}, MinVersion: tls.VersionTLS12}
 	server.StartTLS()
 	t.Cleanup(server.Close)
@@ -560,21 +554,21 @@ func TestAnEchoOfTheRequestDoesNotReachTheError(t *testing.T) {
 		"the URL":   func(r *http.Request) string { return "https://" + r.Host + r.URL.RequestURI() },
 		"the query": func(r *http.Request) string { return r.URL.RawQuery },
 		"the string to sign": func(r *http.Request) string {
-			return "Specified signature is not matched with our calculation. server string to sign is:" + stringToSign(r.Method, r.URL.Query())
+			return "Specified signature is not matched with our calculation. server string to sign is:" + alicloudtest.StringToSign(r.Method, r.URL.Query())
 		},
-		"a bare string":       func(r *http.Request) string { return stringToSign(r.Method, r.URL.Query()) },
+		"a bare string":       func(r *http.Request) string { return alicloudtest.StringToSign(r.Method, r.URL.Query()) },
 		"the signature":       func(r *http.Request) string { return r.URL.Query().Get("Signature") },
 		"the signature, told": func(r *http.Request) string { return "Signature " + r.URL.Query().Get("Signature") + " is wrong" },
-		"the key id":          func(*http.Request) string { return "The key " + testKeyID + " is not found" },
-		"the key id, bare":    func(*http.Request) string { return testKeyID },
-		"the key id, inside":  func(*http.Request) string { return "x" + testKeyID + "." },
-		"the secret":          func(*http.Request) string { return "try " + testSecret },
-		"the token":           func(*http.Request) string { return "token '" + testToken + "' expired" },
-		"the token, escaped":  func(*http.Request) string { return "token=" + url.QueryEscape(testToken) },
-		"the token, twice":    func(*http.Request) string { return url.QueryEscape(url.QueryEscape(testToken)) },
+		"the key id":          func(*http.Request) string { return "The key " + alicloudtest.KeyID + " is not found" },
+		"the key id, bare":    func(*http.Request) string { return alicloudtest.KeyID },
+		"the key id, inside":  func(*http.Request) string { return "x" + alicloudtest.KeyID + "." },
+		"the secret":          func(*http.Request) string { return "try " + alicloudtest.Secret },
+		"the token":           func(*http.Request) string { return "token '" + alicloudtest.Token + "' expired" },
+		"the token, escaped":  func(*http.Request) string { return "token=" + url.QueryEscape(alicloudtest.Token) },
+		"the token, twice":    func(*http.Request) string { return url.QueryEscape(url.QueryEscape(alicloudtest.Token)) },
 		"lines":               func(r *http.Request) string { return strings.ReplaceAll(r.URL.RawQuery, "&", "\n") },
 		"a header":            func(r *http.Request) string { return fmt.Sprint(r.Header, r.URL) },
-		"behind a long text":  func(r *http.Request) string { return strings.Repeat("x", maxRaw-20) + " " + r.URL.RawQuery },
+		"behind a long text":  func(r *http.Request) string { return strings.Repeat("x", MaxText-20) + " " + r.URL.RawQuery },
 	}
 	places := map[string]func(w http.ResponseWriter, echo string){
 		"Message under 403": func(w http.ResponseWriter, echo string) {
@@ -610,8 +604,8 @@ func TestAnEchoOfTheRequestDoesNotReachTheError(t *testing.T) {
 					return recorder.Result(), nil
 				})
 				for range 3 {
-					failed := callInVain(t, client, aRequest())
-					verifySecretless(t, failed, signature)
+					failed := callAndFail(t, client, aRequest())
+					alicloudtest.VerifySecretless(t, failed, signature)
 				}
 			})
 		}
@@ -641,9 +635,9 @@ func TestWhatDiffersBetweenEqualRefusalsIsNotRepeated(t *testing.T) {
 }
 
 func TestARefusalKeepsTheLoadBalancerReadable(t *testing.T) {
-	server := startHTTPS(t, refuseWith(http.StatusNotFound, "InvalidLoadBalancerId.NotFound", "The specified LoadBalancerId "+testLoadBalancer+" does not exist."))
-	failed := callInVain(t, newTrustingClient(t, server), aRequest())
-	if !strings.Contains(failed.Message, "LoadBalancerId "+testLoadBalancer+" does not exist; check") {
+	server := startHTTPS(t, alicloudtest.Refuse(http.StatusNotFound, "InvalidLoadBalancerId.NotFound", "The specified LoadBalancerId "+alicloudtest.LoadBalancer+" does not exist."))
+	failed := callAndFail(t, newTrustingClient(t, server), aRequest())
+	if !strings.Contains(failed.Message, "LoadBalancerId "+alicloudtest.LoadBalancer+" does not exist; check") {
 		t.Errorf("got %q", failed.Message)
 	}
 }
@@ -654,10 +648,10 @@ func TestAMessageIsBoundedWhateverTheAPISays(t *testing.T) {
 	request.Target.LoadBalancerID = strings.Repeat("l", 128)
 	for _, code := range []string{"Forbidden.RAM", "InvalidLoadBalancerId.NotFound", "SignatureDoesNotMatch", "Throttling", "Whatever", "F" + strings.Repeat("x", 63)} {
 		client := clientOver(func(request *http.Request) (*http.Response, error) {
-			return response(request, http.StatusBadRequest, []byte(errorDocument(code, strings.Repeat("words and ", 100_000)))), nil
+			return alicloudtest.Response(request, http.StatusBadRequest, alicloudtest.ErrorDocument(code, strings.Repeat("words and ", 100_000))), nil
 		})
 		var err error
-		if took := working(t, func() { _, err = client.DescribeHealthStatus(t.Context(), request) }); took > 2*time.Second {
+		if took := alicloudtest.ProcessorTime(t, func() { _, err = client.DescribeHealthStatus(t.Context(), request) }); took > 2*time.Second {
 			t.Errorf("%s: took %s", code, took)
 		}
 		if err == nil || len(err.Error()) > 1000 {

@@ -7,32 +7,31 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 )
 
 func FuzzCleanMessage(f *testing.F) {
 	for _, message := range []string{
-		"", "The specified LoadBalancerId does not exist.", testKeyID, "x" + testSecret + "y", testToken + "\n" + testToken,
-		"server string to sign is:POST&%2F&AccessKeyId%3D" + testKeyID, "https://slb.aliyuncs.com/?Signature=abc%3D", "\xff\x00\x1b[31m\u202e",
-		strings.Repeat("é", 200), strings.Repeat("x ", maxRaw), strings.Repeat("x", maxRaw-4) + " " + testSecret, "SignatureNonce: 0123456789abcdef",
+		"", "The specified LoadBalancerId does not exist.", alicloudtest.KeyID, "x" + alicloudtest.Secret + "y", alicloudtest.Token + "\n" + alicloudtest.Token,
+		"server string to sign is:POST&%2F&AccessKeyId%3D" + alicloudtest.KeyID, "https://slb.aliyuncs.com/?Signature=abc%3D", "\xff\x00\x1b[31m\u202e",
+		strings.Repeat("é", 200), strings.Repeat("x ", MaxText), strings.Repeat("x", MaxText-4) + " " + alicloudtest.Secret, "SignatureNonce: 0123456789abcdef",
 	} {
 		f.Add(message)
 	}
 	f.Fuzz(func(t *testing.T, message string) {
 		credentials := temporaryCredentials()
-		for _, message := range []string{message, message + testSecret, testKeyID + message, message + " " + testToken + message} {
-			cleaned := cleanMessage(message, credentials, testLoadBalancer)
+		for _, message := range []string{message, message + alicloudtest.Secret, alicloudtest.KeyID + message, message + " " + alicloudtest.Token + message} {
+			cleaned := cleanMessage(message, credentials, alicloudtest.LoadBalancer)
 			switch {
 			case !utf8.ValidString(cleaned):
 				t.Errorf("%q is not UTF-8", cleaned)
@@ -48,7 +47,7 @@ func FuzzCleanMessage(f *testing.F) {
 					t.Errorf("%q holds a key", cleaned)
 				}
 			}
-			if again := cleanMessage(cleaned, credentials, testLoadBalancer); len(again) > len(cleaned)+len("[...]") {
+			if again := cleanMessage(cleaned, credentials, alicloudtest.LoadBalancer); len(again) > len(cleaned)+len("[...]") {
 				t.Errorf("%q grew to %q", cleaned, again)
 			}
 		}
@@ -90,7 +89,7 @@ func FuzzCleanEcho(f *testing.F) {
 		spelled := echoForms[int(form)%len(echoForms)](secret)
 		piece := spelled[int(from)%len(spelled):]
 		piece = piece[:min(len(piece), int(length))]
-		cleaned := cleanMessage(before+piece+after, credentials, testLoadBalancer)
+		cleaned := cleanMessage(before+piece+after, credentials, alicloudtest.LoadBalancer)
 
 		window := unknownIsToken
 		if int(which%5) < len(known) && int(form)%len(echoForms) < spelledForms {
@@ -108,203 +107,71 @@ func FuzzCleanEcho(f *testing.F) {
 	})
 }
 
-// echo is a server that knows the request: its answers may repeat parts of it.
-type echo struct {
-	answer []byte
-	// signature is that of the last request.
-	signature atomic.Pointer[string]
-}
-
-// spell puts parts of the request where the answer names them.
-func (e *echo) spell(request *http.Request) []byte {
-	query := request.URL.Query()
-	signature := query.Get("Signature")
-	e.signature.Store(&signature)
-	return []byte(strings.NewReplacer(
-		"$KEY", query.Get("AccessKeyId"), "$TOKEN", query.Get("SecurityToken"), "$SIGNATURE", signature,
-		"$NONCE", query.Get("SignatureNonce"), "$ESCAPED", url.QueryEscape(query.Get("SecurityToken")), "$URL", request.URL.String(),
-	).Replace(string(e.answer)))
-}
-
-// echoes are answers that repeat what they should not.
-var echoingBodies = []string{
-	errorDocument("InvalidAccessKeyId.NotFound", "key $KEY is not known"),
-	errorDocument("$KEY", "$TOKEN $ESCAPED"),
-	errorDocument("SignatureDoesNotMatch", "got $SIGNATURE for $URL, server string to sign is:$ESCAPED"),
-	`{"Code":"Forbidden","RequestId":"$KEY","Message":"$NONCE $SIGNATURE"}`,
-	rows(`{"ServerId":"$KEY","ServerHealthStatus":"normal"}`),
-	rows(`{"ServerId":"i-1","ServerIp":"x$TOKEN","ServerHealthStatus":"normal"}`),
-	rows(`{"ServerId":"i-1","Type":"$ESCAPED","ServerHealthStatus":"normal"}`),
-	rows(`{"ServerId":"$SIGNATURE","ServerHealthStatus":"normal"}`),
-}
-
-// FuzzReadAnswer answers a call of the real SDK.
-func FuzzReadAnswer(f *testing.F) {
-	example, err := os.ReadFile("testdata/describe-health-status.json")
-	if err != nil {
-		f.Fatal(err)
-	}
-	const jsonType = "application/json;charset=utf-8"
-	f.Add(uint16(200), jsonType, "", example)
-	for _, body := range append([]string{
-		"", "{}", "null", "[]", oneRow, noRows, rows("null"), rows(`{"ServerId":" ","ServerHealthStatus":"\u0000"}`), rows(`{"ServerId":1e9,"ServerHealthStatus":true,"Port":"1.5"}`),
-		rows(`{"ServerId":"i-1","ServerHealthStatus":"normal"}`, `{"ServerId":"$KEY","Port":"http"}`, `[]`), rows(`{"ServerId":"i-1","ServerHealthStatus":"normal"}`, `{"Port":-520}`),
-		`{"RequestId":"1","BackendServers":{"BackendServer":[{}]},"BackendServers":null}`, errorDocument("Throttling", testSecret), `{"Code":1}`, `{"Code":"x","Message":{}}`,
-	}, echoingBodies...) {
-		f.Add(uint16(200), jsonType, "", []byte(body))
-		f.Add(uint16(400), "text/xml", "3", []byte(body))
-		f.Add(uint16(503), "", "Wed, 21 Oct 2099 07:28:00 GMT", []byte(body))
-	}
-	f.Fuzz(func(t *testing.T, status uint16, contentType, retryAfter string, body []byte) {
-		e := &echo{answer: body}
-		client := clientOver(func(request *http.Request) (*http.Response, error) {
-			r := response(request, 200+int(status)%400, e.spell(request))
-			r.Header.Set("Content-Type", contentType)
-			r.Header.Set("Retry-After", retryAfter)
-			return r, nil
-		})
-		sample, err := client.DescribeHealthStatus(t.Context(), aRequest())
-		e.check(t, sample, err)
-	})
-}
-
-// FuzzReadListeners answers every page of a list of listeners with the same document.
-func FuzzReadListeners(f *testing.F) {
-	for _, document := range []string{
-		"", "{}", "null", oneRow, page(""), page("again"), page("", "null"), page("", listener(testLoadBalancer, 80, "HTTP", `"HTTPListenerConfig":{"HealthCheck":"off","ListenerForward":true}`)),
-		page("$TOKEN", listener("lb-other", 80, "$KEY")), page("", listener(testLoadBalancer, 443, "$SIGNATURE"), listener(testLoadBalancer, 443, "x$ESCAPED")),
-		errorDocument("Forbidden.RAM", "$KEY may not $URL"), `{"RequestId":"$KEY","Listeners":[]}`, `{"RequestId":"1","Listeners":[{"LoadBalancerId":1,"ListenerPort":"1.5","Tags":{}}]}`,
-	} {
-		f.Add(uint16(0), []byte(document))
-		f.Add(uint16(203), []byte(document))
-	}
-	f.Fuzz(func(t *testing.T, status uint16, body []byte) {
-		e := &echo{answer: body}
-		client := clientOver(func(request *http.Request) (*http.Response, error) {
-			return response(request, 200+int(status)%400, e.spell(request)), nil
-		})
-		answer, err := client.DescribeLoadBalancerListeners(t.Context(), aListenersRequest(testLoadBalancer, "lb-2"))
-		if err != nil {
-			e.check(t, nil, err)
-			return
-		}
-		if !apiRequestID.MatchString(answer.RequestID) || answer.Calls != 1 || len(answer.Listeners) != 2 {
-			t.Errorf("got %+v", answer)
-		}
-		for _, l := range slices.Concat(answer.Listeners[testLoadBalancer], answer.Listeners["lb-2"]) {
-			if l.Port < 1 || !isPort(int(l.Port)) || l.HealthCheck != "" && l.HealthCheck != "on" && l.HealthCheck != "off" {
-				t.Errorf("the listener %+v", l)
-			}
-			checkField(t, l.Protocol)
-			checkField(t, l.Status)
-		}
-	})
-}
-
-// FuzzWire answers with bytes, over the client's real transport.
+// FuzzWire responds with bytes, over the real transport.
 func FuzzWire(f *testing.F) {
-	for _, body := range append([]string{oneRow, noRows, ""}, echoingBodies...) {
+	for _, body := range append([]string{alicloudtest.OneRow, alicloudtest.NoRows, ""}, alicloudtest.EchoingRefusals...) {
 		f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n" + body))
 		f.Add([]byte("HTTP/1.0 400 Bad Request\r\nContent-Length: 20\r\nRetry-After: 7\r\n\r\n" + body))
 	}
-	for _, answer := range []string{
-		"", "\r\n", "HTTP/1.1", "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\n" + oneRow, "HTTP/1.1 204 No Content\r\n\r\n",
+	for _, response := range []string{
+		"", "\r\n", "HTTP/1.1", "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\n" + alicloudtest.OneRow, "HTTP/1.1 204 No Content\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"Req\r\n0\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b\x08", "HTTP/1.1 302 Found\r\nLocation: http://$KEY/$URL\r\n\r\n", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: $TOKEN\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "HTTP/1.1 999 $KEY\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\x15\x03\x01\x00\x02\x02\x28",
 	} {
-		f.Add([]byte(answer))
+		f.Add([]byte(response))
 	}
 	endpoint, err := ParseEndpoint("http://slb.example.test:80", NetworkInternet)
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, answer []byte) {
-		e := &echo{answer: answer}
+	f.Fuzz(func(t *testing.T, response []byte) {
+		echo := &alicloudtest.Echo{Body: response}
 		transport := newTransport(1)
 		defer transport.CloseIdleConnections()
 		transport.Proxy = nil
 		transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
 			ours, theirs := net.Pipe()
-			go e.serve(theirs)
+			go serveOnce(theirs, echo)
 			return ours, nil
 		}
-		client := &Client{options: ClientOptions{Endpoint: endpoint, Timeout: patience}, transport: transport}
-		sample, err := client.DescribeHealthStatus(t.Context(), aRequest())
-		e.check(t, sample, err)
+		caller, err := NewCaller(CallerOptions{Endpoint: endpoint, Timeout: alicloudtest.Patience, Transport: transport})
+		if err != nil {
+			t.Fatal(err)
+		}
+		observation, err := testClient{caller}.DescribeHealthStatus(t.Context(), aRequest())
+		if err != nil {
+			verifyFailure(t, failure(t, observation, err), echo)
+		}
 	})
 }
 
-// serve answers one request and hangs up.
-func (e *echo) serve(conn net.Conn) {
+// serveOnce responds to one request and closes the connection.
+func serveOnce(conn net.Conn, echo *alicloudtest.Echo) {
 	defer func() { _ = conn.Close() }()
 	request, err := http.ReadRequest(bufio.NewReader(conn))
 	if err != nil {
 		return
 	}
 	if _, err = io.Copy(io.Discard, request.Body); err == nil {
-		_, _ = conn.Write(e.spell(request))
+		_, _ = io.WriteString(conn, echo.Fill(request))
 	}
 }
 
-// check demands a failure fit for conditions, or a sample fit for a status.
-func (e *echo) check(t *testing.T, sample *Observation, err error) {
+// verifyFailure demands that a failure has no part of the request, and bounded fields.
+func verifyFailure(t *testing.T, failed *Error, echo *alicloudtest.Echo) {
 	t.Helper()
-	if err != nil {
-		failed := failure(t, sample, err)
-		if signature := e.signature.Load(); signature != nil && *signature != "" {
-			verifySecretless(t, failed, *signature)
-		}
-		switch {
-		case strings.Contains(failed.Message, "no answer within"):
-			t.Errorf("the end of the connection is waited for: %s", failed)
-		case failed.RetryAfter < 0 || failed.RetryAfter > maxRetryAfter:
-			t.Errorf("%s is to be waited for", failed.RetryAfter)
-		case failed.Code != "" && !apiCode.MatchString(failed.Code):
-			t.Errorf("the code %q", failed.Code)
-		case failed.RequestID != "" && !apiRequestID.MatchString(failed.RequestID):
-			t.Errorf("the request id %q", failed.RequestID)
-		}
-		return
+	if signature := echo.Signature(); signature != "" {
+		alicloudtest.VerifySecretless(t, failed, signature)
 	}
-	checkSample(t, sample)
-	if signature := e.signature.Load(); signature != nil && *signature != "" && strings.Contains(fmt.Sprint(sample.Backends), *signature) {
-		t.Errorf("a sample with the signature: %+v", sample.Backends)
-	}
-}
-
-func checkSample(t *testing.T, sample *Observation) {
-	t.Helper()
-	if !apiRequestID.MatchString(sample.RequestID) {
-		t.Errorf("a sample with the RequestID %q", sample.RequestID)
-	}
-	anonymous := 0
-	for _, backend := range sample.Backends {
-		if backend.ServerID == "" {
-			anonymous++
-		}
-		if backend.ServerHealthStatus == "" || backend.ServerID == "" && backend.ServerHealthStatus != statusUnknown || !isPort(int(backend.Port)) || !isPort(int(backend.ListenerPort)) {
-			t.Errorf("a sample with the row %+v", backend)
-		}
-		for _, field := range []string{sample.RequestID, backend.ServerID, backend.ServerIP, backend.EniHost, backend.Type, backend.ListenerProtocol, backend.ServerHealthStatus} {
-			checkField(t, field)
-		}
-	}
-	if rows := len(sample.Backends); anonymous > sample.OddRows || rows > 0 && sample.OddRows >= rows {
-		t.Errorf("%d odd rows of %d, %d of them without a server", sample.OddRows, rows, anonymous)
-	}
-}
-
-func checkField(t *testing.T, field string) {
-	t.Helper()
-	if len(field) > maxField || !utf8.ValidString(field) || strings.ContainsFunc(field, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		t.Errorf("an answer with the field %q", field)
-	}
-	for _, key := range keysOf(temporaryCredentials()) {
-		for _, form := range echoForms[:3] {
-			if strings.Contains(field, form(key)) {
-				t.Errorf("an answer with a key: %q", field)
-			}
-		}
+	switch {
+	case strings.Contains(failed.Message, "no answer within"):
+		t.Errorf("the call waited for the end of the connection: %s", failed)
+	case failed.RetryAfter < 0 || failed.RetryAfter > maxRetryAfter:
+		t.Errorf("RetryAfter is %s", failed.RetryAfter)
+	case failed.Code != "" && !apiCode.MatchString(failed.Code):
+		t.Errorf("the code %q", failed.Code)
+	case failed.RequestID != "" && !apiRequestID.MatchString(failed.RequestID):
+		t.Errorf("the request id %q", failed.RequestID)
 	}
 }

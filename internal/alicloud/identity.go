@@ -11,96 +11,97 @@ import (
 )
 
 // Identity is the operator's own identity: the credentials of the first
-// provider that has any (providers.go). Once there are some, nobody waits for
-// newer ones: they are asked for beside the calls, and the last ones serve
-// until there are others, or until the API refuses them.
+// provider that has any (providers.go). Once there are credentials, no call waits
+// for newer ones: Identity fetches them in the background and returns the last
+// ones until it has others, or until the API refuses them.
 type Identity struct {
 	now    func() time.Time
 	search func() []provider
 
-	// asking lets one caller at a time use the providers, which are not safe
+	// fetches lets one goroutine at a time use the providers, which are not safe
 	// for concurrent use.
-	asking singleflight.Group
+	fetches singleflight.Group
 
-	mu       sync.Mutex
-	provider *provider    // whose credentials serve; nil: search from the start
-	served   string       // the name of the last provider that served
-	last     *Credentials // that serve
-	failure  error        // why there are none, while there are none
-	askAt    time.Time    // not to ask again before
-	soughtAt time.Time    // when a search last began from the start
-	dropAt   time.Time    // when last, which the API refused, serves no more; zero: it was not refused
+	mu         sync.Mutex
+	provider   *provider    // the one whose credentials are in use; nil: search from the start
+	served     string       // the name of the last provider that returned credentials
+	last       *Credentials // the credentials in use
+	failure    error        // why there are no credentials, while there are none
+	fetchAt    time.Time    // no fetch before
+	searchedAt time.Time    // when the last search from the start began
+	dropAt     time.Time    // when last, which the API refused, is dropped; zero: it was not refused
 }
 
-// askPause is the least time between two questions to the providers, whatever
-// came of the first. Those that hold a session answer from it, and renew it
-// three minutes before it ends; STS and the metadata server are hardly asked.
-const askPause = 10 * time.Second
+// fetchPause is the least time between two fetches, also after a failure.
+// Providers with a session return it, and renew it three minutes before it ends,
+// so that STS and the metadata server get few requests.
+const fetchPause = 10 * time.Second
 
-var _ CredentialSource = (*Identity)(nil)
-
-// NewIdentity returns an identity that nothing is known of yet. A folder that
-// holds an access key in files, if any, is one of the places to look.
+// NewIdentity returns an identity that has no credentials yet. folder may have an
+// access key in files; "": no folder.
 func NewIdentity(now func() time.Time, folder string) *Identity {
 	return &Identity{now: now, search: func() []provider { return findProviders(folder) }}
 }
 
-// Credentials implements CredentialSource for the zero Account; the account is ignored.
+// Credentials returns the credentials in use, and fetches newer ones in the
+// background. It waits for a fetch where there are none. The account is ignored.
+// The error is an *Error, or the context's.
 func (i *Identity) Credentials(ctx context.Context, _ Account) (Credentials, error) {
-	held, early, err := i.held()
+	current, early, err := i.current()
 	if early {
-		return held, err
+		return current, err
 	}
-	answer := i.asking.DoChan("", func() (any, error) { return i.ask() })
-	if held != (Credentials{}) {
-		return held, nil
+	fetched := i.fetches.DoChan("", func() (any, error) { return i.fetch() })
+	if current != (Credentials{}) {
+		return current, nil
 	}
-	// STS may hang: whoever gives up waiting leaves the others waiting.
+	// STS may hang: a caller that gives up does not stop the fetch for the others.
 	select {
 	case <-ctx.Done():
 		return Credentials{}, ctx.Err()
-	case a := <-answer:
-		found, _ := a.Val.(Credentials)
-		return found, a.Err
+	case result := <-fetched:
+		found, _ := result.Val.(Credentials)
+		return found, result.Err
 	}
 }
 
-// Refused implements CredentialSource: providers are searched anew, from the
-// first. Credentials that were found just now still serve for a moment, so that
-// a fleet whose calls are all refused does not ask STS as often.
+// Refused makes the next fetch search all providers, from the first. Credentials
+// of a recent search stay in use for a moment, so that STS does not get a request
+// for each call of a fleet whose calls are all refused.
 func (i *Identity) Refused(_ Account, refused Credentials) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.last == nil || i.last.Version != refused.Version {
-		return // newer ones were found meanwhile
+		return // newer ones are in use
 	}
 	i.provider = nil
 	if i.dropAt.IsZero() {
-		i.dropAt = i.soughtAt.Add(askPause)
+		i.dropAt = i.searchedAt.Add(fetchPause)
 	}
 	i.drop()
 }
 
-// drop forgets credentials that were refused, once they served for their moment.
+// drop drops credentials that were refused, at dropAt.
 func (i *Identity) drop() {
 	if i.dropAt.IsZero() || i.now().Before(i.dropAt) {
 		return
 	}
 	i.last, i.dropAt = nil, time.Time{}
-	if i.failure == nil { // else newer ones were asked for already
-		i.askAt = time.Time{}
+	if i.failure == nil { // otherwise a fetch failed since
+		i.fetchAt = time.Time{}
 	}
 }
 
-// held is what is known, and whether it is too early to ask again.
-func (i *Identity) held() (held Credentials, early bool, err error) {
+// current returns the credentials in use, and whether it is too early for a fetch.
+func (i *Identity) current() (current Credentials, early bool, err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.drop()
-	held, err = i.result()
-	return held, i.now().Before(i.askAt), err
+	current, err = i.result()
+	return current, i.now().Before(i.fetchAt), err
 }
 
+// result returns the credentials in use, or why there are none.
 func (i *Identity) result() (Credentials, error) {
 	if i.last != nil {
 		return *i.last, nil
@@ -108,18 +109,18 @@ func (i *Identity) result() (Credentials, error) {
 	return Credentials{}, i.failure
 }
 
-// ask asks the provider that served last, or searches for one.
-func (i *Identity) ask() (Credentials, error) {
+// fetch gets credentials from the provider in use, or searches for one.
+func (i *Identity) fetch() (Credentials, error) {
 	candidates := i.candidates()
-	if candidates == nil { // somebody else asked just now
-		held, _, err := i.held()
-		return held, err
+	if candidates == nil { // another fetch completed just now
+		current, _, err := i.current()
+		return current, err
 	}
 	found, by, failure := firstOf(candidates)
 
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.askAt = i.now().Add(askPause)
+	i.fetchAt = i.now().Add(fetchPause)
 	if failure != nil {
 		i.failure = failure
 		return i.result()
@@ -127,24 +128,25 @@ func (i *Identity) ask() (Credentials, error) {
 	if i.last != nil && i.last.Version != found.Version {
 		i.dropAt = time.Time{}
 	}
-	by.meant = true // its failure is by its own name from now on
+	by.configured = true // later failures are reported in its name
 	i.provider, i.served, i.last, i.failure = by, by.name, &found, nil
 	return found, nil
 }
 
+// candidates are the providers to try, in order; nil: it is too early.
 func (i *Identity) candidates() []provider {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	switch now := i.now(); {
-	case now.Before(i.askAt):
+	case now.Before(i.fetchAt):
 		return nil
 	case i.provider != nil:
 		return []provider{*i.provider}
 	default:
-		i.soughtAt = now
+		i.searchedAt = now
 		found := i.search()
-		for n := range found { // the node's role does not stand in for one that served
-			found[n].meant = found[n].meant || found[n].name == i.served
+		for n := range found { // the node's role does not replace a provider that was in use
+			found[n].configured = found[n].configured || found[n].name == i.served
 		}
 		return found
 	}

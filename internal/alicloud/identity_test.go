@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/aliyun/credentials-go/credentials/providers"
+
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 )
 
 // withEnvironment sets the variables that the chain reads, and leaves it nothing else to find.
@@ -47,7 +49,7 @@ func notFound(t *testing.T, identity *Identity) *Error {
 	if !errors.As(err, &failed) || failed.Kind != CredentialsNotFound {
 		t.Fatalf("got (%v, %v), want %s", credentials, err, CredentialsNotFound)
 	}
-	verifyPresentable(t, failed)
+	alicloudtest.VerifyPresentable(t, failed)
 	if credentials != (Credentials{}) {
 		t.Error("credentials besides an error")
 	}
@@ -55,14 +57,14 @@ func notFound(t *testing.T, identity *Identity) *Error {
 }
 
 func TestTheOperatorsIdentityIsReadFromTheEnvironment(t *testing.T) {
-	for name, token := range map[string]string{"a key": "", "a temporary key": testToken} {
+	for name, token := range map[string]string{"a key": "", "a temporary key": alicloudtest.Token} {
 		t.Run(name, func(t *testing.T) {
-			withEnvironment(t, testKeyID, testSecret, token)
+			withEnvironment(t, alicloudtest.KeyID, alicloudtest.Secret, token)
 			got := found(t, NewIdentity(time.Now, ""))
-			if got.AccessKeyID != testKeyID || got.AccessKeySecret != testSecret || got.SecurityToken != token {
+			if got.AccessKeyID != alicloudtest.KeyID || got.AccessKeySecret != alicloudtest.Secret || got.SecurityToken != token {
 				t.Error("these are other credentials")
 			}
-			for _, secret := range []string{testKeyID, testSecret, testToken} {
+			for _, secret := range []string{alicloudtest.KeyID, alicloudtest.Secret, alicloudtest.Token} {
 				if got.Version == "" || strings.Contains(got.Version, secret) || strings.Contains(secret, got.Version) {
 					t.Errorf("version %q", got.Version)
 				}
@@ -125,11 +127,11 @@ func TestHalfAnIdentityNamesWhatIsMissingAndIsNeverAnother(t *testing.T) {
 			withEnvironment(t, "", "", "")
 			writeProfile(t, filepath.Join(os.Getenv("HOME"), ".alibabacloud", "credentials"), "profile-key", "profile-secret")
 			for _, variable := range c.set {
-				t.Setenv(variable, testSecret)
+				t.Setenv(variable, alicloudtest.Secret)
 			}
 			folder := t.TempDir()
 			for _, file := range c.files {
-				writeKeyFile(t, folder, file, testSecret)
+				writeKeyFile(t, folder, file, alicloudtest.Secret)
 			}
 			failed := notFound(t, NewIdentity(time.Now, folder))
 			for _, want := range c.missing {
@@ -137,7 +139,7 @@ func TestHalfAnIdentityNamesWhatIsMissingAndIsNeverAnother(t *testing.T) {
 					t.Errorf("%q does not say %q", failed.Message, want)
 				}
 			}
-			verifySecretless(t, failed)
+			alicloudtest.VerifySecretless(t, failed)
 		})
 	}
 }
@@ -151,18 +153,18 @@ func writeKeyFile(t *testing.T, folder, name, value string) {
 
 func TestWhatAServerOfCredentialsSaysIsNotRepeated(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, testSecret, http.StatusForbidden)
+		http.Error(w, alicloudtest.Secret, http.StatusForbidden)
 	}))
 	t.Cleanup(server.Close)
 	withEnvironment(t, "", "", "")
-	t.Setenv("ALIBABA_CLOUD_CREDENTIALS_URI", server.URL+"/"+testToken)
+	t.Setenv("ALIBABA_CLOUD_CREDENTIALS_URI", server.URL+"/"+alicloudtest.Token)
 	_, err := NewIdentity(time.Now, "").Credentials(t.Context(), Account{})
 	var failed *Error
 	if !errors.As(err, &failed) || failed.Kind != ServiceError {
 		t.Fatal(err)
 	}
-	verifyPresentable(t, failed)
-	verifySecretless(t, failed, server.URL)
+	alicloudtest.VerifyPresentable(t, failed)
+	alicloudtest.VerifySecretless(t, failed, server.URL)
 }
 
 func TestAnIdentityThatComesLaterIsFound(t *testing.T) {
@@ -170,11 +172,11 @@ func TestAnIdentityThatComesLaterIsFound(t *testing.T) {
 	clock := &stopwatch{}
 	identity := NewIdentity(clock.Now, "")
 	_ = notFound(t, identity)
-	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", testKeyID)
-	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", testSecret)
+	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", alicloudtest.KeyID)
+	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", alicloudtest.Secret)
 	_ = notFound(t, identity) // nobody is asked again that soon
-	clock.advance(askPause)
-	if got := found(t, identity); got.AccessKeyID != testKeyID {
+	clock.advance(fetchPause)
+	if got := found(t, identity); got.AccessKeyID != alicloudtest.KeyID {
 		t.Error("these are other credentials")
 	}
 }
@@ -192,14 +194,14 @@ func TestARefusedIdentityIsLookedForFromTheStart(t *testing.T) {
 	if old.AccessKeyID != "profile-key" {
 		t.Fatal("these are not the profile's credentials")
 	}
-	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", testKeyID)
-	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", testSecret)
-	clock.advance(askPause)
+	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", alicloudtest.KeyID)
+	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", alicloudtest.Secret)
+	clock.advance(fetchPause)
 	if again := askedAgain(t, identity); again != old {
 		t.Error("a provider that works was not kept")
 	}
 	identity.Refused(Account{}, old)
-	if got := found(t, identity); got.AccessKeyID != testKeyID || got.Version == old.Version {
+	if got := found(t, identity); got.AccessKeyID != alicloudtest.KeyID || got.Version == old.Version {
 		t.Error("the environment was not asked again")
 	}
 }
@@ -213,17 +215,17 @@ func TestAnAccessKeyInAFolderIsReadAgain(t *testing.T) {
 	_ = notFound(t, identity) // an optional Secret that is not there
 
 	writeKeyFile(t, folder, "accessKeyId", "first")
-	writeKeyFile(t, folder, "accessKeySecret", testSecret)
-	clock.advance(askPause)
+	writeKeyFile(t, folder, "accessKeySecret", alicloudtest.Secret)
+	clock.advance(fetchPause)
 	first := found(t, identity)
-	if first.AccessKeyID != "first" || first.AccessKeySecret != testSecret || first.SecurityToken != "" {
+	if first.AccessKeyID != "first" || first.AccessKeySecret != alicloudtest.Secret || first.SecurityToken != "" {
 		t.Error("these are other credentials")
 	}
 	writeKeyFile(t, folder, "accessKeyId", "second")
-	writeKeyFile(t, folder, "securityToken", testToken)
-	clock.advance(askPause)
+	writeKeyFile(t, folder, "securityToken", alicloudtest.Token)
+	clock.advance(fetchPause)
 	second := askedAgain(t, identity)
-	if second.AccessKeyID != "second" || second.SecurityToken != testToken || second.Version == first.Version {
+	if second.AccessKeyID != "second" || second.SecurityToken != alicloudtest.Token || second.Version == first.Version {
 		t.Error("the key of before still serves")
 	}
 	for _, file := range []string{"accessKeyId", "accessKeySecret", "securityToken"} {
@@ -231,7 +233,7 @@ func TestAnAccessKeyInAFolderIsReadAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	clock.advance(askPause)
+	clock.advance(fetchPause)
 	if got := askedAgain(t, identity); got != second {
 		t.Error("a key that the API takes does not serve any more")
 	}
@@ -313,7 +315,7 @@ func TestAFolderThatCannotBeReadIsNotPassedOver(t *testing.T) {
 	if err := os.Remove(filepath.Join(folder, "accessKeyId")); err != nil {
 		t.Fatal(err)
 	}
-	writeKeyFile(t, folder, "accessKeyId", testKeyID)
+	writeKeyFile(t, folder, "accessKeyId", alicloudtest.KeyID)
 	writeKeyFile(t, folder, "accessKeySecret", strings.Repeat("s", MaxKey+1))
 	if failed := notFound(t, NewIdentity(time.Now, folder)); !strings.Contains(failed.Message, "accessKeySecret has more than 16 KiB") {
 		t.Error(failed.Message)
@@ -333,21 +335,21 @@ func TestRefusedCredentialsDoNotServeForeverWhileSTSIsDown(t *testing.T) {
 		return session("first"), nil
 	})
 	first := found(t, identity)
-	clock.advance(askPause / 2)
+	clock.advance(fetchPause / 2)
 	identity.Refused(Account{}, first)
 	next = &url.Error{Op: "Post", URL: "https://sts.aliyuncs.com/", Err: syscall.ECONNREFUSED}
 	if got := found(t, identity); got != first {
 		t.Error("they do not serve for their moment")
 	}
 	for range 5 {
-		clock.advance(askPause / 2)
+		clock.advance(fetchPause / 2)
 		_, err := identity.Credentials(t.Context(), Account{})
 		if failed, ok := errors.AsType[*Error](err); !ok || failed.Kind != EndpointUnreachable {
 			t.Fatalf("got %v", err)
 		}
 	}
 	next = nil
-	clock.advance(askPause)
+	clock.advance(fetchPause)
 	if got := found(t, identity); got != first {
 		t.Error("they are not found again")
 	}
@@ -374,7 +376,7 @@ func TestNoOtherIdentityStandsInForTheOneThatServed(t *testing.T) {
 	}
 	first := found(t, identity)
 	down = true
-	clock.advance(askPause)
+	clock.advance(fetchPause)
 	identity.Refused(Account{}, first)
 	_, err := identity.Credentials(t.Context(), Account{})
 	var failed *Error
@@ -382,7 +384,7 @@ func TestNoOtherIdentityStandsInForTheOneThatServed(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	down = false
-	clock.advance(askPause)
+	clock.advance(fetchPause)
 	if got := found(t, identity); got.AccessKeyID != "first" {
 		t.Error("these are other credentials")
 	}
@@ -409,7 +411,7 @@ func identityOf(ask answers) (*Identity, *stopwatch) {
 	clock := &stopwatch{}
 	identity := NewIdentity(clock.Now, "")
 	identity.search = func() []provider {
-		return []provider{{CredentialsProvider: ask, name: "test", meant: true, remedy: "check it"}}
+		return []provider{{CredentialsProvider: ask, name: "test", configured: true, remedy: "check it"}}
 	}
 	return identity, clock
 }
@@ -435,13 +437,13 @@ func (s *stopwatch) advance(d time.Duration) {
 // askedAgain returns what is held after the question that was due has been answered.
 func askedAgain(t *testing.T, identity *Identity) Credentials {
 	t.Helper()
-	_ = found(t, identity)                                                    // asks beside
-	_, _, _ = identity.asking.Do("", func() (any, error) { return nil, nil }) //nolint:nilnil // waits for it
+	_ = found(t, identity)                                                     // asks beside
+	_, _, _ = identity.fetches.Do("", func() (any, error) { return nil, nil }) //nolint:nilnil // waits for it
 	return found(t, identity)
 }
 
 func session(keyID string) *providers.Credentials {
-	return &providers.Credentials{AccessKeyId: keyID, AccessKeySecret: testSecret, SecurityToken: testToken}
+	return &providers.Credentials{AccessKeyId: keyID, AccessKeySecret: alicloudtest.Secret, SecurityToken: alicloudtest.Token}
 }
 
 func TestTheLastGoodIdentityServesWhileSTSIsDown(t *testing.T) {
@@ -459,7 +461,7 @@ func TestTheLastGoodIdentityServesWhileSTSIsDown(t *testing.T) {
 
 	next, asked = nil, 0
 	for range 3 {
-		clock.advance(askPause)
+		clock.advance(fetchPause)
 		for range 5 {
 			if got := askedAgain(t, identity); got != first {
 				t.Fatal("the last good credentials do not serve")
@@ -467,11 +469,11 @@ func TestTheLastGoodIdentityServesWhileSTSIsDown(t *testing.T) {
 		}
 	}
 	if asked != 3 {
-		t.Errorf("STS was asked %d times in 3 × %s", asked, askPause)
+		t.Errorf("STS was asked %d times in 3 × %s", asked, fetchPause)
 	}
 
 	next = session("second")
-	clock.advance(askPause)
+	clock.advance(fetchPause)
 	second := askedAgain(t, identity)
 	if second.AccessKeyID != "second" {
 		t.Fatal("newer credentials are not used once STS is back")
@@ -522,10 +524,10 @@ func TestAFleetThatIsRefusedAsksSeldom(t *testing.T) {
 		for range 1000 {
 			identity.Refused(Account{}, found(t, identity))
 		}
-		clock.advance(askPause)
+		clock.advance(fetchPause)
 	}
 	if asked > 4 {
-		t.Errorf("asked %d times within 3 × %s", asked, askPause)
+		t.Errorf("asked %d times within 3 × %s", asked, fetchPause)
 	}
 }
 
@@ -533,12 +535,16 @@ func TestAProviderThatPanicsOrFindsHalfAKeyFindsNothing(t *testing.T) {
 	t.Parallel()
 
 	for name, broken := range map[string]answers{
-		"panic":      func() (*providers.Credentials, error) { panic("nil field: " + testSecret) },
-		"nothing":    func() (*providers.Credentials, error) { return nil, nil },
-		"no key id":  func() (*providers.Credentials, error) { return session(""), nil },
-		"no secret":  func() (*providers.Credentials, error) { return &providers.Credentials{AccessKeyId: testKeyID}, nil },
-		"both":       func() (*providers.Credentials, error) { return session(testKeyID), errors.New(testSecret) },
-		"just error": func() (*providers.Credentials, error) { return nil, errors.New(testSecret) },
+		"panic":     func() (*providers.Credentials, error) { panic("nil field: " + alicloudtest.Secret) },
+		"nothing":   func() (*providers.Credentials, error) { return nil, nil },
+		"no key id": func() (*providers.Credentials, error) { return session(""), nil },
+		"no secret": func() (*providers.Credentials, error) {
+			return &providers.Credentials{AccessKeyId: alicloudtest.KeyID}, nil
+		},
+		"both": func() (*providers.Credentials, error) {
+			return session(alicloudtest.KeyID), errors.New(alicloudtest.Secret)
+		},
+		"just error": func() (*providers.Credentials, error) { return nil, errors.New(alicloudtest.Secret) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -548,8 +554,8 @@ func TestAProviderThatPanicsOrFindsHalfAKeyFindsNothing(t *testing.T) {
 			if !errors.As(err, &failed) || failed.Kind != ServiceError || credentials != (Credentials{}) {
 				t.Fatalf("got (%v, %v)", credentials, err)
 			}
-			verifyPresentable(t, failed)
-			verifySecretless(t, failed)
+			alicloudtest.VerifyPresentable(t, failed)
+			alicloudtest.VerifySecretless(t, failed)
 		})
 	}
 }
@@ -562,14 +568,14 @@ func TestOneCallerAtATimeUsesTheProviders(t *testing.T) {
 		most.Store(max(most.Load(), inside.Add(1)))
 		defer inside.Add(-1)
 		pause(t.Context(), time.Millisecond)
-		return session(testKeyID), nil
+		return session(alicloudtest.KeyID), nil
 	})
 	var group sync.WaitGroup
 	for range 32 {
 		group.Go(func() {
 			for range 20 {
-				clock.advance(askPause)
-				if got, err := identity.Credentials(t.Context(), Account{}); err != nil || got.AccessKeyID != testKeyID {
+				clock.advance(fetchPause)
+				if got, err := identity.Credentials(t.Context(), Account{}); err != nil || got.AccessKeyID != alicloudtest.KeyID {
 					t.Error(err)
 				}
 			}
@@ -582,14 +588,14 @@ func TestOneCallerAtATimeUsesTheProviders(t *testing.T) {
 }
 
 func TestIdentityIsSafeWhileCredentialsAreRefused(t *testing.T) {
-	withEnvironment(t, testKeyID, testSecret, testToken)
+	withEnvironment(t, alicloudtest.KeyID, alicloudtest.Secret, alicloudtest.Token)
 	clock := &stopwatch{}
 	identity := NewIdentity(clock.Now, "")
 	var group sync.WaitGroup
 	for range 16 {
 		group.Go(func() {
 			for range 50 {
-				clock.advance(askPause / 3)
+				clock.advance(fetchPause / 3)
 				got, err := identity.Credentials(t.Context(), Account{})
 				if err != nil {
 					t.Error(err)
@@ -608,7 +614,7 @@ func TestWhoGivesUpWaitingForSTSLeavesTheOthersWaiting(t *testing.T) {
 	identity, _ := identityOf(func() (*providers.Credentials, error) {
 		asked <- struct{}{}
 		<-answer
-		return session(testKeyID), nil
+		return session(alicloudtest.KeyID), nil
 	})
 	other := make(chan error, 1)
 	go func() {
@@ -633,7 +639,7 @@ func TestAnIdentityDoesNotPrintWhatItHolds(t *testing.T) {
 	held := temporaryCredentials()
 	identity := &Identity{last: &held}
 	for _, printed := range []string{fmt.Sprintf("%+v", identity), fmt.Sprintf("%#v", identity)} {
-		for _, secret := range []string{testKeyID, testSecret, testToken} {
+		for _, secret := range []string{alicloudtest.KeyID, alicloudtest.Secret, alicloudtest.Token} {
 			if strings.Contains(printed, secret) {
 				t.Errorf("%q holds %q", printed, secret)
 			}

@@ -3,7 +3,6 @@
 package alicloud
 
 import (
-	"context"
 	"errors"
 	"sync"
 	"time"
@@ -13,23 +12,16 @@ import (
 
 const (
 	// maxCodes is how many different codes get a series. The API has a few dozen
-	// for these calls; what invents more of them must not fill the memory.
+	// for these calls; a server that invents more must not exhaust memory.
 	maxCodes = 100
-	// maxRegions is as much for regions that the SDK does not know: objects name
+	// maxRegions is the same for regions that the SDK does not know: objects name
 	// them, and a series outlives its objects. otherRegion stands for the rest.
 	maxRegions  = 100
 	otherRegion = "other"
 )
 
-// API is all that is asked of Alibaba Cloud.
-type API interface {
-	HealthAPI
-	ListenersAPI
-}
-
-// Instrumented counts the calls of another API, and times those of routine.
-type Instrumented struct {
-	api      API
+// callMetrics counts calls, and observes the durations of timed ones.
+type callMetrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 
@@ -37,12 +29,9 @@ type Instrumented struct {
 	codes, regions map[string]struct{}
 }
 
-var _ API = (*Instrumented)(nil)
-
-// Instrument wraps api and registers its metrics.
-func Instrument(api API, registry prometheus.Registerer) *Instrumented {
-	i := &Instrumented{
-		api:     api,
+// newCallMetrics returns metrics that are registered unless registry is nil.
+func newCallMetrics(registry prometheus.Registerer) *callMetrics {
+	m := &callMetrics{
 		codes:   map[string]struct{}{},
 		regions: map[string]struct{}{},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -55,71 +44,54 @@ func Instrument(api API, registry prometheus.Registerer) *Instrumented {
 			Buckets: []float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
 		}, []string{"region"}),
 	}
-	registry.MustRegister(i.requests, i.duration)
-	return i
-}
-
-// DescribeHealthStatus implements HealthAPI.
-func (i *Instrumented) DescribeHealthStatus(ctx context.Context, request Request) (*Observation, error) {
-	start := time.Now()
-	sample, err := i.api.DescribeHealthStatus(ctx, request)
-	region := i.regionOf(request.Target.RegionID)
-	if i.count(actionHealth, region, 1, err) {
-		i.duration.WithLabelValues(region).Observe(time.Since(start).Seconds())
+	if registry != nil {
+		registry.MustRegister(m.requests, m.duration)
 	}
-	return sample, err
+	return m
 }
 
-// DescribeLoadBalancerListeners implements ListenersAPI. Pages that were
-// answered before one that failed are not counted.
-func (i *Instrumented) DescribeLoadBalancerListeners(ctx context.Context, request ListenersRequest) (*ListenerList, error) {
-	answer, err := i.api.DescribeLoadBalancerListeners(ctx, request)
-	calls := 1
-	if err == nil {
-		calls = answer.Calls
-	}
-	i.count(actionListeners, i.regionOf(request.RegionID), calls, err)
-	return answer, err
-}
-
-// count counts calls that came to an end, and tells whether they did: where the
-// caller gave up, there is no answer to count.
-func (i *Instrumented) count(action, region string, calls int, err error) bool {
+// observe counts a call that completed. A call that its caller gave up has no
+// response to count.
+func (m *callMetrics) observe(call *Call, took time.Duration, err error) {
 	code := "OK"
 	if err != nil {
 		failure, ok := errors.AsType[*Error](err)
 		if !ok {
-			return false
+			return
 		}
-		code = i.codeOf(failure)
+		code = m.codeOf(failure)
 	}
-	i.requests.WithLabelValues(action, region, code).Add(float64(calls))
-	return true
+	region := m.regionOf(call)
+	m.requests.WithLabelValues(call.Action, region, code).Inc()
+	if call.Timed {
+		m.duration.WithLabelValues(region).Observe(took.Seconds())
+	}
 }
 
-// codeOf is the failure's code, or its kind when that would be one code too many.
-func (i *Instrumented) codeOf(failure *Error) string {
-	if code := failure.MetricCode(); i.admits(i.codes, code, maxCodes) {
+// codeOf is the failure's code, or its kind when the code would be one too many.
+func (m *callMetrics) codeOf(failure *Error) string {
+	if code := failure.metricCode(); m.admits(m.codes, code, maxCodes) {
 		return code
 	}
 	return string(failure.Kind)
 }
 
-// regionOf is the region, or otherRegion when that would be one region too many.
-func (i *Instrumented) regionOf(region string) string {
-	if _, known := endpointMap[region]; known || i.admits(i.regions, region, maxRegions) {
+// regionOf is the call's region, or otherRegion when it would be one too many.
+func (m *callMetrics) regionOf(call *Call) string {
+	region := call.RegionID
+	if _, known := call.Product.EndpointMap[region]; known || m.admits(m.regions, region, maxRegions) {
 		return region
 	}
 	return otherRegion
 }
 
-// admits tells whether a word is one of the first so many that were seen.
-func (i *Instrumented) admits(seen map[string]struct{}, word string, most int) bool {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if _, known := seen[word]; !known && len(seen) >= most {
+// admits reports whether a label value is one of the first limit values.
+func (m *callMetrics) admits(seen map[string]struct{}, value string, limit int) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, known := seen[value]; !known && len(seen) >= limit {
 		return false
 	}
-	seen[word] = struct{}{}
+	seen[value] = struct{}{}
 	return true
 }

@@ -5,53 +5,48 @@ package alicloud
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 )
 
-type apiFunc func(context.Context, Request) (*Observation, error)
-
-func (f apiFunc) DescribeHealthStatus(ctx context.Context, request Request) (*Observation, error) {
-	return f(ctx, request)
-}
-
-// DescribeLoadBalancerListeners has the outcome of a call about the first load
-// balancer, over as many pages as load balancers.
-func (f apiFunc) DescribeLoadBalancerListeners(ctx context.Context, request ListenersRequest) (*ListenerList, error) {
-	if _, err := f(ctx, request.question()); err != nil {
-		return nil, err
-	}
-	return &ListenerList{Calls: len(request.LoadBalancerIDs)}, nil
-}
-
-// instrumented makes one call for each outcome and returns what was registered.
-func instrumented(t *testing.T, outcomes ...error) *prometheus.Registry {
+// observed returns the metrics of calls with these outcomes.
+func observed(t *testing.T, call Call, outcomes ...error) (*prometheus.Registry, *callMetrics) {
 	t.Helper()
+	call.Product, call.RegionID = &testProduct, alicloudtest.Region
 	registry := prometheus.NewPedanticRegistry()
-	next := 0
-	api := Instrument(apiFunc(func(context.Context, Request) (*Observation, error) {
-		outcome := outcomes[next]
-		next++
-		if outcome != nil {
-			return nil, outcome
-		}
-		return &Observation{RequestID: "1"}, nil
-	}), registry)
+	metrics := newCallMetrics(registry)
 	for _, outcome := range outcomes {
-		sample, err := api.DescribeHealthStatus(t.Context(), aRequest())
-		if !errors.Is(err, outcome) || (sample == nil) != (outcome != nil) {
-			t.Errorf("(%v, %v) came through as %v", sample, outcome, err)
-		}
+		metrics.observe(&call, time.Millisecond, outcome)
 	}
-	return registry
+	return registry, metrics
 }
 
-func TestCallsAreCountedByRegionAndCode(t *testing.T) {
-	registry := instrumented(t,
+// durations is how many durations are in the histogram of a registry.
+func durations(t *testing.T, registry *prometheus.Registry) uint64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == "slb_api_request_duration_seconds" {
+			return family.GetMetric()[0].GetHistogram().GetSampleCount()
+		}
+	}
+	return 0
+}
+
+func TestCallsAreCountedByActionRegionAndCode(t *testing.T) {
+	call := Call{Action: "DescribeHealthStatus", Timed: true}
+	registry, _ := observed(t, call,
 		nil, nil,
 		&Error{Kind: Throttled, Code: "Throttling.User"},
 		&Error{Kind: Throttled},
@@ -69,89 +64,83 @@ slb_api_requests_total{action="DescribeHealthStatus",code="Throttling.User",regi
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "slb_api_requests_total"); err != nil {
 		t.Error(err)
 	}
-	families, err := registry.Gather()
+	if n := durations(t, registry); n != 5 {
+		t.Errorf("%d durations", n)
+	}
+}
+
+func TestOnlyTimedCallsHaveADuration(t *testing.T) {
+	registry, metrics := observed(t, Call{Action: "DescribeLoadBalancerListeners"}, nil, &Error{Kind: Forbidden, Code: "Forbidden.RAM"})
+	if n := durations(t, registry); n != 0 {
+		t.Errorf("%d durations", n)
+	}
+	if n := testutil.ToFloat64(metrics.requests.WithLabelValues("DescribeLoadBalancerListeners", alicloudtest.Region, "Forbidden.RAM")); n != 1 {
+		t.Errorf("%v calls", n)
+	}
+}
+
+// A Caller counts each of its calls, also those that it refuses to make.
+func TestACallerCountsItsCalls(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	caller, err := NewCaller(CallerOptions{
+		Timeout: alicloudtest.Patience, Metrics: registry, Transport: alicloudtest.Respond(http.StatusOK, alicloudtest.OneRow),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, family := range families {
-		if family.GetName() == "slb_api_request_duration_seconds" {
-			if n := family.GetMetric()[0].GetHistogram().GetSampleCount(); n != 5 {
-				t.Errorf("%d durations", n)
-			}
-			return
-		}
-	}
-	t.Error("no durations")
-}
-
-func TestListenersCallsAreCountedByTheirAction(t *testing.T) {
-	outcomes := []error{nil, &Error{Kind: Forbidden, Code: "Forbidden.RAM"}, &Error{Kind: EndpointUnreachable}, context.Canceled, nil}
-	next := 0
-	registry := prometheus.NewPedanticRegistry()
-	api := Instrument(apiFunc(func(context.Context, Request) (*Observation, error) {
-		outcome := outcomes[next]
-		next++
-		return nil, outcome
-	}), registry)
-	for i, outcome := range outcomes {
-		ids := []string{"lb-1", "lb-2", "lb-3"}[:1+i/2]
-		answer, err := api.DescribeLoadBalancerListeners(t.Context(), aListenersRequest(ids...))
-		if !errors.Is(err, outcome) || (answer == nil) != (outcome != nil) {
-			t.Errorf("%v came through as (%v, %v)", outcome, answer, err)
-		}
+	client := testClient{caller}
+	call(t, client, aRequest())
+	_ = callAndFail(t, client, Request{})
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := client.DescribeHealthStatus(cancelled, aRequest()); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
 	}
 	want := `
 # HELP slb_api_requests_total Calls by action, region and by OK, the API's error code, or the failure's kind when there is no code.
 # TYPE slb_api_requests_total counter
-slb_api_requests_total{action="DescribeLoadBalancerListeners",code="EndpointUnreachable",region="cn-hangzhou"} 1
-slb_api_requests_total{action="DescribeLoadBalancerListeners",code="Forbidden.RAM",region="cn-hangzhou"} 1
-slb_api_requests_total{action="DescribeLoadBalancerListeners",code="OK",region="cn-hangzhou"} 4
+slb_api_requests_total{action="DescribeHealthStatus",code="InvalidRequest",region=""} 1
+slb_api_requests_total{action="DescribeHealthStatus",code="OK",region="cn-hangzhou"} 1
 `
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "slb_api_requests_total"); err != nil {
 		t.Error(err)
 	}
-	// Routine is what the durations are read for; a page of listeners takes another time.
-	if n, err := testutil.GatherAndCount(registry, "slb_api_request_duration_seconds"); err != nil || n != 0 {
-		t.Errorf("%d durations, %v", n, err)
-	}
 }
 
-func TestInventedCodesDoNotMakeSeriesWithoutEnd(t *testing.T) {
+func TestInventedCodesGetABoundedNumberOfSeries(t *testing.T) {
 	outcomes := make([]error, 0, 3*maxCodes)
 	for i := range 3 * maxCodes {
 		outcomes = append(outcomes, &Error{Kind: ServiceError, Code: "Invented" + strconv.Itoa(i)})
 	}
-	registry := instrumented(t, outcomes...)
+	registry, _ := observed(t, Call{Action: "DescribeHealthStatus"}, outcomes...)
 	if n, err := testutil.GatherAndCount(registry, "slb_api_requests_total"); err != nil || n != maxCodes+1 {
 		t.Errorf("%d series, want %d (%v)", n, maxCodes+1, err)
 	}
 }
 
-// Anybody who may make an object names a region, and no series leaves with it.
-func TestInventedRegionsDoNotMakeSeriesWithoutEnd(t *testing.T) {
+// Everybody who may create an object names a region, and series are not deleted with it.
+func TestInventedRegionsGetABoundedNumberOfSeries(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
-	api := Instrument(apiFunc(func(context.Context, Request) (*Observation, error) { return &Observation{RequestID: "1"}, nil }), registry)
-	call := func(region string) {
-		if _, err := api.DescribeHealthStatus(t.Context(), Request{Target: Target{RegionID: region}}); err != nil {
-			t.Fatal(err)
-		}
+	metrics := newCallMetrics(registry)
+	observe := func(region string) {
+		metrics.observe(&Call{Product: &testProduct, Action: "DescribeHealthStatus", Timed: true, RegionID: region}, time.Millisecond, nil)
 	}
 	for i := range 3 * maxRegions {
-		call("xx-invented-" + strconv.Itoa(i))
+		observe("xx-invented-" + strconv.Itoa(i))
 	}
 	for _, metric := range []string{"slb_api_requests_total", "slb_api_request_duration_seconds"} {
 		if n, err := testutil.GatherAndCount(registry, metric); err != nil || n != maxRegions+1 {
 			t.Errorf("%d series of %s, want %d (%v)", n, metric, maxRegions+1, err)
 		}
 	}
-	call("cn-hangzhou")
-	if got := testutil.ToFloat64(api.requests.WithLabelValues(actionHealth, "cn-hangzhou", "OK")); got != 1 {
-		t.Errorf("a real region that came late is counted %v times", got)
+	observe(alicloudtest.Region)
+	if got := testutil.ToFloat64(metrics.requests.WithLabelValues("DescribeHealthStatus", alicloudtest.Region, "OK")); got != 1 {
+		t.Errorf("a real region after the invented ones is counted %v times", got)
 	}
 }
 
 func TestMetricsAreNamedAsPrometheusWants(t *testing.T) {
-	registry := instrumented(t, nil)
+	registry, _ := observed(t, Call{Action: "DescribeHealthStatus", Timed: true}, nil)
 	problems, err := testutil.GatherAndLint(registry)
 	if err != nil {
 		t.Fatal(err)

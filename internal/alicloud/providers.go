@@ -15,29 +15,29 @@ import (
 	"github.com/aliyun/credentials-go/credentials/providers"
 )
 
-// A provider is one of credentials-go's, or reads an access key (keypair.go).
-// credentials-go's own chain is not used: it tells neither which of them failed
-// nor why, holds on to the last one after a failure, and lets the role of the
-// node stand in while STS is down.
+// A provider is one of credentials-go's, or reads an access key (accesskey.go).
+// credentials-go's own chain is not used: it reports neither which provider failed
+// nor why, keeps the last one after a failure, and falls back to the role of the
+// node while STS is down.
 type provider struct {
 	providers.CredentialsProvider
 	// name is for messages.
 	name string
-	// meant tells that this one was configured, or has served: if it fails, that is
-	// the failure, and no other identity stands in for it.
-	meant bool
+	// configured is set for a provider that was configured or was in use: its
+	// failure is reported, and no other identity replaces it.
+	configured bool
 	// variable names the file that the provider reads, if any.
 	variable string
-	// remedy is what to check when it is refused.
+	// remedy is what to check when the server refuses it.
 	remedy string
 }
 
 // folderVariable is the flag that names a folder with an access key.
 const folderVariable = "--credentials-path"
 
-// findProviders makes the providers in the order of credentials-go's default
-// chain, and the folder, if any, after the environment. Those that lack a
-// setting are left out.
+// findProviders returns the providers in the order of credentials-go's default
+// chain, and the folder, if any, after the environment; without those that lack a
+// setting.
 func findProviders(folder string) []provider {
 	found := []provider{{CredentialsProvider: environmentKey(), name: "environment"}}
 	add := func(p providers.CredentialsProvider, err error, as provider) {
@@ -50,21 +50,21 @@ func findProviders(folder string) []provider {
 		add(folderKey(folder), nil, provider{name: folderVariable, variable: folderVariable, remedy: "put an access key into " + folder + " again, or restart the operator without"})
 	}
 	role, err := assumedRole()
-	add(role, err, provider{name: "RRSA", meant: true, variable: variableTokenFile, remedy: "check ALIBABA_CLOUD_ROLE_ARN, ALIBABA_CLOUD_OIDC_PROVIDER_ARN and the trust policy of the role"})
+	add(role, err, provider{name: "RRSA", configured: true, variable: variableTokenFile, remedy: "check ALIBABA_CLOUD_ROLE_ARN, ALIBABA_CLOUD_OIDC_PROVIDER_ARN and the trust policy of the role"})
 	const cliFile, profileFile = "ALIBABA_CLOUD_CONFIG_FILE", "ALIBABA_CLOUD_CREDENTIALS_FILE"
 	cli, err := providers.NewCLIProfileCredentialsProviderBuilder().Build()
-	add(withFile{cli, os.Getenv(cliFile)}, err, provider{name: "CLI profile", meant: os.Getenv(cliFile) != "", variable: cliFile, remedy: "check the profile"})
+	add(withFile{cli, os.Getenv(cliFile)}, err, provider{name: "CLI profile", configured: os.Getenv(cliFile) != "", variable: cliFile, remedy: "check the profile"})
 	profile, err := providers.NewProfileCredentialsProviderBuilder().Build()
-	add(withFile{profile, os.Getenv(profileFile)}, err, provider{name: "profile", meant: os.Getenv(profileFile) != "", variable: profileFile, remedy: "check the profile"})
+	add(withFile{profile, os.Getenv(profileFile)}, err, provider{name: "profile", configured: os.Getenv(profileFile) != "", variable: profileFile, remedy: "check the profile"})
 	node, err := providers.NewECSRAMRoleCredentialsProviderBuilder().Build()
-	add(node, err, provider{name: "ECS RAM role", meant: wantsNodeRole(), remedy: "check ALIBABA_CLOUD_ECS_METADATA and that the node has this role"})
+	add(node, err, provider{name: "ECS RAM role", configured: wantsNodeRole(), remedy: "check ALIBABA_CLOUD_ECS_METADATA and that the node has this role"})
 	uri, err := providers.NewURLCredentialsProviderBuilder().Build()
-	add(uri, err, provider{name: "credentials URI", meant: true, remedy: "check ALIBABA_CLOUD_CREDENTIALS_URI"})
+	add(uri, err, provider{name: "credentials URI", configured: true, remedy: "check ALIBABA_CLOUD_CREDENTIALS_URI"})
 	return found
 }
 
-// wantsNodeRole tells whether the role of the node was configured: by its name,
-// or, for whichever role the node has, by saying that it is not disabled.
+// wantsNodeRole reports whether the role of the node was configured: by its name,
+// or, for any role of the node, by ..._DISABLED=false.
 func wantsNodeRole() bool {
 	return os.Getenv("ALIBABA_CLOUD_ECS_METADATA") != "" || strings.EqualFold(os.Getenv("ALIBABA_CLOUD_ECS_METADATA_DISABLED"), "false")
 }
@@ -73,14 +73,14 @@ const variableTokenFile = "ALIBABA_CLOUD_OIDC_TOKEN_FILE"
 
 var errUnset = errors.New("not configured")
 
-// assumedRole is the provider of RRSA. Where only some of its variables are
-// set, it is one that says which are missing.
+// assumedRole is the provider of RRSA. Where only some of its variables are set,
+// its error names the missing ones.
 func assumedRole() (providers.CredentialsProvider, error) {
 	var missing []string
 	variables := []string{"ALIBABA_CLOUD_ROLE_ARN", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", variableTokenFile}
 	for _, variable := range variables {
-		instead := variable == variableTokenFile && os.Getenv("ALIBABA_CLOUD_OIDC_TOKEN") != ""
-		if os.Getenv(variable) == "" && !instead {
+		inline := variable == variableTokenFile && os.Getenv("ALIBABA_CLOUD_OIDC_TOKEN") != ""
+		if os.Getenv(variable) == "" && !inline {
 			missing = append(missing, variable)
 		}
 	}
@@ -101,8 +101,8 @@ type incomplete struct{ failure *Error }
 func (i incomplete) GetCredentials() (*providers.Credentials, error) { return nil, i.failure }
 func (incomplete) GetProviderName() string                           { return "incomplete" }
 
-// withFile is a provider whose file was named, "" for its usual one. Whether
-// the file can be read is lost in the provider's own error.
+// withFile is a provider with a configured file, "" for its usual one. The
+// provider's own error does not say whether the file could be read.
 type withFile struct {
 	providers.CredentialsProvider
 	path string
@@ -117,7 +117,8 @@ func (w withFile) GetCredentials() (*providers.Credentials, error) {
 	return w.CredentialsProvider.GetCredentials()
 }
 
-// firstOf asks one provider after the other. Its error is an *Error.
+// firstOf returns the credentials of the first provider that has any. Its error is
+// an *Error.
 func firstOf(candidates []provider) (Credentials, *provider, error) {
 	for n := range candidates {
 		p := &candidates[n]
@@ -127,7 +128,7 @@ func firstOf(candidates []provider) (Credentials, *provider, error) {
 		}
 		_, half := errors.AsType[*Error](err)
 		_, unread := errors.AsType[*fs.PathError](err)
-		if p.meant || half || unread {
+		if p.configured || half || unread {
 			return Credentials{}, nil, p.explain(err)
 		}
 	}
@@ -138,12 +139,12 @@ func firstOf(candidates []provider) (Credentials, *provider, error) {
 	}
 }
 
-var errNoCredentials = errors.New("an answer without credentials")
+var errNoCredentials = errors.New("a response without credentials")
 
-// credentials asks the provider; what signs nothing is an error.
+// credentials gets the provider's credentials; incomplete ones are an error.
 func (p *provider) credentials() (c Credentials, err error) {
 	defer func() {
-		// Providers panic on answers of the metadata server and STS that lack fields.
+		// Providers panic on responses of the metadata server and STS without fields.
 		if panicked := recover(); panicked != nil {
 			c, err = Credentials{}, errNoCredentials
 		}
@@ -162,28 +163,28 @@ func (p *provider) credentials() (c Credentials, err error) {
 }
 
 var (
-	// refusalCode and httpStatus find what is fit to be told in the text of an
-	// error that quotes whole answers.
+	// refusalCode and httpStatus match what may be reported from the text of an
+	// error that quotes whole responses.
 	refusalCode = regexp.MustCompile(`"Code"\s*:\s*"([A-Za-z][A-Za-z0-9._-]{0,63})"`)
 	httpStatus  = regexp.MustCompile(`(?:httpStatus:)? ([1-5]\d\d)(?:,|$)`)
-	// unanswered finds the URL of a request that failed, where a provider keeps
+	// unanswered matches the URL of a request that failed, where a provider keeps
 	// only the text of net/http's error.
 	unanswered = regexp.MustCompile(`(?:failed|err): (?:Get|Put|Post) "(https?://[^"]*)": `)
 )
 
-// explain turns a provider's error into one that may be shown. Of the error's
-// text, which may quote tokens and answers of STS, it takes a code at most.
+// explain returns an *Error for a provider's error. The error's text may quote
+// tokens and responses of STS, so explain uses no more of it than a code.
 func (p *provider) explain(err error) *Error {
 	failed := func(kind Kind, format string, args ...any) *Error { return ownFailure(p.name, kind, format, args...) }
 	if own, ok := errors.AsType[*Error](err); ok {
 		return own
 	}
 	if errors.Is(err, errNoKey) {
-		return failed(CredentialsNotFound, "no access key is there any more; %s", p.remedy)
+		return failed(CredentialsNotFound, "the access key was removed; %s", p.remedy)
 	}
 	if unread, ok := errors.AsType[*fs.PathError](err); ok {
 		return failed(CredentialsNotFound, "the file %s cannot be read (%s); mount it there, or correct %s",
-			cleanField(unread.Path), unread.Err, p.variable)
+			CleanField(unread.Path), unread.Err, p.variable)
 	}
 	if exchange, ok := errors.AsType[*url.Error](err); ok {
 		why := "no answer in time"
@@ -204,10 +205,10 @@ func (p *provider) explain(err error) *Error {
 	if status := submatch(httpStatus, err); status != "" && status < "500" {
 		return failed(CredentialsNotFound, "refused with HTTP %s; %s", status, p.remedy)
 	}
-	return failed(ServiceError, "what answered gave no credentials; if this lasts, %s", p.remedy)
+	return failed(ServiceError, "the server gave no credentials; if this lasts, %s", p.remedy)
 }
 
-// submatch is what a pattern's group matches in the text of an error; "" when there is nothing.
+// submatch is what a pattern's group matches in the text of an error; "" without a match.
 func submatch(pattern *regexp.Regexp, err error) string {
 	if found := pattern.FindStringSubmatch(err.Error()); len(found) > 1 {
 		return found[1]
@@ -215,11 +216,11 @@ func submatch(pattern *regexp.Regexp, err error) string {
 	return ""
 }
 
-// hostOf is the host of a URL, without what else may be in it.
+// hostOf is the host of a URL, without its query and user.
 func hostOf(text string) string {
 	parsed, err := url.Parse(text)
 	if err != nil || parsed.Host == "" {
 		return "its server"
 	}
-	return cleanField(parsed.Host)
+	return CleanField(parsed.Host)
 }

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/aliyun/credentials-go/credentials/providers"
+
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 )
 
 func TestProvidersAreAskedInTheOrderOfTheDefaultChain(t *testing.T) {
@@ -35,13 +37,13 @@ func TestProvidersAreAskedInTheOrderOfTheDefaultChain(t *testing.T) {
 func TestNoOtherIdentityStandsInForTheOneThatIsMeant(t *testing.T) {
 	t.Parallel()
 
-	gives := answers(func() (*providers.Credentials, error) { return session(testKeyID), nil })
+	gives := answers(func() (*providers.Credentials, error) { return session(alicloudtest.KeyID), nil })
 	fails := answers(func() (*providers.Credentials, error) { return nil, errors.New("no") })
 	if found, by, err := firstOf([]provider{{CredentialsProvider: fails}, {CredentialsProvider: gives, name: "second"}}); err != nil ||
-		by.name != "second" || found.AccessKeyID != testKeyID {
+		by.name != "second" || found.AccessKeyID != alicloudtest.KeyID {
 		t.Errorf("%v, %v", by, err)
 	}
-	if _, _, err := firstOf([]provider{{CredentialsProvider: fails, name: "first", meant: true}, {CredentialsProvider: gives}}); err == nil ||
+	if _, _, err := firstOf([]provider{{CredentialsProvider: fails, name: "first", configured: true}, {CredentialsProvider: gives}}); err == nil ||
 		!strings.Contains(err.Error(), "first") {
 		t.Errorf("got %v", err)
 	}
@@ -65,7 +67,7 @@ func TestWhatWasConfiguredIsMeant(t *testing.T) {
 			}
 			var meant []string
 			for _, p := range findProviders("") {
-				if p.meant {
+				if p.configured {
 					meant = append(meant, p.name)
 				}
 			}
@@ -100,7 +102,7 @@ func TestARoleWhoseTokenIsMissingIsToldWhichFile(t *testing.T) {
 	if !errors.As(err, &failed) || failed.Kind != CredentialsNotFound {
 		t.Fatal(err)
 	}
-	verifyPresentable(t, failed)
+	alicloudtest.VerifyPresentable(t, failed)
 	for _, want := range []string{path, "RRSA", "ALIBABA_CLOUD_OIDC_TOKEN_FILE"} {
 		if !strings.Contains(failed.Message, want) {
 			t.Errorf("%q does not name %s", failed.Message, want)
@@ -111,13 +113,13 @@ func TestARoleWhoseTokenIsMissingIsToldWhichFile(t *testing.T) {
 func TestFailuresOfProvidersAreExplained(t *testing.T) {
 	t.Parallel()
 
-	p := &provider{name: "RRSA", meant: true, remedy: "check the role"}
+	p := &provider{name: "RRSA", configured: true, remedy: "check the role"}
 	post := func(err error) error {
-		return &url.Error{Op: "Post", URL: "https://sts.aliyuncs.com/?SecurityToken=" + testToken, Err: err}
+		return &url.Error{Op: "Post", URL: "https://sts.aliyuncs.com/?SecurityToken=" + alicloudtest.Token, Err: err}
 	}
-	metadata := &url.Error{Op: "Get", URL: "http://100.100.100.200/latest/" + testToken, Err: os.ErrDeadlineExceeded}
+	metadata := &url.Error{Op: "Get", URL: "http://100.100.100.200/latest/" + alicloudtest.Token, Err: os.ErrDeadlineExceeded}
 	refusal := func(code string) error {
-		return errors.New(`get session token failed: {"RequestId":"1","Message":"` + testToken + `","Code":"` + code + `"}`)
+		return errors.New(`get session token failed: {"RequestId":"1","Message":"` + alicloudtest.Token + `","Code":"` + code + `"}`)
 	}
 	for name, c := range map[string]struct {
 		err   error
@@ -132,9 +134,9 @@ func TestFailuresOfProvidersAreExplained(t *testing.T) {
 		"throttled":     {refusal("Throttling.User"), Throttled, "Throttling.User"},
 		"out of order":  {refusal("ServiceUnavailable"), ServiceError, "ServiceUnavailable"},
 		"words":         {refusal("<script>"), ServiceError, "gave no credentials"},
-		"not the role":  {errors.New("refresh Ecs sts token err, httpStatus: 404, message = " + testToken), CredentialsNotFound, "HTTP 404"},
+		"not the role":  {errors.New("refresh Ecs sts token err, httpStatus: 404, message = " + alicloudtest.Token), CredentialsNotFound, "HTTP 404"},
 		"no role":       {errors.New("get role name failed: GET http://100.100.100.200/ 403"), CredentialsNotFound, "HTTP 403"},
-		"metadata down": {errors.New("refresh Ecs sts token err, httpStatus: 503, message = " + testToken), ServiceError, "gave no credentials"},
+		"metadata down": {errors.New("refresh Ecs sts token err, httpStatus: 503, message = " + alicloudtest.Token), ServiceError, "gave no credentials"},
 		"no server":     {errors.New("get role name failed: " + metadata.Error()), EndpointUnreachable, "100.100.100.200: no answer"},
 		"silence":       {errors.New("refresh Ecs sts token err: " + metadata.Error()), EndpointUnreachable, "100.100.100.200: no answer"},
 		"nothing":       {errNoCredentials, ServiceError, "gave no credentials"},
@@ -145,8 +147,8 @@ func TestFailuresOfProvidersAreExplained(t *testing.T) {
 			if got.Kind != c.kind || !strings.Contains(got.Message, c.words) || !strings.Contains(got.Message, "RRSA") {
 				t.Errorf("got %s: %s, want %s: …%s…", got.Kind, got.Message, c.kind, c.words)
 			}
-			verifyPresentable(t, got)
-			verifySecretless(t, got)
+			alicloudtest.VerifyPresentable(t, got)
+			alicloudtest.VerifySecretless(t, got)
 		})
 	}
 }

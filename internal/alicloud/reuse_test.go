@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 )
 
 // hangUps is a server that closes each connection, without an answer, when the
@@ -25,13 +27,13 @@ func (h *hangUps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.nonces[r.URL.Query().Get("SignatureNonce")]++
 	h.mu.Unlock()
 	if again {
-		afterRequest(func(net.Conn) {})(w, r)
+		alicloudtest.AfterRequest(func(net.Conn) {})(w, r)
 		return
 	}
-	answerWith(http.StatusOK, oneRow)(w, r)
+	alicloudtest.Serve(http.StatusOK, alicloudtest.OneRow)(w, r)
 }
 
-// A gateway whose patience with idle connections is just as long as the
+// A gateway whose alicloudtest.Patience with idle connections is just as long as the
 // interval must not make every other call a failure.
 func TestAConnectionThatIsClosedAsTheCallComesIsNoFailure(t *testing.T) {
 	server := &hangUps{served: map[string]int{}, nonces: map[string]int{}}
@@ -54,14 +56,14 @@ func TestACallIsMadeAgainOnceAtMost(t *testing.T) {
 	server := startHTTPS(t, func(w http.ResponseWriter, r *http.Request) {
 		requests++
 		if requests > 1 {
-			afterRequest(func(net.Conn) {})(w, r)
+			alicloudtest.AfterRequest(func(net.Conn) {})(w, r)
 			return
 		}
-		answerWith(http.StatusOK, oneRow)(w, r)
+		alicloudtest.Serve(http.StatusOK, alicloudtest.OneRow)(w, r)
 	})
 	client := newTrustingClient(t, server)
 	call(t, client, aRequest())
-	failed := callInVain(t, client, aRequest())
+	failed := callAndFail(t, client, aRequest())
 	if !strings.Contains(failed.Message, "closed the connection without an answer") || requests != 3 {
 		t.Errorf("%d requests, %v", requests, failed)
 	}

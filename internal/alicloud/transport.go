@@ -17,28 +17,28 @@ import (
 	"sync/atomic"
 	"time"
 
-	sdkslb "github.com/aliyun/alibaba-cloud-sdk-go/services/slb"
+	"github.com/aliyun/alibaba-cloud-sdk-go/sdk"
 )
 
-// maxAnswer bounds an answer's body. The largest real one, 10,000 rows, is
-// about 3 MB; the SDK reads without a bound and needs twelve times a body's size.
-const maxAnswer = 8 << 20
+// maxBody bounds a response's body. The largest real one, 10,000 rows, is about
+// 3 MB; the SDK reads without a bound and needs twelve times a body's size.
+const maxBody = 8 << 20
 
 var (
 	errRedirected = errors.New("redirected")
 	errSwitched   = errors.New("switched to another protocol")
-	errTooLarge   = errors.New("answer too large")
+	errTooLarge   = errors.New("response too large")
 )
 
 // connectTimeout bounds a dial and a TLS handshake each.
 const connectTimeout = 5 * time.Second
 
-// newTransport returns the connection pool that all calls share. The SDK's
-// own timeouts do not reach a wrapped transport, so they are set here.
+// newTransport returns a pool of connections. The SDK's own timeouts do not
+// reach a wrapped transport, so they are set here.
 //
 // It speaks HTTP/1.1 only: a call that times out then closes its connection.
-// Over HTTP/2 every call would go on using a connection that has gone dead,
-// for as long as the kernel takes to notice.
+// Over HTTP/2 every call would continue to use a dead connection until the
+// kernel closes it.
 func newTransport(concurrency int) *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -51,20 +51,20 @@ func newTransport(concurrency int) *http.Transport {
 	}
 }
 
-// proxyError is the answer of a proxy that makes no connection, of which
-// net/http would keep the words alone.
+// proxyError is the response of a proxy that refuses a connection: net/http
+// would report its text and not its status.
 type proxyError struct{ status int }
 
 func (e *proxyError) Error() string { return fmt.Sprintf("the proxy refused with HTTP %d", e.status) }
 
-func refusedByProxy(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
-	if answer.StatusCode != http.StatusOK {
-		return &proxyError{answer.StatusCode}
+func refusedByProxy(_ context.Context, _ *url.URL, _ *http.Request, response *http.Response) error {
+	if response.StatusCode != http.StatusOK {
+		return &proxyError{response.StatusCode}
 	}
 	return nil
 }
 
-// checkProxyVariables refuses what net/http would take for no proxy at all.
+// checkProxyVariables refuses values that net/http would ignore.
 // The value may hold a password, so the error names the variable only.
 func checkProxyVariables() error {
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
@@ -79,20 +79,20 @@ func checkProxyVariables() error {
 	return nil
 }
 
-// ignoreProxyVariables keeps the SDK from reading the proxy variables, which
-// it does on every call, with errors of its own: it takes NO_PROXY for regular
-// expressions. What it would make of them does not reach a wrapped transport anyway.
-func ignoreProxyVariables(client *sdkslb.Client) {
+// ignoreProxyVariables keeps the SDK from reading the proxy variables on every
+// call, with errors of its own: it parses NO_PROXY as regular expressions. Its
+// settings do not reach a wrapped transport anyway.
+func ignoreProxyVariables(client *sdk.Client) {
 	const unused = "unused"
 	client.SetHttpProxy(unused)
 	client.SetHttpsProxy(unused)
 	client.SetNoProxy(unused)
 }
 
-// exchange is the transport of one call. It ties the SDK, which knows no
-// context, to the caller's, bounds the body, refuses redirects (a redirected
-// request would carry the signed URL away as its Referer), and remembers what
-// the SDK loses.
+// exchange is the transport of one call. It gives the SDK, which takes no
+// context, the caller's, bounds the body, refuses redirects (a redirected
+// request would send the signed URL as its Referer), and records what the SDK
+// drops.
 //
 // It must not be a *http.Transport: the SDK rewrites those on every call.
 type exchange struct {
@@ -103,20 +103,21 @@ type exchange struct {
 	query      string
 	status     int
 	retryAfter time.Duration
-	// answered tells that something came back, be it HTTP or not, and reused
-	// that the connection was one that an earlier call had left open.
+	// answered is set with the first byte from the server, HTTP or not, and reused
+	// where an earlier call had opened the connection.
 	answered, reused atomic.Bool
 }
 
-// cutShort tells whether the server closed the connection that it had kept open
-// since an earlier call, as it may at any time, just when this one came. Where
-// its patience is as long as an interval, that happens to many calls. net/http
-// makes no POST a second time; to be made again, this one must be signed anew.
-func (e *exchange) cutShort() bool {
+// hitIdleClose reports whether the server closed an idle connection just as this
+// call reused it, as it may at any time. Where its idle timeout is as long as an
+// interval, that happens to many calls. net/http does not retry a POST, and a
+// retry must be signed again.
+func (e *exchange) hitIdleClose() bool {
 	return e.reused.Load() && !e.answered.Load() && e.ctx.Err() == nil
 }
 
-func (e *exchange) anew() *exchange { return &exchange{ctx: e.ctx, base: e.base} }
+// fresh is an exchange for a retry.
+func (e *exchange) fresh() *exchange { return &exchange{ctx: e.ctx, base: e.base} }
 
 // RoundTrip implements http.RoundTripper.
 func (e *exchange) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -141,13 +142,12 @@ func (e *exchange) RoundTrip(request *http.Request) (*http.Response, error) {
 		release()
 		return nil, err
 	}
-	response.Body = &boundedBody{body: response.Body, left: maxAnswer, release: release}
+	response.Body = &boundedBody{body: response.Body, remaining: maxBody, release: release}
 	return response, nil
 }
 
-// unwanted is what is wrong with an answer whose body must not be read. That of
-// HTTP 101 is the bare connection, which net/http hands over for good: no
-// context ends a read of it.
+// unwanted is what is wrong with a response whose body must not be read. That of
+// HTTP 101 is the bare connection: no context ends a read of it.
 func unwanted(status int) error {
 	switch {
 	case status == http.StatusSwitchingProtocols:
@@ -159,7 +159,7 @@ func unwanted(status int) error {
 	}
 }
 
-// signature is what the call was signed with.
+// signature is the signature of the request; "" where there is none.
 func (e *exchange) signature() string {
 	query, err := url.ParseQuery(e.query)
 	if err != nil {
@@ -168,22 +168,22 @@ func (e *exchange) signature() string {
 	return query.Get("Signature")
 }
 
-// boundedBody reads at most left bytes and releases the call's context when closed.
+// boundedBody reads at most remaining bytes and releases the call's context when closed.
 type boundedBody struct {
-	body    io.ReadCloser
-	left    int64
-	release func()
+	body      io.ReadCloser
+	remaining int64
+	release   func()
 }
 
 func (b *boundedBody) Read(p []byte) (int, error) {
-	if b.left <= 0 {
+	if b.remaining <= 0 {
 		return 0, errTooLarge
 	}
-	if int64(len(p)) > b.left {
-		p = p[:b.left]
+	if int64(len(p)) > b.remaining {
+		p = p[:b.remaining]
 	}
 	n, err := b.body.Read(p)
-	b.left -= int64(n)
+	b.remaining -= int64(n)
 	return n, err
 }
 
@@ -192,8 +192,8 @@ func (b *boundedBody) Close() error {
 	return b.body.Close()
 }
 
-// maxRetryAfter bounds what a server may ask for: a wrong answer must not
-// blind anybody for hours.
+// maxRetryAfter bounds the delay that a server may set: a wrong response must not
+// suspend observation for hours.
 const maxRetryAfter = 5 * time.Minute
 
 // parseRetryAfter reads both forms of the header: seconds, and a date.

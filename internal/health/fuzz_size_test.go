@@ -23,6 +23,7 @@ import (
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/clb"
 )
 
 const (
@@ -60,14 +61,14 @@ func FuzzStatusFits(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	client, err := alicloud.NewClient(alicloud.ClientOptions{Endpoint: endpoint, Timeout: time.Minute, Concurrency: 1})
+	caller, err := alicloud.NewCaller(alicloud.CallerOptions{Endpoint: endpoint, Timeout: time.Minute, Concurrency: 1})
 	if err != nil {
 		f.Fatal(err)
 	}
 	schema := schemaOf(f)
 	f.Fuzz(func(t *testing.T, row string, n, limit uint16) {
 		response.Store(repeatedRows(row, int(n)))
-		observation, err := client.DescribeHealthStatus(t.Context(), alicloud.Request{
+		observation, err := clb.NewClient(caller).DescribeHealthStatus(t.Context(), alicloud.Request{
 			Target:      alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-web"},
 			Credentials: alicloud.Credentials{AccessKeyID: "LTAI5tFuzzFuzzFuzz0042", AccessKeySecret: "secret"},
 		})

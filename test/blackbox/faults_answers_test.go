@@ -26,7 +26,7 @@ var answerOrdeals = []ordeal{
 	{"slb-answers-just-in-time", "", "", meetsSlowAnswers},
 	{
 		"slb-fails", "ServiceError",
-		"InternalError: The request processing has failed due to some unknown error; the SLB API of REGION failed on its side: the operator keeps asking",
+		"InternalError: The request processing has failed due to some unknown error; the SLB API of REGION failed on its side: the operator retries",
 		answers(refusal(http.StatusInternalServerError, "InternalError", "The request processing has failed due to some unknown error.")),
 	},
 	{

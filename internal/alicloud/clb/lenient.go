@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package alicloud
+package clb
 
 import (
 	"encoding/json"
@@ -10,18 +10,20 @@ import (
 	sdkerrors "github.com/aliyun/alibaba-cloud-sdk-go/sdk/errors"
 	sdkslb "github.com/aliyun/alibaba-cloud-sdk-go/services/slb"
 	jsoniter "github.com/json-iterator/go"
+
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 // noPort stands for a port that is no number: readRow finds it odd.
 const noPort = -1
 
-// caseSensitive reads keys as the SDK does, and keeps numbers as they are written.
+// caseSensitive matches keys as the SDK does, and keeps numbers as they are written.
 var caseSensitive = jsoniter.Config{CaseSensitive: true, UseNumber: true}.Froze()
 
-// reread reads the rows one by one where the SDK gave a document up because of
-// one of them, such as for a port in words. It returns err where that was not
-// why, and the document is left for readAnswer to check otherwise.
-func reread(response *sdkslb.DescribeHealthStatusResponse, err error) error {
+// decodeRows decodes the rows one by one where the SDK refused a whole document
+// for one of them, such as for a port in words. It returns err where that was not
+// the reason, and nil where readHealth has to verify the document.
+func decodeRows(response *sdkslb.DescribeHealthStatusResponse, err error) error {
 	refusal, ok := errors.AsType[*sdkerrors.ClientError](err)
 	if !ok || refusal.ErrorCode() != sdkerrors.JsonUnmarshalErrorCode {
 		return err
@@ -38,28 +40,25 @@ func reread(response *sdkslb.DescribeHealthStatusResponse, err error) error {
 	response.RequestId = document.RequestID
 	rows := make([]sdkslb.BackendServer, len(document.BackendServers.BackendServer))
 	for i, row := range document.BackendServers.BackendServer {
-		rows[i] = rereadRow(row)
+		decodeRow(row, &rows[i])
 	}
 	response.BackendServers.BackendServer = rows
 	return nil
 }
 
-// rereadRow reads what it can of a row; what is no object has nothing to read.
-func rereadRow(row any) sdkslb.BackendServer {
-	fields, _ := row.(map[string]any)
-	return sdkslb.BackendServer{
-		ServerId:           textOf(fields["ServerId"]),
-		ServerIp:           textOf(fields["ServerIp"]),
-		EniHost:            textOf(fields["EniHost"]),
-		Type:               textOf(fields["Type"]),
-		Protocol:           textOf(fields["Protocol"]),
-		ServerHealthStatus: textOf(fields["ServerHealthStatus"]),
-		ListenerPort:       numberOf(fields["ListenerPort"]),
-		Port:               numberOf(fields["Port"]),
+// decodeRow sets the fields of a row that can be read; none where the row is no object.
+func decodeRow(value any, row *sdkslb.BackendServer) {
+	object, _ := value.(map[string]any)
+	texts, ports := rowFields(row, &alicloud.Backend{})
+	for i := range texts {
+		*texts[i].from = textOf(object[texts[i].key])
+	}
+	for i := range ports {
+		*ports[i].from = numberOf(object[ports[i].key])
 	}
 }
 
-// textOf is what the SDK takes for text; "" for a list or an object.
+// textOf is the text that the SDK would decode; "" for a list or an object.
 func textOf(value any) string {
 	switch value := value.(type) {
 	case string:
@@ -73,13 +72,13 @@ func textOf(value any) string {
 	}
 }
 
-// numberOf is a whole number, be it in quotes; 0 where there is none, and noPort for anything else.
+// numberOf is a whole number, also one in quotes; 0 where there is none, and
+// noPort for anything else.
 func numberOf(value any) int {
-	text := textOf(value)
 	if value == nil || value == "" {
 		return 0
 	}
-	number, err := strconv.Atoi(text)
+	number, err := strconv.Atoi(textOf(value))
 	if err != nil {
 		return noPort
 	}

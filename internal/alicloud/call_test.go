@@ -4,19 +4,14 @@ package alicloud
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha1"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"runtime"
 	"slices"
 	"strings"
@@ -24,51 +19,18 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 )
 
-// percent encodes as the API's reference says: everything but A-Z a-z 0-9 - _ . ~.
-func percent(s string) string {
-	var encoded strings.Builder
-	for i := range len(s) {
-		c := s[i]
-		if c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || strings.IndexByte("-_.~", c) >= 0 {
-			encoded.WriteByte(c)
-		} else {
-			fmt.Fprintf(&encoded, "%%%02X", c)
-		}
-	}
-	return encoded.String()
-}
-
-func stringToSign(method string, parameters url.Values) string {
-	var pairs []string
-	for _, name := range slices.Sorted(maps.Keys(parameters)) {
-		if name != "Signature" {
-			pairs = append(pairs, percent(name)+"="+percent(parameters.Get(name)))
-		}
-	}
-	return method + "&%2F&" + percent(strings.Join(pairs, "&"))
-}
-
-func signatureOf(method string, parameters url.Values, secret string) string {
-	mac := hmac.New(sha1.New, []byte(secret+"&"))
-	_, _ = io.WriteString(mac, stringToSign(method, parameters))
-	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
-}
-
-func TestACallSaysWhatIsAskedAboutAndIsSigned(t *testing.T) {
-	static := Credentials{AccessKeyID: testKeyID, AccessKeySecret: testSecret}
+func TestCallIsSignedAndSentOverTLS(t *testing.T) {
 	for name, test := range map[string]struct {
-		scope       Scope
 		credentials Credentials
-		want        map[string]string
+		token       []string
 	}{
-		"every listener":           {Scope{}, static, map[string]string{}},
-		"a port":                   {Scope{ListenerPort: 443}, static, map[string]string{"ListenerPort": "443"}},
-		"a protocol":               {Scope{ListenerProtocol: "udp"}, static, map[string]string{"ListenerProtocol": "udp"}},
-		"a port and a protocol":    {Scope{ListenerPort: 65535, ListenerProtocol: "tcp"}, static, map[string]string{"ListenerPort": "65535", "ListenerProtocol": "tcp"}},
-		"a temporary token":        {Scope{}, temporaryCredentials(), map[string]string{"SecurityToken": testToken}},
-		"a secret with characters": {Scope{}, Credentials{AccessKeyID: "STS.x~y", AccessKeySecret: "a+b/c*d ~&=é", SecurityToken: "t+o/k*e n~&=é"}, map[string]string{"SecurityToken": "t+o/k*e n~&=é"}},
+		"an access key":            {Credentials{AccessKeyID: alicloudtest.KeyID, AccessKeySecret: alicloudtest.Secret}, nil},
+		"temporary credentials":    {temporaryCredentials(), []string{alicloudtest.Token}},
+		"a secret with characters": {Credentials{AccessKeyID: "STS.x~y", AccessKeySecret: "a+b/c*d ~&=é", SecurityToken: "t+o/k*e n~&=é"}, []string{"t+o/k*e n~&=é"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got *http.Request
@@ -77,49 +39,22 @@ func TestACallSaysWhatIsAskedAboutAndIsSigned(t *testing.T) {
 				if body, err := io.ReadAll(r.Body); err != nil || len(body) > 0 {
 					t.Errorf("body %q, error %v", body, err)
 				}
-				answerWith(http.StatusOK, oneRow)(w, r)
+				alicloudtest.Serve(http.StatusOK, alicloudtest.OneRow)(w, r)
 			})
 			request := aRequest()
-			request.Scope, request.Credentials = test.scope, test.credentials
-			sample := call(t, newTrustingClient(t, server), request)
-			if sample.Scope != test.scope || time.Since(sample.At) > patience {
-				t.Errorf("sample of scope %+v at %s", sample.Scope, sample.At)
-			}
+			request.Credentials = test.credentials
+			call(t, newTrustingClient(t, server), request)
 
-			parameters := got.URL.Query()
 			if got.Method != http.MethodPost || got.URL.Path != "/" || got.TLS == nil || got.ProtoMajor != 1 {
 				t.Errorf("%s %s %s, TLS %v", got.Method, got.URL.Path, got.Proto, got.TLS != nil)
 			}
 			if agent := got.UserAgent(); !strings.Contains(agent, "slb-health-operator/test") {
 				t.Errorf("user agent %q", agent)
 			}
-			for name, want := range map[string]string{
-				"Action": "DescribeHealthStatus", "Version": "2014-05-15", "Format": "JSON",
-				"RegionId": testRegion, "LoadBalancerId": testLoadBalancer, "AccessKeyId": test.credentials.AccessKeyID,
-				"SignatureMethod": "HMAC-SHA1", "SignatureVersion": "1.0", "SignatureType": "",
-				"Signature": signatureOf(http.MethodPost, parameters, test.credentials.AccessKeySecret),
-			} {
-				if values, ok := parameters[name]; !ok || len(values) != 1 || values[0] != want {
-					t.Errorf("%s = %q, want %q", name, values, want)
-				}
-				parameters.Del(name)
-			}
-			at, err := time.Parse("2006-01-02T15:04:05Z", parameters.Get("Timestamp"))
-			if err != nil || time.Since(at).Abs() > time.Minute {
-				t.Errorf("Timestamp %q", parameters.Get("Timestamp"))
-			}
-			if nonce := parameters.Get("SignatureNonce"); len(nonce) < 16 {
-				t.Errorf("SignatureNonce %q", nonce)
-			}
-			parameters.Del("Timestamp")
-			parameters.Del("SignatureNonce")
-			if len(parameters) != len(test.want) {
-				t.Errorf("more parameters %v, want %v", parameters, test.want)
-			}
-			for name, want := range test.want {
-				if parameters.Get(name) != want {
-					t.Errorf("%s = %q, want %q", name, parameters.Get(name), want)
-				}
+			parameters := got.URL.Query()
+			alicloudtest.VerifySigned(t, parameters, test.credentials.AccessKeyID, test.credentials.AccessKeySecret)
+			if !slices.Equal(parameters["SecurityToken"], test.token) {
+				t.Errorf("SecurityToken %q, want %q", parameters["SecurityToken"], test.token)
 			}
 		})
 	}
@@ -129,7 +64,7 @@ func TestEveryCallHasANonceOfItsOwn(t *testing.T) {
 	nonces := map[string]bool{}
 	client := clientOver(func(request *http.Request) (*http.Response, error) {
 		nonces[request.URL.Query().Get("SignatureNonce")] = true
-		return response(request, http.StatusOK, []byte(noRows)), nil
+		return alicloudtest.Response(request, http.StatusOK, alicloudtest.NoRows), nil
 	})
 	for range 100 {
 		call(t, client, aRequest())
@@ -143,13 +78,13 @@ func TestCredentialsOfOneCallDoNotReachTheNext(t *testing.T) {
 	var token []string
 	client := clientOver(func(request *http.Request) (*http.Response, error) {
 		token = append(token, request.URL.Query().Get("SecurityToken"))
-		return response(request, http.StatusOK, []byte(noRows)), nil
+		return alicloudtest.Response(request, http.StatusOK, alicloudtest.NoRows), nil
 	})
 	request := aRequest()
 	call(t, client, request)
 	request.Credentials.SecurityToken = ""
 	call(t, client, request)
-	if !slices.Equal(token, []string{testToken, ""}) {
+	if !slices.Equal(token, []string{alicloudtest.Token, ""}) {
 		t.Errorf("tokens %q", token)
 	}
 }
@@ -179,7 +114,7 @@ func TestACallGoesToTheRegionsOwnEndpointOverHTTPSUnlessToldOtherwise(t *testing
 			var got string
 			client := clientOver(func(request *http.Request) (*http.Response, error) {
 				got = request.URL.Scheme + "://" + request.URL.Host
-				return response(request, http.StatusOK, []byte(noRows)), nil
+				return alicloudtest.Response(request, http.StatusOK, alicloudtest.NoRows), nil
 			})
 			client.options.Endpoint = test.endpoint
 			request := aRequest()
@@ -194,8 +129,8 @@ func TestACallGoesToTheRegionsOwnEndpointOverHTTPSUnlessToldOtherwise(t *testing
 
 func TestAFailedCallIsNotRepeated(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
-		"refused": refuseWith(http.StatusServiceUnavailable, "ServiceUnavailable", "busy"),
-		"cut":     afterRequest(reset),
+		"refused": alicloudtest.Refuse(http.StatusServiceUnavailable, "ServiceUnavailable", "busy"),
+		"cut":     alicloudtest.AfterRequest(alicloudtest.Reset),
 	} {
 		t.Run(name, func(t *testing.T) {
 			var calls atomic.Int32
@@ -203,7 +138,7 @@ func TestAFailedCallIsNotRepeated(t *testing.T) {
 				calls.Add(1)
 				handler(w, r)
 			})
-			_ = callInVain(t, newTrustingClient(t, server), aRequest())
+			_ = callAndFail(t, newTrustingClient(t, server), aRequest())
 			if n := calls.Load(); n != 1 {
 				t.Errorf("%d calls", n)
 			}
@@ -215,8 +150,8 @@ func TestCallsSideBySideShareConnections(t *testing.T) {
 	const callers, calls = 32, 50
 	var opened atomic.Int32
 	server := newQuietServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		document := strings.Replace(oneRow, "i-1", r.URL.Query().Get("LoadBalancerId"), 1)
-		answerWith(http.StatusOK, document)(w, r)
+		document := strings.Replace(alicloudtest.OneRow, "i-1", r.URL.Query().Get("LoadBalancerId"), 1)
+		alicloudtest.Serve(http.StatusOK, document)(w, r)
 	}))
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
@@ -249,7 +184,7 @@ func TestCallsSideBySideShareConnections(t *testing.T) {
 
 func TestAClientCanBeUsedConcurrentlyFromItsFirstCall(t *testing.T) {
 	client := clientOver(func(request *http.Request) (*http.Response, error) {
-		return response(request, http.StatusOK, []byte(noRows)), nil
+		return alicloudtest.Response(request, http.StatusOK, alicloudtest.NoRows), nil
 	})
 	var group sync.WaitGroup
 	for range 16 {
@@ -263,7 +198,7 @@ func TestAClientCanBeUsedConcurrentlyFromItsFirstCall(t *testing.T) {
 }
 
 func TestACallerThatGivesUpGetsItsContextsErrorAtOnce(t *testing.T) {
-	start := func(t *testing.T, partial string) (client *Client, reached, left chan struct{}) {
+	start := func(t *testing.T, partial string) (client testClient, reached, left chan struct{}) {
 		t.Helper()
 		reached, left = make(chan struct{}, 1), make(chan struct{}, 1)
 		server := startHTTPS(t, func(w http.ResponseWriter, r *http.Request) {
@@ -277,7 +212,7 @@ func TestACallerThatGivesUpGetsItsContextsErrorAtOnce(t *testing.T) {
 		})
 		return newTrustingClient(t, server), reached, left
 	}
-	for name, partial := range map[string]string{"while waiting": "", "in the middle of the answer": noRows[:20]} {
+	for name, partial := range map[string]string{"while waiting": "", "in the middle of the answer": alicloudtest.NoRows[:20]} {
 		t.Run(name, func(t *testing.T) {
 			client, reached, left := start(t, partial)
 			ctx, cancel := context.WithCancelCause(t.Context())
@@ -302,7 +237,7 @@ func TestACallerThatGivesUpGetsItsContextsErrorAtOnce(t *testing.T) {
 			}
 			select {
 			case <-left:
-			case <-time.After(patience):
+			case <-time.After(alicloudtest.Patience):
 				t.Error("the server does not see that the caller has left")
 			}
 		})
@@ -336,9 +271,9 @@ func TestCallsLeaveNoGoroutinesBehind(t *testing.T) {
 		server := startHTTPS(t, func(w http.ResponseWriter, r *http.Request) {
 			switch calls.Add(1) % 4 {
 			case 0:
-				answerWith(http.StatusOK, oneRow)(w, r)
+				alicloudtest.Serve(http.StatusOK, alicloudtest.OneRow)(w, r)
 			case 1:
-				refuseWith(http.StatusForbidden, "Forbidden.RAM", "no")(w, r)
+				alicloudtest.Refuse(http.StatusForbidden, "Forbidden.RAM", "no")(w, r)
 			case 2:
 				http.Redirect(w, r, "/elsewhere", http.StatusFound)
 			default:
@@ -365,7 +300,7 @@ func TestACallEndsAtItsTimeout(t *testing.T) {
 	client := newTrustingClient(t, server)
 	client.options.Timeout = 50 * time.Millisecond
 	start := time.Now()
-	failed := callInVain(t, client, aRequest())
+	failed := callAndFail(t, client, aRequest())
 	if took := time.Since(start); took < 50*time.Millisecond || took > 5*time.Second {
 		t.Errorf("returned after %s", took)
 	}
@@ -375,7 +310,7 @@ func TestACallEndsAtItsTimeout(t *testing.T) {
 }
 
 func TestAConnectionThatWentDeadIsNotUsedAgain(t *testing.T) {
-	server := newQuietServer(answerWith(http.StatusOK, oneRow))
+	server := newQuietServer(alicloudtest.Serve(http.StatusOK, alicloudtest.OneRow))
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	t.Cleanup(server.Close)
@@ -388,8 +323,8 @@ func TestAConnectionThatWentDeadIsNotUsedAgain(t *testing.T) {
 	call(t, client, aRequest())
 	wire.cutOldConnections()
 	client.options.Timeout = 200 * time.Millisecond
-	_ = callInVain(t, client, aRequest())
-	client.options.Timeout = patience
+	_ = callAndFail(t, client, aRequest())
+	client.options.Timeout = alicloudtest.Patience
 	call(t, client, aRequest())
 }
 
@@ -449,7 +384,7 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 			var contacted atomic.Int32
 			target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				contacted.Add(1)
-				answerWith(http.StatusOK, oneRow)(w, r)
+				alicloudtest.Serve(http.StatusOK, alicloudtest.OneRow)(w, r)
 			}))
 			t.Cleanup(target.Close)
 			server := startHTTPS(t, func(w http.ResponseWriter, r *http.Request) {
@@ -479,18 +414,18 @@ func TestAnAnswerThatIsTooLargeIsNotReadWhole(t *testing.T) {
 			client := newTrustingClient(t, server)
 			var read atomic.Int64
 			pool := client.transport
-			client.transport = roundTripper(func(request *http.Request) (*http.Response, error) {
+			client.transport = alicloudtest.RoundTripper(func(request *http.Request) (*http.Response, error) {
 				response, err := pool.RoundTrip(request)
 				if err == nil {
 					response.Body = &countedBody{response.Body, &read}
 				}
 				return response, err
 			})
-			failed := callInVain(t, client, aRequest())
+			failed := callAndFail(t, client, aRequest())
 			if failed.Kind != InvalidResponse || !strings.Contains(failed.Message, "more than 8 MiB") {
 				t.Errorf("got %v", failed)
 			}
-			if n := read.Load(); n != maxAnswer {
+			if n := read.Load(); n != maxBody {
 				t.Errorf("read %d bytes", n)
 			}
 		})
@@ -521,7 +456,7 @@ func TestAnEnvironmentThatMakesTheSDKPrintRequestsIsRefused(t *testing.T) {
 	for value, refused := range map[string]bool{"sdk": true, "tea,sdk": true, "sdk,tea": true, "credential": true, "sdk,credential": true, "": false, "tea": false, "sdk2": false, "1": false} {
 		t.Run("DEBUG="+value, func(t *testing.T) {
 			t.Setenv("DEBUG", value)
-			client, err := NewClient(ClientOptions{Timeout: patience})
+			client, err := NewCaller(CallerOptions{Timeout: alicloudtest.Patience})
 			if (err != nil) != refused || (client == nil) != refused {
 				t.Fatalf("got (%v, %v)", client, err)
 			}
@@ -545,7 +480,7 @@ func TestAProxyVariableThatIsNoURLIsRefusedByName(t *testing.T) {
 		} {
 			t.Run(name+"="+value, func(t *testing.T) {
 				t.Setenv(name, value)
-				_, err := NewClient(ClientOptions{Timeout: patience})
+				_, err := NewCaller(CallerOptions{Timeout: alicloudtest.Patience})
 				if (err != nil) != refused {
 					t.Fatalf("got %v", err)
 				}
@@ -558,7 +493,7 @@ func TestAProxyVariableThatIsNoURLIsRefusedByName(t *testing.T) {
 }
 
 func TestTheSDKDoesNotReadProxyVariables(t *testing.T) {
-	client := newTrustingClient(t, startHTTPS(t, answerWith(http.StatusOK, oneRow)))
+	client := newTrustingClient(t, startHTTPS(t, alicloudtest.Serve(http.StatusOK, alicloudtest.OneRow)))
 	for name, value := range map[string]string{"NO_PROXY": "*.svc,[", "no_proxy": "(", "HTTPS_PROXY": "http://[", "https_proxy": "http://%"} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(name, value)

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package alicloud
+package clb
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"testing"
-	"time"
+
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 )
 
-// answerOf is an answer of so many rows, as the API sends it.
-func answerOf(rows int) []byte {
+// responseOf is a response with that many rows, as the API sends it.
+func responseOf(rows int) []byte {
 	type row map[string]any
 	list := make([]row, rows)
 	for i := range list {
@@ -30,19 +30,17 @@ func answerOf(rows int) []byte {
 	return body
 }
 
-// One call without a network: build the client, sign, decode, check.
+// One call without a network: create the SDK client, sign, decode, verify.
 func BenchmarkCall(b *testing.B) {
 	for _, rows := range []int{1, 20, 200, 10000} {
 		b.Run(strconv.Itoa(rows), func(b *testing.B) {
-			body := answerOf(rows)
-			client := &Client{options: ClientOptions{Timeout: time.Minute}, transport: roundTripper(func(request *http.Request) (*http.Response, error) {
-				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body)), Request: request}, nil
-			})}
+			body := responseOf(rows)
+			client := clientOver(alicloudtest.Respond(http.StatusOK, string(body)))
 			request := aRequest()
 			b.ReportAllocs()
 			for b.Loop() {
-				sample, err := client.DescribeHealthStatus(b.Context(), request)
-				if err != nil || len(sample.Backends) != rows {
+				observation, err := client.DescribeHealthStatus(b.Context(), request)
+				if err != nil || len(observation.Backends) != rows {
 					b.Fatal(err)
 				}
 			}
@@ -50,15 +48,15 @@ func BenchmarkCall(b *testing.B) {
 	}
 }
 
-// What the SDK does not check of an answer.
+// The checks of a response that the SDK does not make.
 func BenchmarkVerifyDocument(b *testing.B) {
 	for _, rows := range []int{1, 20, 200, 10000} {
 		b.Run(strconv.Itoa(rows), func(b *testing.B) {
-			body := answerOf(rows)
+			body := responseOf(rows)
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := verifyDocument(body, pathOfBackends); err != nil {
+				if err := alicloud.VerifyDocument(body, backendsPath); err != nil {
 					b.Fatal(err)
 				}
 			}

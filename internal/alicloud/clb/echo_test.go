@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package alicloud
+package clb
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 )
 
 // A row of an answer becomes a row of a status, an event and a line of the log.
@@ -28,9 +30,9 @@ func TestAnEchoOfTheRequestDoesNotReachARow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			client := clientOver(func(r *http.Request) (*http.Response, error) {
 				row := fmt.Sprintf(`{"ServerId":%q,"ServerHealthStatus":"normal"}`, echo(r))
-				return response(r, http.StatusOK, []byte(rows(row))), nil
+				return alicloudtest.Response(r, http.StatusOK, rows(row)), nil
 			})
-			failed := callInVain(t, client, request)
+			failed := callAndFail(t, client, request)
 			if !strings.Contains(failed.Message, "repeats the credentials") {
 				t.Errorf("got %v", failed)
 			}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package alicloud
+package clb
 
 import (
 	"context"
@@ -19,13 +19,16 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 )
 
-func aListenersRequest(ids ...string) ListenersRequest {
+func aListenersRequest(ids ...string) alicloud.ListenersRequest {
 	if len(ids) == 0 {
-		ids = []string{testLoadBalancer}
+		ids = []string{alicloudtest.LoadBalancer}
 	}
-	return ListenersRequest{RegionID: testRegion, LoadBalancerIDs: ids, Credentials: temporaryCredentials()}
+	return alicloud.ListenersRequest{RegionID: alicloudtest.Region, LoadBalancerIDs: ids, Credentials: temporaryCredentials()}
 }
 
 // page is an answer of DescribeLoadBalancerListeners.
@@ -46,30 +49,27 @@ func listener(id string, port int, protocol string, more ...string) string {
 }
 
 // list returns what the client makes of one page.
-func list(t *testing.T, document string, ids ...string) (*ListenerList, error) {
+func list(t *testing.T, document string, ids ...string) (*alicloud.ListenerList, error) {
 	t.Helper()
-	return newTrustingClient(t, startHTTPS(t, answerWith(http.StatusOK, document))).DescribeLoadBalancerListeners(t.Context(), aListenersRequest(ids...))
+	return clientOver(alicloudtest.Respond(http.StatusOK, document)).DescribeLoadBalancerListeners(t.Context(), aListenersRequest(ids...))
 }
 
-// listInVain demands that a call failed with an *Error, and one fit for conditions.
-func listInVain(t *testing.T, client *Client, request ListenersRequest) *Error {
+// listAndFail demands that a call fails.
+func listAndFail(t *testing.T, client *Client, request alicloud.ListenersRequest) *alicloud.Error {
 	t.Helper()
-	answer, err := client.DescribeLoadBalancerListeners(t.Context(), request)
-	var failed *Error
-	if !errors.As(err, &failed) || answer != nil {
-		t.Fatalf("got (%+v, %v), want an *Error", answer, err)
+	list, err := client.DescribeLoadBalancerListeners(t.Context(), request)
+	if list != nil {
+		t.Errorf("a failed call returned the list %+v", list)
 	}
-	verifyPresentable(t, failed)
-	return failed
+	return failure(t, err)
 }
 
 func TestAListenersCallNamesTheLoadBalancersAndIsSigned(t *testing.T) {
 	var got *http.Request
-	server := startHTTPS(t, func(w http.ResponseWriter, r *http.Request) {
+	client := clientOver(func(r *http.Request) (*http.Response, error) {
 		got = r
-		answerWith(http.StatusOK, page(""))(w, r)
+		return alicloudtest.Response(r, http.StatusOK, page("")), nil
 	})
-	client := newTrustingClient(t, server)
 	ids := []string{"lb-1", "lb-2", "lb-3"}
 	before := time.Now()
 	answer, err := client.DescribeLoadBalancerListeners(t.Context(), aListenersRequest(ids...))
@@ -81,9 +81,9 @@ func TestAListenersCallNamesTheLoadBalancersAndIsSigned(t *testing.T) {
 	}
 	parameters := got.URL.Query()
 	for name, want := range map[string]string{
-		"Action": "DescribeLoadBalancerListeners", "Version": "2014-05-15", "Format": "JSON", "RegionId": testRegion, "MaxResults": "100",
-		"LoadBalancerId.1": "lb-1", "LoadBalancerId.2": "lb-2", "LoadBalancerId.3": "lb-3", "AccessKeyId": testKeyID, "SecurityToken": testToken,
-		"Signature": signatureOf(http.MethodPost, parameters, testSecret),
+		"Action": "DescribeLoadBalancerListeners", "Version": "2014-05-15", "Format": "JSON", "RegionId": alicloudtest.Region, "MaxResults": "100",
+		"LoadBalancerId.1": "lb-1", "LoadBalancerId.2": "lb-2", "LoadBalancerId.3": "lb-3", "AccessKeyId": alicloudtest.KeyID, "SecurityToken": alicloudtest.Token,
+		"Signature": alicloudtest.SignatureOf(http.MethodPost, parameters, alicloudtest.Secret),
 	} {
 		if values := parameters[name]; len(values) != 1 || values[0] != want {
 			t.Errorf("%s = %q, want %q", name, values, want)
@@ -96,36 +96,40 @@ func TestAListenersCallNamesTheLoadBalancersAndIsSigned(t *testing.T) {
 	}
 }
 
+func listed(port int32, protocol, status, healthCheck string, redirectOnly bool) alicloud.Listener {
+	return alicloud.Listener{Port: port, Protocol: protocol, Status: status, HealthCheck: healthCheck, RedirectOnly: redirectOnly}
+}
+
 func TestAListenerIsReadAsItCame(t *testing.T) {
 	for name, test := range map[string]struct {
-		listed string
-		want   Listener
+		row  string
+		want alicloud.Listener
 	}{
-		"the least":             {listener("lb-1", 80, "http"), Listener{Port: 80, Protocol: "http", Status: "running"}},
-		"HTTP, checked":         {listener("lb-1", 80, "http", `"HTTPListenerConfig":{"HealthCheck":"on","ListenerForward":"off"}`), Listener{80, "http", "running", "on", false}},
-		"HTTP, not checked":     {listener("lb-1", 80, "http", `"HTTPListenerConfig":{"HealthCheck":"off"}`), Listener{80, "http", "running", "off", false}},
-		"a redirect":            {listener("lb-1", 80, "http", `"HTTPListenerConfig":{"ListenerForward":"on","ForwardPort":443}`), Listener{80, "http", "running", "", true}},
-		"HTTPS":                 {listener("lb-1", 443, "https", `"HTTPSListenerConfig":{"HealthCheck":"off"}`), Listener{443, "https", "running", "off", false}},
-		"TCP":                   {listener("lb-1", 1, "tcp", `"TCPListenerConfig":{"HealthCheckSwitch":"off","HealthCheck":"on"}`), Listener{1, "tcp", "running", "off", false}},
-		"UDP":                   {listener("lb-1", 65535, "udp", `"UDPListenerConfig":{"HealthCheckSwitch":"on","HealthCheck":"off"}`), Listener{65535, "udp", "running", "on", false}},
-		"no switch":             {listener("lb-1", 53, "udp", `"UDPListenerConfig":{"HealthCheckType":"tcp"}`), Listener{53, "udp", "running", "", false}},
-		"a switch of null":      {listener("lb-1", 53, "udp", `"UDPListenerConfig":{"HealthCheckSwitch":null}`), Listener{53, "udp", "running", "", false}},
-		"a switch of tomorrow":  {listener("lb-1", 53, "udp", `"UDPListenerConfig":{"HealthCheckSwitch":"paused"}`), Listener{53, "udp", "running", "", false}},
-		"another one's switch":  {listener("lb-1", 80, "http", `"HTTPSListenerConfig":{"HealthCheck":"off"},"TCPListenerConfig":{"HealthCheckSwitch":"off"}`), Listener{80, "http", "running", "", false}},
-		"another case":          {listener("lb-1", 80, "HTTP", `"HTTPListenerConfig":{"HealthCheck":"OFF","ListenerForward":"On"}`), Listener{80, "http", "running", "off", true}},
-		"a stopped one":         {`{"LoadBalancerId":"lb-1","ListenerPort":80,"ListenerProtocol":"http","Status":"Stopped"}`, Listener{80, "http", "stopped", "", false}},
-		"without a status":      {`{"LoadBalancerId":"lb-1","ListenerPort":80,"ListenerProtocol":"http"}`, Listener{80, "http", "", "", false}},
-		"without a protocol":    {`{"LoadBalancerId":"lb-1","ListenerPort":80,"Status":"running"}`, Listener{80, "", "running", "", false}},
-		"a port in quotes":      {`{"LoadBalancerId":"lb-1","ListenerPort":"80","ListenerProtocol":"tcp","Status":"running"}`, Listener{80, "tcp", "running", "", false}},
-		"fit for a table":       {`{"LoadBalancerId":"lb-1","ListenerPort":80,"ListenerProtocol":"tcp\u001b[31m","Status":"` + strings.Repeat("é", 200) + `"}`, Listener{80, "tcp [31m", strings.Repeat("é", 62) + "...", "", false}},
-		"a protocol of the SDK": {listener("lb-1", 80, "tcpssl", `"AclIds":["acl-1"],"Tags":[{"TagKey":"a","TagValue":"b"}],"Extra":{"a":[1]}`), Listener{80, "tcpssl", "running", "", false}},
+		"the least":             {listener("lb-1", 80, "http"), alicloud.Listener{Port: 80, Protocol: "http", Status: "running"}},
+		"HTTP, checked":         {listener("lb-1", 80, "http", `"HTTPListenerConfig":{"HealthCheck":"on","ListenerForward":"off"}`), listed(80, "http", "running", "on", false)},
+		"HTTP, not checked":     {listener("lb-1", 80, "http", `"HTTPListenerConfig":{"HealthCheck":"off"}`), listed(80, "http", "running", "off", false)},
+		"a redirect":            {listener("lb-1", 80, "http", `"HTTPListenerConfig":{"ListenerForward":"on","ForwardPort":443}`), listed(80, "http", "running", "", true)},
+		"HTTPS":                 {listener("lb-1", 443, "https", `"HTTPSListenerConfig":{"HealthCheck":"off"}`), listed(443, "https", "running", "off", false)},
+		"TCP":                   {listener("lb-1", 1, "tcp", `"TCPListenerConfig":{"HealthCheckSwitch":"off","HealthCheck":"on"}`), listed(1, "tcp", "running", "off", false)},
+		"UDP":                   {listener("lb-1", 65535, "udp", `"UDPListenerConfig":{"HealthCheckSwitch":"on","HealthCheck":"off"}`), listed(65535, "udp", "running", "on", false)},
+		"no switch":             {listener("lb-1", 53, "udp", `"UDPListenerConfig":{"HealthCheckType":"tcp"}`), listed(53, "udp", "running", "", false)},
+		"a switch of null":      {listener("lb-1", 53, "udp", `"UDPListenerConfig":{"HealthCheckSwitch":null}`), listed(53, "udp", "running", "", false)},
+		"a switch of tomorrow":  {listener("lb-1", 53, "udp", `"UDPListenerConfig":{"HealthCheckSwitch":"paused"}`), listed(53, "udp", "running", "", false)},
+		"another one's switch":  {listener("lb-1", 80, "http", `"HTTPSListenerConfig":{"HealthCheck":"off"},"TCPListenerConfig":{"HealthCheckSwitch":"off"}`), listed(80, "http", "running", "", false)},
+		"another case":          {listener("lb-1", 80, "HTTP", `"HTTPListenerConfig":{"HealthCheck":"OFF","ListenerForward":"On"}`), listed(80, "http", "running", "off", true)},
+		"a stopped one":         {`{"LoadBalancerId":"lb-1","ListenerPort":80,"ListenerProtocol":"http","Status":"Stopped"}`, listed(80, "http", "stopped", "", false)},
+		"without a status":      {`{"LoadBalancerId":"lb-1","ListenerPort":80,"ListenerProtocol":"http"}`, listed(80, "http", "", "", false)},
+		"without a protocol":    {`{"LoadBalancerId":"lb-1","ListenerPort":80,"Status":"running"}`, listed(80, "", "running", "", false)},
+		"a port in quotes":      {`{"LoadBalancerId":"lb-1","ListenerPort":"80","ListenerProtocol":"tcp","Status":"running"}`, listed(80, "tcp", "running", "", false)},
+		"fit for a table":       {`{"LoadBalancerId":"lb-1","ListenerPort":80,"ListenerProtocol":"tcp\u001b[31m","Status":"` + strings.Repeat("é", 200) + `"}`, listed(80, "tcp [31m", strings.Repeat("é", 62)+"...", "", false)},
+		"a protocol of the SDK": {listener("lb-1", 80, "tcpssl", `"AclIds":["acl-1"],"Tags":[{"TagKey":"a","TagValue":"b"}],"Extra":{"a":[1]}`), listed(80, "tcpssl", "running", "", false)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			answer, err := list(t, page("", test.listed), "lb-1")
+			answer, err := list(t, page("", test.row), "lb-1")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := answer.Listeners["lb-1"]; !reflect.DeepEqual(got, []Listener{test.want}) {
+			if got := answer.Listeners["lb-1"]; !reflect.DeepEqual(got, []alicloud.Listener{test.want}) {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})
@@ -137,7 +141,7 @@ func TestAnAnswerHoldsTheLoadBalancersThatWereAskedAbout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string][]Listener{
+	want := map[string][]alicloud.Listener{
 		"lb-1": {},
 		"lb-2": {{Port: 80, Protocol: "tcp", Status: "running"}, {Port: 80, Protocol: "udp", Status: "running"}},
 	}
@@ -153,7 +157,7 @@ func pages(t *testing.T, documents ...string) (*Client, *[]string) {
 	return clientOver(func(request *http.Request) (*http.Response, error) {
 		*tokens = append(*tokens, request.URL.Query().Get("NextToken"))
 		document := documents[min(len(*tokens), len(documents))-1]
-		return response(request, http.StatusOK, []byte(document)), nil
+		return alicloudtest.Response(request, http.StatusOK, document), nil
 	}), tokens
 }
 
@@ -164,7 +168,7 @@ func TestEveryPageIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string][]Listener{
+	want := map[string][]alicloud.Listener{
 		"lb-1": {{Port: 80, Protocol: "tcp", Status: "stopped"}}, // on two pages: as it was last
 		"lb-2": {{Port: 443, Protocol: "tcp", Status: "running"}},
 	}
@@ -176,8 +180,8 @@ func TestEveryPageIsRead(t *testing.T) {
 func TestPagesHaveAnEnd(t *testing.T) {
 	t.Run("a token that comes again", func(t *testing.T) {
 		client, tokens := pages(t, page("a"), page("b"), page("a"))
-		failed := listInVain(t, client, aListenersRequest())
-		if failed.Kind != InvalidResponse || !strings.Contains(failed.Message, "NextToken that an earlier page had") || len(*tokens) != 3 {
+		failed := listAndFail(t, client, aListenersRequest())
+		if failed.Kind != alicloud.InvalidResponse || !strings.Contains(failed.Message, "NextToken that an earlier page had") || len(*tokens) != 3 {
 			t.Errorf("%d calls, got %v", len(*tokens), failed)
 		}
 	})
@@ -185,16 +189,16 @@ func TestPagesHaveAnEnd(t *testing.T) {
 		calls := 0
 		client := clientOver(func(request *http.Request) (*http.Response, error) {
 			calls++
-			return response(request, http.StatusOK, []byte(page(strconv.Itoa(calls)))), nil
+			return alicloudtest.Response(request, http.StatusOK, page(strconv.Itoa(calls))), nil
 		})
-		failed := listInVain(t, client, aListenersRequest())
-		if failed.Kind != InvalidResponse || !strings.Contains(failed.Message, "more than 100 pages") || calls != maxPages {
+		failed := listAndFail(t, client, aListenersRequest())
+		if failed.Kind != alicloud.InvalidResponse || !strings.Contains(failed.Message, "more than 100 pages") || calls != maxPages {
 			t.Errorf("%d calls, got %v", calls, failed)
 		}
 	})
 	t.Run("a page that fails", func(t *testing.T) {
-		client, _ := pages(t, page("a", listener(testLoadBalancer, 80, "tcp")), errorDocument("Throttling", ""))
-		if failed := listInVain(t, client, aListenersRequest()); failed.Kind != InvalidResponse {
+		client, _ := pages(t, page("a", listener(alicloudtest.LoadBalancer, 80, "tcp")), alicloudtest.ErrorDocument("Throttling", ""))
+		if failed := listAndFail(t, client, aListenersRequest()); failed.Kind != alicloud.InvalidResponse {
 			t.Errorf("got %v", failed)
 		}
 	})
@@ -204,7 +208,7 @@ func TestPagesHaveAnEnd(t *testing.T) {
 		client := clientOver(func(request *http.Request) (*http.Response, error) {
 			calls++
 			cancel()
-			return response(request, http.StatusOK, []byte(page("a"))), nil
+			return alicloudtest.Response(request, http.StatusOK, page("a")), nil
 		})
 		if _, err := client.DescribeLoadBalancerListeners(ctx, aListenersRequest()); !errors.Is(err, context.Canceled) || calls != 1 {
 			t.Errorf("%d calls, got %v", calls, err)
@@ -231,9 +235,9 @@ func TestWhatIsNoListIsNotTakenForALoadBalancerWithoutListeners(t *testing.T) {
 		"a second list":         {`{` + id + `,"Listeners":[` + listener("lb-1", 80, "tcp") + `],"Listeners":[]}`, "without exactly one list Listeners"},
 		"a third list":          {`{` + id + `,"Listeners":[],"Listeners":[],"Listeners":[]}`, "without exactly one list Listeners"},
 		"in lower case":         {`{` + id + `,"listeners":[]}`, "without Listeners"},
-		"an error document":     {errorDocument("Forbidden.RAM", "no"), "an error document"},
+		"an error document":     {alicloudtest.ErrorDocument("Forbidden.RAM", "no"), "an error document"},
 		"an error with a list":  {`{"Code":"Throttling",` + id + `,"Listeners":[]}`, "an error document"},
-		"another answer":        {oneRow, "without Listeners"},
+		"another answer":        {alicloudtest.OneRow, "without Listeners"},
 		"a listener of null":    {page("", "null"), "without LoadBalancerId"},
 		"a listener of nothing": {page("", `{"ListenerPort":80,"ListenerProtocol":"tcp","Status":"running"}`), "without LoadBalancerId"},
 		"a listener of text":    {page("", `"80"`), ""},
@@ -242,18 +246,13 @@ func TestWhatIsNoListIsNotTakenForALoadBalancerWithoutListeners(t *testing.T) {
 		"a negative port":       {page("", listener("lb-1", -520, "tcp")), "not a port"},
 		"a port beyond":         {page("", listener("lb-1", 65536, "tcp")), "not a port"},
 		"a port in words":       {page("", `{"LoadBalancerId":"lb-1","ListenerPort":"http"}`), ""},
-		"a key as status":       {page("", `{"LoadBalancerId":"lb-1","ListenerPort":80,"Status":"`+testKeyID+`"}`), "repeats the credentials"},
-		"a token as protocol":   {page("", `{"LoadBalancerId":"lb-1","ListenerPort":80,"ListenerProtocol":"`+url.QueryEscape(testToken)+`"}`), "repeats the credentials"},
+		"a key as status":       {page("", `{"LoadBalancerId":"lb-1","ListenerPort":80,"Status":"`+alicloudtest.KeyID+`"}`), "repeats the credentials"},
+		"a token as protocol":   {page("", `{"LoadBalancerId":"lb-1","ListenerPort":80,"ListenerProtocol":"`+url.QueryEscape(alicloudtest.Token)+`"}`), "repeats the credentials"},
 		"a listener too many":   {page("", many...), "more than 1000 listeners"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			answer, err := list(t, test.document, "lb-1")
-			var failed *Error
-			if !errors.As(err, &failed) || answer != nil {
-				t.Fatalf("got (%+v, %v), want an *Error", answer, err)
-			}
-			verifyPresentable(t, failed)
-			if failed.Kind != InvalidResponse || !strings.Contains(failed.Message, "HTTP 200 with ") || !strings.Contains(failed.Message, test.says) {
+			failed := listAndFail(t, clientOver(alicloudtest.Respond(http.StatusOK, test.document)), aListenersRequest("lb-1"))
+			if failed.Kind != alicloud.InvalidResponse || !strings.Contains(failed.Message, "HTTP 200 with ") || !strings.Contains(failed.Message, test.says) {
 				t.Errorf("got %v, want %q", failed, test.says)
 			}
 		})
@@ -266,7 +265,7 @@ func TestListenersOfManyPagesAreBounded(t *testing.T) {
 		full[i] = listener("lb-1", i+1, "tcp")
 	}
 	client, _ := pages(t, page("a", full...), page("", listener("lb-1", 1, "udp")))
-	if failed := listInVain(t, client, aListenersRequest("lb-1")); !strings.Contains(failed.Message, "more than 1000 listeners of a load balancer") {
+	if failed := listAndFail(t, client, aListenersRequest("lb-1")); !strings.Contains(failed.Message, "more than 1000 listeners of a load balancer") {
 		t.Errorf("got %v", failed)
 	}
 }
@@ -276,13 +275,13 @@ func TestAListenersCallThatCannotBeMadeReachesNoServer(t *testing.T) {
 		t.Error("a request was sent")
 		return nil, io.EOF
 	})
-	tooMany := make([]string, MaxLoadBalancersPerCall+1)
+	tooMany := make([]string, alicloud.MaxLoadBalancersPerCall+1)
 	none := aListenersRequest()
 	none.LoadBalancerIDs = nil
 	elsewhere := aListenersRequest()
 	elsewhere.RegionID = "no region"
 	for name, test := range map[string]struct {
-		request ListenersRequest
+		request alicloud.ListenersRequest
 		says    string
 	}{
 		"no load balancer": {none, "1 to 10 load balancers, not 0"},
@@ -290,7 +289,7 @@ func TestAListenersCallThatCannotBeMadeReachesNoServer(t *testing.T) {
 		"no region":        {elsewhere, "spec.regionId"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if failed := listInVain(t, client, test.request); failed.Kind != InvalidRequest || !strings.Contains(failed.Message, test.says) {
+			if failed := listAndFail(t, client, test.request); failed.Kind != alicloud.InvalidRequest || !strings.Contains(failed.Message, test.says) {
 				t.Errorf("got %v", failed)
 			}
 		})
@@ -303,27 +302,25 @@ func TestAListenersCallThatCannotBeMadeReachesNoServer(t *testing.T) {
 }
 
 func TestARefusedListenersCallIsClassifiedAndNamesItsPermission(t *testing.T) {
-	for _, family := range refusals {
-		for _, code := range family.codes {
-			client := clientOver(func(request *http.Request) (*http.Response, error) {
-				return response(request, family.statuses[0], []byte(errorDocument(code, "Words about lb-2."))), nil
-			})
-			failed := listInVain(t, client, aListenersRequest("lb-1", "lb-2"))
-			if failed.Kind != family.kind || failed.Code != code || !strings.Contains(failed.Message, "Words about lb-2") {
-				t.Errorf("%s: got %#v, want kind %s", code, failed, family.kind)
-			}
-			if strings.Contains(failed.Message, "slb:DescribeHealthStatus") || (failed.Kind == Forbidden) != strings.Contains(failed.Message, "slb:DescribeLoadBalancerListeners") {
-				t.Errorf("%s: %q", code, failed.Message)
-			}
+	for code, kind := range map[string]alicloud.Kind{
+		"Throttling.User": alicloud.Throttled, "InvalidLoadBalancerId.NotFound": alicloud.LoadBalancerNotFound, "Forbidden.RAM": alicloud.Forbidden,
+		"SignatureDoesNotMatch": alicloud.InvalidCredentials, "ListenerNotFound": alicloud.InvalidRequest, "OperationBusy": alicloud.ServiceError, "Whatever": alicloud.InvalidRequest,
+	} {
+		failed := listAndFail(t, clientOver(alicloudtest.Respond(http.StatusBadRequest, alicloudtest.ErrorDocument(code, "Words about lb-2."))), aListenersRequest("lb-1", "lb-2"))
+		if failed.Kind != kind || failed.Code != code || !strings.Contains(failed.Message, "Words about lb-2") {
+			t.Errorf("%s: got %#v, want kind %s", code, failed, kind)
+		}
+		if strings.Contains(failed.Message, "slb:DescribeHealthStatus") || (failed.Kind == alicloud.Forbidden) != strings.Contains(failed.Message, "slb:DescribeLoadBalancerListeners") {
+			t.Errorf("%s: %q", code, failed.Message)
 		}
 	}
 	forbidden := clientOver(func(request *http.Request) (*http.Response, error) {
-		return response(request, http.StatusForbidden, []byte(errorDocument("Forbidden.RAM", "No."))), nil
+		return alicloudtest.Response(request, http.StatusForbidden, alicloudtest.ErrorDocument("Forbidden.RAM", "No.")), nil
 	})
 	request := aListenersRequest()
-	request.Account = Account{Namespace: "prod", Name: "slb-reader"}
-	failed := listInVain(t, forbidden, request)
-	for _, want := range []string{"slb:DescribeLoadBalancerListeners on acs:slb:cn-hangzhou:*:loadbalancer/" + testLoadBalancer + " ", "Secret prod/slb-reader"} {
+	request.Account = alicloud.Account{Namespace: "prod", Name: "slb-reader"}
+	failed := listAndFail(t, forbidden, request)
+	for _, want := range []string{"slb:DescribeLoadBalancerListeners on acs:slb:cn-hangzhou:*:loadbalancer/" + alicloudtest.LoadBalancer + " ", "Secret prod/slb-reader"} {
 		if !strings.Contains(failed.Message, want) {
 			t.Errorf("%q does not say %q", failed.Message, want)
 		}
@@ -333,10 +330,10 @@ func TestARefusedListenersCallIsClassifiedAndNamesItsPermission(t *testing.T) {
 func TestARefusalKeepsEveryLoadBalancerOfABatchReadable(t *testing.T) {
 	const other = "lb-bp1o94dp5i6earr9g6d1l"
 	client := clientOver(func(request *http.Request) (*http.Response, error) {
-		return response(request, http.StatusNotFound, []byte(errorDocument("InvalidLoadBalancerId.NotFound", "No "+other+" in 24ad9f8e7c6b5a4321024ad9."))), nil
+		return alicloudtest.Response(request, http.StatusNotFound, alicloudtest.ErrorDocument("InvalidLoadBalancerId.NotFound", "No "+other+" in 24ad9f8e7c6b5a4321024ad9.")), nil
 	})
-	failed := listInVain(t, client, aListenersRequest(testLoadBalancer, other))
-	if !strings.Contains(failed.Message, "No "+other+" in [...]") || !strings.Contains(failed.Message, testLoadBalancer+", "+other) {
+	failed := listAndFail(t, client, aListenersRequest(alicloudtest.LoadBalancer, other))
+	if !strings.Contains(failed.Message, "No "+other+" in [...]") || !strings.Contains(failed.Message, alicloudtest.LoadBalancer+", "+other) {
 		t.Errorf("got %q", failed.Message)
 	}
 }
@@ -345,31 +342,32 @@ func TestARefusalKeepsEveryLoadBalancerOfABatchReadable(t *testing.T) {
 
 func TestAListenersCallFailsAsAHealthCallDoes(t *testing.T) {
 	for name, test := range map[string]struct {
-		answer http.HandlerFunc
-		kind   Kind
-		says   string
+		respond http.HandlerFunc
+		kind    alicloud.Kind
+		says    string
 	}{
-		"a redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, InvalidResponse, "a redirect"},
-		"a switch":   {answerWith(http.StatusSwitchingProtocols, ""), InvalidResponse, "a switch to another protocol"},
-		"too large":  {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.Copy(w, io.LimitReader(spaces{}, maxAnswer+1)) }, InvalidResponse, "more than 8 MiB"},
-		"cut off":    {afterRequest(reset), EndpointUnreachable, "closed the connection without an answer"},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, alicloud.InvalidResponse, "a redirect"},
+		"a switch":   {alicloudtest.Serve(http.StatusSwitchingProtocols, ""), alicloud.InvalidResponse, "a switch to another protocol"},
+		"too large": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.Copy(w, strings.NewReader(strings.Repeat(" ", 9<<20)))
+		}, alicloud.InvalidResponse, "more than 8 MiB"},
+		"cut off": {alicloudtest.AfterRequest(alicloudtest.Reset), alicloud.EndpointUnreachable, "closed the connection without an answer"},
 		"cut off in the middle": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = io.WriteString(w, page(""))
-		}, InvalidResponse, "ends too early"},
-		"a document that panics":  {answerWith(http.StatusBadRequest, `{"Code":400,"Message":"x","RequestId":"1"}`), InvalidResponse, "cannot read"},
-		"an error that is a page": {answerWith(http.StatusBadGateway, "<html>"), ServiceError, "HTTP 502 without an API error code"},
-		"a hang":                  {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, EndpointUnreachable, "no answer within 2s"},
+		}, alicloud.InvalidResponse, "ends too early"},
+		"a document that panics":  {alicloudtest.Serve(http.StatusBadRequest, `{"Code":400,"Message":"x","RequestId":"1"}`), alicloud.InvalidResponse, "cannot read"},
+		"an error that is a page": {alicloudtest.Serve(http.StatusBadGateway, "<html>"), alicloud.ServiceError, "HTTP 502 without an API error code"},
+		"a hang":                  {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, alicloud.EndpointUnreachable, "no answer within 2s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			requests := atomic.Int32{}
-			client := newTrustingClient(t, startHTTPS(t, func(w http.ResponseWriter, r *http.Request) {
+			client := clientOf(t, 2*time.Second, func(w http.ResponseWriter, r *http.Request) {
 				requests.Add(1)
-				test.answer(w, r)
-			}))
-			client.options.Timeout = 2 * time.Second
-			failed := listInVain(t, client, aListenersRequest())
+				test.respond(w, r)
+			})
+			failed := listAndFail(t, client, aListenersRequest())
 			if failed.Kind != test.kind || !strings.Contains(failed.Message, test.says) || requests.Load() != 1 {
 				t.Errorf("%d requests, got %v", requests.Load(), failed)
 			}
@@ -381,13 +379,13 @@ func TestAListenersCallThatIsGivenUpEndsAtOnce(t *testing.T) {
 	for name, partial := range map[string]string{"while waiting": "", "in the middle of the answer": page("")[:20]} {
 		t.Run(name, func(t *testing.T) {
 			reached, left := make(chan struct{}), make(chan struct{})
-			client := newTrustingClient(t, startHTTPS(t, func(w http.ResponseWriter, r *http.Request) {
+			client := clientOf(t, alicloudtest.Patience, func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.WriteString(w, partial)
 				_ = http.NewResponseController(w).Flush()
 				close(reached)
 				<-r.Context().Done()
 				close(left)
-			}))
+			})
 			ctx, cancel := context.WithCancel(t.Context())
 			go func() { <-reached; cancel() }()
 			if _, err := client.DescribeLoadBalancerListeners(ctx, aListenersRequest()); !errors.Is(err, context.Canceled) {
@@ -395,7 +393,7 @@ func TestAListenersCallThatIsGivenUpEndsAtOnce(t *testing.T) {
 			}
 			select {
 			case <-left:
-			case <-time.After(patience):
+			case <-time.After(alicloudtest.Patience):
 				t.Error("the server does not see that the caller has left")
 			}
 		})
@@ -404,16 +402,15 @@ func TestAListenersCallThatIsGivenUpEndsAtOnce(t *testing.T) {
 
 func TestAListenersCallIsMadeAgainWhereItsConnectionWasClosed(t *testing.T) {
 	requests, nonces := 0, map[string]bool{}
-	server := startHTTPS(t, func(w http.ResponseWriter, r *http.Request) {
+	client := clientOf(t, alicloudtest.Patience, func(w http.ResponseWriter, r *http.Request) {
 		requests++
 		nonces[r.URL.Query().Get("SignatureNonce")] = true
 		if requests == 2 {
-			afterRequest(func(net.Conn) {})(w, r)
+			alicloudtest.AfterRequest(func(net.Conn) {})(w, r)
 			return
 		}
-		answerWith(http.StatusOK, page(""))(w, r)
+		alicloudtest.Serve(http.StatusOK, page(""))(w, r)
 	})
-	client := newTrustingClient(t, server)
 	for range 2 {
 		answer, err := client.DescribeLoadBalancerListeners(t.Context(), aListenersRequest())
 		if err != nil || answer.Calls != 1 {
@@ -428,7 +425,7 @@ func TestAListenersCallIsMadeAgainWhereItsConnectionWasClosed(t *testing.T) {
 func TestListenersCallsSideBySide(t *testing.T) {
 	client := clientOver(func(request *http.Request) (*http.Response, error) {
 		document := page("", listener(request.URL.Query().Get("LoadBalancerId.1"), 80, "tcp"))
-		return response(request, http.StatusOK, []byte(document)), nil
+		return alicloudtest.Response(request, http.StatusOK, document), nil
 	})
 	var group sync.WaitGroup
 	for i := range 16 {
@@ -455,10 +452,10 @@ func TestAnEchoOfTheRequestDoesNotReachAListener(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := clientOver(func(request *http.Request) (*http.Response, error) {
-				listed := fmt.Sprintf(`{"LoadBalancerId":%q,"ListenerPort":80,"Status":%q}`, testLoadBalancer, echo(request))
-				return response(request, http.StatusOK, []byte(page("", listed))), nil
+				listed := fmt.Sprintf(`{"LoadBalancerId":%q,"ListenerPort":80,"Status":%q}`, alicloudtest.LoadBalancer, echo(request))
+				return alicloudtest.Response(request, http.StatusOK, page("", listed)), nil
 			})
-			if failed := listInVain(t, client, aListenersRequest()); !strings.Contains(failed.Message, "repeats the credentials") {
+			if failed := listAndFail(t, client, aListenersRequest()); !strings.Contains(failed.Message, "repeats the credentials") {
 				t.Errorf("got %v", failed)
 			}
 			var signature string
@@ -469,7 +466,7 @@ func TestAnEchoOfTheRequestDoesNotReachAListener(t *testing.T) {
 				_ = json.NewEncoder(recorder).Encode(map[string]string{"Code": "Forbidden.RAM", "Message": echo(request), "RequestId": echo(request)})
 				return recorder.Result(), nil
 			})
-			verifySecretless(t, listInVain(t, refusing, aListenersRequest()), signature)
+			alicloudtest.VerifySecretless(t, listAndFail(t, refusing, aListenersRequest()), signature)
 		})
 	}
 }
