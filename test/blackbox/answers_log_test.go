@@ -36,13 +36,13 @@ type answersLog struct {
 func startAnswersLog(t *testing.T, w *world) *answersLog {
 	t.Helper()
 	l := &answersLog{next: make(chan struct{}, 1)}
-	target, err := url.Parse(w.simulator.url)
+	target, err := url.Parse(w.simulator.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	proxy := &httputil.ReverseProxy{
 		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		Transport:      w.authority.client().Transport,
+		Transport:      w.certificate.Client(30 * time.Second).Transport,
 		ModifyResponse: l.keep,
 		// The operator is killed while it waits for an answer.
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },

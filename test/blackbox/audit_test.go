@@ -13,7 +13,7 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 
-	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // auditPolicy notes once what ServiceAccounts ask, when it is answered; of a
@@ -32,7 +32,7 @@ type auditLog struct{ path string }
 
 // audited are options of a control plane that writes the log, and that knows no
 // streaming lists, as before Kubernetes 1.34: with them nobody needs to list.
-func audited(t *testing.T) (auditLog, controlplane.Options) {
+func audited(t *testing.T) (auditLog, harness.ControlPlaneOptions) {
 	t.Helper()
 	folder := t.TempDir()
 	policy := filepath.Join(folder, "policy.yaml")
@@ -40,7 +40,7 @@ func audited(t *testing.T) (auditLog, controlplane.Options) {
 		t.Fatal(err)
 	}
 	log := auditLog{filepath.Join(folder, "audit.log")}
-	return log, controlplane.Options{
+	return log, harness.ControlPlaneOptions{
 		CRDs: []string{},
 		APIServerArgs: map[string][]string{
 			"audit-policy-file": {policy}, "audit-log-path": {log.path}, "feature-gates": {"WatchList=false"},

@@ -109,7 +109,7 @@ func saysThatItHasNoIdentity(t *testing.T, w *world) {
 	object := named(namespace, id)
 	w.create(t, object)
 	w.startOperator(t, operatorOptions{
-		name: "nobody", namespaces: []string{namespace}, endpoint: w.simulator.url,
+		name: "nobody", namespaces: []string{namespace}, endpoint: w.simulator.URL,
 	})
 	found := w.await(t, object, stalled("CredentialsNotFound"))
 	g.Expect(conditionOf(found, "Stalled").Message).To(ContainSubstring("ALIBABA_CLOUD_ACCESS_KEY_ID"))

@@ -90,7 +90,7 @@ func beatsAndBounds(t *testing.T, w *world) {
 	object := named(namespace, id)
 	w.create(t, object)
 	w.startOperator(t, operatorOptions{
-		name: "beat", namespaces: []string{namespace}, endpoint: w.simulator.url, account: self,
+		name: "beat", namespaces: []string{namespace}, endpoint: w.simulator.URL, account: self,
 		args: []string{"--status-heartbeat=1s", "--max-status-backends=1"},
 	})
 	first := w.await(t, object, good("MinHealthyMet"))

@@ -112,11 +112,11 @@ func startsWithoutAPIServer(t *testing.T, a *arena, o ordeal) {
 func (*arena) endsForWant(t *testing.T, o *operator, whys ...string) {
 	t.Helper()
 	if code := o.exit(t, time.Minute); code != 1 {
-		t.Errorf("%s ended with exit code %d", o.name, code)
+		t.Errorf("%s ended with exit code %d", o.Name, code)
 	}
 	_, log := o.output(t)
 	if !slices.ContainsFunc(whys, func(why string) bool { return strings.Contains(log, why) }) {
-		t.Errorf("%s says none of %q:\n%s", o.name, whys, log)
+		t.Errorf("%s says none of %q:\n%s", o.Name, whys, log)
 	}
 }
 

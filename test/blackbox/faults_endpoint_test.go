@@ -3,16 +3,8 @@
 package blackbox
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"io"
 	"log"
-	"math/big"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -21,6 +13,7 @@ import (
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // noName is longer than a part of a name may be: nobody asks a resolver, so the
@@ -40,7 +33,7 @@ func endpointOrdeals() []ordeal {
 
 // edge is an operator behind a relay to the API.
 type edge struct {
-	*relay
+	*harness.Relay
 	*operator
 	namespace string
 }
@@ -48,9 +41,9 @@ type edge struct {
 func (a *arena) newEdge(t *testing.T, name string) *edge {
 	t.Helper()
 	a.createNamespace(t, name)
-	r := openRelay(t, strings.TrimPrefix(a.slb.url(), "https://"))
-	return &edge{relay: r, namespace: name, operator: a.startOperator(t, operatorOptions{
-		name: name, namespaces: []string{name}, endpoint: "https://" + r.address, account: a.slb.account, args: briefly(),
+	r := harness.OpenRelayFor(t, strings.TrimPrefix(a.slb.url(), "https://"))
+	return &edge{Relay: r, namespace: name, operator: a.startOperator(t, operatorOptions{
+		name: name, namespaces: []string{name}, endpoint: "https://" + r.Address, account: a.slb.account, args: briefly(),
 	})}
 }
 
@@ -58,8 +51,15 @@ func (a *arena) newEdge(t *testing.T, name string) *edge {
 func (e *edge) subject(t *testing.T, a *arena, name string) *subject {
 	t.Helper()
 	s := a.newSubject(t, e.namespace, name)
-	s.host = e.address
+	s.host = e.Address
 	return s
+}
+
+func (e *edge) reopen(t *testing.T) {
+	t.Helper()
+	if err := e.Open(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // failsOnTheWay stays until the objects say so, and some intervals more.
@@ -73,9 +73,9 @@ func meetsRefusal(t *testing.T, a *arena, o ordeal) {
 	e := a.newEdge(t, "refusal")
 	s := e.subject(t, a, o.name)
 	began := time.Now()
-	e.shut()
+	e.Shut()
 	s.failsOnTheWay(t, o, began)
-	e.open(t)
+	e.reopen(t)
 	s.recovers(t)
 	s.turn(t, "normal")
 	s.finish(t)
@@ -84,37 +84,24 @@ func meetsRefusal(t *testing.T, a *arena, o ordeal) {
 func meetsExpiry(t *testing.T, a *arena, o ordeal) {
 	e := a.newEdge(t, "expiry")
 	s := e.subject(t, a, o.name)
-	expired := serveExpired(t, a)
+	expired := serveExpired(t)
 	began := time.Now()
-	e.lead(expired)
+	e.Redirect(expired)
 	s.failsOnTheWay(t, o, began)
-	e.lead(strings.TrimPrefix(a.slb.url(), "https://"))
+	e.Redirect(strings.TrimPrefix(a.slb.url(), "https://"))
 	s.recovers(t)
 	s.turn(t, "normal")
 	s.finish(t)
 }
 
-// serveExpired serves with a certificate that was good an hour ago, and fails
-// the test when somebody sends a request nevertheless.
-func serveExpired(t *testing.T, a *arena) (address string) {
+// serveExpired serves with a certificate that expired half an hour ago, and
+// fails the test when a request arrives nevertheless.
+func serveExpired(t *testing.T) (address string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "expired"},
-		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	certificate, err := x509.CreateCertificate(rand.Reader, template, a.authority.pair.Leaf, key.Public(), a.authority.pair.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		t.Error("a request was sent in spite of the certificate")
 	}))
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: key}}, MinVersion: tls.VersionTLS12}
+	server.TLS = newCertificate(t, 30*time.Minute).ServerConfig()
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	t.Cleanup(server.Close)
@@ -155,7 +142,7 @@ func meetsLongFailure(t *testing.T, a *arena, o ordeal) {
 	s.awaitCalls(t, 1, patience)
 	last := time.Now()
 	<-time.After(interval / 3) // the answer has arrived
-	e.shut()
+	e.Shut()
 	s.fails(t, o, 2*interval+slack)
 	s.follow(t, staleAfter+interval+slack, "the verdict is taken back", func(*role) states {
 		return with(unknown("ObservationStale"), states{"Observed": "False " + o.reason})
@@ -170,7 +157,7 @@ func meetsLongFailure(t *testing.T, a *arena, o ordeal) {
 			t.Errorf("a listener of %s has a verdict still", r.object.Name)
 		}
 	}
-	e.open(t)
+	e.reopen(t)
 	s.recovers(t)
 	s.roles[0].events["Normal LoadBalancerHealthy"]++
 	s.roles[1].events["Warning LoadBalancerUnhealthy"]++

@@ -23,7 +23,7 @@ func diesBeforeTheAnswer(t *testing.T, a *arena, o ordeal) {
 	s := a.newSubject(t, g.namespace, o.name)
 	s.hang()
 	s.awaitCalls(t, 1, patience)
-	g.kill()
+	g.Kill()
 	s.heal()
 	s.show(twoRows("normal")...)
 	a.startOperator(t, a.behind(t, g.gate, "killed-asking.2"))
@@ -61,7 +61,7 @@ func diesBeforeTheWrite(t *testing.T, a *arena, o ordeal) {
 	came := g.dying(s.roles, false)
 	s.show(twoRows("normal")...)
 	<-came
-	g.kill()
+	g.Kill()
 	g.keep(nil)
 	a.startOperator(t, a.behind(t, g.gate, "killed-unwritten.2"))
 	s.turned(t, "normal", interval+slack)
@@ -78,7 +78,7 @@ func diesAfterTheWrite(t *testing.T, a *arena, o ordeal) {
 	came := g.dying(s.roles, true)
 	s.show(twoRows("normal")...)
 	<-came
-	g.kill()
+	g.Kill()
 	g.keep(nil)
 	fit.base = good("AllBackendsNormal")
 	s.follow(t, slack, "the write", func(r *role) states { return r.base }, twoRows("normal"))

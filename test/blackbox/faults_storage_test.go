@@ -12,13 +12,13 @@ import (
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // storageOrdeals break a control plane of their own, one after another.
 var storageOrdeals = []ordeal{
-	{"api-server-restarts", "", "", onStorage(meetsARestartOf(func(a *arena) controlplane.Program { return a.plane.APIServer() }))},
-	{"etcd-restarts", "", "", onStorage(meetsARestartOf(func(a *arena) controlplane.Program { return a.plane.Etcd() }))},
+	{"api-server-restarts", "", "", onStorage(meetsARestartOf(func(a *arena) harness.Program { return a.plane.APIServer() }))},
+	{"etcd-restarts", "", "", onStorage(meetsARestartOf(func(a *arena) harness.Program { return a.plane.Etcd() }))},
 	{"etcd-is-slow", "", "", onStorage(meetsSlowEtcd)},
 	{"etcd-is-full", "", "", onStorage(meetsFullEtcd)},
 	{"crd-is-removed", "", "", onStorage(losesTheCRD)},
@@ -32,11 +32,11 @@ const requestSlack = 10 * time.Second
 // newBreakableArena has a relay between its API server and its etcd.
 func newBreakableArena(t *testing.T) *arena {
 	t.Helper()
-	address := freeAddress(t)
-	etcd := openRelay(t, address)
-	a := newArena(t, controlplane.Options{
+	address := harness.FreeAddressFor(t)
+	etcd := harness.OpenRelayFor(t, address)
+	a := newArena(t, harness.ControlPlaneOptions{
 		EtcdAddress:   address,
-		APIServerArgs: map[string][]string{"etcd-servers": {"http://" + etcd.address}},
+		APIServerArgs: map[string][]string{"etcd-servers": {"http://" + etcd.Address}},
 	})
 	a.etcd = etcd
 	a.createNamespace(t, storageNamespace)
@@ -55,7 +55,7 @@ func onStorage(prove func(*testing.T, *arena, ordeal)) func(*testing.T, *arena, 
 	}
 }
 
-func meetsARestartOf(which func(*arena) controlplane.Program) func(*testing.T, *arena, ordeal) {
+func meetsARestartOf(which func(*arena) harness.Program) func(*testing.T, *arena, ordeal) {
 	return func(t *testing.T, a *arena, o ordeal) {
 		s := a.newSubject(t, storageNamespace, o.name)
 		program := which(a)
@@ -76,12 +76,12 @@ func meetsARestartOf(which func(*arena) controlplane.Program) func(*testing.T, *
 func meetsSlowEtcd(t *testing.T, a *arena, o ordeal) {
 	const lag = time.Second
 	s := a.newSubject(t, storageNamespace, o.name)
-	a.etcd.delay.Store(int64(lag))
-	t.Cleanup(func() { a.etcd.delay.Store(0) })
+	a.etcd.SetDelay(lag)
+	t.Cleanup(func() { a.etcd.SetDelay(0) })
 	s.slack = 4 * lag // two writes, there and back
 	s.turn(t, "normal")
 	s.turn(t, "abnormal")
-	a.etcd.delay.Store(0)
+	a.etcd.SetDelay(0)
 	s.slack = 0
 	s.turn(t, "normal")
 	s.finish(t)
@@ -141,7 +141,7 @@ func losesTheCRD(t *testing.T, a *arena, o ordeal) {
 	}
 	<-time.After(2 * interval) // of nothing: the operator has nobody to look after
 	if !a.main.running() {
-		t.Fatalf("the operator ended:\n%s", a.main.tail())
+		t.Fatalf("the operator ended:\n%s", a.main.Tail())
 	}
 	a.kubectl(t, "create", "-f", path)
 	a.kubectl(t, "wait", "--for=condition=Established", "crd/"+crdName, "--timeout=60s")

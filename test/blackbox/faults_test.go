@@ -7,7 +7,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // ordeal is one line of docs/reliability.md, and what proves it.
@@ -33,7 +33,7 @@ type arena struct {
 	// test after another.
 	storage *arena
 	turn    sync.Mutex
-	etcd    *relay // before the etcd of that one
+	etcd    *harness.Relay // before the etcd of that one
 }
 
 const faultsNamespace = "faults"
@@ -41,7 +41,7 @@ const faultsNamespace = "faults"
 // TestFaults is the table of docs/reliability.md. Every fault has a load
 // balancer of its own, and all are met at the same time.
 func TestFaults(t *testing.T) {
-	a := newArena(t, controlplane.Options{})
+	a := newArena(t, harness.ControlPlaneOptions{})
 	a.storage = newBreakableArena(t)
 	a.createNamespace(t, faultsNamespace)
 	a.main = a.startOperator(t, operatorOptions{
@@ -56,7 +56,7 @@ func TestFaults(t *testing.T) {
 }
 
 // newArena checks at the end what must be true of all that its programs put out.
-func newArena(t *testing.T, options controlplane.Options) *arena {
+func newArena(t *testing.T, options harness.ControlPlaneOptions) *arena {
 	t.Helper()
 	a := &arena{world: newWorld(t, worldOptions{plane: options})}
 	a.films = a.record(t)

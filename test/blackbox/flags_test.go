@@ -91,7 +91,7 @@ func refusesFlags(t *testing.T, w *world) {
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
 			args := append([]string{
-				"--kubeconfig=" + w.operator.kubeconfig, "--slb-endpoint=" + w.simulator.url, "--watch-namespace=flags",
+				"--kubeconfig=" + w.operator.kubeconfig, "--slb-endpoint=" + w.simulator.URL, "--watch-namespace=flags",
 				"--metrics-bind-address=0", "--health-probe-bind-address=0",
 			}, test.args...)
 			line := w.refused(t, "flags", w.programs.operator, w.operatorEnvironment(), args...)
@@ -106,7 +106,7 @@ func refusesSimulatorFlags(t *testing.T, w *world) {
 		{"serve", "serve"},
 		{"listen", "--listen=nowhere"},
 		{"config", "--config=no-such-file"},
-		{"tls-key", "--tls-cert=" + w.authority.certificateFile},
+		{"tls-key", "--tls-cert=" + w.certificate.CertFile},
 	} {
 		t.Run(test.arg, func(t *testing.T) {
 			line := w.refused(t, "flags", w.programs.simulator, []string{"HOME=" + w.home}, test.arg)

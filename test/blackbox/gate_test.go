@@ -20,6 +20,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // gate stands between one operator and the API server, which takes the
@@ -49,8 +51,8 @@ func (w *world) openGate(t *testing.T) *gate {
 		t.Fatal(err)
 	}
 	g := &gate{
-		address: freeAddress(t),
-		config:  &tls.Config{Certificates: []tls.Certificate{w.authority.pair}, MinVersion: tls.VersionTLS12},
+		address: harness.FreeAddressFor(t),
+		config:  w.certificate.ServerConfig(),
 		through: &httputil.ReverseProxy{
 			Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
 			Transport:     transport,
@@ -102,7 +104,7 @@ func (w *world) through(t *testing.T, g *gate) *user {
 	t.Helper()
 	config := clientcmdapi.NewConfig()
 	config.Clusters["gate"] = &clientcmdapi.Cluster{
-		Server: "https://" + g.address, CertificateAuthority: w.authority.certificateFile,
+		Server: "https://" + g.address, CertificateAuthority: w.certificate.CertFile,
 	}
 	config.Contexts["gate"] = &clientcmdapi.Context{Cluster: "gate"}
 	config.CurrentContext = "gate"

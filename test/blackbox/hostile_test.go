@@ -175,7 +175,7 @@ func distrusts(t *testing.T, w *world) {
 	object := named(namespace, id)
 	w.create(t, object)
 	w.startOperator(t, operatorOptions{
-		name: "distrust", namespaces: []string{namespace}, endpoint: w.simulator.url, account: w.mainAccount,
+		name: "distrust", namespaces: []string{namespace}, endpoint: w.simulator.URL, account: w.mainAccount,
 		environment: []string{"SSL_CERT_FILE=" + os.DevNull},
 	})
 	found := w.await(t, object, failing("EndpointUnreachable"))

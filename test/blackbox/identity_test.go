@@ -56,7 +56,7 @@ func (w *world) observeAs(t *testing.T, namespace, id string, environment []stri
 	w.createNamespace(t, namespace)
 	object := named(namespace, id)
 	w.create(t, object)
-	w.startOperator(t, operatorOptions{name: namespace, namespaces: []string{namespace}, endpoint: w.simulator.url, environment: environment, args: args})
+	w.startOperator(t, operatorOptions{name: namespace, namespaces: []string{namespace}, endpoint: w.simulator.URL, environment: environment, args: args})
 	return object
 }
 
@@ -231,7 +231,7 @@ func requiresCredentials(t *testing.T, w *world) {
 	w.create(t, refused)
 	w.create(t, served)
 	w.startOperator(t, operatorOptions{
-		name: "required", namespaces: []string{namespace}, endpoint: w.simulator.url, account: own, args: []string{"--require-credentials"},
+		name: "required", namespaces: []string{namespace}, endpoint: w.simulator.URL, account: own, args: []string{"--require-credentials"},
 	})
 	w.await(t, served, good("AllBackendsNormal"))
 	found := w.await(t, refused, stalled("CredentialsNotFound"))

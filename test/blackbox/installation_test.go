@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -72,7 +74,7 @@ func (w *world) install(t *testing.T, i installation) {
 // besides is what a pod finds in its environment, and where things are here.
 func (w *world) startInstalled(t *testing.T, i installation) *operator {
 	t.Helper()
-	op := &operator{metricsAddress: freeAddress(t), probeAddress: freeAddress(t), outputs: w.outputs}
+	op := &operator{metricsAddress: harness.FreeAddressFor(t), probeAddress: harness.FreeAddressFor(t), outputs: w.outputs}
 	args := append(w.shippedArgs(t, i),
 		"--kubeconfig="+w.kubeconfigOf(t, w.token(t, i.namespace, serviceAccountName)),
 		"--leader-election-namespace="+i.namespace,

@@ -22,7 +22,7 @@ func hangsAlone(t *testing.T, w *world) {
 	const namespace, well, sick, workers, intervals = "apart", 4, 16, 8, 5
 	w.createNamespace(t, namespace)
 	w.startOperator(t, operatorOptions{
-		name: "apart", namespaces: []string{namespace}, endpoint: w.simulator.url, account: w.mainAccount,
+		name: "apart", namespaces: []string{namespace}, endpoint: w.simulator.URL, account: w.mainAccount,
 		args: []string{fmt.Sprintf("--concurrency=%d", workers), "--slb-timeout=5s"},
 	})
 	healthy := w.fleet(t, namespace, "well", well)

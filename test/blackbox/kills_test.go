@@ -124,9 +124,9 @@ func (k *killTest) liveAndDie(t *testing.T, life int) {
 	<-end
 	k.killed = append(k.killed, time.Now())
 	if !p.running() {
-		t.Fatalf("%s ended by itself:\n%s", p.name, p.tail())
+		t.Fatalf("%s ended by itself:\n%s", p.Name, p.Tail())
 	}
-	p.kill()
+	p.Kill()
 }
 
 // settle lets a last operator live, and demands the simulator's truth of it.

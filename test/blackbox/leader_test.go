@@ -33,7 +33,7 @@ func handsOver(t *testing.T, w *world) {
 	w.simulator.setAccount(t, standbyKey)
 	candidate := func(name string, self account) *operator {
 		return w.startOperator(t, operatorOptions{
-			name: name, user: elector, namespaces: []string{namespace}, endpoint: w.simulator.url, account: self,
+			name: name, user: elector, namespaces: []string{namespace}, endpoint: w.simulator.URL, account: self,
 			args: []string{"--leader-elect", "--leader-election-namespace=" + namespace},
 		})
 	}

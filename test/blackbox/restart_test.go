@@ -28,7 +28,7 @@ func restarts(t *testing.T, w *world) {
 	startNext := func() *operator {
 		generation++
 		return w.startOperator(t, operatorOptions{
-			name: "restart-" + strconv.Itoa(generation), namespaces: []string{namespace}, endpoint: w.simulator.url, account: self,
+			name: "restart-" + strconv.Itoa(generation), namespaces: []string{namespace}, endpoint: w.simulator.URL, account: self,
 		})
 	}
 
@@ -76,7 +76,7 @@ func restarts(t *testing.T, w *world) {
 	}
 
 	second.keepMetrics(t)
-	second.kill()
+	second.Kill()
 	w.simulator.set(t, "lb-steady", "i-1", "abnormal")
 	w.simulator.set(t, "lb-sick", "i-2", "normal")
 	w.simulator.clearFaults(t, "lb-failing")
@@ -104,7 +104,7 @@ func endsWhileACallHangs(t *testing.T, w *world) {
 	object := named(namespace, id)
 	w.create(t, object)
 	op := w.startOperator(t, operatorOptions{
-		name: "interrupt", namespaces: []string{namespace}, endpoint: w.simulator.url, account: self,
+		name: "interrupt", namespaces: []string{namespace}, endpoint: w.simulator.URL, account: self,
 		args: []string{"--slb-timeout=60s"},
 	})
 	w.awaitCalls(t, id, 0, 1)
@@ -123,11 +123,11 @@ func takesOldVerdictsBack(t *testing.T, w *world) {
 	w.simulator.put(t, id, web("i-1", "10.2.3.1", "normal"))
 	object := named(namespace, id)
 	w.create(t, object)
-	options := operatorOptions{name: "stale-1", namespaces: []string{namespace}, endpoint: w.simulator.url, account: self}
+	options := operatorOptions{name: "stale-1", namespaces: []string{namespace}, endpoint: w.simulator.URL, account: self}
 	first := w.startOperator(t, options)
 	w.await(t, object, good("AllBackendsNormal"))
 	first.keepMetrics(t)
-	first.kill()
+	first.Kill()
 
 	long := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
 	w.kubectl(t, "patch", "-n", namespace, "lbh", id, "--subresource=status", "--type=merge", `-p={"status":{"lastObservedTime":"`+long+`"}}`)

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 var (
@@ -25,14 +25,14 @@ var (
 
 // TestOlderCRD runs the operator as after an upgrade that left the CRD behind.
 func TestOlderCRD(t *testing.T) {
-	w := newWorld(t, worldOptions{quick: true, plane: controlplane.Options{CRDs: []string{olderCRD}}})
+	w := newWorld(t, worldOptions{quick: true, plane: harness.ControlPlaneOptions{CRDs: []string{olderCRD}}})
 	w.addSimulator(t)
 	w.bind(t, w.operator, "../service-discovery/role.yaml")
 	w.createNamespace(t, mainNamespace)
 	run := func(t *testing.T, name string) *operator {
 		t.Helper()
 		return w.startOperator(t, operatorOptions{
-			name: name, namespaces: []string{mainNamespace}, endpoint: w.simulator.url, account: w.mainAccount,
+			name: name, namespaces: []string{mainNamespace}, endpoint: w.simulator.URL, account: w.mainAccount,
 			args: []string{"--service-discovery", "--region-id=" + region, "--listener-details=off"},
 		})
 	}

@@ -46,7 +46,7 @@ func securesMetrics(t *testing.T, w *world) {
 	reader, stranger := w.serviceAccount(t, namespace, "reader"), w.serviceAccount(t, namespace, "stranger")
 	w.bindTo(t, rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: "reader"}, "metrics_reader_role.yaml")
 	op := w.startOperator(t, operatorOptions{
-		name: "secure", user: guard, namespaces: []string{namespace}, endpoint: w.simulator.url, account: w.mainAccount,
+		name: "secure", user: guard, namespaces: []string{namespace}, endpoint: w.simulator.URL, account: w.mainAccount,
 		args: []string{"--metrics-secure=true"},
 	})
 
@@ -102,14 +102,14 @@ func turnsServersOff(t *testing.T, w *world) {
 	object := named(namespace, id)
 	w.create(t, object)
 	args := []string{
-		"--kubeconfig=" + w.operator.kubeconfig, "--slb-endpoint=" + w.simulator.url, "--watch-namespace=" + namespace,
+		"--kubeconfig=" + w.operator.kubeconfig, "--slb-endpoint=" + w.simulator.URL, "--watch-namespace=" + namespace,
 		"--metrics-bind-address=0", "--health-probe-bind-address=0",
 	}
 	p := start(t, w.outputs, "silent", w.programs.operator, append(w.operatorEnvironment(), w.mainAccount.environment()...), args...)
 	w.await(t, object, good("AllBackendsNormal"))
-	if listeners, known := listenersOf(t, p.command.Process.Pid); known {
+	if listeners, known := listenersOf(t, p.PID()); known {
 		g.Expect(listeners).To(BeEmpty())
-		serving, _ := listenersOf(t, w.main.command.Process.Pid)
+		serving, _ := listenersOf(t, w.main.PID())
 		g.Expect(serving).To(HaveLen(2))
 	}
 	p.terminate(t, stopGrace)
@@ -163,7 +163,7 @@ func choosesObjects(t *testing.T, w *world) {
 		w.create(t, object)
 	}
 	w.startOperator(t, operatorOptions{
-		name: "shard", namespaces: []string{first, second}, endpoint: w.simulator.url, account: self,
+		name: "shard", namespaces: []string{first, second}, endpoint: w.simulator.URL, account: self,
 		args: []string{"--watch-selector=shard=a"},
 	})
 	for _, object := range served {

@@ -30,7 +30,7 @@ func (w *world) startShard(t *testing.T, name string, namespaces []string, args 
 	w.bindIn(t, s.user, shardNamespace, "leader_election_role.yaml")
 	w.simulator.setAccount(t, s.key)
 	s.operator = w.startOperator(t, operatorOptions{
-		name: name, user: s.user, namespaces: namespaces, endpoint: w.simulator.url, account: s.key,
+		name: name, user: s.user, namespaces: namespaces, endpoint: w.simulator.URL, account: s.key,
 		args: append([]string{"--leader-elect", "--leader-election-namespace=" + shardNamespace}, args...),
 	})
 	return s

@@ -35,7 +35,7 @@ func startsAmongMany(t *testing.T, w *world) {
 	run := func(name string) (*operator, time.Time) {
 		began := time.Now()
 		return w.startOperator(t, operatorOptions{
-			name: name, namespaces: []string{namespace}, endpoint: w.simulator.url, account: self,
+			name: name, namespaces: []string{namespace}, endpoint: w.simulator.URL, account: self,
 			args: []string{fmt.Sprintf("--slb-qps=%d", qps), fmt.Sprintf("--slb-burst=%d", burst)},
 		}), began
 	}

@@ -47,7 +47,7 @@ func startSTS(t *testing.T, w *world, gives account, lifetime time.Duration) *st
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	go func() {
-		_ = server.Serve(tls.NewListener(s.tls, &tls.Config{Certificates: []tls.Certificate{w.authority.pair}, MinVersion: tls.VersionTLS12}))
+		_ = server.Serve(tls.NewListener(s.tls, w.certificate.ServerConfig()))
 	}()
 	s.proxy = httptest.NewUnstartedServer(http.HandlerFunc(s.forward))
 	s.proxy.Config.BaseContext = server.BaseContext

@@ -40,7 +40,7 @@ func TestBlackBox(t *testing.T) {
 		w.createNamespace(t, namespace)
 	}
 	w.main = w.startOperator(t, operatorOptions{
-		name: "main", namespaces: []string{mainNamespace}, endpoint: w.simulator.url, account: w.mainAccount,
+		name: "main", namespaces: []string{mainNamespace}, endpoint: w.simulator.URL, account: w.mainAccount,
 		args: []string{"--slb-timeout=" + mainTimeout.String(), "--slb-qps=100", "--slb-burst=100"},
 	})
 	w.hostile = w.startOperator(t, operatorOptions{

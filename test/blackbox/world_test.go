@@ -14,16 +14,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/yaml"
 
-	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/controlplane"
-	"github.com/lbhealth/slb-health-operator/test/internal/kube"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -34,17 +30,17 @@ const (
 
 // world is what the specs share.
 type world struct {
-	ctx       context.Context // of everything: a test's own ends before what it cleans up
-	outputs   string          // every output of every operator, and nothing else
-	home      string          // an empty folder
-	programs  programs
-	authority *authority
-	plane     *controlplane.ControlPlane
-	audit     *requestLog // nil unless asked for
-	users     sync.Mutex  // envtest adds one user at a time
-	admin     client.Client
-	operator  *user
-	vault     *vault
+	ctx         context.Context // of everything: a test's own ends before what it cleans up
+	outputs     string          // every output of every operator, and nothing else
+	home        string          // an empty folder
+	programs    programs
+	certificate *harness.Certificate
+	plane       *harness.ControlPlane
+	audit       *requestLog // nil unless asked for
+	users       sync.Mutex  // envtest adds one user at a time
+	admin       client.Client
+	operator    *user
+	vault       *vault
 
 	simulator   *simulator
 	slb         *slbServer
@@ -62,7 +58,7 @@ type worldOptions struct {
 	// audited keeps a log of the requests to the API server.
 	audited bool
 	// plane is for the control plane.
-	plane controlplane.Options
+	plane harness.ControlPlaneOptions
 }
 
 // newWorld has all but a simulator and operators.
@@ -87,7 +83,7 @@ func (w *world) addSimulator(t *testing.T) {
 func newBareWorld(t *testing.T, o worldOptions) *world {
 	t.Helper()
 	w := &world{ctx: context.WithoutCancel(t.Context()), outputs: t.TempDir(), home: t.TempDir(), vault: &vault{}}
-	w.authority = newAuthority(t)
+	w.certificate = newCertificate(t, 0, stsHost)
 	var building sync.WaitGroup
 	building.Go(func() { w.programs = build(t, o.quick) })
 	if o.audited {
@@ -118,7 +114,6 @@ func build(t *testing.T, quick bool) programs {
 	}
 	command := exec.Command("go", append(args, "./cmd/slb-health-operator", "./cmd/slb-simulator")...)
 	command.Dir, command.Env = filepath.Join("..", ".."), environment
-	dieWithParent(command)
 	if output, err := command.CombinedOutput(); err != nil {
 		t.Errorf("go %s: %v\n%s", strings.Join(command.Args[1:], " "), err, output)
 	}
@@ -137,21 +132,15 @@ func hasProgram(commandLine string) bool {
 	return err == nil
 }
 
-func (w *world) startControlPlane(t *testing.T, options controlplane.Options) {
+func (w *world) startControlPlane(t *testing.T, options harness.ControlPlaneOptions) {
 	t.Helper()
-	w.plane = kube.Start(w.ctx, t, options)
+	w.plane = harness.NewControlPlane(t, options)
 	w.admin = newClient(t, w.plane.Config)
 }
 
 func newClient(t *testing.T, config *rest.Config) client.Client {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c, err := client.New(config, client.Options{Scheme: scheme})
+	c, err := harness.NewClient(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,15 +231,6 @@ func readManifest(t *testing.T, file string, out any) {
 	}
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	address, err := controlplane.FreeAddress(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return address
-}
-
 // kubectl runs as an administrator and returns what it prints.
 func (w *world) kubectl(t *testing.T, args ...string) string {
 	t.Helper()
@@ -261,7 +241,6 @@ func (w *world) kubectlAs(t *testing.T, kubeconfig string, args ...string) strin
 	t.Helper()
 	command := exec.CommandContext(t.Context(), w.plane.Kubectl(), append([]string{"--kubeconfig", kubeconfig}, args...)...)
 	command.Env = []string{"HOME=" + t.TempDir()}
-	dieWithParent(command)
 	output, err := command.CombinedOutput()
 	if err != nil {
 		t.Errorf("kubectl %s: %v", strings.Join(args, " "), err)

@@ -19,7 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/lbhealth/slb-health-operator/test/internal/kube"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -80,7 +80,7 @@ type objects []unstructured.Unstructured
 
 func parse(t *testing.T, manifests []byte) objects {
 	t.Helper()
-	return kube.Parse(t, manifests)
+	return harness.ParseManifests(t, manifests)
 }
 
 // template renders the chart with a file of values from testdata; "" is none.

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -38,7 +39,7 @@ type state struct {
 	// before is Ready before turn and a later code; AllBackendsNormal unless said.
 	before string
 	// turn is done once the object is healthy.
-	turn func(*testing.T, *stage, string)
+	turn func(*testing.T, *env, string)
 	// ready and observed are the conditions of the state.
 	ready, observed string
 }
@@ -99,7 +100,7 @@ type judged struct {
 
 // reachAll brings objects into every state, and hands them over as they are at
 // the API server.
-func reachAll(t *testing.T, s *stage) []judged {
+func reachAll(t *testing.T, s *env) []judged {
 	t.Helper()
 	for _, namespace := range []string{served, waiting, unserved} {
 		s.kubectl(t, "create", "namespace", namespace)
@@ -133,33 +134,33 @@ func reachAll(t *testing.T, s *stage) []judged {
 }
 
 // begin makes the load balancer and the object of a state.
-func (s *stage) begin(t *testing.T, state state) {
+func (s *env) begin(t *testing.T, state state) {
 	t.Helper()
 	if state.backends != nil {
 		s.put(t, state.id, state.backends...)
 	}
 	if state.code != "" && !state.later {
-		s.fail(t, state.id, state.code, state.http)
+		s.Fail(t, state.id, state.code, state.http, 0)
 	}
 	s.create(t, served, state.id, state.spec)
 }
 
 // turn does what is to be done to an object that is healthy.
-func (s *stage) turn(t *testing.T, state state) {
+func (s *env) turn(t *testing.T, state state) {
 	t.Helper()
 	if !state.later && state.turn == nil {
 		return
 	}
 	s.await(t, served, state.id, cmp.Or(state.before, "True AllBackendsNormal"))
 	if state.later {
-		s.fail(t, state.id, state.code, state.http)
+		s.Fail(t, state.id, state.code, state.http, 0)
 	}
 	if state.turn != nil {
 		state.turn(t, s, state.id)
 	}
 }
 
-func (s *stage) reached(t *testing.T, state state) *unstructured.Unstructured {
+func (s *env) reached(t *testing.T, state state) *unstructured.Unstructured {
 	t.Helper()
 	var object *unstructured.Unstructured
 	eventually(t, func(g Gomega) {
@@ -177,7 +178,7 @@ func (s *stage) reached(t *testing.T, state state) *unstructured.Unstructured {
 
 // wait returns an object that is in line for its first observation, behind
 // another one.
-func (s *stage) wait(t *testing.T) *unstructured.Unstructured {
+func (s *env) wait(t *testing.T) *unstructured.Unstructured {
 	t.Helper()
 	for _, id := range []string{"one", "another"} {
 		s.put(t, id, good...)
@@ -186,7 +187,7 @@ func (s *stage) wait(t *testing.T) *unstructured.Unstructured {
 	s.startOperator(t, "slow-operator", "--watch-namespace="+waiting, "--slb-qps=0.01", "--slb-burst=1")
 	var found *unstructured.Unstructured
 	eventually(t, func(g Gomega) {
-		list, err := s.lbh(waiting).List(s.ctx, metav1.ListOptions{})
+		list, err := s.lbh(waiting).List(s.Ctx, metav1.ListOptions{})
 		g.Expect(err).NotTo(HaveOccurred())
 		for i := range list.Items {
 			if condition(&list.Items[i], "Reconciling") != "" {
@@ -198,7 +199,7 @@ func (s *stage) wait(t *testing.T) *unstructured.Unstructured {
 	return found
 }
 
-func (s *stage) judge(t *testing.T, title string, object *unstructured.Unstructured) judged {
+func (s *env) judge(t *testing.T, title string, object *unstructured.Unstructured) judged {
 	t.Helper()
 	_, code := s.try(t, "wait", "-n", object.GetNamespace(), "--for=condition=Ready", "--timeout=0", "lbh/"+object.GetName())
 	wait := "goes on"
@@ -208,28 +209,28 @@ func (s *stage) judge(t *testing.T, title string, object *unstructured.Unstructu
 	return judged{title, object, wait}
 }
 
-func (s *stage) create(t *testing.T, namespace, id string, more map[string]any) {
+func (s *env) create(t *testing.T, namespace, id string, more map[string]any) {
 	t.Helper()
-	spec := map[string]any{"loadBalancerId": id, "regionId": region, "interval": "5s"}
+	spec := map[string]any{"loadBalancerId": id, "regionId": harness.Region, "interval": "5s"}
 	maps.Copy(spec, more)
 	object := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "LoadBalancerHealth",
 		"metadata": map[string]any{"namespace": namespace, "name": id}, "spec": spec,
 	}}
-	if _, err := s.lbh(namespace).Create(s.ctx, object, metav1.CreateOptions{}); err != nil {
+	if _, err := s.lbh(namespace).Create(s.Ctx, object, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (s *stage) patch(t *testing.T, namespace, name, patch string) {
+func (s *env) patch(t *testing.T, namespace, name, patch string) {
 	t.Helper()
-	if _, err := s.lbh(namespace).Patch(s.ctx, name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+	if _, err := s.lbh(namespace).Patch(s.Ctx, name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // stamp requests an observation of an object by annotation.
-func stamp(t *testing.T, s *stage, id string) {
+func stamp(t *testing.T, s *env, id string) {
 	t.Helper()
 	s.patch(t, served, id, `{"metadata": {"annotations": {"`+request+`": "now"}}}`)
 }
@@ -248,10 +249,10 @@ func repeated(object *unstructured.Unstructured, field string) string {
 }
 
 // beginDeletion deletes an object that somebody holds, as a foreground deletion does.
-func beginDeletion(t *testing.T, s *stage, id string) {
+func beginDeletion(t *testing.T, s *env, id string) {
 	t.Helper()
 	s.patch(t, served, id, `{"metadata": {"finalizers": ["example.com/hold"]}}`)
-	if err := s.lbh(served).Delete(s.ctx, id, metav1.DeleteOptions{}); err != nil {
+	if err := s.lbh(served).Delete(s.Ctx, id, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -35,7 +35,7 @@ func (term *terminal) Write(p []byte) (int, error) {
 }
 
 // terminal opens one of that size, with the stage's namespace as $NS.
-func (s *stage) terminal(t *testing.T, columns, rows int, script string, environment ...string) *terminal {
+func (s *fixture) terminal(t *testing.T, columns, rows int, script string, environment ...string) *terminal {
 	t.Helper()
 	command := exec.Command("/bin/sh", "-c", script)
 	command.Env = s.environment(append(environment, "NS="+s.namespace)...)

@@ -36,7 +36,7 @@ func everything(lookBack string) map[string]string {
 }
 
 // expectPanels asks every query of the dashboard, for everything.
-func (s *stage) expectPanels(t *testing.T) {
+func (s *env) expectPanels(t *testing.T) {
 	t.Helper()
 	asked := 0
 	for _, panel := range readDashboard(t).Panels {
@@ -57,7 +57,7 @@ func (s *stage) expectPanels(t *testing.T) {
 }
 
 // draw writes a picture of the dashboard as it is now, its lines from a time on.
-func (s *stage) draw(t *testing.T, path string, values map[string]string, from time.Time) {
+func (s *env) draw(t *testing.T, path string, values map[string]string, from time.Time) {
 	t.Helper()
 	const step = time.Second // as often as the server scrapes
 	p := picture.Picture{
@@ -84,7 +84,7 @@ func (s *stage) draw(t *testing.T, path string, values map[string]string, from t
 	}
 }
 
-func (s *stage) ask(p *picture.Picture, panel *picture.Panel, target picture.Target) ([]picture.Series, error) {
+func (s *env) ask(p *picture.Picture, panel *picture.Panel, target picture.Target) ([]picture.Series, error) {
 	query, err := target.Query(p.Values)
 	if err != nil {
 		return nil, err

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"testing"
@@ -18,8 +17,8 @@ import (
 	. "github.com/onsi/gomega"
 	"sigs.k8s.io/yaml"
 
+	"github.com/lbhealth/slb-health-operator/test/harness"
 	"github.com/lbhealth/slb-health-operator/test/internal/picture"
-	"github.com/lbhealth/slb-health-operator/test/internal/rig"
 )
 
 const (
@@ -32,7 +31,7 @@ const (
 
 // server is a Prometheus that scrapes every second.
 type server struct {
-	*rig.Process
+	*harness.Process
 	url string
 }
 
@@ -87,8 +86,8 @@ func startServer(t *testing.T, folder string, m monitor, replicas []replica) *se
 	if err := os.WriteFile(path, config, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
-	p, err := rig.Start(t.Context(), folder, "prometheus", func(c *exec.Cmd) { c.Env = []string{"HOME=" + folder} }, program(t, "prometheus"),
+	address := harness.FreeAddressFor(t)
+	p, err := harness.Start(t.Context(), folder, "prometheus", []string{"HOME=" + folder}, program(t, "prometheus"),
 		"--config.file="+path, "--storage.tsdb.path="+filepath.Join(folder, "tsdb"), "--web.listen-address="+address)
 	if err != nil {
 		t.Fatal(err)
