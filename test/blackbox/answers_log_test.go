@@ -33,7 +33,7 @@ type answersLog struct {
 	all []given
 }
 
-func startAnswersLog(t *testing.T, w *world) *answersLog {
+func startAnswersLog(t *testing.T, w *env) *answersLog {
 	t.Helper()
 	l := &answersLog{next: make(chan struct{}, 1)}
 	target, err := url.Parse(w.simulator.URL)

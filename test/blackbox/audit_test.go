@@ -119,7 +119,7 @@ func (a asked) right() (right, bool) {
 }
 
 // rightsOf are those that bindings to a ServiceAccount grant, as often as they do.
-func (w *world) rightsOf(t *testing.T, namespace, name string) []right {
+func (w *env) rightsOf(t *testing.T, namespace, name string) []right {
 	t.Helper()
 	var everywhere rbacv1.ClusterRoleBindingList
 	var inside rbacv1.RoleBindingList
@@ -143,7 +143,7 @@ func (w *world) rightsOf(t *testing.T, namespace, name string) []right {
 	return granted
 }
 
-func (w *world) rightsIn(t *testing.T, namespace string, ref rbacv1.RoleRef) []right {
+func (w *env) rightsIn(t *testing.T, namespace string, ref rbacv1.RoleRef) []right {
 	t.Helper()
 	var granted []right
 	for _, rule := range w.rulesOf(t, namespace, ref) {
@@ -161,7 +161,7 @@ func (w *world) rightsIn(t *testing.T, namespace string, ref rbacv1.RoleRef) []r
 	return granted
 }
 
-func (w *world) rulesOf(t *testing.T, namespace string, ref rbacv1.RoleRef) []rbacv1.PolicyRule {
+func (w *env) rulesOf(t *testing.T, namespace string, ref rbacv1.RoleRef) []rbacv1.PolicyRule {
 	t.Helper()
 	if ref.Kind == "ClusterRole" {
 		var role rbacv1.ClusterRole

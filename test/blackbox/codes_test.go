@@ -87,7 +87,7 @@ func (c codeCase) states() states {
 	}
 }
 
-func namesReasons(t *testing.T, w *world) {
+func namesReasons(t *testing.T, w *env) {
 	g := NewWithT(t)
 	cases := codeCases()
 	objects := map[string]*v1alpha1.LoadBalancerHealth{}
@@ -132,7 +132,7 @@ func nothingInvented(g Gomega, object *v1alpha1.LoadBalancerHealth) {
 	g.Expect(object.Status.LastRequestID).To(BeEmpty())
 }
 
-func namesTheClock(t *testing.T, w *world) {
+func namesTheClock(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id = "lb-clock"
 	w.slb.on(id, always(refusal(http.StatusBadRequest, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")))

@@ -20,7 +20,7 @@ var credentialSpecs = []spec{
 	{"the operator can list no Secrets, and needs not to", readsSecretsByName},
 }
 
-func awaitsSecrets(t *testing.T, w *world) {
+func awaitsSecrets(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id, name = "lb-secret-missing", "comes-later"
 	self := w.newAccount("later")
@@ -40,7 +40,7 @@ func awaitsSecrets(t *testing.T, w *world) {
 	w.awaitEvents(t, object, map[string]int{"Warning ObservationFailed": 1, "Normal ObservationRecovered": 1})
 }
 
-func awaitsMendedSecrets(t *testing.T, w *world) {
+func awaitsMendedSecrets(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id, name = "lb-secret-wrong", "is-wrong"
 	self := w.newAccount("mended")
@@ -66,7 +66,7 @@ func awaitsMendedSecrets(t *testing.T, w *world) {
 	w.awaitEvents(t, object, map[string]int{"Warning ObservationFailed": 2, "Normal ObservationRecovered": 1})
 }
 
-func rotatesSecrets(t *testing.T, w *world) {
+func rotatesSecrets(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id, name = "lb-secret-rotated", "rotates"
 	old, fresh := w.newAccount("old"), w.newAccount("fresh")
@@ -91,7 +91,7 @@ func rotatesSecrets(t *testing.T, w *world) {
 	g.Expect(w.events(g, object)).To(BeEmpty())
 }
 
-func sendsTokens(t *testing.T, w *world) {
+func sendsTokens(t *testing.T, w *env) {
 	const id, name = "lb-secret-token", "is-temporary"
 	self := w.newTemporaryAccount()
 	w.simulator.setAccount(t, self)
@@ -102,7 +102,7 @@ func sendsTokens(t *testing.T, w *world) {
 	w.await(t, object, good("AllBackendsNormal"))
 }
 
-func saysThatItHasNoIdentity(t *testing.T, w *world) {
+func saysThatItHasNoIdentity(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "nobody", "lb-nobody"
 	w.createNamespace(t, namespace)
@@ -116,7 +116,7 @@ func saysThatItHasNoIdentity(t *testing.T, w *world) {
 	g.Expect(w.simulator.calls(t, id)).To(BeEmpty())
 }
 
-func readsSecretsByName(t *testing.T, w *world) {
+func readsSecretsByName(t *testing.T, w *env) {
 	g := NewWithT(t)
 	asOperator := newClient(t, w.operator.config)
 	for _, verb := range []string{"list", "watch", "create", "update", "patch", "delete"} {

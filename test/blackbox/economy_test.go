@@ -20,7 +20,7 @@ var economySpecs = []spec{
 // watchedIntervals is for how many intervals nothing may be written.
 const watchedIntervals = 7
 
-func sharesCalls(t *testing.T, w *world) {
+func sharesCalls(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id = "lb-shared"
 	var rows []backend
@@ -62,7 +62,7 @@ func sharesCalls(t *testing.T, w *world) {
 	}
 }
 
-func saysFailuresOnce(t *testing.T, w *world) {
+func saysFailuresOnce(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id = "lb-again-and-again"
 	asked := w.slb.on(id, func(n int) answer {
@@ -80,7 +80,7 @@ func saysFailuresOnce(t *testing.T, w *world) {
 	g.Expect(w.events(g, object).reasons()).To(Equal(map[string]int{"Warning ObservationFailed": 1}))
 }
 
-func beatsAndBounds(t *testing.T, w *world) {
+func beatsAndBounds(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "beat", "lb-beat"
 	w.createNamespace(t, namespace)

@@ -24,7 +24,7 @@ var elsewhereSpecs = []spec{
 
 // goesNowhereElse tries every name that somebody might hope for: a signed
 // request, sent to an address of his, would be worth having.
-func goesNowhereElse(t *testing.T, w *world) {
+func goesNowhereElse(t *testing.T, w *env) {
 	g := NewWithT(t)
 	var contacts atomic.Int32
 	elsewhere := w.serveTLS(t, http.HandlerFunc(func(writer http.ResponseWriter, _ *http.Request) {

@@ -32,7 +32,7 @@ type replica struct {
 
 // succession is a row of replicas of which each follows the one before.
 type succession struct {
-	*world
+	*env
 	namespace string
 	objects   []*v1alpha1.LoadBalancerHealth
 	replicas  []*replica
@@ -103,7 +103,7 @@ func (s *succession) flipAndAwait(t *testing.T) {
 
 func TestFailover(t *testing.T) {
 	g := NewWithT(t)
-	s := &succession{world: newWorld(t, worldOptions{audited: true}), namespace: "failover"}
+	s := &succession{env: newEnv(t, envOptions{audited: true}), namespace: "failover"}
 	s.addSimulator(t)
 	s.createNamespace(t, s.namespace)
 	for i := range 10 {
@@ -134,7 +134,7 @@ func TestFailover(t *testing.T) {
 	}
 	leader.stop(t)
 	s.oneWroteAtATime(t)
-	behaves(t, s.world)
+	behaves(t, s.env)
 	for _, object := range s.objects { // each turn was told once, whoever saw it
 		told := s.events(g, object).reasons()
 		g.Expect(told["Warning BackendAbnormal"]+told["Normal BackendNormal"]).To(BeNumerically("<=", s.turn), object.Name)

@@ -20,10 +20,10 @@ import (
 // result is the same on every machine.
 var noName = strings.Repeat("a", 64) + ".invalid:443"
 
-// endpointOrdeals are faults on the way to the API. Each has an operator of
+// endpointFaultCases are faults on the way to the API. Each has an operator of
 // its own, because an operator has one endpoint.
-func endpointOrdeals() []ordeal {
-	return []ordeal{
+func endpointFaultCases() []faultCase {
+	return []faultCase{
 		{"slb-refuses-connections", "EndpointUnreachable", "HOST: connection refused" + noWay, meetsRefusal},
 		{"slb-certificate-expires", "EndpointUnreachable", "HOST: its TLS certificate has expired or is not valid yet" + noWay, meetsExpiry},
 		{"dns-fails", "EndpointUnreachable", "HOST: its name is not in DNS" + noWay, meetsNoName},
@@ -38,7 +38,7 @@ type edge struct {
 	namespace string
 }
 
-func (a *arena) newEdge(t *testing.T, name string) *edge {
+func (a *faultEnv) newEdge(t *testing.T, name string) *edge {
 	t.Helper()
 	a.createNamespace(t, name)
 	r := harness.OpenRelayFor(t, strings.TrimPrefix(a.slb.url(), "https://"))
@@ -48,7 +48,7 @@ func (a *arena) newEdge(t *testing.T, name string) *edge {
 }
 
 // subject makes a subject whose messages name the relay.
-func (e *edge) subject(t *testing.T, a *arena, name string) *subject {
+func (e *edge) subject(t *testing.T, a *faultEnv, name string) *subject {
 	t.Helper()
 	s := a.newSubject(t, e.namespace, name)
 	s.host = e.Address
@@ -63,13 +63,13 @@ func (e *edge) reopen(t *testing.T) {
 }
 
 // failsOnTheWay stays until the objects say so, and some intervals more.
-func (s *subject) failsOnTheWay(t *testing.T, o ordeal, began time.Time) {
+func (s *subject) failsOnTheWay(t *testing.T, o faultCase, began time.Time) {
 	t.Helper()
 	s.fails(t, o, 2*interval+slack+s.slack)
 	<-time.After(time.Until(began.Add(3 * interval))) // nobody is asked: there is nothing else to wait for
 }
 
-func meetsRefusal(t *testing.T, a *arena, o ordeal) {
+func meetsRefusal(t *testing.T, a *faultEnv, o faultCase) {
 	e := a.newEdge(t, "refusal")
 	s := e.subject(t, a, o.name)
 	began := time.Now()
@@ -81,7 +81,7 @@ func meetsRefusal(t *testing.T, a *arena, o ordeal) {
 	s.finish(t)
 }
 
-func meetsExpiry(t *testing.T, a *arena, o ordeal) {
+func meetsExpiry(t *testing.T, a *faultEnv, o faultCase) {
 	e := a.newEdge(t, "expiry")
 	s := e.subject(t, a, o.name)
 	expired := serveExpired(t)
@@ -109,7 +109,7 @@ func serveExpired(t *testing.T) (address string) {
 }
 
 // meetsNoName starts an operator anew to give it an endpoint whose name fails.
-func meetsNoName(t *testing.T, a *arena, o ordeal) {
+func meetsNoName(t *testing.T, a *faultEnv, o faultCase) {
 	const namespace = "dns"
 	a.createNamespace(t, namespace)
 	options := operatorOptions{
@@ -136,7 +136,7 @@ func meetsNoName(t *testing.T, a *arena, o ordeal) {
 // staleAfter is the least age at which an answer is no verdict any more.
 const staleAfter = 90 * time.Second
 
-func meetsLongFailure(t *testing.T, a *arena, o ordeal) {
+func meetsLongFailure(t *testing.T, a *faultEnv, o faultCase) {
 	e := a.newEdge(t, "long")
 	s := e.subject(t, a, o.name)
 	s.awaitCalls(t, 1, patience)
@@ -144,23 +144,23 @@ func meetsLongFailure(t *testing.T, a *arena, o ordeal) {
 	<-time.After(interval / 3) // the answer has arrived
 	e.Shut()
 	s.fails(t, o, 2*interval+slack)
-	s.follow(t, staleAfter+interval+slack, "the verdict is taken back", func(*role) states {
+	s.follow(t, staleAfter+interval+slack, "the verdict is taken back", func(*watchedObject) states {
 		return with(unknown("ObservationStale"), states{"Observed": "False " + o.reason})
 	}, twoRows("abnormal"))
-	s.told("Warning LoadBalancerHealthUnknown")
-	for _, r := range s.roles {
-		film := a.films.film(r.object)
-		if f := film[len(film)-1]; f.at.Sub(last) < staleAfter-time.Second {
+	s.expectEvents("Warning LoadBalancerHealthUnknown")
+	for _, r := range s.objects {
+		revisions := a.recorder.revisionsOf(r.object)
+		if f := revisions[len(revisions)-1]; f.at.Sub(last) < staleAfter-time.Second {
 			t.Errorf("the verdict of %s was taken back %s after the last answer", r.object.Name, f.at.Sub(last))
 		}
-		if slices.ContainsFunc(film[len(film)-1].object.Status.Listeners, func(l v1alpha1.ListenerStatus) bool { return l.Health != v1alpha1.Unknown }) {
+		if slices.ContainsFunc(revisions[len(revisions)-1].object.Status.Listeners, func(l v1alpha1.ListenerStatus) bool { return l.Health != v1alpha1.Unknown }) {
 			t.Errorf("a listener of %s has a verdict still", r.object.Name)
 		}
 	}
 	e.reopen(t)
 	s.recovers(t)
-	s.roles[0].events["Normal LoadBalancerHealthy"]++
-	s.roles[1].events["Warning LoadBalancerUnhealthy"]++
+	s.objects[0].events["Normal LoadBalancerHealthy"]++
+	s.objects[1].events["Warning LoadBalancerUnhealthy"]++
 	s.turn(t, "normal")
 	s.finish(t)
 }

@@ -38,7 +38,7 @@ type gate struct {
 // keeper handles a request in the gate's place; through passes it on.
 type keeper func(w http.ResponseWriter, r *http.Request, through http.Handler)
 
-func (w *world) openGate(t *testing.T) *gate {
+func (w *env) openGate(t *testing.T) *gate {
 	t.Helper()
 	as := rest.CopyConfig(w.plane.Config)
 	as.Impersonate.UserName = w.operator.name
@@ -100,7 +100,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // user is who comes through the gate: the operator, with the gate's address.
-func (w *world) through(t *testing.T, g *gate) *user {
+func (w *env) through(t *testing.T, g *gate) *user {
 	t.Helper()
 	config := clientcmdapi.NewConfig()
 	config.Clusters["gate"] = &clientcmdapi.Cluster{

@@ -33,7 +33,7 @@ type history struct {
 }
 
 // watchHistory sees every version: a watch leaves none out.
-func watchHistory(t *testing.T, w *world, namespace string) *history {
+func watchHistory(t *testing.T, w *env, namespace string) *history {
 	t.Helper()
 	h := &history{byName: map[string][]stored{}}
 	watching, err := client.NewWithWatch(w.plane.Config, client.Options{Scheme: w.admin.Scheme()})

@@ -103,7 +103,7 @@ func inflated(blanks []byte) answer {
 	return answer{status: http.StatusOK, header: http.Header{"Content-Encoding": {"gzip"}}, body: packed.Bytes()}
 }
 
-func inventsNothing(t *testing.T, w *world) {
+func inventsNothing(t *testing.T, w *env) {
 	type pair struct{ never, kept *v1alpha1.LoadBalancerHealth }
 	pairs := map[string]pair{}
 	cases := hostileCases()
@@ -144,7 +144,7 @@ func inventsNothing(t *testing.T, w *world) {
 	}
 }
 
-func followsNoRedirect(t *testing.T, w *world) {
+func followsNoRedirect(t *testing.T, w *env) {
 	var contacts atomic.Int32
 	target := w.serveTLS(t, http.HandlerFunc(func(writer http.ResponseWriter, _ *http.Request) {
 		contacts.Add(1)
@@ -167,7 +167,7 @@ func followsNoRedirect(t *testing.T, w *world) {
 	}
 }
 
-func distrusts(t *testing.T, w *world) {
+func distrusts(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "distrust", "lb-distrust"
 	w.createNamespace(t, namespace)
@@ -194,7 +194,7 @@ func visible(r rune) bool {
 	return unicode.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-func printsNoControls(t *testing.T, w *world) {
+func printsNoControls(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const rows, words = "lb-controls", "lb-control-words"
 	w.slb.on(rows, func(n int) answer {
@@ -264,7 +264,7 @@ func printable(t *testing.T, value any) {
 	}
 }
 
-func repeatsNoEcho(t *testing.T, w *world) {
+func repeatsNoEcho(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id = "lb-echo"
 	w.slb.on(id, func(n int) answer {
@@ -287,7 +287,7 @@ func repeatsNoEcho(t *testing.T, w *world) {
 }
 
 // repeatsNoEchoAsRow: what a row says stands in status, events and log.
-func repeatsNoEchoAsRow(t *testing.T, w *world) {
+func repeatsNoEchoAsRow(t *testing.T, w *env) {
 	const id = "lb-echo-row"
 	w.slb.on(id, func(n int) answer {
 		return success(row{"ServerId": w.slb.seen(id)[n-1].Get("Signature"), "ServerHealthStatus": "abnormal"})

@@ -30,7 +30,7 @@ var identitySpecs = []spec{
 const session = 3*time.Minute + 2*time.Second
 
 // roleEnvironment is what RRSA puts into a pod, with a token that is a secret.
-func (w *world) roleEnvironment(t *testing.T, from *sts) (environment []string, tokenFile, token string) {
+func (w *env) roleEnvironment(t *testing.T, from *sts) (environment []string, tokenFile, token string) {
 	t.Helper()
 	token = "eyJhbGciOiJSUzI1NiJ9." + rand.Text() + "." + rand.Text()
 	w.vault.add(token)
@@ -51,7 +51,7 @@ func writeToken(t *testing.T, path, token string) {
 
 // observeAs makes an object in a namespace of its own, and starts an operator
 // whose identity is in this environment.
-func (w *world) observeAs(t *testing.T, namespace, id string, environment []string, args ...string) *v1alpha1.LoadBalancerHealth {
+func (w *env) observeAs(t *testing.T, namespace, id string, environment []string, args ...string) *v1alpha1.LoadBalancerHealth {
 	t.Helper()
 	w.createNamespace(t, namespace)
 	object := named(namespace, id)
@@ -60,7 +60,7 @@ func (w *world) observeAs(t *testing.T, namespace, id string, environment []stri
 	return object
 }
 
-func assumesARole(t *testing.T, w *world) {
+func assumesARole(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "rrsa", "lb-rrsa"
 	first, second := w.newTemporaryAccount(), w.newTemporaryAccount()
@@ -97,7 +97,7 @@ func assumesARole(t *testing.T, w *world) {
 	w.awaitEvents(t, object, map[string]int{"Warning ObservationFailed": 1, "Normal ObservationRecovered": 1})
 }
 
-func awaitsSTS(t *testing.T, w *world) {
+func awaitsSTS(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "rrsa-late", "lb-rrsa-late"
 	self := w.newTemporaryAccount()
@@ -120,7 +120,7 @@ func awaitsSTS(t *testing.T, w *world) {
 	g.Expect(server.questions()).To(BeNumerically("<", 20))
 }
 
-func outlivesItsToken(t *testing.T, w *world) {
+func outlivesItsToken(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "rrsa-ended", "lb-rrsa-ended"
 	first, second := w.newTemporaryAccount(), w.newTemporaryAccount()
@@ -144,7 +144,7 @@ func outlivesItsToken(t *testing.T, w *world) {
 	w.awaitEvents(t, object, map[string]int{"Warning ObservationFailed": 1, "Normal ObservationRecovered": 1})
 }
 
-func readsAFolder(t *testing.T, w *world) {
+func readsAFolder(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "key-in-folder", "lb-key-in-folder"
 	first, second := w.newTemporaryAccount(), w.newAccount("second")
@@ -176,7 +176,7 @@ func readsAFolder(t *testing.T, w *world) {
 	w.awaitEvents(t, object, map[string]int{"Warning ObservationFailed": 1, "Normal ObservationRecovered": 1})
 }
 
-func namesRefusedRoles(t *testing.T, w *world) {
+func namesRefusedRoles(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "rrsa-refused", "lb-rrsa-refused"
 	server := startSTS(t, w, account{}, time.Hour)
@@ -189,7 +189,7 @@ func namesRefusedRoles(t *testing.T, w *world) {
 	g.Expect(w.simulator.calls(t, id)).To(BeEmpty())
 }
 
-func usesTheNodesRole(t *testing.T, w *world) {
+func usesTheNodesRole(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "node-role", "lb-node-role"
 	first, second := w.newTemporaryAccount(), w.newTemporaryAccount()
@@ -216,7 +216,7 @@ func usesTheNodesRole(t *testing.T, w *world) {
 	g.Expect(w.events(g, object)).To(BeEmpty())
 }
 
-func requiresCredentials(t *testing.T, w *world) {
+func requiresCredentials(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, without, id, name = "required", "lb-without", "lb-with", "of-tenant"
 	own, tenant := w.newAccount("operators-own"), w.newAccount("tenants")

@@ -16,7 +16,7 @@ var leaderSpecs = []spec{
 	{"of two operators one observes, and when it ends the other takes over at once", handsOver},
 }
 
-func handsOver(t *testing.T, w *world) {
+func handsOver(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "elect", "lb-elect"
 	w.createNamespace(t, namespace)
@@ -67,7 +67,7 @@ func handsOver(t *testing.T, w *world) {
 	g.Expect(w.events(g, object)).To(BeEmpty())
 }
 
-func (w *world) lease(g Gomega, namespace string) *coordinationv1.Lease {
+func (w *env) lease(g Gomega, namespace string) *coordinationv1.Lease {
 	var leases coordinationv1.LeaseList
 	g.Expect(w.admin.List(w.ctx, &leases, client.InNamespace(namespace))).To(Succeed())
 	g.Expect(leases.Items).To(HaveLen(1))

@@ -49,7 +49,7 @@ type operator struct {
 	stopped        bool
 }
 
-func (w *world) startOperator(t *testing.T, o operatorOptions) *operator {
+func (w *env) startOperator(t *testing.T, o operatorOptions) *operator {
 	t.Helper()
 	op := w.launch(t, o)
 	t.Cleanup(func() { op.stop(t) })
@@ -58,7 +58,7 @@ func (w *world) startOperator(t *testing.T, o operatorOptions) *operator {
 }
 
 // launch starts an operator and waits for nothing.
-func (w *world) launch(t *testing.T, o operatorOptions) *operator {
+func (w *env) launch(t *testing.T, o operatorOptions) *operator {
 	t.Helper()
 	u := o.user
 	if u == nil {
@@ -82,7 +82,7 @@ func (w *world) launch(t *testing.T, o operatorOptions) *operator {
 }
 
 // operatorEnvironment leads nowhere beyond loopback.
-func (w *world) operatorEnvironment() []string {
+func (w *env) operatorEnvironment() []string {
 	return []string{
 		"HOME=" + w.home,
 		"SSL_CERT_FILE=" + w.certificate.CertFile,
@@ -91,7 +91,7 @@ func (w *world) operatorEnvironment() []string {
 }
 
 // showOnFailure prints the operator's last lines when the test fails.
-func (*world) showOnFailure(t *testing.T, op *operator) {
+func (*env) showOnFailure(t *testing.T, op *operator) {
 	t.Helper()
 	t.Cleanup(func() {
 		if t.Failed() {

@@ -16,7 +16,7 @@ var refusalSpecs = []spec{
 	{"a load balancer that is missed three times in a row needs a person, and heals when it appears", missesAndFinds},
 }
 
-func throttlesByAccount(t *testing.T, w *world) {
+func throttlesByAccount(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id, members = "lb-throttled", 5
 	slow, other := w.newAccount("slow"), w.newAccount("other")
@@ -66,7 +66,7 @@ func throttlesByAccount(t *testing.T, w *world) {
 	})
 }
 
-func missesAndFinds(t *testing.T, w *world) {
+func missesAndFinds(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id = "lb-late"
 	object := named(mainNamespace, id)

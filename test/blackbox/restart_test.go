@@ -18,7 +18,7 @@ var restartSpecs = []spec{
 	{"SIGTERM ends the operator well while a call hangs, and blames nobody for it", endsWhileACallHangs},
 }
 
-func restarts(t *testing.T, w *world) {
+func restarts(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace = "restart"
 	w.createNamespace(t, namespace)
@@ -93,7 +93,7 @@ func restarts(t *testing.T, w *world) {
 	w.awaitEvents(t, failed, map[string]int{"Warning ObservationFailed": 1, "Normal ObservationRecovered": 1, "Warning LoadBalancerUnhealthy": 1})
 }
 
-func endsWhileACallHangs(t *testing.T, w *world) {
+func endsWhileACallHangs(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "interrupt", "lb-interrupted"
 	w.createNamespace(t, namespace)
@@ -114,7 +114,7 @@ func endsWhileACallHangs(t *testing.T, w *world) {
 	g.Expect(w.events(g, object)).To(BeEmpty())
 }
 
-func takesOldVerdictsBack(t *testing.T, w *world) {
+func takesOldVerdictsBack(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "stale", "lb-stale"
 	w.createNamespace(t, namespace)

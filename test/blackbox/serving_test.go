@@ -27,7 +27,7 @@ var servingSpecs = []spec{
 	{"namespaces and labels choose what an operator serves", choosesObjects},
 }
 
-func answersProbes(t *testing.T, w *world) {
+func answersProbes(t *testing.T, w *env) {
 	g := NewWithT(t)
 	for _, path := range []string{"/healthz", "/readyz"} {
 		status, body, err := get(http.DefaultClient, "http://"+w.main.probeAddress+path, "")
@@ -36,7 +36,7 @@ func answersProbes(t *testing.T, w *world) {
 	}
 }
 
-func securesMetrics(t *testing.T, w *world) {
+func securesMetrics(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace = "scrape"
 	w.createNamespace(t, namespace)
@@ -76,14 +76,14 @@ func securesMetrics(t *testing.T, w *world) {
 }
 
 // serviceAccount makes one and returns a token of it.
-func (w *world) serviceAccount(t *testing.T, namespace, name string) string {
+func (w *env) serviceAccount(t *testing.T, namespace, name string) string {
 	t.Helper()
 	w.create(t, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}})
 	return w.token(t, namespace, name)
 }
 
 // token is one that the API server made for a ServiceAccount.
-func (w *world) token(t *testing.T, namespace, name string) string {
+func (w *env) token(t *testing.T, namespace, name string) string {
 	t.Helper()
 	serviceAccount := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 	request := &authenticationv1.TokenRequest{}
@@ -94,7 +94,7 @@ func (w *world) token(t *testing.T, namespace, name string) string {
 	return request.Status.Token
 }
 
-func turnsServersOff(t *testing.T, w *world) {
+func turnsServersOff(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "silent", "lb-silent"
 	w.createNamespace(t, namespace)
@@ -145,7 +145,7 @@ func listenersOf(t *testing.T, pid int) (addresses []string, known bool) {
 	return addresses, true
 }
 
-func choosesObjects(t *testing.T, w *world) {
+func choosesObjects(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id, first, second, elsewhere = "lb-shard", "shard-1", "shard-2", "shard-3"
 	self := w.newAccount("shard")

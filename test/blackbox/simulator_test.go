@@ -56,7 +56,7 @@ type fault struct {
 }
 
 // startSimulator starts it with an unused account, so that it checks signatures from its first call on.
-func startSimulator(t *testing.T, w *world) *simulator {
+func startSimulator(t *testing.T, w *env) *simulator {
 	t.Helper()
 	s := &simulator{accounts: map[string]account{}}
 	unused := w.newAccount("unused")

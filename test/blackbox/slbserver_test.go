@@ -47,7 +47,7 @@ type answer struct {
 	write func(w http.ResponseWriter)
 }
 
-func startSLBServer(t *testing.T, w *world) *slbServer {
+func startSLBServer(t *testing.T, w *env) *slbServer {
 	t.Helper()
 	self := w.newTemporaryAccount()
 	s := &slbServer{
@@ -60,7 +60,7 @@ func startSLBServer(t *testing.T, w *world) *slbServer {
 }
 
 // serveTLS serves on loopback with the certificate that operators trust.
-func (w *world) serveTLS(t *testing.T, handler http.Handler) *httptest.Server {
+func (w *env) serveTLS(t *testing.T, handler http.Handler) *httptest.Server {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
 	server.TLS = w.certificate.ServerConfig()

@@ -33,7 +33,7 @@ type sts struct {
 	tokens   []string // that came as proof
 }
 
-func startSTS(t *testing.T, w *world, gives account, lifetime time.Duration) *sts {
+func startSTS(t *testing.T, w *env, gives account, lifetime time.Duration) *sts {
 	t.Helper()
 	s := &sts{gives: gives, lifetime: lifetime}
 	var err error

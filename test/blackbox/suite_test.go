@@ -30,11 +30,11 @@ func TestMain(m *testing.M) {
 // spec is a rule and what proves it.
 type spec struct {
 	rule  string
-	check func(t *testing.T, w *world)
+	check func(t *testing.T, w *env)
 }
 
 func TestBlackBox(t *testing.T) {
-	w := newWorld(t, worldOptions{})
+	w := newEnv(t, envOptions{})
 	w.addSimulator(t)
 	for _, namespace := range []string{mainNamespace, hostileNamespace} {
 		w.createNamespace(t, namespace)

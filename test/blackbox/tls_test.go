@@ -73,7 +73,7 @@ func shakeHands(address string, roots *x509.CertPool, edit func(*tls.Config)) (t
 func asItIs(*tls.Config) {}
 
 // startSecure starts an operator that serves metrics with this certificate.
-func (w *world) startSecure(t *testing.T, name string, certificate mounted) *operator {
+func (w *env) startSecure(t *testing.T, name string, certificate mounted) *operator {
 	t.Helper()
 	w.createNamespace(t, name)
 	return w.startOperator(t, operatorOptions{
@@ -85,7 +85,7 @@ func (w *world) startSecure(t *testing.T, name string, certificate mounted) *ope
 	})
 }
 
-func servesRenewedCertificates(t *testing.T, w *world) {
+func servesRenewedCertificates(t *testing.T, w *env) {
 	old, renewed := newCertificate(t, 0), newCertificate(t, 0)
 	certificate := mounted{t.TempDir()}
 	certificate.renew(t, old)
@@ -105,7 +105,7 @@ func servesRenewedCertificates(t *testing.T, w *world) {
 	}
 }
 
-func speaksNoHTTP2(t *testing.T, w *world) {
+func speaksNoHTTP2(t *testing.T, w *env) {
 	g := NewWithT(t)
 	self := newCertificate(t, 0)
 	certificate := mounted{t.TempDir()}

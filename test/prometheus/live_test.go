@@ -61,7 +61,8 @@ func TestAlertsOfARunningOperator(t *testing.T) {
 
 	t.Run("no panel of the dashboard is empty", func(t *testing.T) { s.expectPanels(t) })
 	t.Run("what the dashboard shows can be drawn", func(t *testing.T) {
-		s.draw(t, filepath.Join(t.TempDir(), "dashboard.svg"), everything(quickRange), began)
+		p := picture{s.server, everything(quickRange), began.Truncate(pictureStep), time.Now().Truncate(pictureStep)}
+		p.draw(t, readDashboard(t), filepath.Join(t.TempDir(), "dashboard.svg"))
 	})
 
 	s.put(t, "web", "unavailable")

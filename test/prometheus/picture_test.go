@@ -61,7 +61,7 @@ func TestDashboardPicture(t *testing.T) {
 
 	values := everything(pictureRange)
 	values["name"] = "web"
-	s.draw(t, path, values, began)
+	picture{s.server, values, began.Truncate(pictureStep), time.Now().Truncate(pictureStep)}.draw(t, readDashboard(t), path)
 }
 
 // buildFleet makes six load balancers, one with a backend that has no result.

@@ -28,8 +28,8 @@ const (
 	region           = "cn-hangzhou"
 )
 
-// world is what the specs share.
-type world struct {
+// env is what the specs share.
+type env struct {
 	ctx         context.Context // of everything: a test's own ends before what it cleans up
 	outputs     string          // every output of every operator, and nothing else
 	home        string          // an empty folder
@@ -51,8 +51,8 @@ type world struct {
 
 type programs struct{ operator, simulator string }
 
-// worldOptions are for tests that need a world of their own.
-type worldOptions struct {
+// envOptions are for tests that need an env of their own.
+type envOptions struct {
 	// quick leaves the race detector out of the programs, where they start often.
 	quick bool
 	// audited keeps a log of the requests to the API server.
@@ -61,10 +61,10 @@ type worldOptions struct {
 	plane harness.ControlPlaneOptions
 }
 
-// newWorld has all but a simulator and operators.
-func newWorld(t *testing.T, o worldOptions) *world {
+// newEnv has all but a simulator and operators.
+func newEnv(t *testing.T, o envOptions) *env {
 	t.Helper()
-	w := newBareWorld(t, o)
+	w := newBareEnv(t, o)
 	w.operator = w.addUser(t, "operator")
 	w.bind(t, w.operator, "role.yaml")
 	w.slb = startSLBServer(t, w)
@@ -72,17 +72,17 @@ func newWorld(t *testing.T, o worldOptions) *world {
 }
 
 // addSimulator starts the simulator, with the account of the main operator.
-func (w *world) addSimulator(t *testing.T) {
+func (w *env) addSimulator(t *testing.T) {
 	t.Helper()
 	w.mainAccount = w.newAccount("main")
 	w.simulator = startSimulator(t, w)
 	w.simulator.setAccount(t, w.mainAccount)
 }
 
-// newBareWorld has the built programs, and a cluster without anything in it.
-func newBareWorld(t *testing.T, o worldOptions) *world {
+// newBareEnv has the built programs, and a cluster without anything in it.
+func newBareEnv(t *testing.T, o envOptions) *env {
 	t.Helper()
-	w := &world{ctx: context.WithoutCancel(t.Context()), outputs: t.TempDir(), home: t.TempDir(), vault: &vault{}}
+	w := &env{ctx: context.WithoutCancel(t.Context()), outputs: t.TempDir(), home: t.TempDir(), vault: &vault{}}
 	w.certificate = newCertificate(t, 0, stsHost)
 	var building sync.WaitGroup
 	building.Go(func() { w.programs = build(t, o.quick) })
@@ -132,7 +132,7 @@ func hasProgram(commandLine string) bool {
 	return err == nil
 }
 
-func (w *world) startControlPlane(t *testing.T, options harness.ControlPlaneOptions) {
+func (w *env) startControlPlane(t *testing.T, options harness.ControlPlaneOptions) {
 	t.Helper()
 	w.plane = harness.NewControlPlane(t, options)
 	w.admin = newClient(t, w.plane.Config)
@@ -147,14 +147,14 @@ func newClient(t *testing.T, config *rest.Config) client.Client {
 	return c
 }
 
-func (w *world) create(t *testing.T, object client.Object) {
+func (w *env) create(t *testing.T, object client.Object) {
 	t.Helper()
 	if err := w.admin.Create(t.Context(), object); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (w *world) createNamespace(t *testing.T, name string) {
+func (w *env) createNamespace(t *testing.T, name string) {
 	t.Helper()
 	w.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
 }
@@ -166,7 +166,7 @@ type user struct {
 	kubeconfig string
 }
 
-func (w *world) addUser(t *testing.T, name string) *user {
+func (w *env) addUser(t *testing.T, name string) *user {
 	t.Helper()
 	w.users.Lock()
 	added, err := w.plane.AddUser(envtest.User{Name: name})
@@ -190,12 +190,12 @@ func (u *user) subject() rbacv1.Subject {
 }
 
 // bind grants a ClusterRole of config/rbac to the user, as it stands there.
-func (w *world) bind(t *testing.T, u *user, file string) {
+func (w *env) bind(t *testing.T, u *user, file string) {
 	t.Helper()
 	w.bindTo(t, u.subject(), file)
 }
 
-func (w *world) bindTo(t *testing.T, subject rbacv1.Subject, file string) {
+func (w *env) bindTo(t *testing.T, subject rbacv1.Subject, file string) {
 	t.Helper()
 	var role rbacv1.ClusterRole
 	readManifest(t, file, &role)
@@ -209,7 +209,7 @@ func (w *world) bindTo(t *testing.T, subject rbacv1.Subject, file string) {
 }
 
 // bindIn grants a Role of config/rbac to the user in a namespace.
-func (w *world) bindIn(t *testing.T, u *user, namespace, file string) {
+func (w *env) bindIn(t *testing.T, u *user, namespace, file string) {
 	t.Helper()
 	var role rbacv1.Role
 	readManifest(t, file, &role)
@@ -232,12 +232,12 @@ func readManifest(t *testing.T, file string, out any) {
 }
 
 // kubectl runs as an administrator and returns what it prints.
-func (w *world) kubectl(t *testing.T, args ...string) string {
+func (w *env) kubectl(t *testing.T, args ...string) string {
 	t.Helper()
 	return w.kubectlAs(t, w.plane.Kubeconfig(), args...)
 }
 
-func (w *world) kubectlAs(t *testing.T, kubeconfig string, args ...string) string {
+func (w *env) kubectlAs(t *testing.T, kubeconfig string, args ...string) string {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), w.plane.Kubectl(), append([]string{"--kubeconfig", kubeconfig}, args...)...)
 	command.Env = []string{"HOME=" + t.TempDir()}
