@@ -4,8 +4,10 @@ package harness
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -23,9 +25,11 @@ import (
 const Region = "cn-hangzhou"
 
 // Env is a control plane, the simulator, and what operators need to work with
-// them. All of it ends with the test.
+// them.
 type Env struct {
-	Ctx         context.Context
+	Ctx context.Context
+	// Folder keeps logs and files, and is removed by Close. Bin has the programs
+	// of `make build`.
 	Folder, Bin string
 	Certificate *Certificate
 	Plane       *ControlPlane
@@ -33,27 +37,70 @@ type Env struct {
 	Simulator   *Simulator
 }
 
-// NewEnv uses the programs that `make build` put into bin.
+// NewEnv opens an Env that ends with the test.
 func NewEnv(t *testing.T, simulatorConfig string) *Env {
 	t.Helper()
-	e := &Env{Ctx: t.Context(), Folder: t.TempDir(), Plane: NewControlPlane(t, ControlPlaneOptions{})}
+	e, err := OpenEnv(t.Context(), simulatorConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+// OpenEnv starts everything; what runs ends with ctx or Close.
+func OpenEnv(ctx context.Context, simulatorConfig string) (*Env, error) {
+	e := &Env{Ctx: ctx}
+	if err := e.open(simulatorConfig); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return e, nil
+}
+
+func (e *Env) open(simulatorConfig string) error {
 	root, err := moduleRoot()
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	e.Bin = filepath.Join(root, "bin")
-	if e.Client, err = NewClient(e.Plane.Config); err != nil {
-		t.Fatal(err)
+	if e.Folder, err = os.MkdirTemp("", "slb-env-"); err != nil {
+		return err
 	}
 	if e.Certificate, err = NewCertificate(e.Folder, 0); err != nil {
-		t.Fatal(err)
+		return err
+	}
+	if e.Plane, err = StartControlPlane(e.Ctx, ControlPlaneOptions{}); err != nil {
+		return err
+	}
+	if e.Client, err = NewClient(e.Plane.Config); err != nil {
+		return err
 	}
 	e.Simulator, err = StartSimulator(e.Ctx, e.Folder, filepath.Join(e.Bin, "slb-simulator"), e.Certificate, simulatorConfig)
-	if err != nil {
-		t.Fatal(err)
+	return err
+}
+
+// Close ends what runs, also after a start that stopped half-way.
+func (e *Env) Close() error {
+	var err error
+	if e.Simulator != nil {
+		e.Simulator.Stop()
 	}
-	t.Cleanup(e.Simulator.Stop)
-	return e
+	if e.Plane != nil {
+		err = e.Plane.Stop()
+	}
+	return errors.Join(err, os.RemoveAll(e.Folder))
+}
+
+// Environment is what the operator gets, and nothing else of the caller's.
+func (e *Env) Environment(accessKeyID, secret string) []string {
+	return []string{
+		"HOME=" + e.Folder, "TMPDIR=" + e.Folder, "SSL_CERT_FILE=" + e.Certificate.CertFile, "ALIBABA_CLOUD_ECS_METADATA_DISABLED=true",
+		"ALIBABA_CLOUD_ACCESS_KEY_ID=" + accessKeyID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET=" + secret,
+	}
 }
 
 // NewControlPlane starts a control plane that stops with the test.
@@ -85,17 +132,9 @@ func NewClient(config *rest.Config) (client.Client, error) {
 // StartOperator runs the built operator with an access key, as an administrator.
 func (e *Env) StartOperator(t *testing.T, name, accessKeyID, secret string, args ...string) *Process {
 	t.Helper()
-	return e.start(t, name, []string{
-		"HOME=" + e.Folder, "SSL_CERT_FILE=" + e.Certificate.CertFile,
-		"ALIBABA_CLOUD_ACCESS_KEY_ID=" + accessKeyID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET=" + secret,
-	}, filepath.Join(e.Bin, "slb-health-operator"), append([]string{
+	p, err := Start(e.Ctx, e.Folder, name, e.Environment(accessKeyID, secret), filepath.Join(e.Bin, "slb-health-operator"), append([]string{
 		"--kubeconfig", e.Plane.Kubeconfig(), "--slb-endpoint", e.Simulator.URL, "--health-probe-bind-address=0",
 	}, args...)...)
-}
-
-func (e *Env) start(t *testing.T, name string, environment []string, path string, args ...string) *Process {
-	t.Helper()
-	p, err := Start(e.Ctx, e.Folder, name, environment, path, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +158,7 @@ func (e *Env) Put(t *testing.T, id string, backends ...map[string]any) {
 
 // Backends are i-1, i-2 and so on behind one listener, in these states.
 func Backends(port int, protocol string, states ...string) []map[string]any {
-	var backends []map[string]any
+	backends := make([]map[string]any, 0, len(states))
 	for n, state := range states {
 		backends = append(backends, map[string]any{
 			"serverId": fmt.Sprintf("i-%d", n+1), "serverIp": fmt.Sprintf("10.0.0.%d", n+1), "type": "ecs",

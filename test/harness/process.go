@@ -76,12 +76,12 @@ func (p *Process) start() error {
 	if err != nil {
 		return err
 	}
-	defer stdout.Close() // the program has its own
+	defer func() { _ = stdout.Close() }() // the program has its own
 	stderr, err := os.OpenFile(p.Stderr, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
-	defer stderr.Close()
+	defer func() { _ = stderr.Close() }()
 	p.command.Stdout, p.command.Stderr = stdout, stderr
 	started := make(chan error)
 	starts() <- func() { started <- p.command.Start() }

@@ -15,7 +15,8 @@ import (
 type Relay struct {
 	Address string
 
-	target atomic.Value // string
+	ctx    context.Context // of what it starts
+	target atomic.Value    // string
 	delay  atomic.Int64
 
 	mu       sync.Mutex
@@ -29,9 +30,12 @@ func OpenRelay(ctx context.Context, target string) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Relay{Address: address, conns: map[net.Conn]struct{}{}}
+	r := &Relay{ctx: context.WithoutCancel(ctx), Address: address, conns: map[net.Conn]struct{}{}}
 	r.target.Store(target)
-	return r, r.Open()
+	if err := r.Open(); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // Open accepts connections, also again after Shut.
@@ -41,7 +45,7 @@ func (r *Relay) Open() error {
 	if r.listener != nil {
 		return nil
 	}
-	listener, err := net.Listen("tcp", r.Address)
+	listener, err := (&net.ListenConfig{}).Listen(r.ctx, "tcp", r.Address)
 	if err != nil {
 		return err
 	}
@@ -89,12 +93,12 @@ func (r *Relay) Cut() {
 func (r *Relay) SetDelay(d time.Duration) { r.delay.Store(int64(d)) }
 
 func (r *Relay) pass(from net.Listener, client net.Conn) {
-	defer client.Close()
-	server, err := net.Dial("tcp", r.target.Load().(string))
+	defer func() { _ = client.Close() }()
+	server, err := (&net.Dialer{}).DialContext(r.ctx, "tcp", r.target.Load().(string))
 	if err != nil {
 		return
 	}
-	defer server.Close()
+	defer func() { _ = server.Close() }()
 	r.mu.Lock()
 	if r.listener != from { // shut meanwhile
 		r.mu.Unlock()

@@ -25,10 +25,10 @@ type result struct {
 }
 
 // environment is a user's: a kubeconfig, PATH and a terminal, and nothing else.
-func (w *suite) environment(extra ...string) []string {
+func (s *suite) environment(extra ...string) []string {
 	return append([]string{
-		"HOME=" + w.Folder, "TERM=xterm-256color", "KUBECONFIG=" + w.Plane.Kubeconfig(),
-		"PATH=" + w.path + string(os.PathListSeparator) + "/usr/bin" + string(os.PathListSeparator) + "/bin",
+		"HOME=" + s.Folder, "TERM=xterm-256color", "KUBECONFIG=" + s.Plane.Kubeconfig(),
+		"PATH=" + s.path + string(os.PathListSeparator) + "/usr/bin" + string(os.PathListSeparator) + "/bin",
 	}, extra...)
 }
 

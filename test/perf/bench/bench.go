@@ -50,7 +50,7 @@ type results struct {
 
 // A bench makes the measurements of a form, one after the other.
 type bench struct {
-	*stage
+	*env
 	form    form
 	out     io.Writer
 	started time.Time
@@ -187,7 +187,7 @@ func (b *bench) trial(ctx context.Context, who subject, size size, into *trial) 
 // others, are there, and observed: what starts then starts as after a restart.
 func (b *bench) stand(ctx context.Context, size size) error {
 	b.say("%s", size)
-	if b.standing == size {
+	if b.size == size {
 		return nil
 	}
 	if err := b.change(ctx, size); err != nil {
@@ -205,7 +205,7 @@ func (b *bench) with(ctx context.Context, who subject, do func(*harness.Process)
 	if err := b.agree(ctx); err != nil {
 		return err
 	}
-	p, err := who.start(ctx, b.stage)
+	p, err := who.start(ctx, b.env)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ type coreRecord struct {
 }
 
 // recordCores begins a record of everything that a storm keeps busy.
-func (s *stage) recordCores(program *harness.Process) (*coreRecord, error) {
+func (s *env) recordCores(program *harness.Process) (*coreRecord, error) {
 	r := &coreRecord{pids: map[string]int{writer: program.PID(), bencher: os.Getpid()}}
 	for _, name := range []string{"etcd", apiServer, "slb-simulator"} {
 		var err error

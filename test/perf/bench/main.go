@@ -11,7 +11,7 @@
 //	measure.go    what a program costs while nothing changes
 //	storms.go     writes where the API server is the bottleneck
 //	writes.go     the forms of a status write, which patches.go makes
-//	stage.go      control plane, simulator and the programs; fleet.go what they work on
+//	env.go        control plane, simulator and the programs; fleet.go what they work on
 //	watcher.go    when a status was stored; cores.go who used the processors meanwhile
 //	worker.go     the limits and the textbook reconciler, processes of their own:
 //	              caller.go, informer.go, patcher.go, textbook.go
@@ -48,7 +48,7 @@ func report(ctx context.Context, writesOnly bool) (err error) {
 	defer cancel()
 	b := &bench{form: form, out: os.Stdout, started: time.Now()}
 	b.say("starting etcd, kube-apiserver and slb-simulator")
-	if b.stage, err = openStage(ctx); err != nil {
+	if b.env, err = openEnv(ctx); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()

@@ -30,7 +30,7 @@ type meter struct {
 	usage         harness.Usage
 }
 
-func (s *stage) meter(ctx context.Context, p *harness.Process) (meter, error) {
+func (s *env) meter(ctx context.Context, p *harness.Process) (meter, error) {
 	if err := p.Alive(); err != nil {
 		return meter{}, err
 	}
@@ -111,7 +111,7 @@ const (
 
 // startCaller starts bare calls at the rate at which a size is observed. The
 // simulator forgets the calls before: it counts a number of ids only.
-func (s *stage) startCaller(ctx context.Context, size size, duration time.Duration) (*harness.Process, error) {
+func (s *env) startCaller(ctx context.Context, size size, duration time.Duration) (*harness.Process, error) {
 	if err := s.simulator.put(ctx, callerBalancer, size.Rows); err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func (b *bench) pace(ctx context.Context, size size) (float64, error) {
 }
 
 // answers are when the newest calls were answered, by request id.
-func (s *stage) answers(ctx context.Context) (map[string]time.Time, error) {
+func (s *env) answers(ctx context.Context) (map[string]time.Time, error) {
 	report, err := s.simulator.calls(ctx, keptCalls)
 	if err != nil {
 		return nil, err
@@ -176,7 +176,7 @@ func newDelay(delays []time.Duration) delay {
 }
 
 // observedAll waits until every object was observed since the record began.
-func (s *stage) observedAll(ctx context.Context, size size, limit time.Duration) error {
+func (s *env) observedAll(ctx context.Context, size size, limit time.Duration) error {
 	all := size.Balancers * size.Objects
 	seen, err := s.watcher.until(ctx, all, limit, func(c change) bool { return c.requestID != "" })
 	if err == nil && len(seen) < all {

@@ -24,15 +24,6 @@ const (
 // A simulator is slb-simulator with load balancers of the benchmark.
 type simulator struct{ *harness.Simulator }
 
-func startSimulator(ctx context.Context, folder string, certificate *harness.Certificate) (*simulator, error) {
-	account := fmt.Sprintf("accounts: [{accessKeyId: %s, accessKeySecret: %s}]\n", accessKeyID, accessKeySecret)
-	s, err := harness.StartSimulator(ctx, folder, builtProgram("slb-simulator"), certificate, account)
-	if err != nil {
-		return nil, err
-	}
-	return &simulator{s}, nil
-}
-
 // put creates or replaces a load balancer whose backends are all normal.
 func (s *simulator) put(ctx context.Context, balancer string, rows int) error {
 	type backend struct {

@@ -80,9 +80,9 @@ func (s *soak) writeAccounts() error {
 	if err != nil {
 		return err
 	}
-	next := s.simulator.Config + ".next"
+	next := s.Simulator.Config + ".next"
 	if err := os.WriteFile(next, []byte(content), 0o600); err != nil {
 		return err
 	}
-	return os.Rename(next, s.simulator.Config)
+	return os.Rename(next, s.Simulator.Config)
 }

@@ -107,7 +107,7 @@ func (s *soak) removeBalancer(ctx context.Context) error {
 		return errIdle
 	}
 	b.gone = true
-	return s.simulator.Admin(ctx, http.MethodDelete, "loadbalancers/"+b.ID, nil, nil)
+	return s.Simulator.Admin(ctx, http.MethodDelete, "loadbalancers/"+b.ID, nil, nil)
 }
 
 func (s *soak) restoreBalancer(ctx context.Context) error {
@@ -125,7 +125,7 @@ func (s *soak) createObject(ctx context.Context) error {
 	}
 	o := s.newObject()
 	s.objects[o.Name] = o
-	return s.api.Create(ctx, o)
+	return s.Client.Create(ctx, o)
 }
 
 func (s *soak) deleteObject(ctx context.Context) error {
@@ -134,7 +134,7 @@ func (s *soak) deleteObject(ctx context.Context) error {
 	}
 	o := s.someObject()
 	delete(s.objects, o.Name)
-	return s.api.Delete(ctx, o)
+	return s.Client.Delete(ctx, o)
 }
 
 // change edits an object as a person does, on top of whatever is there.
@@ -142,7 +142,7 @@ func (s *soak) change(ctx context.Context, edit func(*v1alpha1.LoadBalancerHealt
 	o := s.someObject()
 	before := o.DeepCopy()
 	edit(o)
-	return s.api.Patch(ctx, o, client.MergeFrom(before))
+	return s.Client.Patch(ctx, o, client.MergeFrom(before))
 }
 
 func (s *soak) editObject(ctx context.Context) error {
@@ -188,7 +188,7 @@ func (s *soak) rotate(ctx context.Context) error {
 	case !k.moved:
 		k.moved, k.at = true, time.Now()
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: k.name}, Data: k.valid[1].secretData()}
-		return s.api.Update(ctx, secret)
+		return s.Client.Update(ctx, secret)
 	default:
 		k.valid, k.moved, k.at = k.valid[1:], false, time.Now()
 		return s.writeAccounts()
@@ -214,14 +214,14 @@ func (s *soak) shutAPI(context.Context) error {
 // disturbLease never lets somebody else hold it: a leader that lost it has to end.
 func (s *soak) disturbLease(ctx context.Context) error {
 	var leases coordinationv1.LeaseList
-	if err := s.api.List(ctx, &leases, client.InNamespace(namespace)); err != nil || len(leases.Items) == 0 {
+	if err := s.Client.List(ctx, &leases, client.InNamespace(namespace)); err != nil || len(leases.Items) == 0 {
 		return err
 	}
 	lease := &leases.Items[0]
 	if s.random.IntN(2) == 0 {
-		return client.IgnoreNotFound(s.api.Delete(ctx, lease))
+		return client.IgnoreNotFound(s.Client.Delete(ctx, lease))
 	}
 	before := lease.DeepCopy()
 	metav1.SetMetaDataAnnotation(&lease.ObjectMeta, "touched", strconv.Itoa(s.random.IntN(1000)))
-	return client.IgnoreNotFound(s.api.Patch(ctx, lease, client.MergeFrom(before)))
+	return client.IgnoreNotFound(s.Client.Patch(ctx, lease, client.MergeFrom(before)))
 }

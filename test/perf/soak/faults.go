@@ -30,7 +30,7 @@ func (s *soak) setFaults(ctx context.Context) error {
 }
 
 func (s *soak) putFaults(ctx context.Context, faults []fault) error {
-	return s.simulator.Admin(ctx, http.MethodPut, "faults", map[string]any{"faults": faults}, nil)
+	return s.Simulator.Admin(ctx, http.MethodPut, "faults", map[string]any{"faults": faults}, nil)
 }
 
 func (s *soak) newFault() fault {

@@ -68,7 +68,7 @@ func (s *soak) newBalancer(i int) *balancer {
 // put brings a load balancer to the simulator.
 func (s *soak) put(ctx context.Context, b *balancer) error {
 	b.gone = false
-	return s.simulator.Admin(ctx, http.MethodPut, "loadbalancers/"+b.ID, map[string]any{"regionId": region, "backends": append([]row{}, b.Rows...)}, nil)
+	return s.Simulator.Admin(ctx, http.MethodPut, "loadbalancers/"+b.ID, map[string]any{"regionId": region, "backends": append([]row{}, b.Rows...)}, nil)
 }
 
 // newObject names a random load balancer, with the operator's own key or one of the Secrets.

@@ -12,11 +12,11 @@
 //	           place of the one with the race detector
 //
 //	soak.go     the order of things
-//	world.go    control plane, relay, simulator, operators
+//	env.go      control plane, relay, simulator, operators
 //	fleet.go    what there is to observe; accounts.go whose keys sign
 //	actions.go  what people, controllers and the cloud do; faults.go what the SLB API does
 //	sample.go   what the operator holds at a time; flat.go whether that grows
-//	truth.go    whether a status is what the simulator says
+//	statuses.go whether a status is what the simulator says
 //	search.go   what no output may hold
 //	report.go   what came of it
 package main

@@ -34,7 +34,7 @@ func (s *soak) search(ctx context.Context) error {
 		return err
 	}
 	var events eventsv1.EventList
-	if err := s.api.List(ctx, &events, client.InNamespace(namespace)); err != nil {
+	if err := s.Client.List(ctx, &events, client.InNamespace(namespace)); err != nil {
 		return err
 	}
 	for name, list := range map[string]any{"the objects": objects, "the events": events.Items} {

@@ -35,7 +35,7 @@ const (
 
 // A soak is one run.
 type soak struct {
-	world
+	env
 	settings
 	out     io.Writer
 	started time.Time
@@ -88,7 +88,7 @@ func (s *soak) close() error {
 	if s.operator != nil {
 		s.operator.Stop()
 	}
-	return s.world.close()
+	return s.env.close()
 }
 
 func (s *soak) run(ctx context.Context) (err error) {
@@ -142,14 +142,14 @@ func (s *soak) populate(ctx context.Context) error {
 	}
 	for _, k := range s.secrets {
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: k.name}, Data: k.valid[0].secretData()}
-		if err := s.api.Create(ctx, secret); err != nil {
+		if err := s.Client.Create(ctx, secret); err != nil {
 			return err
 		}
 	}
 	for range s.fleet {
 		o := s.newObject()
 		s.objects[o.Name] = o
-		if err := s.api.Create(ctx, o); err != nil {
+		if err := s.Client.Create(ctx, o); err != nil {
 			return err
 		}
 	}
@@ -204,7 +204,7 @@ func (s *soak) storm(ctx context.Context, lasts time.Duration) error {
 
 // step is one action.
 func (s *soak) step(ctx context.Context) error {
-	if err := errors.Join(s.operator.Alive(), s.simulator.Alive()); err != nil {
+	if err := errors.Join(s.operator.Alive(), s.Simulator.Alive()); err != nil {
 		return err
 	}
 	if err := s.act(ctx); err != nil {
@@ -222,7 +222,7 @@ func (s *soak) rest(ctx context.Context, quiet time.Duration) error {
 }
 
 // calm ends all faults for good. What is stalled is asked for, as a person does
-// who mended it, once the calls that are under way have ended.
+// who fixed it, once the calls that are under way have ended.
 func (s *soak) calm(ctx context.Context) error {
 	if err := s.rest(ctx, quiet); err != nil {
 		return err
@@ -242,7 +242,7 @@ func (s *soak) countAnswers(ctx context.Context) error {
 	var calls struct {
 		ByOutcome map[string]int `json:"byOutcome"`
 	}
-	if err := s.simulator.Admin(ctx, http.MethodGet, "calls?limit=1", nil, &calls); err != nil {
+	if err := s.Simulator.Admin(ctx, http.MethodGet, "calls?limit=1", nil, &calls); err != nil {
 		return err
 	}
 	if s.answers = calls.ByOutcome; len(s.answers) < leastOutcomes {

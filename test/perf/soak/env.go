@@ -24,59 +24,38 @@ import (
 
 const userName = "operator"
 
-// A world is everything around the operator.
-type world struct {
-	folder       string
-	controlPlane *harness.ControlPlane
-	api          client.Client
-	relay        *harness.Relay
-	simulator    *harness.Simulator
-	certificate  *harness.Certificate
-	kubeconfig   string // leads through the relay
+// env is what runs around the operator.
+type env struct {
+	*harness.Env
+	relay      *harness.Relay
+	kubeconfig string // leads through the relay
 }
 
-func (w *world) open(ctx context.Context, own account) (err error) {
-	if w.folder, err = os.MkdirTemp("", "slb-soak-"); err != nil {
-		return fmt.Errorf("a folder: %w", err)
-	}
-	if w.certificate, err = harness.NewCertificate(w.folder, 0); err != nil {
-		return err
-	}
-	if w.controlPlane, err = harness.StartControlPlane(ctx, harness.ControlPlaneOptions{}); err != nil {
-		return err
-	}
-	if w.api, err = harness.NewClient(w.controlPlane.Config); err != nil {
-		return fmt.Errorf("a client: %w", err)
-	}
-	if err := w.addOperator(ctx); err != nil {
-		return err
-	}
+func (s *env) open(ctx context.Context, own account) error {
 	config, err := configOf([]account{own})
 	if err != nil {
 		return err
 	}
-	w.simulator, err = harness.StartSimulator(ctx, w.folder, filepath.Join("bin", "slb-simulator"), w.certificate, config)
-	return err
+	if s.Env, err = harness.OpenEnv(ctx, config); err != nil {
+		return err
+	}
+	return s.addOperator(ctx)
 }
 
-func (w *world) close() error {
-	if w.relay != nil {
-		w.relay.Shut()
+func (s *env) close() error {
+	if s.relay != nil {
+		s.relay.Shut()
 	}
-	if w.simulator != nil {
-		w.simulator.Stop()
+	if s.Env == nil {
+		return nil
 	}
-	var err error
-	if w.controlPlane != nil {
-		err = w.controlPlane.Stop()
-	}
-	return errors.Join(err, os.RemoveAll(w.folder))
+	return s.Close()
 }
 
 // addOperator makes a user with the rights of config/rbac and no others, who
 // reaches the API server through the relay.
-func (w *world) addOperator(ctx context.Context) error {
-	user, err := w.controlPlane.AddUser(envtest.User{Name: userName})
+func (s *env) addOperator(ctx context.Context) error {
+	user, err := s.Plane.AddUser(envtest.User{Name: userName})
 	if err != nil {
 		return err
 	}
@@ -89,19 +68,19 @@ func (w *world) addOperator(ctx context.Context) error {
 		return err
 	}
 	for _, cluster := range config.Clusters {
-		if w.relay, err = harness.OpenRelay(ctx, strings.TrimPrefix(cluster.Server, "https://")); err != nil {
+		if s.relay, err = harness.OpenRelay(ctx, strings.TrimPrefix(cluster.Server, "https://")); err != nil {
 			return err
 		}
-		cluster.Server = "https://" + w.relay.Address
+		cluster.Server = "https://" + s.relay.Address
 	}
-	w.kubeconfig = filepath.Join(w.folder, "kubeconfig")
-	if err := clientcmd.WriteToFile(*config, w.kubeconfig); err != nil {
+	s.kubeconfig = filepath.Join(s.Folder, "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, s.kubeconfig); err != nil {
 		return err
 	}
-	return w.grant(ctx)
+	return s.grant(ctx)
 }
 
-func (w *world) grant(ctx context.Context) error {
+func (s *env) grant(ctx context.Context) error {
 	var everywhere rbacv1.ClusterRole
 	var here rbacv1.Role
 	if err := errors.Join(readManifest("role.yaml", &everywhere), readManifest("leader_election_role.yaml", &here)); err != nil {
@@ -121,7 +100,7 @@ func (w *world) grant(ctx context.Context) error {
 			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: here.Name},
 		},
 	} {
-		if err := w.api.Create(ctx, object); err != nil {
+		if err := s.Client.Create(ctx, object); err != nil {
 			return fmt.Errorf("the operator's rights: %w", err)
 		}
 	}
@@ -144,21 +123,17 @@ type operator struct {
 
 // startOperator runs a program as the operator. One with the race detector
 // ends at its first race.
-func (w *world) startOperator(ctx context.Context, name, program string, own account) (*operator, error) {
+func (s *env) startOperator(ctx context.Context, name, program string, own account) (*operator, error) {
 	address, err := harness.FreeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
-	environment := []string{
-		"HOME=" + w.folder, "TMPDIR=" + w.folder, "SSL_CERT_FILE=" + w.certificate.CertFile, "GORACE=halt_on_error=1",
-		"ALIBABA_CLOUD_ECS_METADATA_DISABLED=true",
-		"ALIBABA_CLOUD_ACCESS_KEY_ID=" + own.AccessKeyID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET=" + own.AccessKeySecret,
-	}
+	environment := append(s.Environment(own.AccessKeyID, own.AccessKeySecret), "GORACE=halt_on_error=1")
 	if own.SecurityToken != "" {
 		environment = append(environment, "ALIBABA_CLOUD_SECURITY_TOKEN="+own.SecurityToken)
 	}
-	process, err := harness.Start(ctx, w.folder, name, environment, program,
-		"--kubeconfig", w.kubeconfig, "--slb-endpoint", w.simulator.URL, "--slb-qps", "1000", "--slb-burst", "1000",
+	process, err := harness.Start(ctx, s.Folder, name, environment, program,
+		"--kubeconfig", s.kubeconfig, "--slb-endpoint", s.Simulator.URL, "--slb-qps", "1000", "--slb-burst", "1000",
 		"--slb-timeout", (2 * time.Second).String(), "--status-heartbeat", "30s",
 		"--leader-elect", "--leader-election-namespace", namespace,
 		"--metrics-bind-address", address, "--metrics-secure=false", "--health-probe-bind-address", "0")

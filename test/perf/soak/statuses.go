@@ -51,7 +51,7 @@ func (s *soak) untrue(ctx context.Context) ([]string, error) {
 	var there struct {
 		LoadBalancers []balancer `json:"loadBalancers"`
 	}
-	if err := s.simulator.Admin(ctx, http.MethodGet, "loadbalancers", nil, &there); err != nil {
+	if err := s.Simulator.Admin(ctx, http.MethodGet, "loadbalancers", nil, &there); err != nil {
 		return nil, err
 	}
 	balancers := map[string][]row{}
@@ -76,7 +76,7 @@ func (s *soak) untrue(ctx context.Context) ([]string, error) {
 
 func (s *soak) list(ctx context.Context) ([]v1alpha1.LoadBalancerHealth, error) {
 	var list v1alpha1.LoadBalancerHealthList
-	err := s.api.List(ctx, &list, client.InNamespace(namespace))
+	err := s.Client.List(ctx, &list, client.InNamespace(namespace))
 	return list.Items, err
 }
 
@@ -91,7 +91,7 @@ func (s *soak) requestStalled(ctx context.Context) error {
 		if meta.IsStatusConditionTrue(o.Status.Conditions, v1alpha1.ConditionStalled) {
 			before := o.DeepCopy()
 			s.request(o)
-			if err := s.api.Patch(ctx, o, client.MergeFrom(before)); err != nil {
+			if err := s.Client.Patch(ctx, o, client.MergeFrom(before)); err != nil {
 				return err
 			}
 		}
