@@ -24,7 +24,7 @@ type given struct {
 }
 
 // answersLog stands between an operator and the simulator, and keeps every
-// answer: the simulator tells of its calls, but not what it said.
+// answer: the simulator lists its calls, but not its answers.
 type answersLog struct {
 	server *httptest.Server
 	next   chan struct{} // gets a value with each answer, if there is room

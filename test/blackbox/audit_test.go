@@ -31,7 +31,7 @@ rules:
 type auditLog struct{ path string }
 
 // audited are options of a control plane that writes the log, and that knows no
-// streaming lists, as before Kubernetes 1.34: with them nobody needs to list.
+// streaming lists, as before Kubernetes 1.34: with them no client lists.
 func audited(t *testing.T) (auditLog, harness.ControlPlaneOptions) {
 	t.Helper()
 	folder := t.TempDir()
@@ -100,7 +100,7 @@ func (r right) covers(used right) bool {
 	return r == used
 }
 
-// refused tells whether the API server let somebody in, but not this far.
+// refused reports whether the API server authenticated the caller and denied the request.
 func (a asked) refused() bool {
 	return a.Response.Code == http.StatusUnauthorized || a.Response.Code == http.StatusForbidden
 }

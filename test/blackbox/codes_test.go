@@ -122,7 +122,7 @@ func in(region string) func(*v1alpha1.LoadBalancerHealth) {
 	return func(o *v1alpha1.LoadBalancerHealth) { o.Spec.RegionID = region }
 }
 
-// nothingInvented demands that nothing is claimed about backends nobody has seen.
+// nothingInvented demands that nothing is claimed about backends that no answer named.
 func nothingInvented(g Gomega, object *v1alpha1.LoadBalancerHealth) {
 	g.Expect(conditionOf(object, "Healthy").Status).To(BeEquivalentTo("Unknown"))
 	g.Expect(object.Status.Summary).To(BeNil())

@@ -14,7 +14,7 @@ import (
 var economySpecs = []spec{
 	{"ten objects on one load balancer cost one call per interval, and what does not change is not written", sharesCalls},
 	{"a heartbeat shows that an unchanged status is current, and no more rows are kept than allowed", beatsAndBounds},
-	{"a failure that lasts is written and told once, whatever else its message says", saysFailuresOnce},
+	{"a failure that lasts is written and recorded once, whatever else its message says", saysFailuresOnce},
 }
 
 // watchedIntervals is for how many intervals nothing may be written.

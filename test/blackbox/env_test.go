@@ -159,7 +159,7 @@ func (w *env) createNamespace(t *testing.T, name string) {
 	w.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
 }
 
-// user is somebody whom the API server knows by a certificate.
+// user is one that the API server knows by a certificate.
 type user struct {
 	name       string
 	config     *rest.Config

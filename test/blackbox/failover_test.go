@@ -50,7 +50,7 @@ func (s *succession) join(t *testing.T) *replica {
 		name: name, user: r.user, namespaces: []string{s.namespace}, endpoint: s.simulator.URL, account: r.key,
 		args: []string{"--leader-elect", "--leader-election-namespace=" + s.namespace},
 	})
-	t.Cleanup(func() { _ = r.Signal(syscall.SIGCONT) }) // a paused one answers nobody, nor ends
+	t.Cleanup(func() { _ = r.Signal(syscall.SIGCONT) }) // a paused one neither answers nor ends
 	s.replicas = append(s.replicas, r)
 	return r
 }
@@ -135,9 +135,9 @@ func TestFailover(t *testing.T) {
 	leader.stop(t)
 	s.oneWroteAtATime(t)
 	behaves(t, s.env)
-	for _, object := range s.objects { // each turn was told once, whoever saw it
-		told := s.events(g, object).reasons()
-		g.Expect(told["Warning BackendAbnormal"]+told["Normal BackendNormal"]).To(BeNumerically("<=", s.turn), object.Name)
+	for _, object := range s.objects { // each transition has one event, whichever operator saw it
+		recorded := s.events(g, object).reasons()
+		g.Expect(recorded["Warning BackendAbnormal"]+recorded["Normal BackendNormal"]).To(BeNumerically("<=", s.turn), object.Name)
 	}
 }
 

@@ -129,7 +129,7 @@ func meetsRetryAfter(t *testing.T, a *faultEnv, o faultCase) {
 
 func meetsRedirects(t *testing.T, a *faultEnv, o faultCase) {
 	elsewhere := a.serveTLS(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		t.Error("somebody followed the redirect")
+		t.Error("the redirect was followed")
 		_, _ = w.Write([]byte(goodBody))
 	}))
 	answers(answer{status: http.StatusFound, header: http.Header{"Location": {elsewhere.URL + "/"}}})(t, a, o)

@@ -108,7 +108,7 @@ func startsWithoutAPIServer(t *testing.T, a *faultEnv, o faultCase) {
 }
 
 // endsForWant demands that an operator ends by itself and says why, in one of
-// these ways: whoever started it starts it again.
+// these ways: its supervisor starts it again.
 func (*faultEnv) endsForWant(t *testing.T, o *operator, whys ...string) {
 	t.Helper()
 	if code := o.exit(t, time.Minute); code != 1 {
@@ -140,7 +140,7 @@ func losesTheLease(t *testing.T, a *faultEnv, o faultCase) {
 	s.finish(t)
 }
 
-// leaseSlack is how long the Lease of a leader that is gone holds others off.
+// leaseSlack is how long the Lease of a leader that ended holds others off.
 const leaseSlack = 15 * time.Second
 
 func meetsASlowAPIServer(t *testing.T, a *faultEnv, o faultCase) {
@@ -213,7 +213,7 @@ func losesTheWatch(t *testing.T, a *faultEnv, o faultCase) {
 }
 
 // losesTheAnswerToAWrite lets a status through, and cuts the connection before
-// the operator is told so.
+// the operator gets that answer.
 func losesTheAnswerToAWrite(t *testing.T, a *faultEnv, o faultCase) {
 	g := a.newGuarded(t, "unanswered")
 	s := a.newSubject(t, g.namespace, o.name)
@@ -236,7 +236,7 @@ func losesTheAnswerToAWrite(t *testing.T, a *faultEnv, o faultCase) {
 	s.finish(t)
 }
 
-// meetsOtherWriters has somebody else write both objects, as fast as they can
+// meetsOtherWriters has another client write both objects, as fast as they can
 // one after another.
 func meetsOtherWriters(t *testing.T, a *faultEnv, o faultCase) {
 	s := a.newSubject(t, faultsNamespace, o.name)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// cloudFaultCases are changes on the cloud's side that somebody may not have meant.
+// cloudFaultCases are changes on the cloud's side that may be unintended.
 var cloudFaultCases = []faultCase{
 	{
 		"load-balancer-is-removed", "LoadBalancerNotFound",
@@ -30,7 +30,7 @@ func losesTheLoadBalancer(t *testing.T, a *faultEnv, o faultCase) {
 	s := a.newSubject(t, faultsNamespace, o.name)
 	s.fail(refusal(http.StatusNotFound, "InvalidLoadBalancerId.NotFound", "The specified LoadBalancerId does not exist."))
 	s.fails(t, o, 2*interval+slack)
-	s.follow(t, 2*interval+slack, "it needs a person", func(r *watchedObject) states {
+	s.follow(t, 2*interval+slack, "it requires manual action", func(r *watchedObject) states {
 		return with(r.base, states{"Observed": "False " + o.reason, "Ready": "False " + o.reason, "Stalled": "True " + o.reason})
 	}, twoRows("abnormal"))
 	s.says(t, o)
@@ -53,7 +53,7 @@ func losesThePermission(t *testing.T, a *faultEnv, o faultCase) {
 // recoversOnRequest recovers an object that needed a person, who is there now.
 func (s *subject) recoversOnRequest(t *testing.T) {
 	t.Helper()
-	s.env.requestObservation(t, s.objects[0].object, "mended")
+	s.env.requestObservation(t, s.objects[0].object, "fixed")
 	s.recovers(t)
 }
 

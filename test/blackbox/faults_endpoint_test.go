@@ -16,7 +16,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// noName is longer than a part of a name may be: nobody asks a resolver, so the
+// noName is longer than a part of a name may be: no resolver is asked, so the
 // result is the same on every machine.
 var noName = strings.Repeat("a", 64) + ".invalid:443"
 
@@ -66,7 +66,7 @@ func (e *edge) reopen(t *testing.T) {
 func (s *subject) failsOnTheWay(t *testing.T, o faultCase, began time.Time) {
 	t.Helper()
 	s.fails(t, o, 2*interval+slack+s.slack)
-	<-time.After(time.Until(began.Add(3 * interval))) // nobody is asked: there is nothing else to wait for
+	<-time.After(time.Until(began.Add(3 * interval))) // no call reaches a server: there is nothing else to wait for
 }
 
 func meetsRefusal(t *testing.T, a *faultEnv, o faultCase) {
@@ -144,7 +144,7 @@ func meetsLongFailure(t *testing.T, a *faultEnv, o faultCase) {
 	<-time.After(interval / 3) // the answer has arrived
 	e.Shut()
 	s.fails(t, o, 2*interval+slack)
-	s.follow(t, staleAfter+interval+slack, "the verdict is taken back", func(*watchedObject) states {
+	s.follow(t, staleAfter+interval+slack, "the verdict expires", func(*watchedObject) states {
 		return with(unknown("ObservationStale"), states{"Observed": "False " + o.reason})
 	}, twoRows("abnormal"))
 	s.expectEvents("Warning LoadBalancerHealthUnknown")

@@ -32,7 +32,7 @@ func diesBeforeTheAnswer(t *testing.T, a *faultEnv, o faultCase) {
 }
 
 // dying holds back whatever the API server does with the writes of the objects'
-// statuses, and tells when one came.
+// statuses, and signals when one arrives.
 func (g *guarded) dying(objects []*watchedObject, pass bool) (came <-chan struct{}) {
 	about := func(path string) bool {
 		return slices.ContainsFunc(objects, func(r *watchedObject) bool { return strings.HasSuffix(path, "/"+r.object.Name+"/status") })
@@ -68,7 +68,7 @@ func diesBeforeTheWrite(t *testing.T, a *faultEnv, o faultCase) {
 	s.finish(t)
 }
 
-// diesAfterTheWrite proves that what was stored is not told twice. The one
+// diesAfterTheWrite proves that what was stored is not recorded twice. The one
 // event that follows this write is lost with the process.
 func diesAfterTheWrite(t *testing.T, a *faultEnv, o faultCase) {
 	g := a.newGuarded(t, "killed-untold")

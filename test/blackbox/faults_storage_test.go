@@ -139,7 +139,7 @@ func losesTheCRD(t *testing.T, a *faultEnv, o faultCase) {
 		a.recorder.awaitDeletion(t, r.object)
 		r.expected = append(r.expected, "deleted")
 	}
-	<-time.After(2 * interval) // of nothing: the operator has nobody to look after
+	<-time.After(2 * interval) // of nothing: the operator has no object
 	if !a.main.running() {
 		t.Fatalf("the operator ended:\n%s", a.main.Tail())
 	}

@@ -119,7 +119,7 @@ func (w *env) through(t *testing.T, g *gate) *user {
 	return &user{name: w.operator.name, kubeconfig: path}
 }
 
-// isStatusWrite tells whether a request writes a status.
+// isStatusWrite reports whether a request writes a status.
 func isStatusWrite(r *http.Request) bool {
 	return r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/status")
 }

@@ -23,7 +23,7 @@ import (
 var hostileSpecs = []spec{
 	{"a bad answer has its reason, and nothing is invented from it", inventsNothing},
 	{"a redirect is not followed", followsNoRedirect},
-	{"an endpoint whose certificate nobody vouches for gets no request", distrusts},
+	{"an endpoint whose certificate is not trusted gets no request", distrusts},
 	{"control characters and escapes reach no status, event or terminal", printsNoControls},
 	{"an answer that echoes the signed request is not repeated", repeatsNoEcho},
 	{"an answer that echoes the signature as a backend is none", repeatsNoEchoAsRow},
@@ -189,7 +189,7 @@ func distrusts(t *testing.T, w *env) {
 // width, fillers that count as letters, and verbs of a format.
 const controls = "\x1b[31mred\x1b[0m\r\n\x00\x07\u202e\u2066\u0085\u200b\ufeff\u3164\ufe0f\u034f\U000e0041%s%d%nend"
 
-// visible tells whether a terminal shows something for a character.
+// visible reports whether a terminal shows something for a character.
 func visible(r rune) bool {
 	return unicode.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }

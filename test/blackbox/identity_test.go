@@ -17,8 +17,8 @@ import (
 
 var identitySpecs = []spec{
 	{"a role of the ServiceAccount signs, is renewed without a pause, and serves while STS hangs", assumesARole},
-	{"an STS that fails at the start is named, heals by itself and calls nobody", awaitsSTS},
-	{"a role that STS refuses needs a person, who is told why and nothing of the token", namesRefusedRoles},
+	{"an STS that fails at the start is named, recovers by itself and sends no call", awaitsSTS},
+	{"a role that STS refuses requires manual action, and the message has the reason and nothing of the token", namesRefusedRoles},
 	{"the role of a node signs, follows its rotation, and serves while the metadata server is down", usesTheNodesRole},
 	{"a token that ends while STS is down requires no manual action, and no verdict changes", outlivesItsToken},
 	{"an access key in a folder follows its rotation without a restart, and half a key is named", readsAFolder},

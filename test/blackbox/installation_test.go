@@ -34,7 +34,7 @@ type installation struct {
 	served    string // one that it serves objects in
 	secure    bool   // metrics are for those who may read them
 	component string // what is added to it; "": nothing
-	run       string // tells its processes apart; "": there is one
+	run       string // distinguishes its processes; "": there is one
 }
 
 // path is the folder, or a copy in which what is opt-in is opted for.
@@ -70,7 +70,7 @@ func (w *env) install(t *testing.T, i installation) {
 }
 
 // startInstalled starts the operator as its Deployment says: with these
-// arguments, and with a token of this ServiceAccount in a file. What it is told
+// arguments, and with a token of this ServiceAccount in a file. What it gets
 // besides is what a pod finds in its environment, and where things are here.
 func (w *env) startInstalled(t *testing.T, i installation) *operator {
 	t.Helper()
@@ -110,7 +110,7 @@ func (w *env) shippedArgs(t *testing.T, i installation) []string {
 	return args
 }
 
-// kubeconfigOf is for whoever has the token, which is in a file as in a pod.
+// kubeconfigOf is for the owner of the token, which is in a file as in a pod.
 func (w *env) kubeconfigOf(t *testing.T, token string) string {
 	t.Helper()
 	folder := t.TempDir()

@@ -129,7 +129,7 @@ func (k *killTest) liveAndDie(t *testing.T, life int) {
 	p.Kill()
 }
 
-// settle lets a last operator live, and demands the simulator's truth of it.
+// settle lets a last operator live, and compares it with the simulator.
 func (k *killTest) settle(t *testing.T) {
 	t.Helper()
 	last := k.run(t, "kills-last")

@@ -27,7 +27,7 @@ func handsOver(t *testing.T, w *env) {
 	object := named(namespace, id)
 	w.create(t, object)
 
-	// Each process signs with a key of its own, so the simulator tells who asks.
+	// Each process signs with a key of its own, so the simulator can tell them apart.
 	leaderKey, standbyKey := w.newAccount("leader"), w.newAccount("standby")
 	w.simulator.setAccount(t, leaderKey)
 	w.simulator.setAccount(t, standbyKey)

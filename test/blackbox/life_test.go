@@ -15,11 +15,11 @@ import (
 
 var lifeSpecs = []spec{
 	{"conditions, rows, summary and events follow a load balancer from healthy to down and back", followsALoadBalancer},
-	{"backends that come, go or lose their result are told, and the verdict is Unknown where they decide it", tellsComersAndGoers},
+	{"backends that are added, removed or lose their result are reported, and the verdict is Unknown where they decide it", reportsAddedAndRemoved},
 	{"kubectl shows the columns, and waits for Ready", kubectlShowsColumns},
 	{"a request annotation is served at once", servesRequests},
 	{"a deleted object leaves no series behind", leavesNoSeries},
-	{"nobody asks about a suspended object, and suspending and resuming is no event", rests},
+	{"a suspended object is not observed, and suspending and resuming is no event", rests},
 }
 
 func web(server, ip, status string) backend {
@@ -110,7 +110,7 @@ func (w *env) awaitEvents(t *testing.T, object *v1alpha1.LoadBalancerHealth, wan
 	})
 }
 
-func tellsComersAndGoers(t *testing.T, w *env) {
+func reportsAddedAndRemoved(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id = "lb-comers"
 	w.simulator.put(t, id, web("i-1", "10.0.1.1", "normal"), web("i-2", "10.0.1.2", "normal"))

@@ -134,13 +134,13 @@ func (w *env) requestObservation(t *testing.T, object *v1alpha1.LoadBalancerHeal
 	}
 }
 
-// told are the events about an object: type, reason and note to how often.
-type told map[string]int
+// recorded are the events about an object: type, reason and note to how often.
+type recorded map[string]int
 
-func (w *env) events(g Gomega, object *v1alpha1.LoadBalancerHealth) told {
+func (w *env) events(g Gomega, object *v1alpha1.LoadBalancerHealth) recorded {
 	var list eventsv1.EventList
 	g.Expect(w.admin.List(w.ctx, &list, client.InNamespace(object.Namespace))).To(Succeed())
-	found := told{}
+	found := recorded{}
 	for i := range list.Items {
 		e := &list.Items[i]
 		if e.Regarding.Kind != v1alpha1.Kind || e.Regarding.Name != object.Name {
@@ -156,7 +156,7 @@ func (w *env) events(g Gomega, object *v1alpha1.LoadBalancerHealth) told {
 }
 
 // reasons leaves out the notes.
-func (t told) reasons() map[string]int {
+func (t recorded) reasons() map[string]int {
 	counts := map[string]int{}
 	for what, times := range t {
 		head, _, _ := strings.Cut(what, ":")
@@ -166,7 +166,7 @@ func (t told) reasons() map[string]int {
 }
 
 // notes are those of one reason, sorted.
-func (t told) notes(reason string) []string {
+func (t recorded) notes(reason string) []string {
 	var notes []string
 	for what := range t {
 		if head, note, _ := strings.Cut(what, ": "); strings.HasSuffix(head, " "+reason) {

@@ -64,7 +64,7 @@ func (w *env) strangersMayNothing(t *testing.T) {
 }
 
 // workThrough has the operator do everything once: observe with its own
-// identity and with a Secret, write a status and one that somebody else wrote
+// identity and with a Secret, write a status and one that another client wrote
 // to meanwhile, tell an event and let its series grow.
 func (w *env) workThrough(t *testing.T, i installation) {
 	t.Helper()

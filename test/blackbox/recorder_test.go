@@ -109,7 +109,7 @@ func (r *recorder) follow(ctx context.Context) error {
 	}
 }
 
-// storedEvent is a change as etcd tells it.
+// storedEvent is a change as etcd reports it.
 type storedEvent struct {
 	Type string `json:"type"`
 	KV   struct {
@@ -165,7 +165,7 @@ func (r *recorder) awaitRevision(t *testing.T, object *v1alpha1.LoadBalancerHeal
 	return found
 }
 
-// awaitDeletion waits until the last revision of an object is that it is gone.
+// awaitDeletion waits until the last revision of an object is its deletion.
 func (r *recorder) awaitDeletion(t *testing.T, object *v1alpha1.LoadBalancerHealth) {
 	t.Helper()
 	r.changes.await(t, patience, object.Name+" is deleted", func() (string, bool) {
@@ -210,7 +210,7 @@ func statusTexts(revisions []revision) []string {
 			texts = append(texts, "deleted")
 			last = nil
 		case len(f.object.Status.Conditions) == 0:
-			// It was created, and nobody has looked yet.
+			// It was created and not observed yet.
 		case last == nil || !apiequality.Semantic.DeepEqual(last, &f.object.Status):
 			texts = append(texts, statusTextOf(f.object))
 			last = &f.object.Status

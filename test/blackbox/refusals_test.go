@@ -12,7 +12,7 @@ import (
 )
 
 var refusalSpecs = []spec{
-	{"an account that is throttled is told so, and delays no other", throttlesByAccount},
+	{"a throttled account is reported, and delays no other", throttlesByAccount},
 	{"a load balancer that is missed three times in a row needs a person, and heals when it appears", missesAndFinds},
 }
 

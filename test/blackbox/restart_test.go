@@ -15,7 +15,7 @@ import (
 var restartSpecs = []spec{
 	{"a restarted operator repeats no event, writes nothing anew, and tells once what happened meanwhile", restarts},
 	{"an operator that restarts where nothing answers takes an old verdict back, and keeps the rows", takesOldVerdictsBack},
-	{"SIGTERM ends the operator well while a call hangs, and blames nobody for it", endsWhileACallHangs},
+	{"SIGTERM ends the operator well while a call hangs, and reports no failure", endsWhileACallHangs},
 }
 
 func restarts(t *testing.T, w *env) {
@@ -54,7 +54,7 @@ func restarts(t *testing.T, w *env) {
 	w.awaitEvents(t, failed, map[string]int{"Warning ObservationFailed": 1})
 	w.awaitEvents(t, missing, map[string]int{"Warning ObservationFailed": 1})
 	before := w.versions(t, all...)
-	eventsBefore := map[string]told{}
+	eventsBefore := map[string]recorded{}
 	for _, object := range all {
 		eventsBefore[object.Name] = w.events(g, object)
 	}

@@ -115,7 +115,7 @@ func turnsServersOff(t *testing.T, w *env) {
 	p.terminate(t, stopGrace)
 }
 
-// listenersOf are the TCP sockets that a process listens on, where /proc tells.
+// listenersOf are the TCP sockets that a process listens on, where /proc shows them.
 func listenersOf(t *testing.T, pid int) (addresses []string, known bool) {
 	t.Helper()
 	folder := "/proc/" + strconv.Itoa(pid)

@@ -35,7 +35,7 @@ type backend struct {
 	ServerHealthStatus string `json:"serverHealthStatus,omitempty"`
 }
 
-// call is what the simulator tells of a call.
+// call is what the simulator reports of a call.
 type call struct {
 	Time         time.Time `json:"time"`
 	AccessKeyID  string    `json:"accessKeyId"`

@@ -76,7 +76,7 @@ func (w *env) serveTLS(t *testing.T, handler http.Handler) *httptest.Server {
 func (s *slbServer) url() string { return s.server.URL }
 
 // on says what calls about a load balancer get, counted from 1, and returns
-// what tells how many came.
+// what is the number of calls.
 func (s *slbServer) on(id string, script func(n int) answer) (asked func() int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -151,7 +151,7 @@ func (s *slbServer) answerTo(r *http.Request) answer {
 	s.requests[id] = append(s.requests[id], r.Form)
 	s.mu.Unlock()
 	if script == nil {
-		return s.complain("%s: nobody expects it", id)
+		return s.complain("%s: unexpected", id)
 	}
 	return script(n)
 }

@@ -30,7 +30,7 @@ type sts struct {
 	lifetime time.Duration
 	behave   http.HandlerFunc // in place of an answer; nil: answer
 	asked    int
-	tokens   []string // that came as proof
+	tokens   []string // that were sent as proof
 }
 
 func startSTS(t *testing.T, w *env, gives account, lifetime time.Duration) *sts {
@@ -154,7 +154,7 @@ func (s *sts) questions() int {
 	return s.asked
 }
 
-// hangs answers nothing until the caller has gone.
+// hangs answers nothing until the caller hangs up.
 func hangs(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 // refuses answers as STS does, and quotes what it should not.

@@ -250,14 +250,14 @@ func (s *subject) recovers(t *testing.T) {
 	t.Logf("recovered within %s", time.Since(ended).Round(100*time.Millisecond))
 }
 
-// turn lets the second backend turn, and demands that it is told, once.
+// turn changes the second backend, and expects one event.
 func (s *subject) turn(t *testing.T, to string) {
 	t.Helper()
 	s.show(twoRows(to)...)
 	s.turned(t, to, interval+slack+s.slack)
 }
 
-// turned waits until the second backend, which turned, is told.
+// turned waits until the change of the second backend is reported.
 func (s *subject) turned(t *testing.T, to string, within time.Duration) {
 	t.Helper()
 	s.expectEvents(map[string]string{"normal": "Normal BackendNormal", "abnormal": "Warning BackendAbnormal"}[to])
@@ -277,11 +277,11 @@ func (s *subject) turned(t *testing.T, to string, within time.Duration) {
 	}
 	since := time.Now()
 	s.follow(t, within, "the backend that turned "+to, func(r *watchedObject) states { return r.base }, twoRows(to))
-	t.Logf("a backend that turned %s was told within %s", to, time.Since(since).Round(100*time.Millisecond))
+	t.Logf("a backend that became %s was reported within %s", to, time.Since(since).Round(100*time.Millisecond))
 }
 
-// finish demands, after some more answers, that nothing was stored or told
-// beside what must be.
+// finish demands, after some more answers, that nothing was stored or
+// recorded beside what must be.
 func (s *subject) finish(t *testing.T) {
 	t.Helper()
 	s.awaitCalls(t, 2, patience)
@@ -292,8 +292,8 @@ func (s *subject) finish(t *testing.T) {
 	}
 }
 
-// endure is the way through most faults: it is told once, changes nothing
-// else however often it is met, ends, and the next change is told as ever.
+// endure is the way through most faults: it is reported once, changes nothing
+// else however often it is met, ends, and the next change is reported as ever.
 func (s *subject) endure(t *testing.T, o faultCase, begin, end func()) {
 	t.Helper()
 	begin()

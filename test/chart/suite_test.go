@@ -69,7 +69,7 @@ func helmPath(t *testing.T) string {
 	return tool(t, "helm")
 }
 
-// helm runs Helm without the settings of whoever runs the test.
+// helm runs Helm without the settings of the user who runs the test.
 func helm(t *testing.T, args ...string) ([]byte, error) {
 	t.Helper()
 	return run(t, []string{"HOME=" + t.TempDir()}, nil, helmPath(t), args...)

@@ -98,7 +98,7 @@ func (s *env) settled(t *testing.T) map[string]string {
 	return versions
 }
 
-// expectSame demands that nobody wrote the samples, also not after they were
+// expectSame demands that the samples were not written, also not after they were
 // observed once more.
 func (s *env) expectSame(t *testing.T, before map[string]string) {
 	t.Helper()

@@ -20,7 +20,7 @@ import (
 const (
 	served   = "served"   // by the operator
 	waiting  = "waiting"  // by one that may ask once in a hundred seconds
-	unserved = "unserved" // by nobody
+	unserved = "unserved" // by no operator
 )
 
 // state is one that the operator brings an object into. The object and its load
@@ -112,7 +112,7 @@ func reachAll(t *testing.T, s *env) []judged {
 	s.put(t, "edited", good...)
 	s.create(t, served, "edited", nil)
 	s.create(t, unserved, "new", nil)
-	found := []judged{s.judge(t, "nobody looked at it yet", s.get(t, unserved, "new")), s.judge(t, "waiting for the first observation", s.wait(t))}
+	found := []judged{s.judge(t, "not observed yet", s.get(t, unserved, "new")), s.judge(t, "waiting for the first observation", s.wait(t))}
 	for _, state := range states {
 		s.turn(t, state)
 	}
@@ -248,7 +248,7 @@ func repeated(object *unstructured.Unstructured, field string) string {
 	return value
 }
 
-// beginDeletion deletes an object that somebody holds, as a foreground deletion does.
+// beginDeletion deletes an object that has a finalizer, as a foreground deletion does.
 func beginDeletion(t *testing.T, s *env, id string) {
 	t.Helper()
 	s.patch(t, served, id, `{"metadata": {"finalizers": ["example.com/hold"]}}`)

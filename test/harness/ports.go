@@ -13,7 +13,7 @@ import (
 )
 
 // Ports that are handed out. The kernel takes those of outgoing connections from
-// 32768 on unless it is told otherwise: one of these is still free when its
+// 32768 on unless configured otherwise: one of these is still free when its
 // server starts, and when it starts again.
 const (
 	lowestPort  = 10_000

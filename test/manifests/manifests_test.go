@@ -2,7 +2,7 @@
 
 // Package manifests puts config/ before a real API server: what a typing error,
 // an unknown field or a pod that the restricted Pod Security Standard refuses
-// would break in somebody's cluster breaks here.
+// would break in a user's cluster breaks here.
 package manifests
 
 import (

@@ -17,14 +17,14 @@ import (
 
 var accessSpecs = []spec{
 	{"a kubeconfig and a context are taken from flags", contextByFlag},
-	{"whoever may not is told the verb, and the role to ask for", withoutRights},
-	{"an API server that is not there is told in one line", noAPIServer},
-	{"a cluster without the CRD is told what to install", noCRD},
-	{"a machine without a kubeconfig is told what was tried instead", noKubeconfig},
+	{"a user without permission gets the verb, and the role to ask for", withoutRights},
+	{"an unreachable API server is reported in one line", noAPIServer},
+	{"without the CRD, the message has what to install", noCRD},
+	{"without a kubeconfig, the message has what was tried instead", noKubeconfig},
 }
 
 // kubeconfig writes one with a context for the stage, whose namespace it has,
-// and a context for an address where nobody listens.
+// and a context for an address without a listener.
 func (s *fixture) kubeconfig(t *testing.T, server string) string {
 	t.Helper()
 	config, err := clientcmd.LoadFromFile(s.Plane.Kubeconfig())
@@ -47,7 +47,7 @@ func (s *fixture) kubeconfig(t *testing.T, server string) string {
 	return path
 }
 
-// nowhere is an address where nobody listens.
+// nowhere is an address without a listener.
 const nowhere = "https://127.0.0.1:1"
 
 func contextByFlag(t *testing.T, s *fixture) {

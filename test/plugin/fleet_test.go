@@ -22,8 +22,8 @@ var fleetSpecs = []spec{
 	{"names choose objects, in the order of the table", namesChooseObjects},
 	{"labels and fields choose objects", selectorsChooseObjects},
 	{"-A shows every namespace, and says which", everyNamespace},
-	{"an empty namespace is told, and is no failure", nothingThere},
-	{"an unknown name is told, with where to look", unknownName},
+	{"an empty namespace is reported, and is no failure", nothingThere},
+	{"an unknown name is reported, with where to look", unknownName},
 	{"a tree shows listeners, backends, and since when", aTree},
 	{"a tree says which nodes and pods backends are", aTreeWithNames},
 	{"what an object holds cannot steer a terminal", hostileCharacters},
@@ -93,7 +93,7 @@ func firstColumn(table string) string {
 	return strings.Join(names[min(1, len(names)):], " ")
 }
 
-// pair are two objects of which nobody has heard yet.
+// pair are two objects that are not observed yet.
 func (s *fixture) pair(t *testing.T) {
 	t.Helper()
 	s.observe(t, "api", labelled(unserved, "a"))

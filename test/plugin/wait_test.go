@@ -36,7 +36,7 @@ var refreshSpecs = []spec{
 	{"refresh takes no failure from before it for its own", refreshAfterStalled},
 	{"refresh shows nothing when its attempt stalls", refreshStalledByStatus},
 	{"refresh that another request replaces says so", refreshReplaced},
-	{"refresh says when nobody observes the object", refreshUnserved},
+	{"refresh reports an object that is not observed", refreshUnserved},
 }
 
 // set changes the state of the server of that number.
@@ -177,7 +177,7 @@ func waitForTheRequestedAndStalled(t *testing.T, s *fixture) {
 	s.lbh(t, "wait", "web").fails(t, "web is stalled: Forbidden: about Forbidden")
 }
 
-// seldom is observed once, unless somebody asks.
+// seldom is observed once, unless requested.
 func seldom(o *v1alpha1.LoadBalancerHealth) { o.Spec.Interval = metav1.Duration{Duration: time.Hour} }
 
 func refreshNow(t *testing.T, s *fixture) {

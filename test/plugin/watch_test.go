@@ -27,7 +27,7 @@ var watchSpecs = []spec{
 }
 
 var terminalSpecs = []spec{
-	{"in a terminal the table has colours, unless nobody wants them", coloursInATerminal},
+	{"in a terminal the table has colours, unless switched off", coloursInATerminal},
 	{"in a narrow terminal the table leaves columns out, and -o wide does not", narrowTerminal},
 	{"the live view is redrawn when something turns, and Ctrl-C leaves the terminal as it was", liveView},
 	{"the live view takes the size that the terminal has now", liveViewIsResized},
@@ -212,7 +212,7 @@ func dumbTerminal(t *testing.T, s *fixture) {
 	}
 }
 
-// hostile is what nobody must be able to make a terminal do: to clear its
+// hostile is what must not reach a terminal: to clear its
 // screen, ring, go back, turn its text around, and change its title.
 const hostile = "a\x1b[2J\x07\b\u202eb\nc\x1b]0;title\x07"
 

@@ -177,7 +177,7 @@ func (s *env) overload(t *testing.T, metrics string) {
 	s.expect(t, "they are gone")
 }
 
-// holdLease makes a Lease that somebody else seems to hold.
+// holdLease makes a Lease that another process seems to hold.
 func (s *env) holdLease(t *testing.T) *coordinationv1.Lease {
 	t.Helper()
 	var leases coordinationv1.LeaseList
@@ -185,7 +185,7 @@ func (s *env) holdLease(t *testing.T) *coordinationv1.Lease {
 		t.Fatalf("%d leases, %v", len(leases.Items), err)
 	}
 	lease := &leases.Items[0]
-	now, holder, duration := metav1.NowMicro(), "somebody-else", int32(3600)
+	now, holder, duration := metav1.NowMicro(), "another-process", int32(3600)
 	lease.Spec.HolderIdentity, lease.Spec.LeaseDurationSeconds, lease.Spec.RenewTime, lease.Spec.AcquireTime = &holder, &duration, &now, &now
 	if err := s.Client.Update(s.Ctx, lease); err != nil {
 		t.Fatal(err)

@@ -8,7 +8,7 @@ import "fmt"
 type figure struct {
 	key, name string
 	goal      float64
-	// most tells that more is better.
+	// most means that more is better.
 	most               bool
 	operator, textbook float64
 }
@@ -41,7 +41,7 @@ func figures(r *results) []figure {
 // tolerance is for what a window cuts off at its ends: half a percent.
 const tolerance = 0.005
 
-// met tells whether a value reaches the goal.
+// met reports whether a value reaches the goal.
 func (f figure) met(value float64) bool {
 	if f.most {
 		return value >= f.goal-tolerance

@@ -64,5 +64,5 @@ func (s *env) agree(ctx context.Context) error {
 	return s.turn(ctx, wrong)
 }
 
-// agrees tells whether a status says what its load balancer is.
+// agrees reports whether a status says what its load balancer is.
 func (s *env) agrees(c change) bool { return c.abnormal > 0 == s.abnormal[balancerOf(c.name)] }

@@ -38,7 +38,7 @@ func main() {
 	})
 }
 
-// report measures, and writes what came of it.
+// report measures, and writes the results.
 func report(ctx context.Context, writesOnly bool) (err error) {
 	form := full()
 	if os.Getenv("BENCH") == "quick" {

@@ -80,7 +80,7 @@ func printFigures(out io.Writer, rows []figure) {
 	}
 }
 
-// stormWords is the rate of a storm, and how much of it never came.
+// stormWords is the rate of a storm, and how much of it is missing.
 func stormWords(s *storm, size size) string {
 	words := fmt.Sprintf("%.0f/s", s.Throughput)
 	if all := size.Balancers * size.Objects; s.Writes < all {

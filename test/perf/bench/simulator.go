@@ -70,7 +70,7 @@ type call struct {
 	RequestID      string    `json:"requestId"`
 }
 
-// calls tells how many there were, and the newest in detail.
+// calls returns how many there were, and the newest in detail.
 func (s *simulator) calls(ctx context.Context, newest int) (callReport, error) {
 	var report callReport
 	err := s.Admin(ctx, http.MethodGet, fmt.Sprintf("calls?limit=%d", newest), nil, &report)

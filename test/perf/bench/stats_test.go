@@ -39,7 +39,7 @@ func TestThroughputLeavesTheEndsOut(t *testing.T) {
 	t.Parallel()
 
 	start := time.Unix(1000, 0)
-	times := []time.Time{start.Add(-time.Hour)} // one that came long before
+	times := []time.Time{start.Add(-time.Hour)} // one long before
 	for i := range 99 {
 		times = append(times, start.Add(time.Duration(i)*10*time.Millisecond))
 	}

@@ -27,7 +27,7 @@ type delay struct {
 	P99     float64 `json:"p99Milliseconds"`
 }
 
-// stormy is what came of the storm and of the constant rate.
+// stormy is the result of the storm and of the constant rate.
 type stormy struct {
 	Storm storm `json:"storm"`
 	Delay delay `json:"delay"`

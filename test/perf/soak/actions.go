@@ -174,7 +174,7 @@ func (s *soak) labelObject(ctx context.Context) error {
 }
 
 // rotate takes one Secret one step further: a second key, the Secret with
-// that key, the first key gone. The simulator looks at its file twice a second.
+// that key, the first key removed. The simulator looks at its file twice a second.
 func (s *soak) rotate(ctx context.Context) error {
 	const settled = 2 * time.Second
 	k := &s.secrets[s.random.IntN(len(s.secrets))]
@@ -211,7 +211,7 @@ func (s *soak) shutAPI(context.Context) error {
 	return nil
 }
 
-// disturbLease never lets somebody else hold it: a leader that lost it has to end.
+// disturbLease never lets another process hold it: a leader that lost it has to end.
 func (s *soak) disturbLease(ctx context.Context) error {
 	var leases coordinationv1.LeaseList
 	if err := s.Client.List(ctx, &leases, client.InNamespace(namespace)); err != nil || len(leases.Items) == 0 {

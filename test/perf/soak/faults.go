@@ -52,7 +52,7 @@ func (s *soak) newFault() fault {
 	})()
 }
 
-// newEcho repeats the key of whoever asks, as a server may that shows what it got.
+// newEcho repeats the key of the caller, as a server may that shows what it got.
 func (s *soak) newEcho() fault {
 	asks := s.own
 	if i := s.random.IntN(len(s.secrets) + 1); i < len(s.secrets) {

@@ -8,7 +8,7 @@
 //	SOAK       how long it lasts, as in 90s, 10m (the default) or 1h
 //	SOAK_SEED  the number that every choice follows from; the one of a run is printed
 //	SOAK_OUT   a folder for the report: soak.md and soak.json
-//	SOAK_RACE  0 for the operator as it is shipped, whose memory tells more, in
+//	SOAK_RACE  0 for the operator as it is shipped, whose memory is more telling, in
 //	           place of the one with the race detector
 //
 //	soak.go     the order of things
@@ -18,7 +18,7 @@
 //	sample.go   what the operator holds at a time; flat.go whether that grows
 //	statuses.go whether a status is what the simulator says
 //	search.go   what no output may hold
-//	report.go   what came of it
+//	report.go   the results
 package main
 
 import (

@@ -16,7 +16,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// A report is what came of a soak.
+// report is the result of a soak.
 type report struct {
 	Date    string             `json:"date"`
 	Command string             `json:"command"`

@@ -81,7 +81,7 @@ func TestJudge(t *testing.T) {
 	}{
 		"none":            {nil, nil, "False"},
 		"one is enough":   {nil, rows("normal", "abnormal"), "True"},
-		"nobody knows":    {nil, rows("unavailable", "abnormal"), "Unknown"},
+		"unknown":         {nil, rows("unavailable", "abnormal"), "Unknown"},
 		"too few":         {&v1alpha1.HealthPolicy{MinHealthy: new(intstr.FromInt32(2))}, rows("normal", "abnormal"), "False"},
 		"half, rounded":   {&v1alpha1.HealthPolicy{MinHealthy: new(intstr.FromString("50%"))}, rows("normal", "abnormal", "abnormal"), "False"},
 		"unknown is well": {&v1alpha1.HealthPolicy{Unavailable: v1alpha1.Healthy}, rows("unavailable"), "True"},
