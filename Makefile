@@ -210,7 +210,7 @@ bench: controlplane build ## Measure it against the limit and the textbook: docs
 
 .PHONY: bench-micro
 bench-micro: ## Time the pieces of one observation, with their allocations (TEST_ARGS=…).
-	@go test -run '^$$' -bench . -benchmem $(TEST_ARGS) ./internal/health ./internal/slb ./controllers
+	@go test -run '^$$' -bench . -benchmem $(TEST_ARGS) ./internal/health ./internal/alicloud ./controllers
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target in turn (FUZZTIME=30s each, FUZZ=pattern).

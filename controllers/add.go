@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 // targetIndex finds the objects of a target in the cache.
@@ -36,18 +36,18 @@ const (
 // the target's interval: what could not be written is late by no more than what
 // was not seen yet.
 type backoff struct {
-	workqueue.TypedRateLimiter[slb.Target]
-	targets *memories[slb.Target]
+	workqueue.TypedRateLimiter[alicloud.Target]
+	targets *stateStore
 }
 
-func newBackoff(targets *memories[slb.Target]) backoff {
-	return backoff{workqueue.NewTypedItemExponentialFailureRateLimiter[slb.Target](minBackoff, maxBackoff), targets}
+func newBackoff(targets *stateStore) backoff {
+	return backoff{workqueue.NewTypedItemExponentialFailureRateLimiter[alicloud.Target](minBackoff, maxBackoff), targets}
 }
 
 // When implements workqueue.TypedRateLimiter. The worker that holds the target's key calls it.
-func (b backoff) When(target slb.Target) time.Duration {
+func (b backoff) When(target alicloud.Target) time.Duration {
 	wait := b.TypedRateLimiter.When(target)
-	if interval := b.targets.of(target).interval; interval > 0 {
+	if interval := b.targets.get(target).interval; interval > 0 {
 		wait = min(wait, interval)
 	}
 	return wait
@@ -72,23 +72,23 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, set
 	if err != nil {
 		return err
 	}
-	return builder.TypedControllerManagedBy[slb.Target](mgr).
+	return builder.TypedControllerManagedBy[alicloud.Target](mgr).
 		Named("loadbalancerhealth").
 		Watches(&v1alpha1.LoadBalancerHealth{},
-			handler.TypedEnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []slb.Target {
+			handler.TypedEnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []alicloud.Target {
 				if target, ok := TargetOf(object.(*v1alpha1.LoadBalancerHealth)); ok {
-					return []slb.Target{target}
+					return []alicloud.Target{target}
 				}
 				return nil
 			}),
 			builder.WithPredicates(asksForWork())).
-		WithOptions(controller.TypedOptions[slb.Target]{
+		WithOptions(controller.TypedOptions[alicloud.Target]{
 			MaxConcurrentReconciles: settings.Concurrency,
 			RateLimiter:             newBackoff(&r.targets),
 			// Two calls, for a shared port or renewed credentials, and the writes.
 			ReconciliationTimeout: 2*settings.CallTimeout + time.Minute,
 		}).
-		WithLogConstructor(func(target *slb.Target) logr.Logger {
+		WithLogConstructor(func(target *alicloud.Target) logr.Logger {
 			logger := mgr.GetLogger().WithName("loadbalancerhealth")
 			if target == nil {
 				return logger
@@ -100,11 +100,11 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, set
 
 // TargetOf is the queue key of an object; false while the Service that it names
 // has no load balancer.
-func TargetOf(object *v1alpha1.LoadBalancerHealth) (slb.Target, bool) {
+func TargetOf(object *v1alpha1.LoadBalancerHealth) (alicloud.Target, bool) {
 	id, region, ok := object.LoadBalancer()
-	target := slb.Target{RegionID: region, LoadBalancerID: id}
+	target := alicloud.Target{RegionID: region, LoadBalancerID: id}
 	if credentials := object.Spec.Credentials; credentials != nil {
-		target.Account = slb.Account{Namespace: object.Namespace, Name: credentials.SecretRef.Name}
+		target.Account = alicloud.Account{Namespace: object.Namespace, Name: credentials.SecretRef.Name}
 	}
 	return target, ok
 }
@@ -114,7 +114,7 @@ func TargetOf(object *v1alpha1.LoadBalancerHealth) (slb.Target, bool) {
 // What is answered to others is no news of an object that is suspended.
 func (r *Reconciler) LastAnswered(object *v1alpha1.LoadBalancerHealth) time.Time {
 	if target, ok := TargetOf(object); ok && !object.Spec.Suspend {
-		return r.targets.answered(target)
+		return r.targets.lastObservedAt(target)
 	}
 	return time.Time{}
 }

@@ -19,8 +19,8 @@ import (
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/controllers"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
-	"github.com/lbhealth/slb-health-operator/internal/slb/simulator"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/simulator"
 )
 
 func withSecret(name string) func(*v1alpha1.LoadBalancerHealth) {
@@ -113,7 +113,7 @@ var _ = Describe("A Secret", func() {
 		calls := cloud.callsFor(at.lb)
 		Expect(calls).To(HaveLen(3))
 		Expect(calls[1].Outcome).To(Equal("SignatureDoesNotMatch"))
-		expectTold(ctx, object)
+		expectEvents(ctx, object)
 	})
 
 	It("that is wrong stalls without a word of what it holds, and is used as soon as it is right and asked for", func(ctx SpecContext) {
@@ -124,8 +124,8 @@ var _ = Describe("A Secret", func() {
 		Expect(condition(object, "Stalled")).To(Equal("True InvalidCredentials"))
 		Expect(message(object, "Stalled")).To(And(ContainSubstring("SignatureDoesNotMatch"), ContainSubstring("Secret "+at.namespace+"/slb-reader")))
 		Expect(cloud.CallCount(at.lb)).To(Equal(1))
-		Eventually(told).WithContext(ctx).WithArguments(object).Should(HaveLen(1))
-		events, err := told(ctx, object)
+		Eventually(recordedEvents).WithContext(ctx).WithArguments(object).Should(HaveLen(1))
+		events, err := recordedEvents(ctx, object)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(message(object, "Stalled") + events[0]).NotTo(Or(ContainSubstring(wrong.AccessKeyID), ContainSubstring(wrong.AccessKeySecret)))
 
@@ -154,7 +154,7 @@ var _ = Describe("A Secret", func() {
 		Expect(admin.Get(talkative, client.ObjectKey{Namespace: at.namespace, Name: at.namespace}, &v1alpha1.LoadBalancerHealth{})).NotTo(Succeed())
 		Expect(output()).To(ContainSubstring(at.namespace))
 		source := &controllers.SecretCredentials{Reader: admin, Now: time.Now}
-		found, err := source.Credentials(talkative, slb.Account{Namespace: at.namespace, Name: "slb-reader"})
+		found, err := source.Credentials(talkative, alicloud.Account{Namespace: at.namespace, Name: "slb-reader"})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(found.AccessKeySecret).To(Equal("never-to-be-logged"))
 		Expect(output()).NotTo(Or(ContainSubstring(encoded), ContainSubstring("never-to-be-logged"), ContainSubstring("slb-reader")))

@@ -133,29 +133,29 @@ func FuzzNotices(f *testing.F) {
 			*text = strings.ToValidUTF8(*text, " ") // as all texts are by then
 		}
 		tape := &tape{data: states}
-		changes := health.Changes{
-			Observation: &health.ConditionChange{Status: pick(tape, metav1.ConditionFalse, metav1.ConditionTrue), Reason: reason, Message: message},
-			Verdict:     &health.ConditionChange{Status: pick(tape, metav1.ConditionFalse, metav1.ConditionUnknown), Reason: reason, Message: message},
+		changes := health.Transitions{
+			Observation: &health.ConditionTransition{Status: pick(tape, metav1.ConditionFalse, metav1.ConditionTrue), Reason: reason, Message: message},
+			Verdict:     &health.ConditionTransition{Status: pick(tape, metav1.ConditionFalse, metav1.ConditionUnknown), Reason: reason, Message: message},
 		}
 		for range n {
 			from, to := pick(tape, "", "normal", health.Omitted, "abnormal"), pick(tape, "abnormal", "", "normal", "unavailable")
-			changes.Backends = append(changes.Backends, health.BackendChange{
+			changes.Backends = append(changes.Backends, health.BackendTransition{
 				Backend: v1alpha1.BackendStatus{
 					ServerID: server, ListenerPort: 443, ListenerProtocol: protocol, Port: 80,
 					Pod: pick(tape, "", server), Node: pick(tape, "", protocol), Diagnosis: pick(tape, "", v1alpha1.DiagnosisPodNotReady, v1alpha1.Diagnosis(reason)),
 				}, From: from, To: to,
 			})
 		}
-		notices := noticesOf(changes)
-		if len(notices) < 2 || len(notices) > 2+2*maxBackendEvents {
-			t.Fatalf("%d notices of %d changes", len(notices), n)
+		events := eventsOf(changes)
+		if len(events) < 2 || len(events) > 2+2*maxBackendEvents {
+			t.Fatalf("%d events of %d transitions", len(events), n)
 		}
 		recorder := &fakeRecorder{}
-		for _, n := range notices {
-			n.emit(recorder, &v1alpha1.LoadBalancerHealth{})
+		for _, e := range events {
+			e.record(recorder, &v1alpha1.LoadBalancerHealth{})
 		}
-		for _, told := range recorder.told {
-			note := told.note
+		for _, recorded := range recorder.recorded {
+			note := recorded.note
 			if note == "" || len(note) > maxNote || !utf8.ValidString(note) {
 				t.Fatalf("a note of %d bytes: %q", len(note), note)
 			}

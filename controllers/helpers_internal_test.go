@@ -18,18 +18,19 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 	"github.com/lbhealth/slb-health-operator/internal/health"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/ratelimit"
 )
 
 var (
 	start      = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	testTarget = slb.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"}
-	ofSecret   = slb.Account{Namespace: "prod", Name: "slb-reader"}
+	testTarget = alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"}
+	ofSecret   = alicloud.Account{Namespace: "prod", Name: "slb-reader"}
 )
 
-// clock moves when it is told to, and a microsecond each time it is read: no
-// two things happen at the same time.
+// clock advances on request, and a microsecond each time it is read: no two
+// events happen at the same time.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -91,17 +92,17 @@ func requested(value string) func(*v1alpha1.LoadBalancerHealth) {
 	}
 }
 
-func answeredAt(at time.Time) func(*v1alpha1.LoadBalancerHealth) {
+func observedAt(at time.Time) func(*v1alpha1.LoadBalancerHealth) {
 	return func(o *v1alpha1.LoadBalancerHealth) { o.Status.LastObservedTime = &metav1.Time{Time: at} }
 }
 
 // fakeAPI answers what answer says, and counts.
 type fakeAPI struct {
-	requests []slb.Request
-	answer   func(slb.Request) (*slb.Sample, error)
+	requests []alicloud.Request
+	answer   func(alicloud.Request) (*alicloud.Observation, error)
 }
 
-func (f *fakeAPI) DescribeHealthStatus(_ context.Context, request slb.Request) (*slb.Sample, error) {
+func (f *fakeAPI) DescribeHealthStatus(_ context.Context, request alicloud.Request) (*alicloud.Observation, error) {
 	f.requests = append(f.requests, request)
 	return f.answer(request)
 }
@@ -115,8 +116,8 @@ type fakeCluster struct {
 	patches  []string
 	// hanging are namespaces where writes take too long.
 	hanging []string
-	// overtakes is how many writes conflict before writeErr counts.
-	overtakes int
+	// conflicts is how many writes conflict before writeErr counts.
+	conflicts int
 	// live is the object as it is stored, when the cache holds an older one.
 	live v1alpha1.LoadBalancerHealth
 
@@ -150,14 +151,14 @@ func (f *fakeCluster) Get(_ context.Context, key client.ObjectKey, object client
 	return nil
 }
 
-func (f *fakeCluster) Status() client.SubResourceWriter { return statusWriter{cluster: f} }
+func (f *fakeCluster) Status() client.SubResourceWriter { return fakeStatusClient{cluster: f} }
 
-type statusWriter struct {
+type fakeStatusClient struct {
 	client.SubResourceWriter
 	cluster *fakeCluster
 }
 
-func (w statusWriter) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.SubResourcePatchOption) error {
+func (w fakeStatusClient) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.SubResourcePatchOption) error {
 	w.cluster.writes++
 	if data, err := patch.Data(object); err == nil {
 		w.cluster.patches = append(w.cluster.patches, string(data))
@@ -165,8 +166,8 @@ func (w statusWriter) Patch(_ context.Context, object client.Object, patch clien
 	if slices.Contains(w.cluster.hanging, object.GetNamespace()) {
 		return context.DeadlineExceeded
 	}
-	if w.cluster.overtakes > 0 {
-		w.cluster.overtakes--
+	if w.cluster.conflicts > 0 {
+		w.cluster.conflicts--
 		return errConflict
 	}
 	return w.cluster.writeErr
@@ -179,19 +180,19 @@ type noMetrics struct{}
 func (noMetrics) BackendTurned(*v1alpha1.LoadBalancerHealth, string) {}
 func (noMetrics) ObservationStarted(time.Duration)                   {}
 
-// toldEvent is one call of a recorder.
-type toldEvent struct {
+// recordedEvent is one call of a recorder.
+type recordedEvent struct {
 	regarding, related      *corev1.ObjectReference
 	eventType, reason, note string
 }
 
-type fakeRecorder struct{ told []toldEvent }
+type fakeRecorder struct{ recorded []recordedEvent }
 
 func (f *fakeRecorder) Eventf(regarding, related runtime.Object, eventType, reason, _, note string, args ...any) {
 	if note != "%s" || len(args) != 1 {
 		panic("the note is a format: " + note)
 	}
-	f.told = append(f.told, toldEvent{
+	f.recorded = append(f.recorded, recordedEvent{
 		regarding.(*corev1.ObjectReference), related.(*corev1.ObjectReference), eventType, reason, args[0].(string),
 	})
 }
@@ -199,27 +200,38 @@ func (f *fakeRecorder) Eventf(regarding, related runtime.Object, eventType, reas
 // ownKeys is the operator's own identity.
 type ownKeys struct{ refused int }
 
-func (*ownKeys) Credentials(context.Context, slb.Account) (slb.Credentials, error) {
-	return slb.Credentials{AccessKeyID: "own", AccessKeySecret: "own", Version: "own"}, nil
+func (*ownKeys) Credentials(context.Context, alicloud.Account) (alicloud.Credentials, error) {
+	return alicloud.Credentials{AccessKeyID: "own", AccessKeySecret: "own", Version: "own"}, nil
 }
 
-func (o *ownKeys) Refused(slb.Account, slb.Credentials) { o.refused++ }
+func (o *ownKeys) Refused(alicloud.Account, alicloud.Credentials) { o.refused++ }
 
 func newReconciler(cluster *fakeCluster, api *fakeAPI, now *clock) (*Reconciler, *fakeRecorder) {
 	recorder := &fakeRecorder{}
 	r := &Reconciler{
-		Client:      cluster,
-		Live:        cluster,
+		Reader:      cluster,
+		Status:      &StatusWriter{Client: cluster, Live: cluster, Events: recorder, Metrics: noMetrics{}},
 		API:         api,
 		Credentials: &SecretCredentials{Reader: cluster, Own: &ownKeys{}, Now: now.Now},
-		Budget:      slb.NewBudget(slb.BudgetOptions{QPS: 100, Burst: 100, Concurrency: 32}),
-		Events:      recorder,
+		Limiter:     ratelimit.New(ratelimit.Options{QPS: 100, Burst: 100, Concurrency: 32}),
 		Metrics:     noMetrics{},
 		Options:     health.Options{MaxBackends: 500, Heartbeat: 5 * time.Minute},
 		Now:         now.Now,
 	}
-	r.begin.Do(func() { r.started = start })
+	r.begin.Do(func() { r.startedAt = start })
 	return r, recorder
+}
+
+func newServiceReconciler(cluster client.Client, now *clock) (*ServiceReconciler, *fakeRecorder) {
+	recorder := &fakeRecorder{}
+	return &ServiceReconciler{
+		Client:  cluster,
+		Live:    cluster,
+		Status:  &StatusWriter{Client: cluster, Live: cluster, Events: recorder, Metrics: noMetrics{}},
+		Events:  recorder,
+		Options: health.Options{MaxBackends: 500, Heartbeat: 5 * time.Minute},
+		Now:     now.Now,
+	}, recorder
 }
 
 func equal[T comparable](t *testing.T, what string, got, want T) {

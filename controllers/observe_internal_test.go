@@ -8,23 +8,23 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 // endlessCredentials are others at each look, and refused at each call.
 type endlessCredentials struct{ looks int }
 
-func (e *endlessCredentials) Credentials(context.Context, slb.Account) (slb.Credentials, error) {
+func (e *endlessCredentials) Credentials(context.Context, alicloud.Account) (alicloud.Credentials, error) {
 	e.looks++
-	return slb.Credentials{AccessKeyID: "id", AccessKeySecret: "s", Version: strconv.Itoa(e.looks)}, nil
+	return alicloud.Credentials{AccessKeyID: "id", AccessKeySecret: "s", Version: strconv.Itoa(e.looks)}, nil
 }
 
-func (*endlessCredentials) Refused(slb.Account, slb.Credentials) {}
+func (*endlessCredentials) Refused(alicloud.Account, alicloud.Credentials) {}
 
 func TestRenewedCredentialsAreTriedOnce(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	test.Credentials = &endlessCredentials{}
-	test.failWith(&slb.Error{Kind: slb.InvalidCredentials, Message: "m"})
+	test.failWith(&alicloud.Error{Kind: alicloud.InvalidCredentials, Message: "m"})
 	test.step()
 	test.expectCalls(2)
 }
@@ -32,9 +32,9 @@ func TestRenewedCredentialsAreTriedOnce(t *testing.T) {
 func TestAfterTooManyListenersEveryPortIsAskedAboutForGood(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh, onPort(443)))
 	answer := test.api.answer
-	test.api.answer = func(request slb.Request) (*slb.Sample, error) {
+	test.api.answer = func(request alicloud.Request) (*alicloud.Observation, error) {
 		if request.Scope.ListenerPort != 0 {
-			return nil, &slb.Error{Kind: slb.InvalidRequest, Code: "TooManyListeners", Message: "m"}
+			return nil, &alicloud.Error{Kind: alicloud.InvalidRequest, Code: "TooManyListeners", Message: "m"}
 		}
 		return answer(request)
 	}
@@ -51,8 +51,8 @@ func TestAfterTooManyListenersEveryPortIsAskedAboutForGood(t *testing.T) {
 }
 
 func TestCredentialsAtFaultAreLookedUpEveryFifteenSeconds(t *testing.T) {
-	m := &memory{failure: &slb.Error{Kind: slb.CredentialsNotFound}, checkedAt: start}
-	equal(t, "the next look", m.recheckAt(), start.Add(15*time.Second))
-	m.failure.Kind = slb.Throttled
-	equal(t, "the next look of another failure", m.recheckAt(), time.Time{})
+	state := &targetState{failures: failureHistory{last: &alicloud.Error{Kind: alicloud.CredentialsNotFound}}, credentials: credentialState{checkedAt: start}}
+	equal(t, "the next lookup", state.recheckAt(), start.Add(15*time.Second))
+	state.failures.last.Kind = alicloud.Throttled
+	equal(t, "the next lookup after another failure", state.recheckAt(), time.Time{})
 }

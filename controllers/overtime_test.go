@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb/simulator"
+	"github.com/lbhealth/slb-health-operator/internal/simulator"
 )
 
 func everyFiveSeconds(edits ...func(*v1alpha1.LoadBalancerHealth)) func(*v1alpha1.LoadBalancerHealth) {

@@ -13,14 +13,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/ratelimit"
 )
 
 // reconcileTest steps one target through time.
 type reconcileTest struct {
 	*testing.T
 	*Reconciler
-	target   slb.Target
+	target   alicloud.Target
 	cluster  *fakeCluster
 	api      *fakeAPI
 	clock    *clock
@@ -31,8 +32,8 @@ func newReconcileTest(t *testing.T, objects ...v1alpha1.LoadBalancerHealth) *rec
 	t.Helper()
 	test := &reconcileTest{T: t, cluster: &fakeCluster{objects: objects}, api: &fakeAPI{}, clock: newClock()}
 	test.target, _ = TargetOf(&objects[0])
-	test.api.answer = func(request slb.Request) (*slb.Sample, error) {
-		return &slb.Sample{RequestID: "r", Scope: request.Scope, At: test.clock.Now(), Backends: []slb.Backend{
+	test.api.answer = func(request alicloud.Request) (*alicloud.Observation, error) {
+		return &alicloud.Observation{RequestID: "r", Scope: request.Scope, At: test.clock.Now(), Backends: []alicloud.Backend{
 			{ServerID: "i-1", ListenerPort: 443, ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "normal"},
 		}}, nil
 	}
@@ -40,8 +41,8 @@ func newReconcileTest(t *testing.T, objects ...v1alpha1.LoadBalancerHealth) *rec
 	return test
 }
 
-func (t *reconcileTest) failWith(failure *slb.Error) {
-	t.api.answer = func(slb.Request) (*slb.Sample, error) { return nil, failure }
+func (t *reconcileTest) failWith(failure *alicloud.Error) {
+	t.api.answer = func(alicloud.Request) (*alicloud.Observation, error) { return nil, failure }
 }
 
 // step reconciles and returns when the target comes back; 0 for never.
@@ -76,7 +77,7 @@ func withSecret(o *v1alpha1.LoadBalancerHealth) {
 }
 
 func TestAKnownTargetWaitsForItsSlotAfterAStart(t *testing.T) {
-	test := newReconcileTest(t, newObject(answeredAt(start.Add(-time.Minute))))
+	test := newReconcileTest(t, newObject(observedAt(start.Add(-time.Minute))))
 	wait := test.step()
 	test.expectCalls(0)
 	if wait <= 0 || wait > time.Minute {
@@ -89,7 +90,7 @@ func TestAKnownTargetWaitsForItsSlotAfterAStart(t *testing.T) {
 
 // Else all of a fleet would be due at once, and late by the time of the standby.
 func TestAKnownTargetWaitsForItsSlotAfterALongStandby(t *testing.T) {
-	test := newReconcileTest(t, newObject(answeredAt(start.Add(10*time.Hour-time.Second))))
+	test := newReconcileTest(t, newObject(observedAt(start.Add(10*time.Hour-time.Second))))
 	test.begin = sync.Once{} // no worker has looked yet
 	test.clock.advance(10 * time.Hour)
 	wait := test.step()
@@ -103,7 +104,7 @@ func TestAKnownTargetWaitsForItsSlotAfterALongStandby(t *testing.T) {
 // says nothing of it.
 func TestATargetThatComesToARunningProcessIsObservedInItsSlot(t *testing.T) {
 	const up = 10 * time.Hour
-	test := newReconcileTest(t, newObject(answeredAt(start.Add(up-10*time.Second))))
+	test := newReconcileTest(t, newObject(observedAt(start.Add(up-10*time.Second))))
 	lags := &recordedLags{}
 	test.Metrics = lags
 	test.clock.advance(up)
@@ -131,7 +132,7 @@ func TestAWorkerThatComesTooEarlyDoesNotAsk(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	wait := test.step()
 	test.expectCalls(1)
-	test.cluster.objects[0] = newObject(answeredAt(test.clock.Now()))
+	test.cluster.objects[0] = newObject(observedAt(test.clock.Now()))
 	for range 10 {
 		test.clock.advance(wait / 11)
 		test.step()
@@ -141,14 +142,14 @@ func TestAWorkerThatComesTooEarlyDoesNotAsk(t *testing.T) {
 
 func TestASpentBudgetIsWaitedForElsewhere(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
-	test.Budget = slb.NewBudget(slb.BudgetOptions{QPS: 0.1, Burst: 1, Concurrency: 1})
-	other := slb.Target{RegionID: test.target.RegionID, LoadBalancerID: "lb-other"}
+	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 0.1, Burst: 1, Concurrency: 1})
+	other := alicloud.Target{RegionID: test.target.RegionID, LoadBalancerID: "lb-other"}
 	take := func() time.Duration {
-		turn, again := test.Budget.Take(slb.Claim{Target: other}, test.clock.Now())
+		turn, again := test.Limiter.Reserve(ratelimit.Claim{Target: other}, test.clock.Now())
 		if turn == nil {
 			return again.Sub(test.clock.Now())
 		}
-		turn.End(true, nil, test.clock.Now())
+		turn.Release(true, nil, test.clock.Now())
 		return 0
 	}
 	equal(t, "the wait of the first", take(), 0)
@@ -178,7 +179,7 @@ func TestWorkThatFailedWaitsNoLongerThanAnInterval(t *testing.T) {
 		queue.When(test.target)
 	}
 	equal(t, "the longest wait", queue.When(test.target), 5*time.Second)
-	other := slb.Target{LoadBalancerID: "lb-other"}
+	other := alicloud.Target{LoadBalancerID: "lb-other"}
 	for range 20 {
 		queue.When(other)
 	}
@@ -195,24 +196,24 @@ func TestAnAnswerIsHeldForThoseThatComeTogetherAndNotForRoutine(t *testing.T) {
 	test.expectCalls(1)
 
 	for i := range test.cluster.objects {
-		test.cluster.objects[i] = newObject(answeredAt(test.clock.Now()))
+		test.cluster.objects[i] = newObject(observedAt(test.clock.Now()))
 	}
 	test.clock.advance(test.step())
 	test.step()
 	test.expectCalls(2)
-	equal(t, "the number of answers that are held", len(test.samples.byTarget), 0)
+	equal(t, "the number of answers that are held", len(test.recent.byTarget), 0)
 }
 
 func TestAnotherWaysCredentialsAreAtFaultIsAnObservation(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh, withSecret))
 	test.step()
-	equal(t, "the failure", test.targets.of(test.target).failure.Message,
+	equal(t, "the failure", test.targets.get(test.target).failures.last.Message,
 		"Secret prod/slb-reader does not exist: create it with the keys accessKeyId and accessKeySecret, or correct spec.credentials.secretRef.name")
 	test.cluster.objects[0] = newObject(withSecret, stalled)
 	test.cluster.secret = newSecret("1", map[string]string{"accessKeyId": "LTAIa"})
 	test.clock.advance(test.step())
 	test.step()
-	equal(t, "the failure", test.targets.of(test.target).failure.Message, "Secret prod/slb-reader has no value for the key accessKeySecret: add it")
+	equal(t, "the failure", test.targets.get(test.target).failures.last.Message, "Secret prod/slb-reader has no value for the key accessKeySecret: add it")
 	test.expectCalls(0)
 }
 
@@ -222,7 +223,7 @@ func TestAMendedSecretIsUsedWithinHalfAMinute(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh, withSecret))
 	test.cluster.secret = newSecret("1", keyPair("LTAIwrong"))
 	answer := test.api.answer
-	test.failWith(&slb.Error{Kind: slb.InvalidCredentials, Message: "m"})
+	test.failWith(&alicloud.Error{Kind: alicloud.InvalidCredentials, Message: "m"})
 	wait := test.step()
 	test.expectCalls(1)
 
@@ -243,20 +244,20 @@ func TestAMendedSecretIsUsedWithinHalfAMinute(t *testing.T) {
 // STS may hang: looks at the credentials must leave workers to others, as calls do.
 func TestCredentialsAtFaultAreLookedUpWithinATurn(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh, withSecret))
-	test.Budget = slb.NewBudget(slb.BudgetOptions{QPS: 100, Burst: 100, Concurrency: 1})
+	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 100, Burst: 100, Concurrency: 1})
 	test.step()
 	test.cluster.objects[0] = newObject(withSecret, stalled)
 	equal(t, "the number of looks", test.cluster.gets, 1)
 
 	other := test.target
 	other.LoadBalancerID = "lb-other"
-	turn, _ := test.Budget.Take(slb.Claim{Target: other}, test.clock.Now())
+	turn, _ := test.Limiter.Reserve(ratelimit.Claim{Target: other}, test.clock.Now())
 	for range 3 {
 		test.clock.advance(credentialsRecheck)
 		test.step()
 	}
 	equal(t, "the number of looks while another holds the only turn", test.cluster.gets, 1)
-	turn.End(true, nil, test.clock.Now())
+	turn.Release(true, nil, test.clock.Now())
 	test.clock.advance(credentialsRecheck)
 	test.step()
 	equal(t, "the number of looks", test.cluster.gets, 2)
@@ -267,8 +268,8 @@ func TestCredentialsAtFaultAreLookedUpWithinATurn(t *testing.T) {
 // overdue again at once, and so a thousand times a second until the turn comes.
 func TestATargetInLineComesBackForItsTurnOnly(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
-	test.Budget = slb.NewBudget(slb.BudgetOptions{QPS: 0.001, Burst: 1, Concurrency: 1}) // one call in 1000 s
-	test.failWith(&slb.Error{Kind: slb.Forbidden, Message: "m"})
+	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 0.001, Burst: 1, Concurrency: 1}) // one call in 1000 s
+	test.failWith(&alicloud.Error{Kind: alicloud.Forbidden, Message: "m"})
 	test.step()
 	test.cluster.objects[0] = newObject(stalled)
 	steps := 0
@@ -284,7 +285,7 @@ func TestATargetInLineComesBackForItsTurnOnly(t *testing.T) {
 func TestAProcessThatEndsReportsNoFailure(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	ctx, cancel := context.WithCancel(t.Context())
-	test.api.answer = func(slb.Request) (*slb.Sample, error) {
+	test.api.answer = func(alicloud.Request) (*alicloud.Observation, error) {
 		cancel()
 		return nil, ctx.Err()
 	}
@@ -292,7 +293,7 @@ func TestAProcessThatEndsReportsNoFailure(t *testing.T) {
 		t.Error(err)
 	}
 	equal(t, "the number of writes", test.cluster.writes, 0)
-	equal(t, "the number of events", len(test.recorder.told), 0)
+	equal(t, "the number of events", len(test.recorder.recorded), 0)
 }
 
 func TestATargetWithoutObjectsIsForgotten(t *testing.T) {
@@ -300,7 +301,7 @@ func TestATargetWithoutObjectsIsForgotten(t *testing.T) {
 	test.step()
 	test.cluster.objects = nil
 	equal(t, "the wait", test.step(), 0)
-	if _, remembered := test.targets.byKey.Load(test.target); remembered || len(test.samples.byTarget) > 0 {
+	if _, remembered := test.targets.byTarget.Load(test.target); remembered || len(test.recent.byTarget) > 0 {
 		t.Error("it is remembered")
 	}
 	test.expectCalls(1)
@@ -333,7 +334,7 @@ func healthy(o *v1alpha1.LoadBalancerHealth) {
 
 // As while the API server cannot decrypt it, to a process that never read it.
 func TestAVerdictGoesStaleWhileTheSecretCannotBeRead(t *testing.T) {
-	test := newReconcileTest(t, newObject(withSecret, healthy, answeredAt(start.Add(-time.Hour))))
+	test := newReconcileTest(t, newObject(withSecret, healthy, observedAt(start.Add(-time.Hour))))
 	test.cluster.getErr = errors.New("the key management service is away")
 	test.clock.advance(test.step())
 	for test.cluster.writes == 0 && test.clock.Now().Sub(start) < time.Hour {
@@ -351,7 +352,7 @@ func TestAVerdictGoesStaleWhileTheSecretCannotBeRead(t *testing.T) {
 
 func TestStaleVerdictsAreTakenBackInTime(t *testing.T) {
 	test := newReconcileTest(t, newObject(every(time.Hour), healthy))
-	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m", RetryAfter: 1000 * time.Hour})
+	test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m", RetryAfter: 1000 * time.Hour})
 	test.clock.advance(test.step())
 	wait := test.step()
 	test.expectCalls(1)
@@ -363,9 +364,9 @@ func TestStaleVerdictsAreTakenBackInTime(t *testing.T) {
 // The interval may be an hour: a request that was not answered comes back by
 // its own backoff, from its first attempt on.
 func TestARequestThatWasNotAnsweredComesBackSoon(t *testing.T) {
-	test := newReconcileTest(t, newObject(every(time.Hour), answeredAt(start), requested("now")))
+	test := newReconcileTest(t, newObject(every(time.Hour), observedAt(start), requested("now")))
 	answers := test.api.answer
-	test.failWith(&slb.Error{Kind: slb.ServiceError, Message: "failed"})
+	test.failWith(&alicloud.Error{Kind: alicloud.ServiceError, Message: "failed"})
 	for calls, want := range []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second} {
 		wait := test.step()
 		test.expectCalls(calls + 1)
@@ -393,14 +394,14 @@ func TestARequestThatWasNotAnsweredComesBackSoon(t *testing.T) {
 // An older schema let such a region in; its host name would be that of a bucket.
 func TestAStoredRegionThatIsNoneStallsAtOnceAndIsNeverCalled(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh, func(o *v1alpha1.LoadBalancerHealth) { o.Spec.RegionID = "oss-cn-hangzhou" }))
-	sdk, err := slb.NewClient(slb.ClientOptions{Timeout: time.Second, Concurrency: 1})
+	sdk, err := alicloud.NewClient(alicloud.ClientOptions{Timeout: time.Second, Concurrency: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	test.API = sdk
 	test.step()
-	failure := test.targets.of(test.target).failure
-	if failure == nil || failure.Kind != slb.InvalidRequest || !failure.Local || !strings.Contains(failure.Message, "spec.regionId") {
+	failure := test.targets.get(test.target).failures.last
+	if failure == nil || failure.Kind != alicloud.InvalidRequest || !failure.Local || !strings.Contains(failure.Message, "spec.regionId") {
 		t.Fatalf("got %#v", failure)
 	}
 	equal(t, "the number of writes", test.cluster.writes, 1)
@@ -417,23 +418,23 @@ type failingSTS struct {
 	failure error
 }
 
-func (f *failingSTS) Credentials(context.Context, slb.Account) (slb.Credentials, error) {
+func (f *failingSTS) Credentials(context.Context, alicloud.Account) (alicloud.Credentials, error) {
 	if f.ended {
-		return slb.Credentials{}, f.failure
+		return alicloud.Credentials{}, f.failure
 	}
-	return slb.Credentials{AccessKeyID: "STS.a", AccessKeySecret: "s", SecurityToken: "t", Version: "1"}, nil
+	return alicloud.Credentials{AccessKeyID: "STS.a", AccessKeySecret: "s", SecurityToken: "t", Version: "1"}, nil
 }
 
-func (f *failingSTS) Refused(slb.Account, slb.Credentials) { f.ended = true }
+func (f *failingSTS) Refused(alicloud.Account, alicloud.Credentials) { f.ended = true }
 
 func TestATokenThatEndsWhileSTSIsDownCallsNoPerson(t *testing.T) {
-	down := &slb.Error{Kind: slb.EndpointUnreachable, Message: "the operator's own credentials (RRSA): sts.aliyuncs.com: no answer"}
+	down := &alicloud.Error{Kind: alicloud.EndpointUnreachable, Message: "the operator's own credentials (RRSA): sts.aliyuncs.com: no answer"}
 	test := newReconcileTest(t, newObject(fresh))
 	sts := &failingSTS{failure: down}
 	test.Credentials = sts
-	test.failWith(&slb.Error{Kind: slb.InvalidCredentials, Code: "InvalidSecurityToken.Expired", Message: "m"})
+	test.failWith(&alicloud.Error{Kind: alicloud.InvalidCredentials, Code: "InvalidSecurityToken.Expired", Message: "m"})
 	wait := test.step()
-	equal(t, "the failure", test.targets.of(test.target).failure, down)
+	equal(t, "the failure", test.targets.get(test.target).failures.last, down)
 	test.expectCalls(1)
 	if strings.Contains(test.cluster.patches[0], v1alpha1.ConditionStalled) || !strings.Contains(test.cluster.patches[0], "EndpointUnreachable") {
 		t.Error(test.cluster.patches[0])
@@ -443,12 +444,12 @@ func TestATokenThatEndsWhileSTSIsDownCallsNoPerson(t *testing.T) {
 	}
 
 	// What the lookup itself says is a failure of credentials is looked up again, but not asked about.
-	refused := &slb.Error{Kind: slb.CredentialsNotFound, Message: "the operator's own credentials (RRSA): refused with EntityNotExist.Role"}
+	refused := &alicloud.Error{Kind: alicloud.CredentialsNotFound, Message: "the operator's own credentials (RRSA): refused with EntityNotExist.Role"}
 	*sts = failingSTS{failure: refused}
 	test.clock.advance(wait)
 	test.cluster.objects[0] = newObject()
 	test.step()
-	equal(t, "the failure", test.targets.of(test.target).failure, refused)
+	equal(t, "the failure", test.targets.get(test.target).failures.last, refused)
 	test.expectCalls(2)
 	test.cluster.objects[0] = newObject(stalled)
 	for range 5 {
@@ -456,16 +457,16 @@ func TestATokenThatEndsWhileSTSIsDownCallsNoPerson(t *testing.T) {
 		test.step()
 	}
 	test.expectCalls(2)
-	equal(t, "the failure", test.targets.of(test.target).failure, refused)
+	equal(t, "the failure", test.targets.get(test.target).failures.last, refused)
 }
 
 func TestAFirstObservationThatIsQueuedForAMomentCostsOneWrite(t *testing.T) {
 	for qps, writes := range map[float64]int{5: 1, 0.2: 2} {
 		test := newReconcileTest(t, newObject(fresh))
-		test.Budget = slb.NewBudget(slb.BudgetOptions{QPS: qps, Burst: 1, Concurrency: 32})
-		other := slb.Target{RegionID: test.target.RegionID, LoadBalancerID: "lb-other"}
-		taken, _ := test.Budget.Take(slb.Claim{Target: other}, test.clock.Now())
-		taken.End(true, nil, test.clock.Now())
+		test.Limiter = ratelimit.New(ratelimit.Options{QPS: qps, Burst: 1, Concurrency: 32})
+		other := alicloud.Target{RegionID: test.target.RegionID, LoadBalancerID: "lb-other"}
+		taken, _ := test.Limiter.Reserve(ratelimit.Claim{Target: other}, test.clock.Now())
+		taken.Release(true, nil, test.clock.Now())
 		for len(test.api.requests) == 0 {
 			test.clock.advance(test.step())
 		}

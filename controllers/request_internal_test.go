@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 // stored lets what is written become what the cache holds.
@@ -18,7 +18,7 @@ func (t *reconcileTest) stored() *v1alpha1.LoadBalancerHealthStatus {
 	return &t.cluster.objects[0].Status
 }
 
-func attemptedRequest(value string) func(*v1alpha1.LoadBalancerHealth) {
+func attempted(value string) func(*v1alpha1.LoadBalancerHealth) {
 	return func(o *v1alpha1.LoadBalancerHealth) {
 		requested(value)(o)
 		o.Status.LastAttemptedObserveRequest = value
@@ -52,8 +52,8 @@ func TestARequestThatIsNotAnsweredIsRetriedAfterFiveSecondsDoubling(t *testing.T
 		8 * time.Second: {5 * time.Second, 8 * time.Second, 8 * time.Second},
 		5 * time.Second: {5 * time.Second, 5 * time.Second},
 	} {
-		test := newReconcileTest(t, newObject(every(interval), healthy, answeredAt(start), requested("now")))
-		test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m"})
+		test := newReconcileTest(t, newObject(every(interval), healthy, observedAt(start), requested("now")))
+		test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m"})
 		test.step()
 		test.expectCalls(1)
 		test.stored().LastAttemptedObserveRequest = "now"
@@ -67,8 +67,8 @@ func TestARequestThatIsNotAnsweredIsRetriedAfterFiveSecondsDoubling(t *testing.T
 }
 
 func TestANewRequestIsAttemptedAtOnceAndStartsAnew(t *testing.T) {
-	test := newReconcileTest(t, newObject(every(time.Hour), healthy, answeredAt(start), requested("first")))
-	test.failWith(&slb.Error{Kind: slb.EndpointUnreachable, Message: "m"})
+	test := newReconcileTest(t, newObject(every(time.Hour), healthy, observedAt(start), requested("first")))
+	test.failWith(&alicloud.Error{Kind: alicloud.EndpointUnreachable, Message: "m"})
 	test.step()
 	test.waits(3)
 	requested("second")(&test.cluster.objects[0])
@@ -80,8 +80,8 @@ func TestANewRequestIsAttemptedAtOnceAndStartsAnew(t *testing.T) {
 }
 
 func TestAStalledObjectsRequestIsRetriedAtThePaceOfStalled(t *testing.T) {
-	test := newReconcileTest(t, newObject(stalled, attemptedRequest("now"), answeredAt(start)))
-	test.failWith(&slb.Error{Kind: slb.Forbidden, Message: "m"})
+	test := newReconcileTest(t, newObject(stalled, attempted("now"), observedAt(start)))
+	test.failWith(&alicloud.Error{Kind: alicloud.Forbidden, Message: "m"})
 	test.clock.advance(test.step())
 	test.step()
 	test.expectCalls(1) // its slot after the start, not at once
@@ -91,8 +91,8 @@ func TestAStalledObjectsRequestIsRetriedAtThePaceOfStalled(t *testing.T) {
 }
 
 func TestARetriedRequestWaitsForAsLongAsTheAPIAsksFor(t *testing.T) {
-	test := newReconcileTest(t, newObject(every(time.Hour), healthy, answeredAt(start), requested("now")))
-	test.failWith(&slb.Error{Kind: slb.Throttled, Message: "m", RetryAfter: 17 * time.Second})
+	test := newReconcileTest(t, newObject(every(time.Hour), healthy, observedAt(start), requested("now")))
+	test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m", RetryAfter: 17 * time.Second})
 	test.step()
 	if waits := test.waits(1); waits[0] < 17*time.Second {
 		t.Errorf("retried after %s", waits[0])
@@ -100,8 +100,8 @@ func TestARetriedRequestWaitsForAsLongAsTheAPIAsksFor(t *testing.T) {
 }
 
 func TestARefusedRequestIsRepeatedWithinHalfAMinuteUntilItIsKnownToLast(t *testing.T) {
-	test := newReconcileTest(t, newObject(every(time.Hour), healthy, answeredAt(start), fresh))
-	test.failWith(&slb.Error{Kind: slb.InvalidRequest, Code: "OperationDenied", Message: "m"})
+	test := newReconcileTest(t, newObject(every(time.Hour), healthy, observedAt(start), fresh))
+	test.failWith(&alicloud.Error{Kind: alicloud.InvalidRequest, Code: "OperationDenied", Message: "m"})
 	test.step()
 	waits := test.waits(2)
 	if !slices.Equal(waits, []time.Duration{30 * time.Second, 30 * time.Second}) {
@@ -118,8 +118,8 @@ func TestARefusedRequestIsRepeatedWithinHalfAMinuteUntilItIsKnownToLast(t *testi
 }
 
 func TestAFailureOfTheOperatorsOwnStallsAtOnce(t *testing.T) {
-	test := newReconcileTest(t, newObject(every(time.Hour), healthy, answeredAt(start), fresh))
-	test.failWith(&slb.Error{Kind: slb.InvalidRequest, Local: true, Message: "m"})
+	test := newReconcileTest(t, newObject(every(time.Hour), healthy, observedAt(start), fresh))
+	test.failWith(&alicloud.Error{Kind: alicloud.InvalidRequest, Local: true, Message: "m"})
 	test.step()
 	if !strings.Contains(test.cluster.patches[0], "Stalled") {
 		t.Error(test.cluster.patches[0])
@@ -129,7 +129,7 @@ func TestAFailureOfTheOperatorsOwnStallsAtOnce(t *testing.T) {
 func TestANewLeaderRetriesARequestWithinAMinute(t *testing.T) {
 	worst := time.Duration(0)
 	for i := range 20 {
-		test := newReconcileTest(t, newObject(every(time.Hour), healthy, attemptedRequest("now"), answeredAt(start.Add(-10*time.Minute)), func(o *v1alpha1.LoadBalancerHealth) {
+		test := newReconcileTest(t, newObject(every(time.Hour), healthy, attempted("now"), observedAt(start.Add(-10*time.Minute)), func(o *v1alpha1.LoadBalancerHealth) {
 			o.Spec.LoadBalancerID = fmt.Sprintf("lb-%d", i)
 			o.Status.ObservedTarget.LoadBalancerID = o.Spec.LoadBalancerID
 		}))
@@ -143,9 +143,9 @@ func TestANewLeaderRetriesARequestWithinAMinute(t *testing.T) {
 
 // That of another object on the same load balancer may be long.
 func TestARequestStartsItsOwnBackoff(t *testing.T) {
-	other := newObject(every(time.Hour), healthy, answeredAt(start), func(o *v1alpha1.LoadBalancerHealth) { o.Name, o.UID = "other", "uid-other" })
-	test := newReconcileTest(t, newObject(every(time.Hour), healthy, answeredAt(start), requested("old")), other)
-	test.failWith(&slb.Error{Kind: slb.EndpointUnreachable, Message: "m"})
+	other := newObject(every(time.Hour), healthy, observedAt(start), func(o *v1alpha1.LoadBalancerHealth) { o.Name, o.UID = "other", "uid-other" })
+	test := newReconcileTest(t, newObject(every(time.Hour), healthy, observedAt(start), requested("old")), other)
+	test.failWith(&alicloud.Error{Kind: alicloud.EndpointUnreachable, Message: "m"})
 	test.step()
 	test.waits(6)
 	requested("new")(&test.cluster.objects[1])
@@ -159,7 +159,7 @@ func TestARequestStartsItsOwnBackoff(t *testing.T) {
 
 func TestARefusalOfAnotherPortStartsToCountAnew(t *testing.T) {
 	test := newReconcileTest(t, newObject(every(30*time.Second), fresh, onPort(999)))
-	test.failWith(&slb.Error{Kind: slb.InvalidRequest, Code: "ListenerNotFound", Message: "m"})
+	test.failWith(&alicloud.Error{Kind: alicloud.InvalidRequest, Code: "ListenerNotFound", Message: "m"})
 	test.waits(4)
 	o := &test.cluster.objects[0]
 	onPort(443)(o)

@@ -16,7 +16,7 @@ import (
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 // Keys of a Secret that spec.credentials.secretRef names.
@@ -36,35 +36,35 @@ const (
 	secretForgottenAfter = 10 * time.Minute
 )
 
-// SecretCredentials is slb.CredentialSource over Secrets, and over Own for
+// SecretCredentials is alicloud.CredentialSource over Secrets, and over Own for
 // the operator's own identity.
 type SecretCredentials struct {
 	// Reader reads Secrets one by one, past any cache: a cache would list and
 	// watch them all.
 	Reader client.Reader
 	// Own is the operator's own identity; nil where every object must name a Secret.
-	Own slb.CredentialSource
+	Own alicloud.CredentialSource
 	// Now is the clock.
 	Now func() time.Time
 
 	mu   sync.Mutex
-	read map[slb.Account]readCredentials
+	read map[alicloud.Account]readCredentials
 }
 
-var _ slb.CredentialSource = (*SecretCredentials)(nil)
+var _ alicloud.CredentialSource = (*SecretCredentials)(nil)
 
 type readCredentials struct {
-	credentials slb.Credentials
+	credentials alicloud.Credentials
 	at          time.Time
 	forget      *time.Timer
 }
 
-// Credentials implements slb.CredentialSource.
-func (s *SecretCredentials) Credentials(ctx context.Context, account slb.Account) (slb.Credentials, error) {
+// Credentials implements alicloud.CredentialSource.
+func (s *SecretCredentials) Credentials(ctx context.Context, account alicloud.Account) (alicloud.Credentials, error) {
 	switch {
 	case account.IsDefault() && s.Own == nil:
-		return slb.Credentials{}, &slb.Error{
-			Kind: slb.CredentialsNotFound, Local: true,
+		return alicloud.Credentials{}, &alicloud.Error{
+			Kind: alicloud.CredentialsNotFound, Local: true,
 			Message: "this operator lends nobody its own identity (--require-credentials): name a Secret in spec.credentials.secretRef",
 		}
 	case account.IsDefault():
@@ -76,7 +76,7 @@ func (s *SecretCredentials) Credentials(ctx context.Context, account slb.Account
 		return last.credentials, nil
 	}
 	found, err := s.fetch(ctx, account)
-	_, unusable := errors.AsType[*slb.Error](err)
+	_, unusable := errors.AsType[*alicloud.Error](err)
 	switch {
 	case err == nil:
 		s.keep(account, found, now)
@@ -91,8 +91,8 @@ func (s *SecretCredentials) Credentials(ctx context.Context, account slb.Account
 	return found, err
 }
 
-// Refused implements slb.CredentialSource.
-func (s *SecretCredentials) Refused(account slb.Account, credentials slb.Credentials) {
+// Refused implements alicloud.CredentialSource.
+func (s *SecretCredentials) Refused(account alicloud.Account, credentials alicloud.Credentials) {
 	if account.IsDefault() {
 		if s.Own != nil {
 			s.Own.Refused(account, credentials)
@@ -104,7 +104,7 @@ func (s *SecretCredentials) Refused(account slb.Account, credentials slb.Credent
 	}
 }
 
-func (s *SecretCredentials) fetch(ctx context.Context, account slb.Account) (slb.Credentials, error) {
+func (s *SecretCredentials) fetch(ctx context.Context, account alicloud.Account) (alicloud.Credentials, error) {
 	var secret corev1.Secret
 	// client-go logs whole answers at high verbosity, to the context's logger.
 	ctx, cancel := context.WithTimeout(klog.NewContext(ctx, logr.Discard()), kubernetesTimeout)
@@ -112,24 +112,24 @@ func (s *SecretCredentials) fetch(ctx context.Context, account slb.Account) (slb
 	err := s.Reader.Get(ctx, client.ObjectKey{Namespace: account.Namespace, Name: account.Name}, &secret)
 	switch {
 	case apierrors.IsNotFound(err):
-		return slb.Credentials{}, notFound("Secret %s does not exist: create it with the keys %s and %s, or correct spec.credentials.secretRef.name",
+		return alicloud.Credentials{}, notFound("Secret %s does not exist: create it with the keys %s and %s, or correct spec.credentials.secretRef.name",
 			account, keyAccessKeyID, keyAccessKeySecret)
 	case apierrors.IsForbidden(err):
-		return slb.Credentials{}, notFound("the operator may not read Secret %s: allow its ServiceAccount to get secrets in namespace %s",
+		return alicloud.Credentials{}, notFound("the operator may not read Secret %s: allow its ServiceAccount to get secrets in namespace %s",
 			account, account.Namespace)
 	case err != nil:
-		return slb.Credentials{}, fmt.Errorf("reading Secret %s: %w", account, err)
+		return alicloud.Credentials{}, fmt.Errorf("reading Secret %s: %w", account, err)
 	}
 	value := func(key string) string { return strings.TrimSpace(string(secret.Data[key])) }
 	for _, key := range []string{keyAccessKeyID, keyAccessKeySecret, keySecurityToken} {
 		switch held := value(key); {
 		case held == "" && key != keySecurityToken:
-			return slb.Credentials{Version: secret.ResourceVersion}, notFound("Secret %s has no value for the key %s: add it", account, key)
-		case len(held) > slb.MaxKey:
-			return slb.Credentials{Version: secret.ResourceVersion}, notFound("Secret %s has more than %d KiB for the key %s: correct it", account, slb.MaxKey>>10, key)
+			return alicloud.Credentials{Version: secret.ResourceVersion}, notFound("Secret %s has no value for the key %s: add it", account, key)
+		case len(held) > alicloud.MaxKey:
+			return alicloud.Credentials{Version: secret.ResourceVersion}, notFound("Secret %s has more than %d KiB for the key %s: correct it", account, alicloud.MaxKey>>10, key)
 		}
 	}
-	return slb.Credentials{
+	return alicloud.Credentials{
 		AccessKeyID:     value(keyAccessKeyID),
 		AccessKeySecret: value(keyAccessKeySecret),
 		SecurityToken:   value(keySecurityToken),
@@ -137,22 +137,22 @@ func (s *SecretCredentials) fetch(ctx context.Context, account slb.Account) (slb
 	}, nil
 }
 
-func notFound(format string, args ...any) *slb.Error {
-	return &slb.Error{Kind: slb.CredentialsNotFound, Message: fmt.Sprintf(format, args...)}
+func notFound(format string, args ...any) *alicloud.Error {
+	return &alicloud.Error{Kind: alicloud.CredentialsNotFound, Message: fmt.Sprintf(format, args...)}
 }
 
-func (s *SecretCredentials) last(account slb.Account) (readCredentials, bool) {
+func (s *SecretCredentials) last(account alicloud.Account) (readCredentials, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last, known := s.read[account]
 	return last, known
 }
 
-func (s *SecretCredentials) keep(account slb.Account, credentials slb.Credentials, now time.Time) {
+func (s *SecretCredentials) keep(account alicloud.Account, credentials alicloud.Credentials, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.read == nil {
-		s.read = map[slb.Account]readCredentials{}
+		s.read = map[alicloud.Account]readCredentials{}
 	}
 	forget := s.read[account].forget
 	if forget == nil {
@@ -162,7 +162,7 @@ func (s *SecretCredentials) keep(account slb.Account, credentials slb.Credential
 	s.read[account] = readCredentials{credentials, now, forget}
 }
 
-func (s *SecretCredentials) forget(account slb.Account) {
+func (s *SecretCredentials) forget(account alicloud.Account) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if last, known := s.read[account]; known {

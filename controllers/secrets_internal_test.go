@@ -16,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 func newSecret(version string, data map[string]string) *corev1.Secret {
@@ -58,8 +58,8 @@ func (t *secretTest) key() string {
 func (t *secretTest) failure() string {
 	t.Helper()
 	_, err := t.source.Credentials(t.Context(), ofSecret)
-	var failure *slb.Error
-	if !errors.As(err, &failure) || failure.Kind != slb.CredentialsNotFound {
+	var failure *alicloud.Error
+	if !errors.As(err, &failure) || failure.Kind != alicloud.CredentialsNotFound {
 		t.Fatalf("%v is not CredentialsNotFound", err)
 	}
 	return failure.Message
@@ -112,7 +112,7 @@ func TestTheLastSecretServesWhileKubernetesDoesNotAnswer(t *testing.T) {
 	test := newSecretTest(t)
 	test.cluster.getErr = errors.New("connection refused")
 	_, err := test.source.Credentials(t.Context(), ofSecret)
-	var failure *slb.Error
+	var failure *alicloud.Error
 	if err == nil || errors.As(err, &failure) || !strings.Contains(err.Error(), "Secret prod/slb-reader") {
 		t.Errorf("the first read failed with %v", err)
 	}
@@ -157,23 +157,23 @@ func TestASecretThatMayNotBeReadIsNotUsedAnyMore(t *testing.T) {
 }
 
 func TestWhatASecretHolds(t *testing.T) {
-	longKey := strings.Repeat("s", slb.MaxKey)
+	longKey := strings.Repeat("s", alicloud.MaxKey)
 	for name, c := range map[string]struct {
 		data map[string]string
-		want slb.Credentials
+		want alicloud.Credentials
 		says string
 	}{
-		"keys":           {keyPair("LTAIa"), slb.Credentials{AccessKeyID: "LTAIa", AccessKeySecret: "secret-of-LTAIa"}, ""},
-		"white space":    {map[string]string{"accessKeyId": " LTAIa\n", "accessKeySecret": "\ts\r\n", "securityToken": " t \n"}, slb.Credentials{AccessKeyID: "LTAIa", AccessKeySecret: "s", SecurityToken: "t"}, ""},
-		"a blank token":  {map[string]string{"accessKeyId": "LTAIa", "accessKeySecret": "s", "securityToken": "\n"}, slb.Credentials{AccessKeyID: "LTAIa", AccessKeySecret: "s"}, ""},
-		"other keys too": {map[string]string{"accessKeyId": "LTAIa", "accessKeySecret": "s", "note": "n"}, slb.Credentials{AccessKeyID: "LTAIa", AccessKeySecret: "s"}, ""},
-		"nothing":        {nil, slb.Credentials{}, "Secret prod/slb-reader has no value for the key accessKeyId: add it"},
-		"no secret":      {map[string]string{"accessKeyId": "LTAIa"}, slb.Credentials{}, "Secret prod/slb-reader has no value for the key accessKeySecret: add it"},
-		"a blank key":    {map[string]string{"accessKeyId": " ", "accessKeySecret": "s"}, slb.Credentials{}, "Secret prod/slb-reader has no value for the key accessKeyId: add it"},
-		"a wrong case":   {map[string]string{"AccessKeyId": "LTAIa", "accessKeySecret": "s"}, slb.Credentials{}, "Secret prod/slb-reader has no value for the key accessKeyId: add it"},
-		"a long key":     {map[string]string{"accessKeyId": "LTAIa", "accessKeySecret": longKey + "s"}, slb.Credentials{}, "Secret prod/slb-reader has more than 16 KiB for the key accessKeySecret: correct it"},
-		"a long token":   {map[string]string{"accessKeyId": "LTAIa", "accessKeySecret": "s", "securityToken": longKey + "t"}, slb.Credentials{}, "Secret prod/slb-reader has more than 16 KiB for the key securityToken: correct it"},
-		"the longest":    {map[string]string{"accessKeyId": "LTAIa", "accessKeySecret": longKey}, slb.Credentials{AccessKeyID: "LTAIa", AccessKeySecret: longKey}, ""},
+		"keys":           {keyPair("LTAIa"), alicloud.Credentials{AccessKeyID: "LTAIa", AccessKeySecret: "secret-of-LTAIa"}, ""},
+		"white space":    {map[string]string{"accessKeyId": " LTAIa\n", "accessKeySecret": "\ts\r\n", "securityToken": " t \n"}, alicloud.Credentials{AccessKeyID: "LTAIa", AccessKeySecret: "s", SecurityToken: "t"}, ""},
+		"a blank token":  {map[string]string{"accessKeyId": "LTAIa", "accessKeySecret": "s", "securityToken": "\n"}, alicloud.Credentials{AccessKeyID: "LTAIa", AccessKeySecret: "s"}, ""},
+		"other keys too": {map[string]string{"accessKeyId": "LTAIa", "accessKeySecret": "s", "note": "n"}, alicloud.Credentials{AccessKeyID: "LTAIa", AccessKeySecret: "s"}, ""},
+		"nothing":        {nil, alicloud.Credentials{}, "Secret prod/slb-reader has no value for the key accessKeyId: add it"},
+		"no secret":      {map[string]string{"accessKeyId": "LTAIa"}, alicloud.Credentials{}, "Secret prod/slb-reader has no value for the key accessKeySecret: add it"},
+		"a blank key":    {map[string]string{"accessKeyId": " ", "accessKeySecret": "s"}, alicloud.Credentials{}, "Secret prod/slb-reader has no value for the key accessKeyId: add it"},
+		"a wrong case":   {map[string]string{"AccessKeyId": "LTAIa", "accessKeySecret": "s"}, alicloud.Credentials{}, "Secret prod/slb-reader has no value for the key accessKeyId: add it"},
+		"a long key":     {map[string]string{"accessKeyId": "LTAIa", "accessKeySecret": longKey + "s"}, alicloud.Credentials{}, "Secret prod/slb-reader has more than 16 KiB for the key accessKeySecret: correct it"},
+		"a long token":   {map[string]string{"accessKeyId": "LTAIa", "accessKeySecret": "s", "securityToken": longKey + "t"}, alicloud.Credentials{}, "Secret prod/slb-reader has more than 16 KiB for the key securityToken: correct it"},
+		"the longest":    {map[string]string{"accessKeyId": "LTAIa", "accessKeySecret": longKey}, alicloud.Credentials{AccessKeyID: "LTAIa", AccessKeySecret: longKey}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test := newSecretTest(t)
@@ -241,11 +241,11 @@ func TestTheOperatorsOwnIdentityIsNotASecret(t *testing.T) {
 	test := newSecretTest(t)
 	own := &ownKeys{}
 	test.source.Own = own
-	found, err := test.source.Credentials(t.Context(), slb.Account{})
+	found, err := test.source.Credentials(t.Context(), alicloud.Account{})
 	if err != nil || found.AccessKeyID != "own" {
 		t.Error(err)
 	}
-	test.source.Refused(slb.Account{}, found)
+	test.source.Refused(alicloud.Account{}, found)
 	equal(t, "the number of refusals", own.refused, 1)
 	equal(t, "the number of reads", test.cluster.gets, 0)
 }
@@ -253,12 +253,12 @@ func TestTheOperatorsOwnIdentityIsNotASecret(t *testing.T) {
 func TestAnObjectWithoutASecretIsRefusedWhereOneIsRequired(t *testing.T) {
 	test := newSecretTest(t)
 	test.source.Own = nil
-	_, err := test.source.Credentials(t.Context(), slb.Account{})
-	var failure *slb.Error
-	if !errors.As(err, &failure) || failure.Kind != slb.CredentialsNotFound || !strings.Contains(failure.Message, "spec.credentials.secretRef") {
+	_, err := test.source.Credentials(t.Context(), alicloud.Account{})
+	var failure *alicloud.Error
+	if !errors.As(err, &failure) || failure.Kind != alicloud.CredentialsNotFound || !strings.Contains(failure.Message, "spec.credentials.secretRef") {
 		t.Errorf("got %v", err)
 	}
-	test.source.Refused(slb.Account{}, slb.Credentials{})
+	test.source.Refused(alicloud.Account{}, alicloud.Credentials{})
 	equal(t, "the key of a Secret", test.key(), "LTAIone")
 }
 

@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 // maxStatusBackends is what fits into an object: etcd refuses more than 1.5 MiB.
@@ -42,7 +42,7 @@ type options struct {
 	leaderElectionNamespace string
 	leaderElectionID        string
 
-	endpoint slb.Endpoint
+	endpoint alicloud.Endpoint
 	qps      float64
 	burst    int
 	timeout  time.Duration
@@ -83,7 +83,7 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 		return nil, fmt.Errorf("%q is not a flag: flags start with --", fs.Arg(0))
 	}
 	var err error
-	if o.endpoint, err = slb.ParseEndpoint(endpoint, network); err != nil {
+	if o.endpoint, err = alicloud.ParseEndpoint(endpoint, network); err != nil {
 		return nil, err
 	}
 	if o.leaderElectionID == "" {
@@ -115,7 +115,7 @@ func (o *options) bind(fs *flag.FlagSet, endpoint, network *string) {
 		return nil
 	})
 	fs.StringVar(endpoint, "slb-endpoint", "", "SLB API for every region, http:// or https:// and host:port. Default: the region's own, over HTTPS.")
-	fs.StringVar(network, "slb-network", slb.NetworkInternet, "Network of the regions' own endpoints: internet or vpc.")
+	fs.StringVar(network, "slb-network", alicloud.NetworkInternet, "Network of the regions' own endpoints: internet or vpc.")
 	fs.Float64Var(&o.qps, "slb-qps", 10, "Calls per second allowed for each account and region.")
 	fs.IntVar(&o.burst, "slb-burst", 20, "Calls allowed at once for each account and region.")
 	fs.DurationVar(&o.timeout, "slb-timeout", 10*time.Second, "How long one call may take.")
@@ -157,7 +157,7 @@ func (o *options) validate() error {
 		{isBindAddress(o.metricsAddress), "--metrics-bind-address must be an address such as :8443, or 0"},
 		{o.metricsCertificate.folder == "" || o.metricsSecure, "--metrics-cert-path is for TLS, which --metrics-secure=false turns off: leave one of them out"},
 		{o.regionID == "" || o.serviceDiscovery, "--region-id is for the Services that --service-discovery finds: set that too, or leave it out"},
-		{o.regionID == "" || slb.IsRegionID(o.regionID), "--region-id must be an Alibaba Cloud region id in lower case, such as cn-hangzhou or ap-southeast-1"},
+		{o.regionID == "" || alicloud.IsRegionID(o.regionID), "--region-id must be an Alibaba Cloud region id in lower case, such as cn-hangzhou or ap-southeast-1"},
 		{isBindAddress(o.probeAddress), "--health-probe-bind-address must be an address such as :8081, or 0"},
 		{o.leaderElectionNamespace == "" || len(validation.IsDNS1123Label(o.leaderElectionNamespace)) == 0, "--leader-election-namespace must be the name of a namespace"},
 	} {

@@ -23,10 +23,12 @@ import (
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/controllers"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/cluster"
 	"github.com/lbhealth/slb-health-operator/internal/events"
 	"github.com/lbhealth/slb-health-operator/internal/health"
 	"github.com/lbhealth/slb-health-operator/internal/metrics"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/ratelimit"
 )
 
 const programName = "slb-health-operator"
@@ -42,8 +44,8 @@ func instance() string {
 
 // run serves until ctx ends.
 func run(ctx context.Context, o *options) error {
-	lease, names := newFence(leadsFor), &controllers.Names{}
-	mgr, err := newManager(o, lease, names)
+	lease, locator := newFence(leadsFor), &cluster.BackendLocator{}
+	mgr, err := newManager(o, lease, locator)
 	if err != nil {
 		return err
 	}
@@ -54,11 +56,7 @@ func run(ctx context.Context, o *options) error {
 	if err := mgr.Add(recorder); err != nil {
 		return err
 	}
-	reconciler, err := newReconciler(o, mgr, recorder, names)
-	if err != nil {
-		return err
-	}
-	if err := setUp(ctx, o, mgr, reconciler); err != nil {
+	if err := addControllers(ctx, o, mgr, recorder, locator); err != nil {
 		return err
 	}
 	mgr.GetLogger().Info("starting", "version", version)
@@ -73,9 +71,46 @@ func run(ctx context.Context, o *options) error {
 	}
 }
 
-// newReconciler makes the one that observes, with its API and its metrics.
-func newReconciler(o *options, mgr manager.Manager, recorder controllers.EventRecorder, names *controllers.Names) (*controllers.Reconciler, error) {
-	sdk, err := slb.NewClient(slb.ClientOptions{
+// addControllers adds both controllers to the manager, with their metrics.
+func addControllers(ctx context.Context, o *options, mgr manager.Manager, recorder controllers.EventRecorder, locator *cluster.BackendLocator) error {
+	schema, err := compareSchema(ctx, mgr)
+	if err != nil {
+		return err
+	}
+	decide := health.Options{MaxBackends: o.maxStatusBackends, Heartbeat: o.heartbeat, Fit: schema.Fit}
+	status := &controllers.StatusWriter{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: o.selector, Events: recorder}
+	reconciler, err := newReconciler(o, mgr)
+	if err != nil {
+		return err
+	}
+	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastAnswered: reconciler.LastAnswered, Elected: mgr.Elected()})
+	ctrlmetrics.Registry.MustRegister(fleet, ratelimit.RateLimits{Limiter: reconciler.Limiter, Now: time.Now})
+	reconciler.Status, reconciler.Options, reconciler.Locator = status, decide, locator
+	status.Metrics, reconciler.Metrics = fleet, fleet
+	if err := reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: o.concurrency, CallTimeout: o.timeout}); err != nil {
+		return fmt.Errorf("setting up the controller: %w", err)
+	}
+	if o.backendNames {
+		if err := locator.SetupWithManager(ctx, mgr, o.namespaces); err != nil {
+			return fmt.Errorf("setting up the names of backends: %w", err)
+		}
+	}
+	services := &controllers.ServiceReconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: o.selector, Status: status, Events: recorder,
+		Enabled: o.serviceDiscovery, RegionID: o.regionID, Schema: schema, Options: decide, Now: time.Now,
+	}
+	if err := services.Allowed(ctx, mgr.GetAPIReader(), o.namespaces); err != nil {
+		return err
+	}
+	if err := services.SetupWithManager(ctx, mgr); err != nil {
+		return fmt.Errorf("setting up the controller of Services: %w", err)
+	}
+	return nil
+}
+
+// newReconciler returns a Reconciler with the API, the credentials and the limiter.
+func newReconciler(o *options, mgr manager.Manager) (*controllers.Reconciler, error) {
+	sdk, err := alicloud.NewClient(alicloud.ClientOptions{
 		Endpoint: o.endpoint, Timeout: o.timeout, Concurrency: o.concurrency,
 		UserAgent: programName + "/" + version,
 	})
@@ -86,53 +121,21 @@ func newReconciler(o *options, mgr manager.Manager, recorder controllers.EventRe
 	if err != nil {
 		return nil, err
 	}
+	api := alicloud.Instrument(sdk, ctrlmetrics.Registry)
 	reconciler := &controllers.Reconciler{
-		Client:      mgr.GetClient(),
-		Live:        mgr.GetAPIReader(),
-		Selector:    o.selector,
-		API:         slb.Instrument(sdk, ctrlmetrics.Registry),
+		Reader:      mgr.GetClient(),
+		API:         api,
 		Credentials: signers,
-		Budget:      slb.NewBudget(slb.BudgetOptions{QPS: o.qps, Burst: o.burst, Concurrency: o.concurrency}),
-		Names:       names,
-		Events:      recorder,
-		Options:     health.Options{MaxBackends: o.maxStatusBackends, Heartbeat: o.heartbeat},
+		Limiter:     ratelimit.New(ratelimit.Options{QPS: o.qps, Burst: o.burst, Concurrency: o.concurrency}),
 		Now:         time.Now,
 	}
 	if o.listenerDetails == listenerDetailsAuto {
-		reconciler.Details = &controllers.ListenerDetails{API: sdk, Credentials: reconciler.Credentials, Budget: reconciler.Budget, Now: time.Now}
+		reconciler.Details = &controllers.ListenerDetails{API: api, Credentials: signers, Limiter: reconciler.Limiter, Now: time.Now}
 	}
 	if o.serviceDiscovery {
-		reconciler.Ports = &controllers.ServicePorts{Reader: mgr.GetClient()}
+		reconciler.Ports = &cluster.ServicePorts{Reader: mgr.GetClient()}
 	}
-	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastAnswered: reconciler.LastAnswered, Elected: mgr.Elected()})
-	reconciler.Metrics = fleet
-	ctrlmetrics.Registry.MustRegister(fleet, slb.RateLimits{Budget: reconciler.Budget, Now: time.Now})
 	return reconciler, nil
-}
-
-// setUp adds to the manager what the command line asks for.
-func setUp(ctx context.Context, o *options, mgr manager.Manager, reconciler *controllers.Reconciler) error {
-	if err := reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: o.concurrency, CallTimeout: o.timeout}); err != nil {
-		return fmt.Errorf("setting up the controller: %w", err)
-	}
-	if o.backendNames {
-		if err := reconciler.Names.SetupWithManager(ctx, mgr, o.namespaces); err != nil {
-			return fmt.Errorf("setting up the names of backends: %w", err)
-		}
-	}
-	schema, err := compareSchema(ctx, mgr)
-	if err != nil {
-		return err
-	}
-	reconciler.Options.Fit = schema.Fit
-	services := &controllers.ServiceReconciler{Reconciler: reconciler, Enabled: o.serviceDiscovery, RegionID: o.regionID, Schema: schema}
-	if err := services.Allowed(ctx, mgr.GetAPIReader(), o.namespaces); err != nil {
-		return err
-	}
-	if err := services.SetupWithManager(ctx, mgr); err != nil {
-		return fmt.Errorf("setting up the controller of Services: %w", err)
-	}
-	return nil
 }
 
 // compareSchema compares the CustomResourceDefinition with what the operator
@@ -160,7 +163,7 @@ func credentials(o *options, reader client.Reader) (*controllers.SecretCredentia
 			return nil, fmt.Errorf("--credentials-path must be a folder that can be read, such as that of a mounted Secret: %w", err)
 		}
 	}
-	source.Own = slb.NewIdentity(time.Now, o.credentialsPath)
+	source.Own = alicloud.NewIdentity(time.Now, o.credentialsPath)
 	return source, nil
 }
 
@@ -173,7 +176,7 @@ func passProxies(kubeconfig *rest.Config) {
 	}
 }
 
-func newManager(o *options, lease *fence, names *controllers.Names) (manager.Manager, error) {
+func newManager(o *options, lease *fence, locator *cluster.BackendLocator) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -205,7 +208,7 @@ func newManager(o *options, lease *fence, names *controllers.Names) (manager.Man
 		LeaseDuration:                 new(leaseDuration),
 		RenewDeadline:                 new(renewDeadline),
 		RetryPeriod:                   new(retryPeriod),
-		Cache:                         controllers.CacheOptions(o.namespaces, o.selector, names),
+		Cache:                         cluster.CacheOptions(o.namespaces, o.selector, locator),
 	})
 	if err != nil {
 		return nil, err

@@ -8,14 +8,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 // fleetOf is the rows of an answer: 50 listeners at most, and of each all its servers.
-func fleetOf(rows int) []slb.Backend {
-	backends := make([]slb.Backend, rows)
+func fleetOf(rows int) []alicloud.Backend {
+	backends := make([]alicloud.Backend, rows)
 	for i := range backends {
-		backends[i] = slb.Backend{
+		backends[i] = alicloud.Backend{
 			ServerID: fmt.Sprintf("i-bp1do02x7n4nua4k%04d", i/50), ServerIP: fmt.Sprintf("10.0.%d.%d", i/50/250, i/50%250), Type: "ecs",
 			ListenerPort: int32(443 + i%50), ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "normal",
 		}
@@ -31,15 +31,15 @@ func sizes(b *testing.B, run func(b *testing.B, rows int)) {
 }
 
 // unchanged is an object that was observed, and an answer that says the same again.
-func unchanged(b *testing.B, rows int) (*world, Observation) {
+func unchanged(b *testing.B, rows int) (*world, Input) {
 	b.Helper()
 	w := newWorld(b)
 	backends := fleetOf(rows)
 	w.options.MaxBackends = 10000
-	outcome := Evaluate(w.object, Observation{Sample: &slb.Sample{RequestID: "first", At: w.now, Backends: backends}}, w.now, w.options)
+	outcome := Evaluate(w.object, Input{Observation: &alicloud.Observation{RequestID: "first", At: w.now, Backends: backends}}, w.now, w.options)
 	w.object.Status = stored(b, outcome.Status)
 	w.after(DefaultInterval)
-	return w, Observation{Sample: &slb.Sample{RequestID: "next", At: w.now, Backends: backends}, AnsweredAt: w.now}
+	return w, Input{Observation: &alicloud.Observation{RequestID: "next", At: w.now, Backends: backends}, AnsweredAt: w.now}
 }
 
 func BenchmarkNothingChanged(b *testing.B) {
@@ -59,10 +59,10 @@ func BenchmarkOneBackendTurned(b *testing.B) {
 	sizes(b, func(b *testing.B, rows int) {
 		b.Helper()
 		w, o := unchanged(b, rows)
-		o.Sample.Backends[rows/2].ServerHealthStatus = "abnormal"
+		o.Observation.Backends[rows/2].ServerHealthStatus = "abnormal"
 		b.ReportAllocs()
 		for b.Loop() {
-			if len(Evaluate(w.object, o, w.now, w.options).Changes.Backends) != 1 {
+			if len(Evaluate(w.object, o, w.now, w.options).Transitions.Backends) != 1 {
 				b.Fatal("not one change")
 			}
 		}
@@ -73,7 +73,7 @@ func BenchmarkFirstObservation(b *testing.B) {
 	sizes(b, func(b *testing.B, rows int) {
 		b.Helper()
 		w := newWorld(b)
-		o := Observation{Sample: &slb.Sample{RequestID: "first", At: w.now, Backends: fleetOf(rows)}, AnsweredAt: w.now}
+		o := Input{Observation: &alicloud.Observation{RequestID: "first", At: w.now, Backends: fleetOf(rows)}, AnsweredAt: w.now}
 		b.ReportAllocs()
 		for b.Loop() {
 			if !Evaluate(w.object, o, w.now, w.options).Write {
@@ -96,10 +96,10 @@ func TestDecidingThatNothingChangedAllocatesAFewTimesWhateverTheNumberOfRows(t *
 		w := newWorld(t)
 		backends := fleetOf(rows)
 		w.options.MaxBackends = rows
-		first := Evaluate(w.object, Observation{Sample: &slb.Sample{RequestID: "first", At: w.now, Backends: backends}}, w.now, w.options)
+		first := Evaluate(w.object, Input{Observation: &alicloud.Observation{RequestID: "first", At: w.now, Backends: backends}}, w.now, w.options)
 		w.object.Status = stored(t, first.Status)
 		w.after(DefaultInterval)
-		o := Observation{Sample: &slb.Sample{RequestID: "next", At: w.now, Backends: backends}, AnsweredAt: w.now}
+		o := Input{Observation: &alicloud.Observation{RequestID: "next", At: w.now, Backends: backends}, AnsweredAt: w.now}
 		allocations := leastAllocations(func() {
 			if Evaluate(w.object, o, w.now, w.options).Write {
 				t.Fatal("something changed")

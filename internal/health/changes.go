@@ -11,37 +11,37 @@ import (
 )
 
 // Changes are the transitions between two statuses that somebody should hear of.
-type Changes struct {
+type Transitions struct {
 	// Backends that came, went or turned, in the order of status.backends.
-	Backends []BackendChange
+	Backends []BackendTransition
 	// Listeners that turned missing or are back, in the order of status.listeners.
-	Listeners []ListenerChange
+	Listeners []ListenerTransition
 	// Verdict is set when the condition Healthy changed its status.
-	Verdict *ConditionChange
+	Verdict *ConditionTransition
 	// Observation is set when the condition Observed turned False, changed its
 	// reason while False, or turned True again.
-	Observation *ConditionChange
+	Observation *ConditionTransition
 	// LoadBalancer is set when the Service that the object names has another one than before.
-	LoadBalancer *LoadBalancerChange
+	LoadBalancer *LoadBalancerTransition
 }
 
-// LoadBalancerChange is a Service whose load balancer is another one now.
-type LoadBalancerChange struct {
+// LoadBalancerTransition is a Service whose load balancer is another one now.
+type LoadBalancerTransition struct {
 	// Service is its name.
 	Service string
 	// From and To are ids of load balancers.
 	From, To string
 }
 
-// ListenerChange is a listener that is missing from the answer now, or is in it again.
-type ListenerChange struct {
+// ListenerTransition is a listener that is missing from the answer now, or is in it again.
+type ListenerTransition struct {
 	// Listener is its port/protocol, as far as they are known.
 	Listener string
 	Missing  bool
 }
 
-// BackendChange is one backend that came (From is ""), went (To is "") or turned.
-type BackendChange struct {
+// BackendTransition is one backend that came (From is ""), went (To is "") or turned.
+type BackendTransition struct {
 	// Backend is the row as it is now, or as it was last when it went.
 	Backend v1alpha1.BackendStatus
 	// From and To are normal, abnormal, unavailable, or ""; From is Omitted
@@ -55,8 +55,8 @@ type BackendChange struct {
 // was among those that status.backends left out.
 const Omitted = "omitted"
 
-// ConditionChange is a condition's new state.
-type ConditionChange struct {
+// ConditionTransition is a condition's new state.
+type ConditionTransition struct {
 	Status  metav1.ConditionStatus
 	Reason  string
 	Message string
@@ -74,16 +74,16 @@ type omittedRows struct {
 // those of the same backend in the same state, sets it to now on those that
 // changed, and returns what changed. A row that may have been among the omitted
 // ones did not change now: it was seen at its state by then at the latest.
-func compareBackends(rows, previous []v1alpha1.BackendStatus, omitted omittedRows, now metav1.Time) []BackendChange {
+func compareBackends(rows, previous []v1alpha1.BackendStatus, omitted omittedRows, now metav1.Time) []BackendTransition {
 	if !slices.IsSortedFunc(previous, func(a, b v1alpha1.BackendStatus) int { return byIdentity(&a, &b) }) {
 		previous = slices.Clone(previous) // somebody edited the status
 		slices.SortFunc(previous, func(a, b v1alpha1.BackendStatus) int { return byIdentity(&a, &b) })
 	}
-	var changes []BackendChange
+	var changes []BackendTransition
 	best := bestOf(previous)
 	p := 0
 	gone := func() {
-		changes = append(changes, BackendChange{Backend: previous[p], From: classOf(previous[p].ServerHealthStatus).String()})
+		changes = append(changes, BackendTransition{Backend: previous[p], From: classOf(previous[p].ServerHealthStatus).String()})
 		p++
 	}
 	for i := range rows {
@@ -107,7 +107,7 @@ func compareBackends(rows, previous []v1alpha1.BackendStatus, omitted omittedRow
 			row.LastTransitionTime = previous[p].LastTransitionTime
 		}
 		if from := classOf(previous[p].ServerHealthStatus); from != to {
-			changes = append(changes, BackendChange{Backend: *row, From: from.String(), To: to.String()})
+			changes = append(changes, BackendTransition{Backend: *row, From: from.String(), To: to.String()})
 		}
 		p++
 	}
@@ -130,13 +130,13 @@ func bestOf(kept []v1alpha1.BackendStatus) class {
 // unlisted is the change of a backend that the previous rows do not hold: it
 // was added, unless rows were left out. Then it may have been one of those, and
 // only its being abnormal is news, when no abnormal row was left out.
-func unlisted(row *v1alpha1.BackendStatus, to class, omitted, wasOmitted bool) (BackendChange, bool) {
+func unlisted(row *v1alpha1.BackendStatus, to class, omitted, wasOmitted bool) (BackendTransition, bool) {
 	switch {
 	case !omitted:
-		return BackendChange{Backend: *row, To: to.String()}, true
+		return BackendTransition{Backend: *row, To: to.String()}, true
 	case to != abnormal || wasOmitted:
-		return BackendChange{}, false
+		return BackendTransition{}, false
 	default:
-		return BackendChange{Backend: *row, From: Omitted, To: to.String()}, true
+		return BackendTransition{Backend: *row, From: Omitted, To: to.String()}, true
 	}
 }

@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 const later = 30 * time.Second
@@ -48,7 +48,7 @@ func TestBackendsThatCameWentOrTurnedAreTold(t *testing.T) {
 			w := newWorld(t, minHealthy("0"))
 			w.answer(test.before)
 			outcome := w.after(later).answer(test.after)
-			if diff := cmp.Diff(test.changes, changed(outcome.Changes.Backends)); diff != "" {
+			if diff := cmp.Diff(test.changes, changed(outcome.Transitions.Backends)); diff != "" {
 				t.Errorf("changes:\n%s", diff)
 			}
 			if diff := cmp.Diff(test.rows, rowTimes(w.object.Status.Backends)); diff != "" {
@@ -62,7 +62,7 @@ func TestChangeHoldsTheRowAsItIsOrWasLast(t *testing.T) {
 	w := newWorld(t)
 	w.answer("443/https nn", "80/tcp n")
 	outcome := w.after(later).answer("443/https an")
-	want := []BackendChange{
+	want := []BackendTransition{
 		{
 			Backend: v1alpha1.BackendStatus{
 				ServerID: "i-0", ServerIP: "10.0.0.0", Type: "ecs", ListenerPort: 80, ListenerProtocol: "tcp", Port: 8443,
@@ -78,7 +78,7 @@ func TestChangeHoldsTheRowAsItIsOrWasLast(t *testing.T) {
 			From: "normal", To: "abnormal",
 		},
 	}
-	if diff := cmp.Diff(want, outcome.Changes.Backends); diff != "" {
+	if diff := cmp.Diff(want, outcome.Transitions.Backends); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -87,10 +87,10 @@ func TestSameServerBehindTwoListenersTurnsOnEachByItself(t *testing.T) {
 	w := newWorld(t)
 	w.answer("80/tcp nn", "443/https nn")
 	outcome := w.after(later).answer("80/tcp nn", "443/https na")
-	if got, want := changed(outcome.Changes.Backends), "i-1 normal>abnormal"; got != want {
+	if got, want := changed(outcome.Transitions.Backends), "i-1 normal>abnormal"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got := outcome.Changes.Backends[0].Backend.ListenerPort; got != 443 {
+	if got := outcome.Transitions.Backends[0].Backend.ListenerPort; got != 443 {
 		t.Errorf("it turned on port %d, want 443", got)
 	}
 }
@@ -102,8 +102,8 @@ func TestRowsThatSomebodyShuffledAreTheSameBackends(t *testing.T) {
 		want := w.object.Status.DeepCopy()
 		w.object.Status.Backends = shuffled(w.object.Status.Backends, seed)
 		outcome := w.after(later).answer("443/https naunnaun", "80/tcp nnnn")
-		if told(outcome.Changes) {
-			t.Fatalf("seed %d: got changes %+v", seed, outcome.Changes)
+		if told(outcome.Transitions) {
+			t.Fatalf("seed %d: got changes %+v", seed, outcome.Transitions)
 		}
 		if diff := cmp.Diff(want.Backends, w.object.Status.Backends); diff != "" {
 			t.Fatalf("seed %d: the rows are not as they were:\n%s", seed, diff)
@@ -111,7 +111,7 @@ func TestRowsThatSomebodyShuffledAreTheSameBackends(t *testing.T) {
 
 		w.object.Status.Backends = shuffled(w.object.Status.Backends, seed)
 		outcome = w.after(later).answer("443/https nnunnaun", "80/tcp nnna")
-		if got, want := changed(outcome.Changes.Backends), "i-3 normal>abnormal, i-1 abnormal>normal"; got != want {
+		if got, want := changed(outcome.Transitions.Backends), "i-3 normal>abnormal, i-1 abnormal>normal"; got != want {
 			t.Fatalf("seed %d: got %q, want %q", seed, got, want)
 		}
 	}
@@ -144,7 +144,7 @@ func TestOfOmittedRowsOnlyOneThatMustHaveTurnedAbnormalIsTold(t *testing.T) {
 			w.options.MaxBackends = test.limit
 			w.answer(test.before)
 			outcome := w.after(later).answer(test.after)
-			if diff := cmp.Diff(test.changes, changed(outcome.Changes.Backends)); diff != "" {
+			if diff := cmp.Diff(test.changes, changed(outcome.Transitions.Backends)); diff != "" {
 				t.Errorf("changes:\n%s", diff)
 			}
 			if diff := cmp.Diff(test.rows, rowTimes(w.object.Status.Backends)); diff != "" {
@@ -164,15 +164,15 @@ func TestFirstObservationTellsOnlyAVerdictThatIsUnhealthy(t *testing.T) {
 		for before, prepare := range map[string]func(*world){
 			"at once":                 func(*world) {},
 			"after a wait":            func(w *world) { w.wait() },
-			"after a failure":         func(w *world) { w.fail(slb.Throttled) },
-			"after being suspended":   func(w *world) { w.edit(suspend).evaluate(Observation{}); w.edit(resume) },
+			"after a failure":         func(w *world) { w.fail(alicloud.Throttled) },
+			"after being suspended":   func(w *world) { w.edit(suspend).evaluate(Input{}); w.edit(resume) },
 			"after another target":    func(w *world) { w.answer("n"); w.edit(otherLoadBalancer) },
 			"after one that was down": func(w *world) { w.answer("a"); w.edit(otherLoadBalancer).wait() },
 		} {
 			t.Run(test.what+" "+before, func(t *testing.T) {
 				w := newWorld(t)
 				prepare(w)
-				changes := w.after(later).answer(test.letters).Changes
+				changes := w.after(later).answer(test.letters).Transitions
 				if len(changes.Backends) > 0 || turned(changes.Verdict) != test.verdict {
 					t.Errorf("got backends %q and verdict %q, want none and %q", changed(changes.Backends), turned(changes.Verdict), test.verdict)
 				}
@@ -198,7 +198,7 @@ func TestVerdictIsToldWhenHealthyTurnsAndNotWhenItsReasonDoes(t *testing.T) {
 		t.Run(test.what, func(t *testing.T) {
 			w := newWorld(t)
 			w.answer(test.before)
-			if got := turned(w.after(later).answer(test.after).Changes.Verdict); got != test.verdict {
+			if got := turned(w.after(later).answer(test.after).Transitions.Verdict); got != test.verdict {
 				t.Errorf("got %q, want %q", got, test.verdict)
 			}
 		})
@@ -208,7 +208,7 @@ func TestVerdictIsToldWhenHealthyTurnsAndNotWhenItsReasonDoes(t *testing.T) {
 func TestVerdictThatAnEditedPolicyTurnsIsTold(t *testing.T) {
 	w := newWorld(t)
 	w.answer("na")
-	changes := w.edit(minHealthy("2")).after(later).answer("na").Changes
+	changes := w.edit(minHealthy("2")).after(later).answer("na").Transitions
 	if got, want := turned(changes.Verdict), "False(BelowMinHealthy)"; got != want || len(changes.Backends) > 0 {
 		t.Errorf("got verdict %q and backends %q, want %q and none", got, changed(changes.Backends), want)
 	}
@@ -239,9 +239,9 @@ func TestObservationIsToldWhenItFailsAnewOrAnswersAgain(t *testing.T) {
 					if step.kind == answers {
 						outcome = w.answer("n")
 					} else {
-						outcome = w.fail(slb.Kind(step.kind))
+						outcome = w.fail(alicloud.Kind(step.kind))
 					}
-					if got := turned(outcome.Changes.Observation); got != step.want {
+					if got := turned(outcome.Transitions.Observation); got != step.want {
 						t.Errorf("restarts %t, step %d: got %q, want %q", restarts, i, got, step.want)
 					}
 				}
@@ -252,11 +252,11 @@ func TestObservationIsToldWhenItFailsAnewOrAnswersAgain(t *testing.T) {
 
 func TestNoteOfAnObservationSaysWhy(t *testing.T) {
 	w := newWorld(t)
-	failed := w.fail(slb.Throttled, "the API refused the call").Changes.Observation
+	failed := w.fail(alicloud.Throttled, "the API refused the call").Transitions.Observation
 	if failed == nil || failed.Message != "the API refused the call" {
 		t.Errorf("got %+v", failed)
 	}
-	again := w.after(later).answer("n").Changes.Observation
+	again := w.after(later).answer("n").Transitions.Observation
 	if again == nil || again.Message != "DescribeHealthStatus answers again, after Throttled" {
 		t.Errorf("got %+v", again)
 	}
@@ -272,7 +272,7 @@ func TestAnotherTargetDropsRowsWithoutBackendChanges(t *testing.T) {
 	for field, edit := range edits {
 		next := map[string]func(*world) Outcome{
 			"an answer":  func(w *world) Outcome { return w.answer("443/https nuaa") },
-			"a failure":  func(w *world) Outcome { return w.fail(slb.Throttled) },
+			"a failure":  func(w *world) Outcome { return w.fail(alicloud.Throttled) },
 			"a wait":     (*world).wait,
 			"suspension": func(w *world) Outcome { return w.edit(suspend).wait() },
 		}
@@ -281,8 +281,8 @@ func TestAnotherTargetDropsRowsWithoutBackendChanges(t *testing.T) {
 				w := newWorld(t)
 				w.answer("443/https naun", "80/tcp n")
 				outcome := observe(w.edit(edit).after(later))
-				if len(outcome.Changes.Backends) > 0 || outcome.Changes.Verdict != nil {
-					t.Errorf("got backends %q and verdict %q", changed(outcome.Changes.Backends), turned(outcome.Changes.Verdict))
+				if len(outcome.Transitions.Backends) > 0 || outcome.Transitions.Verdict != nil {
+					t.Errorf("got backends %q and verdict %q", changed(outcome.Transitions.Backends), turned(outcome.Transitions.Verdict))
 				}
 				want := ""
 				if how == "an answer" {
@@ -316,7 +316,7 @@ func TestEditThatLeavesTheTargetKeepsRowsAndTheirTimes(t *testing.T) {
 			if got, want := rowTimes(w.object.Status.Backends), "i-0 normal@0, i-1 normal@0, i-2 normal@30, i-3 unavailable@0"; got != want {
 				t.Errorf("after an answer: got %q, want %q", got, want)
 			}
-			if got, want := changed(outcome.Changes.Backends), "i-2 abnormal>normal"; got != want {
+			if got, want := changed(outcome.Transitions.Backends), "i-2 abnormal>normal"; got != want {
 				t.Errorf("got changes %q, want %q", got, want)
 			}
 		})
@@ -329,16 +329,16 @@ func TestSuspendingAndResumingTellNothing(t *testing.T) {
 			t.Run(what, func(t *testing.T) {
 				w := newWorld(t)
 				w.answer("nnau")
-				if changes := w.edit(suspend).after(later).wait().Changes; told(changes) {
+				if changes := w.edit(suspend).after(later).wait().Transitions; told(changes) {
 					t.Errorf("suspending: got %+v", changes)
 				}
 				w.edit(resume).after(suspendedFor)
 				if waits {
-					if changes := w.wait().Changes; told(changes) {
+					if changes := w.wait().Transitions; told(changes) {
 						t.Errorf("resuming: got %+v", changes)
 					}
 				}
-				if changes := w.after(time.Second).answer("nnau").Changes; told(changes) {
+				if changes := w.after(time.Second).answer("nnau").Transitions; told(changes) {
 					t.Errorf("the first answer: got %+v", changes)
 				}
 			})
@@ -351,7 +351,7 @@ func TestBackendsThatTurnedDuringASuspensionAreToldByTheFirstAnswer(t *testing.T
 	w.answer("nnn")
 	w.edit(suspend).after(later).wait()
 	w.edit(resume).after(time.Hour).wait()
-	changes := w.after(time.Second).answer("naa").Changes
+	changes := w.after(time.Second).answer("naa").Transitions
 	if got, want := changed(changes.Backends), "i-1 normal>abnormal, i-2 normal>abnormal"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -360,22 +360,22 @@ func TestBackendsThatTurnedDuringASuspensionAreToldByTheFirstAnswer(t *testing.T
 func TestNewProcessRepeatsNoChange(t *testing.T) {
 	for what, observe := range map[string]func(*world) Outcome{
 		"of an answer":  func(w *world) Outcome { return w.answer("aua") },
-		"of a failure":  func(w *world) Outcome { return w.fail(slb.Throttled) },
-		"of a stall":    func(w *world) Outcome { return w.fail(slb.Forbidden) },
-		"of staleness":  func(w *world) Outcome { return w.after(10 * time.Minute).fail(slb.Throttled) },
+		"of a failure":  func(w *world) Outcome { return w.fail(alicloud.Throttled) },
+		"of a stall":    func(w *world) Outcome { return w.fail(alicloud.Forbidden) },
+		"of staleness":  func(w *world) Outcome { return w.after(10 * time.Minute).fail(alicloud.Throttled) },
 		"of no backend": func(w *world) Outcome { return w.answer() },
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := newWorld(t)
 			w.answer("nnn")
-			if outcome := observe(w.after(later)); !told(outcome.Changes) {
+			if outcome := observe(w.after(later)); !told(outcome.Transitions) {
 				t.Fatal("the first process told nothing")
 			}
 			w.restart().after(later)
-			if outcome := w.wait(); outcome.Write || told(outcome.Changes) {
-				t.Errorf("before it asks: write %t, changes %+v", outcome.Write, outcome.Changes)
+			if outcome := w.wait(); outcome.Write || told(outcome.Transitions) {
+				t.Errorf("before it asks: write %t, changes %+v", outcome.Write, outcome.Transitions)
 			}
-			if changes := observe(w).Changes; told(changes) {
+			if changes := observe(w).Transitions; told(changes) {
 				t.Errorf("with the same observation: got %+v", changes)
 			}
 		})
@@ -385,7 +385,7 @@ func TestNewProcessRepeatsNoChange(t *testing.T) {
 func TestChangesAreInTheOrderOfRows(t *testing.T) {
 	w := newWorld(t)
 	w.answer("443/https nnnn", "80/tcp nn", "22/tcp n")
-	changes := w.after(later).answerRows(shuffled(backends("443/https -nan", "80/tcp anu"), 3)).Changes.Backends
+	changes := w.after(later).answerRows(shuffled(backends("443/https -nan", "80/tcp anu"), 3)).Transitions.Backends
 	var rows []v1alpha1.BackendStatus
 	for i := range changes {
 		rows = append(rows, changes[i].Backend)

@@ -8,7 +8,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 // stampedAhead is a world whose status says that the answer comes in an hour.
@@ -23,22 +23,22 @@ func stampedAhead(t *testing.T, answer string) *world {
 // The machine of the leader before may have had a clock that was ahead.
 func TestAnswerOfTheFutureIsNotCurrentForEver(t *testing.T) {
 	w := stampedAhead(t, "nna").restart()
-	w.after(time.Second).fail(slb.EndpointUnreachable)
+	w.after(time.Second).fail(alicloud.EndpointUnreachable)
 	w.want("Healthy=True(MinHealthyMet) Observed=False(EndpointUnreachable)")
 	if got := w.object.Status.LastObservedTime; got.After(w.now) {
 		t.Errorf("lastObservedTime is %s, it is %s", got, w.now)
 	}
-	w.after(90 * time.Second).fail(slb.EndpointUnreachable)
+	w.after(90 * time.Second).fail(alicloud.EndpointUnreachable)
 	w.want("Healthy=Unknown(ObservationStale) Observed=False(EndpointUnreachable)")
 	// Nor does it come back when the time comes that was stamped.
-	w.after(time.Hour - 60*time.Second).fail(slb.EndpointUnreachable)
+	w.after(time.Hour - 60*time.Second).fail(alicloud.EndpointUnreachable)
 	w.want("Healthy=Unknown(ObservationStale) Observed=False(EndpointUnreachable)")
 }
 
 // A process that got the answer itself knows how old it is.
 func TestAnswerFromBeforeTheClockWasSetBackAgesAsAny(t *testing.T) {
 	w := stampedAhead(t, "nna")
-	w.after(90*time.Second - 1).fail(slb.EndpointUnreachable)
+	w.after(90*time.Second - 1).fail(alicloud.EndpointUnreachable)
 	w.want("Healthy=True(MinHealthyMet) Observed=False(EndpointUnreachable)")
 	w.after(1).again()
 	w.want("Healthy=Unknown(ObservationStale) Observed=False(EndpointUnreachable)")

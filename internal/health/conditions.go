@@ -24,8 +24,8 @@ func (j judgement) waits() bool {
 	return j.reason == v1alpha1.ReasonPending || j.reason == v1alpha1.ReasonProgressing
 }
 
-func (j judgement) change() *ConditionChange {
-	return &ConditionChange{Status: j.status, Reason: j.reason, Message: j.message}
+func (j judgement) change() *ConditionTransition {
+	return &ConditionTransition{Status: j.status, Reason: j.reason, Message: j.message}
 }
 
 // judgements are the conditions of one object; nil ones are absent.

@@ -14,13 +14,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 func TestEachKindOfFailureIsTheReasonOfTheSameName(t *testing.T) {
 	reasons := reasonsOfObserved(t)
 	delete(reasons, "ReasonObservationSucceeded")
-	for _, kind := range slb.Kinds() {
+	for _, kind := range alicloud.Kinds() {
 		name := "Reason" + string(kind)
 		if reasons[name] != string(kind) {
 			t.Errorf("kind %s: v1alpha1.%s is %q", kind, name, reasons[name])
@@ -34,10 +34,10 @@ func TestEachKindOfFailureIsTheReasonOfTheSameName(t *testing.T) {
 
 func TestEveryKindOfFailureIsListed(t *testing.T) {
 	listed := map[string]bool{}
-	for _, kind := range slb.Kinds() {
+	for _, kind := range alicloud.Kinds() {
 		listed[string(kind)] = true
 	}
-	declared := constants(t, "../slb/errors.go", "Kinds of failure")
+	declared := constants(t, "../alicloud/errors.go", "Kinds of failure")
 	if len(declared) != len(listed) {
 		t.Errorf("%d kinds are declared and %d listed", len(declared), len(listed))
 	}

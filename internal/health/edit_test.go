@@ -9,21 +9,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 func TestStallOnOneLoadBalancerIsNoneOnAnother(t *testing.T) {
 	for _, waits := range []bool{false, true} {
 		w := newWorld(t)
 		for range 3 {
-			w.after(30 * time.Second).fail(slb.LoadBalancerNotFound)
+			w.after(30 * time.Second).fail(alicloud.LoadBalancerNotFound)
 		}
 		w.restart().edit(otherLoadBalancer)
 		if waits {
 			w.wait()
 			w.want("Healthy=Unknown(Pending) Observed=Unknown(Pending) Reconciling=True(Progressing)")
 		}
-		w.after(time.Second).fail(slb.LoadBalancerNotFound)
+		w.after(time.Second).fail(alicloud.LoadBalancerNotFound)
 		w.want("Healthy=Unknown(Pending) Observed=False(LoadBalancerNotFound)")
 	}
 }
@@ -54,10 +54,10 @@ func TestEditedObjectKeepsItsConditionsUntilItIsObserved(t *testing.T) {
 
 func TestEditUnstallsUntilTheNextObservation(t *testing.T) {
 	w := newWorld(t)
-	w.fail(slb.Forbidden)
+	w.fail(alicloud.Forbidden)
 	w.edit(minHealthy("2")).after(time.Second).wait()
 	w.want("Healthy=Unknown(Pending) Observed=Unknown(Pending) Reconciling=True(Progressing)")
-	w.after(time.Second).fail(slb.Forbidden)
+	w.after(time.Second).fail(alicloud.Forbidden)
 	w.want("Ready=False(Forbidden) Healthy=Unknown(Pending) Observed=False(Forbidden) Stalled=True(Forbidden)")
 }
 
@@ -66,9 +66,9 @@ func TestSuspendedObjectIsUnknownAndKeepsItsBackends(t *testing.T) {
 	for what, prepare := range map[string]func(*world){
 		"healthy":   func(w *world) { w.answer("nna") },
 		"unhealthy": func(w *world) { w.answer("aaa") },
-		"failing":   func(w *world) { w.answer("nna"); w.after(time.Second).fail(slb.Throttled) },
-		"stalled":   func(w *world) { w.answer("nna"); w.after(time.Second).fail(slb.Forbidden) },
-		"stale":     func(w *world) { w.answer("nna"); w.after(time.Hour).fail(slb.Throttled) },
+		"failing":   func(w *world) { w.answer("nna"); w.after(time.Second).fail(alicloud.Throttled) },
+		"stalled":   func(w *world) { w.answer("nna"); w.after(time.Second).fail(alicloud.Forbidden) },
+		"stale":     func(w *world) { w.answer("nna"); w.after(time.Hour).fail(alicloud.Throttled) },
 		"never observed": func(w *world) {
 			w.wait()
 		},
@@ -90,7 +90,7 @@ func TestSuspendedObjectIsUnknownAndKeepsItsBackends(t *testing.T) {
 			for what, outcome := range map[string]Outcome{
 				"a wait":                        w.after(24 * time.Hour).wait(),
 				"an answer for another object":  w.answer("aau"),
-				"a failure for another object":  w.fail(slb.Forbidden),
+				"a failure for another object":  w.fail(alicloud.Forbidden),
 				"a wait in a new process":       w.restart().wait(),
 				"a request by annotation":       w.ask("now").answer("n"),
 				"an answer at another interval": w.after(time.Hour).answer("n"),
@@ -135,7 +135,7 @@ func TestResumingTellsWhatTurnedMeanwhileAndNothingElse(t *testing.T) {
 			if waits {
 				w.wait()
 			}
-			changes := w.after(time.Second).answer(test.after).Changes
+			changes := w.after(time.Second).answer(test.after).Transitions
 			if got := turned(changes.Verdict); got != test.told {
 				t.Errorf("%s, then %s: told %q, want %q", test.before, test.after, got, test.told)
 			}
@@ -153,7 +153,7 @@ func TestResumedObjectIsNotJudgedByAnswersThatOthersGot(t *testing.T) {
 		if waits {
 			w.wait()
 		}
-		w.after(time.Second).fail(slb.Throttled)
+		w.after(time.Second).fail(alicloud.Throttled)
 		w.want("Healthy=Unknown(ObservationStale) Observed=False(Throttled)")
 	}
 }
@@ -162,7 +162,7 @@ func TestResumedObjectKeepsAVerdictThatIsStillFresh(t *testing.T) {
 	w := newWorld(t)
 	w.answer("nna")
 	w.edit(suspend).after(time.Second).wait()
-	changes := w.edit(resume).after(time.Second).fail(slb.Throttled).Changes
+	changes := w.edit(resume).after(time.Second).fail(alicloud.Throttled).Transitions
 	w.want("Healthy=True(MinHealthyMet) Observed=False(Throttled)")
 	if changes.Verdict != nil {
 		t.Errorf("told %q", turned(changes.Verdict))
@@ -178,8 +178,8 @@ func TestObserveRequestIsHandledByAnAnswerAndNothingElse(t *testing.T) {
 	}{
 		{"an answer", func(w *world) Outcome { return w.answer("nna") }, "at noon", "", "Healthy=True(MinHealthyMet) Observed=True(ObservationSucceeded)"},
 		{"an answer that is another", func(w *world) Outcome { return w.answer("aaa") }, "at noon", "", "Healthy=False(BelowMinHealthy) Observed=True(ObservationSucceeded)"},
-		{"a failure", func(w *world) Outcome { return w.fail(slb.Throttled) }, "in the morning", "at noon", "Healthy=True(MinHealthyMet) Observed=False(Throttled) Reconciling=True(ObservationRequested)"},
-		{"a stall", func(w *world) Outcome { return w.fail(slb.Forbidden) }, "in the morning", "at noon", "Ready=False(Forbidden) Healthy=True(MinHealthyMet) Observed=False(Forbidden) Stalled=True(Forbidden)"},
+		{"a failure", func(w *world) Outcome { return w.fail(alicloud.Throttled) }, "in the morning", "at noon", "Healthy=True(MinHealthyMet) Observed=False(Throttled) Reconciling=True(ObservationRequested)"},
+		{"a stall", func(w *world) Outcome { return w.fail(alicloud.Forbidden) }, "in the morning", "at noon", "Ready=False(Forbidden) Healthy=True(MinHealthyMet) Observed=False(Forbidden) Stalled=True(Forbidden)"},
 		{"a wait", (*world).wait, "in the morning", "", "Healthy=True(MinHealthyMet) Observed=True(ObservationSucceeded)"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
@@ -202,9 +202,9 @@ func TestObserveRequestIsReconcilingUntilItIsAnswered(t *testing.T) {
 	const reconciling = "Healthy=True(MinHealthyMet) Observed=False(Throttled) Reconciling=True(ObservationRequested)"
 	w := newWorld(t)
 	w.answer("nna")
-	w.ask("first").after(time.Second).fail(slb.Throttled)
+	w.ask("first").after(time.Second).fail(alicloud.Throttled)
 	w.want(reconciling)
-	w.after(5 * time.Second).fail(slb.Throttled)
+	w.after(5 * time.Second).fail(alicloud.Throttled)
 	w.want(reconciling)
 	// A newer request must not read as settled before its own attempt.
 	w.ask("second").request = ""
@@ -213,9 +213,9 @@ func TestObserveRequestIsReconcilingUntilItIsAnswered(t *testing.T) {
 	w.restart().wait()
 	w.want(reconciling)
 	w.request = "second"
-	w.after(5 * time.Minute).fail(slb.Throttled)
+	w.after(5 * time.Minute).fail(alicloud.Throttled)
 	w.want("Healthy=True(MinHealthyMet) Observed=False(Throttled) Reconciling=True(ObservationRequested)")
-	w.after(5 * time.Minute).fail(slb.Throttled)
+	w.after(5 * time.Minute).fail(alicloud.Throttled)
 	w.want("Healthy=Unknown(ObservationStale) Observed=False(Throttled) Reconciling=True(ObservationRequested)")
 	w.after(time.Second).answer("nna")
 	w.want("Healthy=True(MinHealthyMet) Observed=True(ObservationSucceeded)")
@@ -225,8 +225,8 @@ func TestObserveRequestIsReconcilingUntilItIsAnswered(t *testing.T) {
 func TestObserveRequestThatWasWithdrawnIsNotReconciling(t *testing.T) {
 	w := newWorld(t)
 	w.answer("nna")
-	w.ask("first").after(time.Second).fail(slb.Throttled)
-	w.ask("").after(time.Second).fail(slb.Throttled)
+	w.ask("first").after(time.Second).fail(alicloud.Throttled)
+	w.ask("").after(time.Second).fail(alicloud.Throttled)
 	w.wantNo("Reconciling")
 }
 
@@ -243,12 +243,12 @@ func TestFailureAfterAnEditNamesWhatTheSpecNamesNow(t *testing.T) {
 	for _, waits := range []bool{false, true} {
 		w := newWorld(t)
 		w.answer("n")
-		w.after(time.Second).fail(slb.LoadBalancerNotFound, "there is no load balancer lb-1")
+		w.after(time.Second).fail(alicloud.LoadBalancerNotFound, "there is no load balancer lb-1")
 		w.edit(func(spec *v1alpha1.LoadBalancerHealthSpec) { spec.LoadBalancerID = "lb-2" }).after(time.Second)
 		if waits {
 			w.wait()
 		}
-		w.fail(slb.LoadBalancerNotFound, "there is no load balancer lb-2")
+		w.fail(alicloud.LoadBalancerNotFound, "there is no load balancer lb-2")
 		if got := w.condition("Observed").Message; got != "there is no load balancer lb-2" {
 			t.Errorf("waits %t: got %q", waits, got)
 		}

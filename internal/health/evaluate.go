@@ -9,16 +9,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 // Evaluate decides the next status of an object. It reads object, and changes nothing.
-func Evaluate(object *v1alpha1.LoadBalancerHealth, o Observation, now time.Time, options Options) Outcome {
+func Evaluate(object *v1alpha1.LoadBalancerHealth, o Input, now time.Time, options Options) Outcome {
 	e := newEvaluation(object, o, now, options)
 	switch {
 	case object.Spec.Suspend:
 		e.suspended()
-	case o.Sample != nil:
+	case o.Observation != nil:
 		e.answered()
 	case o.Failure != nil:
 		e.failed()
@@ -38,7 +38,7 @@ type evaluation struct {
 	previous    *v1alpha1.LoadBalancerHealthStatus
 	wasObserved judgement
 	wasHealthy  judgement
-	observation Observation
+	input       Input
 	options     Options
 	policy      policy
 	interval    time.Duration
@@ -48,12 +48,12 @@ type evaluation struct {
 	accepted    bool        // a missing listener was accepted by annotation
 	unaccepted  string      // what is wrong with that annotation; "" for nothing
 
-	next    v1alpha1.LoadBalancerHealthStatus
-	changes Changes
-	staleAt time.Time
+	next        v1alpha1.LoadBalancerHealthStatus
+	transitions Transitions
+	staleAt     time.Time
 }
 
-func newEvaluation(object *v1alpha1.LoadBalancerHealth, o Observation, now time.Time, options Options) *evaluation {
+func newEvaluation(object *v1alpha1.LoadBalancerHealth, o Input, now time.Time, options Options) *evaluation {
 	_, _, askable := object.LoadBalancer()
 	e := &evaluation{
 		key:         object.Namespace + "/" + object.Name,
@@ -64,7 +64,7 @@ func newEvaluation(object *v1alpha1.LoadBalancerHealth, o Observation, now time.
 		previous:    &object.Status,
 		wasObserved: find(object.Status.Conditions, v1alpha1.ConditionObserved),
 		wasHealthy:  find(object.Status.Conditions, v1alpha1.ConditionHealthy),
-		observation: o,
+		input:       o,
 		options:     options,
 		policy:      policyOf(&object.Spec),
 		interval:    Interval(&object.Spec),
@@ -116,38 +116,38 @@ func (e *evaluation) suspended() {
 func (e *evaluation) answered() {
 	first := !e.known()
 	was := e.lastVerdict()
-	rows := rowsOf(e.observation.Sample, ScopeOf(e.spec))
+	rows := rowsOf(e.input.Observation, ScopeOf(e.spec))
 	changes := compareBackends(rows, e.next.Backends, omittedRows{e.next.OmittedBackends, e.next.LastObservedTime}, e.stamp)
-	place(rows, changes, e.observation.Places, e.now)
+	place(rows, changes, e.input.Places, e.now)
 	answered, previous := listenersOf(rows), e.next.Listeners
-	facts := factsOf(&e.observation, e.spec, answered)
+	facts := factsOf(&e.input, e.spec, answered)
 	e.next.Listeners = mergeListeners(answered, previous, facts, e.policy, e.stamp)
 	e.next.Summary = summaryOf(e.next.Listeners)
 	if !first {
-		e.changes.Backends = changes
-		e.changes.Listeners = listenerChanges(e.next.Listeners, previous)
+		e.transitions.Backends = changes
+		e.transitions.Listeners = listenerChanges(e.next.Listeners, previous)
 	}
-	if e.observation.ObserveRequest != "" {
-		e.next.LastHandledObserveRequest = e.observation.ObserveRequest
+	if e.input.ObserveRequest != "" {
+		e.next.LastHandledObserveRequest = e.input.ObserveRequest
 	}
 	e.next.LastAttemptedObserveRequest = "" // its value may be requested again
 	room := fitting(rows, e.next.Listeners, e.next.LastHandledObserveRequest, e.request)
 	e.next.Backends, e.next.OmittedBackends = bounded(rows, min(e.options.MaxBackends, room))
 
-	e.staleAt = e.observation.Sample.At.Add(staleAfter(e.interval))
+	e.staleAt = e.input.Observation.At.Add(staleAfter(e.interval))
 	evaluateListeners(e.next.Listeners, previous, facts, e.policy, e.stamp)
 	healthy := e.conditionOf(e.next.Listeners, facts)
 	if (!first || healthy.status == metav1.ConditionFalse) && healthy.status != e.wasHealthy.status {
 		e.tellVerdict(healthy, was)
 	}
 	e.conclude(judgements{
-		observed: judgement{metav1.ConditionTrue, v1alpha1.ReasonObservationSucceeded, messageObservedWith(e.observation.Sample.OddRows)},
+		observed: judgement{metav1.ConditionTrue, v1alpha1.ReasonObservationSucceeded, messageObservedWith(e.input.Observation.OddRows)},
 		healthy:  healthy,
 	})
 }
 
 func (e *evaluation) failed() {
-	failure := e.observation.Failure
+	failure := e.input.Failure
 	observed := judgement{metav1.ConditionFalse, string(failure.Kind), failure.Message}
 	if e.askable && !e.edited { // else the words name what the spec names now, or the Service has
 		observed = steady(observed, e.wasObserved)
@@ -156,8 +156,8 @@ func (e *evaluation) failed() {
 	if e.stalls(failure) {
 		judged.stalled = &judgement{metav1.ConditionTrue, observed.reason, observed.message}
 	}
-	if e.observation.ObserveRequest != "" {
-		e.next.LastAttemptedObserveRequest = e.observation.ObserveRequest
+	if e.input.ObserveRequest != "" {
+		e.next.LastAttemptedObserveRequest = e.input.ObserveRequest
 	}
 	if judged.stalled == nil {
 		judged.reconciling = e.unanswered()
@@ -234,7 +234,7 @@ func (e *evaluation) late() bool {
 		return false
 	}
 	staleAt := e.answerStaleAt()
-	if since := e.observation.Since.Add(staleAfter(e.interval)); e.observation.AnsweredAt.IsZero() && since.After(staleAt) {
+	if since := e.input.Since.Add(staleAfter(e.interval)); e.input.AnsweredAt.IsZero() && since.After(staleAt) {
 		staleAt = since
 	}
 	if e.now.Before(staleAt) {
@@ -270,7 +270,7 @@ func (e *evaluation) lastKnown(why string) judgement {
 
 // facts are those about the listeners of the last answer.
 func (e *evaluation) facts() *listenerFacts {
-	return factsOf(&e.observation, e.spec, e.next.Listeners)
+	return factsOf(&e.input, e.spec, e.next.Listeners)
 }
 
 // stale takes back the verdict on an answer that is too old.
@@ -302,8 +302,8 @@ func (e *evaluation) answerStaleAt() time.Time {
 	if !e.stands() {
 		return earliest
 	}
-	staleAt := e.observation.FailingSince.Add(2 * e.interval)
-	if answered := e.observation.AnsweredAt; !answered.IsZero() {
+	staleAt := e.input.FailingSince.Add(2 * e.interval)
+	if answered := e.input.AnsweredAt; !answered.IsZero() {
 		staleAt = answered.Add(staleAfter(e.interval))
 	}
 	latest := earliest.Add(e.options.Heartbeat + time.Second) // lastObservedTime is in seconds
@@ -329,10 +329,10 @@ func (e *evaluation) stands() bool {
 
 // stalls tells whether a failure requires manual action. What was said to does
 // until it is over.
-func (e *evaluation) stalls(failure *slb.Error) bool {
+func (e *evaluation) stalls(failure *alicloud.Error) bool {
 	was := e.wasStalled()
 	sameTarget := e.previous.ObservedTarget != nil && *e.previous.ObservedTarget == *e.next.ObservedTarget
-	inARow, over := max(1, e.observation.SameKindInARow), e.now.Sub(e.observation.SameKindSince)
+	inARow, over := max(1, e.input.SameKindInARow), e.now.Sub(e.input.SameKindSince)
 	return failure.Stall().Reached(inARow, over) || sameTarget && was != nil && was.reason == string(failure.Kind)
 }
 
@@ -346,7 +346,7 @@ func (e *evaluation) wasStalled() *judgement {
 // tellVerdict records a verdict that turned.
 func (e *evaluation) tellVerdict(healthy, was judgement) {
 	if healthy.status != was.status {
-		e.changes.Verdict = healthy.change()
+		e.transitions.Verdict = healthy.change()
 	}
 }
 
@@ -369,9 +369,9 @@ func (e *evaluation) conclude(judged judgements) {
 	failedBefore := e.wasObserved.status == metav1.ConditionFalse
 	switch {
 	case observed.status == metav1.ConditionFalse && (!failedBefore || observed.reason != e.wasObserved.reason):
-		e.changes.Observation = observed.change()
+		e.transitions.Observation = observed.change()
 	case observed.status == metav1.ConditionTrue && failedBefore:
-		e.changes.Observation = judgement{observed.status, observed.reason, messageRecovered(e.wasObserved.reason)}.change()
+		e.transitions.Observation = judgement{observed.status, observed.reason, messageRecovered(e.wasObserved.reason)}.change()
 	}
 	e.next.ObservedGeneration = e.generation
 	e.next.Conditions = judged.list(e.previous.Conditions, e.generation, e.generation, e.stamp)
@@ -382,7 +382,7 @@ func (e *evaluation) conclude(judged judgements) {
 func (e *evaluation) outcome() Outcome {
 	e.options.fit(&e.next)
 	write := !sameStatus(&e.next, e.previous)
-	if sample := e.observation.Sample; sample != nil && !e.spec.Suspend {
+	if sample := e.input.Observation; sample != nil && !e.spec.Suspend {
 		if !write && e.known() {
 			write = !sample.At.Before(nextHeartbeat(e.key, e.options.Heartbeat, e.next.LastObservedTime.Time))
 		}
@@ -392,5 +392,5 @@ func (e *evaluation) outcome() Outcome {
 			write = true
 		}
 	}
-	return Outcome{Status: e.next, Write: write, Changes: e.changes, StaleAt: e.staleAt}
+	return Outcome{Status: e.next, Write: write, Transitions: e.transitions, StaleAt: e.staleAt}
 }

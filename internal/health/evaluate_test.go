@@ -14,7 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 type specEdits = []func(*v1alpha1.LoadBalancerHealthSpec)
@@ -82,7 +82,7 @@ func TestAnswerIsRecordedWithItsTimeAndRequestID(t *testing.T) {
 	if want := start.Add(time.Second); !s.LastObservedTime.Time.Equal(want) || s.LastRequestID != "request-1" {
 		t.Errorf("got %s and %s, want %s and request-1", s.LastObservedTime, s.LastRequestID, want)
 	}
-	w.after(time.Minute).fail(slb.Throttled)
+	w.after(time.Minute).fail(alicloud.Throttled)
 	if s := &w.object.Status; !s.LastObservedTime.Time.Equal(start.Add(time.Second)) || s.LastRequestID != "request-1" {
 		t.Errorf("after a failure: got %s and %s", s.LastObservedTime, s.LastRequestID)
 	}
@@ -110,18 +110,18 @@ func TestObjectThatNobodyLookedAtIsPendingAndReconciling(t *testing.T) {
 
 func TestFailureBeforeAnyAnswerLeavesHealthyPending(t *testing.T) {
 	w := newWorld(t)
-	w.fail(slb.EndpointUnreachable, "nobody listens")
+	w.fail(alicloud.EndpointUnreachable, "nobody listens")
 	w.want("Healthy=Unknown(Pending) Observed=False(EndpointUnreachable)")
 	if got, want := w.condition("Healthy").Message, "no answer yet: nobody listens"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	w.after(24 * time.Hour).fail(slb.EndpointUnreachable)
+	w.after(24 * time.Hour).fail(alicloud.EndpointUnreachable)
 	w.want("Healthy=Unknown(Pending) Observed=False(EndpointUnreachable)")
 }
 
 func TestEachKindOfFailureIsTheReasonOfObservedAndSomeStall(t *testing.T) {
-	stalls := []slb.Kind{slb.Forbidden, slb.InvalidCredentials, slb.CredentialsNotFound}
-	for _, kind := range slb.Kinds() {
+	stalls := []alicloud.Kind{alicloud.Forbidden, alicloud.InvalidCredentials, alicloud.CredentialsNotFound}
+	for _, kind := range alicloud.Kinds() {
 		t.Run(string(kind), func(t *testing.T) {
 			w := newWorld(t)
 			w.answer("nna")
@@ -146,7 +146,7 @@ func TestEachKindOfFailureIsTheReasonOfObservedAndSomeStall(t *testing.T) {
 func TestWhatTheOperatorRefusesStallsAtOnce(t *testing.T) {
 	w := newWorld(t)
 	w.answer("nna")
-	w.failure, w.failingSince = &slb.Error{Kind: slb.InvalidRequest, Local: true, Message: "another product"}, w.now
+	w.failure, w.failingSince = &alicloud.Error{Kind: alicloud.InvalidRequest, Local: true, Message: "another product"}, w.now
 	w.again()
 	w.want("Ready=False(InvalidRequest) Healthy=True(MinHealthyMet) Observed=False(InvalidRequest) Stalled=True(InvalidRequest)")
 }
@@ -157,7 +157,7 @@ func TestFailureKeepsBackendsCountsAndVerdict(t *testing.T) {
 			w := newWorld(t)
 			w.answer(letters)
 			before := w.object.Status.DeepCopy()
-			changes := w.after(89 * time.Second).fail(slb.ServiceError).Changes
+			changes := w.after(89 * time.Second).fail(alicloud.ServiceError).Transitions
 			after := w.object.Status.DeepCopy()
 			if changes.Verdict != nil || len(changes.Backends) > 0 {
 				t.Errorf("got changes %+v", changes)
@@ -204,11 +204,11 @@ func TestLoadBalancerNotFoundStallsAtTheThirdInARow(t *testing.T) {
 				w.after(30 * time.Second)
 				switch step.what {
 				case "not found":
-					w.fail(slb.LoadBalancerNotFound)
+					w.fail(alicloud.LoadBalancerNotFound)
 				case "throttled":
-					w.fail(slb.Throttled)
+					w.fail(alicloud.Throttled)
 				case "forbidden":
-					w.fail(slb.Forbidden)
+					w.fail(alicloud.Forbidden)
 				case "look":
 					w.again()
 				case "restart":
@@ -227,11 +227,11 @@ func TestLoadBalancerNotFoundStallsAtTheThirdInARow(t *testing.T) {
 func TestObservationThatEndsCarriesTheGenerationEverywhere(t *testing.T) {
 	for what, observe := range map[string]func(*world){
 		"an answer":     func(w *world) { w.answer("nna") },
-		"a failure":     func(w *world) { w.fail(slb.Throttled) },
-		"a stall":       func(w *world) { w.fail(slb.Forbidden) },
-		"staleness":     func(w *world) { w.after(time.Hour).fail(slb.Throttled) },
+		"a failure":     func(w *world) { w.fail(alicloud.Throttled) },
+		"a stall":       func(w *world) { w.fail(alicloud.Forbidden) },
+		"staleness":     func(w *world) { w.after(time.Hour).fail(alicloud.Throttled) },
 		"a suspension":  func(w *world) { w.object.Spec.Suspend = true; w.wait() },
-		"first failure": func(w *world) { w.edit(otherLoadBalancer).fail(slb.Throttled) },
+		"first failure": func(w *world) { w.edit(otherLoadBalancer).fail(alicloud.Throttled) },
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := newWorld(t)
@@ -254,8 +254,8 @@ func TestReconcilingIsNeverSetByARoutineObservation(t *testing.T) {
 	w := newWorld(t)
 	w.answer("n")
 	for _, step := range []func(){
-		func() { w.wait() }, func() { w.answer("a") }, func() { w.fail(slb.Throttled) }, func() { w.wait() },
-		func() { w.after(time.Hour).wait() }, func() { w.restart().wait() }, func() { w.fail(slb.Forbidden) },
+		func() { w.wait() }, func() { w.answer("a") }, func() { w.fail(alicloud.Throttled) }, func() { w.wait() },
+		func() { w.after(time.Hour).wait() }, func() { w.restart().wait() }, func() { w.fail(alicloud.Forbidden) },
 	} {
 		step()
 		w.after(30 * time.Second)
@@ -270,10 +270,10 @@ func TestObjectMayBeEvaluatedConcurrently(t *testing.T) {
 	w.answer("80/tcp nnnnn", "443/https naunaun")
 	w.object.Status.Backends = shuffled(w.object.Status.Backends, 1)
 	before := w.object.DeepCopy()
-	observations := []Observation{
-		{Sample: &slb.Sample{At: w.now, Backends: backends("443/https uuaann", "80/tcp n")}},
-		{Failure: &slb.Error{Kind: slb.Forbidden}, AnsweredAt: w.now},
-		{Failure: &slb.Error{Kind: slb.Throttled}, AnsweredAt: w.now.Add(-time.Hour)},
+	observations := []Input{
+		{Observation: &alicloud.Observation{At: w.now, Backends: backends("443/https uuaann", "80/tcp n")}},
+		{Failure: &alicloud.Error{Kind: alicloud.Forbidden}, AnsweredAt: w.now},
+		{Failure: &alicloud.Error{Kind: alicloud.Throttled}, AnsweredAt: w.now.Add(-time.Hour)},
 		{AnsweredAt: w.now},
 		{AnsweredAt: w.now.Add(-time.Hour)},
 	}
@@ -295,8 +295,8 @@ func TestObjectMayBeEvaluatedConcurrently(t *testing.T) {
 
 func TestSampleIsNotChanged(t *testing.T) {
 	rows := shuffled(backends("80/tcp nau", "443/https nna"), 1)
-	sample := &slb.Sample{At: start, Backends: slices.Clone(rows)}
-	Evaluate(newWorld(t).object, Observation{Sample: sample}, start, defaults)
+	sample := &alicloud.Observation{At: start, Backends: slices.Clone(rows)}
+	Evaluate(newWorld(t).object, Input{Observation: sample}, start, defaults)
 	if diff := cmp.Diff(rows, sample.Backends); diff != "" {
 		t.Error(diff)
 	}
@@ -324,19 +324,19 @@ func TestIntervalLeftOutIsTheDefault(t *testing.T) {
 func BenchmarkEvaluateUnchanged(b *testing.B) {
 	for _, rows := range []int{1, 200, 10_000} {
 		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) {
-			sample := &slb.Sample{RequestID: "request", At: start, Backends: manyRows(func(i int) string {
+			sample := &alicloud.Observation{RequestID: "request", At: start, Backends: manyRows(func(i int) string {
 				if i%100 == 7 {
 					return "abnormal"
 				}
 				return "normal"
 			})[:rows]}
 			object := newWorld(b).object
-			object.Status = Evaluate(object, Observation{Sample: sample}, start, defaults).Status
+			object.Status = Evaluate(object, Input{Observation: sample}, start, defaults).Status
 			later := *sample
 			later.At = start.Add(30 * time.Second)
 			b.ReportAllocs()
 			for b.Loop() {
-				if Evaluate(object, Observation{Sample: &later, AnsweredAt: later.At}, later.At, defaults).Write {
+				if Evaluate(object, Input{Observation: &later, AnsweredAt: later.At}, later.At, defaults).Write {
 					b.Fatal("a write")
 				}
 			}

@@ -22,7 +22,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 const (
@@ -56,24 +56,24 @@ func FuzzStatusFits(f *testing.F) {
 		_, _ = w.Write(answer.Load().([]byte))
 	}))
 	f.Cleanup(server.Close)
-	endpoint, err := slb.ParseEndpoint(server.URL, slb.NetworkInternet)
+	endpoint, err := alicloud.ParseEndpoint(server.URL, alicloud.NetworkInternet)
 	if err != nil {
 		f.Fatal(err)
 	}
-	client, err := slb.NewClient(slb.ClientOptions{Endpoint: endpoint, Timeout: time.Minute, Concurrency: 1})
+	client, err := alicloud.NewClient(alicloud.ClientOptions{Endpoint: endpoint, Timeout: time.Minute, Concurrency: 1})
 	if err != nil {
 		f.Fatal(err)
 	}
 	schema := schemaOf(f)
 	f.Fuzz(func(t *testing.T, row string, n, limit uint16) {
 		answer.Store(repeatedRows(row, int(n)))
-		sample, err := client.DescribeHealthStatus(t.Context(), slb.Request{
-			Target:      slb.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-web"},
-			Credentials: slb.Credentials{AccessKeyID: "LTAI5tFuzzFuzzFuzz0042", AccessKeySecret: "secret"},
+		sample, err := client.DescribeHealthStatus(t.Context(), alicloud.Request{
+			Target:      alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-web"},
+			Credentials: alicloud.Credentials{AccessKeyID: "LTAI5tFuzzFuzzFuzz0042", AccessKeySecret: "secret"},
 		})
 		w := newWorld(t)
 		w.options.MaxBackends = 1 + int(limit)%5000
-		if failure, ok := errors.AsType[*slb.Error](err); ok {
+		if failure, ok := errors.AsType[*alicloud.Error](err); ok {
 			w.fail(failure.Kind, failure.Message)
 		} else {
 			if limit%2 == 1 { // what may be the longest of names
@@ -101,7 +101,7 @@ func repeatedRows(row string, n int) []byte {
 }
 
 // checkBound counts again, and demands that the worse rows are kept first.
-func checkBound(t *testing.T, rows []slb.Backend, status *v1alpha1.LoadBalancerHealthStatus, limit int) {
+func checkBound(t *testing.T, rows []alicloud.Backend, status *v1alpha1.LoadBalancerHealthStatus, limit int) {
 	t.Helper()
 	var all, kept [classes]int32
 	for _, state := range statesOf(rows, &v1alpha1.LoadBalancerHealthSpec{}) {
@@ -196,7 +196,7 @@ func TestTheSchemaRefuses(t *testing.T) {
 	}
 }
 
-func longNames(rows []slb.Backend) Places {
+func longNames(rows []alicloud.Backend) Places {
 	places := Places{}
 	for i := range rows {
 		places[PlaceKey(rows[i].Type, rows[i].ServerID, rows[i].ServerIP)] = Place{Node: strings.Repeat("n", 253), Pod: strings.Repeat("p", 317), NodeNotReady: true}

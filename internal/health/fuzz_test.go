@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 // FuzzEvaluate lives through whatever happens to one object, and compares
@@ -72,9 +72,9 @@ func (t *tape) next(n int) int {
 func pick[T any](t *tape, from ...T) T { return from[t.next(len(from))] }
 
 // row decodes a backend of a small universe, in which duplicates are common.
-func (t *tape) row() slb.Backend {
+func (t *tape) row() alicloud.Backend {
 	where, what := t.next(256), t.next(256)
-	return slb.Backend{
+	return alicloud.Backend{
 		ServerID:           [...]string{"i-1", "i-2", "eni-1"}[where%3],
 		ServerIP:           [...]string{"10.0.0.1", "", "10.0.0.2"}[where/3%3],
 		ListenerPort:       [...]int32{443, 80, 0}[where/9%3],
@@ -86,8 +86,8 @@ func (t *tape) row() slb.Backend {
 	}
 }
 
-func (t *tape) rows() []slb.Backend {
-	rows := make([]slb.Backend, t.next(12))
+func (t *tape) rows() []alicloud.Backend {
+	rows := make([]alicloud.Backend, t.next(12))
 	for i := range rows {
 		rows[i] = t.row()
 	}
@@ -118,7 +118,7 @@ func (l *life) step() {
 	case opAnswer:
 		l.stepAnswer(l.tape.rows())
 	case opFail:
-		l.stepFail(pick(l.tape, slb.Kinds()...))
+		l.stepFail(pick(l.tape, alicloud.Kinds()...))
 	case opWait:
 		l.stepWait()
 	case opAdvance:
@@ -170,7 +170,7 @@ func (l *life) dropOldTarget() {
 	}
 }
 
-func (l *life) stepAnswer(rows []slb.Backend) {
+func (l *life) stepAnswer(rows []alicloud.Backend) {
 	l.dropOldTarget()
 	before, first := l.object.Status.DeepCopy(), l.states == nil
 	l.places = []Places{
@@ -193,7 +193,7 @@ func (l *life) stepAnswer(rows []slb.Backend) {
 	l.checkRequest(l.object.Status.LastHandledObserveRequest)
 }
 
-func (l *life) stepFail(kind slb.Kind) {
+func (l *life) stepFail(kind alicloud.Kind) {
 	l.dropOldTarget()
 	before, first := l.object.Status.DeepCopy(), l.states == nil
 	outcome := l.fail(kind, fmt.Sprintf("failed at %s: %s", l.now, kind))
@@ -209,8 +209,8 @@ func (l *life) stepFail(kind slb.Kind) {
 		l.t.Fatalf("failed by %s, Observed says %s", kind, got.reason)
 	}
 	told := find(before.Conditions, "Observed")
-	if want := told.status != metav1.ConditionFalse || told.reason != string(kind); want != (outcome.Changes.Observation != nil) {
-		l.t.Fatalf("Observed was %s(%s), told %q", told.status, told.reason, turned(outcome.Changes.Observation))
+	if want := told.status != metav1.ConditionFalse || told.reason != string(kind); want != (outcome.Transitions.Observation != nil) {
+		l.t.Fatalf("Observed was %s(%s), told %q", told.status, told.reason, turned(outcome.Transitions.Observation))
 	}
 }
 
@@ -223,8 +223,8 @@ func (l *life) stepWait() {
 		return
 	}
 	l.checkKept(outcome, before)
-	if outcome.Changes.Observation != nil {
-		l.t.Fatalf("nobody asked, and it is told that %+v", outcome.Changes.Observation)
+	if outcome.Transitions.Observation != nil {
+		l.t.Fatalf("nobody asked, and it is told that %+v", outcome.Transitions.Observation)
 	}
 	if !l.answeredAt.IsZero() {
 		l.checkFreshness(before, outcome.StaleAt)
@@ -235,8 +235,8 @@ func (l *life) checkSuspended(outcome Outcome) {
 	if !l.object.Spec.Suspend {
 		return
 	}
-	if told(outcome.Changes) {
-		l.t.Fatalf("suspended, and it is told that %+v", outcome.Changes)
+	if told(outcome.Transitions) {
+		l.t.Fatalf("suspended, and it is told that %+v", outcome.Transitions)
 	}
 	l.want("Healthy=Unknown(Suspended) Observed=Unknown(Suspended)")
 }
@@ -254,8 +254,8 @@ func (l *life) checkRequest(got string) {
 
 // checkKept holds of every evaluation without an answer.
 func (l *life) checkKept(outcome Outcome, before *v1alpha1.LoadBalancerHealthStatus) {
-	if len(outcome.Changes.Backends) > 0 {
-		l.t.Fatalf("no answer, and it is told that %s", changed(outcome.Changes.Backends))
+	if len(outcome.Transitions.Backends) > 0 {
+		l.t.Fatalf("no answer, and it is told that %s", changed(outcome.Transitions.Backends))
 	}
 	s := &l.object.Status
 	if (l.states == nil) != (s.Summary == nil) {
@@ -311,11 +311,11 @@ func (l *life) checkVerdictChange(outcome Outcome, before *v1alpha1.LoadBalancer
 		withheld := verdictOn(before.Listeners, before.Summary, policyOf(&l.object.Spec))
 		want = l.object.Status.LastRequestID != before.LastRequestID && is.status != metav1.ConditionUnknown && is.status != withheld
 	}
-	if want != (outcome.Changes.Verdict != nil) {
-		l.t.Fatalf("first %t, from %s(%s) to %s(%s): told %q", first, was.status, was.reason, is.status, is.reason, turned(outcome.Changes.Verdict))
+	if want != (outcome.Transitions.Verdict != nil) {
+		l.t.Fatalf("first %t, from %s(%s) to %s(%s): told %q", first, was.status, was.reason, is.status, is.reason, turned(outcome.Transitions.Verdict))
 	}
-	if want && *outcome.Changes.Verdict != *is.change() {
-		l.t.Fatalf("Healthy is %+v, told %+v", is, outcome.Changes.Verdict)
+	if want && *outcome.Transitions.Verdict != *is.change() {
+		l.t.Fatalf("Healthy is %+v, told %+v", is, outcome.Transitions.Verdict)
 	}
 }
 
@@ -468,7 +468,7 @@ func (l *life) checkBackendChanges(outcome Outcome, states map[string]string, fi
 	}
 	slices.Sort(want)
 	var got []string
-	for _, c := range outcome.Changes.Backends {
+	for _, c := range outcome.Transitions.Backends {
 		b := &c.Backend
 		got = append(got, identityOf(b.ListenerPort, b.ListenerProtocol, b.ServerID, b.ServerIP, b.Port)+" "+c.From+">"+c.To)
 	}
@@ -482,7 +482,7 @@ func identityOf(listenerPort int32, protocol, serverID, serverIP string, port in
 }
 
 // statesOf records the worst state of each backend that a spec asks about.
-func statesOf(rows []slb.Backend, spec *v1alpha1.LoadBalancerHealthSpec) map[string]string {
+func statesOf(rows []alicloud.Backend, spec *v1alpha1.LoadBalancerHealthSpec) map[string]string {
 	states := map[string]string{}
 	badness := func(state string) int {
 		switch state {

@@ -18,7 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -36,13 +36,13 @@ type world struct {
 	since          time.Time
 	answeredAt     time.Time
 	failingSince   time.Time
-	failure        *slb.Error
+	failure        *alicloud.Error
 	sameKindInARow int
 	sameKindSince  time.Time
 	requests       int
 	request        string
 	places         Places
-	details        *slb.ListenerDetails
+	details        *alicloud.ListenerDetails
 	lapsed         bool
 	ports          []ServicePort
 }
@@ -94,17 +94,17 @@ func (w *world) answer(listeners ...string) Outcome {
 	return w.answerRows(backends(listeners...))
 }
 
-func (w *world) answerRows(rows []slb.Backend) Outcome {
+func (w *world) answerRows(rows []alicloud.Backend) Outcome {
 	w.t.Helper()
 	w.requests++
 	w.answeredAt, w.failingSince, w.failure, w.sameKindInARow = w.now, time.Time{}, nil, 0
-	return w.evaluate(Observation{Places: w.places, Sample: &slb.Sample{
+	return w.evaluate(Input{Places: w.places, Observation: &alicloud.Observation{
 		RequestID: fmt.Sprintf("request-%d", w.requests), At: w.now, Backends: rows,
 	}})
 }
 
 // fail is an observation that fails.
-func (w *world) fail(kind slb.Kind, message ...string) Outcome {
+func (w *world) fail(kind alicloud.Kind, message ...string) Outcome {
 	w.t.Helper()
 	if w.failure == nil {
 		w.failingSince = w.now
@@ -113,7 +113,7 @@ func (w *world) fail(kind slb.Kind, message ...string) Outcome {
 		w.sameKindInARow, w.sameKindSince = 0, w.now
 	}
 	w.sameKindInARow++
-	w.failure = &slb.Error{Kind: kind, Message: "it is " + string(kind)}
+	w.failure = &alicloud.Error{Kind: kind, Message: "it is " + string(kind)}
 	if len(message) > 0 {
 		w.failure.Message = message[0]
 	}
@@ -123,21 +123,21 @@ func (w *world) fail(kind slb.Kind, message ...string) Outcome {
 // again looks at the last failure once more, without an observation.
 func (w *world) again() Outcome {
 	w.t.Helper()
-	return w.evaluate(Observation{Failure: w.failure})
+	return w.evaluate(Input{Failure: w.failure})
 }
 
 // wait is an evaluation while nobody has asked.
 func (w *world) wait() Outcome {
 	w.t.Helper()
-	return w.evaluate(Observation{})
+	return w.evaluate(Input{})
 }
 
-func (w *world) evaluate(o Observation) Outcome {
+func (w *world) evaluate(o Input) Outcome {
 	w.t.Helper()
 	o.Since, o.AnsweredAt, o.FailingSince = w.since, w.answeredAt, w.failingSince
 	o.SameKindInARow, o.SameKindSince = w.sameKindInARow, w.sameKindSince
 	o.Details, o.DetailsLapsed, o.ServicePorts = w.details, w.lapsed, w.ports
-	if o.Sample != nil || o.Failure != nil {
+	if o.Observation != nil || o.Failure != nil {
 		o.ObserveRequest = w.request
 	}
 	before := w.object.DeepCopy()
@@ -180,24 +180,24 @@ func (w *world) checkOutcome(outcome Outcome) {
 	if outcome.Write && same {
 		w.t.Fatal("a write that changes nothing")
 	}
-	if !outcome.Write && told(outcome.Changes) {
-		w.t.Fatalf("changes without a write: %+v", outcome.Changes)
+	if !outcome.Write && told(outcome.Transitions) {
+		w.t.Fatalf("changes without a write: %+v", outcome.Transitions)
 	}
 	if !outcome.StaleAt.IsZero() && !w.now.Before(outcome.StaleAt) {
 		w.t.Fatalf("the verdict stands past StaleAt: %s at %s", outcome.StaleAt, w.now)
 	}
 }
 
-func told(c Changes) bool {
+func told(c Transitions) bool {
 	return len(c.Backends)+len(c.Listeners) > 0 || c.Verdict != nil || c.Observation != nil
 }
 
 // checkIdempotent looks at the same observation at the same time again.
-func (w *world) checkIdempotent(o Observation) {
+func (w *world) checkIdempotent(o Input) {
 	w.t.Helper()
-	if again := Evaluate(w.object, o, w.now, w.options); again.Write || told(again.Changes) {
+	if again := Evaluate(w.object, o, w.now, w.options); again.Write || told(again.Transitions) {
 		w.t.Fatalf("the same observation again: write %t, changes %+v\n%s",
-			again.Write, again.Changes, cmp.Diff(w.object.Status, again.Status))
+			again.Write, again.Transitions, cmp.Diff(w.object.Status, again.Status))
 	}
 }
 
@@ -404,8 +404,8 @@ var statusOf = map[rune]string{'n': "normal", 'a': "abnormal", 'u': "unavailable
 // backends are rows from words such as "443/https nna": a listener, and a
 // letter for each of its backends i-0, i-1 and so on, of which "-" is not
 // there. Without a listener it is 443/https.
-func backends(listeners ...string) []slb.Backend {
-	var rows []slb.Backend
+func backends(listeners ...string) []alicloud.Backend {
+	var rows []alicloud.Backend
 	for _, listener := range listeners {
 		name, letters, found := strings.Cut(listener, " ")
 		if !found {
@@ -420,7 +420,7 @@ func backends(listeners ...string) []slb.Backend {
 			if letter == '-' {
 				continue
 			}
-			rows = append(rows, slb.Backend{
+			rows = append(rows, alicloud.Backend{
 				ServerID: fmt.Sprintf("i-%d", i), ServerIP: fmt.Sprintf("10.0.0.%d", i), Type: "ecs",
 				ListenerPort: port, ListenerProtocol: protocol, Port: 8443, ServerHealthStatus: statusOf[letter],
 			})
@@ -430,7 +430,7 @@ func backends(listeners ...string) []slb.Backend {
 }
 
 // changed prints backend changes in one line: "i-0 normal>abnormal".
-func changed(changes []BackendChange) string {
+func changed(changes []BackendTransition) string {
 	words := make([]string, 0, len(changes))
 	for i := range changes {
 		words = append(words, fmt.Sprintf("%s %s>%s", changes[i].Backend.ServerID, changes[i].From, changes[i].To))
@@ -439,7 +439,7 @@ func changed(changes []BackendChange) string {
 }
 
 // turned prints a condition change in one line: "False(NoBackends)", or "".
-func turned(c *ConditionChange) string {
+func turned(c *ConditionTransition) string {
 	if c == nil {
 		return ""
 	}

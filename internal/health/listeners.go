@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 // An answer of DescribeHealthStatus has rows only: a listener without backends
@@ -31,10 +31,10 @@ const (
 
 // listenerFacts is what is known of listeners beside an answer.
 type listenerFacts struct {
-	scope slb.Scope
+	scope alicloud.Scope
 	// listed are the listeners of the scope as DescribeLoadBalancerListeners
 	// lists them; meaningful where told is true.
-	listed []slb.Listener
+	listed []alicloud.Listener
 	told   bool
 	lapsed bool
 	ports  []ServicePort
@@ -48,7 +48,7 @@ type listenerFacts struct {
 
 // factsOf reads the facts off an observation. Details that lack a listener
 // which has rows are older than the answer, or not complete, and tell nothing.
-func factsOf(o *Observation, spec *v1alpha1.LoadBalancerHealthSpec, listeners []v1alpha1.ListenerStatus) *listenerFacts {
+func factsOf(o *Input, spec *v1alpha1.LoadBalancerHealthSpec, listeners []v1alpha1.ListenerStatus) *listenerFacts {
 	scope, ofService := ScopeOf(spec), spec.ServiceRef != nil
 	facts := &listenerFacts{scope: scope, lapsed: o.DetailsLapsed, ports: o.ServicePorts, noPort: hasNoPort(listeners), stored: ofService && o.ServicePorts == nil}
 	if o.Details == nil || !ListsAll(o.Details.Listeners, listeners) {
@@ -56,7 +56,7 @@ func factsOf(o *Observation, spec *v1alpha1.LoadBalancerHealthSpec, listeners []
 	}
 	facts.told = true
 	for _, l := range o.Details.Listeners {
-		if scope.Includes(slb.Backend{ListenerPort: l.Port, ListenerProtocol: l.Protocol}) {
+		if scope.Includes(alicloud.Backend{ListenerPort: l.Port, ListenerProtocol: l.Protocol}) {
 			facts.listed = append(facts.listed, l)
 		}
 	}
@@ -64,15 +64,15 @@ func factsOf(o *Observation, spec *v1alpha1.LoadBalancerHealthSpec, listeners []
 }
 
 // ListsAll tells whether listed holds every listener that has backends and a port.
-func ListsAll(listed []slb.Listener, listeners []v1alpha1.ListenerStatus) bool {
+func ListsAll(listed []alicloud.Listener, listeners []v1alpha1.ListenerStatus) bool {
 	return !slices.ContainsFunc(listeners, func(l v1alpha1.ListenerStatus) bool {
 		return l.Backends > 0 && l.Port != 0 &&
-			!slices.ContainsFunc(listed, func(candidate slb.Listener) bool { return matches(&l, candidate.Port, candidate.Protocol) })
+			!slices.ContainsFunc(listed, func(candidate alicloud.Listener) bool { return matches(&l, candidate.Port, candidate.Protocol) })
 	})
 }
 
 // find returns the listener as it is listed, a running one first where several match.
-func (f *listenerFacts) find(l *v1alpha1.ListenerStatus) (listed slb.Listener, found bool) {
+func (f *listenerFacts) find(l *v1alpha1.ListenerStatus) (listed alicloud.Listener, found bool) {
 	for _, candidate := range f.listed {
 		if !matches(l, candidate.Port, candidate.Protocol) {
 			continue
@@ -218,7 +218,7 @@ func (f *listenerFacts) remains(l, was *v1alpha1.ListenerStatus, otherRows bool,
 	return true
 }
 
-func stateOf(l *slb.Listener) v1alpha1.ListenerState {
+func stateOf(l *alicloud.Listener) v1alpha1.ListenerState {
 	switch {
 	case l.Status == statusStopped:
 		return v1alpha1.ListenerStopped
@@ -231,7 +231,7 @@ func stateOf(l *slb.Listener) v1alpha1.ListenerState {
 	}
 }
 
-func healthCheckOf(l *slb.Listener) v1alpha1.HealthCheckState {
+func healthCheckOf(l *alicloud.Listener) v1alpha1.HealthCheckState {
 	switch l.HealthCheck {
 	case "":
 		return ""
@@ -333,8 +333,8 @@ func acceptListeners(listeners []v1alpha1.ListenerStatus, annotation string, now
 }
 
 // listenerChanges are the listeners that turned missing, and those that are back.
-func listenerChanges(listeners, previous []v1alpha1.ListenerStatus) []ListenerChange {
-	var changes []ListenerChange
+func listenerChanges(listeners, previous []v1alpha1.ListenerStatus) []ListenerTransition {
+	var changes []ListenerTransition
 	for i := range listeners {
 		l := &listeners[i]
 		was := matching(previous, l)
@@ -343,9 +343,9 @@ func listenerChanges(listeners, previous []v1alpha1.ListenerStatus) []ListenerCh
 		case l.MissingSince != nil && was.Backends == 0 && was.Health == v1alpha1.Unknown:
 			// It was missing already: an older schema could not store since when.
 		case l.MissingSince != nil:
-			changes = append(changes, ListenerChange{Listener: listenerName(l.Port, l.Protocol), Missing: true})
+			changes = append(changes, ListenerTransition{Listener: listenerName(l.Port, l.Protocol), Missing: true})
 		case l.Backends > 0:
-			changes = append(changes, ListenerChange{Listener: listenerName(l.Port, l.Protocol)})
+			changes = append(changes, ListenerTransition{Listener: listenerName(l.Port, l.Protocol)})
 		}
 	}
 	return changes
@@ -354,7 +354,7 @@ func listenerChanges(listeners, previous []v1alpha1.ListenerStatus) []ListenerCh
 // ListenersChanged tells whether an answer has other listeners than the status
 // of an object, of what the object asks about. A status without an answer about
 // the same target has none to compare with.
-func ListenersChanged(object *v1alpha1.LoadBalancerHealth, sample *slb.Sample) bool {
+func ListenersChanged(object *v1alpha1.LoadBalancerHealth, sample *alicloud.Observation) bool {
 	status := &object.Status
 	if status.Summary == nil || status.ObservedTarget == nil || *status.ObservedTarget != targetOf(object) {
 		return false
@@ -373,7 +373,7 @@ func ListenersChanged(object *v1alpha1.LoadBalancerHealth, sample *slb.Sample) b
 
 // listenersFound tells which listeners of a status have rows in an answer;
 // known is false where the answer has rows of another one.
-func listenersFound(listeners []v1alpha1.ListenerStatus, sample *slb.Sample, scope slb.Scope) (found []bool, known bool) {
+func listenersFound(listeners []v1alpha1.ListenerStatus, sample *alicloud.Observation, scope alicloud.Scope) (found []bool, known bool) {
 	found = make([]bool, len(listeners))
 	last := -1 // rows of one listener follow each other
 	for i := range sample.Backends {

@@ -11,15 +11,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 // listed are details from words such as "443/https running on".
 func (w *world) listed(listeners ...string) *world {
-	w.details = &slb.ListenerDetails{At: w.now}
+	w.details = &alicloud.ListenerDetails{At: w.now}
 	for _, words := range listeners {
 		name, rest, _ := strings.Cut(words, " ")
-		var l slb.Listener
+		var l alicloud.Listener
 		if _, err := fmt.Sscanf(name, "%d/%s", &l.Port, &l.Protocol); err != nil {
 			w.t.Fatal(err)
 		}
@@ -82,7 +82,7 @@ func (w *world) wantMessage(parts ...string) {
 }
 
 // changedListeners prints listener changes: "443/https missing, 80/tcp back".
-func changedListeners(c Changes) string {
+func changedListeners(c Transitions) string {
 	var words []string
 	for _, change := range c.Listeners {
 		what := "back"
@@ -108,22 +108,22 @@ func TestListenerThatIsNotInTheAnswerIsMissing(t *testing.T) {
 	w.want(gone)
 	w.wantListeners("80/tcp Healthy 1, 443/https Unknown 0 missing@30")
 	w.wantMessage("listener 443/https", "emptied", "removed", "slb:DescribeLoadBalancerListeners", v1alpha1.ListenersAcceptedAtAnnotation)
-	if got := changedListeners(outcome.Changes); got != "443/https missing" {
+	if got := changedListeners(outcome.Transitions); got != "443/https missing" {
 		t.Errorf("changes %q", got)
 	}
-	if got := turned(outcome.Changes.Verdict); got != "Unknown(ListenerMissing)" {
+	if got := turned(outcome.Transitions.Verdict); got != "Unknown(ListenerMissing)" {
 		t.Errorf("verdict %q", got)
 	}
 	// It stays missing over answers, failures and restarts.
 	if outcome := w.restart().after(30 * time.Second).answer(both); outcome.Write {
 		t.Error("an equal answer is written")
 	}
-	w.after(30 * time.Second).fail(slb.Throttled)
+	w.after(30 * time.Second).fail(alicloud.Throttled)
 	w.want("Healthy=Unknown(ListenerMissing) Observed=False(Throttled)")
 	outcome = w.after(30*time.Second).answer(both, "443/https nn")
 	w.want(good)
 	w.wantListeners("80/tcp Healthy 1, 443/https Healthy 2")
-	if got := changedListeners(outcome.Changes); got != "443/https back" {
+	if got := changedListeners(outcome.Transitions); got != "443/https back" {
 		t.Errorf("changes %q", got)
 	}
 }
@@ -156,7 +156,7 @@ func TestMissingListenerIsAcceptedByAnnotation(t *testing.T) {
 			for what, evaluate := range map[string]func(*world) Outcome{
 				"without an observation": (*world).wait,
 				"with an answer":         func(w *world) Outcome { return w.answer(both) },
-				"with a failure":         func(w *world) Outcome { return w.fail(slb.Throttled) },
+				"with a failure":         func(w *world) Outcome { return w.fail(alicloud.Throttled) },
 			} {
 				w := newWorld(t)
 				w.answer(both, "443/https nn")
@@ -166,8 +166,8 @@ func TestMissingListenerIsAcceptedByAnnotation(t *testing.T) {
 				if got := find(w.object.Status.Conditions, "Healthy"); !strings.Contains(test.conditions, got.reason) || !strings.Contains(got.message, test.message) && what != "without an observation" {
 					t.Errorf("%s: got %+v", what, got)
 				}
-				if accepted := test.conditions == good; accepted != (len(w.object.Status.Listeners) == 1) || accepted != (outcome.Changes.Verdict != nil) {
-					t.Errorf("%s: %s, changes %+v", what, w.listeners(), outcome.Changes)
+				if accepted := test.conditions == good; accepted != (len(w.object.Status.Listeners) == 1) || accepted != (outcome.Transitions.Verdict != nil) {
+					t.Errorf("%s: %s, changes %+v", what, w.listeners(), outcome.Transitions)
 				}
 			}
 		})
@@ -207,7 +207,7 @@ func TestAnAnswerWithoutRowsIsNoBackendsAndForgetsNoListener(t *testing.T) {
 	w.answer(both, "443/https nn")
 	outcome := w.after(30 * time.Second).answer()
 	w.want(none)
-	if got := changedListeners(outcome.Changes); got != "" {
+	if got := changedListeners(outcome.Transitions); got != "" {
 		t.Errorf("changes %q", got)
 	}
 	w.after(30 * time.Second).answer(both)
@@ -222,7 +222,7 @@ func TestAnAnswerWithoutRowsIsNoBackendsAndForgetsNoListener(t *testing.T) {
 func TestRowsWithoutAPortEmptyNothing(t *testing.T) {
 	w := newWorld(t)
 	w.answer(both, "443/https nn")
-	w.after(30 * time.Second).answerRows([]slb.Backend{{ServerID: "i-1", ServerHealthStatus: "normal"}})
+	w.after(30 * time.Second).answerRows([]alicloud.Backend{{ServerID: "i-1", ServerHealthStatus: "normal"}})
 	w.want(good)
 }
 
@@ -289,7 +289,7 @@ func TestListedListenersWithoutBackends(t *testing.T) {
 			w.wantListeners(test.listeners)
 			w.wantMessage(test.message)
 			// A failure keeps what was known.
-			w.after(time.Second).fail(slb.Throttled)
+			w.after(time.Second).fail(alicloud.Throttled)
 			w.want(strings.Replace(test.conditions, "Observed=True(ObservationSucceeded)", "Observed=False(Throttled)", 1))
 		})
 	}
@@ -387,7 +387,7 @@ func TestARowWithoutAPortForgetsNoMissingListener(t *testing.T) {
 	w.answer(both, "443/https nn")
 	w.after(30 * time.Second).answer(both)
 	w.want(gone)
-	rows := append(backends(both), slb.Backend{ServerID: "i-9", ServerHealthStatus: "normal"})
+	rows := append(backends(both), alicloud.Backend{ServerID: "i-9", ServerHealthStatus: "normal"})
 	w.after(30 * time.Second).answerRows(rows)
 	if got := w.listeners(); got != "" {
 		t.Log(got)
@@ -400,7 +400,7 @@ func TestARowWithoutAPortHidesNoListenerThatIsKnownToBeEmpty(t *testing.T) {
 	w := newWorld(t)
 	w.listed("80/tcp running", "443/https running").answer(both)
 	w.want(none)
-	rows := append(backends(both), slb.Backend{ServerID: "i-9", ServerHealthStatus: "normal"})
+	rows := append(backends(both), alicloud.Backend{ServerID: "i-9", ServerHealthStatus: "normal"})
 	w.after(30 * time.Second).answerRows(rows)
 	w.want(none)
 }
@@ -419,8 +419,8 @@ func TestAProtocolThatWasStoredInCapitalsIsTheSame(t *testing.T) {
 	}
 	outcome := w.restart().after(30*time.Second).answer(both, "443/https nn")
 	w.want(good)
-	if told(outcome.Changes) {
-		t.Errorf("events after the upgrade: %q, %q, %q", changed(outcome.Changes.Backends), changedListeners(outcome.Changes), turned(outcome.Changes.Verdict))
+	if told(outcome.Transitions) {
+		t.Errorf("events after the upgrade: %q, %q, %q", changed(outcome.Transitions.Backends), changedListeners(outcome.Transitions), turned(outcome.Transitions.Verdict))
 	}
 }
 
@@ -435,9 +435,9 @@ func TestAServiceThatLosesItsLoadBalancerKeepsAStoppedListenerUnhealthy(t *testi
 	w.listed("80/tcp running", "443/https stopped").answer(both)
 	w.want(none)
 	w.after(5 * time.Second)
-	outcome := Discover(w.object, Discovery{Failure: &slb.Error{Kind: slb.LoadBalancerNotFound, Message: "m"}, FailingSince: w.now}, w.now, w.options)
+	outcome := Discover(w.object, Discovery{Failure: &alicloud.Error{Kind: alicloud.LoadBalancerNotFound, Message: "m"}, FailingSince: w.now}, w.now, w.options)
 	if got := conditions(&outcome.Status); got != "Healthy=False(NoBackends) Observed=False(LoadBalancerNotFound)" {
-		t.Errorf("%s, verdict event %q", got, turned(outcome.Changes.Verdict))
+		t.Errorf("%s, verdict event %q", got, turned(outcome.Transitions.Verdict))
 	}
 }
 
@@ -452,9 +452,9 @@ func TestAServiceThatLosesItsLoadBalancerKeepsAnEmptyListenerUnhealthy(t *testin
 	w.after(30 * time.Second).answer(both)
 	w.want(none)
 	w.after(5 * time.Second)
-	outcome := Discover(w.object, Discovery{Failure: &slb.Error{Kind: slb.LoadBalancerNotFound, Message: "m"}, FailingSince: w.now}, w.now, w.options)
+	outcome := Discover(w.object, Discovery{Failure: &alicloud.Error{Kind: alicloud.LoadBalancerNotFound, Message: "m"}, FailingSince: w.now}, w.now, w.options)
 	if got := conditions(&outcome.Status); got != "Healthy=False(NoBackends) Observed=False(LoadBalancerNotFound)" {
-		t.Errorf("%s, verdict event %q, %s", got, turned(outcome.Changes.Verdict), find(outcome.Status.Conditions, "Healthy").message)
+		t.Errorf("%s, verdict event %q, %s", got, turned(outcome.Transitions.Verdict), find(outcome.Status.Conditions, "Healthy").message)
 	}
 }
 
@@ -464,7 +464,7 @@ func TestAListenerThatIsBeingConfiguredIsNotMissingAfterARestart(t *testing.T) {
 	w.listed("80/tcp running", "443/https configuring on").answer(both)
 	w.want(changing)
 	outcome := w.unlisted().restart().after(30 * time.Second).answer(both)
-	if got := changedListeners(outcome.Changes); got != "" {
+	if got := changedListeners(outcome.Transitions); got != "" {
 		t.Errorf("never had backends: %q, %s", got, w.listeners())
 	}
 
@@ -473,7 +473,7 @@ func TestAListenerThatIsBeingConfiguredIsNotMissingAfterARestart(t *testing.T) {
 	w.want(changing)
 	outcome = w.unlisted().restart().after(30 * time.Second).answer()
 	w.want(changing)
-	if got := turned(outcome.Changes.Verdict); got != "" {
+	if got := turned(outcome.Transitions.Verdict); got != "" {
 		t.Errorf("verdict %q", got)
 	}
 }
@@ -483,7 +483,7 @@ func TestAMinimumOfNothingEndsAMissingListenerWithoutAnAnswer(t *testing.T) {
 	w.answer(both, "443/https nn")
 	w.after(30 * time.Second).answer(both)
 	w.want(gone)
-	w.edit(minHealthy("0")).after(time.Second).fail(slb.Throttled)
+	w.edit(minHealthy("0")).after(time.Second).fail(alicloud.Throttled)
 	w.want("Healthy=True(AllBackendsNormal) Observed=False(Throttled)")
 }
 
@@ -500,10 +500,10 @@ func TestAListenerThatIsMissingSinceTheFutureIsAcceptedNow(t *testing.T) {
 
 func TestAnAnswerHasNoOtherListenersThanItself(t *testing.T) {
 	w := newWorld(t)
-	rows := append([]slb.Backend{{ServerID: "i-9", ListenerPort: 443, ServerHealthStatus: "normal"}}, backends("443/https nn")...)
+	rows := append([]alicloud.Backend{{ServerID: "i-9", ListenerPort: 443, ServerHealthStatus: "normal"}}, backends("443/https nn")...)
 	w.answerRows(rows)
 	w.after(30 * time.Second).answerRows(rows)
-	if ListenersChanged(w.object, &slb.Sample{Backends: rows}) {
+	if ListenersChanged(w.object, &alicloud.Observation{Backends: rows}) {
 		t.Errorf("the same answer has other listeners than itself: %s", w.listeners())
 	}
 }

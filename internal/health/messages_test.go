@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 func TestMessageOfAVerdictSaysWhatWasCountedAndWhatIsNeeded(t *testing.T) {
@@ -75,17 +75,17 @@ func TestEqualSituationsHaveEqualMessages(t *testing.T) {
 		"healthy":         func(w *world) { w.answer("nn") },
 		"unhealthy":       func(w *world) { w.answer("aa") },
 		"unknown":         func(w *world) { w.answer("uu") },
-		"failed":          func(w *world) { w.answer("nn"); w.after(30 * time.Second).fail(slb.Throttled) },
-		"pending, failed": func(w *world) { w.fail(slb.Throttled) },
-		"stalled":         func(w *world) { w.fail(slb.Forbidden) },
-		"stale":           func(w *world) { w.answer("nn"); w.after(time.Hour).fail(slb.Throttled) },
+		"failed":          func(w *world) { w.answer("nn"); w.after(30 * time.Second).fail(alicloud.Throttled) },
+		"pending, failed": func(w *world) { w.fail(alicloud.Throttled) },
+		"stalled":         func(w *world) { w.fail(alicloud.Forbidden) },
+		"stale":           func(w *world) { w.answer("nn"); w.after(time.Hour).fail(alicloud.Throttled) },
 		"late":            func(w *world) { w.answer("nn"); w.after(time.Hour).wait() },
 		"suspended":       func(w *world) { w.edit(suspend).wait() },
 		"edited":          func(w *world) { w.answer("nn"); w.edit(minHealthy("2")).wait() },
 		"resumed":         func(w *world) { w.answer("nn"); w.edit(suspend).wait(); w.edit(resume).wait() },
 		"not found 3 times": func(w *world) {
 			for range 3 {
-				w.after(30 * time.Second).fail(slb.LoadBalancerNotFound)
+				w.after(30 * time.Second).fail(alicloud.LoadBalancerNotFound)
 			}
 		},
 	}
@@ -105,7 +105,7 @@ func TestEqualSituationsHaveEqualMessages(t *testing.T) {
 			second.after(99 * time.Hour)
 			if what != "pending" {
 				for range 3 {
-					second.restart().after(7*time.Second).fail(slb.ServiceError, "the service failed")
+					second.restart().after(7*time.Second).fail(alicloud.ServiceError, "the service failed")
 				}
 			}
 			bring(second)

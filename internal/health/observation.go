@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 // Options are the operator's settings that decide what is written.
@@ -20,17 +20,17 @@ type Options struct {
 	Fit func(*v1alpha1.LoadBalancerHealthStatus)
 }
 
-// Observation is what this process knows of a load balancer. At most one of
+// Input is what this process knows of a load balancer. At most one of
 // Sample and Failure is set; neither means that nothing was asked since.
-type Observation struct {
-	// Sample is the answer, covering what the object asks about.
-	Sample *slb.Sample
-	// Places are where the backends of Sample run; nil: nobody looked.
+type Input struct {
+	// Observation is the answer, covering what the object asks about.
+	Observation *alicloud.Observation
+	// Places are where the backends of Observation run; nil: nobody looked.
 	Places Places
 	// Details are the load balancer's listeners as DescribeLoadBalancerListeners
 	// last listed them, and newer than the last answer whose listeners changed;
 	// nil: not known.
-	Details *slb.ListenerDetails
+	Details *alicloud.ListenerDetails
 	// DetailsLapsed tells that details were not read for so long that those
 	// which the status holds do not count any more.
 	DetailsLapsed bool
@@ -38,7 +38,7 @@ type Observation struct {
 	// known to make; nil: not known.
 	ServicePorts []ServicePort
 	// Failure is why there is none.
-	Failure *slb.Error
+	Failure *alicloud.Error
 	// Since is when this process first looked at the load balancer.
 	Since time.Time
 	// AnsweredAt is when an answer last arrived in this process; zero: never.
@@ -62,7 +62,7 @@ type Outcome struct {
 	// Write tells whether Status differs from what is stored, or is a heartbeat.
 	Write bool
 	// Changes are the transitions to tell once Status is written.
-	Changes Changes
+	Transitions Transitions
 	// StaleAt is when the verdict goes stale if no answer comes before; zero
 	// when there is none that could.
 	StaleAt time.Time

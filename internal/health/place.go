@@ -60,7 +60,7 @@ func (p Places) of(b *v1alpha1.BackendStatus) Place {
 
 // place writes into sorted rows where each backend runs, and what the cluster
 // says of it, and the same into the changes that are of these rows.
-func place(rows []v1alpha1.BackendStatus, changes []BackendChange, places Places, now time.Time) {
+func place(rows []v1alpha1.BackendStatus, changes []BackendTransition, places Places, now time.Time) {
 	if places == nil {
 		return
 	}

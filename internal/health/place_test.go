@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 // placed prints each row's place and diagnosis in one line.
@@ -22,7 +22,7 @@ func placed(rows []v1alpha1.BackendStatus) string {
 }
 
 // asENI turns rows into those of pods: one network interface, many addresses.
-func asENI(rows []slb.Backend) []slb.Backend {
+func asENI(rows []alicloud.Backend) []alicloud.Backend {
 	for i := range rows {
 		rows[i].ServerID, rows[i].Type = "eni-1", TypeENI
 	}
@@ -77,7 +77,7 @@ func TestAPodContradictsABackendThatIsAbnormalForAWhile(t *testing.T) {
 	w := newWorld(t)
 	w.places = Places{"i-0": {Pod: "prod/p", PodReadySince: start.Add(-time.Hour)}}
 	w.answer("n")
-	turned := w.after(time.Second).answer("a").Changes.Backends
+	turned := w.after(time.Second).answer("a").Transitions.Backends
 	if len(turned) != 1 || !turned[0].PodReady || turned[0].Backend.Diagnosis != "" {
 		t.Errorf("%+v", turned)
 	}
@@ -156,8 +156,8 @@ func TestANewPlaceIsWrittenWithoutEvents(t *testing.T) {
 	} {
 		w.places = step.places
 		outcome := w.after(time.Second).answer("na")
-		if outcome.Write != step.write || told(outcome.Changes) {
-			t.Errorf("%s: write %t, changes %+v", step.want, outcome.Write, outcome.Changes)
+		if outcome.Write != step.write || told(outcome.Transitions) {
+			t.Errorf("%s: write %t, changes %+v", step.want, outcome.Write, outcome.Transitions)
 		}
 		if got := placed(w.object.Status.Backends); got != step.want {
 			t.Errorf("got %q, want %q", got, step.want)
@@ -170,7 +170,7 @@ func TestAFailureKeepsPlaces(t *testing.T) {
 	w.places = Places{"i-0": {Node: "n-0"}}
 	w.answer("n")
 	w.places = nil
-	w.after(time.Second).fail(slb.Throttled)
+	w.after(time.Second).fail(alicloud.Throttled)
 	if got, want := placed(w.object.Status.Backends), "i-0 n-0//"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -181,11 +181,11 @@ func TestTransitionsTellThePlace(t *testing.T) {
 	w.answer("nn")
 	w.places = Places{"i-0": {Node: "n-0", NodeNotReady: true}, "i-1": {Node: "n-1"}}
 	outcome := w.after(time.Second).answer("an")
-	if got, want := outcome.Changes.Backends[0].Backend.Whereabouts(), "node n-0; the node is not Ready"; got != want {
+	if got, want := outcome.Transitions.Backends[0].Backend.Whereabouts(), "node n-0; the node is not Ready"; got != want {
 		t.Errorf("a turn: got %q, want %q", got, want)
 	}
 	outcome = w.after(time.Second).answer("a")
-	if got, want := outcome.Changes.Backends[0].Backend.Whereabouts(), "node n-1"; got != want {
+	if got, want := outcome.Transitions.Backends[0].Backend.Whereabouts(), "node n-1"; got != want {
 		t.Errorf("one that is gone: got %q, want %q", got, want)
 	}
 }

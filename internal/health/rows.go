@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 // class is how a backend counts: the API's three values, and every value that
@@ -43,7 +43,7 @@ func (c class) String() string {
 // server stands behind several listeners), so identity is what byIdentity
 // compares. The API lists a backend of several forwarding rules once for each:
 // it stands here once, with the worst of its states.
-func rowsOf(sample *slb.Sample, scope slb.Scope) []v1alpha1.BackendStatus {
+func rowsOf(sample *alicloud.Observation, scope alicloud.Scope) []v1alpha1.BackendStatus {
 	rows := make([]v1alpha1.BackendStatus, 0, len(sample.Backends))
 	for _, b := range sample.Backends {
 		if !scope.Includes(b) {

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 func shuffled[T any](rows []T, seed uint64) []T {
@@ -33,7 +33,7 @@ func identities(rows []v1alpha1.BackendStatus) []string {
 }
 
 func TestRowsAreSortedByListenerPortProtocolServerIDServerIPAndPort(t *testing.T) {
-	sorted := []slb.Backend{
+	sorted := []alicloud.Backend{
 		{ServerID: "i-9"},
 		{ListenerProtocol: "udp", ServerID: "i-9"},
 		{ListenerPort: 80, ServerID: "i-9"},
@@ -50,7 +50,7 @@ func TestRowsAreSortedByListenerPortProtocolServerIDServerIPAndPort(t *testing.T
 		"80/udp i-2 10.0.0.1:9", "80/udp i-2 10.0.0.2:8", "80/udp i-2 10.0.0.2:10", "443/http i-0 :0",
 	}
 	for seed := range uint64(20) {
-		rows := rowsOf(&slb.Sample{Backends: shuffled(sorted, seed)}, slb.Scope{})
+		rows := rowsOf(&alicloud.Observation{Backends: shuffled(sorted, seed)}, alicloud.Scope{})
 		if diff := cmp.Diff(want, identities(rows)); diff != "" {
 			t.Fatalf("seed %d:\n%s", seed, diff)
 		}
@@ -58,7 +58,7 @@ func TestRowsAreSortedByListenerPortProtocolServerIDServerIPAndPort(t *testing.T
 }
 
 func TestListenersAreSortedByPortAndProtocol(t *testing.T) {
-	rows := rowsOf(&slb.Sample{Backends: backends("443/https nau", "80/udp n", "80/tcp aa", "1000/tcp u")}, slb.Scope{})
+	rows := rowsOf(&alicloud.Observation{Backends: backends("443/https nau", "80/udp n", "80/tcp aa", "1000/tcp u")}, alicloud.Scope{})
 	want := []v1alpha1.ListenerStatus{
 		{Port: 80, Protocol: "tcp", Counts: v1alpha1.Counts{Backends: 2, Abnormal: 2}},
 		{Port: 80, Protocol: "udp", Counts: v1alpha1.Counts{Backends: 1, Normal: 1}},
@@ -76,26 +76,26 @@ func TestListenersAreSortedByPortAndProtocol(t *testing.T) {
 }
 
 func TestBackendIsOneByListenerPortProtocolServerIDServerIPAndPort(t *testing.T) {
-	one := slb.Backend{ServerID: "eni-1", ServerIP: "10.0.0.1", EniHost: "10.0.0.9", Type: "eni", ListenerPort: 443, ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "normal"}
+	one := alicloud.Backend{ServerID: "eni-1", ServerIP: "10.0.0.1", EniHost: "10.0.0.9", Type: "eni", ListenerPort: 443, ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "normal"}
 	for _, test := range []struct {
 		what string
-		edit func(*slb.Backend)
+		edit func(*alicloud.Backend)
 		want int
 	}{
-		{"the same row", func(*slb.Backend) {}, 1},
-		{"another listenerPort", func(b *slb.Backend) { b.ListenerPort = 80 }, 2},
-		{"another protocol", func(b *slb.Backend) { b.ListenerProtocol = "http" }, 2},
-		{"another serverId", func(b *slb.Backend) { b.ServerID = "eni-2" }, 2},
-		{"another serverIp, as pods on one ENI have", func(b *slb.Backend) { b.ServerIP = "10.0.0.2" }, 2},
-		{"another port", func(b *slb.Backend) { b.Port = 8444 }, 2},
-		{"another eniHost", func(b *slb.Backend) { b.EniHost = "10.0.0.8" }, 1},
-		{"another type", func(b *slb.Backend) { b.Type = "ecs" }, 1},
-		{"another state", func(b *slb.Backend) { b.ServerHealthStatus = "abnormal" }, 1},
+		{"the same row", func(*alicloud.Backend) {}, 1},
+		{"another listenerPort", func(b *alicloud.Backend) { b.ListenerPort = 80 }, 2},
+		{"another protocol", func(b *alicloud.Backend) { b.ListenerProtocol = "http" }, 2},
+		{"another serverId", func(b *alicloud.Backend) { b.ServerID = "eni-2" }, 2},
+		{"another serverIp, as pods on one ENI have", func(b *alicloud.Backend) { b.ServerIP = "10.0.0.2" }, 2},
+		{"another port", func(b *alicloud.Backend) { b.Port = 8444 }, 2},
+		{"another eniHost", func(b *alicloud.Backend) { b.EniHost = "10.0.0.8" }, 1},
+		{"another type", func(b *alicloud.Backend) { b.Type = "ecs" }, 1},
+		{"another state", func(b *alicloud.Backend) { b.ServerHealthStatus = "abnormal" }, 1},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			other := one
 			test.edit(&other)
-			if got := len(rowsOf(&slb.Sample{Backends: []slb.Backend{one, other}}, slb.Scope{})); got != test.want {
+			if got := len(rowsOf(&alicloud.Observation{Backends: []alicloud.Backend{one, other}}, alicloud.Scope{})); got != test.want {
 				t.Errorf("got %d rows, want %d", got, test.want)
 			}
 		})
@@ -115,11 +115,11 @@ func TestDuplicateRowsStandOnceWithTheWorstState(t *testing.T) {
 	} {
 		for seed := range uint64(4) {
 			t.Run(fmt.Sprint(test.states, seed), func(t *testing.T) {
-				var rows []slb.Backend
+				var rows []alicloud.Backend
 				for _, letter := range test.states {
-					rows = append(rows, slb.Backend{ServerID: "i-1", ServerHealthStatus: statusOf[letter]})
+					rows = append(rows, alicloud.Backend{ServerID: "i-1", ServerHealthStatus: statusOf[letter]})
 				}
-				got := rowsOf(&slb.Sample{Backends: shuffled(rows, seed)}, slb.Scope{})
+				got := rowsOf(&alicloud.Observation{Backends: shuffled(rows, seed)}, alicloud.Scope{})
 				if len(got) != 1 || got[0].ServerHealthStatus != test.want {
 					t.Errorf("got %+v, want one row that is %s", got, test.want)
 				}
@@ -133,9 +133,9 @@ func TestOrderOfTheAnswerChangesNothing(t *testing.T) {
 	twinHost, twinType := rows[0], rows[1]
 	twinHost.EniHost, twinType.Type = "10.0.0.99", "eni"
 	rows = append(rows, twinHost, twinType)
-	want := rowsOf(&slb.Sample{Backends: rows}, slb.Scope{})
+	want := rowsOf(&alicloud.Observation{Backends: rows}, alicloud.Scope{})
 	for seed := range uint64(50) {
-		if diff := cmp.Diff(want, rowsOf(&slb.Sample{Backends: shuffled(rows, seed)}, slb.Scope{})); diff != "" {
+		if diff := cmp.Diff(want, rowsOf(&alicloud.Observation{Backends: shuffled(rows, seed)}, alicloud.Scope{})); diff != "" {
 			t.Fatalf("seed %d:\n%s", seed, diff)
 		}
 	}
@@ -144,27 +144,27 @@ func TestOrderOfTheAnswerChangesNothing(t *testing.T) {
 func TestRowsHoldTheFieldsOfTheAnswer(t *testing.T) {
 	for _, test := range []struct {
 		what string
-		row  slb.Backend
+		row  alicloud.Backend
 		want v1alpha1.BackendStatus
 	}{
 		{
 			"every field is taken over",
-			slb.Backend{ServerID: "eni-1", ServerIP: "10.0.0.1", EniHost: "10.0.0.9", Type: "eni", ListenerPort: 443, ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "abnormal"},
+			alicloud.Backend{ServerID: "eni-1", ServerIP: "10.0.0.1", EniHost: "10.0.0.9", Type: "eni", ListenerPort: 443, ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "abnormal"},
 			v1alpha1.BackendStatus{ServerID: "eni-1", ServerIP: "10.0.0.1", EniHost: "10.0.0.9", Type: "eni", ListenerPort: 443, ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "abnormal"},
 		},
 		{
 			"an absent type means ecs, and nothing else is made up",
-			slb.Backend{ServerID: "i-1", ServerHealthStatus: "normal"},
+			alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "normal"},
 			v1alpha1.BackendStatus{ServerID: "i-1", Type: "ecs", ServerHealthStatus: "normal"},
 		},
 		{
 			"a state that the API adds later is kept as it came",
-			slb.Backend{ServerID: "i-1", ServerHealthStatus: "Draining"},
+			alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "Draining"},
 			v1alpha1.BackendStatus{ServerID: "i-1", Type: "ecs", ServerHealthStatus: "Draining"},
 		},
 	} {
 		t.Run(test.what, func(t *testing.T) {
-			got := rowsOf(&slb.Sample{Backends: []slb.Backend{test.row}}, slb.Scope{})
+			got := rowsOf(&alicloud.Observation{Backends: []alicloud.Backend{test.row}}, alicloud.Scope{})
 			if diff := cmp.Diff([]v1alpha1.BackendStatus{test.want}, got); diff != "" {
 				t.Error(diff)
 			}
@@ -175,7 +175,7 @@ func TestRowsHoldTheFieldsOfTheAnswer(t *testing.T) {
 func TestStateThatIsNotDocumentedCountsAsUnavailable(t *testing.T) {
 	for _, state := range []string{"checking", "Normal", "ABNORMAL", "", " normal"} {
 		t.Run(state, func(t *testing.T) {
-			rows := rowsOf(&slb.Sample{Backends: []slb.Backend{{ServerID: "i-1", ServerHealthStatus: state}}}, slb.Scope{})
+			rows := rowsOf(&alicloud.Observation{Backends: []alicloud.Backend{{ServerID: "i-1", ServerHealthStatus: state}}}, alicloud.Scope{})
 			want := v1alpha1.Counts{Backends: 1, Unavailable: 1}
 			if got := listenersOf(rows)[0].Counts; got != want {
 				t.Errorf("got %+v, want %+v", got, want)
@@ -185,7 +185,7 @@ func TestStateThatIsNotDocumentedCountsAsUnavailable(t *testing.T) {
 }
 
 func TestRowsBelongToTheScopeUnlessTheAPISaysOtherwise(t *testing.T) {
-	rows := []slb.Backend{
+	rows := []alicloud.Backend{
 		{ListenerPort: 80, ListenerProtocol: "tcp", ServerID: "i-1"},
 		{ListenerPort: 80, ListenerProtocol: "udp", ServerID: "i-1"},
 		{ListenerPort: 443, ListenerProtocol: "https", ServerID: "i-1"},
@@ -211,7 +211,7 @@ func TestRowsBelongToTheScopeUnlessTheAPISaysOtherwise(t *testing.T) {
 		t.Run(fmt.Sprintf("%d/%s", test.port, test.protocol), func(t *testing.T) {
 			spec := newWorld(t, listener(test.port, test.protocol)).object.Spec
 			var got []string
-			for _, l := range listenersOf(rowsOf(&slb.Sample{Backends: rows}, ScopeOf(&spec))) {
+			for _, l := range listenersOf(rowsOf(&alicloud.Observation{Backends: rows}, ScopeOf(&spec))) {
 				got = append(got, fmt.Sprintf("%d/%s", l.Port, l.Protocol))
 			}
 			if diff := cmp.Diff(test.want, strings.Join(got, " ")); diff != "" {
@@ -243,7 +243,7 @@ func TestLimitKeepsAbnormalThenUnavailableThenNormalRowsInTheirOrder(t *testing.
 		{"nanununa", 5, "0n 1a 3u 5u 7a", 3},
 	} {
 		t.Run(fmt.Sprintf("%d of %s", test.limit, test.letters), func(t *testing.T) {
-			rows := rowsOf(&slb.Sample{Backends: backends(test.letters)}, slb.Scope{})
+			rows := rowsOf(&alicloud.Observation{Backends: backends(test.letters)}, alicloud.Scope{})
 			kept, omitted := bounded(rows, test.limit)
 			var got []string
 			for i := range kept {
@@ -261,10 +261,10 @@ func TestLimitKeepsAbnormalThenUnavailableThenNormalRowsInTheirOrder(t *testing.
 }
 
 // manyRows are as many rows as an answer can hold: 50 listeners with 200 backends each.
-func manyRows(stateOf func(i int) string) []slb.Backend {
-	rows := make([]slb.Backend, 0, 10_000)
+func manyRows(stateOf func(i int) string) []alicloud.Backend {
+	rows := make([]alicloud.Backend, 0, 10_000)
 	for i := range 10_000 {
-		rows = append(rows, slb.Backend{
+		rows = append(rows, alicloud.Backend{
 			ServerID: fmt.Sprintf("i-bp1do02x7n4nua4k%04d", i%200), ServerIP: fmt.Sprintf("192.168.%d.%d", i%200, i%200),
 			EniHost: "192.168.0.1", Type: "eni", ListenerPort: int32(1000 + i/200), ListenerProtocol: "https", Port: 8443,
 			ServerHealthStatus: stateOf(i),

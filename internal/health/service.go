@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 // Discovery is what came of looking for the load balancer of a Service: one of
@@ -15,7 +15,7 @@ type Discovery struct {
 	// Found is the load balancer that the Service has.
 	Found *v1alpha1.ServiceLoadBalancer
 	// Failure is why it has none that can be observed.
-	Failure *slb.Error
+	Failure *alicloud.Error
 	// Without is the load balancer that the Service has, without its region, where
 	// Failure is that the region is not known; else nil.
 	Without *v1alpha1.ServiceLoadBalancer
@@ -42,7 +42,7 @@ func Discover(object *v1alpha1.LoadBalancerHealth, d Discovery, now time.Time, o
 	}
 	without := *object
 	without.Status.ServiceLoadBalancer = nil
-	outcome := Evaluate(&without, Observation{
+	outcome := Evaluate(&without, Input{
 		Failure:      d.Failure,
 		FailingSince: d.FailingSince,
 		// Whoever asked for an observation learns that there is none.
@@ -70,7 +70,7 @@ func discovered(object *v1alpha1.LoadBalancerHealth, found v1alpha1.ServiceLoadB
 	outcome.Write = true
 	was := object.Status.ObservedTarget
 	if was != nil && was.ServiceName == found.ServiceName && was.LoadBalancerID != "" && was.LoadBalancerID != found.LoadBalancerID {
-		outcome.Changes.LoadBalancer = &LoadBalancerChange{Service: found.ServiceName, From: was.LoadBalancerID, To: found.LoadBalancerID}
+		outcome.Transitions.LoadBalancer = &LoadBalancerTransition{Service: found.ServiceName, From: was.LoadBalancerID, To: found.LoadBalancerID}
 	}
 	return outcome
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 func ofService(name string) func(*v1alpha1.LoadBalancerHealthSpec) {
@@ -28,7 +28,7 @@ func (w *world) lose(why string) Outcome {
 	if w.failingSince.IsZero() {
 		w.failingSince = w.now
 	}
-	return w.discover(Discovery{Failure: &slb.Error{Kind: slb.LoadBalancerNotFound, Message: why}, FailingSince: w.failingSince})
+	return w.discover(Discovery{Failure: &alicloud.Error{Kind: alicloud.LoadBalancerNotFound, Message: why}, FailingSince: w.failingSince})
 }
 
 func (w *world) discover(d Discovery) Outcome {
@@ -52,7 +52,7 @@ func TestAServiceWithoutALoadBalancerIsAwaited(t *testing.T) {
 		t.Error("there is a load balancer")
 	}
 
-	if outcome := w.find("web", "lb-1"); outcome.Changes.LoadBalancer != nil {
+	if outcome := w.find("web", "lb-1"); outcome.Transitions.LoadBalancer != nil {
 		t.Error("the first load balancer of a Service is no change")
 	}
 	if !Edited(w.object) {
@@ -71,13 +71,13 @@ func TestAnotherLoadBalancerOfAServiceIsTold(t *testing.T) {
 	w.find("web", "lb-1")
 	w.answer("443/https nn")
 	outcome := w.find("web", "lb-2")
-	if change := outcome.Changes.LoadBalancer; change == nil || *change != (LoadBalancerChange{Service: "web", From: "lb-1", To: "lb-2"}) {
+	if change := outcome.Transitions.LoadBalancer; change == nil || *change != (LoadBalancerTransition{Service: "web", From: "lb-1", To: "lb-2"}) {
 		t.Fatalf("got %v", change)
 	}
 	if !Edited(w.object) {
 		t.Error("nobody asks about the new one before it is due")
 	}
-	if outcome := w.answer("443/https na"); len(outcome.Changes.Backends) > 0 {
+	if outcome := w.answer("443/https na"); len(outcome.Transitions.Backends) > 0 {
 		t.Error("backends of one load balancer are told as changes of another's")
 	}
 	if target := w.object.Status.ObservedTarget; target.LoadBalancerID != "lb-2" || target.ServiceName != "web" {
@@ -90,25 +90,25 @@ func TestAServiceThatLosesItsLoadBalancerKeepsTheVerdictUntilItIsStale(t *testin
 	w.find("web", "lb-1")
 	w.answer("443/https nn")
 	outcome := w.lose("Service prod/web does not exist")
-	if outcome.Changes.Observation == nil || outcome.StaleAt.IsZero() {
-		t.Errorf("told %v, stale at %s", outcome.Changes, outcome.StaleAt)
+	if outcome.Transitions.Observation == nil || outcome.StaleAt.IsZero() {
+		t.Errorf("told %v, stale at %s", outcome.Transitions, outcome.StaleAt)
 	}
 	w.want("Healthy=True(AllBackendsNormal) Observed=False(LoadBalancerNotFound)")
 	if len(w.object.Status.Backends) != 2 {
 		t.Error("what was known is gone")
 	}
 	w.now = outcome.StaleAt
-	if outcome = w.lose("Service prod/web does not exist"); outcome.Changes.Verdict == nil {
+	if outcome = w.lose("Service prod/web does not exist"); outcome.Transitions.Verdict == nil {
 		t.Error("a verdict that went stale is not told")
 	}
 	w.want("Healthy=Unknown(ObservationStale) Observed=False(LoadBalancerNotFound)")
 
 	// The same one again: nothing changed.
-	if outcome := w.find("web", "lb-1"); outcome.Changes.LoadBalancer != nil {
+	if outcome := w.find("web", "lb-1"); outcome.Transitions.LoadBalancer != nil {
 		t.Error("told as another one")
 	}
 	w.failingSince = time.Time{}
-	if outcome := w.answer("443/https nn"); len(outcome.Changes.Backends) > 0 {
+	if outcome := w.answer("443/https nn"); len(outcome.Transitions.Backends) > 0 {
 		t.Error("told as other backends")
 	}
 }
@@ -153,7 +153,7 @@ func TestALoadBalancerThatIsKnownKeepsItsRegion(t *testing.T) {
 	unknown := func(service, id string) Discovery {
 		return Discovery{
 			Without: &v1alpha1.ServiceLoadBalancer{ServiceName: service, LoadBalancerID: id},
-			Failure: &slb.Error{Kind: slb.InvalidRequest, Local: true, Message: "the nodes are in several regions"},
+			Failure: &alicloud.Error{Kind: alicloud.InvalidRequest, Local: true, Message: "the nodes are in several regions"},
 		}
 	}
 	w := newWorld(t, ofService("web"))

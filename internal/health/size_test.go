@@ -11,12 +11,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 // rowsLike are as many rows as the flag allows at most.
-func rowsLike(b slb.Backend) []slb.Backend {
-	rows := make([]slb.Backend, 5000)
+func rowsLike(b alicloud.Backend) []alicloud.Backend {
+	rows := make([]alicloud.Backend, 5000)
 	for i := range rows {
 		rows[i] = b
 		rows[i].ServerID = fmt.Sprintf("eni-bp1do02x7n4nua4k%04d", i)
@@ -27,11 +27,11 @@ func rowsLike(b slb.Backend) []slb.Backend {
 func TestAsManyRowsAreKeptAsFit(t *testing.T) {
 	long := strings.Repeat("<", 128)
 	for name, test := range map[string]struct {
-		row  slb.Backend
+		row  alicloud.Backend
 		kept int
 	}{
-		"real ones": {slb.Backend{ServerIP: "192.168.123.123", EniHost: "192.168.123.124", Type: "eni", ListenerPort: 30443, ListenerProtocol: "https", Port: 30443, ServerHealthStatus: "unavailable"}, 5000},
-		"huge ones": {slb.Backend{ServerIP: long, EniHost: long, Type: long, ListenerPort: 30443, ListenerProtocol: long, Port: 30443, ServerHealthStatus: long}, 329},
+		"real ones": {alicloud.Backend{ServerIP: "192.168.123.123", EniHost: "192.168.123.124", Type: "eni", ListenerPort: 30443, ListenerProtocol: "https", Port: 30443, ServerHealthStatus: "unavailable"}, 5000},
+		"huge ones": {alicloud.Backend{ServerIP: long, EniHost: long, Type: long, ListenerPort: 30443, ListenerProtocol: long, Port: 30443, ServerHealthStatus: long}, 329},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -50,7 +50,7 @@ func TestALongRequestTakesTheRoomOfRows(t *testing.T) {
 	w := newWorld(t)
 	w.options.MaxBackends = 5000
 	w.ask(strings.Repeat("x", 255<<10))
-	w.answerRows(rowsLike(slb.Backend{ServerIP: "192.168.123.123", EniHost: "192.168.123.124", Type: "eni", ListenerPort: 30443, ListenerProtocol: "https", Port: 30443, ServerHealthStatus: "unavailable"}))
+	w.answerRows(rowsLike(alicloud.Backend{ServerIP: "192.168.123.123", EniHost: "192.168.123.124", Type: "eni", ListenerPort: 30443, ListenerProtocol: "https", Port: 30443, ServerHealthStatus: "unavailable"}))
 	stored, err := json.Marshal(w.object.Status)
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 func TestVerdictGoesStaleWhenTheAnswerIsThreeIntervalsOldAndAtLeast90Seconds(t *testing.T) {
@@ -33,10 +33,10 @@ func TestVerdictGoesStaleWhenTheAnswerIsThreeIntervalsOldAndAtLeast90Seconds(t *
 				observed := answered
 				switch how {
 				case "failure":
-					outcome = w.after(test.age).fail(slb.Throttled)
+					outcome = w.after(test.age).fail(alicloud.Throttled)
 					observed = " Observed=False(Throttled)"
 				case "look at an earlier failure":
-					w.after(time.Second).fail(slb.Throttled)
+					w.after(time.Second).fail(alicloud.Throttled)
 					outcome = w.after(test.age - time.Second).again()
 					observed = " Observed=False(Throttled)"
 				case "wait":
@@ -44,7 +44,7 @@ func TestVerdictGoesStaleWhenTheAnswerIsThreeIntervalsOldAndAtLeast90Seconds(t *
 				}
 				if test.stale {
 					w.want("Healthy=Unknown(ObservationStale)" + observed)
-					if got := turned(outcome.Changes.Verdict); got != "Unknown(ObservationStale)" {
+					if got := turned(outcome.Transitions.Verdict); got != "Unknown(ObservationStale)" {
 						t.Errorf("told %q", got)
 					}
 					if got := w.object.Status.Listeners[0].Health; got != v1alpha1.Unknown {
@@ -68,15 +68,15 @@ func TestStaleVerdictComesBackWithAnAnswerOnly(t *testing.T) {
 	const stale = "Healthy=Unknown(ObservationStale) Observed=False(Throttled)"
 	w := newWorld(t)
 	w.answer("nna")
-	w.after(2 * time.Minute).fail(slb.Throttled)
+	w.after(2 * time.Minute).fail(alicloud.Throttled)
 	w.want(stale)
 	for _, step := range []func(){
-		func() { w.fail(slb.Throttled) },
+		func() { w.fail(alicloud.Throttled) },
 		func() { w.again() },
 		func() { w.restart().wait() },
-		func() { w.fail(slb.Throttled) },
+		func() { w.fail(alicloud.Throttled) },
 		func() { w.edit(minHealthy("2")).wait() },
-		func() { w.fail(slb.Throttled) },
+		func() { w.fail(alicloud.Throttled) },
 	} {
 		step()
 		if got := w.condition("Healthy"); got.Reason != "ObservationStale" {
@@ -89,7 +89,7 @@ func TestStaleVerdictComesBackWithAnAnswerOnly(t *testing.T) {
 	}
 	outcome := w.answer("nna")
 	w.want("Healthy=True(MinHealthyMet)" + answered)
-	if got := turned(outcome.Changes.Verdict); got != "True(MinHealthyMet)" {
+	if got := turned(outcome.Transitions.Verdict); got != "True(MinHealthyMet)" {
 		t.Errorf("told %q", got)
 	}
 }
@@ -97,12 +97,12 @@ func TestStaleVerdictComesBackWithAnAnswerOnly(t *testing.T) {
 func TestLostWriteOfAnAnswerBringsNoStaleVerdictBack(t *testing.T) {
 	w := newWorld(t)
 	w.answer("nna")
-	w.after(time.Hour).fail(slb.Throttled)
+	w.after(time.Hour).fail(alicloud.Throttled)
 	w.after(30 * time.Second)
 	w.answeredAt, w.failingSince, w.failure = w.now, time.Time{}, nil
 	w.after(10 * time.Second).wait()
 	w.want("Healthy=Unknown(ObservationStale) Observed=False(Throttled)")
-	w.after(10 * time.Second).fail(slb.Throttled)
+	w.after(10 * time.Second).fail(alicloud.Throttled)
 	w.want("Healthy=Unknown(ObservationStale) Observed=False(Throttled)")
 }
 
@@ -129,7 +129,7 @@ func TestRestartTurnsNoVerdictByOneLostCall(t *testing.T) {
 		t.Run(test.what, func(t *testing.T) {
 			w := newWorld(t, interval(test.interval))
 			w.answer("nna")
-			w.restart().after(test.quiet).fail(slb.EndpointUnreachable)
+			w.restart().after(test.quiet).fail(alicloud.EndpointUnreachable)
 			if test.failing > 0 {
 				w.after(test.failing).again()
 			}
@@ -146,7 +146,7 @@ func TestRestartsWithoutEndKeepNoVerdictForEver(t *testing.T) {
 	w := newWorld(t)
 	w.answer("nna")
 	for range 30 {
-		w.restart().after(30 * time.Second).fail(slb.EndpointUnreachable)
+		w.restart().after(30 * time.Second).fail(alicloud.EndpointUnreachable)
 	}
 	w.want("Healthy=Unknown(ObservationStale) Observed=False(EndpointUnreachable)")
 }
@@ -178,7 +178,7 @@ func TestEditedObjectThatWaitsTooLongGoesStaleToo(t *testing.T) {
 	}
 	outcome = w.after(time.Second).wait()
 	w.want("Healthy=Unknown(ObservationStale)" + answered + " Reconciling=True(Progressing)")
-	if got := turned(outcome.Changes.Verdict); got != "Unknown(ObservationStale)" {
+	if got := turned(outcome.Transitions.Verdict); got != "Unknown(ObservationStale)" {
 		t.Errorf("told %q", got)
 	}
 }

@@ -4,12 +4,12 @@ package health
 
 import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 // ScopeOf is the part of the load balancer that an object asks about.
-func ScopeOf(spec *v1alpha1.LoadBalancerHealthSpec) slb.Scope {
-	scope := slb.Scope{ListenerProtocol: string(spec.ListenerProtocol)}
+func ScopeOf(spec *v1alpha1.LoadBalancerHealthSpec) alicloud.Scope {
+	scope := alicloud.Scope{ListenerProtocol: string(spec.ListenerProtocol)}
 	if spec.ListenerPort != nil {
 		scope.ListenerPort = *spec.ListenerPort
 	}

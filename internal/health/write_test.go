@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/lbhealth/slb-health-operator/internal/slb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 func TestFailureThatDiffersInWordsWithDigitsOnlyIsNotWritten(t *testing.T) {
@@ -18,7 +18,7 @@ func TestFailureThatDiffersInWordsWithDigitsOnlyIsNotWritten(t *testing.T) {
 		"pending": func(*world) {},
 		"stale":   func(w *world) { w.answer("nna"); w.after(time.Hour) },
 	} {
-		for _, kind := range []slb.Kind{slb.Throttled, slb.Forbidden} {
+		for _, kind := range []alicloud.Kind{alicloud.Throttled, alicloud.Forbidden} {
 			t.Run(what+" "+string(kind), func(t *testing.T) {
 				w := newWorld(t)
 				prepare(w)
@@ -30,8 +30,8 @@ func TestFailureThatDiffersInWordsWithDigitsOnlyIsNotWritten(t *testing.T) {
 				if got := w.condition("Observed").Message; !outcome.Write || got != "user 28 made many calls" {
 					t.Errorf("write %t, message %q", outcome.Write, got)
 				}
-				if told(outcome.Changes) {
-					t.Errorf("other words alone told %+v", outcome.Changes)
+				if told(outcome.Transitions) {
+					t.Errorf("other words alone told %+v", outcome.Transitions)
 				}
 			})
 		}
@@ -44,8 +44,8 @@ func TestUnchangedAnswerWritesAtTheHeartbeatOnly(t *testing.T) {
 	var writes []int
 	for at := 30; at <= 1800; at += 30 {
 		outcome := w.after(30*time.Second).answer("443/https nnx", "80/tcp nau")
-		if told(outcome.Changes) {
-			t.Fatalf("at %d: %+v", at, outcome.Changes)
+		if told(outcome.Transitions) {
+			t.Fatalf("at %d: %+v", at, outcome.Transitions)
 		}
 		if outcome.Write {
 			writes = append(writes, at)
@@ -122,7 +122,7 @@ func TestChangedAnswerIsWrittenAtOnce(t *testing.T) {
 }
 
 func TestLastingFailureIsWrittenOnceUntilItIsStale(t *testing.T) {
-	for _, kind := range slb.Kinds() {
+	for _, kind := range alicloud.Kinds() {
 		t.Run(string(kind), func(t *testing.T) {
 			w := newWorld(t, interval(time.Minute))
 			w.answer("nna")
@@ -133,7 +133,7 @@ func TestLastingFailureIsWrittenOnceUntilItIsStale(t *testing.T) {
 				}
 			}
 			want := []int{30, 180}
-			if kind == slb.LoadBalancerNotFound || kind == slb.InvalidRequest {
+			if kind == alicloud.LoadBalancerNotFound || kind == alicloud.InvalidRequest {
 				want = []int{30, 90, 180} // the third in a row stalls
 			}
 			if diff := cmp.Diff(want, writes); diff != "" {

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package alicloud
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/aliyun/credentials-go/credentials/providers"
+)
+
+// A provider is one of credentials-go's, or reads an access key (keypair.go).
+// credentials-go's own chain is not used: it tells neither which of them failed
+// nor why, holds on to the last one after a failure, and lets the role of the
+// node stand in while STS is down.
+type provider struct {
+	providers.CredentialsProvider
+	// name is for messages.
+	name string
+	// meant tells that this one was configured, or has served: if it fails, that is
+	// the failure, and no other identity stands in for it.
+	meant bool
+	// variable names the file that the provider reads, if any.
+	variable string
+	// remedy is what to check when it is refused.
+	remedy string
+}
+
+// folderVariable is the flag that names a folder with an access key.
+const folderVariable = "--credentials-path"
+
+// findProviders makes the providers in the order of credentials-go's default
+// chain, and the folder, if any, after the environment. Those that lack a
+// setting are left out.
+func findProviders(folder string) []provider {
+	found := []provider{{CredentialsProvider: environmentKey(), name: "environment"}}
+	add := func(p providers.CredentialsProvider, err error, as provider) {
+		if err == nil {
+			as.CredentialsProvider = p
+			found = append(found, as)
+		}
+	}
+	if folder != "" {
+		add(folderKey(folder), nil, provider{name: folderVariable, variable: folderVariable, remedy: "put an access key into " + folder + " again, or restart the operator without"})
+	}
+	role, err := assumedRole()
+	add(role, err, provider{name: "RRSA", meant: true, variable: variableTokenFile, remedy: "check ALIBABA_CLOUD_ROLE_ARN, ALIBABA_CLOUD_OIDC_PROVIDER_ARN and the trust policy of the role"})
+	const cliFile, profileFile = "ALIBABA_CLOUD_CONFIG_FILE", "ALIBABA_CLOUD_CREDENTIALS_FILE"
+	cli, err := providers.NewCLIProfileCredentialsProviderBuilder().Build()
+	add(withFile{cli, os.Getenv(cliFile)}, err, provider{name: "CLI profile", meant: os.Getenv(cliFile) != "", variable: cliFile, remedy: "check the profile"})
+	profile, err := providers.NewProfileCredentialsProviderBuilder().Build()
+	add(withFile{profile, os.Getenv(profileFile)}, err, provider{name: "profile", meant: os.Getenv(profileFile) != "", variable: profileFile, remedy: "check the profile"})
+	node, err := providers.NewECSRAMRoleCredentialsProviderBuilder().Build()
+	add(node, err, provider{name: "ECS RAM role", meant: wantsNodeRole(), remedy: "check ALIBABA_CLOUD_ECS_METADATA and that the node has this role"})
+	uri, err := providers.NewURLCredentialsProviderBuilder().Build()
+	add(uri, err, provider{name: "credentials URI", meant: true, remedy: "check ALIBABA_CLOUD_CREDENTIALS_URI"})
+	return found
+}
+
+// wantsNodeRole tells whether the role of the node was configured: by its name,
+// or, for whichever role the node has, by saying that it is not disabled.
+func wantsNodeRole() bool {
+	return os.Getenv("ALIBABA_CLOUD_ECS_METADATA") != "" || strings.EqualFold(os.Getenv("ALIBABA_CLOUD_ECS_METADATA_DISABLED"), "false")
+}
+
+const variableTokenFile = "ALIBABA_CLOUD_OIDC_TOKEN_FILE"
+
+var errUnset = errors.New("not configured")
+
+// assumedRole is the provider of RRSA. Where only some of its variables are
+// set, it is one that says which are missing.
+func assumedRole() (providers.CredentialsProvider, error) {
+	var missing []string
+	variables := []string{"ALIBABA_CLOUD_ROLE_ARN", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", variableTokenFile}
+	for _, variable := range variables {
+		instead := variable == variableTokenFile && os.Getenv("ALIBABA_CLOUD_OIDC_TOKEN") != ""
+		if os.Getenv(variable) == "" && !instead {
+			missing = append(missing, variable)
+		}
+	}
+	switch len(missing) {
+	case 0:
+		return providers.NewOIDCCredentialsProviderBuilder().Build()
+	case len(variables):
+		return nil, errUnset
+	default:
+		return incomplete{ownFailure("RRSA", CredentialsNotFound, "%s is not set, though others of its variables are: set it, or none of %s",
+			strings.Join(missing, " and "), strings.Join(variables, ", "))}, nil
+	}
+}
+
+// incomplete is a provider that lacks settings.
+type incomplete struct{ failure *Error }
+
+func (i incomplete) GetCredentials() (*providers.Credentials, error) { return nil, i.failure }
+func (incomplete) GetProviderName() string                           { return "incomplete" }
+
+// withFile is a provider whose file was named, "" for its usual one. Whether
+// the file can be read is lost in the provider's own error.
+type withFile struct {
+	providers.CredentialsProvider
+	path string
+}
+
+func (w withFile) GetCredentials() (*providers.Credentials, error) {
+	if w.path != "" {
+		if _, err := os.ReadFile(w.path); err != nil {
+			return nil, err
+		}
+	}
+	return w.CredentialsProvider.GetCredentials()
+}
+
+// firstOf asks one provider after the other. Its error is an *Error.
+func firstOf(candidates []provider) (Credentials, *provider, error) {
+	for n := range candidates {
+		p := &candidates[n]
+		found, err := p.credentials()
+		if err == nil {
+			return found, p, nil
+		}
+		_, half := errors.AsType[*Error](err)
+		_, unread := errors.AsType[*fs.PathError](err)
+		if p.meant || half || unread {
+			return Credentials{}, nil, p.explain(err)
+		}
+	}
+	return Credentials{}, nil, &Error{
+		Kind: CredentialsNotFound,
+		Message: "the operator has no credentials of its own: give it an access key (ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, " +
+			"or the files of --credentials-path), give its ServiceAccount a RAM role (RRSA), or name a Secret in spec.credentials.secretRef",
+	}
+}
+
+var errNoCredentials = errors.New("an answer without credentials")
+
+// credentials asks the provider; what signs nothing is an error.
+func (p *provider) credentials() (c Credentials, err error) {
+	defer func() {
+		// Providers panic on answers of the metadata server and STS that lack fields.
+		if panicked := recover(); panicked != nil {
+			c, err = Credentials{}, errNoCredentials
+		}
+	}()
+	found, err := p.GetCredentials()
+	if err != nil {
+		return Credentials{}, err
+	}
+	if found == nil || found.AccessKeyId == "" || found.AccessKeySecret == "" {
+		return Credentials{}, errNoCredentials
+	}
+	c = Credentials{AccessKeyID: found.AccessKeyId, AccessKeySecret: found.AccessKeySecret, SecurityToken: found.SecurityToken}
+	sum := sha256.Sum256([]byte(c.AccessKeyID + "\n" + c.AccessKeySecret + "\n" + c.SecurityToken))
+	c.Version = hex.EncodeToString(sum[:8])
+	return c, nil
+}
+
+var (
+	// refusalCode and httpStatus find what is fit to be told in the text of an
+	// error that quotes whole answers.
+	refusalCode = regexp.MustCompile(`"Code"\s*:\s*"([A-Za-z][A-Za-z0-9._-]{0,63})"`)
+	httpStatus  = regexp.MustCompile(`(?:httpStatus:)? ([1-5]\d\d)(?:,|$)`)
+	// unanswered finds the URL of a request that failed, where a provider keeps
+	// only the text of net/http's error.
+	unanswered = regexp.MustCompile(`(?:failed|err): (?:Get|Put|Post) "(https?://[^"]*)": `)
+)
+
+// explain turns a provider's error into one that may be shown. Of the error's
+// text, which may quote tokens and answers of STS, it takes a code at most.
+func (p *provider) explain(err error) *Error {
+	failed := func(kind Kind, format string, args ...any) *Error { return ownFailure(p.name, kind, format, args...) }
+	if own, ok := errors.AsType[*Error](err); ok {
+		return own
+	}
+	if errors.Is(err, errNoKey) {
+		return failed(CredentialsNotFound, "no access key is there any more; %s", p.remedy)
+	}
+	if unread, ok := errors.AsType[*fs.PathError](err); ok {
+		return failed(CredentialsNotFound, "the file %s cannot be read (%s); mount it there, or correct %s",
+			cleanField(unread.Path), unread.Err, p.variable)
+	}
+	if exchange, ok := errors.AsType[*url.Error](err); ok {
+		why := "no answer in time"
+		if !exchange.Timeout() {
+			why = disconnection(err)
+		}
+		return failed(EndpointUnreachable, "%s: %s; check DNS, proxy and firewall", hostOf(exchange.URL), why)
+	}
+	if address := submatch(unanswered, err); address != "" {
+		return failed(EndpointUnreachable, "%s: no answer; check proxy, firewall and network policies", hostOf(address))
+	}
+	if code := submatch(refusalCode, err); code != "" && code != "Success" {
+		if kind := classify(code, 0, 0); kind == Throttled || kind == ServiceError {
+			return failed(kind, "%s", code)
+		}
+		return failed(CredentialsNotFound, "refused with %s; %s", code, p.remedy)
+	}
+	if status := submatch(httpStatus, err); status != "" && status < "500" {
+		return failed(CredentialsNotFound, "refused with HTTP %s; %s", status, p.remedy)
+	}
+	return failed(ServiceError, "what answered gave no credentials; if this lasts, %s", p.remedy)
+}
+
+// submatch is what a pattern's group matches in the text of an error; "" when there is nothing.
+func submatch(pattern *regexp.Regexp, err error) string {
+	if found := pattern.FindStringSubmatch(err.Error()); len(found) > 1 {
+		return found[1]
+	}
+	return ""
+}
+
+// hostOf is the host of a URL, without what else may be in it.
+func hostOf(text string) string {
+	parsed, err := url.Parse(text)
+	if err != nil || parsed.Host == "" {
+		return "its server"
+	}
+	return cleanField(parsed.Host)
+}
