@@ -23,13 +23,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const resource = "loadbalancerhealths"
 
 var (
-	cluster *controlplane.ControlPlane
+	cluster *harness.ControlPlane
 	// typed is the client of a Go program; raw sends bytes unchanged.
 	typed client.Client
 	raw   *rest.RESTClient
@@ -43,7 +43,7 @@ func TestAPI(t *testing.T) {
 var _ = BeforeSuite(func() {
 	SetDefaultEventuallyTimeout(20 * time.Second)
 	var err error
-	cluster, err = controlplane.Start(context.Background(), controlplane.Options{})
+	cluster, err = harness.StartControlPlane(context.Background(), harness.ControlPlaneOptions{})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { Expect(cluster.Stop()).To(Succeed()) })
 

@@ -22,7 +22,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // cluster is a client of a real API server that fails on request.
@@ -37,7 +37,7 @@ type cluster struct {
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	plane, err := controlplane.Start(t.Context(), controlplane.Options{CRDs: []string{}})
+	plane, err := harness.StartControlPlane(t.Context(), harness.ControlPlaneOptions{CRDs: []string{}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/test/internal/kube"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // storedAt is when the statuses of testdata/upgrade were read from the API server.
@@ -28,7 +28,7 @@ var storedAt = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 // on without a transition. testdata/upgrade/before.yaml holds what that version
 // wrote about the load balancers of testdata/upgrade/cloud.yaml.
 func TestUpgrade(t *testing.T) {
-	w := newWorld(t, worldOptions{quick: true})
+	w := newEnv(t, envOptions{quick: true})
 	w.addSimulator(t)
 	w.bind(t, w.operator, "../service-discovery/role.yaml")
 	w.bind(t, w.operator, "../backend-names/role.yaml")
@@ -63,7 +63,7 @@ func TestUpgrade(t *testing.T) {
 
 // awaitUpgraded waits until everything was asked about, and the listeners of what
 // answers were listed and are in the statuses; and then for another answer.
-func (w *world) awaitUpgraded(t *testing.T, before []*v1alpha1.LoadBalancerHealth) {
+func (w *env) awaitUpgraded(t *testing.T, before []*v1alpha1.LoadBalancerHealth) {
 	t.Helper()
 	// The listeners of a new load balancer are listed at once, and with them those of nine others.
 	for i := range 3 {
@@ -98,7 +98,7 @@ func (w *world) awaitUpgraded(t *testing.T, before []*v1alpha1.LoadBalancerHealt
 }
 
 // askedAbout counts the calls about the load balancer of an object.
-func (w *world) askedAbout(t *testing.T, object *v1alpha1.LoadBalancerHealth) int {
+func (w *env) askedAbout(t *testing.T, object *v1alpha1.LoadBalancerHealth) int {
 	t.Helper()
 	id, _, _ := object.LoadBalancer()
 	if object.Namespace == hostileNamespace {
@@ -174,7 +174,7 @@ var (
 )
 
 // prepareUpgrade makes the cloud, the namespaces and the Secrets.
-func (w *world) prepareUpgrade(t *testing.T) {
+func (w *env) prepareUpgrade(t *testing.T) {
 	t.Helper()
 	var cloud struct {
 		LoadBalancers []map[string]any `json:"loadBalancers"`
@@ -212,7 +212,7 @@ func (w *world) prepareUpgrade(t *testing.T) {
 }
 
 // startUpgraded starts one operator for the simulator, and one for the server of odd answers.
-func (w *world) startUpgraded(t *testing.T, name string) []*operator {
+func (w *env) startUpgraded(t *testing.T, name string) []*operator {
 	t.Helper()
 	common := []string{"--max-status-backends=10", "--status-heartbeat=1h", "--slb-qps=100", "--slb-burst=100"}
 	return []*operator{
@@ -229,12 +229,12 @@ func (w *world) startUpgraded(t *testing.T, name string) []*operator {
 var timestamp = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
 
 // restore stores the objects with their statuses, as if they had been stored just now.
-func (w *world) restore(t *testing.T) []*v1alpha1.LoadBalancerHealth {
+func (w *env) restore(t *testing.T) []*v1alpha1.LoadBalancerHealth {
 	t.Helper()
 	shift := time.Now().Truncate(time.Second).Sub(storedAt)
 	content := readFile(t, filepath.Join("testdata", "upgrade", "before.yaml"))
 	var restored []*v1alpha1.LoadBalancerHealth
-	for _, object := range kube.Parse(t, []byte(content)) {
+	for _, object := range harness.ParseManifests(t, []byte(content)) {
 		status, found := object.Object["status"]
 		w.create(t, &object)
 		if !found {
