@@ -28,7 +28,7 @@ const (
 var errLeaseLost = errors.New("the lease was not renewed in time: another may lead now")
 
 // leaseGuard stops the writes of a leader whose Lease expired because the
-// process was paused or cut off. After a pause, client-go still tries to renew
+// process was paused or disconnected. After a pause, client-go still tries to renew
 // for renewDeadline, and workers continue meanwhile. leaseGuard uses the node's
 // clock, which runs while a process is stopped: once the last renewal is older
 // than writePeriod, it refuses writes and closes lost. Where the clock stops as

@@ -40,7 +40,7 @@ type Options struct {
 }
 
 // Fleet is a prometheus.Collector over all objects in the cache. It also counts
-// transitions and measures lags, which no status holds.
+// transitions and measures lags, which no status has.
 type Fleet struct {
 	options Options
 	lag     prometheus.Histogram
@@ -96,10 +96,10 @@ var (
 		"1, with the verdict on a listener, its state, and whether it checks its backends' health. Empty is not known.",
 		[]string{"namespace", "name", "listener_port", "listener_protocol", "health", "state", "health_check"}, nil)
 	droppedDesc = prometheus.NewDesc("slb_health_dropped_series",
-		"Series of an object that are left out: its status repeats a listener, or has text that is not UTF-8. Absent while there are none.",
+		"Series of an object that are omitted: its status repeats a listener, or has text that is not UTF-8. Absent while there are none.",
 		[]string{"namespace", "name"}, nil)
 	observedDesc = prometheus.NewDesc("slb_health_last_observation_timestamp_seconds",
-		"When DescribeHealthStatus last answered, in Unix seconds.",
+		"Time of the last successful DescribeHealthStatus, in Unix seconds.",
 		[]string{"namespace", "name"}, nil)
 	transitionsDesc = prometheus.NewDesc("slb_health_backend_transitions_total",
 		"Transitions of backends to a health status since the operator started.",

@@ -84,7 +84,7 @@ func expect(t *testing.T, collector prometheus.Collector, name, help, kind, seri
 const (
 	backendsHelp    = "Backends by listener and health status, as last observed."
 	conditionHelp   = "1 for the status that a condition has, 0 for the others. While absent, Stalled and Reconciling are False, the others Unknown."
-	observedHelp    = "When DescribeHealthStatus last answered, in Unix seconds."
+	observedHelp    = "Time of the last successful DescribeHealthStatus, in Unix seconds."
 	transitionsHelp = "Transitions of backends to a health status since the operator started."
 )
 

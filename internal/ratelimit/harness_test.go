@@ -34,8 +34,8 @@ func lb(n int) item { return item{testBucket, fmt.Sprintf("lb-%04d", n)} }
 func (i item) claim() Claim { return Claim{Bucket: i.bucket, Item: i.id} }
 
 // harness runs workers against a Limiter in simulated time. Each item claims
-// when it is due and a worker is free, claims again at requeueAt, calls for as
-// long as call says, and is due again an interval later.
+// when it is due and a worker is free, claims again at requeueAt, calls for the
+// duration that call returns, and is due again an interval later.
 type harness struct {
 	limiter  *Limiter
 	workers  int

@@ -115,7 +115,7 @@ func TestBucketRecoversWithinAnIntervalAfterAHang(t *testing.T) {
 	}
 }
 
-// The limiter has no history of new accounts, and anyone can create a hundred.
+// The limiter has no history of new accounts, and any user can create a hundred.
 func TestHangingNewAccountsLeaveMostWorkersToTheOthers(t *testing.T) {
 	for _, accounts := range []int{1, 20, 100} {
 		for namespaces, oneNamespace := range map[string]bool{"in one namespace": true, "in one each": false} {
@@ -154,7 +154,7 @@ func TestHangingNewAccountsLeaveMostWorkersToTheOthers(t *testing.T) {
 	}
 }
 
-// The accounts of one namespace leave workers to the first call of another's account.
+// The accounts of one namespace must not use the workers for the first call of another's account.
 func TestHangingNewAccountsOfOneNamespaceDoNotDelayANewOneOfAnother(t *testing.T) {
 	h := newHarness(Options{QPS: 10, Burst: 20, Concurrency: 32})
 	h.interval = 10 * time.Second

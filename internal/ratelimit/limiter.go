@@ -24,10 +24,10 @@ type Options struct {
 // Bucket identifies one rate limit: the API counts the calls of an account in
 // each region, and for each product, by themselves.
 type Bucket struct {
-	// Namespace is the tenant that the account belongs to. Limiter bounds what
-	// the slow buckets of one tenant take from the others.
+	// Namespace is the tenant that the account belongs to. Limiter bounds the
+	// calls in flight of the slow buckets of one tenant.
 	Namespace string
-	// Account identifies the account; RateLimits exports it, so it holds no key.
+	// Account identifies the account; RateLimits exports it, so it contains no key.
 	Account string
 	// Region and Product are those of the API.
 	Region, Product string
@@ -72,8 +72,8 @@ type Claim struct {
 	// four while they are few, and one in four while they are many. A claim
 	// whose requester recently had too many urgent permits counts as routine.
 	Urgent bool
-	// Due says that an urgent claim is due as a routine one, too. It then gets
-	// whichever permit is first.
+	// Due says that an urgent claim is due as a routine one, too. It then gets the
+	// permit of the class that serves it first.
 	Due bool
 	// Requester is the object that an urgent claim is for.
 	Requester Requester
@@ -102,7 +102,7 @@ type Result struct {
 	Called bool
 	// Throttled says that the API refused the call because of the rate.
 	Throttled bool
-	// RetryAfter is the pause that a throttling API requires; 0: it names none.
+	// RetryAfter is the pause that a throttling API requires; 0: none given.
 	RetryAfter time.Duration
 }
 
@@ -207,10 +207,10 @@ func (l *Limiter) Rates(now time.Time, visit func(bucket Bucket, qps float64)) {
 }
 
 // maxInFlight bounds the calls of a queue that are in flight at once. Calls that
-// hang must leave workers to the other buckets: no queue gets more than three
-// quarters of them. The restricted queues share one quarter, and those of one
-// namespace get at most three quarters of it, because anyone can create a
-// hundred accounts.
+// hang must not use the workers that the other buckets need: no queue gets more
+// than three quarters of them. The restricted queues share one quarter, and those
+// of one namespace get at most three quarters of it, because any user can create
+// a hundred accounts.
 func (l *Limiter) maxInFlight(q *queue, now time.Time) int {
 	workers := l.options.Concurrency
 	if len(l.queues) == 1 || !q.restricted(now) {

@@ -216,7 +216,7 @@ func TestReleaseAfterForgetLeavesNoState(t *testing.T) {
 	limiter.Forget(testBucket, lb(1).id)
 	permit.Release(succeeded, noon.Add(time.Second))
 	if n := len(limiter.queues); n != 0 {
-		t.Errorf("%d queues are left", n)
+		t.Errorf("%d queues remain", n)
 	}
 }
 

@@ -22,8 +22,8 @@ const (
 
 func (c class) has(other class) bool { return c&other != 0 }
 
-// priorityQueue holds the queued waiters by class and selects the one that gets the
-// next permit. A further class needs a constant, a field, and its rule in each
+// priorityQueue orders the queued waiters by class and selects the one that gets
+// the next permit. A further class needs a constant, a field, and its rule in each
 // method of priorityQueue; queue and Limiter know nothing of the classes.
 type priorityQueue struct {
 	urgent  urgentWaiters
