@@ -217,7 +217,7 @@ func (w *env) startUpgraded(t *testing.T, name string) []*operator {
 	common := []string{"--max-status-backends=10", "--status-heartbeat=1h", "--slb-qps=100", "--slb-burst=100"}
 	return []*operator{
 		w.startOperator(t, operatorOptions{
-			name: name, namespaces: []string{mainNamespace}, endpoint: w.simulator.url, account: w.mainAccount,
+			name: name, namespaces: []string{mainNamespace}, endpoint: w.simulator.URL, account: w.mainAccount,
 			args: append(common, "--service-discovery", "--backend-names", "--region-id="+region),
 		}),
 		w.startOperator(t, operatorOptions{
