@@ -5,7 +5,7 @@ package alicloud
 import "fmt"
 
 // Credentials sign calls. They print as their Version only, whatever the verb
-// (but %p, for which fmt asks no type, and which go vet refuses).
+// (but %p, which fmt formats itself, and which go vet refuses).
 type Credentials struct {
 	AccessKeyID     string
 	AccessKeySecret string

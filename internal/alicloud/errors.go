@@ -128,7 +128,7 @@ func (e *Error) metricCode() string {
 	return string(e.Kind)
 }
 
-// kindByCode holds the codes that mean one thing whatever the HTTP status,
+// kindByCode has the codes that mean one thing whatever the HTTP status,
 // which is not reliable. Patterns are those of path.Match, in lower case; the
 // first that matches decides.
 var kindByCode = []struct {
