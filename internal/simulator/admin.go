@@ -155,7 +155,7 @@ func checkQuery(r *http.Request, known []string) error {
 	case err != nil:
 		return fmt.Errorf("query: %w: write name=value&name=value", err)
 	case len(query) > 0 && len(known) == 0:
-		return errors.New("query: this endpoint takes no parameters: leave them out")
+		return errors.New("query: this endpoint takes no parameters: omit them")
 	}
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		switch {
@@ -164,7 +164,7 @@ func checkQuery(r *http.Request, known []string) error {
 		case len(query[name]) > 1:
 			return fmt.Errorf("%s: stands twice: write it once", name)
 		case query.Get(name) == "":
-			return fmt.Errorf("%s: empty: write a value, or leave it out", name)
+			return fmt.Errorf("%s: empty: write a value, or omit it", name)
 		}
 	}
 	return nil
@@ -178,7 +178,7 @@ func queryInt(query url.Values, name string, absent int) (int, error) {
 	}
 	number, err := strconv.Atoi(text)
 	if err != nil || number < 1 {
-		return 0, badRequest(fmt.Errorf("%s: %q is no number above 0: write one such as 80, or leave it out", name, text))
+		return 0, badRequest(fmt.Errorf("%s: %q is no number above 0: write one such as 80, or omit it", name, text))
 	}
 	return number, nil
 }

@@ -26,7 +26,7 @@ func (s *Server) adminPut(r *http.Request) (int, any, error) {
 	}
 	id := r.PathValue("id")
 	if lb.LoadBalancerID != "" && lb.LoadBalancerID != id {
-		return 0, nil, badRequest(fmt.Errorf("loadBalancerId: %q is not the %q of the URL: leave it out", lb.LoadBalancerID, id))
+		return 0, nil, badRequest(fmt.Errorf("loadBalancerId: %q is not the %q of the URL: omit it", lb.LoadBalancerID, id))
 	}
 	lb.LoadBalancerID = id
 	if err := lb.validate(""); err != nil {

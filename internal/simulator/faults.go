@@ -117,7 +117,7 @@ func (f Fault) validate(at string) error {
 		{"contentType", f.ContentType != ""}, {"location", f.Location != ""},
 	} {
 		if field.set && !slices.Contains(allowed, field.name) {
-			return fmt.Errorf("%s%s: means nothing for kind %s: leave it out", at, field.name, f.Kind)
+			return fmt.Errorf("%s%s: means nothing for kind %s: omit it", at, field.name, f.Kind)
 		}
 	}
 	if err := f.validateRanges(at); err != nil {
@@ -130,17 +130,17 @@ func (f Fault) validateRanges(at string) error {
 	delay := time.Duration(f.Delay)
 	switch {
 	case f.Times < 0:
-		return fmt.Errorf("%stimes: %d is below 0: write how many calls, or leave it out for all", at, f.Times)
+		return fmt.Errorf("%stimes: %d is below 0: write how many calls, or omit it for all", at, f.Times)
 	case f.Kind == FaultDelay && (delay <= 0 || delay > maxDelay):
 		return fmt.Errorf("%sdelay: %s is out of range: write more than 0s and at most 1h", at, delay)
 	case f.HTTPStatus != 0 && (f.HTTPStatus < 200 || f.HTTPStatus > 599):
 		return fmt.Errorf("%shttpStatus: %d is out of range: write 200 to 599", at, f.HTTPStatus)
 	case f.RetryAfterSeconds < 0:
-		return fmt.Errorf("%sretryAfterSeconds: %d is below 0: write seconds, or leave it out", at, f.RetryAfterSeconds)
+		return fmt.Errorf("%sretryAfterSeconds: %d is below 0: write seconds, or omit it", at, f.RetryAfterSeconds)
 	case f.SizeBytes < 0 || f.SizeBytes > maxOversized:
 		return fmt.Errorf("%ssizeBytes: %d is out of range: write 1 to %d", at, f.SizeBytes, maxOversized)
 	case strings.ContainsAny(f.Location+f.ContentType, "\r\n"):
-		return fmt.Errorf("%slocation, contentType: a line break cannot stand in a header: leave it out", at)
+		return fmt.Errorf("%slocation, contentType: a line break cannot stand in a header: omit it", at)
 	}
 	return nil
 }
@@ -159,7 +159,7 @@ func (f Fault) validateNames(at string) error {
 			continue
 		}
 		if err := selector.shape.check(at+selector.field, selector.value); err != nil {
-			return fmt.Errorf("%w; there are no wildcards: leave it out to select all", err)
+			return fmt.Errorf("%w; there are no wildcards: omit it to select all", err)
 		}
 	}
 	if f.Action != "" && actions[f.Action] == nil {

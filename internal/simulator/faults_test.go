@@ -327,7 +327,7 @@ func TestFaultsAreChecked(t *testing.T) {
 		{Fault{Kind: FaultReset, Times: -1}, "faults[0].times: -1 is below 0"},
 		{Fault{Kind: FaultThrottle, RetryAfterSeconds: -1}, "faults[0].retryAfterSeconds: -1 is below 0"},
 		{Fault{Kind: FaultRedirect, Location: "/\r\nX: y"}, "faults[0].location, contentType: a line break"},
-		{Fault{Kind: FaultHang, LoadBalancerID: "lb-*"}, `faults[0].loadBalancerId: "lb-*" is no id: write 1 to 128 letters, digits, - or _; there are no wildcards: leave it out to select all`},
+		{Fault{Kind: FaultHang, LoadBalancerID: "lb-*"}, `faults[0].loadBalancerId: "lb-*" is no id: write 1 to 128 letters, digits, - or _; there are no wildcards: omit it to select all`},
 		{Fault{Kind: FaultHang, RegionID: "cn-*"}, `faults[0].regionId: "cn-*" is no region: write one such as cn-hangzhou; there are no wildcards`},
 		{Fault{Kind: FaultHang, AccessKeyID: "LTAI*"}, `faults[0].accessKeyId: "LTAI*" is no key id: write 1 to 128 letters, digits, ., - or _; there are no wildcards`},
 		{Fault{Kind: FaultStatus, Code: "System busy"}, `faults[0].code: "System busy" is no error code: write one such as Throttling.User`},

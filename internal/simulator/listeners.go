@@ -39,11 +39,11 @@ func (l Listener) validate(at string) error {
 	case l.ListenerPort < 1 || l.ListenerPort > 65535:
 		return fmt.Errorf("%slistenerPort: %d is no port: write 1 to 65535", at, l.ListenerPort)
 	case l.ForwardPort < 0 || l.ForwardPort > 65535:
-		return fmt.Errorf("%sforwardPort: %d is no port: write 1 to 65535, or leave it out", at, l.ForwardPort)
+		return fmt.Errorf("%sforwardPort: %d is no port: write 1 to 65535, or omit it", at, l.ForwardPort)
 	case !slices.Contains(protocols, l.ListenerProtocol):
 		return fmt.Errorf("%slistenerProtocol: %q is not known: write one of %s", at, l.ListenerProtocol, strings.Join(protocols, ", "))
 	case l.ForwardPort != 0 && l.ListenerProtocol != "http":
-		return fmt.Errorf("%sforwardPort: only an http listener redirects: leave it out", at)
+		return fmt.Errorf("%sforwardPort: only an http listener redirects: omit it", at)
 	case l.Status != "" && !slices.Contains(listenerStatuses, l.Status):
 		return fmt.Errorf("%sstatus: %q is not known: write one of %s", at, l.Status, strings.Join(listenerStatuses, ", "))
 	case l.HealthCheck != "" && !slices.Contains(healthChecks, l.HealthCheck):

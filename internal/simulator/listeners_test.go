@@ -289,8 +289,8 @@ func TestAdminPermissions(t *testing.T) {
 		{"GET", "/permissions", "", 200, `{"allowListeners":true}`},
 		{"PUT", "/permissions", `{"allowListeners":false}`, 200, `{"allowListeners":false}`},
 		{"PUT", "/permissions", `{}`, 400, "allowListeners: missing: write true or false"},
-		{"PUT", "/permissions", `{"allowListeners":"no"}`, 400, "allowListeners: a string stands where true or false is needed"},
-		{"PUT", "/permissions", `{"allowListeners":null}`, 400, "allowListeners: null stands where true or false is needed"},
+		{"PUT", "/permissions", `{"allowListeners":"no"}`, 400, "body: allowListeners: got string, want bool"},
+		{"PUT", "/permissions", `{"allowListeners":null}`, 400, "body: allowListeners: null: write a value, or omit it"},
 		{"GET", "/permissions", "", 200, `{"allowListeners":false}`},
 	})
 	wantCode(t, do(t, newRequest(t, http.MethodGet, base+bareList+"&LoadBalancerId.1=lb-demo", "")), http.StatusForbidden, "Forbidden.RAM")
@@ -374,13 +374,13 @@ func TestListenersInAFileAreChecked(t *testing.T) {
 		{file("listenerPort: 65536, listenerProtocol: tcp"), "listeners[1].listenerPort: 65536 is no port"},
 		{file("listenerPort: 81"), `listeners[1].listenerProtocol: "" is not known: write one of tcp, udp, http, https`},
 		{file("listenerPort: 80, listenerProtocol: http"), "listeners[1].listenerPort: 80 http stands twice: write each listener once"},
-		{file("listenerPort: 81, listenerProtocol: http, healthCheck: off"), "listeners[1].healthCheck: true or false stands where a string (put it in quotes) is needed"},
+		{file("listenerPort: 81, listenerProtocol: http, healthCheck: off"), "loadBalancers.listeners.healthCheck: got bool, want string"},
 		{file("listenerPort: 81, listenerProtocol: http, healthCheck: 'no'"), `listeners[1].healthCheck: "no" is not known: write one of on, off`},
 		{file("listenerPort: 81, listenerProtocol: http, forwardPort: 65536"), "listeners[1].forwardPort: 65536 is no port"},
 		{file("listenerPort: 81, listenerProtocol: https, forwardPort: 443"), "listeners[1].forwardPort: only an http listener redirects"},
-		{file("listenerPort: 81, listenerProtocol: http, status: ''"), "listeners[1].status: empty: write a value, or leave it out"},
-		{file("port: 81"), "listeners[1].port: unknown field: write one of listenerPort, listenerProtocol, status, healthCheck, forwardPort"},
-		{"accounts: [{accessKeyId: k, accessKeySecret: s, allowListeners: 1}]", "accounts[0].allowListeners: a number stands where true or false is needed"},
+		{file("listenerPort: 81, listenerProtocol: http, status: ''"), "listeners[1].status: empty: write a value, or omit it"},
+		{file("port: 81"), `unknown field "loadBalancers[0].listeners[1].port"`},
+		{"accounts: [{accessKeyId: k, accessKeySecret: s, allowListeners: 1}]", "accounts.allowListeners: got number, want bool"},
 	} {
 		if _, err := ParseConfig([]byte(tc.text)); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("got %v, want %s", err, tc.want)

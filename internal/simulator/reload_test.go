@@ -75,7 +75,7 @@ func TestReload(t *testing.T) {
 		t.Error("the file did not replace a load balancer that it names")
 	}
 	writeFile(t, path, "loadBalancers: [{loadBalancerID: x}]")
-	expect("refused", "lb-a lb-api lb-c", "loadBalancers[0].loadBalancerID: unknown field")
+	expect("refused", "lb-a lb-api lb-c", `unknown field \"loadBalancers[0].loadBalancerID`)
 	expect("still refused", "lb-a lb-api lb-c", "")
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)

@@ -166,7 +166,7 @@ func TestRunRefusesOptions(t *testing.T) {
 		{RunOptions{Listen: "127.0.0.1:65536"}, `--listen: "127.0.0.1:65536" is no address: write host:port, such as 127.0.0.1:8888, with a port up to 65535`},
 		{RunOptions{Listen: taken.Addr().String()}, "--listen: " + taken.Addr().String() + " is in use: write another port, or 0 for a free one"},
 		{RunOptions{Listen: "127.0.0.1:0", ConfigFile: bad + ".missing"}, "--config: "},
-		{RunOptions{Listen: "127.0.0.1:0", ConfigFile: bad}, "--config: " + bad + ": loadBalancer: unknown field"},
+		{RunOptions{Listen: "127.0.0.1:0", ConfigFile: bad}, "--config: " + bad + `: unknown field "loadBalancer"`},
 		{RunOptions{Listen: "127.0.0.1:0", ConfigFile: broken}, "--config: " + broken + ": not valid YAML: line 1: "},
 		{RunOptions{Listen: "127.0.0.1:0", TLSCertFile: certFile}, "--tls-key: missing"},
 		{RunOptions{Listen: "127.0.0.1:0", TLSKeyFile: keyFile}, "--tls-cert: missing"},
