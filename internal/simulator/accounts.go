@@ -11,7 +11,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// keyring holds the accounts and how much of its budget each has left.
+// keyring has the accounts and the remaining budget of each.
 type keyring struct {
 	mu    sync.RWMutex
 	byKey map[string]*account
@@ -22,7 +22,7 @@ type account struct {
 	limiter *rate.Limiter
 }
 
-// load replaces the accounts. One whose limits did not change keeps what is left of its budget.
+// load replaces the accounts. One with the same limits keeps its remaining budget.
 func (k *keyring) load(accounts []Account) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -58,7 +58,7 @@ func (k *keyring) get(accessKeyID string) (*account, bool) {
 	return found, ok
 }
 
-func (a *account) takeTurn(now time.Time) bool {
+func (a *account) allow(now time.Time) bool {
 	return a.limiter.AllowN(now, 1)
 }
 

@@ -15,7 +15,7 @@ import (
 // maxAdminBody bounds a body of the admin API in bytes: more than a load balancer with 50 listeners of 200 backends.
 const maxAdminBody = 16 << 20
 
-// adminError is a refusal of the admin API: the status to send, and a message that names the field.
+// adminError is a refusal of the admin API: the status to send, and a message with the field.
 type adminError struct {
 	status int
 	err    error
@@ -29,7 +29,7 @@ func badRequest(err error) error { return &adminError{http.StatusBadRequest, err
 type endpoint struct {
 	// do returns the status and what to send as JSON; nil sends no body.
 	do func(r *http.Request) (int, any, error)
-	// query names the parameters that it takes.
+	// query are the names of its parameters.
 	query []string
 }
 
@@ -76,11 +76,11 @@ func (s *Server) adminHandler() http.Handler {
 }
 
 func serveAdmin(w http.ResponseWriter, r *http.Request, methods map[string]endpoint) {
-	status, answer, err := callEndpoint(w.Header(), r, methods)
+	status, body, err := callEndpoint(w.Header(), r, methods)
 	if err != nil {
-		status, answer = adminStatus(err), map[string]string{"message": err.Error()}
+		status, body = adminStatus(err), map[string]string{"message": err.Error()}
 	}
-	if answer == nil {
+	if body == nil {
 		w.WriteHeader(status)
 		return
 	}
@@ -89,7 +89,7 @@ func serveAdmin(w http.ResponseWriter, r *http.Request, methods map[string]endpo
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(answer)
+	_ = encoder.Encode(body)
 }
 
 func callEndpoint(header http.Header, r *http.Request, methods map[string]endpoint) (int, any, error) {

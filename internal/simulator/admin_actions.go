@@ -97,20 +97,20 @@ func querySelector(query url.Values) (Selector, error) {
 }
 
 // listenerChange is a ListenerSelector and what to set.
-type listenerChange struct {
+type listenerEdit struct {
 	ListenerSelector
 	ListenerPatch
 }
 
 func (s *Server) adminSetListeners(r *http.Request) (int, any, error) {
-	var change listenerChange
-	if err := readBody(r, &change); err != nil {
+	var edit listenerEdit
+	if err := readBody(r, &edit); err != nil {
 		return 0, nil, err
 	}
-	if change.ListenerPatch == (ListenerPatch{}) {
+	if edit.ListenerPatch == (ListenerPatch{}) {
 		return 0, nil, badRequest(errors.New("body: nothing to set: write status, healthCheck or forwardPort"))
 	}
-	matched, err := s.SetListeners(r.PathValue("id"), change.ListenerSelector, change.ListenerPatch)
+	matched, err := s.SetListeners(r.PathValue("id"), edit.ListenerSelector, edit.ListenerPatch)
 	return http.StatusOK, map[string]int{"matched": matched}, err
 }
 
@@ -132,7 +132,7 @@ func (s *Server) adminRemoveListeners(r *http.Request) (int, any, error) {
 	return http.StatusOK, map[string]int{"removed": removed}, err
 }
 
-// permissions is the body of …/permissions, which holds for every account.
+// permissions is the body of …/permissions, which applies to every account.
 type permissions struct {
 	AllowListeners *bool `json:"allowListeners"`
 }

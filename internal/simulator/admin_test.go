@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// admin sends one call and gives the answer's status and body, its JSON made compact.
+// admin sends one call and returns the response's status and body, with compact JSON.
 func admin(t *testing.T, base, method, path, body string) (int, string) {
 	t.Helper()
 	response, err := http.DefaultClient.Do(newRequest(t, method, base+path, body))
@@ -89,7 +89,7 @@ func TestAdminLoadBalancers(t *testing.T) {
 	})
 }
 
-func TestASelectorThatIsEmptyOrOverlookedSelectsNothing(t *testing.T) {
+func TestEmptyOrUnknownSelectorIsRefused(t *testing.T) {
 	sim, base := start(t, openConfig(), Options{})
 	const backends = "/loadbalancers/lb-demo/backends"
 	runSteps(t, base, []adminStep{
@@ -111,7 +111,7 @@ func TestASelectorThatIsEmptyOrOverlookedSelectsNothing(t *testing.T) {
 	}
 }
 
-func TestAnotherMethodIsAnsweredWithThoseThereAre(t *testing.T) {
+func TestUnknownMethodGetsTheAllowedOnes(t *testing.T) {
 	_, base := start(t, openConfig(), Options{})
 	got := do(t, newRequest(t, http.MethodPost, base+"/admin/v1/loadbalancers/lb-demo", "{}"))
 	if allow := got.header.Get("Allow"); got.status != http.StatusMethodNotAllowed || allow != "DELETE, GET, PUT" {
@@ -130,8 +130,8 @@ func TestAnotherMethodIsAnsweredWithThoseThereAre(t *testing.T) {
 	}
 }
 
-// The client writes everything before it reads, so that it sees the answer only if the server takes what it sends.
-func TestABodyThatIsTooLargeIsAnswered(t *testing.T) {
+// The client writes everything before it reads, so that it sees the response only if the server reads the whole body.
+func TestOversizedBodyGetsAResponse(t *testing.T) {
 	for path, limit := range map[string]int{"/admin/v1/faults": maxAdminBody, "/": maxBody} {
 		_, base := start(t, openConfig(), Options{})
 		conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
@@ -144,13 +144,13 @@ func TestABodyThatIsTooLargeIsAnswered(t *testing.T) {
 		if _, err := io.CopyN(conn, blanks{}, int64(size)); err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
-		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
-		_ = answer.Body.Close()
-		if answer.StatusCode != http.StatusRequestEntityTooLarge {
-			t.Errorf("%s: got %s", path, answer.Status)
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s: got %s", path, response.Status)
 		}
 	}
 }

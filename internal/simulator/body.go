@@ -11,7 +11,7 @@ const maxDrained = 64 << 20
 var errTooLarge = errors.New("too large")
 
 // readAtMost reads a body of up to limit bytes. A larger one is read on and thrown away: a client that still sends when
-// the connection closes sees a reset instead of the answer.
+// the connection closes sees a reset instead of the response.
 func readAtMost(body io.Reader, limit int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(body, limit+1))
 	if err == nil && int64(len(data)) > limit {

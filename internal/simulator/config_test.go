@@ -43,7 +43,7 @@ func writeFile(t *testing.T, path, content string) {
 	}
 }
 
-func TestAFileMaySayThatNothingExists(t *testing.T) {
+func TestConfigWithoutLoadBalancers(t *testing.T) {
 	for _, text := range []string{"loadBalancers: []", "# head\n---\nloadBalancers: []\n"} {
 		if _, err := ParseConfig([]byte(text)); err != nil {
 			t.Errorf("%q: %v", text, err)
@@ -51,7 +51,7 @@ func TestAFileMaySayThatNothingExists(t *testing.T) {
 	}
 }
 
-func TestAFileWithoutContentIsRefused(t *testing.T) {
+func TestEmptyConfigIsRefused(t *testing.T) {
 	for _, text := range []string{"", "\n", "# nothing\n", "---\n", "null", "{}"} {
 		if _, err := ParseConfig([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), "the document is empty: write accounts or loadBalancers") {
 			t.Errorf("%q: got %v", text, err)

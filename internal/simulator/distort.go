@@ -10,9 +10,9 @@ const htmlPage = "<!DOCTYPE html><html><head><title>Welcome</title></head><body>
 
 // outcome is what is decided for one call, before anything is sent.
 type outcome struct {
-	// code is OK, the error's code, or the kind of the fault that stands in for either.
+	// code is OK, the error's code, or the kind of the fault that replaces either.
 	code string
-	// fault is the kind of the rule that decided, or delay if the call is only held up, else empty.
+	// fault is the kind of the rule that decided, or delay if the call is only delayed, else empty.
 	fault string
 	doc   document
 }
@@ -48,7 +48,7 @@ func distort(req *request, requestID string, honest outcome, fault *Fault) outco
 	return out
 }
 
-// apiError is the refusal that the kinds status and throttle ask for, nil for the others.
+// apiError is the refusal of the kinds status and throttle, nil for the others.
 func (f *Fault) apiError() *apiError {
 	var base apiError
 	switch {
@@ -68,7 +68,7 @@ func (f *Fault) apiError() *apiError {
 	return &base
 }
 
-// malformed breaks the document in its first line, so that no part of it can be taken for an answer.
+// malformed breaks the document in its first line, so that no part of it can be parsed as a response.
 func malformed(body []byte) []byte {
 	broken := bytes.Replace(body, []byte(`"RequestId":`), []byte(`"RequestId"`), 1)
 	return bytes.Replace(broken, []byte("</RequestId>"), []byte("<RequestId>"), 1)

@@ -11,17 +11,17 @@ import (
 
 // The kinds of Fault.
 const (
-	FaultDelay       = "delay"       // answers after Delay; further rules still apply
-	FaultHang        = "hang"        // never answers
+	FaultDelay       = "delay"       // a response after Delay; further rules still apply
+	FaultHang        = "hang"        // no response
 	FaultReset       = "reset"       // drops the connection with a TCP reset
 	FaultStatus      = "status"      // an error document with HTTPStatus, Code and Message
 	FaultThrottle    = "throttle"    // Throttling.User
 	FaultMalformed   = "malformed"   // a 200 whose document does not parse
-	FaultTruncated   = "truncated"   // half of the answer, then the end of the connection
-	FaultOversized   = "oversized"   // the answer behind SizeBytes of blanks: valid, if somebody reads it all
+	FaultTruncated   = "truncated"   // half of the response, then the connection is closed
+	FaultOversized   = "oversized"   // the response after SizeBytes of blanks: valid for a client that reads it all
 	FaultContentType = "contentType" // an HTML page with 200, as captive portals and proxies send it
 	FaultEmpty       = "empty"       // 200 without a body
-	FaultEmptyObject = "emptyObject" // 200 with an answer that holds nothing
+	FaultEmptyObject = "emptyObject" // 200 with an empty object
 	FaultRedirect    = "redirect"    // 302 to Location
 	FaultBody        = "body"        // HTTPStatus with Body and ContentType, word for word
 )
@@ -50,21 +50,21 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Fault is one rule: calls that it selects are answered in the way of its kind. Rules are tried in order, and the first
+// Fault is one rule: the calls that it selects get the response of its kind. Rules are tried in order, and the first
 // that selects a call decides, except that a delay lets the next ones go on. They apply to calls that the gateway would
 // let through, whether or not the load balancer exists.
 type Fault struct {
 	// kind is one of the Fault constants.
 	Kind string `json:"kind"`
-	// loadBalancerId, accessKeyId and regionId select calls, without wildcards; what is left out selects all.
+	// loadBalancerId, accessKeyId and regionId select calls, without wildcards; an absent one selects all.
 	LoadBalancerID string `json:"loadBalancerId,omitempty"`
 	AccessKeyID    string `json:"accessKeyId,omitempty"`
 	RegionID       string `json:"regionId,omitempty"`
-	// action selects the calls of one action; left out: both. With loadBalancerId, left out: DescribeHealthStatus, and
+	// action selects the calls of one action; absent: both. With loadBalancerId, absent: DescribeHealthStatus, and
 	// with DescribeLoadBalancerListeners those that name the load balancer among others.
 	Action string `json:"action,omitempty"`
-	// times is for how many calls the rule stands before it goes away; left out: until it is cleared. Where faults
-	// are read back, it is how many are left.
+	// times is how many calls the rule applies to before it is removed; absent: until it is cleared. Where faults
+	// are read back, it is how many remain.
 	Times int `json:"times,omitempty"`
 
 	// delay, of kind delay: more than 0, at most an hour.
@@ -78,7 +78,7 @@ type Fault struct {
 	RetryAfterSeconds int `json:"retryAfterSeconds,omitempty"`
 	// sizeBytes, of kind oversized: default 11 MiB, at most 256 MiB.
 	SizeBytes int64 `json:"sizeBytes,omitempty"`
-	// body and contentType, of kind body: what is sent; the type's default is that of the format asked for.
+	// body and contentType, of kind body: what is sent; the type's default is that of the requested format.
 	Body        string `json:"body,omitempty"`
 	ContentType string `json:"contentType,omitempty"`
 	// location, of kind redirect: default /elsewhere on the same host.
@@ -123,7 +123,7 @@ func (f Fault) validate(at string) error {
 	if err := f.validateRanges(at); err != nil {
 		return err
 	}
-	return f.validateNames(at)
+	return f.validateSelectors(at)
 }
 
 func (f Fault) validateRanges(at string) error {
@@ -145,8 +145,8 @@ func (f Fault) validateRanges(at string) error {
 	return nil
 }
 
-// validateNames refuses a rule that could select no call: it would look like a test that passes.
-func (f Fault) validateNames(at string) error {
+// validateSelectors refuses a rule that could select no call: a test with it would pass for the wrong reason.
+func (f Fault) validateSelectors(at string) error {
 	for _, selector := range []struct {
 		field, value string
 		shape        shape
@@ -185,7 +185,7 @@ func (f Fault) selectsLoadBalancer(req *request) bool {
 	return f.LoadBalancerID == req.params["LoadBalancerId"]
 }
 
-// faultList holds the rules that stand.
+// faultList has the active rules.
 type faultList struct {
 	mu    sync.Mutex
 	rules []Fault
@@ -209,8 +209,8 @@ func (l *faultList) list() []Fault {
 	return append([]Fault{}, l.rules...)
 }
 
-// take returns how long the call has to wait and the rule that decides it, nil if none does. It counts the rules down.
-func (l *faultList) take(req *request) (time.Duration, *Fault) {
+// match returns how long the call has to wait and the rule that decides it, nil if none does. It counts the rules down.
+func (l *faultList) match(req *request) (time.Duration, *Fault) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var delay time.Duration

@@ -16,7 +16,7 @@ const (
 	timeLayout = "2006-01-02T15:04:05Z"
 )
 
-// actions are what the product itself does, by the name of the action: an answer, or a refusal.
+// actions are the product's own, by name: each returns a response, or a refusal.
 var actions = map[string]func(s *Server, req *request, caller *account, requestID string) (document, *apiError){
 	ActionHealthStatus: (*Server).describeHealth,
 	ActionListeners:    (*Server).listListeners,
@@ -45,7 +45,7 @@ func (s *Server) admit(req *request) (*account, *apiError) {
 	if !s.nonces.use(req.accessKeyID, req.nonce, now) {
 		return nil, errNonceUsed
 	}
-	if !caller.takeTurn(now) {
+	if !caller.allow(now) {
 		return nil, errThrottled
 	}
 	return caller, nil

@@ -10,9 +10,9 @@ const (
 	// clockSkew is how far a request's time may be from the server's, either way.
 	clockSkew = 15 * time.Minute
 	// nonceWindow covers the longest time for which one signed request stays acceptable: its time may lie clockSkew
-	// ahead when it first comes.
+	// in the future at its first use.
 	nonceWindow = 2 * clockSkew
-	// maxNonces bounds the memory: about 60 MiB when full, at some 500 calls a second for the whole window. Beyond it
+	// maxNonces bounds the nonces: about 60 MiB when full, at some 500 calls a second for the whole window. Beyond it
 	// the oldest are forgotten.
 	maxNonces = 1 << 20
 )
@@ -36,7 +36,7 @@ func newNonceLog(limit int) *nonceLog {
 	return &nonceLog{limit: limit, seen: map[nonceDigest]struct{}{}}
 }
 
-// use reports whether the nonce is new for this key, and takes it.
+// use reports whether the nonce is new for this key, and records it.
 func (l *nonceLog) use(accessKeyID, nonce string, now time.Time) bool {
 	sum := sha256.Sum256([]byte(accessKeyID + "\x00" + nonce))
 	digest := nonceDigest(sum[:16])

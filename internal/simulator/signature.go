@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// percentEncode is RFC 3986 encoding as Alibaba asks for it: all but letters, digits, "-", "_", "." and "~".
+// percentEncode is RFC 3986 encoding as Alibaba requires it: all but letters, digits, "-", "_", "." and "~".
 func percentEncode(s string) string {
 	return strings.ReplaceAll(url.QueryEscape(s), "+", "%20")
 }

@@ -28,7 +28,7 @@ var (
 	errorCodes           = shape{regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`), "error code", "one such as Throttling.User"}
 )
 
-// shape is how names of one sort look.
+// shape is the form of one sort of ids.
 type shape struct {
 	pattern    *regexp.Regexp
 	noun, rule string
@@ -90,7 +90,7 @@ func (a Account) validate(at string) error {
 	return accessKeyIDs.check(at+".accessKeyId", a.AccessKeyID)
 }
 
-// validate names fields below at, which is empty or ends with a dot.
+// validate reports fields below at, which is empty or has a dot at its end.
 func (lb LoadBalancer) validate(at string) error {
 	if err := loadBalancerIDs.check(at+"loadBalancerId", lb.LoadBalancerID); err != nil {
 		return err

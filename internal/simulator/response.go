@@ -17,7 +17,7 @@ const (
 	xmlHeader = `<?xml version="1.0" encoding="UTF-8"?>`
 )
 
-// document is an answer that is ready to be sent.
+// document is a response that is ready to be sent.
 type document struct {
 	status      int
 	contentType string
@@ -27,7 +27,7 @@ type document struct {
 	padding int64
 }
 
-type healthAnswer struct {
+type healthResponse struct {
 	XMLName        xml.Name `json:"-" xml:"DescribeHealthStatusResponse"`
 	RequestID      string   `json:"RequestId" xml:"RequestId"`
 	BackendServers rowList  `json:"BackendServers" xml:"BackendServers"`
@@ -49,7 +49,7 @@ type row struct {
 	Type               string `json:"Type,omitempty" xml:"Type,omitempty"`
 }
 
-type errorAnswer struct {
+type errorResponse struct {
 	XMLName   xml.Name `json:"-" xml:"Error"`
 	RequestID string   `json:"RequestId" xml:"RequestId"`
 	HostID    string   `json:"HostId" xml:"HostId"`
@@ -66,11 +66,11 @@ func healthDocument(req *request, requestID string, backends []Backend) document
 			ListenerPort: b.ListenerPort, Port: b.Port, Protocol: b.ListenerProtocol, Type: b.Type,
 		}
 	}
-	return encode(http.StatusOK, req.wantsJSON(), healthAnswer{RequestID: requestID, BackendServers: rowList{rows}})
+	return encode(http.StatusOK, req.wantsJSON(), healthResponse{RequestID: requestID, BackendServers: rowList{rows}})
 }
 
 func errorDocument(req *request, requestID string, err *apiError) document {
-	doc := encode(err.status, req.wantsJSON(), errorAnswer{
+	doc := encode(err.status, req.wantsJSON(), errorResponse{
 		RequestID: requestID,
 		HostID:    req.http.Host,
 		Code:      err.code,
@@ -83,17 +83,17 @@ func errorDocument(req *request, requestID string, err *apiError) document {
 	return doc
 }
 
-// encode cannot fail: the documents hold strings and numbers only, and both encoders replace what is not valid text.
-func encode(status int, asJSON bool, answer any) document {
+// encode cannot fail: the documents have strings and numbers only, and both encoders replace what is not valid text.
+func encode(status int, asJSON bool, response any) document {
 	var body bytes.Buffer
 	if asJSON {
 		encoder := json.NewEncoder(&body)
 		encoder.SetEscapeHTML(false)
-		_ = encoder.Encode(answer)
+		_ = encoder.Encode(response)
 		return document{status: status, contentType: typeJSON, body: bytes.TrimSpace(body.Bytes())}
 	}
 	body.WriteString(xmlHeader)
-	_ = xml.NewEncoder(&body).Encode(answer)
+	_ = xml.NewEncoder(&body).Encode(response)
 	return document{status: status, contentType: typeXML, body: body.Bytes()}
 }
 
