@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -62,7 +64,7 @@ func (a *account) allow(now time.Time) bool {
 	return a.limiter.AllowN(now, 1)
 }
 
-// allows reports whether the account's RAM policy, so to say, covers the load balancer.
+// allows reports whether the account may see the load balancer.
 func (a *account) allows(loadBalancerID string) bool {
 	for _, pattern := range a.Allow {
 		if ok, _ := path.Match(pattern, loadBalancerID); ok {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -33,7 +35,7 @@ type endpoint struct {
 	query []string
 }
 
-// adminHandler routes the admin API. No route reads accounts, so none can give a secret away.
+// adminHandler routes the admin API. No route reads accounts, so none can reveal a secret.
 func (s *Server) adminHandler() http.Handler {
 	selector := []string{"serverId", "serverIp", "listenerPort", "listenerProtocol", "port"}
 	mux := http.NewServeMux()
@@ -146,7 +148,7 @@ func readBody(r *http.Request, out any) error {
 	return nil
 }
 
-// checkQuery refuses what would be overlooked, so that no misspelt selector selects everything.
+// checkQuery refuses unknown parameters, so that no misspelt selector selects everything.
 func checkQuery(r *http.Request, known []string) error {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	switch {

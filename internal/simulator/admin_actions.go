@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -96,7 +98,7 @@ func querySelector(query url.Values) (Selector, error) {
 	return sel, err
 }
 
-// listenerChange is a ListenerSelector and what to set.
+// listenerEdit is a ListenerSelector and the values to set.
 type listenerEdit struct {
 	ListenerSelector
 	ListenerPatch

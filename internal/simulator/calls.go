@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -9,15 +11,15 @@ import (
 )
 
 const (
-	// maxCalls is how many calls are kept in detail; the counts go on.
+	// maxCalls is how many calls are kept in detail; the counts include all.
 	maxCalls = 10_000
 	// maxCounted bounds how many different names a table of counts may have, against clients that invent them.
 	maxCounted = 10_000
-	// maxRecorded bounds, in bytes, what is kept of one parameter.
+	// maxRecorded bounds, in bytes, the recorded part of one parameter.
 	maxRecorded = 128
 )
 
-// Call is one call to the API as the simulator saw it.
+// Call is one call to the API.
 type Call struct {
 	Time           time.Time `json:"time"`
 	Method         string    `json:"method"`
@@ -95,7 +97,7 @@ func count(table map[string]int, name string) {
 	}
 }
 
-// report keeps the newest limit calls of the action about the load balancer; empty words mean all.
+// report returns the newest limit calls of the action for the load balancer; "" selects all.
 func (l *callLog) report(action, loadBalancerID string, limit int) Report {
 	l.mu.Lock()
 	defer l.mu.Unlock()

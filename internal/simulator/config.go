@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -42,7 +44,7 @@ type LoadBalancer struct {
 	RegionID       string    `json:"regionId"`
 	Backends       []Backend `json:"backends"`
 	// listeners need to have only those with other settings: each listener of a backend is one of them, running
-	// and with a health check unless said.
+	// and with a health check by default.
 	Listeners []Listener `json:"listeners,omitempty"`
 }
 

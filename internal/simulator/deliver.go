@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -13,7 +15,7 @@ import (
 // writeGrace is how long a client may need to read a response.
 const writeGrace = 30 * time.Second
 
-// deliver sends what was decided, or fails to in the way that the fault wants. http.ErrAbortHandler is net/http's way to
+// deliver sends the outcome, or fails as the fault demands. http.ErrAbortHandler is net/http's way to
 // close a connection without a response.
 func (s *Server) deliver(w http.ResponseWriter, r *http.Request, delay time.Duration, out outcome) {
 	if delay > 0 && !s.wait(w, r, delay) {
@@ -51,7 +53,7 @@ func (s *Server) wait(w http.ResponseWriter, r *http.Request, d time.Duration) b
 	return false
 }
 
-// reset closes the connection without the usual farewell, so that the client's kernel reports 'connection reset'.
+// reset closes the connection with a TCP reset, so that the client's kernel reports 'connection reset'.
 func reset(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {

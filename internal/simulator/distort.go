@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -8,7 +10,7 @@ import (
 
 const htmlPage = "<!DOCTYPE html><html><head><title>Welcome</title></head><body><h1>Sign in to the network</h1></body></html>"
 
-// outcome is what is decided for one call, before anything is sent.
+// outcome is the decision on one call, before the response is sent.
 type outcome struct {
 	// code is OK, the error's code, or the kind of the fault that replaces either.
 	code string
@@ -17,7 +19,7 @@ type outcome struct {
 	doc   document
 }
 
-// distort makes of an honest outcome what the fault wants.
+// distort returns the outcome with the fault applied.
 func distort(req *request, requestID string, honest outcome, fault *Fault) outcome {
 	if err := fault.apiError(); err != nil {
 		return outcome{code: err.code, fault: fault.Kind, doc: errorDocument(req, requestID, err)}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -5,7 +7,7 @@ import (
 	"net/http"
 )
 
-// apiError is one refusal as the gateway words it. Codes, messages and HTTP statuses follow the public tables of common
+// apiError is one refusal in the gateway's words. Codes, messages and HTTP statuses follow the public tables of common
 // and SLB error codes, and responses quoted in public issue threads.
 type apiError struct {
 	code    string

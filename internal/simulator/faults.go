@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -51,8 +53,8 @@ func (d *Duration) UnmarshalText(text []byte) error {
 }
 
 // Fault is one rule: the calls that it selects get the response of its kind. Rules are tried in order, and the first
-// that selects a call decides, except that a delay lets the next ones go on. They apply to calls that the gateway would
-// let through, whether or not the load balancer exists.
+// that selects a call decides, except that the rules after a delay still apply. They apply to calls that the gateway would
+// accept, whether or not the load balancer exists.
 type Fault struct {
 	// kind is one of the Fault constants.
 	Kind string `json:"kind"`
@@ -61,7 +63,7 @@ type Fault struct {
 	AccessKeyID    string `json:"accessKeyId,omitempty"`
 	RegionID       string `json:"regionId,omitempty"`
 	// action selects the calls of one action; absent: both. With loadBalancerId, absent: DescribeHealthStatus, and
-	// with DescribeLoadBalancerListeners those that name the load balancer among others.
+	// with DescribeLoadBalancerListeners those with the load balancer among others.
 	Action string `json:"action,omitempty"`
 	// times is how many calls the rule applies to before it is removed; absent: until it is cleared. Where faults
 	// are read back, it is how many remain.
@@ -85,7 +87,7 @@ type Fault struct {
 	Location string `json:"location,omitempty"`
 }
 
-// faultFields says which fields mean something for which kind; the others are refused there.
+// faultFields lists the fields of each kind; other fields are refused.
 var faultFields = map[string][]string{
 	FaultDelay:       {"delay"},
 	FaultHang:        nil,

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -57,7 +59,7 @@ func parseListener(params map[string]string) (listenerFilter, *apiError) {
 	return filter, nil
 }
 
-// rows refuses a port that several listeners share (TCP and UDP may) unless the protocol is said. A backend without a
+// rows refuses a port that several listeners share (TCP and UDP may) unless the call has the protocol. A backend without a
 // configured protocol is for an older response, which does not show it, and matches each.
 func (f listenerFilter) rows(backends []Backend) ([]Backend, *apiError) {
 	if f == (listenerFilter{}) {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -13,7 +15,7 @@ type Listener struct {
 	ListenerPort int `json:"listenerPort"`
 	// listenerProtocol is tcp, udp, http or https.
 	ListenerProtocol string `json:"listenerProtocol"`
-	// status is running unless said; or stopped, starting, configuring or stopping.
+	// status is running (the default), stopped, starting, configuring or stopping.
 	Status string `json:"status,omitempty"`
 	// healthCheck is on (the default) or off. YAML reads both as booleans unless they are quoted.
 	HealthCheck string `json:"healthCheck,omitempty"`
@@ -58,7 +60,7 @@ func (l Listener) complete() Listener {
 }
 
 // completeListeners sets the defaults of the listeners, and adds those that only the backends have: no row is without
-// a listener. A row that does not say its protocol is of any listener on its port, else of a tcp one.
+// a listener. A row without a protocol is of any listener on its port, else of a tcp one.
 func completeListeners(listeners []Listener, backends []Backend) []Listener {
 	all := make([]Listener, 0, len(listeners))
 	for _, l := range listeners {
@@ -79,7 +81,7 @@ func completeListeners(listeners []Listener, backends []Backend) []Listener {
 	return all
 }
 
-// ListenerSelector chooses listeners of one load balancer, as Selector does backends.
+// ListenerSelector selects listeners of one load balancer, as Selector does backends.
 type ListenerSelector struct {
 	ListenerPort     int    `json:"listenerPort,omitempty"`
 	ListenerProtocol string `json:"listenerProtocol,omitempty"`
@@ -136,7 +138,7 @@ func (s *Server) AddListener(loadBalancerID string, listener Listener) error {
 	})
 }
 
-// RemoveListeners removes the listeners that sel chooses with the rows behind them, and returns how many listeners
+// RemoveListeners removes the listeners that sel selects with the rows behind them, and returns how many listeners
 // these were, with the errors of SetListeners. A row without a protocol is removed with the last listener of its
 // port.
 func (s *Server) RemoveListeners(loadBalancerID string, sel ListenerSelector) (int, error) {
@@ -150,7 +152,7 @@ func (s *Server) RemoveListeners(loadBalancerID string, sel ListenerSelector) (i
 	})
 }
 
-// AllowListeners allows DescribeLoadBalancerListeners, or forbids it to everybody, whatever the accounts say.
+// AllowListeners allows DescribeLoadBalancerListeners, or forbids it for every account.
 func (s *Server) AllowListeners(allowed bool) {
 	s.listenersForbidden.Store(!allowed)
 }

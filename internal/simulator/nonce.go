@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -13,7 +15,7 @@ const (
 	// in the future at its first use.
 	nonceWindow = 2 * clockSkew
 	// maxNonces bounds the nonces: about 60 MiB when full, at some 500 calls a second for the whole window. Beyond it
-	// the oldest are forgotten.
+	// the oldest are dropped.
 	maxNonces = 1 << 20
 )
 
@@ -24,7 +26,7 @@ type usedNonce struct {
 	until  time.Time
 }
 
-// nonceLog remembers the nonces of accepted signatures, each for its own key id.
+// nonceLog has the nonces of accepted signatures, each for its own key id.
 type nonceLog struct {
 	mu    sync.Mutex
 	limit int

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -27,7 +29,7 @@ func (s *Server) WatchFile(ctx context.Context, path string, current []byte) {
 	}
 }
 
-// fileWatch compares content instead of times: that sees an atomic rename, the symlink swap of a mounted ConfigMap and a
+// fileWatch compares content instead of times: that sees an atomic rename, the symlink swap of a mounted ConfigMap and
 // an edit within one tick of the file system's clock alike.
 type fileWatch struct {
 	server *Server

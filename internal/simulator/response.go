@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -23,7 +25,7 @@ type document struct {
 	contentType string
 	header      http.Header
 	body        []byte
-	// padding is how many blanks go before the body.
+	// padding is how many blanks precede the body.
 	padding int64
 }
 
@@ -37,7 +39,7 @@ type rowList struct {
 	BackendServer []row `json:"BackendServer" xml:"BackendServer"`
 }
 
-// row has the API's names; what is not configured is not sent.
+// row has the API's names; fields that are not configured are not sent.
 type row struct {
 	ServerID           string `json:"ServerId" xml:"ServerId"`
 	ServerHealthStatus string `json:"ServerHealthStatus" xml:"ServerHealthStatus"`
@@ -83,7 +85,7 @@ func errorDocument(req *request, requestID string, err *apiError) document {
 	return doc
 }
 
-// encode cannot fail: the documents have strings and numbers only, and both encoders replace what is not valid text.
+// encode cannot fail: the documents have strings and numbers only, and both encoders replace invalid text.
 func encode(status int, asJSON bool, response any) document {
 	var body bytes.Buffer
 	if asJSON {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package simulator is an HTTP server that speaks the RPC protocol of Alibaba Cloud SLB's DescribeHealthStatus and
 // DescribeLoadBalancerListeners as the real endpoint does, checks signatures, nonces and time, throttles per account, and misbehaves on request.
 //
@@ -62,7 +64,7 @@ func New(cfg Config, opts Options) *Server {
 	return s
 }
 
-// Load replaces the accounts and the load balancers that an earlier configuration named. Load balancers of
+// Load replaces the accounts and the load balancers that an earlier configuration had. Load balancers of
 // PutLoadBalancer stay unless cfg has them, too; faults, used nonces and recorded calls stay.
 func (s *Server) Load(cfg Config) {
 	s.keys.load(cfg.Accounts)
@@ -97,7 +99,7 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 	s.deliver(w, r, delay, out)
 }
 
-// decide settles a call before anything is sent, so that a test finds it in the report while it still hangs.
+// decide decides on a call before the response is sent, so that a test finds it in the report while it still hangs.
 func (s *Server) decide(req *request, requestID string, err *apiError) (time.Duration, outcome) {
 	refuse := func(err *apiError) outcome {
 		return outcome{code: err.code, doc: errorDocument(req, requestID, err)}
@@ -144,7 +146,7 @@ func (s *Server) LoadBalancers() []LoadBalancer {
 	return s.fleet.list()
 }
 
-// SetBackendStatus gives the backends that sel chooses a status (normal, abnormal or unavailable) and returns how many
+// SetBackendStatus gives the backends that sel selects a status (normal, abnormal or unavailable) and returns how many
 // these are. An error is ErrNoLoadBalancer, ErrNoBackend (sel is not empty and none matches), or has the bad status.
 func (s *Server) SetBackendStatus(loadBalancerID string, sel Selector, status string) (int, error) {
 	if !slices.Contains(healthStatuses, status) {
@@ -174,7 +176,7 @@ func (s *Server) AddBackend(loadBalancerID string, backend Backend) error {
 	})
 }
 
-// RemoveBackends removes the rows that sel chooses and returns how many these were, with the errors of SetBackendStatus.
+// RemoveBackends removes the rows that sel selects and returns how many these were, with the errors of SetBackendStatus.
 // Their listeners stay.
 func (s *Server) RemoveBackends(loadBalancerID string, sel Selector) (int, error) {
 	return s.fleet.editMatching(loadBalancerID, sel, func(backends []Backend) []Backend {
@@ -203,12 +205,12 @@ func (s *Server) Calls() []Call {
 	return s.calls.report("", "", maxCalls).Calls
 }
 
-// CallCount returns how many calls named this load balancer since the last reset, if it is one of the first 10,000 named.
+// CallCount returns how many calls had this load balancer since the last reset, if it is one of the first 10,000.
 func (s *Server) CallCount(loadBalancerID string) int {
 	return s.calls.count(loadBalancerID)
 }
 
-// ResetCalls forgets calls and counts.
+// ResetCalls drops calls and counts.
 func (s *Server) ResetCalls() {
 	s.calls.reset()
 }

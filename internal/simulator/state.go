@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -19,7 +21,7 @@ var (
 	ErrListenerExists = errors.New("the load balancer already has this listener")
 )
 
-// Selector chooses backends of one load balancer: a backend matches if it has every value that is not empty or 0.
+// Selector selects backends of one load balancer: a backend matches if it has every value that is not empty or 0.
 // The zero Selector matches all.
 type Selector struct {
 	ServerID         string `json:"serverId,omitempty"`
@@ -86,7 +88,7 @@ func (f *fleet) load(lbs []LoadBalancer) {
 	f.byID = next
 }
 
-// complete returns a copy that shares nothing with lb, says each backend's status, and has a listener for each.
+// complete returns a copy that shares nothing with lb, and has a status and a listener for each backend.
 func (lb LoadBalancer) complete() LoadBalancer {
 	lb.Backends = append([]Backend{}, lb.Backends...)
 	for i := range lb.Backends {
@@ -147,7 +149,7 @@ func (f *fleet) edit(id string, apply func(*LoadBalancer) error) error {
 	return nil
 }
 
-// editMatching is edit for the backends that sel chooses. That none matches is an error unless sel is empty: a selector
+// editMatching is edit for the backends that sel selects. No match is an error unless sel is empty: a selector
 // with a typing error must not read as success.
 func (f *fleet) editMatching(id string, sel Selector, apply func([]Backend) []Backend) (int, error) {
 	matched := 0
@@ -161,7 +163,7 @@ func (f *fleet) editMatching(id string, sel Selector, apply func([]Backend) []Ba
 	return matched, err
 }
 
-// editListeners is edit for the listeners that sel chooses, with the errors of editMatching.
+// editListeners is edit for the listeners that sel selects, with the errors of editMatching.
 func (f *fleet) editListeners(id string, sel ListenerSelector, apply func(*LoadBalancer) error) (int, error) {
 	matched := 0
 	err := f.edit(id, func(lb *LoadBalancer) error {
