@@ -54,8 +54,8 @@ CHART := charts/slb-health-operator
 # Packages whose tests start a control plane are found by what the tests import;
 # test/supply builds tools.
 LIST_PACKAGES := go list -f '{{.ImportPath}}{{range .TestImports}} {{.}}{{end}}{{range .XTestImports}} {{.}}{{end}}' ./...
-UNIT := $(LIST_PACKAGES) | awk '!/internal\/controlplane|test\/blackbox|test\/plugin|test\/prometheus|test\/supply/ {print $$1}'
-ENVTEST := $(LIST_PACKAGES) | awk '/internal\/controlplane/ && !/test\/blackbox|test\/plugin|test\/prometheus|test\/chart/ {print $$1}'
+UNIT := $(LIST_PACKAGES) | awk '!/test\/harness|test\/blackbox|test\/plugin|test\/prometheus|test\/supply/ {print $$1}'
+ENVTEST := $(LIST_PACKAGES) | awk '/test\/harness/ && !/test\/blackbox|test\/plugin|test\/prometheus|test\/chart/ {print $$1}'
 # The race detector needs cgo, and cgo a C compiler.
 CC_FOUND = $(shell command -v $(firstword $(shell go env CC)) 2>/dev/null)
 # make soak watches the operator with the race detector, where there can be one, unless SOAK_RACE=0.
@@ -95,10 +95,6 @@ manifests: $(CONTROLLER_GEN) ## Generate the CRD from api/ and the manager's rol
 api-docs: $(CRD_REF_DOCS) ## Generate docs/api.md from api/.
 	$(CRD_REF_DOCS) --log-level=ERROR --source-path=api --config=hack/api-docs/config.yaml --templates-dir=hack/api-docs/templates \
 		--renderer=markdown --output-path=docs/api.md
-
-.PHONY: dashboard
-dashboard: ## Generate the Grafana dashboard from hack/dashboard/content.go.
-	go run ./hack/dashboard > config/grafana/slb-health.json
 
 .PHONY: dashboard-picture
 dashboard-picture: controlplane build ## Draw what the dashboard's queries return from a running operator: docs/dashboard.svg.
@@ -153,6 +149,7 @@ test: ## Run every test, the quick ones first (TEST_ARGS=…).
 .PHONY: test-unit
 test-unit: race-note ## Test the packages that need no control plane.
 	@$(GO_TEST) $(TEST_ARGS) $$($(UNIT))
+	@cd test/perf && $(GO_TEST) $(TEST_ARGS) ./...
 
 .PHONY: test-envtest
 test-envtest: controlplane race-note ## Test the packages that need a control plane.
@@ -208,7 +205,7 @@ test-rbac: controlplane race-note ## Hold the rights that config/ grants to thos
 
 .PHONY: bench
 bench: controlplane build ## Measure it against the limit and the textbook: docs/benchmarks.md (BENCH=quick BENCH_OUT=folder).
-	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/bench ./test/bench
+	@CGO_ENABLED=0 go build -C test/perf -trimpath -buildvcs=false -o $(BIN)/bench ./bench
 	@BENCH='$(BENCH)' BENCH_OUT='$(BENCH_OUT)' exec bin/bench
 
 .PHONY: bench-micro
@@ -222,7 +219,7 @@ fuzz: ## Fuzz every target in turn (FUZZTIME=30s each, FUZZ=pattern).
 .PHONY: soak
 soak: controlplane build ## Let everything go wrong for a while: nothing may grow, and the end must be true (SOAK=10m SOAK_SEED=n SOAK_OUT=folder SOAK_RACE=0).
 	@$(if $(SOAK_WITH_RACE),CGO_ENABLED=1 go build -race -buildvcs=false -o bin/race/ ./cmd/slb-health-operator)
-	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/soak ./test/soak
+	@CGO_ENABLED=0 go build -C test/perf -trimpath -buildvcs=false -o $(BIN)/soak ./soak
 	@SOAK='$(SOAK)' SOAK_SEED='$(SOAK_SEED)' SOAK_OUT='$(SOAK_OUT)' SOAK_RACE=$(if $(SOAK_WITH_RACE),1,0) exec bin/soak
 
 .PHONY: race-note
@@ -234,6 +231,7 @@ lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, for Go and for the work
 	$(GOLANGCI_LINT) run
 	cd cmd/kubectl-lbh && $(GOLANGCI_LINT) run --config ../../.golangci.yml
 	cd test/gitops && $(GOLANGCI_LINT) run --config ../../.golangci.yml
+	cd test/perf && $(GOLANGCI_LINT) run --config ../../.golangci.yml
 	$(ACTIONLINT) -shellcheck= -pyflakes=
 
 .PHONY: lint-fix

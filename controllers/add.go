@@ -37,17 +37,17 @@ const (
 // was not seen yet.
 type backoff struct {
 	workqueue.TypedRateLimiter[alicloud.Target]
-	targets *memories[alicloud.Target]
+	targets *stateStore
 }
 
-func newBackoff(targets *memories[alicloud.Target]) backoff {
+func newBackoff(targets *stateStore) backoff {
 	return backoff{workqueue.NewTypedItemExponentialFailureRateLimiter[alicloud.Target](minBackoff, maxBackoff), targets}
 }
 
 // When implements workqueue.TypedRateLimiter. The worker that holds the target's key calls it.
 func (b backoff) When(target alicloud.Target) time.Duration {
 	wait := b.TypedRateLimiter.When(target)
-	if interval := b.targets.of(target).interval; interval > 0 {
+	if interval := b.targets.get(target).interval; interval > 0 {
 		wait = min(wait, interval)
 	}
 	return wait
@@ -114,7 +114,7 @@ func TargetOf(object *v1alpha1.LoadBalancerHealth) (alicloud.Target, bool) {
 // What is answered to others is no news of an object that is suspended.
 func (r *Reconciler) LastAnswered(object *v1alpha1.LoadBalancerHealth) time.Time {
 	if target, ok := TargetOf(object); ok && !object.Spec.Suspend {
-		return r.targets.answered(target)
+		return r.targets.lastObservedAt(target)
 	}
 	return time.Time{}
 }

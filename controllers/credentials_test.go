@@ -113,7 +113,7 @@ var _ = Describe("A Secret", func() {
 		calls := cloud.callsFor(at.lb)
 		Expect(calls).To(HaveLen(3))
 		Expect(calls[1].Outcome).To(Equal("SignatureDoesNotMatch"))
-		expectTold(ctx, object)
+		expectEvents(ctx, object)
 	})
 
 	It("that is wrong stalls without a word of what it holds, and is used as soon as it is right and asked for", func(ctx SpecContext) {
@@ -124,8 +124,8 @@ var _ = Describe("A Secret", func() {
 		Expect(condition(object, "Stalled")).To(Equal("True InvalidCredentials"))
 		Expect(message(object, "Stalled")).To(And(ContainSubstring("SignatureDoesNotMatch"), ContainSubstring("Secret "+at.namespace+"/slb-reader")))
 		Expect(cloud.CallCount(at.lb)).To(Equal(1))
-		Eventually(told).WithContext(ctx).WithArguments(object).Should(HaveLen(1))
-		events, err := told(ctx, object)
+		Eventually(recordedEvents).WithContext(ctx).WithArguments(object).Should(HaveLen(1))
+		events, err := recordedEvents(ctx, object)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(message(object, "Stalled") + events[0]).NotTo(Or(ContainSubstring(wrong.AccessKeyID), ContainSubstring(wrong.AccessKeySecret)))
 

@@ -18,11 +18,11 @@ import (
 const (
 	// maxBackendEvents is how many backends of one observation get an event of their own.
 	maxBackendEvents = 10
-	// maxNamed is how many backends a summarising event names.
+	// maxNamed is how many backends a summary event names.
 	maxNamed = 5
-	// actionObserve is what the operator did when it saw what it tells.
+	// actionObserve is the action of events about an observation.
 	actionObserve = "Observe"
-	// actionMonitor is what the operator did when it could not make an object.
+	// actionMonitor is the action of events about a Service whose object cannot be created.
 	actionMonitor = "Monitor"
 	// maxNote is the API's bound of an event's note.
 	maxNote = 1024
@@ -34,8 +34,8 @@ type EventRecorder interface {
 	Eventf(regarding, related runtime.Object, eventtype, reason, action, note string, args ...any)
 }
 
-// notice is one thing to tell about an object.
-type notice struct {
+// objectEvent is an event before it is recorded.
+type objectEvent struct {
 	eventType string
 	reason    string
 	note      string
@@ -43,154 +43,154 @@ type notice struct {
 	about string
 }
 
-// emit hands the notice to the recorder.
-func (n notice) emit(recorder EventRecorder, object *v1alpha1.LoadBalancerHealth) {
-	n.emitOn(recorder, actionObserve, &corev1.ObjectReference{
+// record records the event on an object.
+func (e objectEvent) record(recorder EventRecorder, object *v1alpha1.LoadBalancerHealth) {
+	e.recordOn(recorder, actionObserve, &corev1.ObjectReference{
 		APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.Kind,
 		Namespace: object.Namespace, Name: object.Name, UID: object.UID,
 	})
 }
 
-// emitOn hands the notice to the recorder, regarding an object of any kind.
-func (n notice) emitOn(recorder EventRecorder, action string, regarding *corev1.ObjectReference) {
+// recordOn records the event on an object of any kind.
+func (e objectEvent) recordOn(recorder EventRecorder, action string, regarding *corev1.ObjectReference) {
 	related := regarding.DeepCopy()
-	related.FieldPath = n.about
-	note := n.note
+	related.FieldPath = e.about
+	note := e.note
 	if len(note) > maxNote {
 		note = strings.ToValidUTF8(note[:maxNote-3], "") + "..."
 	}
-	recorder.Eventf(regarding, related, n.eventType, n.reason, action, "%s", note)
+	recorder.Eventf(regarding, related, e.eventType, e.reason, action, "%s", note)
 }
 
-// noticesOf turns the transitions of one observation into notices: the cause
-// first, then backends, then the verdict.
-func noticesOf(changes health.Transitions) []notice {
-	var notices []notice
-	if changes.LoadBalancer != nil {
-		notices = append(notices, loadBalancerEvent(changes.LoadBalancer))
+// eventsOf returns the events of the transitions of one observation: the cause
+// first, then listeners and backends, then the verdict.
+func eventsOf(transitions health.Transitions) []objectEvent {
+	var events []objectEvent
+	if transitions.LoadBalancer != nil {
+		events = append(events, loadBalancerEvent(transitions.LoadBalancer))
 	}
-	if changes.Observation != nil {
-		notices = append(notices, observationEvent(changes.Observation))
+	if transitions.Observation != nil {
+		events = append(events, observationEvent(transitions.Observation))
 	}
-	for i := range changes.Listeners {
-		notices = append(notices, listenerEvent(&changes.Listeners[i]))
+	for i := range transitions.Listeners {
+		events = append(events, listenerEvent(&transitions.Listeners[i]))
 	}
-	if len(changes.Backends) > maxBackendEvents {
-		notices = append(notices, backendsChangedEvent(changes.Backends))
+	if len(transitions.Backends) > maxBackendEvents {
+		events = append(events, backendsChangedEvent(transitions.Backends))
 	} else {
-		for i := range changes.Backends {
-			notices = append(notices, backendEvents(&changes.Backends[i])...)
+		for i := range transitions.Backends {
+			events = append(events, backendEvents(&transitions.Backends[i])...)
 		}
 	}
-	if changes.Verdict != nil {
-		notices = append(notices, verdictEvent(changes.Verdict))
+	if transitions.Verdict != nil {
+		events = append(events, verdictEvent(transitions.Verdict))
 	}
-	return notices
+	return events
 }
 
-func loadBalancerEvent(change *health.LoadBalancerTransition) notice {
-	note := fmt.Sprintf("Service %s has the load balancer %s, had %s", change.Service, change.To, change.From)
-	return notice{corev1.EventTypeNormal, v1alpha1.EventLoadBalancerChanged, note, "status.serviceLoadBalancer"}
+func loadBalancerEvent(transition *health.LoadBalancerTransition) objectEvent {
+	note := fmt.Sprintf("Service %s has the load balancer %s, had %s", transition.Service, transition.To, transition.From)
+	return objectEvent{corev1.EventTypeNormal, v1alpha1.EventLoadBalancerChanged, note, "status.serviceLoadBalancer"}
 }
 
-func observationEvent(change *health.ConditionTransition) notice {
-	n := notice{corev1.EventTypeNormal, v1alpha1.EventObservationRecovered, change.Message, conditionPath(v1alpha1.ConditionObserved, change.Reason)}
-	if change.Status == metav1.ConditionFalse {
-		n.eventType, n.reason = corev1.EventTypeWarning, v1alpha1.EventObservationFailed
-		n.note = change.Reason + ": " + change.Message
+func observationEvent(transition *health.ConditionTransition) objectEvent {
+	e := objectEvent{corev1.EventTypeNormal, v1alpha1.EventObservationRecovered, transition.Message, conditionPath(v1alpha1.ConditionObserved, transition.Reason)}
+	if transition.Status == metav1.ConditionFalse {
+		e.eventType, e.reason = corev1.EventTypeWarning, v1alpha1.EventObservationFailed
+		e.note = transition.Reason + ": " + transition.Message
 	}
-	return n
+	return e
 }
 
-func listenerEvent(change *health.ListenerTransition) notice {
-	about := "status.listeners{" + change.Listener + "}"
-	if change.Missing {
-		return notice{corev1.EventTypeWarning, v1alpha1.EventListenerMissing,
-			"listener " + change.Listener + " is not in the answer any more: it was emptied, or it was removed", about}
+func listenerEvent(transition *health.ListenerTransition) objectEvent {
+	about := "status.listeners{" + transition.Listener + "}"
+	if transition.Missing {
+		return objectEvent{corev1.EventTypeWarning, v1alpha1.EventListenerMissing,
+			"listener " + transition.Listener + " is not in the answer any more: it was emptied, or it was removed", about}
 	}
-	return notice{corev1.EventTypeNormal, v1alpha1.EventListenerReturned, "listener " + change.Listener + " is in the answer again", about}
+	return objectEvent{corev1.EventTypeNormal, v1alpha1.EventListenerReturned, "listener " + transition.Listener + " is in the answer again", about}
 }
 
-func verdictEvent(change *health.ConditionTransition) notice {
-	n := notice{note: change.Reason + ": " + change.Message, about: conditionPath(v1alpha1.ConditionHealthy, change.Reason)}
-	switch change.Status {
+func verdictEvent(transition *health.ConditionTransition) objectEvent {
+	e := objectEvent{note: transition.Reason + ": " + transition.Message, about: conditionPath(v1alpha1.ConditionHealthy, transition.Reason)}
+	switch transition.Status {
 	case metav1.ConditionTrue:
-		n.eventType, n.reason = corev1.EventTypeNormal, v1alpha1.EventLoadBalancerHealthy
+		e.eventType, e.reason = corev1.EventTypeNormal, v1alpha1.EventLoadBalancerHealthy
 	case metav1.ConditionFalse:
-		n.eventType, n.reason = corev1.EventTypeWarning, v1alpha1.EventLoadBalancerUnhealthy
+		e.eventType, e.reason = corev1.EventTypeWarning, v1alpha1.EventLoadBalancerUnhealthy
 	default:
-		n.eventType, n.reason = corev1.EventTypeWarning, v1alpha1.EventLoadBalancerHealthUnknown
+		e.eventType, e.reason = corev1.EventTypeWarning, v1alpha1.EventLoadBalancerHealthUnknown
 	}
-	return n
+	return e
 }
 
-// backendEvents is one event, or two for a backend that came abnormal: that it
-// came, and what is wrong with it.
-func backendEvents(change *health.BackendTransition) []notice {
-	name := backendName(&change.Backend)
-	where := whereabouts(change)
-	tell := func(eventType, reason, what string) notice {
-		return notice{eventType, reason, "backend " + name + " " + what + where, "status.backends{" + name + "}"}
+// backendEvents is one event, or two for a backend that was added abnormal: that
+// it was added, and what is wrong with it.
+func backendEvents(transition *health.BackendTransition) []objectEvent {
+	name := backendName(&transition.Backend)
+	where := locationNote(transition)
+	about := func(eventType, reason, what string) objectEvent {
+		return objectEvent{eventType, reason, "backend " + name + " " + what + where, "status.backends{" + name + "}"}
 	}
 	was := ""
-	if change.From != "" && change.From != health.Omitted {
-		was = ", was " + change.From
+	if transition.From != "" && transition.From != health.Omitted {
+		was = ", was " + transition.From
 	}
-	abnormal := tell(corev1.EventTypeWarning, v1alpha1.EventBackendAbnormal, "is abnormal: its health check fails"+was)
+	abnormal := about(corev1.EventTypeWarning, v1alpha1.EventBackendAbnormal, "is abnormal: its health check fails"+was)
 	switch {
-	case change.To == "":
-		return []notice{tell(corev1.EventTypeNormal, v1alpha1.EventBackendRemoved, "is gone"+was)}
-	case change.From == "" && change.To == v1alpha1.StatusAbnormal:
-		return []notice{tell(corev1.EventTypeNormal, v1alpha1.EventBackendAdded, "came, and is abnormal"), abnormal}
-	case change.From == "":
-		return []notice{tell(corev1.EventTypeNormal, v1alpha1.EventBackendAdded, "came, and is "+change.To)}
-	case change.To == v1alpha1.StatusAbnormal:
-		return []notice{abnormal}
-	case change.To == v1alpha1.StatusNormal:
-		return []notice{tell(corev1.EventTypeNormal, v1alpha1.EventBackendNormal, "is normal"+was)}
+	case transition.To == "":
+		return []objectEvent{about(corev1.EventTypeNormal, v1alpha1.EventBackendRemoved, "was removed"+was)}
+	case transition.From == "" && transition.To == v1alpha1.StatusAbnormal:
+		return []objectEvent{about(corev1.EventTypeNormal, v1alpha1.EventBackendAdded, "was added, and is abnormal"), abnormal}
+	case transition.From == "":
+		return []objectEvent{about(corev1.EventTypeNormal, v1alpha1.EventBackendAdded, "was added, and is "+transition.To)}
+	case transition.To == v1alpha1.StatusAbnormal:
+		return []objectEvent{abnormal}
+	case transition.To == v1alpha1.StatusNormal:
+		return []objectEvent{about(corev1.EventTypeNormal, v1alpha1.EventBackendNormal, "is normal"+was)}
 	default:
-		return []notice{tell(corev1.EventTypeWarning, v1alpha1.EventBackendUnavailable, "has no health-check result"+was)}
+		return []objectEvent{about(corev1.EventTypeWarning, v1alpha1.EventBackendUnavailable, "has no health-check result"+was)}
 	}
 }
 
-// whereabouts ends the note of a backend that the cluster knows. What it said of
-// one that is gone is past. Of one that turned just now, that its pod is Ready is
-// a fact, and not yet a contradiction.
-func whereabouts(change *health.BackendTransition) string {
-	b := change.Backend
-	if change.To == "" {
+// locationNote ends the note of a backend with its node or pod. A removed backend
+// has no diagnosis any more. For a backend that became abnormal just now, the note
+// says that its pod is Ready, which contradicts nothing yet.
+func locationNote(transition *health.BackendTransition) string {
+	b := transition.Backend
+	if transition.To == "" {
 		b.Diagnosis = ""
 	}
-	text := b.Whereabouts()
+	text := b.Location()
 	switch {
 	case text == "":
 		return ""
-	case change.PodReady && change.To == v1alpha1.StatusAbnormal && b.Diagnosis == "":
+	case transition.PodReady && transition.To == v1alpha1.StatusAbnormal && b.Diagnosis == "":
 		return "; " + text + "; the pod is Ready"
 	default:
 		return "; " + text
 	}
 }
 
-// backendsChangedEvent tells of many backends at once: counts, and the first
-// few names, the worst first.
-func backendsChangedEvent(changes []health.BackendTransition) notice {
-	n := notice{eventType: corev1.EventTypeNormal, reason: v1alpha1.EventBackendsChanged}
+// backendsChangedEvent sums up many backends: counts, and the first few names,
+// the worst first.
+func backendsChangedEvent(transitions []health.BackendTransition) objectEvent {
+	e := objectEvent{eventType: corev1.EventTypeNormal, reason: v1alpha1.EventBackendsChanged}
 	var counts, names []string
 	for _, to := range []struct{ status, phrase string }{
 		{v1alpha1.StatusAbnormal, "abnormal"},
 		{v1alpha1.StatusUnavailable, "without a health-check result"},
 		{v1alpha1.StatusNormal, "normal"},
-		{"", "gone"},
+		{"", "removed"},
 	} {
 		count := 0
-		for i := range changes {
-			if changes[i].To != to.status {
+		for i := range transitions {
+			if transitions[i].To != to.status {
 				continue
 			}
 			count++
 			if len(names) < maxNamed {
-				names = append(names, backendName(&changes[i].Backend))
+				names = append(names, backendName(&transitions[i].Backend))
 			}
 		}
 		if count == 0 {
@@ -198,17 +198,16 @@ func backendsChangedEvent(changes []health.BackendTransition) notice {
 		}
 		counts = append(counts, strconv.Itoa(count)+" "+to.phrase)
 		if to.status == v1alpha1.StatusAbnormal || to.status == v1alpha1.StatusUnavailable {
-			n.eventType = corev1.EventTypeWarning
+			e.eventType = corev1.EventTypeWarning
 		}
 	}
 	total := strings.Join(counts, ", ")
-	n.note = fmt.Sprintf("%d backends changed: %s; among them %s", len(changes), total, strings.Join(names, ", "))
-	n.about = "status.backends{" + total + "}"
-	return n
+	e.note = fmt.Sprintf("%d backends changed: %s; among them %s", len(transitions), total, strings.Join(names, ", "))
+	e.about = "status.backends{" + total + "}"
+	return e
 }
 
-// backendName is how a backend is called in events: its server, address and
-// port, and the listener it stands behind.
+// backendName names a backend in events: its server, address and port, and its listener.
 func backendName(b *v1alpha1.BackendStatus) string {
 	name := b.Address()
 	if b.ListenerPort != 0 {

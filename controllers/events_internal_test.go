@@ -30,7 +30,7 @@ func turns(n int, from, to string) (changes []health.BackendTransition) {
 	return changes
 }
 
-func TestNotices(t *testing.T) {
+func TestEventsOf(t *testing.T) {
 	const name1 = "backend i-1 10.0.0.1:8443 (listener 443/https) "
 	conditionChange := func(status metav1.ConditionStatus, reason string) *health.ConditionTransition {
 		return &health.ConditionTransition{Status: status, Reason: reason, Message: "message"}
@@ -56,28 +56,28 @@ func TestNotices(t *testing.T) {
 			health.Transitions{Backends: turns(1, "normal", "unavailable")},
 			[]string{"Warning BackendUnavailable " + name1 + "has no health-check result, was normal"},
 		},
-		"came": {
+		"added": {
 			health.Transitions{Backends: turns(1, "", "normal")},
-			[]string{"Normal BackendAdded " + name1 + "came, and is normal"},
+			[]string{"Normal BackendAdded " + name1 + "was added, and is normal"},
 		},
-		"came without a result": {
+		"added without a result": {
 			health.Transitions{Backends: turns(1, "", "unavailable")},
-			[]string{"Normal BackendAdded " + name1 + "came, and is unavailable"},
+			[]string{"Normal BackendAdded " + name1 + "was added, and is unavailable"},
 		},
-		"came abnormal": {
+		"added abnormal": {
 			health.Transitions{Backends: turns(1, "", "abnormal")},
 			[]string{
-				"Normal BackendAdded " + name1 + "came, and is abnormal",
+				"Normal BackendAdded " + name1 + "was added, and is abnormal",
 				"Warning BackendAbnormal " + name1 + "is abnormal: its health check fails",
 			},
 		},
-		"went": {
+		"removed": {
 			health.Transitions{Backends: turns(1, "abnormal", "")},
-			[]string{"Normal BackendRemoved " + name1 + "is gone, was abnormal"},
+			[]string{"Normal BackendRemoved " + name1 + "was removed, was abnormal"},
 		},
 		"eleven changed": {
 			health.Transitions{Backends: append(turns(9, "abnormal", "normal"), turn(10, "normal", ""), turn(11, "normal", "abnormal"))},
-			[]string{"Warning BackendsChanged 11 backends changed: 1 abnormal, 9 normal, 1 gone; among them " +
+			[]string{"Warning BackendsChanged 11 backends changed: 1 abnormal, 9 normal, 1 removed; among them " +
 				"i-11 10.0.0.11:8443 (listener 443/https), i-1 10.0.0.1:8443 (listener 443/https), i-2 10.0.0.2:8443 (listener 443/https), " +
 				"i-3 10.0.0.3:8443 (listener 443/https), i-4 10.0.0.4:8443 (listener 443/https)"},
 		},
@@ -120,7 +120,7 @@ func TestNotices(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, n := range noticesOf(test.changes) {
+			for _, n := range eventsOf(test.changes) {
 				got = append(got, n.eventType+" "+n.reason+" "+n.note)
 			}
 			same := slices.EqualFunc(got, test.want, func(got, want string) bool {
@@ -135,11 +135,11 @@ func TestNotices(t *testing.T) {
 }
 
 func TestTenBackendsAreToldOneByOne(t *testing.T) {
-	notices := noticesOf(health.Transitions{Backends: turns(10, "normal", "abnormal")})
-	equal(t, "the number of notices", len(notices), 10)
+	events := eventsOf(health.Transitions{Backends: turns(10, "normal", "abnormal")})
+	equal(t, "the number of events", len(events), 10)
 	about := map[string]bool{}
-	for _, n := range notices {
-		about[n.about] = true
+	for _, e := range events {
+		about[e.about] = true
 	}
 	equal(t, "the number of parts that they are about", len(about), 10)
 }
@@ -160,26 +160,26 @@ func TestBackendNames(t *testing.T) {
 
 func TestEventsRegardTheObjectWhateverItsVersion(t *testing.T) {
 	object, recorder := newObject(), &fakeRecorder{}
-	notice{"Normal", "BackendNormal", "note with 100% of it", "status.backends{i-1}"}.emit(recorder, &object)
-	told := recorder.told[0]
-	equal(t, "regarding", told.regarding.String(),
+	objectEvent{"Normal", "BackendNormal", "note with 100% of it", "status.backends{i-1}"}.record(recorder, &object)
+	recorded := recorder.recorded[0]
+	equal(t, "regarding", recorded.regarding.String(),
 		"&ObjectReference{Kind:LoadBalancerHealth,Namespace:prod,Name:web,UID:uid-web,APIVersion:slb.lbhealth.dev/v1alpha1,ResourceVersion:,FieldPath:,}")
-	equal(t, "the field path of related", told.related.FieldPath, "status.backends{i-1}")
-	equal(t, "the uid of related", told.related.UID, object.UID)
-	equal(t, "the note", told.note, "note with 100% of it")
+	equal(t, "the field path of related", recorded.related.FieldPath, "status.backends{i-1}")
+	equal(t, "the uid of related", recorded.related.UID, object.UID)
+	equal(t, "the note", recorded.note, "note with 100% of it")
 }
 
 func TestNotesAreBounded(t *testing.T) {
 	object := newObject()
 	for _, note := range []string{strings.Repeat("n", 5000), strings.Repeat("健", 2000), "x" + strings.Repeat("健", 2000), "xy" + strings.Repeat("健", 2000)} {
 		recorder := &fakeRecorder{}
-		notice{note: note}.emit(recorder, &object)
-		told := recorder.told[0].note
-		if len(told) > 1024 || len(told) < 1000 || !utf8.ValidString(told) || !strings.HasSuffix(told, "...") {
-			t.Errorf("%d bytes, valid %v: %q", len(told), utf8.ValidString(told), told)
+		objectEvent{note: note}.record(recorder, &object)
+		recorded := recorder.recorded[0].note
+		if len(recorded) > 1024 || len(recorded) < 1000 || !utf8.ValidString(recorded) || !strings.HasSuffix(recorded, "...") {
+			t.Errorf("%d bytes, valid %v: %q", len(recorded), utf8.ValidString(recorded), recorded)
 		}
 	}
 	exact, recorder := strings.Repeat("n", 1024), &fakeRecorder{}
-	notice{note: exact}.emit(recorder, &object)
-	equal(t, "a note that fits", recorder.told[0].note, exact)
+	objectEvent{note: exact}.record(recorder, &object)
+	equal(t, "a note that fits", recorder.recorded[0].note, exact)
 }

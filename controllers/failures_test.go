@@ -25,12 +25,12 @@ var _ = Describe("A failed observation", func() {
 			}
 			Expect(rows(object)).To(Equal([]string{"443/https i-1 normal", "443/https i-2 normal"}))
 			failed := HavePrefix("Warning ObservationFailed: " + reason + ": ")
-			expectTold(ctx, object, failed)
+			expectEvents(ctx, object, failed)
 
 			cloud.heal(at.lb)
 			observe(ctx, object)
 			Expect(object).To(haveConditions("Ready True MinHealthyMet", "Healthy True MinHealthyMet", "Observed True ObservationSucceeded"))
-			expectTold(ctx, object, failed, turnedAbnormal(1),
+			expectEvents(ctx, object, failed, turnedAbnormal(1),
 				"Normal ObservationRecovered: DescribeHealthStatus answers again, after "+reason)
 		},
 		Entry("throttled", simulator.Fault{Kind: simulator.FaultThrottle}, "Throttled"),
@@ -50,12 +50,12 @@ var _ = Describe("A failed observation", func() {
 			Expect(message(object, "Ready")).To(Equal(message(object, "Stalled")))
 			Expect(rows(object)).To(HaveLen(2))
 			failed := HavePrefix("Warning ObservationFailed: " + reason + ": ")
-			expectTold(ctx, object, failed)
+			expectEvents(ctx, object, failed)
 
 			cloud.heal(at.lb)
 			observe(ctx, object)
 			Expect(object).To(haveConditions("Ready True AllBackendsNormal", "Healthy True AllBackendsNormal", "Observed True ObservationSucceeded"))
-			expectTold(ctx, object, failed, HavePrefix("Normal ObservationRecovered: "))
+			expectEvents(ctx, object, failed, HavePrefix("Normal ObservationRecovered: "))
 		},
 		Entry("forbidden", simulator.Fault{Kind: simulator.FaultStatus, HTTPStatus: 403, Code: "Forbidden.RAM"}, "Forbidden"),
 	)
@@ -73,12 +73,12 @@ var _ = Describe("A failed observation", func() {
 			"Observed False LoadBalancerNotFound", "Stalled True LoadBalancerNotFound"))
 		Expect(message(object, "Stalled")).To(And(ContainSubstring(at.lb), ContainSubstring(region)))
 		failed := HavePrefix("Warning ObservationFailed: LoadBalancerNotFound: ")
-		expectTold(ctx, object, failed)
+		expectEvents(ctx, object, failed)
 
 		cloud.put(at.lb, https(1)...)
 		observe(ctx, object)
 		Expect(condition(object, "Stalled")).To(BeEmpty())
-		expectTold(ctx, object, failed, HavePrefix("Normal ObservationRecovered: "))
+		expectEvents(ctx, object, failed, HavePrefix("Normal ObservationRecovered: "))
 	})
 
 	It("before the first answer leaves the verdict unknown", func(ctx SpecContext) {
@@ -99,6 +99,6 @@ var _ = Describe("A failed observation", func() {
 		observe(ctx, object)
 		cloud.fail(at.lb, simulator.Fault{Kind: simulator.FaultReset})
 		observe(ctx, object)
-		expectTold(ctx, object, HavePrefix("Warning ObservationFailed: Throttled: "), HavePrefix("Warning ObservationFailed: EndpointUnreachable: "))
+		expectEvents(ctx, object, HavePrefix("Warning ObservationFailed: Throttled: "), HavePrefix("Warning ObservationFailed: EndpointUnreachable: "))
 	})
 })

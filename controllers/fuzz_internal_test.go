@@ -146,16 +146,16 @@ func FuzzNotices(f *testing.F) {
 				}, From: from, To: to,
 			})
 		}
-		notices := noticesOf(changes)
-		if len(notices) < 2 || len(notices) > 2+2*maxBackendEvents {
-			t.Fatalf("%d notices of %d changes", len(notices), n)
+		events := eventsOf(changes)
+		if len(events) < 2 || len(events) > 2+2*maxBackendEvents {
+			t.Fatalf("%d events of %d transitions", len(events), n)
 		}
 		recorder := &fakeRecorder{}
-		for _, n := range notices {
-			n.emit(recorder, &v1alpha1.LoadBalancerHealth{})
+		for _, e := range events {
+			e.record(recorder, &v1alpha1.LoadBalancerHealth{})
 		}
-		for _, told := range recorder.told {
-			note := told.note
+		for _, recorded := range recorder.recorded {
+			note := recorded.note
 			if note == "" || len(note) > maxNote || !utf8.ValidString(note) {
 				t.Fatalf("a note of %d bytes: %q", len(note), note)
 			}

@@ -29,8 +29,8 @@ var (
 	ofSecret   = alicloud.Account{Namespace: "prod", Name: "slb-reader"}
 )
 
-// clock moves when it is told to, and a microsecond each time it is read: no
-// two things happen at the same time.
+// clock advances on request, and a microsecond each time it is read: no two
+// events happen at the same time.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -92,7 +92,7 @@ func requested(value string) func(*v1alpha1.LoadBalancerHealth) {
 	}
 }
 
-func answeredAt(at time.Time) func(*v1alpha1.LoadBalancerHealth) {
+func observedAt(at time.Time) func(*v1alpha1.LoadBalancerHealth) {
 	return func(o *v1alpha1.LoadBalancerHealth) { o.Status.LastObservedTime = &metav1.Time{Time: at} }
 }
 
@@ -116,8 +116,8 @@ type fakeCluster struct {
 	patches  []string
 	// hanging are namespaces where writes take too long.
 	hanging []string
-	// overtakes is how many writes conflict before writeErr counts.
-	overtakes int
+	// conflicts is how many writes conflict before writeErr counts.
+	conflicts int
 	// live is the object as it is stored, when the cache holds an older one.
 	live v1alpha1.LoadBalancerHealth
 
@@ -151,14 +151,14 @@ func (f *fakeCluster) Get(_ context.Context, key client.ObjectKey, object client
 	return nil
 }
 
-func (f *fakeCluster) Status() client.SubResourceWriter { return statusWriter{cluster: f} }
+func (f *fakeCluster) Status() client.SubResourceWriter { return fakeStatusClient{cluster: f} }
 
-type statusWriter struct {
+type fakeStatusClient struct {
 	client.SubResourceWriter
 	cluster *fakeCluster
 }
 
-func (w statusWriter) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.SubResourcePatchOption) error {
+func (w fakeStatusClient) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.SubResourcePatchOption) error {
 	w.cluster.writes++
 	if data, err := patch.Data(object); err == nil {
 		w.cluster.patches = append(w.cluster.patches, string(data))
@@ -166,8 +166,8 @@ func (w statusWriter) Patch(_ context.Context, object client.Object, patch clien
 	if slices.Contains(w.cluster.hanging, object.GetNamespace()) {
 		return context.DeadlineExceeded
 	}
-	if w.cluster.overtakes > 0 {
-		w.cluster.overtakes--
+	if w.cluster.conflicts > 0 {
+		w.cluster.conflicts--
 		return errConflict
 	}
 	return w.cluster.writeErr
@@ -177,22 +177,22 @@ var errConflict = apierrors.NewConflict(schema.GroupResource{Resource: "loadbala
 
 type noMetrics struct{}
 
-func (noMetrics) BackendTurned(*v1alpha1.LoadBalancerHealth, string) {}
-func (noMetrics) ObservationStarted(time.Duration)                   {}
+func (noMetrics) BackendTransitioned(*v1alpha1.LoadBalancerHealth, string) {}
+func (noMetrics) ObservationStarted(time.Duration)                         {}
 
-// toldEvent is one call of a recorder.
-type toldEvent struct {
+// recordedEvent is one call of a recorder.
+type recordedEvent struct {
 	regarding, related      *corev1.ObjectReference
 	eventType, reason, note string
 }
 
-type fakeRecorder struct{ told []toldEvent }
+type fakeRecorder struct{ recorded []recordedEvent }
 
 func (f *fakeRecorder) Eventf(regarding, related runtime.Object, eventType, reason, _, note string, args ...any) {
 	if note != "%s" || len(args) != 1 {
 		panic("the note is a format: " + note)
 	}
-	f.told = append(f.told, toldEvent{
+	f.recorded = append(f.recorded, recordedEvent{
 		regarding.(*corev1.ObjectReference), related.(*corev1.ObjectReference), eventType, reason, args[0].(string),
 	})
 }
@@ -209,18 +209,29 @@ func (o *ownKeys) Refused(alicloud.Account, alicloud.Credentials) { o.refused++ 
 func newReconciler(cluster *fakeCluster, api *fakeAPI, now *clock) (*Reconciler, *fakeRecorder) {
 	recorder := &fakeRecorder{}
 	r := &Reconciler{
-		Client:      cluster,
-		Live:        cluster,
+		Reader:      cluster,
+		Status:      &StatusWriter{Client: cluster, Live: cluster, Events: recorder, Metrics: noMetrics{}},
 		API:         api,
 		Credentials: &SecretCredentials{Reader: cluster, Own: &ownKeys{}, Now: now.Now},
 		Limiter:     ratelimit.New(ratelimit.Options{QPS: 100, Burst: 100, Concurrency: 32}),
-		Events:      recorder,
 		Metrics:     noMetrics{},
 		Options:     health.Options{MaxBackends: 500, Heartbeat: 5 * time.Minute},
 		Now:         now.Now,
 	}
-	r.begin.Do(func() { r.started = start })
+	r.begin.Do(func() { r.startedAt = start })
 	return r, recorder
+}
+
+func newServiceReconciler(cluster client.Client, now *clock) (*ServiceReconciler, *fakeRecorder) {
+	recorder := &fakeRecorder{}
+	return &ServiceReconciler{
+		Client:  cluster,
+		Live:    cluster,
+		Status:  &StatusWriter{Client: cluster, Live: cluster, Events: recorder, Metrics: noMetrics{}},
+		Events:  recorder,
+		Options: health.Options{MaxBackends: 500, Heartbeat: 5 * time.Minute},
+		Now:     now.Now,
+	}, recorder
 }
 
 func equal[T comparable](t *testing.T, what string, got, want T) {

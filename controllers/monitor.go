@@ -25,6 +25,7 @@ import (
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/cluster"
 )
 
 // fieldOwner is the operator's name among the managers of an object's fields.
@@ -45,7 +46,7 @@ func (s *ServiceReconciler) monitor(ctx context.Context, service *corev1.Service
 	ours := s.Selector == nil || s.Selector.Matches(labels.Set(service.Labels))
 	if err != nil {
 		if ours {
-			s.report(ctx, service, notice{reason: v1alpha1.EventMonitorAnnotationInvalid, note: err.Error()})
+			s.report(ctx, service, objectEvent{reason: v1alpha1.EventMonitorAnnotationInvalid, note: err.Error()})
 		}
 		return 0, nil
 	}
@@ -97,7 +98,7 @@ func (s *ServiceReconciler) create(ctx context.Context, service *corev1.Service)
 	object := &v1alpha1.LoadBalancerHealth{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: service.Namespace, Name: service.Name, Labels: maps.Clone(service.Labels),
-			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: kindService, Name: service.Name, UID: service.UID, Controller: new(true)}},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: cluster.KindService, Name: service.Name, UID: service.UID, Controller: new(true)}},
 		},
 		Spec: v1alpha1.LoadBalancerHealthSpec{ServiceRef: &v1alpha1.ServiceReference{Name: service.Name}},
 	}
@@ -126,7 +127,7 @@ func (s *ServiceReconciler) create(ctx context.Context, service *corev1.Service)
 // about to be deleted, as that of a former Service of the name.
 func (s *ServiceReconciler) taken(ctx context.Context, service *corev1.Service, object metav1.Object) time.Duration {
 	owner := metav1.GetControllerOf(object)
-	if owner != nil && owner.Kind == kindService && owner.Name == service.Name || object.GetDeletionTimestamp() != nil {
+	if owner != nil && owner.Kind == cluster.KindService && owner.Name == service.Name || object.GetDeletionTimestamp() != nil {
 		s.refusals.forget(client.ObjectKeyFromObject(service))
 		return 0
 	}
@@ -136,19 +137,19 @@ func (s *ServiceReconciler) taken(ctx context.Context, service *corev1.Service, 
 
 // refused reports that the object of a Service cannot be made, and says when to try again.
 func (s *ServiceReconciler) refused(ctx context.Context, service *corev1.Service, note string) time.Duration {
-	s.report(ctx, service, notice{reason: v1alpha1.EventMonitorRefused, note: note})
+	s.report(ctx, service, objectEvent{reason: v1alpha1.EventMonitorRefused, note: note})
 	return s.refusals.backoff(client.ObjectKeyFromObject(service))
 }
 
 // report records a Warning on a Service once for each cause.
-func (s *ServiceReconciler) report(ctx context.Context, service *corev1.Service, n notice) {
-	if !s.refusals.isNew(service, n.reason+n.note) {
+func (s *ServiceReconciler) report(ctx context.Context, service *corev1.Service, e objectEvent) {
+	if !s.refusals.isNew(service, e.reason+e.note) {
 		return
 	}
-	log.FromContext(ctx).Info("a Service asks for an object that cannot be made", "reason", n.reason, "message", n.note)
-	n.eventType, n.about = corev1.EventTypeWarning, "metadata.annotations["+v1alpha1.MonitorAnnotation+"]"
-	n.emitOn(s.Events, actionMonitor, &corev1.ObjectReference{
-		APIVersion: "v1", Kind: kindService, Namespace: service.Namespace, Name: service.Name, UID: service.UID,
+	log.FromContext(ctx).Info("a Service asks for an object that cannot be made", "reason", e.reason, "message", e.note)
+	e.eventType, e.about = corev1.EventTypeWarning, "metadata.annotations["+v1alpha1.MonitorAnnotation+"]"
+	e.recordOn(s.Events, actionMonitor, &corev1.ObjectReference{
+		APIVersion: "v1", Kind: cluster.KindService, Namespace: service.Namespace, Name: service.Name, UID: service.UID,
 	})
 }
 
@@ -235,7 +236,7 @@ func (s *ServiceReconciler) liveMetadata(ctx context.Context, object client.Obje
 // ignoreOvertaken turns the conflict of a write that others came before into a time to try again.
 func ignoreOvertaken(err error) (time.Duration, error) {
 	if isConflict(err) {
-		return conflictDelay, nil
+		return conflictRetry, nil
 	}
 	return 0, client.IgnoreNotFound(err)
 }

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/cluster"
 )
 
 var (
@@ -90,8 +91,19 @@ func (c *monitorCluster) Patch(_ context.Context, object client.Object, patch cl
 	return err
 }
 
+// webService is a Service with the load balancer lb-1.
+func webService(annotations map[string]string) *corev1.Service {
+	return &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "prod", Name: "web", UID: "u", ResourceVersion: "7",
+			Labels: map[string]string{v1alpha1.ServiceLoadBalancerLabel: "lb-1", "app": "web"}, Annotations: annotations,
+		},
+		Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Ports: []corev1.ServicePort{{Name: "http", Port: 80, Protocol: corev1.ProtocolTCP}}},
+	}
+}
+
 func monitored(annotation string) *corev1.Service {
-	service := webPorts(map[string]string{v1alpha1.MonitorAnnotation: annotation})
+	service := webService(map[string]string{v1alpha1.MonitorAnnotation: annotation})
 	service.UID = "uid-service"
 	return service
 }
@@ -100,7 +112,7 @@ func monitored(annotation string) *corev1.Service {
 func ofTheService(o *v1alpha1.LoadBalancerHealth) {
 	ofService("web", nil)(o)
 	o.Labels = map[string]string{v1alpha1.ServiceLoadBalancerLabel: "lb-1"}
-	o.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: kindService, Name: "web", UID: "uid-service", Controller: new(true)}}
+	o.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: cluster.KindService, Name: "web", UID: "uid-service", Controller: new(true)}}
 }
 
 func managedBy(manager, fields, subresource string) func(*v1alpha1.LoadBalancerHealth) {
@@ -117,9 +129,9 @@ const (
 )
 
 func (c *monitorCluster) services() (*ServiceReconciler, *fakeRecorder) {
-	r, recorder := newReconciler(&c.fakeCluster, &fakeAPI{}, newClock())
-	r.Client, r.Live = c, c
-	return &ServiceReconciler{Reconciler: r, Enabled: true, RegionID: "cn-hangzhou"}, recorder
+	services, recorder := newServiceReconciler(c, newClock())
+	services.Enabled, services.RegionID = true, "cn-hangzhou"
+	return services, recorder
 }
 
 func serviceObject(edits ...func(*v1alpha1.LoadBalancerHealth)) *v1alpha1.LoadBalancerHealth {
@@ -142,7 +154,7 @@ func TestTheAnnotationIsABoolean(t *testing.T) {
 		}
 		equal(t, "the annotation "+value, got, want)
 	}
-	wanted, err := wantsObject(webPorts(nil))
+	wanted, err := wantsObject(webService(nil))
 	equal(t, "without the annotation", wanted, false)
 	if err != nil {
 		t.Error(err)
@@ -208,8 +220,8 @@ func TestWhatAServiceAsksForIsDone(t *testing.T) {
 			equal(t, "patched", cluster.patched, test.patched)
 			equal(t, "is tried again", retry > 0, test.retry)
 			event := ""
-			for _, told := range recorder.told {
-				event += told.reason
+			for _, recorded := range recorder.recorded {
+				event += recorded.reason
 			}
 			equal(t, "the event", event, test.event)
 		})
@@ -239,16 +251,16 @@ func TestARefusalIsReportedOnTheServiceOnceForEachCause(t *testing.T) {
 	}
 	cluster.refuse = apierrors.NewForbidden(healths, "web", errors.New("exceeded quota: few, requested: count/loadbalancerhealths.slb.lbhealth.dev=1, used: 3, limited: 3"))
 	try()
-	if len(recorder.told) != 1 {
-		t.Fatalf("told %v", recorder.told)
+	if len(recorder.recorded) != 1 {
+		t.Fatalf("told %v", recorder.recorded)
 	}
-	told := recorder.told[0]
-	equal(t, "the kind", told.regarding.Kind, "Service")
-	equal(t, "the API version", told.regarding.APIVersion, "v1")
-	equal(t, "the name", told.regarding.Namespace+"/"+told.regarding.Name+" "+string(told.regarding.UID), "prod/web uid-service")
-	equal(t, "the type", told.eventType, corev1.EventTypeWarning)
-	if !strings.Contains(told.note, "exceeded quota: few") || !strings.Contains(told.note, "tries again") {
-		t.Errorf("the note is %q", told.note)
+	recorded := recorder.recorded[0]
+	equal(t, "the kind", recorded.regarding.Kind, "Service")
+	equal(t, "the API version", recorded.regarding.APIVersion, "v1")
+	equal(t, "the name", recorded.regarding.Namespace+"/"+recorded.regarding.Name+" "+string(recorded.regarding.UID), "prod/web uid-service")
+	equal(t, "the type", recorded.eventType, corev1.EventTypeWarning)
+	if !strings.Contains(recorded.note, "exceeded quota: few") || !strings.Contains(recorded.note, "tries again") {
+		t.Errorf("the note is %q", recorded.note)
 	}
 	if waits[0] != minRefusedBackoff || waits[1] != 2*minRefusedBackoff || waits[9] != maxRefusedBackoff {
 		t.Errorf("it waits %v", waits)
@@ -256,15 +268,15 @@ func TestARefusalIsReportedOnTheServiceOnceForEachCause(t *testing.T) {
 
 	cluster.refuse = apierrors.NewForbidden(healths, "web", errors.New("policy says no"))
 	try()
-	equal(t, "events after another cause", len(recorder.told), 2)
+	equal(t, "events after another cause", len(recorder.recorded), 2)
 	cluster.refuse = nil
 	try()
 	cluster.refuse = errQuota
 	try()
-	equal(t, "events after the cause came back", len(recorder.told), 3)
+	equal(t, "events after the cause came back", len(recorder.recorded), 3)
 	cluster.service.UID = "uid-next"
 	try()
-	equal(t, "events of another Service", len(recorder.told), 4)
+	equal(t, "events of another Service", len(recorder.recorded), 4)
 	equal(t, "the wait after it was possible", waits[len(waits)-2], minRefusedBackoff)
 	equal(t, "the owner of the fields", cluster.owner, "slb-health-operator")
 }
@@ -281,16 +293,16 @@ func TestAFailureOfTheAPIServerIsNoRefusal(t *testing.T) {
 		if _, err := services.monitor(t.Context(), cluster.service); !errors.Is(err, failure) {
 			t.Errorf("%v: got %v", failure, err)
 		}
-		equal(t, "the number of events", len(recorder.told), 0)
+		equal(t, "the number of events", len(recorder.recorded), 0)
 	}
 }
 
 // The object that a Service asks for may be refused, by a quota or a policy.
 func TestAnObjectThatCannotBeMadeDoesNotHoldUpTheOthersOfItsService(t *testing.T) {
 	cluster := &monitorCluster{service: monitored("true"), refuse: errQuota}
-	cluster.objects = []v1alpha1.LoadBalancerHealth{newObject(ofService(webService.Name, nil))}
+	cluster.objects = []v1alpha1.LoadBalancerHealth{newObject(ofService(webRequest.Name, nil))}
 	services, _ := cluster.services()
-	result, err := services.Reconcile(t.Context(), webService)
+	result, err := services.Reconcile(t.Context(), webRequest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +331,7 @@ func TestOneShardReportsWhatIsWrongWithAService(t *testing.T) {
 		if _, err := services.monitor(t.Context(), cluster.service); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "the number of events", len(recorder.told), 0)
+		equal(t, "the number of events", len(recorder.recorded), 0)
 		equal(t, "the number of objects created", cluster.created, 0)
 	}
 }
@@ -350,7 +362,7 @@ func TestTheLabelOfALoadBalancerFollowsTheService(t *testing.T) {
 func TestAServiceThatIsGoneLeavesNothingBehind(t *testing.T) {
 	cluster := &monitorCluster{service: monitored("true"), refuse: errQuota}
 	services, _ := cluster.services()
-	if _, err := services.Reconcile(t.Context(), webService); err != nil {
+	if _, err := services.Reconcile(t.Context(), webRequest); err != nil {
 		t.Fatal(err)
 	}
 	key := types.NamespacedName{Namespace: "prod", Name: "web"}
@@ -358,7 +370,7 @@ func TestAServiceThatIsGoneLeavesNothingBehind(t *testing.T) {
 		t.Fatal("nothing is remembered")
 	}
 	cluster.service = nil
-	if _, err := services.Reconcile(t.Context(), webService); err != nil {
+	if _, err := services.Reconcile(t.Context(), webRequest); err != nil {
 		t.Fatal(err)
 	}
 	if _, found := services.refusals.byService.Load(key); found {

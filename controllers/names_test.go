@@ -69,7 +69,7 @@ func whereabouts(ctx context.Context, object *v1alpha1.LoadBalancerHealth) func(
 	return func() (all []string) {
 		observe(ctx, object) // the cache may be behind what a spec just did
 		for i := range object.Status.Backends {
-			all = append(all, object.Status.Backends[i].ServerID+": "+object.Status.Backends[i].Whereabouts())
+			all = append(all, object.Status.Backends[i].ServerID+": "+object.Status.Backends[i].Location())
 		}
 		return all
 	}
@@ -97,7 +97,7 @@ var _ = Describe("The name of a backend", Ordered, func() {
 		Expect(admin.Delete(ctx, node)).To(Succeed())
 		Eventually(whereabouts(ctx, object)).Should(HaveExactElements("i-a: no node or pod of this cluster", "i-b: node node-b"))
 		Expect(object.Status.Backends[0].Diagnosis).To(Equal(v1alpha1.DiagnosisOrphan))
-		Expect(told(ctx, object)).To(BeEmpty(), "nothing turned")
+		Expect(recordedEvents(ctx, object)).To(BeEmpty(), "nothing turned")
 	})
 
 	It("is of no orphan while a node without a providerID could be it", func(ctx SpecContext) {
@@ -130,14 +130,14 @@ var _ = Describe("The name of a backend", Ordered, func() {
 		observe(ctx, object)
 		const backend = "backend eni-1 10.7.0.1:8443 (listener 443/https) "
 		turned := "Warning BackendAbnormal: " + backend + "is abnormal: its health check fails, was normal; " + where + "; the pod is Ready"
-		expectTold(ctx, object, turned)
+		expectEvents(ctx, object, turned)
 		Expect(object.Status.Backends[0].Diagnosis).To(BeEmpty(), "it may be about to turn, too")
 
 		setPod(ctx, pod, corev1.ConditionFalse)
 		Eventually(whereabouts(ctx, object)).Should(ContainElement("eni-1: " + where + "; the pod is not Ready"))
 		cloud.put(at.lb, eni("10.7.0.2"))
 		observe(ctx, object)
-		expectTold(ctx, object, turned, "Normal BackendRemoved: "+backend+"is gone, was abnormal; "+where)
+		expectEvents(ctx, object, turned, "Normal BackendRemoved: "+backend+"was removed, was abnormal; "+where)
 	})
 
 	It("is nobody's while two have its address, or are its instance", func(ctx SpecContext) {
@@ -185,6 +185,6 @@ var _ = Describe("The name of a backend", Ordered, func() {
 
 		other := newPlace(ctx, shared)
 		unnamed := other.observed(ctx, "health", func(o *v1alpha1.LoadBalancerHealth) { o.Spec.LoadBalancerID = at.lb })
-		Expect(unnamed.Status.Backends[0].Whereabouts()).To(BeEmpty())
+		Expect(unnamed.Status.Backends[0].Location()).To(BeEmpty())
 	})
 })

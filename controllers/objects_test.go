@@ -148,9 +148,9 @@ func eventsOf(ctx context.Context, object *v1alpha1.LoadBalancerHealth) ([]event
 	return slices.DeleteFunc(list.Items, func(e eventsv1.Event) bool { return e.Regarding.UID != object.UID }), err
 }
 
-// told returns the events about an object as "Type Reason: note"; a repeated
+// recordedEvents returns the events about an object as "Type Reason: note"; a repeated
 // one says so.
-func told(ctx context.Context, object *v1alpha1.LoadBalancerHealth) ([]string, error) {
+func recordedEvents(ctx context.Context, object *v1alpha1.LoadBalancerHealth) ([]string, error) {
 	events, err := eventsOf(ctx, object)
 	var all []string
 	for _, e := range events {
@@ -163,9 +163,9 @@ func told(ctx context.Context, object *v1alpha1.LoadBalancerHealth) ([]string, e
 	return all, err
 }
 
-// expectTold waits for exactly these events, and that no others follow.
-func expectTold(ctx context.Context, object *v1alpha1.LoadBalancerHealth, wanted ...any) {
+// expectEvents waits for exactly these events, and that no others follow.
+func expectEvents(ctx context.Context, object *v1alpha1.LoadBalancerHealth, wanted ...any) {
 	GinkgoHelper()
-	Eventually(told).WithContext(ctx).WithArguments(object).Should(ConsistOf(wanted...))
-	Consistently(told).WithContext(ctx).WithArguments(object).Should(ConsistOf(wanted...))
+	Eventually(recordedEvents).WithContext(ctx).WithArguments(object).Should(ConsistOf(wanted...))
+	Consistently(recordedEvents).WithContext(ctx).WithArguments(object).Should(ConsistOf(wanted...))
 }

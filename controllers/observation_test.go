@@ -140,7 +140,7 @@ var _ = Describe("An observation", func() {
 			kept[b.ServerHealthStatus]++
 		}
 		Expect(kept).To(Equal(map[string]int{"abnormal": 200, "unavailable": 100, "normal": 200}))
-		expectTold(ctx, object)
+		expectEvents(ctx, object)
 	})
 })
 
@@ -179,7 +179,7 @@ var _ = Describe("An edited spec", func() {
 		Expect(object.Status.ObservedTarget.LoadBalancerID).To(Equal(other))
 		Expect(cloud.CallCount(at.lb)).To(Equal(1))
 		Expect(cloud.CallCount(other)).To(Equal(1))
-		expectTold(ctx, object)
+		expectEvents(ctx, object)
 	})
 
 	It("that names another listener drops the backends of the old one without events", func(ctx SpecContext) {
@@ -188,7 +188,7 @@ var _ = Describe("An edited spec", func() {
 		edit(ctx, object, onListener(80, ""))
 		Eventually(current).WithContext(ctx).WithArguments(object).Should(BeTrue())
 		Expect(rows(object)).To(Equal([]string{"80/http i-9 normal"}))
-		expectTold(ctx, object)
+		expectEvents(ctx, object)
 	})
 })
 

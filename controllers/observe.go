@@ -13,122 +13,128 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/ratelimit"
 )
 
-// credentialsRecheck is how often the credentials of a target are looked up
-// again while they are at fault. Secrets are not watched, so that no list of
-// them is needed.
+// credentialsRecheck is how often the operator looks up the credentials of a
+// target again while they are at fault. It does not watch Secrets, so it needs
+// no permission to list them.
 const credentialsRecheck = 15 * time.Second
 
-// mustObserve tells whether to ask the API now: because the target is due or
-// in line already, an object cannot wait, or the credentials that were at
-// fault are others now.
-func (r *Reconciler) mustObserve(ctx context.Context, target alicloud.Target, plan *plan, memory *memory, now time.Time) bool {
-	if len(plan.active) == 0 {
-		r.leaveLine(target, memory)
-		r.Details.forget(target)
+// attempt is what one observation of a target ended with: exactly one of the
+// two is set.
+type attempt struct {
+	observation *alicloud.Observation
+	failure     *alicloud.Error
+}
+
+// observe observes the target if it must: because it is due or queued already,
+// because an object cannot wait, or because the credentials that were at fault
+// have changed. It returns nil when there was no call: not needed, or queued
+// for a permit, in which case the state says when to reserve it again. An error
+// says nothing of the load balancer: the process stops, or Kubernetes failed.
+func (r *Reconciler) observe(ctx context.Context, rec *reconciliation) (*attempt, error) {
+	if !r.mustObserve(ctx, rec) {
+		return nil, nil
+	}
+	result, err := r.call(ctx, rec)
+	if result == nil || err != nil {
+		return nil, err
+	}
+	if !rec.plan.urgent && !rec.plan.dueAt.After(rec.now) {
+		r.Metrics.ObservationStarted(rec.now.Sub(rec.plan.dueAt))
+	}
+	rec.state.attempted(rec.now, rec.plan.active)
+	if result.failure != nil {
+		logFailure(ctx, rec.state.failures.last, result.failure)
+		rec.state.failures.add(result.failure, r.Now())
+		return result, nil
+	}
+	log.FromContext(ctx).V(1).Info("observed", "backends", len(result.observation.Backends), "requestId", result.observation.RequestID)
+	rec.state.succeeded(result.observation)
+	return result, nil
+}
+
+// mustObserve decides whether to call the API now, and whether that is urgent.
+func (r *Reconciler) mustObserve(ctx context.Context, rec *reconciliation) bool {
+	if len(rec.plan.active) == 0 {
+		r.cancelPermits(rec)
+		r.Details.forget(rec.target)
 		return false
 	}
-	r.Details.add(target, !plan.answeredAt.IsZero())
-	if memory.held != nil {
-		return false // an answer waits to be evaluated first
+	r.Details.add(rec.target, !rec.plan.observedAt.IsZero())
+	if rec.state.listeners.waiting != nil {
+		return false // evaluate that observation first
 	}
-	if plan.asked || !memory.turnAt.IsZero() || !now.Before(plan.dueAt) {
-		plan.asked = plan.asked || plan.retries(memory) && !plan.stalled
+	if rec.plan.urgent || !rec.state.permitAt.IsZero() || !rec.now.Before(rec.plan.dueAt) {
+		rec.plan.urgent = rec.plan.urgent || rec.hasRetries() && !rec.plan.stalled
 		return true
 	}
-	plan.asked = r.credentialsChanged(ctx, target, memory, now)
-	return plan.asked
+	rec.plan.urgent = r.credentialsChanged(ctx, rec)
+	return rec.plan.urgent
 }
 
-// leaveLine gives up the permits that a target is queued for.
-func (r *Reconciler) leaveLine(target alicloud.Target, memory *memory) {
-	if !memory.turnAt.IsZero() || !memory.listenersAt.IsZero() {
-		r.Limiter.CancelAll(target)
-		memory.turnAt, memory.listenersAt = time.Time{}, time.Time{}
+// cancelPermits cancels the permits that a target is queued for.
+func (r *Reconciler) cancelPermits(rec *reconciliation) {
+	if state := rec.state; !state.permitAt.IsZero() || !state.listeners.permitAt.IsZero() {
+		r.Limiter.CancelAll(bucketOf(rec.target), rec.target.LoadBalancerID)
+		state.permitAt, state.listeners.permitAt = time.Time{}, time.Time{}
 	}
 }
 
-// observe asks the API and remembers what came of it. It returns false when
-// the target has no turn yet: it is in line, and the worker goes on with
-// another target meanwhile. An error is one that says nothing of the load
-// balancer: the process ends, or Kubernetes could not be asked.
-func (r *Reconciler) observe(ctx context.Context, target alicloud.Target, plan plan, memory *memory, now time.Time) (bool, error) {
-	sample, failure, err := r.ask(ctx, target, plan, memory)
-	if errors.Is(err, errNoTurn) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	if !plan.asked && !plan.dueAt.After(now) {
-		r.Metrics.ObservationStarted(now.Sub(plan.dueAt))
-	}
-	memory.attempted(now, plan.active)
-	if failure != nil {
-		logFailure(ctx, memory.failure, failure)
-		memory.failed(failure, r.Now())
-		return true, nil
-	}
-	log.FromContext(ctx).V(1).Info("observed", "backends", len(sample.Backends), "requestId", sample.RequestID)
-	memory.succeeded(sample)
-	r.samples.put(target, sample, r.Now())
-	return true, nil
-}
-
-// errNoTurn: the target is in line for a turn, and memory.turnAt says when to ask again.
-var errNoTurn = errors.New("in line for a turn of the API budget")
-
-// ask makes the call, and again where one refusal says how to do better: with
-// every port when the one asked about is shared, and with newer credentials
-// when the API refused the old ones.
-func (r *Reconciler) ask(ctx context.Context, target alicloud.Target, plan plan, memory *memory) (*alicloud.Observation, *alicloud.Error, error) {
+// call calls the API, and again where one refusal says how to succeed: for every
+// port when listeners share the requested one, and with newer credentials when
+// the API refused the old ones. It returns nil while the target is queued.
+func (r *Reconciler) call(ctx context.Context, rec *reconciliation) (*attempt, error) {
 	renewed := false
-	scope := plan.scope
 	for {
-		sample, used, err := r.askOnce(ctx, target, scope, plan, memory)
+		observation, used, err := r.callOnce(ctx, rec)
 		failure, ok := errors.AsType[*alicloud.Error](err)
 		if ok && failure.Kind == alicloud.InvalidCredentials && !renewed {
 			renewed = true
-			if err = r.renew(ctx, target.Account, used, failure); err == nil {
+			if err = r.renew(ctx, rec.target.Account, used, failure); err == nil {
 				continue
 			}
 			failure, ok = errors.AsType[*alicloud.Error](err)
 		}
 		switch {
+		case errors.Is(err, errQueued):
+			return nil, nil
 		case err == nil:
-			return sample, nil, nil
-		case ok && failure.SharedPort() && scope.ListenerPort != 0:
-			memory.askWhole, scope = true, alicloud.Scope{}
+			return &attempt{observation: observation}, nil
+		case ok && failure.SharedPort() && rec.plan.scope.ListenerPort != 0:
+			rec.state.everyPort, rec.plan.scope = true, alicloud.Scope{}
 		case ok:
-			return nil, failure, nil // a failure is an observation too
+			return &attempt{failure: failure}, nil
 		default:
-			return nil, nil, err
+			return nil, err
 		}
 	}
 }
 
-// askOnce makes one call if the target has a turn. Credentials are looked up
-// within the turn: they may take as long as a call does.
-func (r *Reconciler) askOnce(ctx context.Context, target alicloud.Target, scope alicloud.Scope, plan plan, memory *memory) (sample *alicloud.Observation, used alicloud.Credentials, err error) {
-	turn, again := r.Limiter.Reserve(claimOf(target, &plan, memory, r.Now()), r.Now())
-	if memory.turnAt = again; turn == nil {
-		return nil, used, errNoTurn
+// errQueued is returned while a target is queued for a permit.
+var errQueued = errors.New("queued for a permit")
+
+// callOnce makes one call if there is a permit. It looks up the credentials
+// while it holds the permit: a lookup may take as long as a call.
+func (r *Reconciler) callOnce(ctx context.Context, rec *reconciliation) (observation *alicloud.Observation, used alicloud.Credentials, err error) {
+	permit, requeueAt := r.Limiter.Reserve(claimFor(rec, r.Now()), r.Now())
+	if rec.state.permitAt = requeueAt; permit == nil {
+		return nil, used, errQueued
 	}
 	called := false
-	defer func() { turn.Release(called, err, r.Now()) }()
+	defer func() { permit.Release(resultOf(called, err), r.Now()) }()
 
-	used, err = r.Credentials.Credentials(ctx, target.Account)
-	memory.credentials, memory.checkedAt = used.Version, r.Now()
+	used, err = r.Credentials.Credentials(ctx, rec.target.Account)
+	rec.state.credentials = credentialState{version: used.Version, checkedAt: r.Now()}
 	if err != nil {
 		return nil, used, err
 	}
 	called = true
-	sample, err = r.API.DescribeHealthStatus(ctx, alicloud.Request{Target: target, Scope: scope, Credentials: used})
-	return sample, used, err
+	observation, err = r.API.DescribeHealthStatus(ctx, alicloud.Request{Target: rec.target, Scope: rec.plan.scope, Credentials: used})
+	return observation, used, err
 }
 
-// renew finds newer credentials than those that the API refused. Its error is
-// the refusal where there are none, and why not where that cannot be told: the
-// token may just have ended while STS does not answer.
+// renew looks for newer credentials than those that the API refused. It
+// returns the refusal when there are none, and another error when that is
+// unknown: the token may have expired while STS is down.
 func (r *Reconciler) renew(ctx context.Context, account alicloud.Account, refused alicloud.Credentials, refusal *alicloud.Error) error {
 	r.Credentials.Refused(account, refused)
 	found, err := r.Credentials.Credentials(ctx, account)
@@ -138,31 +144,32 @@ func (r *Reconciler) renew(ctx context.Context, account alicloud.Account, refuse
 	return err
 }
 
-// credentialsChanged looks up the credentials of a target again while they
-// are at fault, so that a mended Secret is used long before a Stalled target is due.
-// It takes a turn, as a call does: where STS hangs, a fleet whose credentials are at
-// fault would hold every worker. Without one, it is for the next time.
-func (r *Reconciler) credentialsChanged(ctx context.Context, target alicloud.Target, memory *memory, now time.Time) bool {
-	if at := memory.recheckAt(); at.IsZero() || now.Before(at) {
+// credentialsChanged looks up the credentials of a target again while they are
+// at fault, so that the operator uses a fixed Secret long before a Stalled
+// target is due. It needs a permit, as a call does: while STS hangs, a fleet
+// whose credentials are at fault would hold every worker. Without a permit the
+// next reconcile tries again.
+func (r *Reconciler) credentialsChanged(ctx context.Context, rec *reconciliation) bool {
+	if at := rec.state.recheckAt(); at.IsZero() || rec.now.Before(at) {
 		return false
 	}
-	memory.checkedAt = now
-	claim := ratelimit.Claim{Target: target, Since: memory.attemptedAt}
-	turn, _ := r.Limiter.Reserve(claim, now)
-	if turn == nil {
+	rec.state.credentials.checkedAt = rec.now
+	claim := ratelimit.Claim{Bucket: bucketOf(rec.target), Item: rec.target.LoadBalancerID, Since: rec.state.attemptedAt}
+	permit, _ := r.Limiter.Reserve(claim, rec.now)
+	if permit == nil {
 		r.Limiter.Cancel(claim)
 		return false
 	}
-	defer func() { turn.Release(false, nil, r.Now()) }()
-	found, err := r.Credentials.Credentials(ctx, target.Account)
+	defer func() { permit.Release(ratelimit.Result{}, r.Now()) }()
+	found, err := r.Credentials.Credentials(ctx, rec.target.Account)
 	var unusable *alicloud.Error // at fault in another way than before
-	return (err == nil || errors.As(err, &unusable)) && found.Version != memory.credentials
+	return (err == nil || errors.As(err, &unusable)) && found.Version != rec.state.credentials.version
 }
 
 // recheckAt is when to look up the credentials again; zero when they are not at fault.
-func (m *memory) recheckAt() time.Time {
-	if m.failure == nil || !m.failure.Kind.CredentialsAtFault() {
+func (s *targetState) recheckAt() time.Time {
+	if s.failures.last == nil || !s.failures.last.Kind.CredentialsAtFault() {
 		return time.Time{}
 	}
-	return m.checkedAt.Add(credentialsRecheck)
+	return s.credentials.checkedAt.Add(credentialsRecheck)
 }

@@ -51,8 +51,8 @@ func TestAfterTooManyListenersEveryPortIsAskedAboutForGood(t *testing.T) {
 }
 
 func TestCredentialsAtFaultAreLookedUpEveryFifteenSeconds(t *testing.T) {
-	m := &memory{failure: &alicloud.Error{Kind: alicloud.CredentialsNotFound}, checkedAt: start}
-	equal(t, "the next look", m.recheckAt(), start.Add(15*time.Second))
-	m.failure.Kind = alicloud.Throttled
-	equal(t, "the next look of another failure", m.recheckAt(), time.Time{})
+	state := &targetState{failures: failureHistory{last: &alicloud.Error{Kind: alicloud.CredentialsNotFound}}, credentials: credentialState{checkedAt: start}}
+	equal(t, "the next lookup", state.recheckAt(), start.Add(15*time.Second))
+	state.failures.last.Kind = alicloud.Throttled
+	equal(t, "the next lookup after another failure", state.recheckAt(), time.Time{})
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/controllers"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud/clb"
+	"github.com/lbhealth/slb-health-operator/internal/cluster"
 	"github.com/lbhealth/slb-health-operator/internal/events"
 	"github.com/lbhealth/slb-health-operator/internal/health"
 	"github.com/lbhealth/slb-health-operator/internal/metrics"
@@ -55,13 +56,13 @@ type operator struct {
 func startOperator(s settings) *operator {
 	GinkgoHelper()
 	const callTimeout = 10 * time.Second
-	names := &controllers.Names{}
+	locator := &cluster.BackendLocator{}
 	mgr, err := ctrl.NewManager(operatorConfig, ctrl.Options{
 		Scheme:                 newScheme(),
 		Metrics:                metricsserver.Options{BindAddress: "0"},
 		HealthProbeBindAddress: "0",
 		Controller:             config.Controller{SkipNameValidation: new(true)},
-		Cache:                  controllers.CacheOptions(s.namespaces, labels.SelectorFromSet(labels.Set{shardLabel: s.shard}), names),
+		Cache:                  cluster.CacheOptions(s.namespaces, labels.SelectorFromSet(labels.Set{shardLabel: s.shard}), locator),
 	})
 	Expect(err).NotTo(HaveOccurred())
 	endpoint, err := alicloud.ParseEndpoint(cloud.url, alicloud.NetworkInternet)
@@ -72,28 +73,32 @@ func startOperator(s settings) *operator {
 
 	recorder := events.New(events.Options{Client: mgr.GetClient(), Controller: "slb-health-operator", Instance: "test", Now: time.Now, Log: mgr.GetLogger()})
 	Expect(mgr.Add(recorder)).To(Succeed())
+	selector := labels.SelectorFromSet(labels.Set{shardLabel: s.shard})
+	status := &controllers.StatusWriter{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: selector, Events: recorder}
+	options := health.Options{MaxBackends: 500, Heartbeat: cmp.Or(s.heartbeat, 5*time.Minute)}
 	reconciler := &controllers.Reconciler{
-		Client:      mgr.GetClient(),
-		Live:        mgr.GetAPIReader(),
-		Selector:    labels.SelectorFromSet(labels.Set{shardLabel: s.shard}),
+		Reader:      mgr.GetClient(),
+		Status:      status,
 		API:         clb.NewClient(caller),
 		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: alicloud.NewIdentity(time.Now, ""), Now: time.Now},
 		Limiter:     ratelimit.New(ratelimit.Options{QPS: 1000, Burst: 1000, Concurrency: 32}),
-		Names:       names,
-		Events:      recorder,
-		Options:     health.Options{MaxBackends: 500, Heartbeat: cmp.Or(s.heartbeat, 5*time.Minute)},
+		Locator:     locator,
+		Options:     options,
 		Now:         time.Now,
 	}
 	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastAnswered: reconciler.LastAnswered, Elected: mgr.Elected()})
-	reconciler.Metrics = fleet
+	reconciler.Metrics, status.Metrics = fleet, fleet
 	registry.MustRegister(fleet, ratelimit.RateLimits{Limiter: reconciler.Limiter, Now: time.Now})
 
 	ctx, cancel := context.WithCancel(context.Background())
 	Expect(reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: 8, CallTimeout: callTimeout})).To(Succeed())
 	if s.names {
-		Expect(names.SetupWithManager(ctx, mgr, s.namespaces)).To(Succeed())
+		Expect(locator.SetupWithManager(ctx, mgr, s.namespaces)).To(Succeed())
 	}
-	services := &controllers.ServiceReconciler{Reconciler: reconciler, Enabled: s.discovery}
+	services := &controllers.ServiceReconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: selector, Status: status, Events: recorder,
+		Enabled: s.discovery, Options: options, Now: time.Now,
+	}
 	Expect(services.SetupWithManager(ctx, mgr)).To(Succeed())
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(ctx) }()

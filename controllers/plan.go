@@ -14,13 +14,12 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/health"
 )
 
-// unsavedRetry is the longest that a status which could not be written waits
-// for a new observation.
-const unsavedRetry = 30 * time.Second
-
 const (
-	// firstRetry is until a request that was not answered is attempted again;
-	// it doubles with each attempt, up to the interval and maxRetry.
+	// unsavedRetry is the longest that a status which could not be written waits
+	// for a new observation.
+	unsavedRetry = 30 * time.Second
+	// firstRetry is the backoff of a request after its first attempt without a
+	// response; it doubles with each attempt, up to the interval and maxRetry.
 	firstRetry = 5 * time.Second
 	maxRetry   = time.Minute
 	// decideWithin is the longest until an observation is repeated whose failure
@@ -28,44 +27,63 @@ const (
 	decideWithin = 30 * time.Second
 )
 
-// plan is what the objects of a target together ask for.
+// reconciliation is one reconcile of one target: what it works on, and what it
+// knows so far. It holds no client: what is decided from it is pure.
+type reconciliation struct {
+	target alicloud.Target
+	// objects are the target's. They belong to the cache: read only.
+	objects []v1alpha1.LoadBalancerHealth
+	state   *targetState
+	// processStartedAt is when this process began to reconcile.
+	processStartedAt time.Time
+	// now is when this reconcile began.
+	now  time.Time
+	plan plan
+	// observation is the one to evaluate: of this reconcile, of the last few
+	// seconds, or one that waits for listeners; nil: none.
+	observation *alicloud.Observation
+	// observed is true when this reconcile observed the target, or failed to.
+	observed bool
+}
+
+// plan is what the objects of a target together request.
 type plan struct {
 	// active are the objects that are not suspended.
 	active []*v1alpha1.LoadBalancerHealth
-	// scope is the least that serves them all.
+	// scope is the smallest that serves them all.
 	scope alicloud.Scope
 	// interval is the shortest of theirs.
 	interval time.Duration
-	// stalled tells that each of them needs a person.
+	// stalled is true when every one of them is Stalled.
 	stalled bool
-	// asked tells that one of them cannot wait until the target is due.
-	asked bool
+	// urgent is true when one of them cannot wait until the target is due.
+	urgent bool
 	// dueAt is when the target is due.
 	dueAt time.Time
-	// answeredAt is the oldest lastObservedTime; zero when one has none.
-	answeredAt time.Time
-	// askedAt is when the target was last asked about, as far as is known; zero: never.
-	askedAt time.Time
+	// observedAt is the oldest lastObservedTime; zero when one has none.
+	observedAt time.Time
+	// attemptedAt is the last attempt that is known; zero: none.
+	attemptedAt time.Time
 }
 
-// planFor reads the plan off the objects, the memory, and the fresh sample, if any.
-func planFor(target alicloud.Target, objects []v1alpha1.LoadBalancerHealth, memory *memory, sample *alicloud.Observation, started time.Time) plan {
+// makePlan fills in the plan from the objects, the state and the observation.
+func (rec *reconciliation) makePlan() {
 	p := plan{stalled: true}
-	for i := range objects {
-		object := &objects[i]
+	for i := range rec.objects {
+		object := &rec.objects[i]
 		if object.Spec.Suspend {
 			continue
 		}
 		scope, interval := health.ScopeOf(&object.Spec), health.Interval(&object.Spec)
-		var answeredAt time.Time
+		var observedAt time.Time
 		if at := object.Status.LastObservedTime; at != nil {
-			answeredAt = at.Time
+			observedAt = at.Time
 		}
 		if len(p.active) == 0 {
-			p.scope, p.interval, p.answeredAt = scope, interval, answeredAt
+			p.scope, p.interval, p.observedAt = scope, interval, observedAt
 		}
-		if answeredAt.Before(p.answeredAt) {
-			p.answeredAt = answeredAt
+		if observedAt.Before(p.observedAt) {
+			p.observedAt = observedAt
 		}
 		if scope != p.scope {
 			p.scope = alicloud.Scope{}
@@ -73,106 +91,114 @@ func planFor(target alicloud.Target, objects []v1alpha1.LoadBalancerHealth, memo
 		p.interval = min(p.interval, interval)
 		p.stalled = p.stalled && isStalled(object.Status.Conditions)
 		p.active = append(p.active, object)
-		p.asked = p.asked || asks(object, memory, sample)
+		p.urgent = p.urgent || isUrgent(object, rec.state, rec.observation)
 	}
-	if memory.askWhole {
+	if rec.state.everyPort {
 		p.scope = alicloud.Scope{}
 	}
-	if p.askedAt = memory.attemptedAt; p.askedAt.IsZero() {
-		p.askedAt = p.answeredAt
+	if p.attemptedAt = rec.state.attemptedAt; p.attemptedAt.IsZero() {
+		p.attemptedAt = p.observedAt
 	}
+	rec.plan = p
 	if len(p.active) > 0 {
-		p.dueAt = p.due(target, memory, started)
+		rec.plan.dueAt = rec.dueAt()
 	}
-	return p
 }
 
-// asks tells whether an object wants an observation of its own, now: its spec
-// was not observed yet, or the annotation requests one. An answer of the last
-// few seconds serves the first, not the second.
-func asks(object *v1alpha1.LoadBalancerHealth, memory *memory, sample *alicloud.Observation) bool {
-	if _, pending := pendingRequest(object); pending && !isAttempted(object, memory) {
+// isUrgent reports whether an object needs an observation of its own now: its
+// spec was not observed yet, or the annotation requests one. An observation of
+// the last few seconds serves the spec, but not the request.
+func isUrgent(object *v1alpha1.LoadBalancerHealth, state *targetState, observation *alicloud.Observation) bool {
+	if _, pending := pendingRequest(object); pending && !state.requests.isAttempted(object) {
 		return true
 	}
-	if !health.Edited(object) || memory.failedSince(object) {
+	if !health.Edited(object) || state.failedSince(object) {
 		return false
 	}
-	return sample == nil || !sample.Scope.Covers(health.ScopeOf(&object.Spec))
+	return observation == nil || !observation.Scope.Covers(health.ScopeOf(&object.Spec))
 }
 
-// pendingRequest returns the request annotation if it was not handled yet.
+// failedSince reports whether the last observation failed for this generation
+// of an object: its status may not be written yet.
+func (s *targetState) failedSince(object *v1alpha1.LoadBalancerHealth) bool {
+	return s.failures.last != nil && s.requests[object.UID].generation == object.Generation
+}
+
+// pendingRequest returns the request annotation if no observation handled it yet.
 func pendingRequest(object *v1alpha1.LoadBalancerHealth) (string, bool) {
 	request := object.Annotations[v1alpha1.ObserveRequestedAtAnnotation]
 	return request, request != "" && request != object.Status.LastHandledObserveRequest
 }
 
-// isAttempted tells whether the pending request of an object was attempted, by
-// this process or, as its status says, by an earlier one.
-func isAttempted(object *v1alpha1.LoadBalancerHealth, memory *memory) bool {
+// isAttempted reports whether the pending request of an object was attempted,
+// by this process or, as its status says, by an earlier one.
+func (h requestHistory) isAttempted(object *v1alpha1.LoadBalancerHealth) bool {
 	request, pending := pendingRequest(object)
-	return pending && (memory.served[object.UID].request == request || object.Status.LastAttemptedObserveRequest == request)
+	return pending && (h[object.UID].request == request || object.Status.LastAttemptedObserveRequest == request)
 }
 
-// retries tells whether one of the objects requested an observation that was
-// attempted and not answered since.
-func (p *plan) retries(memory *memory) bool {
-	return slices.ContainsFunc(p.active, func(object *v1alpha1.LoadBalancerHealth) bool {
-		answered := memory.failure == nil && memory.served[object.UID].request == object.Annotations[v1alpha1.ObserveRequestedAtAnnotation]
-		return isAttempted(object, memory) && !answered
+// hasRetries reports whether an object requested an observation that was
+// attempted without success.
+func (rec *reconciliation) hasRetries() bool {
+	return slices.ContainsFunc(rec.plan.active, func(object *v1alpha1.LoadBalancerHealth) bool {
+		attempted := rec.state.requests[object.UID].request
+		handled := rec.state.failures.last == nil && attempted == object.Annotations[v1alpha1.ObserveRequestedAtAnnotation]
+		return rec.state.requests.isAttempted(object) && !handled
 	})
 }
 
-// due is when the target is to be looked at next. Which objects are Stalled
-// may have changed since the plan was made.
-func (p *plan) due(target alicloud.Target, memory *memory, started time.Time) time.Time {
-	if memory.attemptedAt.IsZero() {
-		// Known to an earlier process: the first slot from the start on, or from
-		// when it came to this process, and soon where no process has looked for
-		// longer than an interval.
-		from := later(started, memory.since)
-		interval := p.interval
-		if from.Sub(p.answeredAt) > interval {
-			interval = min(interval, health.DefaultInterval)
-		}
-		if p.retries(memory) && !p.stalled {
-			interval = min(interval, health.DefaultInterval)
-		}
-		return health.NextSlot(target.String(), interval, from.Add(-interval/2))
+// dueAt is when the target is due next.
+func (rec *reconciliation) dueAt() time.Time {
+	state, p := rec.state, &rec.plan
+	if state.attemptedAt.IsZero() {
+		return rec.firstDueAt()
 	}
-	at := health.NextSlot(target.String(), p.interval, memory.attemptedAt)
+	at := health.NextSlot(rec.target.String(), p.interval, state.attemptedAt)
 	switch {
 	case p.stalled:
-		at = memory.attemptedAt.Add(max(p.interval, health.StalledInterval))
-	case p.retries(memory):
-		at = earliest(at, memory.attemptedAt.Add(p.retryAfter(memory)))
+		at = state.attemptedAt.Add(max(p.interval, health.StalledInterval))
+	case rec.hasRetries():
+		at = earliest(at, state.attemptedAt.Add(rec.retryBackoff()))
 	}
-	if memory.failure != nil {
-		if memory.failure.Stall().Over > 0 && !p.stalled {
-			at = earliest(at, memory.attemptedAt.Add(min(p.interval, decideWithin)))
-		}
-		if asked := memory.attemptedAt.Add(memory.failure.RetryAfter); asked.After(at) {
-			at = asked
-		}
+	failure := state.failures.last
+	if failure != nil && failure.Stall().Over > 0 && !p.stalled {
+		at = earliest(at, state.attemptedAt.Add(min(p.interval, decideWithin)))
 	}
-	if memory.unsaved && memory.failure == nil { // a failure is remembered until it is saved
-		at = earliest(at, memory.attemptedAt.Add(min(p.interval, unsavedRetry)))
+	if failure != nil {
+		return later(at, state.attemptedAt.Add(failure.RetryAfter))
+	}
+	if state.writes.unsaved { // the state keeps a failure until it is saved, but no observation
+		at = earliest(at, state.attemptedAt.Add(min(p.interval, unsavedRetry)))
 	}
 	return at
 }
 
-// retryAfter is how long after an attempt the requests are attempted again: the
-// least of theirs.
-func (p *plan) retryAfter(memory *memory) time.Duration {
-	after := min(p.interval, maxRetry)
-	for _, object := range p.active {
-		if !isAttempted(object, memory) {
+// firstDueAt is the first slot of a target that an earlier process observed:
+// counted from the start of this process, or from when the target moved to it,
+// and soon if no process observed the target for longer than an interval.
+func (rec *reconciliation) firstDueAt() time.Time {
+	from := later(rec.processStartedAt, rec.state.firstSeenAt)
+	interval := rec.plan.interval
+	if from.Sub(rec.plan.observedAt) > interval || rec.hasRetries() && !rec.plan.stalled {
+		interval = min(interval, health.DefaultInterval)
+	}
+	return health.NextSlot(rec.target.String(), interval, from.Add(-interval/2))
+}
+
+// retryBackoff is how long after an attempt the requests are attempted again:
+// the shortest of theirs.
+func (rec *reconciliation) retryBackoff() time.Duration {
+	backoff := min(rec.plan.interval, maxRetry)
+	for _, object := range rec.plan.active {
+		if !rec.state.requests.isAttempted(object) {
 			continue
 		}
-		if retries := memory.served[object.UID].retries; retries < 10 { // of the longest long since
-			after = min(after, firstRetry<<retries)
+		const maxDoublings = 10 // beyond maxRetry
+		if retries := rec.state.requests[object.UID].retries; retries < maxDoublings {
+			backoff = min(backoff, firstRetry<<retries)
 		}
 	}
-	return after
+	return backoff
 }
 
 func isStalled(conditions []metav1.Condition) bool {

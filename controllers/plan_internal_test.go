@@ -7,27 +7,32 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-func planOf(m *memory, sample *alicloud.Observation, objects ...v1alpha1.LoadBalancerHealth) plan {
-	return planFor(testTarget, objects, m, sample, start)
+// planned is the reconciliation of objects whose plan was made.
+func planned(state *targetState, observation *alicloud.Observation, objects ...v1alpha1.LoadBalancerHealth) *reconciliation {
+	rec := &reconciliation{target: testTarget, objects: objects, state: state, processStartedAt: start, now: start, observation: observation}
+	rec.makePlan()
+	return rec
 }
 
-func TestPlanIsTheLeastThatServesAll(t *testing.T) {
+func planOf(state *targetState, observation *alicloud.Observation, objects ...v1alpha1.LoadBalancerHealth) plan {
+	return planned(state, observation, objects...).plan
+}
+
+func TestPlanServesAllObjects(t *testing.T) {
 	protocol := func(p v1alpha1.ListenerProtocol) func(*v1alpha1.LoadBalancerHealth) {
 		return func(o *v1alpha1.LoadBalancerHealth) { o.Spec.ListenerProtocol = p }
 	}
 	type list = []v1alpha1.LoadBalancerHealth
 	for name, test := range map[string]struct {
-		objects  list
-		askWhole bool
-		active   int
-		scope    alicloud.Scope
-		interval time.Duration
+		objects   list
+		everyPort bool
+		active    int
+		scope     alicloud.Scope
+		interval  time.Duration
 	}{
 		"one":                             {list{newObject()}, false, 1, alicloud.Scope{}, time.Minute},
 		"one with a port":                 {list{newObject(onPort(443))}, false, 1, alicloud.Scope{ListenerPort: 443}, time.Minute},
@@ -40,11 +45,11 @@ func TestPlanIsTheLeastThatServesAll(t *testing.T) {
 		"the shortest interval":           {list{newObject(), newObject(every(10 * time.Second)), newObject(every(time.Hour))}, false, 3, alicloud.Scope{}, 10 * time.Second},
 		"the default interval":            {list{newObject(every(0))}, false, 1, alicloud.Scope{}, 30 * time.Second},
 		"suspended ones do not count":     {list{newObject(suspended, every(5*time.Second), onPort(80)), newObject(onPort(443))}, false, 1, alicloud.Scope{ListenerPort: 443}, time.Minute},
-		"nothing but suspended ones":      {list{newObject(suspended)}, false, 0, alicloud.Scope{}, 0},
+		"only suspended ones":             {list{newObject(suspended)}, false, 0, alicloud.Scope{}, 0},
 		"a suspended one after an active": {list{newObject(onPort(443)), newObject(suspended)}, false, 1, alicloud.Scope{ListenerPort: 443}, time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := planOf(&memory{askWhole: test.askWhole}, nil, test.objects...)
+			p := planOf(&targetState{everyPort: test.everyPort}, nil, test.objects...)
 			equal(t, "the number of active objects", len(p.active), test.active)
 			equal(t, "the scope", p.scope, test.scope)
 			equal(t, "the interval", p.interval, test.interval)
@@ -53,75 +58,75 @@ func TestPlanIsTheLeastThatServesAll(t *testing.T) {
 	}
 }
 
-func TestWhoCannotWait(t *testing.T) {
-	past := &memory{served: map[types.UID]served{"uid-web": {generation: 2, request: "now"}}}
-	failed := &memory{served: past.served, failure: &alicloud.Error{Kind: alicloud.Throttled}}
+func TestUrgentObjects(t *testing.T) {
+	past := &targetState{requests: requestHistory{"uid-web": {generation: 2, request: "now"}}}
+	failed := &targetState{requests: past.requests, failures: failureHistory{last: &alicloud.Error{Kind: alicloud.Throttled}}}
 	handled := func(o *v1alpha1.LoadBalancerHealth) { o.Status.LastHandledObserveRequest = "now" }
 	whole, onlyPort80 := &alicloud.Observation{}, &alicloud.Observation{Scope: alicloud.Scope{ListenerPort: 80}}
 	for name, test := range map[string]struct {
-		object v1alpha1.LoadBalancerHealth
-		memory *memory
-		sample *alicloud.Observation
-		asked  bool
+		object      v1alpha1.LoadBalancerHealth
+		state       *targetState
+		observation *alicloud.Observation
+		urgent      bool
 	}{
-		"nobody":                                   {newObject(), &memory{}, nil, false},
-		"an edited object":                         {newObject(anEdit), &memory{}, nil, true},
-		"an edited object that an answer covers":   {newObject(anEdit), &memory{}, whole, false},
-		"an edited object that none covers":        {newObject(anEdit, onPort(443)), &memory{}, onlyPort80, true},
-		"an edited object, all of which none does": {newObject(anEdit), &memory{}, onlyPort80, true},
+		"none":                                {newObject(), &targetState{}, nil, false},
+		"an edited object":                    {newObject(anEdit), &targetState{}, nil, true},
+		"an edited object, recently observed": {newObject(anEdit), &targetState{}, whole, false},
+		"an edited object, another port observed":  {newObject(anEdit, onPort(443)), &targetState{}, onlyPort80, true},
+		"an edited object, one port observed":      {newObject(anEdit), &targetState{}, onlyPort80, true},
 		"an edited object that failed, not saved":  {newObject(anEdit), failed, nil, false},
 		"an object edited after it failed":         {newObject(func(o *v1alpha1.LoadBalancerHealth) { o.Generation = 3 }), failed, nil, true},
-		"an edited object whose answer was lost":   {newObject(anEdit), past, nil, true},
-		"a request":                                {newObject(requested("now")), &memory{}, nil, true},
-		"a request, whatever was answered before":  {newObject(requested("now")), &memory{}, whole, true},
+		"an edited object after a restart":         {newObject(anEdit), past, nil, true},
+		"a request":                                {newObject(requested("now")), &targetState{}, nil, true},
+		"a request, recently observed":             {newObject(requested("now")), &targetState{}, whole, true},
 		"a request that was served, but not saved": {newObject(requested("now")), past, nil, false},
 		"a newer request":                          {newObject(requested("again")), past, nil, true},
-		"a request that was handled":               {newObject(requested("now"), handled), &memory{}, nil, false},
-		"a suspended object":                       {newObject(anEdit, requested("now"), suspended), &memory{}, nil, false},
+		"a request that was handled":               {newObject(requested("now"), handled), &targetState{}, nil, false},
+		"a suspended object":                       {newObject(anEdit, requested("now"), suspended), &targetState{}, nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			equal(t, "asked", planOf(test.memory, test.sample, test.object).asked, test.asked)
+			equal(t, "urgent", planOf(test.state, test.observation, test.object).urgent, test.urgent)
 		})
 	}
 }
 
-func TestAPlanIsStalledWhenAllAre(t *testing.T) {
-	equal(t, "one stalled", planOf(&memory{}, nil, newObject(stalled)).stalled, true)
-	equal(t, "one of two stalled", planOf(&memory{}, nil, newObject(stalled), newObject()).stalled, false)
-	equal(t, "both stalled", planOf(&memory{}, nil, newObject(stalled), newObject(stalled)).stalled, true)
-	equal(t, "a stalled and a suspended one", planOf(&memory{}, nil, newObject(stalled), newObject(suspended)).stalled, true)
+func TestPlanIsStalledWhenEveryObjectIs(t *testing.T) {
+	equal(t, "one stalled", planOf(&targetState{}, nil, newObject(stalled)).stalled, true)
+	equal(t, "one of two stalled", planOf(&targetState{}, nil, newObject(stalled), newObject()).stalled, false)
+	equal(t, "both stalled", planOf(&targetState{}, nil, newObject(stalled), newObject(stalled)).stalled, true)
+	equal(t, "a stalled and a suspended one", planOf(&targetState{}, nil, newObject(stalled), newObject(suspended)).stalled, true)
 }
 
 func TestDue(t *testing.T) {
 	const minute = time.Minute
-	attempted := func(unsaved bool, failure *alicloud.Error) *memory {
-		return &memory{attemptedAt: start, failure: failure, unsaved: unsaved}
+	attempted := func(unsaved bool, failure *alicloud.Error) *targetState {
+		return &targetState{attemptedAt: start, failures: failureHistory{last: failure}, writes: writeHistory{unsaved: unsaved}}
 	}
 	forbidden := &alicloud.Error{Kind: alicloud.Forbidden}
 	waits := func(d time.Duration) *alicloud.Error { return &alicloud.Error{Kind: alicloud.Throttled, RetryAfter: d} }
 	for name, test := range map[string]struct {
-		memory  *memory
+		state   *targetState
 		objects []v1alpha1.LoadBalancerHealth
 		// from is after start at the earliest, to before start at the latest.
 		from, to time.Duration
 	}{
-		"the first slot of a process":                  {&memory{}, []v1alpha1.LoadBalancerHealth{newObject(answeredAt(start.Add(-minute)))}, 0, minute},
-		"the first slot, asked long ago":               {&memory{}, []v1alpha1.LoadBalancerHealth{newObject(every(time.Hour), answeredAt(start.Add(-2*time.Hour)))}, 0, 30 * time.Second},
-		"the first slot, one never asked":              {&memory{}, []v1alpha1.LoadBalancerHealth{newObject(every(time.Hour)), newObject(every(time.Hour), answeredAt(time.Time{}))}, 0, 30 * time.Second},
-		"the next slot":                                {attempted(false, nil), []v1alpha1.LoadBalancerHealth{newObject()}, minute / 2, 3 * minute / 2},
-		"the next slot of the shortest interval":       {attempted(false, nil), []v1alpha1.LoadBalancerHealth{newObject(), newObject(every(10 * time.Second))}, 5 * time.Second, 15 * time.Second},
-		"stalled":                                      {attempted(false, forbidden), []v1alpha1.LoadBalancerHealth{newObject(stalled)}, 5 * minute, 5*minute + 1},
-		"stalled, with a longer interval":              {attempted(false, forbidden), []v1alpha1.LoadBalancerHealth{newObject(stalled, every(time.Hour))}, time.Hour, time.Hour + 1},
-		"one of two stalled":                           {attempted(false, forbidden), []v1alpha1.LoadBalancerHealth{newObject(stalled), newObject()}, minute / 2, 3 * minute / 2},
-		"told to wait for long":                        {attempted(false, waits(10*minute)), []v1alpha1.LoadBalancerHealth{newObject()}, 10 * minute, 10*minute + 1},
-		"told to wait for less than the interval":      {attempted(false, waits(time.Second)), []v1alpha1.LoadBalancerHealth{newObject()}, minute / 2, 3 * minute / 2},
-		"an answer that is not saved":                  {attempted(true, nil), []v1alpha1.LoadBalancerHealth{newObject(every(time.Hour))}, 30 * time.Second, 30*time.Second + 1},
-		"an answer that is not saved, short interval":  {attempted(true, nil), []v1alpha1.LoadBalancerHealth{newObject(every(6 * time.Second))}, 3 * time.Second, 6*time.Second + 1},
-		"a failure that is not saved needs no new one": {attempted(true, waits(10*minute)), []v1alpha1.LoadBalancerHealth{newObject()}, 10 * minute, 10*minute + 1},
-		"a stalled failure that is not saved":          {attempted(true, forbidden), []v1alpha1.LoadBalancerHealth{newObject(stalled)}, 5 * minute, 5*minute + 1},
+		"the first slot of a process":                      {&targetState{}, []v1alpha1.LoadBalancerHealth{newObject(observedAt(start.Add(-minute)))}, 0, minute},
+		"the first slot, observed long ago":                {&targetState{}, []v1alpha1.LoadBalancerHealth{newObject(every(time.Hour), observedAt(start.Add(-2*time.Hour)))}, 0, 30 * time.Second},
+		"the first slot, one never observed":               {&targetState{}, []v1alpha1.LoadBalancerHealth{newObject(every(time.Hour)), newObject(every(time.Hour), observedAt(time.Time{}))}, 0, 30 * time.Second},
+		"the next slot":                                    {attempted(false, nil), []v1alpha1.LoadBalancerHealth{newObject()}, minute / 2, 3 * minute / 2},
+		"the next slot of the shortest interval":           {attempted(false, nil), []v1alpha1.LoadBalancerHealth{newObject(), newObject(every(10 * time.Second))}, 5 * time.Second, 15 * time.Second},
+		"stalled":                                          {attempted(false, forbidden), []v1alpha1.LoadBalancerHealth{newObject(stalled)}, 5 * minute, 5*minute + 1},
+		"stalled, with a longer interval":                  {attempted(false, forbidden), []v1alpha1.LoadBalancerHealth{newObject(stalled, every(time.Hour))}, time.Hour, time.Hour + 1},
+		"one of two stalled":                               {attempted(false, forbidden), []v1alpha1.LoadBalancerHealth{newObject(stalled), newObject()}, minute / 2, 3 * minute / 2},
+		"a long Retry-After":                               {attempted(false, waits(10*minute)), []v1alpha1.LoadBalancerHealth{newObject()}, 10 * minute, 10*minute + 1},
+		"a short Retry-After":                              {attempted(false, waits(time.Second)), []v1alpha1.LoadBalancerHealth{newObject()}, minute / 2, 3 * minute / 2},
+		"an observation that is not saved":                 {attempted(true, nil), []v1alpha1.LoadBalancerHealth{newObject(every(time.Hour))}, 30 * time.Second, 30*time.Second + 1},
+		"an observation that is not saved, short interval": {attempted(true, nil), []v1alpha1.LoadBalancerHealth{newObject(every(6 * time.Second))}, 3 * time.Second, 6*time.Second + 1},
+		"a failure that is not saved needs no new one":     {attempted(true, waits(10*minute)), []v1alpha1.LoadBalancerHealth{newObject()}, 10 * minute, 10*minute + 1},
+		"a stalled failure that is not saved":              {attempted(true, forbidden), []v1alpha1.LoadBalancerHealth{newObject(stalled)}, 5 * minute, 5*minute + 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			due := planOf(test.memory, nil, test.objects...).dueAt.Sub(start)
+			due := planOf(test.state, nil, test.objects...).dueAt.Sub(start)
 			if due < test.from || due >= test.to {
 				t.Errorf("due after %s, not from %s to %s", due, test.from, test.to)
 			}
@@ -129,17 +134,17 @@ func TestDue(t *testing.T) {
 	}
 }
 
-// What a restart starts at the same time must not be asked at the same time,
-// neither at first nor later.
+// A restart must not make many calls at the same time, neither first nor later.
 func TestDueTimesAreSpread(t *testing.T) {
 	const targets, parts = 5000, 10
-	for name, m := range map[string]*memory{"at a start": {}, "after an attempt": {attemptedAt: start}} {
+	for name, state := range map[string]*targetState{"at a start": {}, "after an attempt": {attemptedAt: start}} {
 		t.Run(name, func(t *testing.T) {
 			var perPart [parts]int
 			for i := range targets {
 				target := alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: fmt.Sprintf("lb-%d", i)}
-				p := planFor(target, []v1alpha1.LoadBalancerHealth{newObject()}, m, nil, start)
-				perPart[int(p.dueAt.Sub(start)%time.Minute/(time.Minute/parts))]++
+				rec := &reconciliation{target: target, objects: []v1alpha1.LoadBalancerHealth{newObject()}, state: state, processStartedAt: start, now: start}
+				rec.makePlan()
+				perPart[int(rec.plan.dueAt.Sub(start)%time.Minute/(time.Minute/parts))]++
 			}
 			for part, n := range perPart {
 				if n < targets/parts*8/10 || n > targets/parts*12/10 {

@@ -1,29 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package controllers brings what the SLB API says into the status of the
+// Package controllers writes what the SLB API answers into the status of the
 // LoadBalancerHealth objects. The unit of work is a load balancer: the queue
-// holds alicloud.Targets, a worker takes one, asks once, and brings every object
-// that names it up to date.
+// holds alicloud.Targets. A worker takes one, observes it once, and updates
+// every object that names it.
 //
-//	add.go        index, watch, predicate: how a change becomes work
-//	reconciler.go the steps of one piece of work
-//	cache.go      what the cache keeps of an object
-//	plan.go       whether and what to ask: pure
-//	observe.go    permit of the budget, credentials, call
-//	claim.go      the permit that a plan asks for: pure
-//	details.go    the listeners of load balancers; details_store.go remembers them
-//	memory.go     what a process remembers of a target
-//	status.go     the write
-//	patch.go      the least patch from one status to another: pure
-//	events.go     one constructor for each event
-//	secrets.go    credentials from Secrets
-//	names.go      the nodes and pods that backends are
-//	rights.go     what the operator may read
-//	ports.go      the listeners that Services name
-//	services.go   Services: their load balancers
-//	monitor.go    the objects that Services ask for
-//	schema.go     fields that the CustomResourceDefinition lacks
-//	discovery.go  from a Service and the nodes to a load balancer: pure
+// The steps of a reconcile, in order:
+//
+//	add.go           watches, index and predicate: which change enqueues which target
+//	reconciler.go    the steps
+//	plan.go          whether to observe, what, and when next (pure)
+//	permits.go       the claim for a permit (pure)
+//	observe.go       permit, credentials, call
+//	listeners.go     the listeners of load balancers; listenerstore.go schedules them
+//	evaluate.go      what health.Evaluate needs
+//	statuswriter.go  evaluate, patch, confirm, record
+//	patch.go         the smallest patch from one status to another (pure)
+//	events.go        one constructor for each event
+//
+// What a process keeps beside the statuses is in state.go and recent.go.
+// secrets.go reads credentials, schema.go compares the CustomResourceDefinition,
+// servicereconciler.go and monitor.go serve Services.
 package controllers
 
 import (
@@ -33,13 +30,13 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/cluster"
 	"github.com/lbhealth/slb-health-operator/internal/health"
 	"github.com/lbhealth/slb-health-operator/internal/ratelimit"
 )
@@ -49,231 +46,212 @@ import (
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// routinePriority puts what is merely due behind what a user just asked for.
-// It must be set on every result: an item keeps its priority otherwise, and
-// those of the initial list start far below.
+// routinePriority is the queue's priority of targets that are merely due; urgent
+// ones have 0. Every result must set it: an item keeps its priority otherwise,
+// and those of the initial list start far below.
 const routinePriority = -10
 
-// conflictDelay is until work is tried again that others came in the way of.
-const conflictDelay = 250 * time.Millisecond
+// conflictRetry is until a target is reconciled again after a conflict.
+const conflictRetry = 250 * time.Millisecond
 
-// Reconciler brings the objects of one target up to date.
+// Reconciler keeps the objects of one target up to date.
 type Reconciler struct {
-	// Client reads objects from the cache and writes their status.
-	Client client.Client
-	// Live reads objects past the cache.
-	Live client.Reader
-	// Selector chooses the objects that are served, as the cache does; nil: all.
-	Selector labels.Selector
-	// API asks Alibaba Cloud.
+	// Reader lists objects from the cache.
+	Reader client.Reader
+	// Status writes the objects' statuses.
+	Status *StatusWriter
+	// API calls Alibaba Cloud.
 	API HealthAPI
-	// Credentials finds what signs the calls.
+	// Credentials finds the credentials of an account.
 	Credentials CredentialSource
-	// Limiter hands out turns to call.
+	// Limiter gives permits to call.
 	Limiter *ratelimit.Limiter
-	// Details lists the listeners of load balancers; nil: it is off.
+	// Details lists the listeners of load balancers; nil: off.
 	Details *ListenerDetails
-	// Ports reads which listeners Services name; nil: Services may not be read.
-	Ports *ServicePorts
-	// Names finds the nodes and pods that backends are; nil: they may not be read.
-	Names *Names
-	// Events tells transitions.
-	Events EventRecorder
-	// Metrics counts transitions and lateness.
-	Metrics Metrics
+	// Ports reads which listeners Services define; nil: the operator may not read Services.
+	Ports *cluster.ServicePorts
+	// Locator finds the nodes and pods that backends are; nil: off.
+	Locator *cluster.BackendLocator
+	// Metrics takes how late observations start.
+	Metrics LagRecorder
 	// Options decide what is written.
 	Options health.Options
 	// Now is the clock.
 	Now func() time.Time
 
-	targets memories[alicloud.Target]
-	samples samples
-	begin   sync.Once
-	started time.Time
+	targets   stateStore
+	recent    recentObservations
+	begin     sync.Once
+	startedAt time.Time
 }
 
-// Metrics takes what only the reconciler sees.
-type Metrics interface {
-	// BackendTurned counts a backend of an object that turned to a status.
-	BackendTurned(object *v1alpha1.LoadBalancerHealth, to string)
-	// ObservationStarted takes how late an observation started against its due time.
+// LagRecorder takes how late observations start.
+type LagRecorder interface {
+	// ObservationStarted takes how late a routine observation started after its due time.
 	ObservationStarted(lag time.Duration)
 }
 
 // Reconcile implements reconcile.TypedReconciler.
 func (r *Reconciler) Reconcile(ctx context.Context, target alicloud.Target) (reconcile.Result, error) {
-	// Not when the process started: it may have stood by for days.
-	r.begin.Do(func() { r.started = r.Now() })
+	// Not when the process started: it may have been a standby for days.
+	r.begin.Do(func() { r.startedAt = r.Now() })
 	objects, err := r.objectsOf(ctx, target)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
 	if len(objects) == 0 {
-		r.targets.forget(target)
-		r.samples.forget(target)
-		r.Limiter.Forget(target)
-		r.Details.forget(target)
+		r.forget(target)
 		return reconcile.Result{}, nil
 	}
-	memory := r.targets.of(target)
-	now := r.Now()
-	if memory.since.IsZero() {
-		memory.since = now
-	}
-	plan := planFor(target, objects, memory, r.sampleOf(target, memory), r.started)
-	memory.interval = plan.interval
-	memory.keepOnly(objects)
-
-	observed := false
-	if r.mustObserve(ctx, target, &plan, memory, now) {
-		if observed, err = r.observe(ctx, target, plan, memory, now); ctx.Err() != nil && err != nil {
-			return reconcile.Result{}, unlessStopping(ctx, err)
-		}
-	}
-	if again := r.await(ctx, target, &plan, memory, observed); err == nil && !again.IsZero() {
-		return reconcile.Result{RequeueAfter: max(again.Sub(r.Now()), time.Millisecond), Priority: new(0)}, nil
-	}
-	// Also where nobody could be asked, as while a Secret cannot be read: what is known gets old.
-	result := r.update(ctx, target, objects, memory, observed)
-	r.refreshListeners(ctx, target, memory, observed)
-	if observed && !plan.asked && !memory.unsaved {
-		r.samples.forget(target) // a routine answer: nobody new came, and all is stored
-	}
-	if err = errors.Join(err, result.err); err != nil {
+	rec := r.newReconciliation(target, objects)
+	result, err := r.observe(ctx, rec)
+	if err != nil && ctx.Err() != nil {
 		return reconcile.Result{}, unlessStopping(ctx, err)
 	}
-	return r.comeBack(target, plan, memory, result), nil
-}
-
-// await is when to go on with what is not evaluated yet: an answer that waits
-// for the listeners, or a first observation that is queued; zero: now.
-func (r *Reconciler) await(ctx context.Context, target alicloud.Target, plan *plan, memory *memory, observed bool) time.Time {
-	again := r.awaitListeners(ctx, target, plan, memory, observed)
-	if again.IsZero() && !observed {
-		return memory.awaitFirst(r.Now())
+	r.keep(rec, result)
+	if requeueAt := r.await(ctx, rec); err == nil && !requeueAt.IsZero() {
+		return reconcile.Result{RequeueAfter: max(requeueAt.Sub(r.Now()), time.Millisecond), Priority: new(0)}, nil
 	}
-	return again
+	// Also without an observation, as while a Secret cannot be read: a verdict becomes stale.
+	summary := r.updateStatuses(ctx, rec)
+	r.refreshListeners(ctx, rec)
+	if rec.observed && !rec.plan.urgent && !rec.state.writes.unsaved {
+		r.recent.delete(target) // the statuses hold it, and no object is new
+	}
+	if err = errors.Join(err, summary.err); err != nil {
+		return reconcile.Result{}, unlessStopping(ctx, err)
+	}
+	return r.requeue(rec, &summary), nil
 }
 
-// updated is what came of bringing every object of a target up to date.
-type updated struct {
-	// conflicted tells that an object must be looked at again at once.
+// newReconciliation collects what a reconcile starts with, and makes the plan.
+func (r *Reconciler) newReconciliation(target alicloud.Target, objects []v1alpha1.LoadBalancerHealth) *reconciliation {
+	now := r.Now()
+	rec := &reconciliation{
+		target: target, objects: objects, state: r.targets.get(target),
+		processStartedAt: r.startedAt, now: now, observation: r.recent.get(target, now),
+	}
+	if rec.observation == nil && rec.state.failures.last == nil {
+		rec.observation = rec.state.listeners.waiting
+	}
+	if rec.state.firstSeenAt.IsZero() {
+		rec.state.firstSeenAt = now
+	}
+	rec.makePlan()
+	rec.state.interval = rec.plan.interval
+	rec.state.writes.keepOnly(objects)
+	return rec
+}
+
+// keep adds what an attempt ended with to the reconcile.
+func (r *Reconciler) keep(rec *reconciliation, result *attempt) {
+	if rec.observed = result != nil; !rec.observed || result.observation == nil {
+		return
+	}
+	rec.observation = result.observation
+	r.recent.put(rec.target, result.observation, r.Now())
+}
+
+// forget drops everything that this process keeps of a target.
+func (r *Reconciler) forget(target alicloud.Target) {
+	r.targets.delete(target)
+	r.recent.delete(target)
+	r.Limiter.Forget(bucketOf(target), target.LoadBalancerID)
+	r.Details.forget(target)
+}
+
+// await is when to continue with what is not evaluated yet: an observation that
+// waits for the listeners, or a first observation that is queued; zero: now.
+func (r *Reconciler) await(ctx context.Context, rec *reconciliation) time.Time {
+	requeueAt := r.awaitListeners(ctx, rec)
+	if requeueAt.IsZero() && !rec.observed {
+		return rec.state.awaitFirst(r.Now())
+	}
+	return requeueAt
+}
+
+// updateSummary sums up the updates of a target's objects.
+type updateSummary struct {
+	// conflicted is true when an object must be reconciled again at once.
 	conflicted bool
-	// stalled tells that every active object needs a person.
+	// stalled is true when every active object is Stalled.
 	stalled bool
-	// staleAt is the first time at which a verdict goes stale; zero for none.
+	// staleAt is the first time at which a verdict becomes stale; zero: none does.
 	staleAt time.Time
 	err     error
 }
 
-// add takes what came of one object.
-func (u *updated) add(object *v1alpha1.LoadBalancerHealth, outcome health.Outcome, err error) {
+// add adds the update of one object.
+func (s *updateSummary) add(object *v1alpha1.LoadBalancerHealth, outcome health.Outcome, err error) {
 	if !object.Spec.Suspend {
-		u.stalled = u.stalled && isStalled(outcome.Status.Conditions)
-		u.staleAt = earliest(u.staleAt, outcome.StaleAt)
+		s.stalled = s.stalled && isStalled(outcome.Status.Conditions)
+		s.staleAt = earliest(s.staleAt, outcome.StaleAt)
 	}
 	if isConflict(err) {
-		u.conflicted = true
-	} else if client.IgnoreNotFound(err) != nil && u.err == nil {
-		u.err = fmt.Errorf("writing the status of %s: %w", client.ObjectKeyFromObject(object), err)
+		s.conflicted = true
+	} else if client.IgnoreNotFound(err) != nil && s.err == nil {
+		s.err = fmt.Errorf("writing the status of %s: %w", client.ObjectKeyFromObject(object), err)
 	}
 }
 
-// update brings each object up to date. Where a write hangs, as for an
-// admission webhook, the others of that namespace are left for the next time.
-func (r *Reconciler) update(ctx context.Context, target alicloud.Target, objects []v1alpha1.LoadBalancerHealth, memory *memory, observed bool) updated {
-	result := updated{stalled: true}
-	known, err := r.evidenceOf(ctx, target, memory, observed)
+// updateStatuses evaluates each object and writes its status. When a write
+// hangs, as for an admission webhook, the other objects of that namespace wait
+// for the next reconcile.
+func (r *Reconciler) updateStatuses(ctx context.Context, rec *reconciliation) updateSummary {
+	writes := &rec.state.writes
+	evaluation, err := r.newEvaluation(ctx, rec)
 	if err != nil {
-		memory.unsaved = true
-		return updated{err: err}
+		writes.unsaved = true
+		return updateSummary{err: err}
 	}
-	now := r.Now()
-	look := func(object *v1alpha1.LoadBalancerHealth) health.Outcome {
-		// The ports are read from memory: an error leaves what is not known.
-		ports, _ := r.Ports.of(ctx, object)
-		return health.Evaluate(object, memory.observationFor(object, known, ports), now, r.Options)
-	}
+	rec.state.listeners.waiting = nil
+	summary := updateSummary{stalled: true}
 	hanging := "" // the namespace where a write hung
-	for i := range objects {
-		object := &objects[i]
+	for i := range rec.objects {
+		object := &rec.objects[i]
 		if object.Namespace == hanging {
 			continue
 		}
-		outcome, err := r.bring(ctx, object, memory, look)
-		result.add(object, outcome, err)
+		outcome, err := r.Status.update(ctx, object, writes, evaluation)
+		summary.add(object, outcome, err)
 		if errors.Is(err, context.DeadlineExceeded) {
 			if hanging != "" {
-				break // it is not one namespace's webhook: so would be all others
+				break // two namespaces: it is not one webhook, and the others would hang as well
 			}
 			hanging = object.Namespace
 		}
 	}
-	lost := known.sample == nil && memory.failure == nil // there was nothing to write any more
-	memory.unsaved = result.conflicted || result.err != nil || memory.unsaved && lost
-	return result
+	nothingToWrite := rec.observation == nil && rec.state.failures.last == nil
+	writes.unsaved = summary.conflicted || summary.err != nil || writes.unsaved && nothingToWrite
+	return summary
 }
 
-// evidenceOf collects what the objects of a target are evaluated with.
-func (r *Reconciler) evidenceOf(ctx context.Context, target alicloud.Target, memory *memory, observed bool) (evidence, error) {
-	known := evidence{sample: r.sampleOf(target, memory), observed: observed}
-	if known.details, known.lapsed = r.Details.of(target); known.details != nil && known.details.At.Before(memory.listenersChangedAt) {
-		known.details = nil
+// requeue decides when the target is reconciled next.
+func (r *Reconciler) requeue(rec *reconciliation, summary *updateSummary) reconcile.Result {
+	now, state := r.Now(), rec.state
+	if summary.conflicted {
+		return reconcile.Result{RequeueAfter: conflictRetry}
 	}
-	var err error
-	if known.places, err = r.Names.placesOf(ctx, target.RegionID, known.sample); err == nil {
-		memory.held = nil
-	}
-	return known, err
-}
-
-// sampleOf returns the answer that is fresh, or waits to be evaluated; nil: none.
-func (r *Reconciler) sampleOf(target alicloud.Target, memory *memory) *alicloud.Observation {
-	sample := r.samples.fresh(target, r.Now())
-	if sample == nil && memory.failure == nil {
-		return memory.held
-	}
-	return sample
-}
-
-// comeBack decides when the target is looked at next.
-func (r *Reconciler) comeBack(target alicloud.Target, plan plan, memory *memory, result updated) reconcile.Result {
-	now := r.Now()
-	if result.conflicted {
-		return reconcile.Result{RequeueAfter: conflictDelay}
-	}
-	if len(plan.active) == 0 {
+	if len(rec.plan.active) == 0 {
 		return reconcile.Result{}
 	}
-	plan.stalled = result.stalled
-	at := earliest(plan.due(target, memory, r.started), memory.recheckAt())
-	if !memory.turnAt.IsZero() {
-		at = memory.turnAt // credentials are looked up within the turn, not before
+	rec.plan.stalled = summary.stalled
+	at := earliest(rec.dueAt(), state.recheckAt())
+	if !state.permitAt.IsZero() {
+		at = state.permitAt // the lookup of credentials needs the permit, too
 	}
-	at = earliest(earliest(at, result.staleAt), memory.listenersAt)
+	at = earliest(earliest(at, summary.staleAt), state.listeners.permitAt)
 	priority := routinePriority
-	if plan.asked && !memory.turnAt.IsZero() {
-		priority = 0 // in line for what somebody waits for
+	if rec.plan.urgent && !state.permitAt.IsZero() {
+		priority = 0
 	}
 	return reconcile.Result{RequeueAfter: max(at.Sub(now), time.Millisecond), Priority: &priority}
 }
 
-// tell makes events and counts transitions, after the status that records them is written.
-func (r *Reconciler) tell(object *v1alpha1.LoadBalancerHealth, changes health.Transitions) {
-	for i := range changes.Backends {
-		if to := changes.Backends[i].To; to != "" && changes.Backends[i].From != "" {
-			r.Metrics.BackendTurned(object, to)
-		}
-	}
-	for _, notice := range noticesOf(changes) {
-		notice.emit(r.Events, object)
-	}
-}
-
-// objectsOf lists the objects of a target. They are the cache's own: read only.
+// objectsOf lists the objects of a target. They belong to the cache: read only.
 func (r *Reconciler) objectsOf(ctx context.Context, target alicloud.Target) ([]v1alpha1.LoadBalancerHealth, error) {
 	var list v1alpha1.LoadBalancerHealthList
-	err := r.Client.List(ctx, &list, client.MatchingFields{targetIndex: target.String()}, client.UnsafeDisableDeepCopy)
+	err := r.Reader.List(ctx, &list, client.MatchingFields{targetIndex: target.String()}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil, fmt.Errorf("listing the objects of %s: %w", target, err)
 	}
@@ -281,7 +259,7 @@ func (r *Reconciler) objectsOf(ctx context.Context, target alicloud.Target) ([]v
 }
 
 // unlessStopping drops the error of work that the end of the process cut off:
-// it is no failure, and status is the memory.
+// it is no failure, and the statuses hold what matters.
 func unlessStopping(ctx context.Context, err error) error {
 	if errors.Is(context.Cause(ctx), context.Canceled) {
 		return nil
@@ -289,7 +267,7 @@ func unlessStopping(ctx context.Context, err error) error {
 	return err
 }
 
-// earliest is the earlier of two times, of which a zero one does not count.
+// earliest is the earlier of two times; a zero time does not count.
 func earliest(a, b time.Time) time.Time {
 	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
 		return b
@@ -305,7 +283,7 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// logFailure logs a failure once when its reason changes, and in detail every time.
+// logFailure logs a failure at level 0 when its reason changed, and at level 1 otherwise.
 func logFailure(ctx context.Context, previous, failure *alicloud.Error) {
 	logger := log.FromContext(ctx)
 	if previous != nil && previous.Kind == failure.Kind && previous.Code == failure.Code {

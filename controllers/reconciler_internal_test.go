@@ -78,7 +78,7 @@ func withSecret(o *v1alpha1.LoadBalancerHealth) {
 }
 
 func TestAKnownTargetWaitsForItsSlotAfterAStart(t *testing.T) {
-	test := newReconcileTest(t, newObject(answeredAt(start.Add(-time.Minute))))
+	test := newReconcileTest(t, newObject(observedAt(start.Add(-time.Minute))))
 	wait := test.step()
 	test.expectCalls(0)
 	if wait <= 0 || wait > time.Minute {
@@ -91,7 +91,7 @@ func TestAKnownTargetWaitsForItsSlotAfterAStart(t *testing.T) {
 
 // Else all of a fleet would be due at once, and late by the time of the standby.
 func TestAKnownTargetWaitsForItsSlotAfterALongStandby(t *testing.T) {
-	test := newReconcileTest(t, newObject(answeredAt(start.Add(10*time.Hour-time.Second))))
+	test := newReconcileTest(t, newObject(observedAt(start.Add(10*time.Hour-time.Second))))
 	test.begin = sync.Once{} // no worker has looked yet
 	test.clock.advance(10 * time.Hour)
 	wait := test.step()
@@ -105,7 +105,7 @@ func TestAKnownTargetWaitsForItsSlotAfterALongStandby(t *testing.T) {
 // says nothing of it.
 func TestATargetThatComesToARunningProcessIsObservedInItsSlot(t *testing.T) {
 	const up = 10 * time.Hour
-	test := newReconcileTest(t, newObject(answeredAt(start.Add(up-10*time.Second))))
+	test := newReconcileTest(t, newObject(observedAt(start.Add(up-10*time.Second))))
 	lags := &recordedLags{}
 	test.Metrics = lags
 	test.clock.advance(up)
@@ -133,7 +133,7 @@ func TestAWorkerThatComesTooEarlyDoesNotAsk(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	wait := test.step()
 	test.expectCalls(1)
-	test.cluster.objects[0] = newObject(answeredAt(test.clock.Now()))
+	test.cluster.objects[0] = newObject(observedAt(test.clock.Now()))
 	for range 10 {
 		test.clock.advance(wait / 11)
 		test.step()
@@ -146,11 +146,11 @@ func TestASpentBudgetIsWaitedForElsewhere(t *testing.T) {
 	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 0.1, Burst: 1, Concurrency: 1})
 	other := alicloud.Target{RegionID: test.target.RegionID, LoadBalancerID: "lb-other"}
 	take := func() time.Duration {
-		turn, again := test.Limiter.Reserve(ratelimit.Claim{Target: other}, test.clock.Now())
+		turn, again := test.Limiter.Reserve(ratelimit.Claim{Bucket: bucketOf(other), Item: other.LoadBalancerID}, test.clock.Now())
 		if turn == nil {
 			return again.Sub(test.clock.Now())
 		}
-		turn.Release(true, nil, test.clock.Now())
+		turn.Release(ratelimit.Result{Called: true}, test.clock.Now())
 		return 0
 	}
 	equal(t, "the wait of the first", take(), 0)
@@ -197,24 +197,24 @@ func TestAnAnswerIsHeldForThoseThatComeTogetherAndNotForRoutine(t *testing.T) {
 	test.expectCalls(1)
 
 	for i := range test.cluster.objects {
-		test.cluster.objects[i] = newObject(answeredAt(test.clock.Now()))
+		test.cluster.objects[i] = newObject(observedAt(test.clock.Now()))
 	}
 	test.clock.advance(test.step())
 	test.step()
 	test.expectCalls(2)
-	equal(t, "the number of answers that are held", len(test.samples.byTarget), 0)
+	equal(t, "the number of answers that are held", len(test.recent.byTarget), 0)
 }
 
 func TestAnotherWaysCredentialsAreAtFaultIsAnObservation(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh, withSecret))
 	test.step()
-	equal(t, "the failure", test.targets.of(test.target).failure.Message,
+	equal(t, "the failure", test.targets.get(test.target).failures.last.Message,
 		"Secret prod/slb-reader does not exist: create it with the keys accessKeyId and accessKeySecret, or correct spec.credentials.secretRef.name")
 	test.cluster.objects[0] = newObject(withSecret, stalled)
 	test.cluster.secret = newSecret("1", map[string]string{"accessKeyId": "LTAIa"})
 	test.clock.advance(test.step())
 	test.step()
-	equal(t, "the failure", test.targets.of(test.target).failure.Message, "Secret prod/slb-reader has no value for the key accessKeySecret: add it")
+	equal(t, "the failure", test.targets.get(test.target).failures.last.Message, "Secret prod/slb-reader has no value for the key accessKeySecret: add it")
 	test.expectCalls(0)
 }
 
@@ -252,13 +252,13 @@ func TestCredentialsAtFaultAreLookedUpWithinATurn(t *testing.T) {
 
 	other := test.target
 	other.LoadBalancerID = "lb-other"
-	turn, _ := test.Limiter.Reserve(ratelimit.Claim{Target: other}, test.clock.Now())
+	turn, _ := test.Limiter.Reserve(ratelimit.Claim{Bucket: bucketOf(other), Item: other.LoadBalancerID}, test.clock.Now())
 	for range 3 {
 		test.clock.advance(credentialsRecheck)
 		test.step()
 	}
 	equal(t, "the number of looks while another holds the only turn", test.cluster.gets, 1)
-	turn.Release(true, nil, test.clock.Now())
+	turn.Release(ratelimit.Result{Called: true}, test.clock.Now())
 	test.clock.advance(credentialsRecheck)
 	test.step()
 	equal(t, "the number of looks", test.cluster.gets, 2)
@@ -294,7 +294,7 @@ func TestAProcessThatEndsReportsNoFailure(t *testing.T) {
 		t.Error(err)
 	}
 	equal(t, "the number of writes", test.cluster.writes, 0)
-	equal(t, "the number of events", len(test.recorder.told), 0)
+	equal(t, "the number of events", len(test.recorder.recorded), 0)
 }
 
 func TestATargetWithoutObjectsIsForgotten(t *testing.T) {
@@ -302,7 +302,7 @@ func TestATargetWithoutObjectsIsForgotten(t *testing.T) {
 	test.step()
 	test.cluster.objects = nil
 	equal(t, "the wait", test.step(), 0)
-	if _, remembered := test.targets.byKey.Load(test.target); remembered || len(test.samples.byTarget) > 0 {
+	if _, remembered := test.targets.byTarget.Load(test.target); remembered || len(test.recent.byTarget) > 0 {
 		t.Error("it is remembered")
 	}
 	test.expectCalls(1)
@@ -335,7 +335,7 @@ func healthy(o *v1alpha1.LoadBalancerHealth) {
 
 // As while the API server cannot decrypt it, to a process that never read it.
 func TestAVerdictGoesStaleWhileTheSecretCannotBeRead(t *testing.T) {
-	test := newReconcileTest(t, newObject(withSecret, healthy, answeredAt(start.Add(-time.Hour))))
+	test := newReconcileTest(t, newObject(withSecret, healthy, observedAt(start.Add(-time.Hour))))
 	test.cluster.getErr = errors.New("the key management service is away")
 	test.clock.advance(test.step())
 	for test.cluster.writes == 0 && test.clock.Now().Sub(start) < time.Hour {
@@ -365,7 +365,7 @@ func TestStaleVerdictsAreTakenBackInTime(t *testing.T) {
 // The interval may be an hour: a request that was not answered comes back by
 // its own backoff, from its first attempt on.
 func TestARequestThatWasNotAnsweredComesBackSoon(t *testing.T) {
-	test := newReconcileTest(t, newObject(every(time.Hour), answeredAt(start), requested("now")))
+	test := newReconcileTest(t, newObject(every(time.Hour), observedAt(start), requested("now")))
 	answers := test.api.answer
 	test.failWith(&alicloud.Error{Kind: alicloud.ServiceError, Message: "failed"})
 	for calls, want := range []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second} {
@@ -401,7 +401,7 @@ func TestAStoredRegionThatIsNoneStallsAtOnceAndIsNeverCalled(t *testing.T) {
 	}
 	test.API = clb.NewClient(caller)
 	test.step()
-	failure := test.targets.of(test.target).failure
+	failure := test.targets.get(test.target).failures.last
 	if failure == nil || failure.Kind != alicloud.InvalidRequest || !failure.Local || !strings.Contains(failure.Message, "spec.regionId") {
 		t.Fatalf("got %#v", failure)
 	}
@@ -435,7 +435,7 @@ func TestATokenThatEndsWhileSTSIsDownCallsNoPerson(t *testing.T) {
 	test.Credentials = sts
 	test.failWith(&alicloud.Error{Kind: alicloud.InvalidCredentials, Code: "InvalidSecurityToken.Expired", Message: "m"})
 	wait := test.step()
-	equal(t, "the failure", test.targets.of(test.target).failure, down)
+	equal(t, "the failure", test.targets.get(test.target).failures.last, down)
 	test.expectCalls(1)
 	if strings.Contains(test.cluster.patches[0], v1alpha1.ConditionStalled) || !strings.Contains(test.cluster.patches[0], "EndpointUnreachable") {
 		t.Error(test.cluster.patches[0])
@@ -450,7 +450,7 @@ func TestATokenThatEndsWhileSTSIsDownCallsNoPerson(t *testing.T) {
 	test.clock.advance(wait)
 	test.cluster.objects[0] = newObject()
 	test.step()
-	equal(t, "the failure", test.targets.of(test.target).failure, refused)
+	equal(t, "the failure", test.targets.get(test.target).failures.last, refused)
 	test.expectCalls(2)
 	test.cluster.objects[0] = newObject(stalled)
 	for range 5 {
@@ -458,7 +458,7 @@ func TestATokenThatEndsWhileSTSIsDownCallsNoPerson(t *testing.T) {
 		test.step()
 	}
 	test.expectCalls(2)
-	equal(t, "the failure", test.targets.of(test.target).failure, refused)
+	equal(t, "the failure", test.targets.get(test.target).failures.last, refused)
 }
 
 func TestAFirstObservationThatIsQueuedForAMomentCostsOneWrite(t *testing.T) {
@@ -466,8 +466,8 @@ func TestAFirstObservationThatIsQueuedForAMomentCostsOneWrite(t *testing.T) {
 		test := newReconcileTest(t, newObject(fresh))
 		test.Limiter = ratelimit.New(ratelimit.Options{QPS: qps, Burst: 1, Concurrency: 32})
 		other := alicloud.Target{RegionID: test.target.RegionID, LoadBalancerID: "lb-other"}
-		taken, _ := test.Limiter.Reserve(ratelimit.Claim{Target: other}, test.clock.Now())
-		taken.Release(true, nil, test.clock.Now())
+		taken, _ := test.Limiter.Reserve(ratelimit.Claim{Bucket: bucketOf(other), Item: other.LoadBalancerID}, test.clock.Now())
+		taken.Release(ratelimit.Result{Called: true}, test.clock.Now())
 		for len(test.api.requests) == 0 {
 			test.clock.advance(test.step())
 		}

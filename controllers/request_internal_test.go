@@ -18,7 +18,7 @@ func (t *reconcileTest) stored() *v1alpha1.LoadBalancerHealthStatus {
 	return &t.cluster.objects[0].Status
 }
 
-func attemptedRequest(value string) func(*v1alpha1.LoadBalancerHealth) {
+func attempted(value string) func(*v1alpha1.LoadBalancerHealth) {
 	return func(o *v1alpha1.LoadBalancerHealth) {
 		requested(value)(o)
 		o.Status.LastAttemptedObserveRequest = value
@@ -52,7 +52,7 @@ func TestARequestThatIsNotAnsweredIsRetriedAfterFiveSecondsDoubling(t *testing.T
 		8 * time.Second: {5 * time.Second, 8 * time.Second, 8 * time.Second},
 		5 * time.Second: {5 * time.Second, 5 * time.Second},
 	} {
-		test := newReconcileTest(t, newObject(every(interval), healthy, answeredAt(start), requested("now")))
+		test := newReconcileTest(t, newObject(every(interval), healthy, observedAt(start), requested("now")))
 		test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m"})
 		test.step()
 		test.expectCalls(1)
@@ -67,7 +67,7 @@ func TestARequestThatIsNotAnsweredIsRetriedAfterFiveSecondsDoubling(t *testing.T
 }
 
 func TestANewRequestIsAttemptedAtOnceAndStartsAnew(t *testing.T) {
-	test := newReconcileTest(t, newObject(every(time.Hour), healthy, answeredAt(start), requested("first")))
+	test := newReconcileTest(t, newObject(every(time.Hour), healthy, observedAt(start), requested("first")))
 	test.failWith(&alicloud.Error{Kind: alicloud.EndpointUnreachable, Message: "m"})
 	test.step()
 	test.waits(3)
@@ -80,7 +80,7 @@ func TestANewRequestIsAttemptedAtOnceAndStartsAnew(t *testing.T) {
 }
 
 func TestAStalledObjectsRequestIsRetriedAtThePaceOfStalled(t *testing.T) {
-	test := newReconcileTest(t, newObject(stalled, attemptedRequest("now"), answeredAt(start)))
+	test := newReconcileTest(t, newObject(stalled, attempted("now"), observedAt(start)))
 	test.failWith(&alicloud.Error{Kind: alicloud.Forbidden, Message: "m"})
 	test.clock.advance(test.step())
 	test.step()
@@ -91,7 +91,7 @@ func TestAStalledObjectsRequestIsRetriedAtThePaceOfStalled(t *testing.T) {
 }
 
 func TestARetriedRequestWaitsForAsLongAsTheAPIAsksFor(t *testing.T) {
-	test := newReconcileTest(t, newObject(every(time.Hour), healthy, answeredAt(start), requested("now")))
+	test := newReconcileTest(t, newObject(every(time.Hour), healthy, observedAt(start), requested("now")))
 	test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m", RetryAfter: 17 * time.Second})
 	test.step()
 	if waits := test.waits(1); waits[0] < 17*time.Second {
@@ -100,7 +100,7 @@ func TestARetriedRequestWaitsForAsLongAsTheAPIAsksFor(t *testing.T) {
 }
 
 func TestARefusedRequestIsRepeatedWithinHalfAMinuteUntilItIsKnownToLast(t *testing.T) {
-	test := newReconcileTest(t, newObject(every(time.Hour), healthy, answeredAt(start), fresh))
+	test := newReconcileTest(t, newObject(every(time.Hour), healthy, observedAt(start), fresh))
 	test.failWith(&alicloud.Error{Kind: alicloud.InvalidRequest, Code: "OperationDenied", Message: "m"})
 	test.step()
 	waits := test.waits(2)
@@ -118,7 +118,7 @@ func TestARefusedRequestIsRepeatedWithinHalfAMinuteUntilItIsKnownToLast(t *testi
 }
 
 func TestAFailureOfTheOperatorsOwnStallsAtOnce(t *testing.T) {
-	test := newReconcileTest(t, newObject(every(time.Hour), healthy, answeredAt(start), fresh))
+	test := newReconcileTest(t, newObject(every(time.Hour), healthy, observedAt(start), fresh))
 	test.failWith(&alicloud.Error{Kind: alicloud.InvalidRequest, Local: true, Message: "m"})
 	test.step()
 	if !strings.Contains(test.cluster.patches[0], "Stalled") {
@@ -129,7 +129,7 @@ func TestAFailureOfTheOperatorsOwnStallsAtOnce(t *testing.T) {
 func TestANewLeaderRetriesARequestWithinAMinute(t *testing.T) {
 	worst := time.Duration(0)
 	for i := range 20 {
-		test := newReconcileTest(t, newObject(every(time.Hour), healthy, attemptedRequest("now"), answeredAt(start.Add(-10*time.Minute)), func(o *v1alpha1.LoadBalancerHealth) {
+		test := newReconcileTest(t, newObject(every(time.Hour), healthy, attempted("now"), observedAt(start.Add(-10*time.Minute)), func(o *v1alpha1.LoadBalancerHealth) {
 			o.Spec.LoadBalancerID = fmt.Sprintf("lb-%d", i)
 			o.Status.ObservedTarget.LoadBalancerID = o.Spec.LoadBalancerID
 		}))
@@ -143,8 +143,8 @@ func TestANewLeaderRetriesARequestWithinAMinute(t *testing.T) {
 
 // That of another object on the same load balancer may be long.
 func TestARequestStartsItsOwnBackoff(t *testing.T) {
-	other := newObject(every(time.Hour), healthy, answeredAt(start), func(o *v1alpha1.LoadBalancerHealth) { o.Name, o.UID = "other", "uid-other" })
-	test := newReconcileTest(t, newObject(every(time.Hour), healthy, answeredAt(start), requested("old")), other)
+	other := newObject(every(time.Hour), healthy, observedAt(start), func(o *v1alpha1.LoadBalancerHealth) { o.Name, o.UID = "other", "uid-other" })
+	test := newReconcileTest(t, newObject(every(time.Hour), healthy, observedAt(start), requested("old")), other)
 	test.failWith(&alicloud.Error{Kind: alicloud.EndpointUnreachable, Message: "m"})
 	test.step()
 	test.waits(6)

@@ -236,10 +236,10 @@ func TestServicesSayThatTheCustomResourceDefinitionIsTooOld(t *testing.T) {
 		t.Errorf("got %v, %v", retry, err)
 	}
 	equal(t, "the number of objects created", cluster.created, 0)
-	if len(recorder.told) != 1 || !strings.Contains(recorder.told[0].note, "older than the operator and has no spec.serviceRef") {
-		t.Errorf("told %v", recorder.told)
+	if len(recorder.recorded) != 1 || !strings.Contains(recorder.recorded[0].note, "older than the operator and has no spec.serviceRef") {
+		t.Errorf("told %v", recorder.recorded)
 	}
-	d, err := services.discover(t.Context(), webService.NamespacedName, nil)
+	d, err := services.discover(t.Context(), webRequest.NamespacedName, nil)
 	if err != nil || d.Failure == nil || !d.Failure.Local || !strings.Contains(d.Failure.Message, "has no status.serviceLoadBalancer") {
 		t.Errorf("got %v, %v", d.Failure, err)
 	}

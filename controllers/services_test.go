@@ -92,11 +92,11 @@ var _ = Describe("A Service", Ordered, func() {
 		giveLoadBalancer(ctx, service, at.lb+"-2")
 		Eventually(func() ([]string, error) { err := reload(ctx, object); return rows(object), err }).Should(HaveLen(3))
 		Expect(condition(object, "Ready")).To(Equal("True AllBackendsNormal"))
-		Eventually(told).WithContext(ctx).WithArguments(object).Should(ContainElement(
+		Eventually(recordedEvents).WithContext(ctx).WithArguments(object).Should(ContainElement(
 			"Normal LoadBalancerChanged: Service web has the load balancer " + at.lb + "-2, had " + at.lb))
-		told, err := told(ctx, object)
+		recorded, err := recordedEvents(ctx, object)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(told).NotTo(ContainElement(ContainSubstring("Backend")), "the backends of two load balancers are not compared")
+		Expect(recorded).NotTo(ContainElement(ContainSubstring("Backend")), "the backends of two load balancers are not compared")
 
 		Expect(admin.Delete(ctx, service)).To(Succeed())
 		Eventually(conditionOf(ctx, object, "Observed")).Should(Equal("False LoadBalancerNotFound"))

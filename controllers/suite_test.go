@@ -26,7 +26,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // operatorUser is whom the API server knows the operators of this suite as. It
@@ -54,6 +54,7 @@ func TestControllers(t *testing.T) {
 }
 
 var _ = BeforeSuite(func(ctx SpecContext) {
+	EnforceDefaultTimeoutsWhenUsingContexts()
 	SetDefaultEventuallyTimeout(30 * time.Second)
 	SetDefaultEventuallyPollingInterval(20 * time.Millisecond)
 	SetDefaultConsistentlyDuration(300 * time.Millisecond)
@@ -66,7 +67,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	ctrl.SetLogger(logger)
 	klog.SetLogger(logger)
 
-	cluster, err := controlplane.Start(context.Background(), controlplane.Options{})
+	cluster, err := harness.StartControlPlane(context.Background(), harness.ControlPlaneOptions{})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { Expect(cluster.Stop()).To(Succeed()) })
 	admin, err = client.New(cluster.Config, client.Options{Scheme: newScheme()})

@@ -49,7 +49,7 @@ var _ = Describe("A transition", func() {
 		Expect(object.Status.Backends[3].ServerHealthStatus).To(Equal("normal"))
 		Expect(object.Status.Backends[3].LastTransitionTime).To(Equal(first))
 		Expect(condition(object, "Healthy")).To(Equal("True MinHealthyMet"))
-		expectTold(ctx, object, turnedAbnormal(1), turnedAbnormal(2), turnedAbnormal(3))
+		expectEvents(ctx, object, turnedAbnormal(1), turnedAbnormal(2), turnedAbnormal(3))
 
 		events, err := eventsOf(ctx, object)
 		Expect(err).NotTo(HaveOccurred())
@@ -75,12 +75,12 @@ var _ = Describe("A transition", func() {
 		backends[5].ServerHealthStatus = "abnormal"
 		cloud.put(at.lb, backends[0], backends[1], backends[3], backends[4], backends[5])
 		observe(ctx, object)
-		expectTold(ctx, object,
+		expectEvents(ctx, object,
 			"Normal BackendNormal: backend "+backendOf(1)+" is normal, was abnormal",
 			"Warning BackendUnavailable: backend "+backendOf(2)+" has no health-check result, was normal",
-			"Normal BackendRemoved: backend "+backendOf(3)+" is gone, was normal",
-			"Normal BackendAdded: backend "+backendOf(5)+" came, and is normal",
-			"Normal BackendAdded: backend "+backendOf(6)+" came, and is abnormal",
+			"Normal BackendRemoved: backend "+backendOf(3)+" was removed, was normal",
+			"Normal BackendAdded: backend "+backendOf(5)+" was added, and is normal",
+			"Normal BackendAdded: backend "+backendOf(6)+" was added, and is abnormal",
 			"Warning BackendAbnormal: backend "+backendOf(6)+" is abnormal: its health check fails",
 		)
 	})
@@ -93,7 +93,7 @@ var _ = Describe("A transition", func() {
 		}
 		cloud.turn(at.lb, "i-30", "unavailable")
 		observe(ctx, object)
-		expectTold(ctx, object, HavePrefix("Warning BackendsChanged: 12 backends changed: 11 abnormal, 1 without a health-check result; among them "+backendOf(1)+", "))
+		expectEvents(ctx, object, HavePrefix("Warning BackendsChanged: 12 backends changed: 11 abnormal, 1 without a health-check result; among them "+backendOf(1)+", "))
 	})
 
 	It("of the verdict has its event, after those of the backends", func(ctx SpecContext) {
@@ -105,7 +105,7 @@ var _ = Describe("A transition", func() {
 		observe(ctx, object)
 		Expect(object).To(haveConditions("Ready False BelowMinHealthy", "Healthy False BelowMinHealthy", "Observed True ObservationSucceeded"))
 		unhealthy := []any{turnedAbnormal(1), "Warning LoadBalancerUnhealthy: BelowMinHealthy: listener 443/https has 0 normal" + needs}
-		expectTold(ctx, object, unhealthy...)
+		expectEvents(ctx, object, unhealthy...)
 
 		cloud.turn(at.lb, "i-1", "unavailable")
 		observe(ctx, object)
@@ -113,12 +113,12 @@ var _ = Describe("A transition", func() {
 		unknown := append(unhealthy,
 			"Warning BackendUnavailable: backend "+backendOf(1)+" has no health-check result, was abnormal",
 			"Warning LoadBalancerHealthUnknown: HealthCheckUnavailable: listener 443/https has 0 normal and 1 without a health-check result"+needs)
-		expectTold(ctx, object, unknown...)
+		expectEvents(ctx, object, unknown...)
 
 		cloud.turn(at.lb, "i-1", "normal")
 		observe(ctx, object)
 		Expect(condition(object, "Ready")).To(Equal("True AllBackendsNormal"))
-		expectTold(ctx, object, append(unknown,
+		expectEvents(ctx, object, append(unknown,
 			"Normal BackendNormal: backend "+backendOf(1)+" is normal, was unavailable",
 			"Normal LoadBalancerHealthy: AllBackendsNormal: 1 of 1 backend is normal")...)
 	})
@@ -131,8 +131,8 @@ var _ = Describe("A transition", func() {
 		unhealthy := at.observed(ctx, "unhealthy", func(o *v1alpha1.LoadBalancerHealth) {
 			o.Spec.HealthPolicy = &v1alpha1.HealthPolicy{Unavailable: v1alpha1.Unhealthy, MinHealthy: all()}
 		})
-		expectTold(ctx, unhealthy, HavePrefix("Warning LoadBalancerUnhealthy: BelowMinHealthy: "))
-		expectTold(ctx, healthy)
+		expectEvents(ctx, unhealthy, HavePrefix("Warning LoadBalancerUnhealthy: BelowMinHealthy: "))
+		expectEvents(ctx, healthy)
 	})
 
 	It("is neither lost nor told twice while somebody else writes the object", func(ctx SpecContext) {
@@ -166,7 +166,7 @@ var _ = Describe("A transition", func() {
 		stop()
 		Eventually(written).Should(BeClosed())
 
-		expectTold(ctx, object, wanted...)
+		expectEvents(ctx, object, wanted...)
 		Expect(shared.value("slb_health_backend_transitions_total", labelled(object, "to", "abnormal"))).To(BeEquivalentTo(flips))
 	})
 })
@@ -179,19 +179,19 @@ var _ = Describe("An operator that restarts", func() {
 		object := at.observed(ctx, "web", nil)
 		cloud.turn(at.lb, "i-1", "abnormal")
 		observe(ctx, object)
-		expectTold(ctx, object, turnedAbnormal(1))
+		expectEvents(ctx, object, turnedAbnormal(1))
 		first.stop()
 
 		second := startOperator(settings{shard: "restart"})
 		observe(ctx, object)
-		expectTold(ctx, object, turnedAbnormal(1))
+		expectEvents(ctx, object, turnedAbnormal(1))
 		Expect(second.value("slb_health_backend_transitions_total", labelled(object, "to", "abnormal"))).To(BeZero())
 		second.stop()
 
 		cloud.turn(at.lb, "i-2", "abnormal")
 		startOperator(settings{shard: "restart"})
 		observe(ctx, object)
-		expectTold(ctx, object, turnedAbnormal(1), turnedAbnormal(2))
+		expectEvents(ctx, object, turnedAbnormal(1), turnedAbnormal(2))
 	})
 })
 
@@ -212,7 +212,7 @@ var _ = Describe("A suspended object", func() {
 		Expect(object).To(haveConditions("Ready True AllBackendsNormal", "Healthy True AllBackendsNormal", "Observed True ObservationSucceeded"))
 		Expect(object.Status.LastHandledObserveRequest).To(Equal(value))
 		Expect(cloud.CallCount(at.lb)).To(Equal(2))
-		expectTold(ctx, object)
+		expectEvents(ctx, object)
 	})
 
 	It("does not keep the others on its load balancer from being observed", func(ctx SpecContext) {
@@ -247,6 +247,6 @@ var _ = Describe("Backends that the status has no room for", func() {
 		cloud.turn(at.lb, omitted.ServerID, "abnormal")
 		observe(ctx, object)
 		Expect(rows(object)).To(ContainElement("443/https " + omitted.ServerID + " abnormal"))
-		expectTold(ctx, object, HavePrefix("Warning BackendAbnormal: backend "+omitted.ServerID+" "))
+		expectEvents(ctx, object, HavePrefix("Warning BackendAbnormal: backend "+omitted.ServerID+" "))
 	})
 })

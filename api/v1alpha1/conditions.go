@@ -2,58 +2,58 @@
 
 package v1alpha1
 
-// Condition types of a LoadBalancerHealth. Each condition carries the
-// observedGeneration that it was decided for.
+// Condition types of a LoadBalancerHealth. Each condition has the
+// observedGeneration of the spec that it is about.
 const (
 	// ConditionObserved has normal-true polarity and is always present: True
-	// when the last DescribeHealthStatus answered, False when it did not,
+	// when the last call of DescribeHealthStatus succeeded, False when it failed,
 	// Unknown before the first call and while suspended.
 	ConditionObserved = "Observed"
 
 	// ConditionHealthy has normal-true polarity and is always present: True
-	// when healthPolicy is met on every listener that decides, False when it is
-	// not, Unknown when a listener is missing, or when the last answer does not
-	// tell or is too old.
+	// when every listener that affects the verdict meets healthPolicy, False when
+	// one does not, Unknown when a listener is missing, when backends without a
+	// health-check result could decide, or when the last observation is too old.
 	ConditionHealthy = "Healthy"
 
-	// ConditionReady has normal-true polarity and is always present: what
-	// GitOps tools wait for. It follows Healthy, and is False while Stalled.
+	// ConditionReady has normal-true polarity and is always present: GitOps
+	// tools wait for it. It equals Healthy, but is False while Stalled.
 	ConditionReady = "Ready"
 
 	// ConditionStalled has abnormal-true polarity and is present only while
-	// True: observations fail for a reason that does not heal by itself.
+	// True: observations fail for a reason that requires manual action.
 	ConditionStalled = "Stalled"
 
 	// ConditionReconciling has abnormal-true polarity and is present only
-	// while True: this generation has not been observed yet, or an observation
-	// that was requested by annotation has not been answered.
+	// while True: this generation was not observed yet, or an observation that
+	// an annotation requested has not succeeded.
 	ConditionReconciling = "Reconciling"
 )
 
-// Reasons of Observed, and of Stalled where they need a person.
+// Reasons of Observed, and of Stalled where they require manual action.
 const (
-	// ReasonObservationSucceeded: DescribeHealthStatus answered.
+	// ReasonObservationSucceeded: the call of DescribeHealthStatus succeeded.
 	ReasonObservationSucceeded = "ObservationSucceeded"
-	// ReasonThrottled: the API refused the call to protect itself.
+	// ReasonThrottled: the API refused the call because of a rate limit.
 	ReasonThrottled = "Throttled"
 	// ReasonForbidden: the identity lacks slb:DescribeHealthStatus. Stalls.
 	ReasonForbidden = "Forbidden"
 	// ReasonInvalidCredentials: the API refused the access key, token or signature. Stalls.
 	ReasonInvalidCredentials = "InvalidCredentials"
-	// ReasonCredentialsNotFound: no usable credentials were found to sign with. Stalls.
+	// ReasonCredentialsNotFound: the operator found no usable credentials. Stalls.
 	ReasonCredentialsNotFound = "CredentialsNotFound"
 	// ReasonLoadBalancerNotFound: the region has no such load balancer. Stalls
-	// once three observations in a row said so.
+	// after three such observations in a row.
 	ReasonLoadBalancerNotFound = "LoadBalancerNotFound"
-	// ReasonEndpointUnreachable: no answer came: DNS, connection, TLS, time.
+	// ReasonEndpointUnreachable: there was no response: DNS, connection, TLS or timeout.
 	ReasonEndpointUnreachable = "EndpointUnreachable"
-	// ReasonServiceError: the API answered that it failed.
+	// ReasonServiceError: the API responded with an internal error.
 	ReasonServiceError = "ServiceError"
-	// ReasonInvalidResponse: something answered, but not what the API documents.
+	// ReasonInvalidResponse: the response is not one that the API documents.
 	ReasonInvalidResponse = "InvalidResponse"
-	// ReasonInvalidRequest: the API refused the parameters, or the operator did.
-	// Stalls at once where the operator did, else once three observations in a
-	// row over at least 30 s said so.
+	// ReasonInvalidRequest: the API or the operator refused the parameters.
+	// Stalls at once if the operator refused them, else after three such
+	// observations in a row over at least 30 s.
 	ReasonInvalidRequest = "InvalidRequest"
 )
 
@@ -65,47 +65,49 @@ const (
 	ReasonMinHealthyMet = "MinHealthyMet"
 	// ReasonBelowMinHealthy: a listener has too few healthy backends.
 	ReasonBelowMinHealthy = "BelowMinHealthy"
-	// ReasonNoBackends: there are no backends, or a listener that serves has none.
+	// ReasonNoBackends: there are no backends, or a running listener has none.
 	ReasonNoBackends = "NoBackends"
-	// ReasonHealthCheckUnavailable: backends without a health-check result
-	// could tip the verdict either way.
+	// ReasonHealthCheckUnavailable: the verdict depends on backends without a
+	// health-check result.
 	ReasonHealthCheckUnavailable = "HealthCheckUnavailable"
-	// ReasonListenerMissing: a listener that had backends is not in the answer,
-	// and it is not known whether it still exists.
+	// ReasonListenerMissing: DescribeHealthStatus does not list a listener that
+	// had backends, and it is not known whether the listener still exists.
 	ReasonListenerMissing = "ListenerMissing"
-	// ReasonObservationStale: the last answer is too old to be a verdict.
+	// ReasonObservationStale: the last observation is too old for a verdict.
 	ReasonObservationStale = "ObservationStale"
 )
 
-// Reasons that Observed, Healthy and Ready share, and that of Reconciling.
+// Reasons that Observed, Healthy and Ready share, and those of Reconciling.
 const (
-	// ReasonPending: there is no answer yet.
+	// ReasonPending: no observation has succeeded yet.
 	ReasonPending = "Pending"
 	// ReasonSuspended: spec.suspend is true.
 	ReasonSuspended = "Suspended"
 	// ReasonProgressing: the first observation of this generation is under way.
 	ReasonProgressing = "Progressing"
-	// ReasonObservationRequested: an observation that was requested by
-	// annotation was attempted and has not been answered yet.
+	// ReasonObservationRequested: an observation that an annotation requested
+	// was attempted and has not succeeded yet.
 	ReasonObservationRequested = "ObservationRequested"
 )
 
 // Annotations of a LoadBalancerHealth.
 const (
-	// ObserveRequestedAtAnnotation requests one observation now: any new value
-	// does; status.lastHandledObserveRequest repeats it once answered.
+	// ObserveRequestedAtAnnotation requests one observation now, with any new
+	// value. status.lastHandledObserveRequest repeats the value once the
+	// observation succeeded.
 	ObserveRequestedAtAnnotation = "slb.lbhealth.dev/observe-requested-at"
-	// ListenersAcceptedAtAnnotation holds an RFC 3339 time: listeners whose
-	// missingSince is not later are forgotten.
+	// ListenersAcceptedAtAnnotation has an RFC 3339 time: it removes the missing
+	// listeners whose missingSince is not later.
 	ListenersAcceptedAtAnnotation = "slb.lbhealth.dev/listeners-accepted-at"
 )
 
-// What a Service says of its load balancer, in the words of Alibaba Cloud's cloud controller manager.
+// Labels and annotations of a Service.
 const (
-	// ServiceLoadBalancerLabel holds the id of the load balancer that a Service got.
+	// ServiceLoadBalancerLabel has the id of the Service's load balancer. Alibaba
+	// Cloud's cloud controller manager sets it.
 	ServiceLoadBalancerLabel = "service.k8s.alibaba/loadbalancer-id"
-	// MonitorAnnotation with the value true asks, on a Service, for a
-	// LoadBalancerHealth of the Service's name, owned by it.
+	// MonitorAnnotation with the value true makes the operator create a
+	// LoadBalancerHealth with the Service's name. The Service owns it.
 	MonitorAnnotation = "slb.lbhealth.dev/monitor"
 )
 
@@ -127,11 +129,11 @@ const (
 	EventListenerReturned          = "ListenerReturned"
 )
 
-// Reasons of the events about a Service that asks to be monitored.
+// Reasons of the events about a Service with MonitorAnnotation.
 const (
-	// EventMonitorRefused: the LoadBalancerHealth of the Service could not be
-	// created: its name is taken, or a quota or policy refused it.
+	// EventMonitorRefused: the operator could not create the LoadBalancerHealth
+	// of the Service: its name is in use, or a quota or policy refused it.
 	EventMonitorRefused = "MonitorRefused"
-	// EventMonitorAnnotationInvalid: the value of MonitorAnnotation is no boolean.
+	// EventMonitorAnnotationInvalid: the value of MonitorAnnotation is not a boolean.
 	EventMonitorAnnotationInvalid = "MonitorAnnotationInvalid"
 )

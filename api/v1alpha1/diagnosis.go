@@ -9,27 +9,27 @@ import (
 	"strings"
 )
 
-// Diagnosis is what the cluster says of a backend, where that explains or contradicts its
-// health. Others may be added.
+// Diagnosis is what the cluster knows about a backend, where that explains or contradicts its
+// health. Later versions may add others.
 type Diagnosis string
 
 // Diagnoses.
 const (
 	// DiagnosisNodeNotReady: the node that the backend is, or that its pod runs
-	// on, is not Ready, whatever its health check says.
+	// on, is not Ready, whatever the result of the health check.
 	DiagnosisNodeNotReady Diagnosis = "NodeNotReady"
 	// DiagnosisPodNotReady: the backend is abnormal, and its pod is not Ready either.
 	DiagnosisPodNotReady Diagnosis = "PodNotReady"
 	// DiagnosisPodReadyButAbnormal: the backend has been abnormal for a minute,
-	// and its pod Ready for as long.
+	// and its pod has been Ready for a minute.
 	DiagnosisPodReadyButAbnormal Diagnosis = "PodReadyButAbnormal"
-	// DiagnosisOrphan: the cluster has no such node or pod, though it has others
-	// behind the listener.
+	// DiagnosisOrphan: the cluster has no such node or pod, but it has another
+	// backend of the listener.
 	DiagnosisOrphan Diagnosis = "Orphan"
 )
 
-// Explain says in a few words what a diagnosis means, and where to look; ""
-// for one that is not known here.
+// Explain returns a short explanation of a diagnosis, with its likely cause; ""
+// for an unknown diagnosis.
 func (d Diagnosis) Explain() string {
 	switch d {
 	case DiagnosisNodeNotReady:
@@ -45,19 +45,20 @@ func (d Diagnosis) Explain() string {
 	}
 }
 
-// Whereabouts says in one line where a backend runs, and what the cluster says
-// of it, such as "pod prod/web-1; node cn-hangzhou.10.0.0.7; the pod is not Ready"; "" for nothing.
-func (in *BackendStatus) Whereabouts() string {
-	var words []string
-	for _, word := range []struct{ prefix, text string }{{"pod ", in.Pod}, {"node ", in.Node}, {"", in.Diagnosis.Explain()}} {
-		if word.text != "" {
-			words = append(words, word.prefix+word.text)
+// Location returns the pod, the node and the explained diagnosis of a backend,
+// such as "pod prod/web-1; node cn-hangzhou.10.0.0.7; the pod is not Ready"; ""
+// where none of them is known.
+func (in *BackendStatus) Location() string {
+	var parts []string
+	for _, part := range []struct{ prefix, text string }{{"pod ", in.Pod}, {"node ", in.Node}, {"", in.Diagnosis.Explain()}} {
+		if part.text != "" {
+			parts = append(parts, part.prefix+part.text)
 		}
 	}
-	return strings.Join(words, "; ")
+	return strings.Join(parts, "; ")
 }
 
-// Address is what a backend is known by: its server, address and port, such as
+// Address returns the server, address and port of a backend, such as
 // "i-1 10.0.0.1:8443" or "i-1 [2408::8]:8443".
 func (in *BackendStatus) Address() string {
 	port, server := strconv.Itoa(int(in.Port)), cmp.Or(in.ServerID, "of unknown id")

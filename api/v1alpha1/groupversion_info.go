@@ -4,7 +4,7 @@
 // backends of an Alibaba Cloud SLB (CLB) load balancer as a Kubernetes object.
 //
 // The package imports apimachinery only, so that other programs can use the
-// types without taking in a controller's dependencies.
+// types without the dependencies of a controller.
 //
 // +kubebuilder:object:generate=true
 // +groupName=slb.lbhealth.dev

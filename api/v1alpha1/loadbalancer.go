@@ -2,16 +2,16 @@
 
 package v1alpha1
 
-// LoadBalancer is what an object is about: the load balancer that its spec names,
-// or that of the Service that its spec names; ok is false while that has none.
+// LoadBalancer returns the load balancer that the spec names, or that of the
+// Service that the spec names; ok is false while the Service has none.
 func (in *LoadBalancerHealth) LoadBalancer() (loadBalancerID, regionID string, ok bool) {
 	service := in.Spec.ServiceRef
 	if service == nil {
 		return in.Spec.LoadBalancerID, in.Spec.RegionID, true
 	}
-	has := in.Status.ServiceLoadBalancer
-	if has == nil || has.ServiceName != service.Name {
+	known := in.Status.ServiceLoadBalancer
+	if known == nil || known.ServiceName != service.Name {
 		return "", "", false
 	}
-	return has.LoadBalancerID, has.RegionID, true
+	return known.LoadBalancerID, known.RegionID, true
 }

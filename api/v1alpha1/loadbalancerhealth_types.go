@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// ListenerProtocol is the front-end protocol of a listener, in the API's words.
+// ListenerProtocol is the front-end protocol of a listener, as the API spells it.
 // +kubebuilder:validation:Enum=tcp;udp;http;https
 type ListenerProtocol string
 
@@ -19,7 +19,7 @@ const (
 	ProtocolHTTPS ListenerProtocol = "https"
 )
 
-// Health is a verdict.
+// Health is the verdict on a listener or a load balancer.
 // +kubebuilder:validation:Enum=Healthy;Unhealthy;Unknown
 type Health string
 
@@ -30,25 +30,25 @@ const (
 	Unknown   Health = "Unknown"
 )
 
-// Values of a backend's ServerHealthStatus that the API documents today.
+// Values of a backend's ServerHealthStatus that the API documents.
 const (
 	// StatusNormal: the health check passes.
 	StatusNormal = "normal"
 	// StatusAbnormal: the health check fails.
 	StatusAbnormal = "abnormal"
-	// StatusUnavailable: the health check has no result; not the same as abnormal.
+	// StatusUnavailable: the health check has no result. This differs from abnormal.
 	StatusUnavailable = "unavailable"
 )
 
 // LoadBalancerHealthSpec says which load balancer to observe, how often, and what counts as healthy.
 // +kubebuilder:validation:XValidation:rule="has(self.serviceRef) || has(self.loadBalancerId)",fieldPath=".loadBalancerId",reason=FieldValueRequired,message="write loadBalancerId, such as lb-bp1qjwo61pqz3ahltv0mw, or serviceRef in place of loadBalancerId and regionId"
 // +kubebuilder:validation:XValidation:rule="has(self.serviceRef) || has(self.regionId)",fieldPath=".regionId",reason=FieldValueRequired,message="write regionId, such as cn-hangzhou, or serviceRef in place of loadBalancerId and regionId"
-// +kubebuilder:validation:XValidation:rule="!has(self.serviceRef) || !has(self.loadBalancerId)",fieldPath=".loadBalancerId",reason=FieldValueForbidden,message="serviceRef names the load balancer: leave loadBalancerId out, or serviceRef"
-// +kubebuilder:validation:XValidation:rule="!has(self.serviceRef) || !has(self.regionId)",fieldPath=".regionId",reason=FieldValueForbidden,message="serviceRef names the load balancer: leave regionId out, or serviceRef"
+// +kubebuilder:validation:XValidation:rule="!has(self.serviceRef) || !has(self.loadBalancerId)",fieldPath=".loadBalancerId",reason=FieldValueForbidden,message="serviceRef names the load balancer: remove loadBalancerId, or serviceRef"
+// +kubebuilder:validation:XValidation:rule="!has(self.serviceRef) || !has(self.regionId)",fieldPath=".regionId",reason=FieldValueForbidden,message="serviceRef names the load balancer: remove regionId, or serviceRef"
 type LoadBalancerHealthSpec struct {
 	// loadBalancerId is the id of the SLB (CLB) instance, such as lb-bp1qjwo61pqz3ahltv0mw.
-	// Ids of other products (alb-, nlb-, gwlb-) are refused: their health is not in this API.
-	// Needed unless serviceRef is there.
+	// Ids of other products (alb-, nlb-, gwlb-) are refused: this API does not have their health.
+	// Required unless serviceRef is set.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
@@ -58,8 +58,8 @@ type LoadBalancerHealthSpec struct {
 	LoadBalancerID string `json:"loadBalancerId,omitempty"`
 
 	// regionId is the region of the load balancer, such as cn-hangzhou. Its first part is one of
-	// cn, ap, us, eu, me, na, sa, af, ca and rus, because it becomes part of a host name. Needed
-	// unless serviceRef is there.
+	// cn, ap, us, eu, me, na, sa, af, ca and rus, because it becomes part of a host name. Required
+	// unless serviceRef is set.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^(cn|ap|us|eu|me|na|sa|af|ca|rus)(-[a-z0-9]+)+$`
@@ -67,26 +67,26 @@ type LoadBalancerHealthSpec struct {
 	RegionID string `json:"regionId,omitempty"`
 
 	// serviceRef names a Service of type LoadBalancer in the same namespace, in place of
-	// loadBalancerId and regionId: whatever SLB (CLB) instance the Service has is observed. The
-	// id is that of the Service's label service.k8s.alibaba/loadbalancer-id, and the region that
-	// of the cluster's nodes. The operator must run with --service-discovery.
+	// loadBalancerId and regionId: the operator observes the SLB (CLB) instance of the Service. The
+	// id is in the Service's label service.k8s.alibaba/loadbalancer-id, and the region is that of
+	// the cluster's nodes. The operator must run with --service-discovery.
 	// +optional
 	ServiceRef *ServiceReference `json:"serviceRef,omitempty"`
 
-	// listenerPort is the front-end port of one listener. Left out: every listener of the load balancer.
+	// listenerPort is the front-end port of one listener. Default: every listener of the load balancer.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
 	ListenerPort *int32 `json:"listenerPort,omitempty"`
 
 	// listenerProtocol is the front-end protocol of the listener: tcp, udp, http or https.
-	// Needed only where a TCP and a UDP listener share listenerPort and one of them is meant.
+	// Required only to select one of a TCP and a UDP listener that share listenerPort.
 	// +optional
 	ListenerProtocol ListenerProtocol `json:"listenerProtocol,omitempty"`
 
-	// interval is the time between two observations, from 5s to 1h. With ACK's defaults a health
-	// check calls a server that fails abnormal after about 19 s, and one that starts normal after
-	// about 4 s, so a short interval pays while pods start.
+	// interval is the time between two observations, from 5s to 1h. With ACK's defaults, a health
+	// check reports a failing server as abnormal after about 19 s, and a starting one as normal
+	// after about 4 s: a short interval is useful while pods start.
 	// +optional
 	// +kubebuilder:default="30s"
 	// +kubebuilder:validation:Type=string
@@ -94,24 +94,24 @@ type LoadBalancerHealthSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('5s') && duration(self) <= duration('1h')",message="interval must be a duration from 5s to 1h, such as 30s, 1m30s or 1h"
 	Interval metav1.Duration `json:"interval,omitzero"`
 
-	// suspend stops observing. The last known backends stay; Observed, Healthy and Ready
-	// become Unknown, reason Suspended.
+	// suspend suspends observation. The status keeps the last observed backends; Observed, Healthy
+	// and Ready become Unknown with the reason Suspended.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 
-	// healthPolicy says what counts as healthy. Left out: each listener needs one
-	// normal backend, and backends without a health-check result decide nothing.
+	// healthPolicy says what counts as healthy. Default: each listener needs one
+	// normal backend, and backends without a health-check result count neither way.
 	// +optional
 	HealthPolicy *HealthPolicy `json:"healthPolicy,omitempty"`
 
-	// credentials is the identity to ask the API with. Left out: the operator's own.
+	// credentials is the identity that calls the API. Default: the operator's own.
 	// +optional
 	Credentials *Credentials `json:"credentials,omitempty"`
 }
 
-// HealthPolicy turns counts of backends into a verdict, listener by listener: with n normal,
+// HealthPolicy defines the verdict on each listener from its counts of backends: with n normal,
 // u unavailable and minimum m, a listener is Healthy when n >= m, Unhealthy when n+u < m,
-// and Unknown between. The load balancer is as bad as its worst listener.
+// and Unknown between. The verdict on the load balancer is that on its worst listener.
 type HealthPolicy struct {
 	// minHealthy is how many backends of each listener must be healthy: a count such as 2,
 	// or a percentage of the listener's backends such as "50%", rounded up. Default 1.
@@ -123,14 +123,14 @@ type HealthPolicy struct {
 	MinHealthy *intstr.IntOrString `json:"minHealthy,omitempty"`
 
 	// unavailable says how a backend without a health-check result counts. Unknown (the
-	// default): it can make the verdict Unknown, never Unhealthy. Healthy: as a normal one,
-	// for listeners whose health check is switched off on purpose. Unhealthy: as an abnormal one.
+	// default): it can make the verdict Unknown, never Unhealthy. Healthy: it counts as normal,
+	// for listeners whose health check is disabled on purpose. Unhealthy: it counts as abnormal.
 	// +optional
 	// +kubebuilder:default=Unknown
 	Unavailable Health `json:"unavailable,omitempty"`
 }
 
-// Credentials names the identity to ask the API with.
+// Credentials is the identity that calls the API.
 type Credentials struct {
 	// secretRef names a Secret in the same namespace with the keys accessKeyId and
 	// accessKeySecret, and securityToken for temporary credentials.
@@ -158,10 +158,11 @@ type ServiceReference struct {
 	Name string `json:"name"`
 }
 
-// LoadBalancerHealthStatus is what the operator knows. It is written when something in it
-// changes and, as a heartbeat, every few minutes; an observation that finds nothing new writes nothing.
+// LoadBalancerHealthStatus is the result of the last observation. The operator writes it when
+// it changes and, as a heartbeat, every few minutes; it does not write an observation that finds
+// no difference.
 type LoadBalancerHealthStatus struct {
-	// observedGeneration is the generation that was observed last; -1 until then.
+	// observedGeneration is the generation that was observed last; -1 before the first observation.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
@@ -172,55 +173,55 @@ type LoadBalancerHealthStatus struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(c, c.lastTransitionTime.getFullYear() >= 1970 && c.lastTransitionTime.getFullYear() <= 9999)",message="lastTransitionTime must be a time such as 2026-01-02T03:04:05Z"
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// serviceLoadBalancer is the load balancer that the Service of spec.serviceRef has; absent
-	// while it has none, and without serviceRef.
+	// serviceLoadBalancer is the load balancer of the Service that spec.serviceRef names; absent
+	// while the Service has none, and without serviceRef.
 	// +optional
 	ServiceLoadBalancer *ServiceLoadBalancer `json:"serviceLoadBalancer,omitempty"`
 
-	// observedTarget is what the backends below belong to. When the spec names something
-	// else, they leave without events.
+	// observedTarget is what the backends below belong to. When the spec names another target,
+	// the operator removes them without events.
 	// +optional
 	ObservedTarget *ObservedTarget `json:"observedTarget,omitempty"`
 
-	// summary counts every listener of listeners, and every backend of the last answer, also those
-	// that backends leaves out.
+	// summary counts every listener of listeners, and every backend of the last observation, also
+	// those that backends omits.
 	// +optional
 	Summary *Summary `json:"summary,omitempty"`
 
-	// listeners are those of the last answer, and those without backends that are known to exist
-	// or may exist, sorted by port and protocol.
+	// listeners are those of the last observation, and those without backends that exist or may
+	// exist, sorted by port and protocol.
 	// +optional
 	// +listType=atomic
 	Listeners []ListenerStatus `json:"listeners,omitempty"`
 
-	// backends are the backends of the last answer, sorted by listenerPort, listenerProtocol,
+	// backends are the backends of the last observation, sorted by listenerPort, listenerProtocol,
 	// serverId, serverIp and port.
 	// +optional
 	// +listType=atomic
 	Backends []BackendStatus `json:"backends,omitempty"`
 
-	// omittedBackends is how many backends were left out to keep the object small; abnormal
-	// ones are kept first, then unavailable ones.
+	// omittedBackends is how many backends are omitted to keep the object small; the operator
+	// keeps abnormal ones first, then unavailable ones.
 	// +optional
 	OmittedBackends int32 `json:"omittedBackends,omitempty"`
 
-	// lastObservedTime is when the answer arrived that this status was written from.
+	// lastObservedTime is the time of the observation that this status was written from.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self.getFullYear() >= 1970 && self.getFullYear() <= 9999",message="lastObservedTime must be a time such as 2026-01-02T03:04:05Z"
 	LastObservedTime *metav1.Time `json:"lastObservedTime,omitempty"`
 
-	// lastRequestId is Alibaba Cloud's RequestId of that answer, for a support ticket.
+	// lastRequestId is Alibaba Cloud's RequestId of that observation, for a support ticket.
 	// +optional
 	LastRequestID string `json:"lastRequestId,omitempty"`
 
 	// lastHandledObserveRequest repeats the annotation slb.lbhealth.dev/observe-requested-at
-	// once an observation that started after the request was answered.
+	// once an observation that started after the request succeeded.
 	// +optional
 	LastHandledObserveRequest string `json:"lastHandledObserveRequest,omitempty"`
 
 	// lastAttemptedObserveRequest repeats the annotation once an observation that started after
-	// the request ended without an answer: a failure in the conditions is then not from before it.
-	// The next answer removes it.
+	// the request failed: then a failure in the conditions is not older than the request. The next
+	// observation that succeeds removes it.
 	// +optional
 	LastAttemptedObserveRequest string `json:"lastAttemptedObserveRequest,omitempty"`
 }
@@ -235,9 +236,9 @@ type ServiceLoadBalancer struct {
 	RegionID string `json:"regionId"`
 }
 
-// ObservedTarget is the part of a spec that says whose backends to observe.
+// ObservedTarget is the part of a spec that says which backends to observe.
 type ObservedTarget struct {
-	// serviceName is the name of the Service, as in the spec, whose load balancer follows.
+	// serviceName is the name of the Service, as in the spec.
 	// +optional
 	ServiceName string `json:"serviceName,omitempty"`
 	// loadBalancerId as in the spec, or in serviceLoadBalancer.
@@ -254,7 +255,7 @@ type ObservedTarget struct {
 
 // Counts are numbers of backends by ServerHealthStatus. A status that the API adds later counts as unavailable.
 type Counts struct {
-	// backends is the number of all.
+	// backends is the total.
 	Backends int32 `json:"backends"`
 	// normal is the number of those whose health check passes.
 	Normal int32 `json:"normal"`
@@ -264,15 +265,15 @@ type Counts struct {
 	Unavailable int32 `json:"unavailable"`
 }
 
-// Summary counts the listeners of the status, and the backends of the last answer.
+// Summary counts the listeners of the status, and the backends of the last observation.
 type Summary struct {
-	// listeners is the number of all listeners, also of those that have no backends.
+	// listeners is the number of listeners, including those without backends.
 	Listeners int32 `json:"listeners"`
 
 	Counts `json:",inline"`
 }
 
-// ListenerState says whether a listener serves, in the words of DescribeLoadBalancerListeners.
+// ListenerState is whether a listener serves, as DescribeLoadBalancerListeners spells it.
 // +kubebuilder:validation:Enum=Running;Stopped;Redirect
 type ListenerState string
 
@@ -282,11 +283,11 @@ const (
 	ListenerRunning ListenerState = "Running"
 	// ListenerStopped: the listener accepts no connection.
 	ListenerStopped ListenerState = "Stopped"
-	// ListenerRedirect: the listener answers every request with a redirect and has no backends.
+	// ListenerRedirect: the listener redirects every request and has no backends.
 	ListenerRedirect ListenerState = "Redirect"
 )
 
-// HealthCheckState says whether a listener checks the health of its backends.
+// HealthCheckState is whether a listener checks the health of its backends.
 // +kubebuilder:validation:Enum=Enabled;Disabled
 type HealthCheckState string
 
@@ -296,45 +297,46 @@ const (
 	HealthCheckDisabled HealthCheckState = "Disabled"
 )
 
-// ListenerStatus is the health of one listener. DescribeHealthStatus lists backends only: a listener
-// without any is here because DescribeLoadBalancerListeners lists it, because a port of the Service
-// names it, or because it had backends and nothing tells whether it still exists.
+// ListenerStatus is the health of one listener. DescribeHealthStatus lists backends only. The status
+// has a listener without backends because DescribeLoadBalancerListeners lists it, because a port of
+// the Service names it, or because it had backends and it is not known whether it still exists.
 type ListenerStatus struct {
-	// port is the front-end port; absent when the API gave none.
+	// port is the front-end port; absent where the API omits it.
 	// +optional
 	Port int32 `json:"port,omitempty"`
-	// protocol is the front-end protocol; absent when the API gave none.
+	// protocol is the front-end protocol; absent where the API omits it.
 	// +optional
 	Protocol string `json:"protocol,omitempty"`
 	// health is the verdict of healthPolicy on this listener: Healthy, Unhealthy or Unknown. It is
-	// Unknown where the listener decides nothing: it only redirects, or it is stopped and neither the
-	// spec nor the Service names it.
+	// Unknown for a listener that does not affect the verdict on the load balancer: one that only
+	// redirects, or one that is stopped and that neither the spec nor the Service names.
 	Health Health `json:"health"`
 
 	Counts `json:",inline"`
 
-	// lastTransitionTime is when health changed to its value; absent until it changes for the
-	// first time.
+	// lastTransitionTime is when health changed to its value; absent before its first change.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self.getFullYear() >= 1970 && self.getFullYear() <= 9999",message="lastTransitionTime must be a time such as 2026-01-02T03:04:05Z"
 	LastTransitionTime *metav1.Time `json:"lastTransitionTime,omitempty"`
 	// state is Running, Stopped or Redirect (the listener only redirects); absent where
-	// DescribeLoadBalancerListeners did not say, and while the listener starts, stops or is configured.
+	// DescribeLoadBalancerListeners did not list it, and while the listener starts, stops or is
+	// being configured.
 	// +optional
 	State ListenerState `json:"state,omitempty"`
-	// healthCheck is Enabled or Disabled; absent where DescribeLoadBalancerListeners did not say.
+	// healthCheck is Enabled or Disabled; absent where DescribeLoadBalancerListeners did not list it.
 	// +optional
 	HealthCheck HealthCheckState `json:"healthCheck,omitempty"`
-	// missingSince is when the listener, which had backends, was first not in an answer, while it
-	// is not known whether the listener still exists. It ends when the listener is back, when
-	// DescribeLoadBalancerListeners says, or by the annotation slb.lbhealth.dev/listeners-accepted-at.
+	// missingSince is the time of the first observation without the listener, which had backends,
+	// while it is not known whether the listener still exists. It is removed when the listener has
+	// backends again, when DescribeLoadBalancerListeners shows whether it exists, or by the
+	// annotation slb.lbhealth.dev/listeners-accepted-at.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self.getFullYear() >= 1970 && self.getFullYear() <= 9999",message="missingSince must be a time such as 2026-01-02T03:04:05Z"
 	MissingSince *metav1.Time `json:"missingSince,omitempty"`
 }
 
 // BackendStatus is the health of one backend behind one listener. Names and values are those
-// of DescribeHealthStatus; a field that the API did not give is absent.
+// of DescribeHealthStatus; a field that the API omits is absent.
 type BackendStatus struct {
 	// serverId is the id of the ECS instance or of the elastic network interface (ENI).
 	ServerID string `json:"serverId"`
@@ -356,28 +358,29 @@ type BackendStatus struct {
 	// port is the back-end port.
 	// +optional
 	Port int32 `json:"port,omitempty"`
-	// serverHealthStatus is normal, abnormal or unavailable (the health check has no result);
-	// another value is one that the API added, and counts as unavailable.
+	// serverHealthStatus is normal, abnormal or unavailable (the health check has no result).
+	// The API may add others, which count as unavailable.
 	ServerHealthStatus string `json:"serverHealthStatus"`
-	// lastTransitionTime is when serverHealthStatus was first seen at its value.
+	// lastTransitionTime is when serverHealthStatus was first observed at its value.
 	// +kubebuilder:validation:XValidation:rule="self.getFullYear() >= 1970 && self.getFullYear() <= 9999",message="lastTransitionTime must be a time such as 2026-01-02T03:04:05Z"
 	LastTransitionTime metav1.Time `json:"lastTransitionTime"`
-	// node is the name of the cluster's node that the backend is, or that its pod runs on. It,
-	// pod and diagnosis are there only where the operator runs with --backend-names.
+	// node is the name of the cluster's node that the backend is, or that its pod runs on. node,
+	// pod and diagnosis require that the operator runs with --backend-names.
 	// +optional
 	Node string `json:"node,omitempty"`
 	// pod is the pod that has serverIp, as namespace/name.
 	// +optional
 	Pod string `json:"pod,omitempty"`
-	// diagnosis is what the cluster says of the backend that its health does not: NodeNotReady;
-	// PodNotReady or PodReadyButAbnormal of one that is abnormal; or Orphan, which is none of the cluster's.
+	// diagnosis is what the cluster knows about the backend beside its health: NodeNotReady;
+	// PodNotReady or PodReadyButAbnormal for an abnormal backend; or Orphan for one that the
+	// cluster does not have.
 	// +optional
 	Diagnosis Diagnosis `json:"diagnosis,omitempty"`
 }
 
-// LoadBalancerHealth brings the health of the backends of one Alibaba Cloud SLB (CLB) load
-// balancer into the cluster: the operator asks DescribeHealthStatus at every interval and keeps
-// status, conditions and events true.
+// LoadBalancerHealth is the health of the backends of one Alibaba Cloud SLB (CLB) load balancer.
+// The operator calls DescribeHealthStatus in every interval, updates status and conditions, and
+// records events.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -408,8 +411,8 @@ type LoadBalancerHealth struct {
 	// +required
 	Spec LoadBalancerHealthSpec `json:"spec"`
 
-	// status is what the operator last knew. Its observedGeneration starts at -1, so that an
-	// object nobody looked at yet never reads as current.
+	// status is the result of the last observation. Its observedGeneration starts at -1, so that
+	// an object that was not observed yet never counts as current.
 	// +optional
 	// +kubebuilder:default:={"observedGeneration":-1}
 	Status LoadBalancerHealthStatus `json:"status,omitempty"`

@@ -15,7 +15,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// form is one way to write one field of the spec.
+// form is a value of one field of the spec.
 type form struct {
 	field, value string
 }
@@ -72,7 +72,7 @@ var accepted = join(
 	formsOf("credentials", secretRef("slb-reader"), secretRef("a"), secretRef("0.a-b.9"), secretRef(strings.Repeat("a", 253))),
 )
 
-// refusal is a form that is refused: at which path, and what the error says to write.
+// refusal is a form that the API server refuses, with the path and the advice of the error.
 type refusal struct {
 	form
 	path, advice string
@@ -129,8 +129,8 @@ var refused = flatten(
 	refuse("spec.credentials.secretRef.name", adviceSecret, formsOf("credentials",
 		secretRef("SLB-reader"), secretRef("team/slb-reader"), secretRef("slb_reader"), secretRef("-slb"), secretRef("slb-"), secretRef("slb reader"))),
 	refuse("spec.credentials.secretRef.name", "may not be more than 253", formsOf("credentials", secretRef(strings.Repeat("a", 254)))),
-	refuse("spec.loadBalancerId", "serviceRef names the load balancer: leave loadBalancerId out", formsOf("serviceRef", `{"name":"web"}`)),
-	refuse("spec.regionId", "serviceRef names the load balancer: leave regionId out", formsOf("serviceRef", `{"name":"web"}`)),
+	refuse("spec.loadBalancerId", "serviceRef names the load balancer: remove loadBalancerId", formsOf("serviceRef", `{"name":"web"}`)),
+	refuse("spec.regionId", "serviceRef names the load balancer: remove regionId", formsOf("serviceRef", `{"name":"web"}`)),
 	refuse("spec.serviceRef.name", "lower case letters, digits and '-'", formsOf("serviceRef", `{"name":"Web"}`, `{"name":"a.b"}`, `{"name":"-a"}`, `{"name":"prod/web"}`)),
 	refuse("spec.serviceRef.name", "should be at least 1 chars long", formsOf("serviceRef", `{"name":""}`)),
 	refuse("spec.serviceRef.name", "may not be more than 63", formsOf("serviceRef", `{"name":"`+strings.Repeat("a", 64)+`"}`)),
@@ -161,7 +161,7 @@ var _ = Describe("The spec", func() {
 		Expect(list.Items).To(HaveLen(len(accepted) + 1))
 	})
 
-	It("is refused in every other form with the field and what to write instead, and a refused edit changes nothing", func(ctx SpecContext) {
+	It("is refused in every other form with the field and advice, and a refused edit changes nothing", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
 		Expect(create(ctx, namespace, "edited", specWith(fields{
 			"listenerPort": "443", "interval": `"1m"`, "healthPolicy": `{"minHealthy":2}`, "credentials": secretRef("slb-reader"),
@@ -175,7 +175,7 @@ var _ = Describe("The spec", func() {
 				Expect(err.Error()).To(And(ContainSubstring(r.path), ContainSubstring(r.advice)), "%s with %s", verb, r.form)
 			}
 			check("create", create(ctx, namespace, "created", specWith(fields{r.field: r.value})))
-			// A merge patch adds to the object that is there, where create states it whole.
+			// A merge patch of {} changes nothing, so only create is refused.
 			if r.value != "{}" && r.value != `{"secretRef":{}}` {
 				check("update", update(ctx, namespace, "edited", fields{r.field: r.value}))
 			}

@@ -17,7 +17,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// maxStatusBackends is the most that --max-status-backends takes.
+// maxStatusBackends is the maximum of --max-status-backends.
 const maxStatusBackends = 5000
 
 func newObject(ctx SpecContext) *v1alpha1.LoadBalancerHealth {
@@ -46,18 +46,18 @@ var _ = Describe("The status", func() {
 		Expect(found.Generation).To(BeEquivalentTo(1))
 	})
 
-	// One object that a Go client cannot read is enough to fail its list of all of
-	// them, and what it reads but cannot write again can never be brought up to date.
-	DescribeTable("holds no time that Go does not read, or does not write", func(ctx SpecContext, at string, taken bool) {
+	// One object that a Go client cannot decode makes its list of all objects fail,
+	// and the operator can never update an object that it cannot encode again.
+	DescribeTable("refuses a time that Go cannot decode or encode", func(ctx SpecContext, at string, accepted bool) {
 		object := newObject(ctx)
 		for _, status := range []map[string]any{
 			{"lastObservedTime": at},
 			{"backends": []map[string]string{{"serverId": "i-1", "serverHealthStatus": "normal", "lastTransitionTime": at}}},
-			{"conditions": []map[string]string{{"type": "Ready", "status": "True", "reason": "Somebody", "message": "", "lastTransitionTime": at}}},
+			{"conditions": []map[string]string{{"type": "Ready", "status": "True", "reason": "Test", "message": "", "lastTransitionTime": at}}},
 		} {
 			patch := client.RawPatch(types.MergePatchType, encode(map[string]any{"status": status}))
 			err := typed.Status().Patch(ctx, object, patch)
-			if taken {
+			if accepted {
 				Expect(err).NotTo(HaveOccurred())
 				continue
 			}
@@ -72,13 +72,13 @@ var _ = Describe("The status", func() {
 		Entry("with a fraction", "2026-01-02T03:04:05.678Z", true),
 		Entry("of a clock that was never set", "1970-01-01T00:00:00Z", true),
 		Entry("in lower case", "2026-01-02t03:04:05z", false),
-		Entry("with an offset that is none", "2026-01-02T03:04:05+99:99", false),
-		Entry("with a fraction that is none", "2026-01-02T03:04:05x5Z", false),
-		Entry("that Go takes for none", "0001-01-01T00:00:00Z", false),
+		Entry("with an invalid offset", "2026-01-02T03:04:05+99:99", false),
+		Entry("with an invalid fraction", "2026-01-02T03:04:05x5Z", false),
+		Entry("that is zero in Go", "0001-01-01T00:00:00Z", false),
 		Entry("of the year 10000 in UTC", "9999-12-31T23:59:59-23:59", false),
 	)
 
-	It("fits into the API server and etcd with as many rows as --max-status-backends takes", func(ctx SpecContext) {
+	It("fits into the API server and etcd with as many rows as --max-status-backends allows", func(ctx SpecContext) {
 		object := newObject(ctx)
 		for i := range maxStatusBackends {
 			object.Status.Backends = append(object.Status.Backends, v1alpha1.BackendStatus{
@@ -88,7 +88,7 @@ var _ = Describe("The status", func() {
 			})
 		}
 		Expect(typed.Status().Update(ctx, object)).To(Succeed())
-		// A patch that touches one row carries them all: the list is atomic.
+		// A patch of one row has all rows: the list is atomic.
 		before := object.DeepCopy()
 		object.Status.Backends[0].ServerHealthStatus = v1alpha1.StatusNormal
 		Expect(typed.Status().Patch(ctx, object, client.MergeFrom(before))).To(Succeed())
@@ -140,7 +140,7 @@ var _ = Describe("kubectl", func() {
 		Expect(header).To(HaveLen(9))
 	})
 
-	It("selects objects by what they name", func(ctx SpecContext) {
+	It("selects objects by their target", func(ctx SpecContext) {
 		object := newObject(ctx)
 		found := func(selector string) string {
 			GinkgoHelper()

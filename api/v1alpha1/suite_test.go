@@ -23,14 +23,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const resource = "loadbalancerhealths"
 
 var (
-	cluster *controlplane.ControlPlane
-	// typed is what a Go program uses; raw sends bytes as they are.
+	cluster *harness.ControlPlane
+	// typed is the client of a Go program; raw sends bytes unchanged.
 	typed client.Client
 	raw   *rest.RESTClient
 )
@@ -43,7 +43,7 @@ func TestAPI(t *testing.T) {
 var _ = BeforeSuite(func() {
 	SetDefaultEventuallyTimeout(20 * time.Second)
 	var err error
-	cluster, err = controlplane.Start(context.Background(), controlplane.Options{})
+	cluster, err = harness.StartControlPlane(context.Background(), harness.ControlPlaneOptions{})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { Expect(cluster.Stop()).To(Succeed()) })
 
@@ -61,7 +61,7 @@ var _ = BeforeSuite(func() {
 	Expect(err).NotTo(HaveOccurred())
 })
 
-// newNamespace makes a namespace for one spec.
+// newNamespace creates a namespace for one spec.
 func newNamespace(ctx context.Context) string {
 	GinkgoHelper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "api-"}}
@@ -69,12 +69,12 @@ func newNamespace(ctx context.Context) string {
 	return namespace.Name
 }
 
-// fields are the top-level fields of a spec as they go over the wire; null leaves one out.
+// fields are the top-level fields of a spec in JSON; null omits one.
 type fields map[string]string
 
 const webID = "lb-bp1qjwo61pqz3ahltv0mw"
 
-// specWith is the least spec there is, with some fields replaced.
+// specWith returns the smallest valid spec, with some fields replaced.
 func specWith(edits fields) json.RawMessage {
 	GinkgoHelper()
 	spec := map[string]json.RawMessage{"loadBalancerId": json.RawMessage(`"` + webID + `"`), "regionId": json.RawMessage(`"cn-hangzhou"`)}
@@ -113,7 +113,7 @@ func update(ctx context.Context, namespace, name string, edits fields) error {
 		Param("fieldValidation", "Strict").Body([]byte(encode(map[string]any{"spec": patch}))).Do(ctx).Error()
 }
 
-// stored reads an object as it goes over the wire.
+// stored reads an object as JSON.
 func stored(ctx context.Context, namespace, name string) string {
 	GinkgoHelper()
 	body, err := raw.Get().Namespace(namespace).Resource(resource).Name(name).
@@ -122,7 +122,7 @@ func stored(ctx context.Context, namespace, name string) string {
 	return string(body)
 }
 
-// read reads an object as a Go program does.
+// read reads an object with the typed client.
 func read(ctx context.Context, namespace, name string) *v1alpha1.LoadBalancerHealth {
 	GinkgoHelper()
 	object := &v1alpha1.LoadBalancerHealth{}

@@ -15,7 +15,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// editRegionSchema changes what the API server demands of spec.regionId.
+// editRegionSchema changes the schema of spec.regionId in the API server.
 func editRegionSchema(ctx context.Context, edit func(*apiextensionsv1.JSONSchemaProps)) {
 	GinkgoHelper()
 	scheme := runtime.NewScheme()
@@ -32,8 +32,8 @@ func editRegionSchema(ctx context.Context, edit func(*apiextensionsv1.JSONSchema
 	Expect(definitions.Update(ctx, crd)).To(Succeed())
 }
 
-var _ = Describe("An object that an older schema let in", Serial, func() {
-	It("is read, and its status and labels are written, though its region is none any more", func(ctx SpecContext) {
+var _ = Describe("An object that an older schema accepted", Serial, func() {
+	It("can be read, and its status and labels can be written, though its region is invalid now", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
 		bucket := specWith(fields{"regionId": `"oss-cn-hangzhou"`})
 		var current apiextensionsv1.JSONSchemaProps
@@ -57,7 +57,7 @@ var _ = Describe("An object that an older schema let in", Serial, func() {
 
 		object := read(ctx, namespace, "old")
 		Expect(object.Spec.RegionID).To(Equal("oss-cn-hangzhou"))
-		// As the operator writes: a JSON patch of the status, on a resourceVersion.
+		// The operator writes a JSON patch of the status with a resourceVersion.
 		patch := encode([]map[string]any{
 			{"op": "test", "path": "/metadata/resourceVersion", "value": object.ResourceVersion},
 			{"op": "replace", "path": "/status/observedGeneration", "value": 1},

@@ -122,7 +122,7 @@ func (p *printer) backends(trunk string, rows []v1alpha1.BackendStatus, o *optio
 
 // whereabouts ends the line of a backend that the cluster knows.
 func whereabouts(b *v1alpha1.BackendStatus) string {
-	if text := b.Whereabouts(); text != "" {
+	if text := b.Location(); text != "" {
 		return "  " + tame(text)
 	}
 	return ""

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestEveryFlagIsDocumented holds the table of flags to the flags.
+// TestEveryFlagIsDocumented compares the table of flags in the docs with the flags.
 func TestEveryFlagIsDocumented(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "spec", "loadbalancerhealth.md"))
 	if err != nil {

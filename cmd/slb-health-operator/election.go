@@ -13,11 +13,11 @@ import (
 	"k8s.io/apimachinery/pkg/selection"
 )
 
-// defaultElectionID names the Lease of an operator that serves everything.
+// defaultElectionID names the Lease of an operator without a shard.
 const defaultElectionID = "slb-health-operator.lbhealth.dev"
 
-// electionID names the Lease of those who serve the same objects: operators of
-// different shards in one namespace must not wait for each other.
+// electionID names the Lease of the replicas of one shard: operators of different
+// shards in one namespace must not wait for each other.
 func electionID(namespaces []string, selector labels.Selector) string {
 	requirements, _ := selector.Requirements()
 	if len(namespaces) == 0 && len(requirements) == 0 {
@@ -28,10 +28,10 @@ func electionID(namespaces []string, selector labels.Selector) string {
 	return defaultElectionID + "-" + hex.EncodeToString(sum[:6])
 }
 
-// canonical spells equal selectors equally: shard=a, shard==a and shard in (a)
-// choose the same objects.
+// canonical returns the same text for equal selectors: shard=a, shard==a and
+// shard in (a) select the same objects.
 func canonical(requirements labels.Requirements) string {
-	spelled := make([]string, 0, len(requirements))
+	terms := make([]string, 0, len(requirements))
 	for i := range requirements {
 		r := &requirements[i]
 		operator := r.Operator()
@@ -42,9 +42,9 @@ func canonical(requirements labels.Requirements) string {
 			operator = selection.NotIn
 		default:
 		}
-		spelled = append(spelled, fmt.Sprintf("%s %s (%s)", r.Key(), operator, strings.Join(distinct(r.Values().UnsortedList()), ",")))
+		terms = append(terms, fmt.Sprintf("%s %s (%s)", r.Key(), operator, strings.Join(distinct(r.Values().UnsortedList()), ",")))
 	}
-	return strings.Join(distinct(spelled), ",")
+	return strings.Join(distinct(terms), ",")
 }
 
 func distinct(words []string) []string {

@@ -19,7 +19,7 @@ func electionIDOf(t *testing.T, args ...string) string {
 	return o.leaderElectionID
 }
 
-// A release that named it otherwise would lead beside the one that it replaces.
+// A release with another name would lead at the same time as the one that it replaces.
 func TestElectionIDIsStable(t *testing.T) {
 	for args, want := range map[string]string{
 		"": "slb-health-operator.lbhealth.dev",
@@ -31,8 +31,8 @@ func TestElectionIDIsStable(t *testing.T) {
 	}
 }
 
-func TestElectionIDIsOfWhatIsServed(t *testing.T) {
-	different := map[string]string{}
+func TestElectionIDDependsOnTheShard(t *testing.T) {
+	shards := map[string]string{}
 	for _, same := range [][][]string{
 		{{}, {"--watch-selector="}},
 		{{"--watch-namespace=a"}, {"--watch-namespace=a", "--watch-namespace=a"}},
@@ -46,12 +46,12 @@ func TestElectionIDIsOfWhatIsServed(t *testing.T) {
 	} {
 		want := electionIDOf(t, same[0]...)
 		if problems := validation.IsDNS1123Subdomain(want); len(problems) > 0 {
-			t.Errorf("%s is no name of a Lease: %v", want, problems)
+			t.Errorf("%s is not a valid name of a Lease: %v", want, problems)
 		}
-		if other, taken := different[want]; taken {
+		if other, taken := shards[want]; taken {
 			t.Errorf("%v and %s share %s", same[0], other, want)
 		}
-		different[want] = strings.Join(same[0], " ")
+		shards[want] = strings.Join(same[0], " ")
 		for _, args := range same[1:] {
 			if got := electionIDOf(t, args...); got != want {
 				t.Errorf("%v: %s, but %v: %s", args, got, same[0], want)
@@ -60,7 +60,7 @@ func TestElectionIDIsOfWhatIsServed(t *testing.T) {
 	}
 }
 
-func TestElectionIDCanBeNamed(t *testing.T) {
+func TestElectionIDFlag(t *testing.T) {
 	if got := electionIDOf(t, "--leader-election-id=mine", "--watch-selector=s=a"); got != "mine" {
 		t.Errorf("%s, not mine", got)
 	}

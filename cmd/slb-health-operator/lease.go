@@ -14,102 +14,103 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// The terms of leadership, which are controller-runtime's defaults.
+// The terms of leader election are the defaults of controller-runtime.
 const (
 	leaseDuration = 15 * time.Second
 	renewDeadline = 10 * time.Second
 	retryPeriod   = 2 * time.Second
-	// leadsFor is how long after it was renewed a lease is relied on: another
-	// may take it over after leaseDuration, and what was sent must have arrived.
-	leadsFor = leaseDuration - retryPeriod
+	// writePeriod is how long after a renewal the leader may write. Another
+	// replica may acquire the Lease after leaseDuration, and writes in flight
+	// must arrive before that.
+	writePeriod = leaseDuration - retryPeriod
 )
 
 var errLeaseLost = errors.New("the lease was not renewed in time: another may lead now")
 
-// fence keeps a leader that was paused, or cut off, from writing beside the
-// next one. The elector of client-go tries to renew for renewDeadline more
-// after a pause, however long that was, and workers go on meanwhile. The fence
-// goes by the node's clock, which runs on while a process is stopped: writes are
-// refused, and lost is closed, once the last renewal is too long ago. Where the
-// clock stood still too, as in a frozen machine, the patch's resourceVersion is
-// what is left.
-type fence struct {
-	leadsFor time.Duration
-	lost     chan struct{}
+// leaseGuard stops the writes of a leader whose Lease expired because the
+// process was paused or disconnected. After a pause, client-go still tries to renew
+// for renewDeadline, and workers continue meanwhile. leaseGuard uses the node's
+// clock, which runs while a process is stopped: once the last renewal is older
+// than writePeriod, it refuses writes and closes lost. Where the clock stops as
+// well, as in a suspended machine, only the resourceVersion of a patch protects.
+type leaseGuard struct {
+	writePeriod time.Duration
+	lost        chan struct{}
 
-	mu    sync.Mutex
-	until time.Time
-	alarm *time.Timer
+	mu         sync.Mutex
+	validUntil time.Time
+	timer      *time.Timer
 }
 
-func newFence(leadsFor time.Duration) *fence {
-	return &fence{leadsFor: leadsFor, lost: make(chan struct{})}
+func newLeaseGuard(writePeriod time.Duration) *leaseGuard {
+	return &leaseGuard{writePeriod: writePeriod, lost: make(chan struct{})}
 }
 
-// guard puts the fence between a client and the API server, whose URL may have
-// a path of its own, such as Rancher's /k8s/clusters/c-xyz.
-func (f *fence) guard(config *rest.Config) error {
+// wrap inserts the guard between clients of config and the API server. The URL
+// of the server may have a path, such as Rancher's /k8s/clusters/c-xyz.
+func (g *leaseGuard) wrap(config *rest.Config) error {
 	server, _, err := rest.DefaultServerUrlFor(config)
 	if err != nil {
 		return fmt.Errorf("the server of the kubeconfig: %w", err)
 	}
 	base := strings.TrimSuffix(path.Join("/", server.Path), "/")
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return guarded{f, base, next} })
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return guardedTransport{g, base, next} })
 	return nil
 }
 
-// renewed takes a lease that was asked for at a time, and given.
-func (f *fence) renewed(asked time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.until = asked.Add(f.leadsFor)
-	if f.alarm == nil {
-		f.alarm = time.AfterFunc(time.Until(f.until), f.ring)
+// renewed extends the lease after a successful renewal. It counts from when the
+// request was sent.
+func (g *leaseGuard) renewed(sentAt time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.validUntil = sentAt.Add(g.writePeriod)
+	if g.timer == nil {
+		g.timer = time.AfterFunc(time.Until(g.validUntil), g.expire)
 	}
 }
 
-// ring closes lost, unless the lease was renewed meanwhile.
-func (f *fence) ring() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if left := time.Until(f.until); left > 0 {
-		f.alarm.Reset(left)
+// expire closes lost, unless the lease was renewed meanwhile.
+func (g *leaseGuard) expire() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if remaining := time.Until(g.validUntil); remaining > 0 {
+		g.timer.Reset(remaining)
 		return
 	}
-	close(f.lost)
+	close(g.lost)
 }
 
-func (f *fence) holds() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return time.Now().Before(f.until)
+func (g *leaseGuard) isValid() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return time.Now().Before(g.validUntil)
 }
 
-type guarded struct {
-	fence *fence
+type guardedTransport struct {
+	guard *leaseGuard
 	base  string // path of the API server
 	next  http.RoundTripper
 }
 
 // RoundTrip implements http.RoundTripper.
-func (g guarded) RoundTrip(request *http.Request) (*http.Response, error) {
-	writes, resource := request.Method != http.MethodGet, strings.TrimPrefix(request.URL.Path, g.base)
-	if writes && leads(resource) && !g.fence.holds() {
+func (t guardedTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	isWrite, resource := request.Method != http.MethodGet, strings.TrimPrefix(request.URL.Path, t.base)
+	if isWrite && requiresLease(resource) && !t.guard.isValid() {
 		return nil, errLeaseLost
 	}
-	asked := time.Now()
-	response, err := g.next.RoundTrip(request)
-	if err == nil && writes && response.StatusCode < http.StatusMultipleChoices && strings.HasPrefix(resource, "/apis/coordination.k8s.io/") {
-		g.fence.renewed(asked)
+	sentAt := time.Now()
+	response, err := t.next.RoundTrip(request)
+	if err == nil && isWrite && response.StatusCode < http.StatusMultipleChoices && strings.HasPrefix(resource, "/apis/coordination.k8s.io/") {
+		t.guard.renewed(sentAt)
 	}
 	return response, err
 }
 
-// WrappedRoundTripper lets client-go reach what is behind, which it warns of not
-// finding whenever a renewal takes too long.
-func (g guarded) WrappedRoundTripper() http.RoundTripper { return g.next }
+// WrappedRoundTripper returns the next transport. client-go unwraps it to cancel
+// a renewal that takes too long, and logs a warning where it cannot.
+func (t guardedTransport) WrappedRoundTripper() http.RoundTripper { return t.next }
 
-// leads tells whether a resource, by its path, is one that only a leader writes to.
-func leads(resource string) bool {
+// requiresLease reports whether only the leader writes to a resource, by its path.
+func requiresLease(resource string) bool {
 	return strings.HasPrefix(resource, "/apis/slb.lbhealth.dev/") || strings.HasPrefix(resource, "/apis/events.k8s.io/")
 }

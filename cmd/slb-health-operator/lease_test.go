@@ -24,13 +24,14 @@ const (
 	reviewPath = "/apis/authentication.k8s.io/v1/tokenreviews"
 )
 
-// fenced returns what asks a server, whose URL has a path of its own, through a fence.
-func fenced(t *testing.T, f *fence, base string, status *int) func(method, path string) error {
+// guardedRequests returns a function that sends requests through a lease guard to
+// a server whose URL has the path base, and which responds with status.
+func guardedRequests(t *testing.T, guard *leaseGuard, base string, status *int) func(method, path string) error {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(*status) }))
 	t.Cleanup(server.Close)
 	config := &rest.Config{Host: server.URL + base}
-	if err := f.guard(config); err != nil {
+	if err := guard.wrap(config); err != nil {
 		t.Fatal(err)
 	}
 	client, err := rest.HTTPClientFor(config)
@@ -50,48 +51,48 @@ func fenced(t *testing.T, f *fence, base string, status *int) func(method, path 
 	}
 }
 
-func TestFence(t *testing.T) {
+func TestLeaseGuardRefusesWritesWithoutALease(t *testing.T) {
 	for _, base := range []string{"", "/", "/k8s/clusters/c-xyz", "/k8s/clusters/c-xyz/"} {
-		t.Run("behind "+base, func(t *testing.T) { testFence(t, base) })
+		t.Run("path "+base, func(t *testing.T) { testLeaseGuard(t, base) })
 	}
 }
 
-func testFence(t *testing.T, base string) {
+func testLeaseGuard(t *testing.T, base string) {
 	status := http.StatusOK
-	f := newFence(time.Hour)
-	ask := fenced(t, f, base, &status)
-	refused := func(when string, want bool) {
+	guard := newLeaseGuard(time.Hour)
+	send := guardedRequests(t, guard, base, &status)
+	wantRefused := func(when string, want bool) {
 		t.Helper()
 		for _, write := range []struct{ method, path string }{{http.MethodPatch, statusPath}, {http.MethodPost, eventsPath}} {
-			if err := ask(write.method, write.path); errors.Is(err, errLeaseLost) != want {
+			if err := send(write.method, write.path); errors.Is(err, errLeaseLost) != want {
 				t.Errorf("%s: %s %s: %v", when, write.method, write.path, err)
 			}
 		}
 		for _, other := range []struct{ method, path string }{{http.MethodGet, statusPath}, {http.MethodPost, reviewPath}} {
-			if err := ask(other.method, other.path); err != nil {
+			if err := send(other.method, other.path); err != nil {
 				t.Errorf("%s: %s %s: %v", when, other.method, other.path, err)
 			}
 		}
 	}
-	refused("before it leads", true)
+	wantRefused("before it leads", true)
 	status = http.StatusConflict
-	_ = ask(http.MethodPut, leasePath)
-	refused("after somebody else took the lease", true)
+	_ = send(http.MethodPut, leasePath)
+	wantRefused("after another replica acquired the lease", true)
 	status = http.StatusOK
-	_ = ask(http.MethodGet, leasePath)
-	refused("after it read the lease", true)
-	_ = ask(http.MethodPut, leasePath)
-	refused("while it leads", false)
-	f.renewed(time.Now().Add(-2 * time.Hour))
-	refused("after a pause", true)
+	_ = send(http.MethodGet, leasePath)
+	wantRefused("after it read the lease", true)
+	_ = send(http.MethodPut, leasePath)
+	wantRefused("while it leads", false)
+	guard.renewed(time.Now().Add(-2 * time.Hour))
+	wantRefused("after a pause", true)
 }
 
-// What client-go makes of a server's path is what the fence looks at.
-func TestFenceStandsBeforeClients(t *testing.T) {
+// The guard must match the path that client-go builds, which cleans that of the server.
+func TestLeaseGuardMatchesThePathsOfClients(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(server.Close)
 	config := &rest.Config{Host: server.URL + "/k8s//clusters/c-xyz/", ContentConfig: rest.ContentConfig{NegotiatedSerializer: clientgoscheme.Codecs}}
-	if err := newFence(time.Hour).guard(config); err != nil {
+	if err := newLeaseGuard(time.Hour).wrap(config); err != nil {
 		t.Fatal(err)
 	}
 	config.APIPath, config.GroupVersion = "/apis", &schema.GroupVersion{Group: "slb.lbhealth.dev", Version: "v1alpha1"}
@@ -105,10 +106,10 @@ func TestFenceStandsBeforeClients(t *testing.T) {
 	}
 }
 
-// client-go cancels a renewal that takes too long, and warns where it cannot.
-func TestFenceShowsTheTransportBehindIt(t *testing.T) {
+// client-go cancels a renewal that takes too long, and logs a warning where it cannot.
+func TestLeaseGuardExposesItsTransport(t *testing.T) {
 	config := &rest.Config{Host: "https://127.0.0.1:1"}
-	if err := newFence(time.Hour).guard(config); err != nil {
+	if err := newLeaseGuard(time.Hour).wrap(config); err != nil {
 		t.Fatal(err)
 	}
 	client, err := rest.HTTPClientFor(config)
@@ -120,22 +121,21 @@ func TestFenceShowsTheTransportBehindIt(t *testing.T) {
 	}
 }
 
-func TestFenceTellsThatTheLeaseIsLost(t *testing.T) {
-	const term = 200 * time.Millisecond
-	f := newFence(term)
-	began := time.Now()
-	f.renewed(began.Add(-term / 2))
-	last := time.Now()
-	f.renewed(last)
+func TestLeaseGuardReportsAnExpiredLease(t *testing.T) {
+	const writePeriod = 200 * time.Millisecond
+	guard := newLeaseGuard(writePeriod)
+	guard.renewed(time.Now().Add(-writePeriod / 2))
+	renewedAt := time.Now()
+	guard.renewed(renewedAt)
 	select {
-	case <-f.lost:
+	case <-guard.lost:
 	case <-time.After(time.Minute):
-		t.Fatal("nobody was told")
+		t.Fatal("the guard does not report the loss")
 	}
-	if took := time.Since(last); took < term {
-		t.Errorf("told %s after the last renewal, which holds for %s", took, term)
+	if after := time.Since(renewedAt); after < writePeriod {
+		t.Errorf("reported %s after the last renewal, which is valid for %s", after, writePeriod)
 	}
-	if f.holds() {
-		t.Error("it still holds")
+	if guard.isValid() {
+		t.Error("the lease is still valid")
 	}
 }

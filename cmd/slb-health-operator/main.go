@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command slb-health-operator keeps the status of LoadBalancerHealth objects true.
+// Command slb-health-operator reports the health of Alibaba Cloud load balancers
+// in the status of LoadBalancerHealth objects.
 package main
 
 import (
@@ -15,7 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 )
 
-// gcPercent is what GOGC would be.
+// gcPercent is the default of GOGC.
 const gcPercent = 70
 
 // version is set by the linker.
@@ -29,7 +30,7 @@ func main() {
 	case err != nil:
 		exit(2, err)
 	}
-	collectSooner()
+	setGCPercent()
 	logger := zap.New(zap.UseFlagOptions(&options.logging))
 	ctrl.SetLogger(logger)
 	klog.SetLogger(logger)
@@ -38,10 +39,10 @@ func main() {
 	}
 }
 
-// collectSooner lets the heap grow by two thirds between two garbage collections
-// instead of doubling: most of it is the cache, which lives for ever, and there
-// is more processor to spare than memory. A GOGC of the environment prevails.
-func collectSooner() {
+// setGCPercent lets the heap grow by 70 % between two garbage collections instead
+// of 100 %: most of the heap is the cache, which is permanent, and memory is
+// scarcer than CPU. GOGC in the environment has precedence.
+func setGCPercent() {
 	if _, set := os.LookupEnv("GOGC"); !set {
 		debug.SetGCPercent(gcPercent)
 	}

@@ -18,13 +18,13 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// proxyChild says to a process of the test's own which kubeconfig to use.
-const proxyChild = "SLB_TEST_KUBECONFIG"
+// kubeconfigVariable passes the kubeconfig to the child process of the test.
+const kubeconfigVariable = "SLB_TEST_KUBECONFIG"
 
-// net/http reads the proxy variables once in a process, so each case has one.
-func TestTheAPIServerIsNotReachedThroughTheEnvironmentsProxy(t *testing.T) {
-	if kubeconfig := os.Getenv(proxyChild); kubeconfig != "" {
-		sayWhereItLeads(t, kubeconfig)
+// net/http reads the proxy variables once per process, so each case runs in a child process.
+func TestRequestsToTheAPIServerBypassTheProxyOfTheEnvironment(t *testing.T) {
+	if kubeconfig := os.Getenv(kubeconfigVariable); kubeconfig != "" {
+		printAddress(t, kubeconfig)
 		return
 	}
 	test := t.Name()
@@ -41,29 +41,29 @@ func TestTheAPIServerIsNotReachedThroughTheEnvironmentsProxy(t *testing.T) {
 				t.Fatal(err)
 			}
 			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+test+"$", "-test.v")
-			child.Env = append(os.Environ(), proxyChild+"="+kubeconfig, "HTTPS_PROXY=http://proxy.example:3128", "HTTP_PROXY=http://proxy.example:3128", "NO_PROXY=")
+			child.Env = append(os.Environ(), kubeconfigVariable+"="+kubeconfig, "HTTPS_PROXY=http://proxy.example:3128", "HTTP_PROXY=http://proxy.example:3128", "NO_PROXY=")
 			output, err := child.CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v: %s", err, output)
 			}
-			if want := "leads to " + c.want + "\n"; !strings.Contains(string(output), want) {
-				t.Errorf("%s does not say %s", output, want)
+			if want := "sent to " + c.want + "\n"; !strings.Contains(string(output), want) {
+				t.Errorf("%s does not contain %s", output, want)
 			}
 		})
 	}
 }
 
-// sayWhereItLeads prints where a request to the API server is sent.
-func sayWhereItLeads(t *testing.T, kubeconfig string) {
+// printAddress prints the address that a request to the API server is sent to.
+func printAddress(t *testing.T, kubeconfig string) {
 	t.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
-	passProxies(config)
+	bypassProxy(config)
 	config.Dial = func(_ context.Context, _, address string) (net.Conn, error) {
-		fmt.Println("leads to " + address)
-		return nil, errors.New("seen")
+		fmt.Println("sent to " + address)
+		return nil, errors.New("not connected")
 	}
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
@@ -75,6 +75,6 @@ func sayWhereItLeads(t *testing.T, kubeconfig string) {
 	}
 	if response, err := client.Do(request); err == nil {
 		_ = response.Body.Close()
-		t.Error("it was answered")
+		t.Error("the request got a response")
 	}
 }

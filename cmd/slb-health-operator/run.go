@@ -25,6 +25,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/controllers"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud/clb"
+	"github.com/lbhealth/slb-health-operator/internal/cluster"
 	"github.com/lbhealth/slb-health-operator/internal/events"
 	"github.com/lbhealth/slb-health-operator/internal/health"
 	"github.com/lbhealth/slb-health-operator/internal/metrics"
@@ -42,10 +43,10 @@ func instance() string {
 	return programName + "-" + host
 }
 
-// run serves until ctx ends.
+// run runs the manager until ctx ends or the lease is lost.
 func run(ctx context.Context, o *options) error {
-	lease, names := newFence(leadsFor), &controllers.Names{}
-	mgr, err := newManager(o, lease, names)
+	guard, locator := newLeaseGuard(writePeriod), &cluster.BackendLocator{}
+	mgr, err := newManager(o, guard, locator)
 	if err != nil {
 		return err
 	}
@@ -56,79 +57,49 @@ func run(ctx context.Context, o *options) error {
 	if err := mgr.Add(recorder); err != nil {
 		return err
 	}
-	reconciler, err := newReconciler(o, mgr, recorder, names)
-	if err != nil {
-		return err
-	}
-	if err := setUp(ctx, o, mgr, reconciler); err != nil {
+	if err := addControllers(ctx, o, mgr, recorder, locator); err != nil {
 		return err
 	}
 	mgr.GetLogger().Info("starting", "version", version)
-	ended := make(chan error, 1)
-	go func() { ended <- mgr.Start(ctx) }()
+	stopped := make(chan error, 1)
+	go func() { stopped <- mgr.Start(ctx) }()
 	select {
-	case err := <-ended:
+	case err := <-stopped:
 		recorder.Flush(ctx)
 		return err
-	case <-lease.lost:
-		return errLeaseLost // at once: there is nothing left to hand over
+	case <-guard.lost:
+		return errLeaseLost // at once: another replica leads already
 	}
 }
 
-// newReconciler makes the one that observes, with its API and its metrics.
-func newReconciler(o *options, mgr manager.Manager, recorder controllers.EventRecorder, names *controllers.Names) (*controllers.Reconciler, error) {
-	caller, err := alicloud.NewCaller(alicloud.CallerOptions{
-		Endpoint: o.endpoint, Timeout: o.timeout, Concurrency: o.concurrency,
-		UserAgent: programName + "/" + version, Metrics: ctrlmetrics.Registry,
-	})
-	if err != nil {
-		return nil, err
-	}
-	api := clb.NewClient(caller)
-	signers, err := credentials(o, mgr.GetAPIReader())
-	if err != nil {
-		return nil, err
-	}
-	reconciler := &controllers.Reconciler{
-		Client:      mgr.GetClient(),
-		Live:        mgr.GetAPIReader(),
-		Selector:    o.selector,
-		API:         api,
-		Credentials: signers,
-		Limiter:     ratelimit.New(ratelimit.Options{QPS: o.qps, Burst: o.burst, Concurrency: o.concurrency}),
-		Names:       names,
-		Events:      recorder,
-		Options:     health.Options{MaxBackends: o.maxStatusBackends, Heartbeat: o.heartbeat},
-		Now:         time.Now,
-	}
-	if o.listenerDetails == listenerDetailsAuto {
-		reconciler.Details = &controllers.ListenerDetails{API: api, Credentials: reconciler.Credentials, Limiter: reconciler.Limiter, Now: time.Now}
-	}
-	if o.serviceDiscovery {
-		reconciler.Ports = &controllers.ServicePorts{Reader: mgr.GetClient()}
-	}
-	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastAnswered: reconciler.LastAnswered, Elected: mgr.Elected()})
-	reconciler.Metrics = fleet
-	ctrlmetrics.Registry.MustRegister(fleet, ratelimit.RateLimits{Limiter: reconciler.Limiter, Now: time.Now})
-	return reconciler, nil
-}
-
-// setUp adds to the manager what the command line asks for.
-func setUp(ctx context.Context, o *options, mgr manager.Manager, reconciler *controllers.Reconciler) error {
-	if err := reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: o.concurrency, CallTimeout: o.timeout}); err != nil {
-		return fmt.Errorf("setting up the controller: %w", err)
-	}
-	if o.backendNames {
-		if err := reconciler.Names.SetupWithManager(ctx, mgr, o.namespaces); err != nil {
-			return fmt.Errorf("setting up the names of backends: %w", err)
-		}
-	}
+// addControllers adds both controllers to the manager, with their metrics.
+func addControllers(ctx context.Context, o *options, mgr manager.Manager, recorder controllers.EventRecorder, locator *cluster.BackendLocator) error {
 	schema, err := compareSchema(ctx, mgr)
 	if err != nil {
 		return err
 	}
-	reconciler.Options.Fit = schema.Fit
-	services := &controllers.ServiceReconciler{Reconciler: reconciler, Enabled: o.serviceDiscovery, RegionID: o.regionID, Schema: schema}
+	decide := health.Options{MaxBackends: o.maxStatusBackends, Heartbeat: o.heartbeat, Fit: schema.Fit}
+	status := &controllers.StatusWriter{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: o.selector, Events: recorder}
+	reconciler, err := newReconciler(o, mgr)
+	if err != nil {
+		return err
+	}
+	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastAnswered: reconciler.LastAnswered, Elected: mgr.Elected()})
+	ctrlmetrics.Registry.MustRegister(fleet, ratelimit.RateLimits{Limiter: reconciler.Limiter, Now: time.Now})
+	reconciler.Status, reconciler.Options, reconciler.Locator = status, decide, locator
+	status.Metrics, reconciler.Metrics = fleet, fleet
+	if err := reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: o.concurrency, CallTimeout: o.timeout}); err != nil {
+		return fmt.Errorf("setting up the controller: %w", err)
+	}
+	if o.backendNames {
+		if err := locator.SetupWithManager(ctx, mgr, o.namespaces); err != nil {
+			return fmt.Errorf("setting up the names of backends: %w", err)
+		}
+	}
+	services := &controllers.ServiceReconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: o.selector, Status: status, Events: recorder,
+		Enabled: o.serviceDiscovery, RegionID: o.regionID, Schema: schema, Options: decide, Now: time.Now,
+	}
 	if err := services.Allowed(ctx, mgr.GetAPIReader(), o.namespaces); err != nil {
 		return err
 	}
@@ -138,8 +109,38 @@ func setUp(ctx context.Context, o *options, mgr manager.Manager, reconciler *con
 	return nil
 }
 
-// compareSchema compares the CustomResourceDefinition with what the operator
-// writes, now and from time to time, and exports what came of it.
+// newReconciler returns a Reconciler with the API, the credentials and the limiter.
+func newReconciler(o *options, mgr manager.Manager) (*controllers.Reconciler, error) {
+	caller, err := alicloud.NewCaller(alicloud.CallerOptions{
+		Endpoint: o.endpoint, Timeout: o.timeout, Concurrency: o.concurrency,
+		UserAgent: programName + "/" + version, Metrics: ctrlmetrics.Registry,
+	})
+	if err != nil {
+		return nil, err
+	}
+	credentials, err := newCredentials(o, mgr.GetAPIReader())
+	if err != nil {
+		return nil, err
+	}
+	api := clb.NewClient(caller)
+	reconciler := &controllers.Reconciler{
+		Reader:      mgr.GetClient(),
+		API:         api,
+		Credentials: credentials,
+		Limiter:     ratelimit.New(ratelimit.Options{QPS: o.qps, Burst: o.burst, Concurrency: o.concurrency}),
+		Now:         time.Now,
+	}
+	if o.listenerDetails == listenerDetailsAuto {
+		reconciler.Details = &controllers.ListenerDetails{API: api, Credentials: credentials, Limiter: reconciler.Limiter, Now: time.Now}
+	}
+	if o.serviceDiscovery {
+		reconciler.Ports = &cluster.ServicePorts{Reader: mgr.GetClient()}
+	}
+	return reconciler, nil
+}
+
+// compareSchema compares the CustomResourceDefinition with the fields that the
+// operator writes, now and periodically, and exports the result.
 func compareSchema(ctx context.Context, mgr manager.Manager) (*controllers.Schema, error) {
 	reader, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
@@ -151,32 +152,33 @@ func compareSchema(ctx context.Context, mgr manager.Manager) (*controllers.Schem
 	return schema, mgr.Add(schema)
 }
 
-// credentials are those of Secrets, and the operator's own unless none may use them.
-func credentials(o *options, reader client.Reader) (*controllers.SecretCredentials, error) {
+// newCredentials reads credentials from Secrets and, unless --require-credentials
+// is set, from the operator's own identity.
+func newCredentials(o *options, reader client.Reader) (*controllers.SecretCredentials, error) {
 	source := &controllers.SecretCredentials{Reader: reader, Now: time.Now}
 	if o.requireCredentials {
 		return source, nil
 	}
 	if o.credentialsPath != "" {
-		// One that does not exist, or has no files, is an optional Secret that does not exist yet.
+		// A folder that does not exist, or is empty, belongs to an optional Secret that does not exist yet.
 		if _, err := os.ReadDir(o.credentialsPath); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("--credentials-path must be a folder that can be read, such as that of a mounted Secret: %w", err)
+			return nil, fmt.Errorf("--credentials-path must be a readable folder, such as that of a mounted Secret: %w", err)
 		}
 	}
 	source.Own = alicloud.NewIdentity(time.Now, o.credentialsPath)
 	return source, nil
 }
 
-// passProxies keeps requests to the API server from the proxy in the
-// environment, which is for Alibaba Cloud and seldom leads to the cluster.
-// A proxy-url in the kubeconfig is for the API server, and stays.
-func passProxies(kubeconfig *rest.Config) {
+// bypassProxy sends requests to the API server past the proxy of the environment,
+// which is for Alibaba Cloud and rarely reaches the cluster. A proxy-url in the
+// kubeconfig is for the API server and remains in use.
+func bypassProxy(kubeconfig *rest.Config) {
 	if kubeconfig.Proxy == nil {
 		kubeconfig.Proxy = http.ProxyURL(nil)
 	}
 }
 
-func newManager(o *options, lease *fence, names *controllers.Names) (manager.Manager, error) {
+func newManager(o *options, guard *leaseGuard, locator *cluster.BackendLocator) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -187,9 +189,9 @@ func newManager(o *options, lease *fence, names *controllers.Names) (manager.Man
 	if err != nil {
 		return nil, fmt.Errorf("no cluster to work in: run in a pod, or set --kubeconfig: %w", err)
 	}
-	passProxies(kubeconfig)
+	bypassProxy(kubeconfig)
 	if o.leaderElect {
-		if err := lease.guard(kubeconfig); err != nil {
+		if err := guard.wrap(kubeconfig); err != nil {
 			return nil, err
 		}
 	}
@@ -208,7 +210,7 @@ func newManager(o *options, lease *fence, names *controllers.Names) (manager.Man
 		LeaseDuration:                 new(leaseDuration),
 		RenewDeadline:                 new(renewDeadline),
 		RetryPeriod:                   new(retryPeriod),
-		Cache:                         controllers.CacheOptions(o.namespaces, o.selector, names),
+		Cache:                         cluster.CacheOptions(o.namespaces, o.selector, locator),
 	})
 	if err != nil {
 		return nil, err

@@ -16,20 +16,20 @@ type certificate struct {
 	folder, name, key string
 }
 
-// check tells whether the certificate can be served. The metrics server would
-// take one of its own, without a word, for files that are not there.
+// check returns an error for a certificate that cannot be loaded. For missing
+// files, the metrics server would silently create a self-signed one.
 func (c certificate) check() error {
 	if c.folder == "" {
 		return nil
 	}
 	if _, err := tls.LoadX509KeyPair(filepath.Join(c.folder, c.name), filepath.Join(c.folder, c.key)); err != nil {
-		return fmt.Errorf("--metrics-cert-path has no certificate that can be served: %w", err)
+		return fmt.Errorf("--metrics-cert-path has no valid certificate: %w", err)
 	}
 	return nil
 }
 
-// metricsServing says how metrics are served. The metrics server reads a
-// certificate that it was given again when its files change.
+// metricsServing returns the options of the metrics server, which reloads the
+// certificate when its files change.
 func metricsServing(o *options) (metricsserver.Options, error) {
 	serving := metricsserver.Options{BindAddress: o.metricsAddress, SecureServing: o.metricsSecure}
 	if !o.metricsSecure {

@@ -1,4 +1,7 @@
-// Command slb-simulator answers DescribeHealthStatus as Alibaba Cloud SLB does, from a file. See docs/simulator.md.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command slb-simulator serves DescribeHealthStatus and DescribeLoadBalancerListeners
+// as Alibaba Cloud SLB does, from a file. See docs/simulator.md.
 package main
 
 import (
@@ -37,16 +40,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return simulator.Run(ctx, opts)
 }
 
-// parseFlags writes the usage only when asked for it, so that a wrong flag ends the program with one line.
+// parseFlags parses the flags. It prints the usage only with --help, so that an
+// invalid flag is an error of one line.
 func parseFlags(args []string, stdout, stderr io.Writer) (simulator.RunOptions, error) {
 	opts := simulator.RunOptions{Stdout: stdout}
 	flags := flag.NewFlagSet("slb-simulator", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.StringVar(&opts.Listen, "listen", "127.0.0.1:8888", "`host:port` to listen on; port 0 takes a free one, an empty host every interface")
-	flags.StringVar(&opts.ConfigFile, "config", "", "YAML `file` with accounts and load balancers, read again when it changes")
-	flags.StringVar(&opts.TLSCertFile, "tls-cert", "", "PEM `file` with the certificate chain; plain HTTP without it")
-	flags.StringVar(&opts.TLSKeyFile, "tls-key", "", "PEM `file` with the certificate's key")
-	level := flags.String("log-level", "info", "least `level` to log: debug, info, warn or error; debug logs each call")
+	flags.StringVar(&opts.Listen, "listen", "127.0.0.1:8888", "`host:port` to listen on; port 0 selects a free port, an empty host every interface")
+	flags.StringVar(&opts.ConfigFile, "config", "", "YAML `file` with accounts and load balancers, reloaded when it changes")
+	flags.StringVar(&opts.TLSCertFile, "tls-cert", "", "PEM `file` with the certificate chain; without it, plain HTTP")
+	flags.StringVar(&opts.TLSKeyFile, "tls-key", "", "PEM `file` with the key of the certificate")
+	level := flags.String("log-level", "info", "minimum `level` to log: debug, info, warn or error; debug logs each call")
 	format := flags.String("log-format", "json", "`format` of the log on standard error: json or text")
 	err := flags.Parse(args)
 	switch {
@@ -63,11 +67,11 @@ func parseFlags(args []string, stdout, stderr io.Writer) (simulator.RunOptions, 
 }
 
 func newLogger(out io.Writer, level, format string) (*slog.Logger, error) {
-	var least slog.Level
-	if err := least.UnmarshalText([]byte(level)); err != nil {
+	var minimum slog.Level
+	if err := minimum.UnmarshalText([]byte(level)); err != nil {
 		return nil, fmt.Errorf("--log-level: %q is not known: write debug, info, warn or error", level)
 	}
-	options := &slog.HandlerOptions{Level: least}
+	options := &slog.HandlerOptions{Level: minimum}
 	switch format {
 	case "json":
 		return slog.New(slog.NewJSONHandler(out, options)), nil

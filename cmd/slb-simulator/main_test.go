@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package main
 
 import (
@@ -11,8 +13,8 @@ import (
 	"time"
 )
 
-func TestFlagsThatMakeNoSense(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // ends what is not refused
+func TestInvalidFlagsAreErrors(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // stops a simulator that starts
 	defer cancel()
 	for _, tc := range []struct {
 		args string
@@ -36,13 +38,13 @@ func TestFlagsThatMakeNoSense(t *testing.T) {
 	}
 }
 
-func TestHelpOnStandardOutputSaysWhatItIsAndNamesEveryFlag(t *testing.T) {
+func TestHelpIsOnStandardOutputAndHasEveryFlag(t *testing.T) {
 	var usage, stderr bytes.Buffer
 	if err := run(t.Context(), []string{"--help"}, &usage, &stderr); !errors.Is(err, flag.ErrHelp) || stderr.Len() > 0 {
 		t.Fatalf("%v, and on standard error %q", err, &stderr)
 	}
 	for _, part := range []string{
-		"slb-simulator answers DescribeHealthStatus", "slb-simulator [flags]", "slb-simulator --listen 127.0.0.1:8888 --config slb.yaml",
+		"slb-simulator serves DescribeHealthStatus", "slb-simulator [flags]", "slb-simulator --listen 127.0.0.1:8888 --config slb.yaml",
 		"/admin/v1", "docs/simulator.md", "  --listen host:port\n", "  --config file\n", "  --tls-cert file\n", "  --tls-key file\n",
 		"  --log-level level\n", "(default info)", "  --log-format format\n",
 	} {
@@ -54,7 +56,7 @@ func TestHelpOnStandardOutputSaysWhatItIsAndNamesEveryFlag(t *testing.T) {
 
 func TestRunPrintsItsAddressAndStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	stdout := writerFunc(func(line []byte) { // the line comes once it listens
+	stdout := writerFunc(func(line []byte) { // printed once it listens
 		if !strings.HasPrefix(string(line), "listening on http://127.0.0.1:") {
 			t.Errorf("printed %q", line)
 		}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package main
 
 import (
@@ -6,8 +8,8 @@ import (
 	"io"
 )
 
-const usage = `slb-simulator answers DescribeHealthStatus and DescribeLoadBalancerListeners as Alibaba Cloud SLB does, from a file and
-without an account: for tests.
+const usage = `slb-simulator serves DescribeHealthStatus and DescribeLoadBalancerListeners as Alibaba Cloud SLB does, from a file and
+without an account. It is for tests.
 
 Usage:
   slb-simulator [flags]
@@ -15,13 +17,13 @@ Usage:
 Example:
   slb-simulator --listen 127.0.0.1:8888 --config slb.yaml
 
-While it runs, the admin API under /admin/v1 changes backends and listeners and makes calls fail. It asks for no password: listen on
-loopback. docs/simulator.md has the file, the admin API and the faults.
+While it runs, the admin API under /admin/v1 changes backends and listeners and makes calls fail. It requires no password: listen
+on loopback. docs/simulator.md describes the file, the admin API and the faults.
 
 Flags:
 `
 
-// writeUsage is for two dashes, as everywhere in the docs; flag.PrintDefaults writes one.
+// writeUsage prints flags with two dashes, as the docs do; flag.PrintDefaults prints one.
 func writeUsage(out io.Writer, flags *flag.FlagSet) {
 	fmt.Fprint(out, usage)
 	flags.VisitAll(func(f *flag.Flag) {

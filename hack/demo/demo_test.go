@@ -22,7 +22,7 @@ import (
 
 const samples = "../../config/samples"
 
-// The samples, simulator.yaml and the story are edited apart, and only make sense together.
+// The samples, simulator.yaml and steps.go are edited apart, and only make sense together.
 func TestSamplesMatchTheSimulator(t *testing.T) {
 	config, err := simulator.ParseConfig(simulatorConfig)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 // An expectation is one thing that a step must make visible in the cluster.
 type expectation struct {
 	what string
-	// look tells whether it is there, and what is there.
+	// look reports whether it is there, and what is there.
 	look func(snapshot) (met bool, seen string)
 }
 

@@ -2,17 +2,16 @@
 
 // Command demo shows the operator at work on one machine, without a cluster or
 // an account. It starts a real control plane, the SLB simulator and the
-// operator, applies config/samples, and tells a story: what happens to the
+// operator, applies config/samples, and plays an incident: what happens to the
 // load balancers, and what kubectl shows of it. Every step is waited for by
-// watching the API server; one that does not come ends the demo with status 1.
+// watching the API server; one that is not seen ends the demo with status 1.
 //
 // Run it by `make demo`, which builds the programs first. It leaves everything
-// running until Ctrl-C; with DEMO_EXIT=1 it ends after the story. Either way,
+// running until Ctrl-C; with DEMO_EXIT=1 it ends after the last step. Either way,
 // and also when it is interrupted or killed, nothing of it stays behind.
 //
-// story.go is the story, as data. The rest plays it: stage.go starts what it
-// plays on, processes.go ends that again, watch.go and expect.go see what comes
-// of it, and tell.go prints.
+// steps.go is what happens, as data. run.go runs and prints the steps, env.go
+// starts and ends the programs, watch.go and expect.go check the results.
 package main
 
 import (
@@ -34,7 +33,7 @@ import (
 const interruptedStatus = 130
 
 func main() {
-	// What is told here is told on purpose; libraries have nothing to add.
+	// The demo prints what a reader needs; libraries stay silent.
 	ctrl.SetLogger(logr.Discard())
 	klog.SetLogger(logr.Discard())
 
@@ -49,7 +48,7 @@ func main() {
 	err := run(ctx, os.Stdout, stay)
 	switch {
 	case ctx.Err() != nil && err != nil:
-		fmt.Fprintln(os.Stderr, "interrupted before the end of the story")
+		fmt.Fprintln(os.Stderr, "interrupted before the last step")
 		os.Exit(interruptedStatus)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "\ndemo:", err)
@@ -59,7 +58,7 @@ func main() {
 
 func run(ctx context.Context, out io.Writer, stay bool) (err error) {
 	started := time.Now()
-	s, err := newStage(ctx)
+	s, err := newEnv(ctx)
 	if err != nil {
 		return err
 	}
@@ -67,21 +66,16 @@ func run(ctx context.Context, out io.Writer, stay bool) (err error) {
 	if err := s.open(ctx, out); err != nil {
 		return err
 	}
-	t := &teller{out: out, stage: s}
-	for i, step := range story() {
-		if err := t.tell(ctx, i+1, step); err != nil {
+	r := &runner{out: out, env: s}
+	for i, step := range steps() {
+		if err := r.runStep(ctx, i+1, step); err != nil {
 			return err
 		}
 	}
-	t.printf("\nEvery step was seen. It took %s.\n", time.Since(started).Round(time.Second))
+	r.printf("\nEvery step was seen. It took %s.\n", time.Since(started).Round(time.Second))
 	if !stay {
 		return nil
 	}
-	t.invite()
-	select {
-	case <-ctx.Done():
-		return nil
-	case dead := <-s.dead:
-		return dead.postMortem()
-	}
+	r.printHints()
+	return s.dead(ctx)
 }

@@ -27,7 +27,7 @@ type watcher struct {
 	changed chan struct{}
 }
 
-// A snapshot is what the API server said last, and when the step began.
+// A snapshot is the newest state of the API server, and when the step began.
 type snapshot struct {
 	objects []v1alpha1.LoadBalancerHealth
 	events  []eventsv1.Event
@@ -82,7 +82,7 @@ func (w *watcher) snapshot(ctx context.Context, since time.Time) (snapshot, erro
 
 // await returns once every expectation is met at the same time. The error of
 // one that is not says what was expected and what was seen instead.
-func (s *stage) await(ctx context.Context, expected []expectation, since time.Time, timeout time.Duration) error {
+func (s *env) await(ctx context.Context, expected []expectation, since time.Time, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for {
@@ -96,10 +96,12 @@ func (s *stage) await(ctx context.Context, expected []expectation, since time.Ti
 		}
 		select {
 		case <-s.watcher.changed:
-		case dead := <-s.dead:
-			return dead.postMortem()
+		case <-s.simulator.Ended():
+			return s.simulator.Alive()
+		case <-s.operator.Ended():
+			return s.operator.Alive()
 		case <-ctx.Done():
-			return fmt.Errorf("not seen within %s:\n%s\nthe operator's last log lines:\n%s", timeout, unmet, tail(s.operator.log))
+			return fmt.Errorf("not seen within %s:\n%s\nthe operator's last log lines:\n%s", timeout, unmet, s.operator.Tail())
 		}
 	}
 }

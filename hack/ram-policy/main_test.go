@@ -88,15 +88,15 @@ func TestWhatCannotBeAPolicyIsRefusedAndNotWidened(t *testing.T) {
 		args        []string
 		input, says string
 	}{
-		"no list":                 {nil, "NAME READY", "kubectl get lbh -A -o json"},
-		"no objects":              {nil, list(), "no object"},
-		"nobody with this Secret": {[]string{"-secret=team-a/partner"}, fleet, "no object"},
-		"an asterisk for an id":   {nil, list(object("a", "cn-hangzhou", "*", "")), "no load balancer"},
-		"an asterisk in a region": {nil, list(object("a", "cn-*", "lb-1", "")), "no load balancer"},
-		"no id":                   {nil, list(object("a", "cn-hangzhou", "", "")), "no load balancer"},
-		"a Service without one":   {nil, list(`{"metadata":{"namespace":"a","name":"x"},"spec":{"serviceRef":{"name":"web"}}}`), "a/x: its Service has no load balancer"},
-		"an account in words":     {[]string{"-account=mine"}, fleet, "-account"},
-		"too many for one policy": {nil, list(many...), "-regions"},
+		"no list":                    {nil, "NAME READY", "kubectl get lbh -A -o json"},
+		"no objects":                 {nil, list(), "no object"},
+		"no object with this Secret": {[]string{"-secret=team-a/partner"}, fleet, "no object"},
+		"an asterisk for an id":      {nil, list(object("a", "cn-hangzhou", "*", "")), "no load balancer"},
+		"an asterisk in a region":    {nil, list(object("a", "cn-*", "lb-1", "")), "no load balancer"},
+		"no id":                      {nil, list(object("a", "cn-hangzhou", "", "")), "no load balancer"},
+		"a Service without one":      {nil, list(`{"metadata":{"namespace":"a","name":"x"},"spec":{"serviceRef":{"name":"web"}}}`), "a/x: its Service has no load balancer"},
+		"an account in words":        {[]string{"-account=mine"}, fleet, "-account"},
+		"too many for one policy":    {nil, list(many...), "-regions"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer

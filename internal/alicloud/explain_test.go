@@ -4,16 +4,11 @@ package alicloud
 
 import (
 	"compress/gzip"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -24,6 +19,7 @@ import (
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
+	"k8s.io/client-go/util/cert"
 )
 
 // refusals is the table of error codes, with the HTTP statuses of each.
@@ -388,7 +384,7 @@ func TestUnreachableEndpointSaysWhy(t *testing.T) {
 	t.Cleanup(plain.Close)
 	closed := listen(t, nil)
 	good, trustGood := servingTLS(t, time.Hour, "127.0.0.1")
-	expired, trustExpired := servingTLS(t, -time.Hour, "127.0.0.1")
+	expired, trustExpired := servingTLS(t, -time.Minute, "127.0.0.1")
 	misnamed, trustMisnamed := servingTLS(t, time.Hour, "slb.example")
 	reachable := newTestClient(t, good)
 	trustGood(poolOf(t, reachable))
@@ -487,34 +483,23 @@ func listen(t *testing.T, serve func(net.Conn)) string {
 }
 
 // servingTLS starts a server with a certificate of its own for a name, valid
-// for a time or until a while ago, and returns its URL and how to trust it.
+// from an hour ago for a time from now, and returns its URL and how to trust it.
 func servingTLS(t *testing.T, valid time.Duration, name string) (endpoint string, trust func(*http.Transport)) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	certPEM, keyPEM, err := cert.GenerateSelfSignedCertKeyWithOptions(cert.SelfSignedCertKeyOptions{Host: name, MaxAge: time.Hour + valid})
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "slb.example"},
-		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(valid),
-		IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	if ip := net.ParseIP(name); ip != nil {
-		template.IPAddresses = []net.IP{ip}
-	} else {
-		template.DNSNames = []string{name}
-	}
-	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := newQuietServer(alicloudtest.Serve(http.StatusOK, alicloudtest.OneRow))
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: key}}, MinVersion: tls.VersionTLS12}
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	trusted := x509.NewCertPool()
-	trusted.AddCert(server.Certificate())
+	trusted.AppendCertsFromPEM(certPEM)
 	return server.URL, func(pool *http.Transport) {
 		pool.TLSClientConfig = &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12}
 	}

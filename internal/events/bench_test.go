@@ -13,7 +13,7 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 )
 
-// An event is recorded and written while so many of another namespace wait.
+// The time to record and write one event while many events of another namespace are pending.
 func BenchmarkEventf(b *testing.B) {
 	for _, pending := range []int{0, 19_000} {
 		b.Run(fmt.Sprint(pending, " pending in another namespace"), func(b *testing.B) {

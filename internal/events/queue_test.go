@@ -22,7 +22,7 @@ import (
 
 var errRefused = errors.New("connection refused")
 
-// writer is an API server of which only the creation of events is needed.
+// writer is a client that only creates events.
 type writer struct {
 	client.Client
 	create func(ctx context.Context, event *eventsv1.Event) error
@@ -52,19 +52,19 @@ func started(t *testing.T, r *Recorder) *Recorder {
 	return r
 }
 
-// within returns the next value of a channel, which must come soon.
+// within returns the next value of a channel, and fails the test after limit.
 func within[T any](t *testing.T, limit time.Duration, from <-chan T) T {
 	t.Helper()
 	select {
 	case value := <-from:
 		return value
 	case <-time.After(limit):
-		t.Fatalf("nothing came within %s", limit)
+		t.Fatalf("no value within %s", limit)
 		panic("unreachable")
 	}
 }
 
-// logged is a log whose lines a test can read while it is written to.
+// logged is a log that a test can read while the recorder writes to it.
 type logged struct {
 	mu    sync.Mutex
 	lines []string
@@ -84,7 +84,7 @@ func (l *logged) count(text string) int {
 	return len(slices.DeleteFunc(slices.Clone(l.lines), func(line string) bool { return !strings.Contains(line, text) }))
 }
 
-func TestEachNamespaceIsBoundedByItself(t *testing.T) {
+func TestPendingEventsAreBoundedByNamespace(t *testing.T) {
 	var log logged
 	written := make(chan string, maxPending+1)
 	r := recorderTo(func(_ context.Context, event *eventsv1.Event) error {
@@ -115,7 +115,7 @@ func TestEachNamespaceIsBoundedByItself(t *testing.T) {
 	}
 }
 
-func TestNamespacesAreServedInTurn(t *testing.T) {
+func TestNamespacesAlternate(t *testing.T) {
 	written := make(chan string, 2000)
 	r := recorderTo(func(_ context.Context, event *eventsv1.Event) error {
 		written <- event.Namespace
@@ -136,8 +136,8 @@ func TestNamespacesAreServedInTurn(t *testing.T) {
 	}
 }
 
-// As by an admission webhook that hangs.
-func TestARetryThatHangsHoldsUpNoOtherNamespace(t *testing.T) {
+// An admission webhook may hang.
+func TestRetryThatHangsDelaysNoOtherNamespace(t *testing.T) {
 	written, hangs := make(chan string, 1), make(chan struct{}, 1)
 	var attempts atomic.Int32
 	r := started(t, recorderTo(func(ctx context.Context, event *eventsv1.Event) error {
@@ -156,7 +156,7 @@ func TestARetryThatHangsHoldsUpNoOtherNamespace(t *testing.T) {
 	record(r, "hangs", "b")
 	within(t, 5*time.Second, hangs)
 	for i := range 100 {
-		record(r, "calm", fmt.Sprint(i))
+		record(r, "healthy", fmt.Sprint(i))
 		if note := within(t, 5*time.Second, written); note != fmt.Sprint(i) {
 			t.Fatalf("%q was written instead of %d", note, i)
 		}
@@ -166,14 +166,14 @@ func TestARetryThatHangsHoldsUpNoOtherNamespace(t *testing.T) {
 	}
 }
 
-// New events of a namespace must not cut its backoff short, and a write that
-// passes ends it.
-func TestANamespaceWhoseWritesFailIsRetriedEverMoreRarely(t *testing.T) {
+// New events of a namespace must not shorten its backoff, and a successful write
+// resets it.
+func TestFailingNamespaceIsRetriedWithBackoff(t *testing.T) {
 	attempts := make(chan time.Time, 1000)
-	var passes atomic.Bool
+	var succeeds atomic.Bool
 	r := started(t, recorderTo(func(context.Context, *eventsv1.Event) error {
 		attempts <- time.Now()
-		if passes.Swap(false) {
+		if succeeds.Swap(false) {
 			return nil
 		}
 		return errRefused
@@ -184,7 +184,7 @@ func TestANamespaceWhoseWritesFailIsRetriedEverMoreRarely(t *testing.T) {
 		for i := range 100 {
 			record(r, "refuses", fmt.Sprint(backoff, i))
 		}
-		passes.Store(backoff == 8*minBackoff)
+		succeeds.Store(backoff == 8*minBackoff)
 		at := within(t, 5*time.Second, attempts)
 		if at.Sub(before) < backoff {
 			t.Errorf("retried after %s, want %s", at.Sub(before), backoff)
@@ -197,7 +197,7 @@ func TestANamespaceWhoseWritesFailIsRetriedEverMoreRarely(t *testing.T) {
 	}
 }
 
-func TestAnEventThatFailsForTwoMinutesIsGivenUpAndLogged(t *testing.T) {
+func TestEventThatFailsForTwoMinutesIsDroppedAndLogged(t *testing.T) {
 	var log logged
 	var passed atomic.Int64
 	attempts := make(chan string, 100)
@@ -210,7 +210,7 @@ func TestAnEventThatFailsForTwoMinutesIsGivenUpAndLogged(t *testing.T) {
 	record(r, "refuses", "b")
 	for range 2 {
 		if note := within(t, 5*time.Second, attempts); note != "a" {
-			t.Fatalf("%q was attempted before the first was given up", note)
+			t.Fatalf("%q was attempted before the first was dropped", note)
 		}
 	}
 	passed.Store(int64(giveUpAfter))
@@ -229,7 +229,7 @@ func TestAnEventThatFailsForTwoMinutesIsGivenUpAndLogged(t *testing.T) {
 	}
 }
 
-func TestFlushWritesWhatIsLeftAndRetriesIt(t *testing.T) {
+func TestFlushWritesAndRetriesTheRemainingEvents(t *testing.T) {
 	var written []string
 	failed := false
 	r := recorderTo(func(_ context.Context, event *eventsv1.Event) error {
@@ -247,16 +247,16 @@ func TestFlushWritesWhatIsLeftAndRetriesIt(t *testing.T) {
 	if want := []string{"a", "b"}; !slices.Equal(written, want) {
 		t.Errorf("%q were written, want %q", written, want)
 	}
-	if took := time.Since(begin); took > flushTime {
+	if took := time.Since(begin); took > flushTimeout {
 		t.Errorf("it took %s", took)
 	}
 	r.Flush(t.Context())
-	if took := time.Since(begin); took > flushTime {
-		t.Errorf("with nothing left it took %s", took)
+	if took := time.Since(begin); took > flushTimeout {
+		t.Errorf("without events it took %s", took)
 	}
 }
 
-func TestFlushEndsWhileNothingCanBeWritten(t *testing.T) {
+func TestFlushEndsWhileAllWritesHang(t *testing.T) {
 	r := recorderTo(func(ctx context.Context, _ *eventsv1.Event) error {
 		<-ctx.Done()
 		return ctx.Err()
@@ -264,7 +264,7 @@ func TestFlushEndsWhileNothingCanBeWritten(t *testing.T) {
 	record(r, "prod", "a")
 	begin := time.Now()
 	r.Flush(t.Context())
-	if took := time.Since(begin); took < flushTime || took > 2*flushTime {
-		t.Errorf("it took %s, want %s", took, flushTime)
+	if took := time.Since(begin); took < flushTimeout || took > 2*flushTimeout {
+		t.Errorf("it took %s, want %s", took, flushTimeout)
 	}
 }

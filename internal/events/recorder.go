@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package events writes events.k8s.io/v1 Events, as client-go's recorder does,
-// but one after another: those of a namespace in the order in which they
-// happened, none lost in a burst, and with a series whose count is right at
-// once. Ten thousand transitions at the same time must not take the API server's
-// time from the statuses that they are about, so the events are queued behind them.
+// but one after another: it keeps the order within a namespace, loses none in a
+// burst, and counts a series at once. Ten thousand transitions at the same time
+// must not delay the updates of the statuses that they are about, so Recorder
+// queues the events and two workers write them.
 package events
 
 import (
@@ -30,20 +30,20 @@ import (
 )
 
 const (
-	// maxPending bounds the memory of the events of a namespace that wait to be written.
+	// maxPending bounds the queued events of a namespace.
 	maxPending = 20_000
-	// seriesEnds is how long after an event an equal one still counts as part
-	// of its series, as in client-go.
-	seriesEnds = 6 * time.Minute
-	// giveUpAfter is how long one event is retried, and tryFor how long an
-	// attempt may take.
-	giveUpAfter = 2 * time.Minute
-	tryFor      = 10 * time.Second
-	// minBackoff and maxBackoff are between the attempts in one namespace.
+	// seriesTimeout is how long after an event an equal one still belongs to its
+	// series, as in client-go.
+	seriesTimeout = 6 * time.Minute
+	// giveUpAfter is how long Recorder retries one event, and writeTimeout the
+	// timeout of one attempt.
+	giveUpAfter  = 2 * time.Minute
+	writeTimeout = 10 * time.Second
+	// minBackoff and maxBackoff bound the backoff between the attempts in one namespace.
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = 10 * time.Second
-	// flushTime is how long a clean end waits for what is left.
-	flushTime = 3 * time.Second
+	// flushTimeout is how long Flush writes the remaining events.
+	flushTimeout = 3 * time.Second
 )
 
 // Options configure a Recorder.
@@ -55,30 +55,30 @@ type Options struct {
 	Controller, Instance string
 	// Now is the clock.
 	Now func() time.Time
-	// Log takes what could not be written.
+	// Log reports the events that could not be written.
 	Log logr.Logger
 }
 
-// Recorder is a manager's Runnable. Eventf takes events at once, and Start writes them.
+// Recorder is a Runnable of a manager. Eventf queues events, and Start writes them.
 type Recorder struct {
 	options Options
-	// running holds a token while events are written: a manager may end before
-	// its runnables do.
+	// running is full while run writes events: a manager may return before its
+	// runnables do, and Flush must wait for them.
 	running chan struct{}
 
 	mu sync.Mutex
-	// pending are the namespaces that have events to write. Each of them is in
-	// one of the queues, or with its worker.
+	// pending are the namespaces with queued events. Each of them is in one of
+	// the queues, or in work.
 	pending map[string]*pendingEvents
-	// queue has a worker for the namespaces where writes pass, and retries one
-	// for those whose last write failed, as when an admission webhook hangs:
-	// their events wait, in their order, and hold up no other's.
+	// queue has the namespaces whose last write succeeded, and retries those
+	// whose last write failed, as when an admission webhook hangs. Each queue has
+	// its own worker, so a failing namespace delays no other.
 	queue   workqueue.TypedInterface[string]
 	retries workqueue.TypedRateLimitingInterface[string]
-	// drained is called when nothing is pending any more.
+	// drained is called when no event is pending.
 	drained func()
 
-	// seriesMu guards what follows: the series that may still grow.
+	// seriesMu guards the series that may still grow.
 	seriesMu sync.Mutex
 	series   map[seriesKey]series
 	sweptAt  time.Time
@@ -92,13 +92,13 @@ type pendingEvents struct {
 
 type pendingEvent struct {
 	*eventsv1.Event
-	// unconfirmed tells that it may have been written: the answer was lost.
+	// unconfirmed says that an earlier write may have succeeded: its response was lost.
 	unconfirmed bool
-	// giveUpAt is set once an attempt failed.
+	// giveUpAt is when to drop the event; zero until an attempt fails.
 	giveUpAt time.Time
 }
 
-// seriesKey is what events of one series have in common.
+// seriesKey identifies a series: its events are equal but for the time.
 type seriesKey struct {
 	regarding, related           corev1.ObjectReference
 	eventType, reason, act, note string
@@ -110,14 +110,14 @@ type series struct {
 	last  time.Time
 }
 
-// New returns a Recorder that writes nothing before it is started.
+// New returns a Recorder that queues events until Start.
 func New(options Options) *Recorder {
 	r := &Recorder{options: options, running: make(chan struct{}, 1), pending: map[string]*pendingEvents{}, series: map[seriesKey]series{}}
 	r.open(func() {})
 	return r
 }
 
-// open makes the queues, with all namespaces that have events.
+// open creates the queues and adds all namespaces with pending events.
 func (r *Recorder) open(drained func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -183,10 +183,10 @@ func (r *Recorder) run(ctx context.Context) {
 	workers.Wait()
 }
 
-// Flush writes for a short while what is left. It is for after the manager has
-// ended: its workers end at the same time as Start, and record to the last.
+// Flush writes the remaining events for a short time after the manager has
+// stopped: its workers stop at the same time as Start and may record until then.
 func (r *Recorder) Flush(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 	defer cancel()
 	select {
 	case r.running <- struct{}{}:
@@ -212,13 +212,13 @@ func (r *Recorder) work(ctx context.Context, queue workqueue.TypedInterface[stri
 	}
 }
 
-// writeFirst writes the first event of a namespace. One that may be written
-// later stays: to be retried, or for Flush where the end of ctx came in between.
+// writeFirst writes the first event of a namespace. After an error that may be
+// temporary, the event stays first: for a retry, or for Flush if ctx ended.
 func (r *Recorder) writeFirst(ctx context.Context, namespace string) {
 	event := r.first(namespace)
 	err := r.write(ctx, event)
-	retries := err != nil && mayPass(err)
-	if now := r.options.Now(); retries {
+	retry := err != nil && isTemporary(err)
+	if now := r.options.Now(); retry {
 		if event.giveUpAt.IsZero() {
 			event.giveUpAt = now.Add(giveUpAfter)
 		}
@@ -227,33 +227,34 @@ func (r *Recorder) writeFirst(ctx context.Context, namespace string) {
 			return
 		}
 	}
-	if err != nil && !apierrors.IsNotFound(err) { // its namespace is gone
+	if err != nil && !apierrors.IsNotFound(err) { // NotFound: its namespace was deleted
 		r.options.Log.Info("an event was not written", "reason", event.Reason, "note", event.Note,
 			"namespace", namespace, "name", event.Regarding.Name, "error", err.Error())
 	}
-	r.next(namespace, retries)
+	r.next(namespace, retry)
 }
 
-// first is the event of a namespace that is to be written.
+// first returns the event of a namespace that is to be written next, and logs how
+// many were dropped.
 func (r *Recorder) first(namespace string) *pendingEvent {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.pending[namespace]
 	if p.dropped > 0 {
-		r.options.Log.Info("events were dropped: more came than could be written", "namespace", namespace, "dropped", p.dropped)
+		r.options.Log.Info("events were dropped: too many were pending", "namespace", namespace, "dropped", p.dropped)
 		p.dropped = 0
 	}
 	return p.events[0]
 }
 
-// next removes the first event of a namespace and queues the namespace again
-// if there are more.
-func (r *Recorder) next(namespace string, retries bool) {
+// next removes the first event of a namespace and queues the namespace again if
+// there are more: with backoff after a failure that may be temporary.
+func (r *Recorder) next(namespace string, backoff bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.pending[namespace]
 	p.events = p.events[1:]
-	if !retries {
+	if !backoff {
 		r.retries.Forget(namespace)
 	}
 	switch {
@@ -262,23 +263,23 @@ func (r *Recorder) next(namespace string, retries bool) {
 		if len(r.pending) == 0 {
 			r.drained()
 		}
-	case retries:
+	case backoff:
 		r.retries.AddRateLimited(namespace)
 	default:
 		r.queue.Add(namespace)
 	}
 }
 
-// write tries once to create the event or to let a series grow. Only one worker
-// has a namespace, and so what its series are.
+// write tries once to create the event, or to increment the series that it
+// belongs to. Only one worker has a namespace, so its series do not race.
 func (r *Recorder) write(ctx context.Context, event *pendingEvent) error {
-	ctx, cancel := context.WithTimeout(ctx, tryFor)
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	key, at := keyOf(event.Event), event.EventTime.Time
 	if known, ok := r.known(key, at); ok {
-		if err := r.grow(ctx, key, known, at); !apierrors.IsNotFound(err) {
+		if err := r.increment(ctx, key, known, at); !apierrors.IsNotFound(err) {
 			return err
-		} // else it expired, or was deleted
+		} // NotFound: the event expired, or was deleted
 	}
 	event.Namespace = event.Regarding.Namespace
 	event.Name = nameOf(event.Regarding.Name, at)
@@ -298,17 +299,17 @@ func (r *Recorder) write(ctx context.Context, event *pendingEvent) error {
 	return nil
 }
 
-// nameOf is the name of an event. That of what it regards may be as long as a
-// name may be by itself, and is then cut.
+// nameOf is the name of an event: that of the regarded object, truncated to what
+// is allowed, and the time.
 func nameOf(regarding string, at time.Time) string {
-	ending := "." + strconv.FormatInt(at.UnixNano(), 16)
-	kept := regarding[:min(len(regarding), validation.DNS1123SubdomainMaxLength-len(ending))]
-	return strings.TrimRight(kept, ".-") + ending
+	suffix := "." + strconv.FormatInt(at.UnixNano(), 16)
+	prefix := regarding[:min(len(regarding), validation.DNS1123SubdomainMaxLength-len(suffix))]
+	return strings.TrimRight(prefix, ".-") + suffix
 }
 
-func (r *Recorder) grow(ctx context.Context, key seriesKey, known series, at time.Time) error {
-	grown := eventsv1.EventSeries{Count: known.count + 1, LastObservedTime: metav1.NewMicroTime(at)}
-	patch, err := json.Marshal(map[string]any{"series": grown})
+func (r *Recorder) increment(ctx context.Context, key seriesKey, known series, at time.Time) error {
+	next := eventsv1.EventSeries{Count: known.count + 1, LastObservedTime: metav1.NewMicroTime(at)}
+	patch, err := json.Marshal(map[string]any{"series": next})
 	if err != nil {
 		return err
 	}
@@ -316,17 +317,17 @@ func (r *Recorder) grow(ctx context.Context, key seriesKey, known series, at tim
 	if err := r.options.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, patch)); err != nil {
 		return err
 	}
-	r.keep(key, series{event: known.event, count: grown.Count, last: at})
+	r.keep(key, series{event: known.event, count: next.Count, last: at})
 	return nil
 }
 
-// known returns the series that an event belongs to, and forgets those that ended.
+// known returns the series that an event belongs to, and deletes those that timed out.
 func (r *Recorder) known(key seriesKey, now time.Time) (series, bool) {
 	r.seriesMu.Lock()
 	defer r.seriesMu.Unlock()
 	if now.Sub(r.sweptAt) >= time.Minute {
 		r.sweptAt = now
-		maps.DeleteFunc(r.series, func(_ seriesKey, s series) bool { return now.Sub(s.last) > seriesEnds })
+		maps.DeleteFunc(r.series, func(_ seriesKey, s series) bool { return now.Sub(s.last) > seriesTimeout })
 	}
 	known, ok := r.series[key]
 	return known, ok
@@ -338,8 +339,8 @@ func (r *Recorder) keep(key seriesKey, known series) {
 	r.series[key] = known
 }
 
-// mayPass tells whether an error says nothing of the event itself.
-func mayPass(err error) bool {
+// isTemporary reports whether a retry of the same event may succeed.
+func isTemporary(err error) bool {
 	return !apierrors.IsInvalid(err) && !apierrors.IsForbidden(err) && !apierrors.IsNotFound(err) && !apierrors.IsBadRequest(err) &&
 		!apierrors.IsRequestEntityTooLargeError(err)
 }

@@ -22,22 +22,22 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// cluster is a real API server that fails when it is told to.
+// cluster is a client of a real API server that fails on request.
 type cluster struct {
 	client.Client
 	down atomic.Bool
-	// hangs is a namespace where no write gets an answer, as of a webhook that hangs.
+	// hangs is a namespace where no write gets a response, as with a webhook that hangs.
 	hangs atomic.Pointer[string]
-	// lost is of how many writes the answer gets lost.
+	// lost is the number of writes whose response is lost.
 	lost atomic.Int32
 }
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	plane, err := controlplane.Start(t.Context(), controlplane.Options{CRDs: []string{}})
+	plane, err := harness.StartControlPlane(t.Context(), harness.ControlPlaneOptions{CRDs: []string{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func newCluster(t *testing.T) *cluster {
 			if c.down.Load() && r.Method != http.MethodGet {
 				return nil, errors.New("connection refused")
 			}
-			if at := c.hangs.Load(); at != nil && r.Method != http.MethodGet && strings.Contains(r.URL.Path, "/namespaces/"+*at+"/") {
+			if namespace := c.hangs.Load(); namespace != nil && r.Method != http.MethodGet && strings.Contains(r.URL.Path, "/namespaces/"+*namespace+"/") {
 				<-r.Context().Done()
 				return nil, r.Context().Err()
 			}
@@ -95,17 +95,18 @@ func (c *cluster) record(t *testing.T, namespace string, now func() time.Time, l
 	return r
 }
 
-func (r *recording) tell(about, note string) { r.tellOf("web", about, note) }
+// event records an event of the object web. part is the field path of what it is about.
+func (r *recording) event(part, note string) { r.eventOf("web", part, note) }
 
-func (r *recording) tellOf(name, about, note string) {
+func (r *recording) eventOf(name, part, note string) {
 	regarding := &corev1.ObjectReference{Kind: "LoadBalancerHealth", Namespace: r.namespace, Name: name, UID: "1"}
 	related := regarding.DeepCopy()
-	related.FieldPath = about
+	related.FieldPath = part
 	r.Eventf(regarding, related, corev1.EventTypeWarning, "BackendAbnormal", "Observe", "%s", note)
 }
 
-// told are the events as "note" or "note (n times)", in the order of their times.
-func (r *recording) told() []string {
+// notes lists the events as "note" or "note (n times)", in the order of their times.
+func (r *recording) notes() []string {
 	r.t.Helper()
 	var list eventsv1.EventList
 	if err := r.cluster.List(r.t.Context(), &list, client.InNamespace(r.namespace)); err != nil {
@@ -126,115 +127,115 @@ func (r *recording) want(want ...string) {
 	r.t.Helper()
 	var got []string
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
-		if got = r.told(); slices.Equal(got, want) {
+		if got = r.notes(); slices.Equal(got, want) {
 			return
 		}
 	}
-	r.t.Fatalf("told %q, want %q", got, want)
+	r.t.Fatalf("got the events %q, want %q", got, want)
 }
 
 func TestRecorder(t *testing.T) {
 	c := newCluster(t)
-	quiet := logr.Discard()
+	noLog := logr.Discard()
 
-	t.Run("writes what happened, in its order", func(t *testing.T) {
-		r := c.record(t, "order", time.Now, quiet)
+	t.Run("keeps the order of events", func(t *testing.T) {
+		r := c.record(t, "order", time.Now, noLog)
 		var want []string
 		for i := range 100 {
 			note := fmt.Sprint("note ", i)
-			r.tell("status.backends{i-1}", note)
+			r.event("status.backends{i-1}", note)
 			want = append(want, note)
 		}
 		r.want(want...)
 	})
-	t.Run("counts what is repeated at once, each part and each note for itself", func(t *testing.T) {
-		r := c.record(t, "series", time.Now, quiet)
+	t.Run("counts repeated events at once, by part and note", func(t *testing.T) {
+		r := c.record(t, "series", time.Now, noLog)
 		for range 3 {
-			r.tell("one", "a")
+			r.event("one", "a")
 		}
-		r.tell("two", "a ")
-		r.tell("one", "b")
-		r.tell("one", "a")
+		r.event("two", "a ")
+		r.event("one", "b")
+		r.event("one", "a")
 		r.want("a (4 times)", "a ", "b")
 	})
-	t.Run("starts anew where a series was deleted", func(t *testing.T) {
-		r := c.record(t, "deleted", time.Now, quiet)
-		r.tell("one", "a")
+	t.Run("starts a new series after one was deleted", func(t *testing.T) {
+		r := c.record(t, "deleted", time.Now, noLog)
+		r.event("one", "a")
 		r.want("a")
 		if err := c.DeleteAllOf(t.Context(), &eventsv1.Event{}, client.InNamespace("deleted")); err != nil {
 			t.Fatal(err)
 		}
-		r.tell("one", "a")
+		r.event("one", "a")
 		r.want("a")
-		r.tell("one", "a")
+		r.event("one", "a")
 		r.want("a (2 times)")
 	})
-	t.Run("starts anew where a series ended", func(t *testing.T) {
+	t.Run("starts a new series after one timed out", func(t *testing.T) {
 		var later atomic.Int64
-		r := c.record(t, "ended", func() time.Time { return time.Now().Add(time.Duration(later.Load())) }, quiet)
-		r.tell("one", "a")
+		r := c.record(t, "ended", func() time.Time { return time.Now().Add(time.Duration(later.Load())) }, noLog)
+		r.event("one", "a")
 		r.want("a")
-		later.Store(int64(seriesEnds + time.Minute))
-		r.tell("one", "a")
+		later.Store(int64(seriesTimeout + time.Minute))
+		r.event("one", "a")
 		r.want("a", "a")
 	})
-	t.Run("loses nothing while the API server is away, and nothing is late without need at the end", func(t *testing.T) {
-		r := c.record(t, "away", time.Now, quiet)
+	t.Run("loses no event while the API server is unavailable, and flushes without delay", func(t *testing.T) {
+		r := c.record(t, "unavailable", time.Now, noLog)
 		c.down.Store(true)
-		r.tell("one", "a")
-		r.tell("one", "b")
+		r.event("one", "a")
+		r.event("one", "b")
 		<-time.After(300 * time.Millisecond)
 		c.down.Store(false)
 		r.want("a", "b")
-		r.tell("one", "c")
+		r.event("one", "c")
 		r.stop()
 		r.want("a", "b", "c")
 	})
-	t.Run("lets a namespace where nothing can be written hold up no other", func(t *testing.T) {
-		r := c.record(t, "hangs", time.Now, quiet)
-		if err := c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "calm"}}); err != nil {
+	t.Run("does not delay other namespaces when one hangs", func(t *testing.T) {
+		r := c.record(t, "hangs", time.Now, noLog)
+		if err := c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "healthy"}}); err != nil {
 			t.Fatal(err)
 		}
-		calm := &recording{Recorder: r.Recorder, t: t, cluster: c, namespace: "calm"}
+		healthy := &recording{Recorder: r.Recorder, t: t, cluster: c, namespace: "healthy"}
 		c.hangs.Store(new("hangs"))
-		r.tell("one", "a")
-		r.tell("one", "b")
-		calm.tell("one", "c")
-		calm.tell("one", "d")
-		calm.want("c", "d")
+		r.event("one", "a")
+		r.event("one", "b")
+		healthy.event("one", "c")
+		healthy.event("one", "d")
+		healthy.want("c", "d")
 		r.want()
 		c.hangs.Store(nil)
 		r.want("a", "b")
 	})
-	t.Run("writes once what got through when its answer was lost", func(t *testing.T) {
-		r := c.record(t, "unanswered", time.Now, quiet)
+	t.Run("writes an event once when the response is lost", func(t *testing.T) {
+		r := c.record(t, "unconfirmed", time.Now, noLog)
 		c.lost.Store(1)
-		r.tell("one", "a")
-		r.tell("one", "b")
+		r.event("one", "a")
+		r.event("one", "b")
 		r.want("a", "b")
 		c.lost.Store(1)
-		r.tell("one", "a")
-		r.tell("one", "c")
+		r.event("one", "a")
+		r.event("one", "c")
 		r.want("a (2 times)", "b", "c")
 	})
-	t.Run("tells of objects with the longest names", func(t *testing.T) {
-		r := c.record(t, "names", time.Now, quiet)
+	t.Run("records events of objects with the longest names", func(t *testing.T) {
+		r := c.record(t, "names", time.Now, noLog)
 		long := strings.Repeat("a", 235)
-		r.tellOf(long+strings.Repeat("a", 18), "one", "a")
-		r.tellOf(long+"-"+strings.Repeat("a", 17), "one", "b")
-		r.tellOf(long+"."+strings.Repeat("a", 17), "one", "c")
+		r.eventOf(long+strings.Repeat("a", 18), "one", "a")
+		r.eventOf(long+"-"+strings.Repeat("a", 17), "one", "b")
+		r.eventOf(long+"."+strings.Repeat("a", 17), "one", "c")
 		r.want("a", "b", "c")
 	})
-	t.Run("says what cannot be written, and goes on", func(t *testing.T) {
-		var said strings.Builder
-		log := funcr.New(func(_, args string) { said.WriteString(args) }, funcr.Options{})
+	t.Run("logs an event that cannot be written, and continues", func(t *testing.T) {
+		var output strings.Builder
+		log := funcr.New(func(_, args string) { output.WriteString(args) }, funcr.Options{})
 		r := c.record(t, "refused", time.Now, log)
-		r.tell("one", strings.Repeat("x", 2000))
-		r.tell("one", "b")
+		r.event("one", strings.Repeat("x", 2000))
+		r.event("one", "b")
 		r.want("b")
 		r.stop()
-		if !strings.Contains(said.String(), "an event was not written") {
-			t.Errorf("said %q", said.String())
+		if !strings.Contains(output.String(), "an event was not written") {
+			t.Errorf("logged %q", output.String())
 		}
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-// fleetOf is the rows of an answer: 50 listeners at most, and of each all its servers.
+// fleetOf returns the rows of a response, of at most 50 listeners.
 func fleetOf(rows int) []alicloud.Backend {
 	backends := make([]alicloud.Backend, rows)
 	for i := range backends {
@@ -30,40 +30,40 @@ func sizes(b *testing.B, run func(b *testing.B, rows int)) {
 	}
 }
 
-// unchanged is an object that was observed, and an answer that says the same again.
-func unchanged(b *testing.B, rows int) (*world, Input) {
+// unchanged is an object that was observed, and the input of an equal observation.
+func unchanged(b *testing.B, rows int) (*testEnv, Input) {
 	b.Helper()
-	w := newWorld(b)
+	env := newEnv(b)
 	backends := fleetOf(rows)
-	w.options.MaxBackends = 10000
-	outcome := Evaluate(w.object, Input{Observation: &alicloud.Observation{RequestID: "first", At: w.now, Backends: backends}}, w.now, w.options)
-	w.object.Status = stored(b, outcome.Status)
-	w.after(DefaultInterval)
-	return w, Input{Observation: &alicloud.Observation{RequestID: "next", At: w.now, Backends: backends}, AnsweredAt: w.now}
+	env.options.MaxBackends = 10000
+	outcome := Evaluate(env.object, Input{Observation: &alicloud.Observation{RequestID: "first", At: env.now, Backends: backends}}, env.now, env.options)
+	env.object.Status = stored(b, outcome.Status)
+	env.after(DefaultInterval)
+	return env, Input{Observation: &alicloud.Observation{RequestID: "next", At: env.now, Backends: backends}, LastObservedAt: env.now}
 }
 
-func BenchmarkNothingChanged(b *testing.B) {
+func BenchmarkUnchanged(b *testing.B) {
 	sizes(b, func(b *testing.B, rows int) {
 		b.Helper()
-		w, o := unchanged(b, rows)
+		env, input := unchanged(b, rows)
 		b.ReportAllocs()
 		for b.Loop() {
-			if Evaluate(w.object, o, w.now, w.options).Write {
-				b.Fatal("something changed")
+			if Evaluate(env.object, input, env.now, env.options).Write {
+				b.Fatal("Write is true")
 			}
 		}
 	})
 }
 
-func BenchmarkOneBackendTurned(b *testing.B) {
+func BenchmarkOneBackendTransition(b *testing.B) {
 	sizes(b, func(b *testing.B, rows int) {
 		b.Helper()
-		w, o := unchanged(b, rows)
-		o.Observation.Backends[rows/2].ServerHealthStatus = "abnormal"
+		env, input := unchanged(b, rows)
+		input.Observation.Backends[rows/2].ServerHealthStatus = "abnormal"
 		b.ReportAllocs()
 		for b.Loop() {
-			if len(Evaluate(w.object, o, w.now, w.options).Transitions.Backends) != 1 {
-				b.Fatal("not one change")
+			if len(Evaluate(env.object, input, env.now, env.options).Transitions.Backends) != 1 {
+				b.Fatal("want one transition")
 			}
 		}
 	})
@@ -72,12 +72,12 @@ func BenchmarkOneBackendTurned(b *testing.B) {
 func BenchmarkFirstObservation(b *testing.B) {
 	sizes(b, func(b *testing.B, rows int) {
 		b.Helper()
-		w := newWorld(b)
-		o := Input{Observation: &alicloud.Observation{RequestID: "first", At: w.now, Backends: fleetOf(rows)}, AnsweredAt: w.now}
+		env := newEnv(b)
+		input := Input{Observation: &alicloud.Observation{RequestID: "first", At: env.now, Backends: fleetOf(rows)}, LastObservedAt: env.now}
 		b.ReportAllocs()
 		for b.Loop() {
-			if !Evaluate(w.object, o, w.now, w.options).Write {
-				b.Fatal("nothing to write")
+			if !Evaluate(env.object, input, env.now, env.options).Write {
+				b.Fatal("Write is false")
 			}
 		}
 	})
@@ -90,19 +90,19 @@ func BenchmarkNextSlot(b *testing.B) {
 	}
 }
 
-// Deciding that nothing changed is what an operator does nearly all the time.
-func TestDecidingThatNothingChangedAllocatesAFewTimesWhateverTheNumberOfRows(t *testing.T) {
+// Nearly every observation of an operator finds no difference.
+func TestUnchangedObservationAllocatesAtMost16Times(t *testing.T) {
 	for _, rows := range []int{1, 20, 200, 5000} {
-		w := newWorld(t)
+		env := newEnv(t)
 		backends := fleetOf(rows)
-		w.options.MaxBackends = rows
-		first := Evaluate(w.object, Input{Observation: &alicloud.Observation{RequestID: "first", At: w.now, Backends: backends}}, w.now, w.options)
-		w.object.Status = stored(t, first.Status)
-		w.after(DefaultInterval)
-		o := Input{Observation: &alicloud.Observation{RequestID: "next", At: w.now, Backends: backends}, AnsweredAt: w.now}
+		env.options.MaxBackends = rows
+		first := Evaluate(env.object, Input{Observation: &alicloud.Observation{RequestID: "first", At: env.now, Backends: backends}}, env.now, env.options)
+		env.object.Status = stored(t, first.Status)
+		env.after(DefaultInterval)
+		input := Input{Observation: &alicloud.Observation{RequestID: "next", At: env.now, Backends: backends}, LastObservedAt: env.now}
 		allocations := leastAllocations(func() {
-			if Evaluate(w.object, o, w.now, w.options).Write {
-				t.Fatal("something changed")
+			if Evaluate(env.object, input, env.now, env.options).Write {
+				t.Fatal("Write is true")
 			}
 		})
 		if allocations > 16 {
@@ -111,9 +111,9 @@ func TestDecidingThatNothingChangedAllocatesAFewTimesWhateverTheNumberOfRows(t *
 	}
 }
 
-// leastAllocations is what one run needs. It is the least of many and not their
-// mean, because a sync.Pool under the race detector drops at random what it is
-// given, and because the count is of the whole process.
+// leastAllocations returns the allocations of one run: the minimum of several
+// runs, because a sync.Pool under the race detector drops values at random, and
+// because the count is of the whole process.
 func leastAllocations(run func()) float64 {
 	least := testing.AllocsPerRun(1, run)
 	for range 10 {

@@ -10,18 +10,19 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// notAhead is the status without an answer of the future. A clock stamped it
-// that ran ahead: another machine's, or this one's before it was set back. Left
-// as it is, it would pass for current until then, however long nothing answers.
-// It came by now at the latest, or when this process got its last answer; the
-// difference of the two is right whatever the clock was set to meanwhile.
-func notAhead(status v1alpha1.LoadBalancerHealthStatus, answeredAt, now time.Time) v1alpha1.LoadBalancerHealthStatus {
+// withoutFutureTime returns the status with a lastObservedTime that is not in
+// the future. A fast clock may have written one: another machine's, or this
+// machine's before it was corrected. Until that time the observation would count
+// as current, even if no other one succeeds. The observation happened at
+// lastObservedAt, when this process last observed the load balancer, or now at
+// the latest. The age since lastObservedAt is right even if the clock was set.
+func withoutFutureTime(status v1alpha1.LoadBalancerHealthStatus, lastObservedAt, now time.Time) v1alpha1.LoadBalancerHealthStatus {
 	if status.LastObservedTime == nil || !status.LastObservedTime.After(now) {
 		return status
 	}
 	latest := now
-	if !answeredAt.IsZero() {
-		latest = now.Add(-max(now.Sub(answeredAt), 0))
+	if !lastObservedAt.IsZero() {
+		latest = now.Add(-max(now.Sub(lastObservedAt), 0))
 	}
 	status.LastObservedTime = new(metav1.NewTime(latest.Truncate(time.Second)))
 	return status

@@ -11,50 +11,50 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-// stampedAhead is a world whose status says that the answer comes in an hour.
-func stampedAhead(t *testing.T, answer string) *world {
+// observedInTheFuture has a status whose lastObservedTime is an hour in the future.
+func observedInTheFuture(t *testing.T, backends string) *testEnv {
 	t.Helper()
-	w := newWorld(t)
-	w.answer(answer)
-	w.object.Status.LastObservedTime = new(metav1.NewTime(w.now.Add(time.Hour)))
-	return w
+	env := newEnv(t)
+	env.observe(backends)
+	env.object.Status.LastObservedTime = new(metav1.NewTime(env.now.Add(time.Hour)))
+	return env
 }
 
-// The machine of the leader before may have had a clock that was ahead.
-func TestAnswerOfTheFutureIsNotCurrentForEver(t *testing.T) {
-	w := stampedAhead(t, "nna").restart()
-	w.after(time.Second).fail(alicloud.EndpointUnreachable)
-	w.want("Healthy=True(MinHealthyMet) Observed=False(EndpointUnreachable)")
-	if got := w.object.Status.LastObservedTime; got.After(w.now) {
-		t.Errorf("lastObservedTime is %s, it is %s", got, w.now)
+// The machine of the previous leader may have had a fast clock.
+func TestObservationInTheFutureGoesStale(t *testing.T) {
+	env := observedInTheFuture(t, "nna").restart()
+	env.after(time.Second).fail(alicloud.EndpointUnreachable)
+	env.want("Healthy=True(MinHealthyMet) Observed=False(EndpointUnreachable)")
+	if got := env.object.Status.LastObservedTime; got.After(env.now) {
+		t.Errorf("lastObservedTime is %s, it is %s", got, env.now)
 	}
-	w.after(90 * time.Second).fail(alicloud.EndpointUnreachable)
-	w.want("Healthy=Unknown(ObservationStale) Observed=False(EndpointUnreachable)")
-	// Nor does it come back when the time comes that was stamped.
-	w.after(time.Hour - 60*time.Second).fail(alicloud.EndpointUnreachable)
-	w.want("Healthy=Unknown(ObservationStale) Observed=False(EndpointUnreachable)")
+	env.after(90 * time.Second).fail(alicloud.EndpointUnreachable)
+	env.want("Healthy=Unknown(ObservationStale) Observed=False(EndpointUnreachable)")
+	// The verdict stays stale at the time that the status had.
+	env.after(time.Hour - 60*time.Second).fail(alicloud.EndpointUnreachable)
+	env.want("Healthy=Unknown(ObservationStale) Observed=False(EndpointUnreachable)")
 }
 
-// A process that got the answer itself knows how old it is.
-func TestAnswerFromBeforeTheClockWasSetBackAgesAsAny(t *testing.T) {
-	w := stampedAhead(t, "nna")
-	w.after(90*time.Second - 1).fail(alicloud.EndpointUnreachable)
-	w.want("Healthy=True(MinHealthyMet) Observed=False(EndpointUnreachable)")
-	w.after(1).again()
-	w.want("Healthy=Unknown(ObservationStale) Observed=False(EndpointUnreachable)")
+// The process that observed the load balancer knows the age of its observation.
+func TestObservationBeforeTheClockWasSetBackGoesStaleOnTime(t *testing.T) {
+	env := observedInTheFuture(t, "nna")
+	env.after(90*time.Second - 1).fail(alicloud.EndpointUnreachable)
+	env.want("Healthy=True(MinHealthyMet) Observed=False(EndpointUnreachable)")
+	env.after(1).repeatFailure()
+	env.want("Healthy=Unknown(ObservationStale) Observed=False(EndpointUnreachable)")
 }
 
-func TestAnswerOfTheFutureGoesStaleWhileNobodyAsks(t *testing.T) {
-	w := stampedAhead(t, "nna")
-	w.after(90 * time.Second).wait()
-	w.want("Healthy=Unknown(ObservationStale)" + answered)
+func TestObservationInTheFutureGoesStaleWithoutAFailure(t *testing.T) {
+	env := observedInTheFuture(t, "nna")
+	env.after(90 * time.Second).wait()
+	env.want("Healthy=Unknown(ObservationStale)" + observedOK)
 }
 
-// The next answer mends the time, though it says nothing else that is new.
-func TestAnswerOfTheFutureIsReplacedByTheNext(t *testing.T) {
-	w := stampedAhead(t, "nna").restart()
-	w.after(30 * time.Second).answer("nna")
-	if got := w.object.Status.LastObservedTime; !got.Time.Equal(w.now) {
-		t.Errorf("lastObservedTime is %s, it is %s", got, w.now)
+// The next observation corrects the time, even without another difference.
+func TestObservationInTheFutureIsReplacedByTheNext(t *testing.T) {
+	env := observedInTheFuture(t, "nna").restart()
+	env.after(30 * time.Second).observe("nna")
+	if got := env.object.Status.LastObservedTime; !got.Time.Equal(env.now) {
+		t.Errorf("lastObservedTime is %s, it is %s", got, env.now)
 	}
 }

@@ -12,64 +12,64 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// judgement is a condition without what the list adds: type, times, generation.
-type judgement struct {
+// condition is a condition without what conditionSet.list adds: type, time and generation.
+type condition struct {
 	status  metav1.ConditionStatus
 	reason  string
 	message string
 }
 
-// waits tells whether the judgement is that there is none yet.
-func (j judgement) waits() bool {
-	return j.reason == v1alpha1.ReasonPending || j.reason == v1alpha1.ReasonProgressing
+// isPending returns whether the condition waits for the first observation.
+func (c condition) isPending() bool {
+	return c.reason == v1alpha1.ReasonPending || c.reason == v1alpha1.ReasonProgressing
 }
 
-func (j judgement) change() *ConditionTransition {
-	return &ConditionTransition{Status: j.status, Reason: j.reason, Message: j.message}
+func (c condition) transition() *ConditionTransition {
+	return &ConditionTransition{Status: c.status, Reason: c.reason, Message: c.message}
 }
 
-// judgements are the conditions of one object; nil ones are absent.
-type judgements struct {
-	observed, healthy    judgement
-	stalled, reconciling *judgement
+// conditionSet is the conditions of one object; nil ones are absent.
+type conditionSet struct {
+	observed, healthy    condition
+	stalled, reconciling *condition
 }
 
-// ready is what GitOps waits for: it follows healthy, and is False while stalled.
-func (j judgements) ready() judgement {
-	if j.stalled != nil {
-		return judgement{metav1.ConditionFalse, j.stalled.reason, j.stalled.message}
+// ready is the condition that GitOps tools wait for: Healthy, but False while stalled.
+func (s conditionSet) ready() condition {
+	if s.stalled != nil {
+		return condition{metav1.ConditionFalse, s.stalled.reason, s.stalled.message}
 	}
-	return j.healthy
+	return s.healthy
 }
 
-// list returns the conditions in their fixed order. They are those of the
-// generation that was observed, except that one which waits is decided for the
-// current generation. A condition keeps its lastTransitionTime while its status
-// stays, and conditions of types that are not this operator's are left as they are.
-func (j judgements) list(previous []metav1.Condition, observed, current int64, now metav1.Time) []metav1.Condition {
+// list returns the conditions in their fixed order, and after them those of
+// other writers. A condition has the generation that was observed; a pending
+// one has the current generation. It keeps its lastTransitionTime while its
+// status stays.
+func (s conditionSet) list(previous []metav1.Condition, observed, current int64, now metav1.Time) []metav1.Condition {
 	next := make([]metav1.Condition, 0, len(previous)+2)
-	add := func(conditionType string, judgement judgement) {
+	add := func(conditionType string, c condition) {
 		generation := observed
-		if judgement.waits() {
+		if c.isPending() {
 			generation = current
 		}
-		condition := metav1.Condition{
-			Type: conditionType, Status: judgement.status, Reason: judgement.reason, Message: judgement.message,
-			ObservedGeneration: generation, LastTransitionTime: now,
+		since := now
+		if was := meta.FindStatusCondition(previous, conditionType); was != nil && was.Status == c.status {
+			since = was.LastTransitionTime
 		}
-		if was := meta.FindStatusCondition(previous, conditionType); was != nil && was.Status == condition.Status {
-			condition.LastTransitionTime = was.LastTransitionTime
-		}
-		next = append(next, condition)
+		next = append(next, metav1.Condition{
+			Type: conditionType, Status: c.status, Reason: c.reason, Message: c.message,
+			ObservedGeneration: generation, LastTransitionTime: since,
+		})
 	}
-	add(v1alpha1.ConditionReady, j.ready())
-	add(v1alpha1.ConditionHealthy, j.healthy)
-	add(v1alpha1.ConditionObserved, j.observed)
-	if j.stalled != nil {
-		add(v1alpha1.ConditionStalled, *j.stalled)
+	add(v1alpha1.ConditionReady, s.ready())
+	add(v1alpha1.ConditionHealthy, s.healthy)
+	add(v1alpha1.ConditionObserved, s.observed)
+	if s.stalled != nil {
+		add(v1alpha1.ConditionStalled, *s.stalled)
 	}
-	if j.reconciling != nil {
-		add(v1alpha1.ConditionReconciling, *j.reconciling)
+	if s.reconciling != nil {
+		add(v1alpha1.ConditionReconciling, *s.reconciling)
 	}
 	for i := range previous {
 		if !isOurs(previous[i].Type) {
@@ -79,6 +79,7 @@ func (j judgements) list(previous []metav1.Condition, observed, current int64, n
 	return next
 }
 
+// isOurs returns whether this operator writes conditions of the type.
 func isOurs(conditionType string) bool {
 	switch conditionType {
 	case v1alpha1.ConditionReady, v1alpha1.ConditionHealthy, v1alpha1.ConditionObserved,
@@ -89,27 +90,28 @@ func isOurs(conditionType string) bool {
 	}
 }
 
-// find returns a stored condition as a judgement; the zero judgement when there is none.
-func find(conditions []metav1.Condition, conditionType string) judgement {
+// find returns a stored condition; the zero condition when there is none.
+func find(conditions []metav1.Condition, conditionType string) condition {
 	if c := meta.FindStatusCondition(conditions, conditionType); c != nil {
-		return judgement{c.Status, c.Reason, c.Message}
+		return condition{c.Status, c.Reason, c.Message}
 	}
-	return judgement{}
+	return condition{}
 }
 
-// steady keeps the words of an equal failure that was told before. The API
-// may put counters, dates or ids into its messages; a status that followed
-// them would be written at every observation.
-func steady(next, previous judgement) judgement {
-	if next.status == previous.status && next.reason == previous.reason && sameWords(next.message, previous.message) {
+// keepMessage returns next with the message of an equal previous failure. The
+// API may put counters, dates or ids into its messages; without this, every
+// observation would write the status.
+func keepMessage(next, previous condition) condition {
+	if next.status == previous.status && next.reason == previous.reason && equalWithoutNumbers(next.message, previous.message) {
 		next.message = previous.message
 	}
 	return next
 }
 
-// sameWords tells whether two messages differ only in words that hold digits,
-// but for the first, which is the API's code or names the host that failed.
-func sameWords(a, b string) bool {
+// equalWithoutNumbers returns whether two messages differ only in words with
+// digits. The first words must be equal: that is the API's error code, or the
+// host that failed.
+func equalWithoutNumbers(a, b string) bool {
 	left, right := strings.Fields(a), strings.Fields(b)
 	if len(left) != len(right) || len(left) > 0 && left[0] != right[0] {
 		return false

@@ -28,7 +28,7 @@ func TestEachKindOfFailureIsTheReasonOfTheSameName(t *testing.T) {
 		delete(reasons, name)
 	}
 	for name := range reasons {
-		t.Errorf("no kind of failure has the reason v1alpha1.%s", name)
+		t.Errorf("no failure kind has the reason v1alpha1.%s", name)
 	}
 }
 
@@ -43,7 +43,7 @@ func TestEveryKindOfFailureIsListed(t *testing.T) {
 	}
 	for name, value := range declared {
 		if !listed[value] {
-			t.Errorf("slb.Kinds() lacks slb.%s", name)
+			t.Errorf("alicloud.Kinds() lacks alicloud.%s", name)
 		}
 	}
 }
@@ -53,7 +53,7 @@ func reasonsOfObserved(t *testing.T) map[string]string {
 	return constants(t, "../../api/v1alpha1/conditions.go", "Reasons of Observed")
 }
 
-// constants reads the block of constants whose comment starts so.
+// constants parses the block of constants whose comment starts with comment.
 func constants(t *testing.T, file, comment string) map[string]string {
 	t.Helper()
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
@@ -73,7 +73,7 @@ func constants(t *testing.T, file, comment string) map[string]string {
 			}
 			literal, ok := value.Values[0].(*ast.BasicLit)
 			if !ok {
-				t.Fatalf("%s is no literal", value.Names[0].Name)
+				t.Fatalf("%s is not a literal", value.Names[0].Name)
 			}
 			text, err := strconv.Unquote(literal.Value)
 			if err != nil {
@@ -89,46 +89,46 @@ func constants(t *testing.T, file, comment string) map[string]string {
 }
 
 func TestReadyFollowsHealthyAndIsFalseWhileStalled(t *testing.T) {
-	met := judgement{metav1.ConditionTrue, "MinHealthyMet", "met"}
-	below := judgement{metav1.ConditionFalse, "BelowMinHealthy", "below"}
-	unknown := judgement{metav1.ConditionUnknown, "ObservationStale", "stale"}
-	stalled := judgement{metav1.ConditionTrue, "Forbidden", "forbidden"}
+	met := condition{metav1.ConditionTrue, "MinHealthyMet", "met"}
+	below := condition{metav1.ConditionFalse, "BelowMinHealthy", "below"}
+	unknown := condition{metav1.ConditionUnknown, "ObservationStale", "stale"}
+	stalled := condition{metav1.ConditionTrue, "Forbidden", "forbidden"}
 	for _, test := range []struct {
 		what    string
-		healthy judgement
-		stalled *judgement
-		want    judgement
+		healthy condition
+		stalled *condition
+		want    condition
 	}{
 		{"healthy", met, nil, met},
 		{"unhealthy", below, nil, below},
 		{"unknown", unknown, nil, unknown},
-		{"healthy as last known, and stalled", met, &stalled, judgement{metav1.ConditionFalse, "Forbidden", "forbidden"}},
-		{"unhealthy as last known, and stalled", below, &stalled, judgement{metav1.ConditionFalse, "Forbidden", "forbidden"}},
-		{"unknown, and stalled", unknown, &stalled, judgement{metav1.ConditionFalse, "Forbidden", "forbidden"}},
+		{"healthy as last observed, and stalled", met, &stalled, condition{metav1.ConditionFalse, "Forbidden", "forbidden"}},
+		{"unhealthy as last observed, and stalled", below, &stalled, condition{metav1.ConditionFalse, "Forbidden", "forbidden"}},
+		{"unknown, and stalled", unknown, &stalled, condition{metav1.ConditionFalse, "Forbidden", "forbidden"}},
 	} {
 		t.Run(test.what, func(t *testing.T) {
-			if got := (judgements{healthy: test.healthy, stalled: test.stalled}).ready(); got != test.want {
+			if got := (conditionSet{healthy: test.healthy, stalled: test.stalled}).ready(); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})
 	}
 }
 
-func TestConditionsStandInAFixedOrderAndThoseOfOthersStay(t *testing.T) {
+func TestConditionsHaveAFixedOrderAndForeignOnesAreKept(t *testing.T) {
 	foreign := metav1.Condition{Type: "example.com/Silenced", Status: "True", Reason: "Maintenance", ObservedGeneration: 1, LastTransitionTime: metav1.NewTime(start)}
-	is := judgement{metav1.ConditionTrue, "Reason", "message"}
+	c := condition{metav1.ConditionTrue, "Reason", "message"}
 	for _, test := range []struct {
-		what   string
-		judged judgements
-		want   string
+		what string
+		set  conditionSet
+		want string
 	}{
-		{"no more than needed", judgements{observed: is, healthy: is}, "Ready Healthy Observed example.com/Silenced"},
-		{"stalled", judgements{observed: is, healthy: is, stalled: &is}, "Ready Healthy Observed Stalled example.com/Silenced"},
-		{"reconciling", judgements{observed: is, healthy: is, reconciling: &is}, "Ready Healthy Observed Reconciling example.com/Silenced"},
+		{"neither stalled nor reconciling", conditionSet{observed: c, healthy: c}, "Ready Healthy Observed example.com/Silenced"},
+		{"stalled", conditionSet{observed: c, healthy: c, stalled: &c}, "Ready Healthy Observed Stalled example.com/Silenced"},
+		{"reconciling", conditionSet{observed: c, healthy: c, reconciling: &c}, "Ready Healthy Observed Reconciling example.com/Silenced"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			previous := []metav1.Condition{foreign, {Type: "Reconciling", Status: "True"}, {Type: "Stalled", Status: "True"}, {Type: "Ready", Status: "True"}}
-			got := test.judged.list(previous, 7, 7, metav1.NewTime(start.Add(time.Hour)))
+			got := test.set.list(previous, 7, 7, metav1.NewTime(start.Add(time.Hour)))
 			var types []string
 			for _, c := range got {
 				types = append(types, c.Type)
@@ -143,27 +143,27 @@ func TestConditionsStandInAFixedOrderAndThoseOfOthersStay(t *testing.T) {
 	}
 }
 
-func TestConditionTurnsOnlyWithItsStatus(t *testing.T) {
+func TestConditionTransitionTimeFollowsItsStatus(t *testing.T) {
 	then, now := metav1.NewTime(start), metav1.NewTime(start.Add(time.Hour))
 	previous := []metav1.Condition{
 		{Type: "Healthy", Status: "True", Reason: "AllBackendsNormal", Message: "before", ObservedGeneration: 1, LastTransitionTime: then},
 		{Type: "Observed", Status: "True", Reason: "ObservationSucceeded", Message: "before", ObservedGeneration: 1, LastTransitionTime: then},
 	}
-	judged := judgements{
-		healthy:  judgement{metav1.ConditionTrue, "MinHealthyMet", "after"},
-		observed: judgement{metav1.ConditionFalse, "Throttled", "after"},
+	set := conditionSet{
+		healthy:  condition{metav1.ConditionTrue, "MinHealthyMet", "after"},
+		observed: condition{metav1.ConditionFalse, "Throttled", "after"},
 	}
 	want := []metav1.Condition{
 		{Type: "Ready", Status: "True", Reason: "MinHealthyMet", Message: "after", ObservedGeneration: 2, LastTransitionTime: now},
 		{Type: "Healthy", Status: "True", Reason: "MinHealthyMet", Message: "after", ObservedGeneration: 2, LastTransitionTime: then},
 		{Type: "Observed", Status: "False", Reason: "Throttled", Message: "after", ObservedGeneration: 2, LastTransitionTime: now},
 	}
-	if diff := cmp.Diff(want, judged.list(previous, 2, 2, now)); diff != "" {
+	if diff := cmp.Diff(want, set.list(previous, 2, 2, now)); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestMessagesThatDifferOnlyInWordsWithDigitsSayTheSame(t *testing.T) {
+func TestMessagesThatDifferOnlyInNumbersAreEqual(t *testing.T) {
 	for _, test := range []struct {
 		a, b string
 		want bool
@@ -182,31 +182,31 @@ func TestMessagesThatDifferOnlyInWordsWithDigitsSayTheSame(t *testing.T) {
 		{"two  spaces 1", "two spaces 2", true},
 	} {
 		t.Run(test.a+" / "+test.b, func(t *testing.T) {
-			if sameWords(test.a, test.b) != test.want || sameWords(test.b, test.a) != test.want {
+			if equalWithoutNumbers(test.a, test.b) != test.want || equalWithoutNumbers(test.b, test.a) != test.want {
 				t.Errorf("want %t both ways", test.want)
 			}
 		})
 	}
 }
 
-func TestSteadyKeepsTheWordsOfAnEqualConditionOnly(t *testing.T) {
-	previous := judgement{metav1.ConditionFalse, "Throttled", "user 1 was throttled"}
+func TestMessageIsKeptForAnEqualConditionOnly(t *testing.T) {
+	previous := condition{metav1.ConditionFalse, "Throttled", "user 1 was throttled"}
 	for _, test := range []struct {
 		what string
-		next judgement
+		next condition
 		kept bool
 	}{
-		{"other digits", judgement{metav1.ConditionFalse, "Throttled", "user 2 was throttled"}, true},
-		{"other words", judgement{metav1.ConditionFalse, "Throttled", "user 2 was refused"}, false},
-		{"another reason", judgement{metav1.ConditionFalse, "ServiceError", "user 2 was throttled"}, false},
-		{"another status", judgement{metav1.ConditionTrue, "Throttled", "user 2 was throttled"}, false},
+		{"other numbers", condition{metav1.ConditionFalse, "Throttled", "user 2 was throttled"}, true},
+		{"other words", condition{metav1.ConditionFalse, "Throttled", "user 2 was refused"}, false},
+		{"another reason", condition{metav1.ConditionFalse, "ServiceError", "user 2 was throttled"}, false},
+		{"another status", condition{metav1.ConditionTrue, "Throttled", "user 2 was throttled"}, false},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			want := test.next
 			if test.kept {
 				want = previous
 			}
-			if got := steady(test.next, previous); got != want {
+			if got := keepMessage(test.next, previous); got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 		})

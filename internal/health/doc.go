@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package health holds the rules: given an object as it is stored, what came
-// of the last observation, and the time, it decides the next status and what
-// changed. It reads no clock, calls nobody and logs nothing, so every rule is
-// a table test.
+// Package health has the rules. From an object as it is stored, the last
+// observation and the time, it decides the next status and its transitions. It
+// has no clock, no client and no log, so every rule is a table test. Its
+// functions mutate none of their arguments.
 //
-//	policy.go     counts to verdict
-//	rows.go       an answer's rows to sorted, bounded status rows
-//	size.go       how many rows fit into an object
-//	place.go      where a backend runs, and what the cluster says of it
-//	changes.go    which backends and conditions turned
-//	conditions.go the condition list
-//	messages.go   the words
-//	observation.go what is decided from, and what is decided
-//	evaluate.go   all of the above for one object
-//	target.go     which load balancer an object is about
-//	service.go    the load balancer of a Service that an object names
-//	clock.go      answers that a clock which ran ahead has stamped
-//	equal.go      whether two statuses say the same
-//	schedule.go   when to ask next
+//	input.go       the input and the outcome of an evaluation
+//	evaluate.go    the next status of one object
+//	policy.go      the verdict on counts of backends
+//	rows.go        the rows of an observation, sorted and bounded
+//	size.go        how many rows fit into an object
+//	location.go    the node or pod of a backend, and its diagnosis
+//	listeners.go   which listeners exist, and their health
+//	facts.go       what is known of listeners beside an observation
+//	verdict.go     the verdict on a load balancer
+//	transitions.go which backends and conditions changed
+//	conditions.go  the list of conditions
+//	messages.go    their messages
+//	stale.go       when a verdict is too old
+//	clock.go       observation times in the future
+//	equal.go       whether two statuses are equal
+//	fit.go         fields that an older API server does not store
+//	target.go      which load balancer an object observes
+//	service.go     the load balancer of the Service that an object names
+//	schedule.go    when to observe next
 package health

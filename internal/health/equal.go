@@ -11,12 +11,13 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// Nearly every observation finds nothing new, so finding that out must cost
-// next to nothing: equality.Semantic walks every row by reflection, with
-// hundreds of allocations. As there, an empty list equals none, and times are
-// equal that are the same moment.
+// Nearly every observation finds no difference, so these comparisons must be
+// cheap: equality.Semantic walks every row by reflection, with hundreds of
+// allocations. As there, an empty list equals none, and two times are equal if
+// they are the same moment. Rows and listeners are compared as whole structs, so
+// that a new field counts; a test changes each field of a status one by one.
 
-// sameStatus tells whether two statuses say the same.
+// sameStatus returns whether two statuses are equal.
 func sameStatus(a, b *v1alpha1.LoadBalancerHealthStatus) bool {
 	return a.ObservedGeneration == b.ObservedGeneration &&
 		slices.EqualFunc(a.Conditions, b.Conditions, sameCondition) &&
@@ -24,7 +25,7 @@ func sameStatus(a, b *v1alpha1.LoadBalancerHealthStatus) bool {
 		same(a.ObservedTarget, b.ObservedTarget) &&
 		same(a.Summary, b.Summary) &&
 		slices.EqualFunc(a.Listeners, b.Listeners, sameListenerStatus) &&
-		SameRows(a.Backends, b.Backends) &&
+		sameRows(a.Backends, b.Backends) &&
 		a.OmittedBackends == b.OmittedBackends &&
 		a.LastObservedTime.Equal(b.LastObservedTime) &&
 		a.LastRequestID == b.LastRequestID &&
@@ -32,10 +33,10 @@ func sameStatus(a, b *v1alpha1.LoadBalancerHealthStatus) bool {
 		a.LastAttemptedObserveRequest == b.LastAttemptedObserveRequest
 }
 
-// Holds tells whether a status is one that was written, though another writer
-// may have touched it since, as one that adds a condition of its own. Each write
-// brings a request id, a condition or a load balancer that no other has.
-func Holds(status, written *v1alpha1.LoadBalancerHealthStatus) bool {
+// Contains returns whether a status contains one that was written: another
+// client may have added to it since, such as a condition of its own. Each write
+// has a request id, a condition or a load balancer that no other write has.
+func Contains(status, written *v1alpha1.LoadBalancerHealthStatus) bool {
 	for i := range written.Conditions {
 		c := &written.Conditions[i]
 		if !isOurs(c.Type) {
@@ -53,8 +54,7 @@ func Holds(status, written *v1alpha1.LoadBalancerHealthStatus) bool {
 		same(status.ObservedTarget, written.ObservedTarget)
 }
 
-// SameRows tells whether two lists of backends say the same.
-func SameRows(a, b []v1alpha1.BackendStatus) bool {
+func sameRows(a, b []v1alpha1.BackendStatus) bool {
 	if len(a) != len(b) {
 		return false
 	}
@@ -66,7 +66,7 @@ func SameRows(a, b []v1alpha1.BackendStatus) bool {
 	return true
 }
 
-// SameRow tells whether two rows say the same.
+// SameRow returns whether two rows are equal.
 func SameRow(a, b *v1alpha1.BackendStatus) bool {
 	if !a.LastTransitionTime.Equal(&b.LastTransitionTime) {
 		return false

@@ -13,15 +13,15 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// Whoever adds a field to the status and forgets sameStatus learns it here.
-func TestStatusesThatDifferInAnyFieldAreNotTheSame(t *testing.T) {
+// A field that sameStatus does not compare fails this test.
+func TestStatusesThatDifferInAnyFieldAreNotEqual(t *testing.T) {
 	full := func() *v1alpha1.LoadBalancerHealthStatus {
 		status := &v1alpha1.LoadBalancerHealthStatus{}
 		fill(reflect.ValueOf(status).Elem())
 		return status
 	}
 	if !sameStatus(full(), full()) {
-		t.Fatal("a status is not the same as itself")
+		t.Fatal("a status differs from an equal one")
 	}
 	leaves := 0
 	each(reflect.ValueOf(full()).Elem(), "status", func(path string, n int) {
@@ -38,7 +38,7 @@ func TestStatusesThatDifferInAnyFieldAreNotTheSame(t *testing.T) {
 			t.Fatalf("the test did not change %s", path)
 		}
 		if sameStatus(full(), changed) {
-			t.Errorf("%s does not count", path)
+			t.Errorf("%s is not compared", path)
 		}
 	})
 	if leaves < 35 {
@@ -46,17 +46,17 @@ func TestStatusesThatDifferInAnyFieldAreNotTheSame(t *testing.T) {
 	}
 }
 
-func TestNothingAndAnEmptyListAreTheSame(t *testing.T) {
+func TestNilAndEmptyListsAreEqual(t *testing.T) {
 	none := &v1alpha1.LoadBalancerHealthStatus{}
 	empty := &v1alpha1.LoadBalancerHealthStatus{
 		Conditions: []metav1.Condition{}, Listeners: []v1alpha1.ListenerStatus{}, Backends: []v1alpha1.BackendStatus{},
 	}
 	if !sameStatus(none, empty) {
-		t.Error("they are not")
+		t.Error("nil and empty lists differ")
 	}
 }
 
-// fill gives every field a value, and every list one element.
+// fill sets every field, and gives every list one element.
 func fill(v reflect.Value) {
 	switch {
 	case v.Type() == reflect.TypeFor[metav1.Time]():
@@ -76,7 +76,7 @@ func fill(v reflect.Value) {
 	}
 }
 
-// each visits the leaves in their order.
+// each visits the leaves in order.
 func each(v reflect.Value, path string, visit func(path string, n int), leaves ...func(reflect.Value)) {
 	n := 0
 	var walk func(v reflect.Value, path string)
@@ -109,5 +109,25 @@ func alter(v reflect.Value) {
 		v.SetInt(v.Int() + 7)
 	default:
 		v.SetString(v.String() + "x")
+	}
+}
+
+func TestNilAndZeroPointersAreNotEqual(t *testing.T) {
+	at := metav1.NewTime(start)
+	for name, status := range map[string]v1alpha1.LoadBalancerHealthStatus{
+		"serviceLoadBalancer": {ServiceLoadBalancer: &v1alpha1.ServiceLoadBalancer{}},
+		"observedTarget":      {ObservedTarget: &v1alpha1.ObservedTarget{}},
+		"summary":             {Summary: &v1alpha1.Summary{}},
+		"lastObservedTime":    {LastObservedTime: &at},
+	} {
+		if sameStatus(&status, &v1alpha1.LoadBalancerHealthStatus{}) || sameStatus(&v1alpha1.LoadBalancerHealthStatus{}, &status) {
+			t.Errorf("%s is not compared", name)
+		}
+	}
+	missing := v1alpha1.LoadBalancerHealthStatus{Listeners: []v1alpha1.ListenerStatus{{MissingSince: &at}}}
+	changed := v1alpha1.LoadBalancerHealthStatus{Listeners: []v1alpha1.ListenerStatus{{LastTransitionTime: &at}}}
+	none := v1alpha1.LoadBalancerHealthStatus{Listeners: []v1alpha1.ListenerStatus{{}}}
+	if sameStatus(&missing, &none) || sameStatus(&none, &changed) || !sameStatus(&none, &none) {
+		t.Error("the times of a listener are not compared")
 	}
 }

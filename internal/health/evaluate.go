@@ -3,7 +3,6 @@
 package health
 
 import (
-	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,15 +11,15 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-// Evaluate decides the next status of an object. It reads object, and changes nothing.
-func Evaluate(object *v1alpha1.LoadBalancerHealth, o Input, now time.Time, options Options) Outcome {
-	e := newEvaluation(object, o, now, options)
+// Evaluate decides the next status of an object. It changes neither object nor input.
+func Evaluate(object *v1alpha1.LoadBalancerHealth, input Input, now time.Time, options Options) Outcome {
+	e := newEvaluation(object, input, now, options)
 	switch {
 	case object.Spec.Suspend:
 		e.suspended()
-	case o.Observation != nil:
-		e.answered()
-	case o.Failure != nil:
+	case input.Observation != nil:
+		e.observed()
+	case input.Failure != nil:
 		e.failed()
 	default:
 		e.waiting()
@@ -28,65 +27,58 @@ func Evaluate(object *v1alpha1.LoadBalancerHealth, o Input, now time.Time, optio
 	return e.outcome()
 }
 
-// evaluation is the work on one object: previous is read, next and changes are filled in.
+// evaluation is the work on one object. It reads previous, and fills in next
+// and transitions, which are its own.
 type evaluation struct {
-	key         string // tells objects apart
-	spec        *v1alpha1.LoadBalancerHealthSpec
-	generation  int64
-	edited      bool // nobody concluded anything on this generation and load balancer yet
-	askable     bool // it is about a load balancer, not a Service that has none
-	previous    *v1alpha1.LoadBalancerHealthStatus
-	wasObserved judgement
-	wasHealthy  judgement
-	input       Input
-	options     Options
-	policy      policy
-	interval    time.Duration
-	now         time.Time
-	stamp       metav1.Time // now, as stored
-	request     string      // the value of the request annotation
-	accepted    bool        // a missing listener was accepted by annotation
-	unaccepted  string      // what is wrong with that annotation; "" for nothing
+	key             string // namespace/name
+	spec            *v1alpha1.LoadBalancerHealthSpec
+	generation      int64
+	edited          bool // the conditions are not yet about this generation and load balancer
+	hasLoadBalancer bool // false for an object whose Service has none
+	previous        *v1alpha1.LoadBalancerHealthStatus
+	wasObserved     condition
+	wasHealthy      condition
+	input           Input
+	options         Options
+	policy          policy
+	interval        time.Duration
+	now             time.Time
+	stamp           metav1.Time // now, as stored
+	request         string      // the value of the request annotation
+	accepted        bool        // the annotation accepted a missing listener
+	acceptProblem   string      // what is wrong with that annotation; "" for nothing
 
 	next        v1alpha1.LoadBalancerHealthStatus
 	transitions Transitions
 	staleAt     time.Time
 }
 
-func newEvaluation(object *v1alpha1.LoadBalancerHealth, o Input, now time.Time, options Options) *evaluation {
-	_, _, askable := object.LoadBalancer()
+func newEvaluation(object *v1alpha1.LoadBalancerHealth, input Input, now time.Time, options Options) *evaluation {
+	_, _, hasLoadBalancer := object.LoadBalancer()
 	e := &evaluation{
-		key:         object.Namespace + "/" + object.Name,
-		spec:        &object.Spec,
-		generation:  object.Generation,
-		edited:      Edited(object),
-		askable:     askable,
-		previous:    &object.Status,
-		wasObserved: find(object.Status.Conditions, v1alpha1.ConditionObserved),
-		wasHealthy:  find(object.Status.Conditions, v1alpha1.ConditionHealthy),
-		input:       o,
-		options:     options,
-		policy:      policyOf(&object.Spec),
-		interval:    Interval(&object.Spec),
-		now:         now,
-		stamp:       metav1.NewTime(now.Truncate(time.Second)),
-		request:     object.Annotations[v1alpha1.ObserveRequestedAtAnnotation],
-		next:        notAhead(object.Status, o.AnsweredAt, now),
+		key:             object.Namespace + "/" + object.Name,
+		spec:            &object.Spec,
+		generation:      object.Generation,
+		edited:          Edited(object),
+		hasLoadBalancer: hasLoadBalancer,
+		previous:        &object.Status,
+		wasObserved:     find(object.Status.Conditions, v1alpha1.ConditionObserved),
+		wasHealthy:      find(object.Status.Conditions, v1alpha1.ConditionHealthy),
+		input:           input,
+		options:         options,
+		policy:          policyOf(&object.Spec),
+		interval:        Interval(&object.Spec),
+		now:             now,
+		stamp:           metav1.NewTime(now.Truncate(time.Second)),
+		request:         object.Annotations[v1alpha1.ObserveRequestedAtAnnotation],
+		next:            withoutFutureTime(object.Status, input.LastObservedAt, now),
 	}
 	if target := targetOf(object); e.next.ObservedTarget == nil || *e.next.ObservedTarget != target {
-		// What is known is of something else: it leaves without events.
-		e.next = v1alpha1.LoadBalancerHealthStatus{
-			ObservedGeneration:          e.next.ObservedGeneration,
-			Conditions:                  e.next.Conditions,
-			LastHandledObserveRequest:   e.next.LastHandledObserveRequest,
-			LastAttemptedObserveRequest: e.next.LastAttemptedObserveRequest,
-			ServiceLoadBalancer:         e.next.ServiceLoadBalancer,
-			ObservedTarget:              &target,
-		}
-		e.wasHealthy = judgement{}
+		e.next = withTarget(&e.next, target)
+		e.wasHealthy = condition{}
 	}
 	known := len(e.next.Listeners)
-	e.next.Listeners, e.unaccepted = acceptListeners(e.next.Listeners, object.Annotations[v1alpha1.ListenersAcceptedAtAnnotation], now)
+	e.next.Listeners, e.acceptProblem = acceptListeners(e.next.Listeners, object.Annotations[v1alpha1.ListenersAcceptedAtAnnotation], now)
 	if e.accepted = len(e.next.Listeners) < known; e.accepted && e.next.Summary != nil {
 		e.next.Summary = summaryOf(e.next.Listeners)
 	}
@@ -94,6 +86,19 @@ func newEvaluation(object *v1alpha1.LoadBalancerHealth, o Input, now time.Time, 
 		e.next.ServiceLoadBalancer = nil
 	}
 	return e
+}
+
+// withTarget returns the status without what is about another target. The
+// removed backends are no transitions.
+func withTarget(status *v1alpha1.LoadBalancerHealthStatus, target v1alpha1.ObservedTarget) v1alpha1.LoadBalancerHealthStatus {
+	return v1alpha1.LoadBalancerHealthStatus{
+		ObservedGeneration:          status.ObservedGeneration,
+		Conditions:                  status.Conditions,
+		LastHandledObserveRequest:   status.LastHandledObserveRequest,
+		LastAttemptedObserveRequest: status.LastAttemptedObserveRequest,
+		ServiceLoadBalancer:         status.ServiceLoadBalancer,
+		ObservedTarget:              &target,
+	}
 }
 
 // Interval is spec.interval with its default.
@@ -104,79 +109,96 @@ func Interval(spec *v1alpha1.LoadBalancerHealthSpec) time.Duration {
 	return spec.Interval.Duration
 }
 
-// known tells whether an answer about this target is in the status.
-func (e *evaluation) known() bool { return e.next.LastObservedTime != nil && e.next.Summary != nil }
-
-func (e *evaluation) suspended() {
-	suspended := judgement{metav1.ConditionUnknown, v1alpha1.ReasonSuspended, messageSuspended}
-	e.forgetVerdicts()
-	e.conclude(judgements{observed: suspended, healthy: suspended})
+// hasObservation returns whether the status has an observation of its target.
+func (e *evaluation) hasObservation() bool {
+	return e.next.LastObservedTime != nil && e.next.Summary != nil
 }
 
-func (e *evaluation) answered() {
-	first := !e.known()
-	was := e.lastVerdict()
-	rows := rowsOf(e.input.Observation, ScopeOf(e.spec))
-	changes := compareBackends(rows, e.next.Backends, omittedRows{e.next.OmittedBackends, e.next.LastObservedTime}, e.stamp)
-	place(rows, changes, e.input.Places, e.now)
-	answered, previous := listenersOf(rows), e.next.Listeners
-	facts := factsOf(&e.input, e.spec, answered)
-	e.next.Listeners = mergeListeners(answered, previous, facts, e.policy, e.stamp)
-	e.next.Summary = summaryOf(e.next.Listeners)
-	if !first {
-		e.transitions.Backends = changes
-		e.transitions.Listeners = listenerChanges(e.next.Listeners, previous)
-	}
+func (e *evaluation) suspended() {
+	suspended := condition{metav1.ConditionUnknown, v1alpha1.ReasonSuspended, messageSuspended}
+	e.withdrawVerdicts()
+	e.setConditions(conditionSet{observed: suspended, healthy: suspended})
+}
+
+func (e *evaluation) observed() {
+	first, was := !e.hasObservation(), e.lastVerdict()
+	rows := e.setRows(first)
+	facts := e.setListeners(rows, first)
 	if e.input.ObserveRequest != "" {
 		e.next.LastHandledObserveRequest = e.input.ObserveRequest
 	}
-	e.next.LastAttemptedObserveRequest = "" // its value may be requested again
+	e.next.LastAttemptedObserveRequest = "" // a user may request the same value again
 	room := fitting(rows, e.next.Listeners, e.next.LastHandledObserveRequest, e.request)
 	e.next.Backends, e.next.OmittedBackends = bounded(rows, min(e.options.MaxBackends, room))
 
 	e.staleAt = e.input.Observation.At.Add(staleAfter(e.interval))
-	evaluateListeners(e.next.Listeners, previous, facts, e.policy, e.stamp)
-	healthy := e.conditionOf(e.next.Listeners, facts)
+	healthy := e.verdictOn(e.next.Listeners, facts)
 	if (!first || healthy.status == metav1.ConditionFalse) && healthy.status != e.wasHealthy.status {
-		e.tellVerdict(healthy, was)
+		e.recordVerdict(healthy, was)
 	}
-	e.conclude(judgements{
-		observed: judgement{metav1.ConditionTrue, v1alpha1.ReasonObservationSucceeded, messageObservedWith(e.input.Observation.OddRows)},
+	e.setConditions(conditionSet{
+		observed: condition{metav1.ConditionTrue, v1alpha1.ReasonObservationSucceeded, messageObservedWith(e.input.Observation.OddRows)},
 		healthy:  healthy,
 	})
 }
 
+// setRows returns every row of the observation, and records their transitions
+// unless it is the first observation.
+func (e *evaluation) setRows(first bool) []v1alpha1.BackendStatus {
+	omitted, previous := omittedFrom(&e.next), sortedRows(e.next.Backends)
+	rows := stampedRows(e.input.Observation, ScopeOf(e.spec), previous, omitted, e.stamp)
+	rows = locateRows(rows, e.input.Locations, e.now)
+	if !first {
+		e.transitions.Backends = backendTransitions(rows, previous, omitted, e.input.Locations)
+	}
+	return rows
+}
+
+// setListeners evaluates the listeners of the observation, and records their
+// transitions unless it is the first observation.
+func (e *evaluation) setListeners(rows []v1alpha1.BackendStatus, first bool) *listenerFacts {
+	observed, previous := listenersOf(rows), e.next.Listeners
+	facts := factsOf(&e.input, e.spec, observed)
+	merged := mergeListeners(observed, previous, facts, e.policy, e.stamp)
+	e.next.Listeners = evaluateListeners(merged, previous, facts, e.policy, e.stamp)
+	e.next.Summary = summaryOf(e.next.Listeners)
+	if !first {
+		e.transitions.Listeners = listenerTransitions(e.next.Listeners, previous)
+	}
+	return facts
+}
+
 func (e *evaluation) failed() {
 	failure := e.input.Failure
-	observed := judgement{metav1.ConditionFalse, string(failure.Kind), failure.Message}
-	if e.askable && !e.edited { // else the words name what the spec names now, or the Service has
-		observed = steady(observed, e.wasObserved)
+	observed := condition{metav1.ConditionFalse, string(failure.Kind), failure.Message}
+	if e.hasLoadBalancer && !e.edited { // else the message names the new target
+		observed = keepMessage(observed, e.wasObserved)
 	}
-	judged := judgements{observed: observed}
+	set := conditionSet{observed: observed}
 	if e.stalls(failure) {
-		judged.stalled = &judgement{metav1.ConditionTrue, observed.reason, observed.message}
+		set.stalled = &condition{metav1.ConditionTrue, observed.reason, observed.message}
 	}
 	if e.input.ObserveRequest != "" {
 		e.next.LastAttemptedObserveRequest = e.input.ObserveRequest
 	}
-	if judged.stalled == nil {
-		judged.reconciling = e.unanswered()
+	if set.stalled == nil {
+		set.reconciling = e.requestPending()
 	}
-	if !e.known() {
-		judged.healthy = judgement{metav1.ConditionUnknown, v1alpha1.ReasonPending, messagePendingAfter(observed.message)}
+	if !e.hasObservation() {
+		set.healthy = condition{metav1.ConditionUnknown, v1alpha1.ReasonPending, messagePendingAfter(observed.message)}
 	} else {
-		judged.healthy = e.lastKnown(observed.message)
-		if e.stands() || e.wasHealthy.reason == v1alpha1.ReasonObservationStale {
-			e.tellVerdict(judged.healthy, e.wasHealthy)
+		set.healthy = e.verdictUntilStale(observed.message)
+		if e.hadVerdict() || e.wasHealthy.reason == v1alpha1.ReasonObservationStale {
+			e.recordVerdict(set.healthy, e.wasHealthy)
 		}
 	}
-	e.conclude(judged)
+	e.setConditions(set)
 }
 
-// unanswered is the condition Reconciling while a requested observation was
-// attempted and not answered; nil otherwise. It outlasts a newer request that
-// was not attempted yet.
-func (e *evaluation) unanswered() *judgement {
+// requestPending is the condition Reconciling while a requested observation was
+// attempted without success; nil otherwise. It stays while the next attempt is
+// for a newer request.
+func (e *evaluation) requestPending() *condition {
 	if e.request == "" || e.request == e.next.LastHandledObserveRequest {
 		return nil
 	}
@@ -184,151 +206,69 @@ func (e *evaluation) unanswered() *judgement {
 	if e.request != e.next.LastAttemptedObserveRequest && was.reason != v1alpha1.ReasonObservationRequested {
 		return nil
 	}
-	return &judgement{metav1.ConditionTrue, v1alpha1.ReasonObservationRequested, messageRequested}
+	return &condition{metav1.ConditionTrue, v1alpha1.ReasonObservationRequested, messageRequested}
 }
 
 // waiting is for an object that was not observed since it was created or
 // edited, or whose observation is late.
 func (e *evaluation) waiting() {
-	judged := judgements{observed: e.wasObserved, healthy: e.wasHealthy, stalled: e.wasStalled()}
-	if judged.stalled == nil {
-		judged.reconciling = e.unanswered()
+	set := conditionSet{observed: e.wasObserved, healthy: e.wasHealthy, stalled: e.wasStalled()}
+	if set.stalled == nil {
+		set.reconciling = e.requestPending()
 	}
 	if e.edited {
-		e.awaitFirst(&judged)
+		set = e.progressing(set)
 	}
-	late, accepted := e.late(), e.accepted && e.known() && e.stands()
+	late, accepted := e.late(), e.accepted && e.hasObservation() && e.hadVerdict()
 	switch {
 	case late:
-		judged.healthy = e.stale(messageLate)
-		e.tellVerdict(judged.healthy, e.wasHealthy)
+		set.healthy = e.staleCondition(messageLate)
+		e.recordVerdict(set.healthy, e.wasHealthy)
 	case accepted:
-		judged.healthy = e.reevaluate()
-		e.tellVerdict(judged.healthy, e.wasHealthy)
+		set.healthy = e.reevaluate()
+		e.recordVerdict(set.healthy, e.wasHealthy)
 	}
 	if late || accepted || e.edited {
 		// The conditions are still those of the generation that was observed.
-		e.next.Conditions = judged.list(e.previous.Conditions, e.previous.ObservedGeneration, e.generation, e.stamp)
+		e.next.Conditions = set.list(e.previous.Conditions, e.previous.ObservedGeneration, e.generation, e.stamp)
 	}
 }
 
-// awaitFirst turns the conditions that were into those of an object whose
-// generation nobody asked about yet.
-func (e *evaluation) awaitFirst(judged *judgements) {
-	pending := judgement{metav1.ConditionUnknown, v1alpha1.ReasonPending, messagePending}
-	if !e.known() || judged.observed.status == "" || judged.observed.reason == v1alpha1.ReasonSuspended {
-		judged.observed = pending
+// progressing returns the conditions of an object before the first observation
+// of its generation: those from before where they are about its target.
+func (e *evaluation) progressing(set conditionSet) conditionSet {
+	pending := condition{metav1.ConditionUnknown, v1alpha1.ReasonPending, messagePending}
+	if !e.hasObservation() || set.observed.status == "" || set.observed.reason == v1alpha1.ReasonSuspended {
+		set.observed = pending
 	}
-	if !e.known() || judged.healthy.status == "" || judged.healthy.reason == v1alpha1.ReasonSuspended {
-		judged.healthy = pending
+	if !e.hasObservation() || set.healthy.status == "" || set.healthy.reason == v1alpha1.ReasonSuspended {
+		set.healthy = pending
 	}
-	judged.stalled = nil
-	judged.reconciling = &judgement{metav1.ConditionTrue, v1alpha1.ReasonProgressing, messageProgressing}
+	set.stalled = nil
+	set.reconciling = &condition{metav1.ConditionTrue, v1alpha1.ReasonProgressing, messageProgressing}
+	return set
 }
 
-// late tells whether a standing verdict got too old for want of an
-// observation. A process that got no answer yet knows only that the last one
-// came before it looked.
-func (e *evaluation) late() bool {
-	if !e.known() || !e.stands() {
-		return false
-	}
-	staleAt := e.answerStaleAt()
-	if since := e.input.Since.Add(staleAfter(e.interval)); e.input.AnsweredAt.IsZero() && since.After(staleAt) {
-		staleAt = since
-	}
-	if e.now.Before(staleAt) {
-		e.staleAt = staleAt
-		return false
-	}
-	return true
+// reevaluate evaluates the listeners of the last observation again, because the
+// policy, the annotation or the facts may have changed.
+func (e *evaluation) reevaluate() condition {
+	facts := e.facts()
+	e.next.Listeners = evaluateListeners(e.next.Listeners, e.next.Listeners, facts, e.policy, e.stamp)
+	return e.verdictOn(e.next.Listeners, facts)
 }
 
-// reevaluate evaluates the listeners of the last answer again, which the policy,
-// the annotation or the facts may have changed for.
-func (e *evaluation) reevaluate() judgement {
-	facts, previous := e.facts(), e.next.Listeners
-	e.next.Listeners = slices.Clone(previous)
-	evaluateListeners(e.next.Listeners, previous, facts, e.policy, e.stamp)
-	return e.conditionOf(e.next.Listeners, facts)
-}
-
-func (e *evaluation) conditionOf(listeners []v1alpha1.ListenerStatus, facts *listenerFacts) judgement {
+func (e *evaluation) verdictOn(listeners []v1alpha1.ListenerStatus, facts *listenerFacts) condition {
 	evaluated := newEvaluatedListeners(listeners, facts, e.policy)
-	return evaluated.condition(e.next.ObservedTarget, e.next.Summary, e.unaccepted)
+	return evaluated.condition(e.next.ObservedTarget, e.next.Summary, e.acceptProblem)
 }
 
-// lastKnown is the verdict on the last answer until that is too old.
-func (e *evaluation) lastKnown(why string) judgement {
-	staleAt := e.answerStaleAt()
-	if !e.now.Before(staleAt) {
-		return e.stale(why)
-	}
-	e.staleAt = staleAt
-	return e.reevaluate()
-}
-
-// facts are those about the listeners of the last answer.
+// facts are those about the listeners of the last observation.
 func (e *evaluation) facts() *listenerFacts {
 	return factsOf(&e.input, e.spec, e.next.Listeners)
 }
 
-// stale takes back the verdict on an answer that is too old.
-func (e *evaluation) stale(why string) judgement {
-	e.forgetVerdicts()
-	return judgement{metav1.ConditionUnknown, v1alpha1.ReasonObservationStale, messageStale(e.interval, why)}
-}
-
-// forgetVerdicts makes every listener Unknown: counts are kept as what was
-// last known, but a verdict is about now.
-func (e *evaluation) forgetVerdicts() {
-	previous := e.next.Listeners
-	e.next.Listeners = slices.Clone(previous)
-	for i := range e.next.Listeners {
-		e.next.Listeners[i].Health = v1alpha1.Unknown
-	}
-	stampListeners(e.next.Listeners, previous, e.stamp)
-}
-
-// answerStaleAt is when the last answer is too old to be a verdict. The status
-// knows that answer's time only to a heartbeat: lastObservedTime is the time
-// of one that was written, and those that found nothing new came after it.
-// While a verdict stands, this process's own answers tell more, or, where it
-// got none, a grace of two intervals from its first failure, so that a lost
-// call at a restart turns nothing. What an answer said of an object that had
-// no verdict then, say a suspended one, is not in its status.
-func (e *evaluation) answerStaleAt() time.Time {
-	earliest := e.next.LastObservedTime.Add(staleAfter(e.interval))
-	if !e.stands() {
-		return earliest
-	}
-	staleAt := e.input.FailingSince.Add(2 * e.interval)
-	if answered := e.input.AnsweredAt; !answered.IsZero() {
-		staleAt = answered.Add(staleAfter(e.interval))
-	}
-	latest := earliest.Add(e.options.Heartbeat + time.Second) // lastObservedTime is in seconds
-	switch {
-	case staleAt.Before(earliest):
-		return earliest
-	case staleAt.After(latest):
-		return latest
-	default:
-		return staleAt
-	}
-}
-
-// stands tells whether the verdict before was one on an answer.
-func (e *evaluation) stands() bool {
-	switch e.wasHealthy.reason {
-	case v1alpha1.ReasonObservationStale, v1alpha1.ReasonSuspended, v1alpha1.ReasonPending, "":
-		return false
-	default:
-		return true
-	}
-}
-
-// stalls tells whether a failure requires manual action. What was said to does
-// until it is over.
+// stalls returns whether a failure requires manual action. A kind of failure
+// that stalled the object stalls it until another observation ends otherwise.
 func (e *evaluation) stalls(failure *alicloud.Error) bool {
 	was := e.wasStalled()
 	sameTarget := e.previous.ObservedTarget != nil && *e.previous.ObservedTarget == *e.next.ObservedTarget
@@ -336,59 +276,60 @@ func (e *evaluation) stalls(failure *alicloud.Error) bool {
 	return failure.Stall().Reached(inARow, over) || sameTarget && was != nil && was.reason == string(failure.Kind)
 }
 
-func (e *evaluation) wasStalled() *judgement {
+func (e *evaluation) wasStalled() *condition {
 	if was := find(e.previous.Conditions, v1alpha1.ConditionStalled); was.status == metav1.ConditionTrue {
 		return &was
 	}
 	return nil
 }
 
-// tellVerdict records a verdict that turned.
-func (e *evaluation) tellVerdict(healthy, was judgement) {
+// recordVerdict records the transition of a verdict that changed.
+func (e *evaluation) recordVerdict(healthy, was condition) {
 	if healthy.status != was.status {
-		e.transitions.Verdict = healthy.change()
+		e.transitions.Verdict = healthy.transition()
 	}
 }
 
-// lastVerdict is the verdict before. One that was withheld, because nobody
-// looked, is read off the counts: resuming is not a turn, but what turned
-// meanwhile is.
-func (e *evaluation) lastVerdict() judgement {
-	withheld := e.wasHealthy.reason == v1alpha1.ReasonSuspended || e.wasHealthy.waits()
-	if !withheld || !e.known() {
+// lastVerdict is the previous verdict. While the object was suspended its
+// verdict was withdrawn: then it is evaluated from the counts. So a resume is no
+// transition, and a change during the suspension is one.
+func (e *evaluation) lastVerdict() condition {
+	withdrawn := e.wasHealthy.reason == v1alpha1.ReasonSuspended || e.wasHealthy.isPending()
+	if !withdrawn || !e.hasObservation() {
 		return e.wasHealthy
 	}
-	facts, listeners := e.facts(), slices.Clone(e.next.Listeners)
-	evaluateListeners(listeners, e.next.Listeners, facts, e.policy, e.stamp)
-	return e.conditionOf(listeners, facts)
+	facts := e.facts()
+	return e.verdictOn(evaluateListeners(e.next.Listeners, e.next.Listeners, facts, e.policy, e.stamp), facts)
 }
 
-// conclude records the conditions as decided for the current generation.
-func (e *evaluation) conclude(judged judgements) {
-	observed := judged.observed
+// setConditions sets the conditions for the current generation, and records the
+// transition of Observed.
+func (e *evaluation) setConditions(set conditionSet) {
+	observed := set.observed
 	failedBefore := e.wasObserved.status == metav1.ConditionFalse
 	switch {
 	case observed.status == metav1.ConditionFalse && (!failedBefore || observed.reason != e.wasObserved.reason):
-		e.transitions.Observation = observed.change()
+		e.transitions.Observation = observed.transition()
 	case observed.status == metav1.ConditionTrue && failedBefore:
-		e.transitions.Observation = judgement{observed.status, observed.reason, messageRecovered(e.wasObserved.reason)}.change()
+		e.transitions.Observation = condition{observed.status, observed.reason, messageRecovered(e.wasObserved.reason)}.transition()
 	}
 	e.next.ObservedGeneration = e.generation
-	e.next.Conditions = judged.list(e.previous.Conditions, e.generation, e.generation, e.stamp)
+	e.next.Conditions = set.list(e.previous.Conditions, e.generation, e.generation, e.stamp)
 }
 
-// outcome compares with what is stored. Only a status that is written anyway,
-// or a heartbeat, takes over the answer's time and request id.
+// outcome compares the next status with the stored one. The time and the request
+// id of an observation are no reason for a write: only a status that is written
+// anyway, or a heartbeat, has them.
 func (e *evaluation) outcome() Outcome {
 	e.options.fit(&e.next)
 	write := !sameStatus(&e.next, e.previous)
-	if sample := e.input.Observation; sample != nil && !e.spec.Suspend {
-		if !write && e.known() {
-			write = !sample.At.Before(nextHeartbeat(e.key, e.options.Heartbeat, e.next.LastObservedTime.Time))
+	if observation := e.input.Observation; observation != nil && !e.spec.Suspend {
+		if !write && e.hasObservation() {
+			write = !observation.At.Before(nextHeartbeat(e.key, e.options.Heartbeat, e.next.LastObservedTime.Time))
 		}
-		if write || !e.known() {
-			e.next.LastObservedTime = new(metav1.NewTime(sample.At.Truncate(time.Second)))
-			e.next.LastRequestID = sample.RequestID
+		if write || !e.hasObservation() {
+			e.next.LastObservedTime = new(metav1.NewTime(observation.At.Truncate(time.Second)))
+			e.next.LastRequestID = observation.RequestID
 			write = true
 		}
 	}

@@ -5,8 +5,8 @@ package health
 import "github.com/lbhealth/slb-health-operator/api/v1alpha1"
 
 // An API server drops the fields that an older CustomResourceDefinition does not
-// know. A status is compared as it would be stored, or each observation would
-// find another one than it wants, and write it.
+// have. A status is compared in the form in which it would be stored. Otherwise
+// every observation would find a difference, and write it.
 
 func (o *Options) fit(status *v1alpha1.LoadBalancerHealthStatus) {
 	if o.Fit != nil {

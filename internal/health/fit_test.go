@@ -10,9 +10,9 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// withoutNews is what an API server stores whose CustomResourceDefinition is of
-// the version before listeners had a state.
-func withoutNews(status *v1alpha1.LoadBalancerHealthStatus) {
+// withoutNewFields is what an API server stores with the CustomResourceDefinition
+// of the version before listeners had a state.
+func withoutNewFields(status *v1alpha1.LoadBalancerHealthStatus) {
 	status.LastAttemptedObserveRequest = ""
 	status.Listeners = slices.Clone(status.Listeners)
 	for i := range status.Listeners {
@@ -21,55 +21,55 @@ func withoutNews(status *v1alpha1.LoadBalancerHealthStatus) {
 	}
 }
 
-// The API server drops what it does not know, so each observation would find
-// another status than it wants.
-func TestWhatCannotBeStoredIsNotWrittenAgainAndAgain(t *testing.T) {
-	w := newWorld(t)
-	w.options.Fit = withoutNews
+// The API server drops unknown fields, so without Fit each observation would
+// find a difference.
+func TestFieldsThatCannotBeStoredCauseNoFurtherWrites(t *testing.T) {
+	env := newEnv(t)
+	env.options.Fit = withoutNewFields
 	observe := map[string]func() Outcome{
-		"a listener that changed":    func() Outcome { return w.answer("80/tcp nn", "443/https aa") },
-		"a listener that is missing": func() Outcome { return w.answer("80/tcp nn") },
-		"a request without answer":   func() Outcome { return w.ask("now").fail("Throttled") },
+		"a listener that changed":    func() Outcome { return env.observe("80/tcp nn", "443/https aa") },
+		"a listener that is missing": func() Outcome { return env.observe("80/tcp nn") },
+		"a request that failed":      func() Outcome { return env.request("now").fail("Throttled") },
 	}
-	for _, name := range []string{"a listener that changed", "a listener that is missing", "a request without answer"} {
+	for _, name := range []string{"a listener that changed", "a listener that is missing", "a request that failed"} {
 		t.Run(name, func(t *testing.T) {
-			w.t = t
-			w.answer("80/tcp nn", "443/https nn")
-			w.after(time.Second)
+			env.t = t
+			env.observe("80/tcp nn", "443/https nn")
+			env.after(time.Second)
 			observe[name]()
-			stored := w.object.Status.DeepCopy()
-			withoutNews(stored)
-			if !sameStatus(stored, &w.object.Status) {
-				t.Error("what cannot be stored is written")
+			stored := env.object.Status.DeepCopy()
+			withoutNewFields(stored)
+			if !sameStatus(stored, &env.object.Status) {
+				t.Error("the status has a field that cannot be stored")
 			}
 			for range 3 {
-				w.after(time.Second)
+				env.after(time.Second)
 				if outcome := observe[name](); outcome.Write {
-					t.Errorf("the same is written again: %+v", outcome.Status)
+					t.Errorf("the same status is written again: %+v", outcome.Status)
 				}
 			}
 		})
 	}
 }
 
-func TestAServiceThatCannotBeStoredIsNotWrittenAgainAndAgain(t *testing.T) {
-	w := newWorld(t, ofService("web"))
-	w.options.Fit = func(status *v1alpha1.LoadBalancerHealthStatus) {
+func TestServiceThatCannotBeStoredCausesNoFurtherWrites(t *testing.T) {
+	env := newEnv(t, ofService("web"))
+	env.options.Fit = func(status *v1alpha1.LoadBalancerHealthStatus) {
 		status.ServiceLoadBalancer = nil
 		if status.ObservedTarget != nil {
 			status.ObservedTarget = new(*status.ObservedTarget)
 			status.ObservedTarget.ServiceName = ""
 		}
 	}
-	w.lose("the CustomResourceDefinition is too old")
-	w.want("Healthy=Unknown(Pending) Observed=False(LoadBalancerNotFound)")
+	env.failDiscovery("the CustomResourceDefinition is too old")
+	env.want("Healthy=Unknown(Pending) Observed=False(LoadBalancerNotFound)")
 	for range 3 {
-		w.after(time.Second)
-		if outcome := w.lose("the CustomResourceDefinition is too old"); outcome.Write {
-			t.Errorf("the same is written again: %+v", outcome.Status)
+		env.after(time.Second)
+		if outcome := env.failDiscovery("the CustomResourceDefinition is too old"); outcome.Write {
+			t.Errorf("the same status is written again: %+v", outcome.Status)
 		}
 	}
-	if outcome := w.find("web", "lb-1"); outcome.Write {
-		t.Error("a load balancer that cannot be stored is written")
+	if outcome := env.discoverLoadBalancer("web", "lb-1"); outcome.Write {
+		t.Error("a load balancer that cannot be stored causes a write")
 	}
 }

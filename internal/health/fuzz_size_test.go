@@ -27,17 +27,17 @@ import (
 )
 
 const (
-	// etcdLimit is etcd's own for one request, and headroom is for what the
-	// API server and others write beside the status.
+	// etcdLimit is etcd's limit of one request, and headroom is for the API server
+	// and other writers.
 	etcdLimit = 1536 << 10
 	headroom  = 200 << 10
-	// longestMessage is far less than the schema allows, and more than any message is.
+	// longestMessage is far less than the schema allows.
 	longestMessage = 1500
 )
 
-// FuzzStatusFits serves answers of many rows like one another to the real
-// client, and holds what becomes of them against the CRD's schema, etcd's
-// limit and a count of its own. A # in the row stands for its number.
+// FuzzStatusFits serves responses of many similar rows to the real client. It
+// checks the resulting object against the CRD's schema, etcd's limit and counts
+// of its own. A # in the row is replaced by its number.
 func FuzzStatusFits(f *testing.F) {
 	for _, row := range []string{
 		`{"ServerId":"i-#","ServerIp":"10.0.0.1","ListenerPort":443,"Protocol":"https","Port":8443,"ServerHealthStatus":"normal"}`,
@@ -52,9 +52,9 @@ func FuzzStatusFits(f *testing.F) {
 		f.Add(row, uint16(1), uint16(499))
 		f.Add(row, uint16(900), uint16(4999))
 	}
-	var answer atomic.Value
+	var response atomic.Value
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write(answer.Load().([]byte))
+		_, _ = w.Write(response.Load().([]byte))
 	}))
 	f.Cleanup(server.Close)
 	endpoint, err := alicloud.ParseEndpoint(server.URL, alicloud.NetworkInternet)
@@ -67,31 +67,31 @@ func FuzzStatusFits(f *testing.F) {
 	}
 	schema := schemaOf(f)
 	f.Fuzz(func(t *testing.T, row string, n, limit uint16) {
-		answer.Store(repeatedRows(row, int(n)))
-		sample, err := clb.NewClient(caller).DescribeHealthStatus(t.Context(), alicloud.Request{
+		response.Store(repeatedRows(row, int(n)))
+		observation, err := clb.NewClient(caller).DescribeHealthStatus(t.Context(), alicloud.Request{
 			Target:      alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-web"},
 			Credentials: alicloud.Credentials{AccessKeyID: "LTAI5tFuzzFuzzFuzz0042", AccessKeySecret: "secret"},
 		})
-		w := newWorld(t)
-		w.options.MaxBackends = 1 + int(limit)%5000
+		env := newEnv(t)
+		env.options.MaxBackends = 1 + int(limit)%5000
 		if failure, ok := errors.AsType[*alicloud.Error](err); ok {
-			w.fail(failure.Kind, failure.Message)
+			env.fail(failure.Kind, failure.Message)
 		} else {
-			if limit%2 == 1 { // what may be the longest of names
-				w.places = longNames(sample.Backends)
+			if limit%2 == 1 { // the longest possible names
+				env.locations = longLocations(observation.Backends)
 			}
-			w.answerRows(sample.Backends)
-			checkBound(t, sample.Backends, &w.object.Status, w.options.MaxBackends)
+			env.observeRows(observation.Backends)
+			checkBound(t, observation.Backends, &env.object.Status, env.options.MaxBackends)
 		}
-		checkFits(t, w.object, schema)
+		checkFits(t, env.object, schema)
 	})
 }
 
 func repeatedRows(row string, n int) []byte {
-	const most = 4 << 20
+	const maxSize = 4 << 20
 	var all strings.Builder
 	all.WriteString(`{"RequestId":"365F4154-92F6-4AE4-92F8-7FF34B540710","BackendServers":{"BackendServer":[`)
-	for i := 0; i < n && all.Len() < most; i++ {
+	for i := 0; i < n && all.Len() < maxSize; i++ {
 		if i > 0 {
 			all.WriteByte(',')
 		}
@@ -101,7 +101,7 @@ func repeatedRows(row string, n int) []byte {
 	return []byte(all.String())
 }
 
-// checkBound counts again, and demands that the worse rows are kept first.
+// checkBound counts the rows again, and checks that the worse rows are kept first.
 func checkBound(t *testing.T, rows []alicloud.Backend, status *v1alpha1.LoadBalancerHealthStatus, limit int) {
 	t.Helper()
 	var all, kept [classes]int32
@@ -119,15 +119,15 @@ func checkBound(t *testing.T, rows []alicloud.Backend, status *v1alpha1.LoadBala
 	case status.Summary.Counts != want:
 		t.Fatalf("counted %+v, want %+v", status.Summary.Counts, want)
 	case len(status.Backends) > limit:
-		t.Fatalf("%d rows, allowed are %d", len(status.Backends), limit)
+		t.Fatalf("%d rows, the limit is %d", len(status.Backends), limit)
 	case int32(len(status.Backends))+status.OmittedBackends != want.Backends:
-		t.Fatalf("%d rows and %d left out, there are %d", len(status.Backends), status.OmittedBackends, want.Backends)
+		t.Fatalf("%d rows and %d omitted, want %d together", len(status.Backends), status.OmittedBackends, want.Backends)
 	case kept[abnormal] < all[abnormal] && kept[unavailable]+kept[normal] > 0, kept[unavailable] < all[unavailable] && kept[normal] > 0:
-		t.Fatalf("kept %v of %v: worse rows are left out for better ones", kept, all)
+		t.Fatalf("kept %v of %v: worse rows are omitted for better ones", kept, all)
 	}
 }
 
-// checkFits holds an object against the schema and etcd's limit.
+// checkFits checks an object against the schema and etcd's limit.
 func checkFits(t *testing.T, object *v1alpha1.LoadBalancerHealth, schema validation.SchemaValidator) {
 	t.Helper()
 	data, err := json.Marshal(object)
@@ -177,14 +177,14 @@ func schemaOf(tb testing.TB) validation.SchemaValidator {
 	return schema
 }
 
-// A schema that takes anything would make the target above say nothing.
-func TestTheSchemaRefuses(t *testing.T) {
+// A schema that accepts everything would make FuzzStatusFits pass always.
+func TestSchemaRefusesAnInvalidStatus(t *testing.T) {
 	schema := schemaOf(t)
-	w := newWorld(t)
-	w.answer("443/https na")
-	checkFits(t, w.object, schema)
-	w.object.Status.Conditions[0].Status = metav1.ConditionStatus("Perhaps")
-	data, err := json.Marshal(w.object)
+	env := newEnv(t)
+	env.observe("443/https na")
+	checkFits(t, env.object, schema)
+	env.object.Status.Conditions[0].Status = metav1.ConditionStatus("Perhaps")
+	data, err := json.Marshal(env.object)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,10 +197,10 @@ func TestTheSchemaRefuses(t *testing.T) {
 	}
 }
 
-func longNames(rows []alicloud.Backend) Places {
-	places := Places{}
+func longLocations(rows []alicloud.Backend) Locations {
+	locations := Locations{}
 	for i := range rows {
-		places[PlaceKey(rows[i].Type, rows[i].ServerID, rows[i].ServerIP)] = Place{Node: strings.Repeat("n", 253), Pod: strings.Repeat("p", 317), NodeNotReady: true}
+		locations[LocationKey(rows[i].Type, rows[i].ServerID, rows[i].ServerIP)] = Location{Node: strings.Repeat("n", 253), Pod: strings.Repeat("p", 317), NodeNotReady: true}
 	}
-	return places
+	return locations
 }

@@ -13,10 +13,10 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-// An answer of DescribeHealthStatus has rows only: a listener without backends
-// is not in it, whether it was emptied, stopped or removed. What is missing is
-// never healthy, so the listeners of the status are those of the answer and
-// those that are known to exist, or may exist, beside them.
+// DescribeHealthStatus lists rows only: it does not list a listener without
+// backends, whether its backends were removed, it was stopped, or it was
+// removed itself. A missing listener is never healthy, so the status has the
+// listeners of the observation and those that exist, or may exist, beside them.
 
 // maxMissing bounds the missing listeners of a status: a load balancer has at
 // most 50 listeners.
@@ -29,90 +29,13 @@ const (
 	healthCheckOn = "on"
 )
 
-// listenerFacts is what is known of listeners beside an answer.
-type listenerFacts struct {
-	scope alicloud.Scope
-	// listed are the listeners of the scope as DescribeLoadBalancerListeners
-	// lists them; meaningful where told is true.
-	listed []alicloud.Listener
-	told   bool
-	lapsed bool
-	ports  []ServicePort
-	// noPort tells that rows without a port are in the answer: they may be of
-	// any listener that seems to have none.
-	noPort bool
-	// stored tells that the Service which named listeners cannot be read, so that
-	// one which it named is what the status says.
-	stored bool
-}
-
-// factsOf reads the facts off an observation. Details that lack a listener
-// which has rows are older than the answer, or not complete, and tell nothing.
-func factsOf(o *Input, spec *v1alpha1.LoadBalancerHealthSpec, listeners []v1alpha1.ListenerStatus) *listenerFacts {
-	scope, ofService := ScopeOf(spec), spec.ServiceRef != nil
-	facts := &listenerFacts{scope: scope, lapsed: o.DetailsLapsed, ports: o.ServicePorts, noPort: hasNoPort(listeners), stored: ofService && o.ServicePorts == nil}
-	if o.Details == nil || !ListsAll(o.Details.Listeners, listeners) {
-		return facts
-	}
-	facts.told = true
-	for _, l := range o.Details.Listeners {
-		if scope.Includes(alicloud.Backend{ListenerPort: l.Port, ListenerProtocol: l.Protocol}) {
-			facts.listed = append(facts.listed, l)
-		}
-	}
-	return facts
-}
-
-// ListsAll tells whether listed holds every listener that has backends and a port.
-func ListsAll(listed []alicloud.Listener, listeners []v1alpha1.ListenerStatus) bool {
-	return !slices.ContainsFunc(listeners, func(l v1alpha1.ListenerStatus) bool {
-		return l.Backends > 0 && l.Port != 0 &&
-			!slices.ContainsFunc(listed, func(candidate alicloud.Listener) bool { return matches(&l, candidate.Port, candidate.Protocol) })
-	})
-}
-
-// find returns the listener as it is listed, a running one first where several match.
-func (f *listenerFacts) find(l *v1alpha1.ListenerStatus) (listed alicloud.Listener, found bool) {
-	for _, candidate := range f.listed {
-		if !matches(l, candidate.Port, candidate.Protocol) {
-			continue
-		}
-		if !found || candidate.Status == statusRunning {
-			listed, found = candidate, true
-		}
-	}
-	return listed, found
-}
-
-// named tells whether the spec or the Service names a listener, so that it is
-// meant to serve.
-func (f *listenerFacts) named(l *v1alpha1.ListenerStatus) bool {
-	return f.scope.ListenerPort != 0 || f.ofService(l)
-}
-
-func (f *listenerFacts) ofService(l *v1alpha1.ListenerStatus) bool {
-	return slices.ContainsFunc(f.ports, func(p ServicePort) bool { return matches(l, p.Port, p.Protocol) })
-}
-
-// changing tells whether a listener is starting, stopping or being configured,
-// or was when it was listed last: then its health check is known, and no state.
-func (f *listenerFacts) changing(l *v1alpha1.ListenerStatus) bool {
-	if listed, found := f.find(l); found {
-		return listed.Status != statusRunning && listed.Status != statusStopped
-	}
-	return !f.told && isChanging(l)
-}
-
-func isChanging(l *v1alpha1.ListenerStatus) bool { return l.State == "" && l.HealthCheck != "" }
-
-// matches tells whether a listener is the one of a port and protocol: by the
-// port alone where a protocol is not known.
+// matches returns whether a listener has the port and protocol. It compares
+// the port alone where one of the protocols is not known.
 func matches(l *v1alpha1.ListenerStatus, port int32, protocol string) bool {
 	return l.Port == port && (l.Protocol == "" || protocol == "" || compareProtocols(l.Protocol, protocol) == 0)
 }
 
-// matching finds a listener among others by port and protocol, or by port
-// where a protocol is not known.
+// matching returns the listener of listeners that matches l; nil for none.
 func matching(listeners []v1alpha1.ListenerStatus, l *v1alpha1.ListenerStatus) *v1alpha1.ListenerStatus {
 	if i := indexOf(listeners, l.Port, l.Protocol); i >= 0 {
 		return &listeners[i]
@@ -120,7 +43,8 @@ func matching(listeners []v1alpha1.ListenerStatus, l *v1alpha1.ListenerStatus) *
 	return nil
 }
 
-// indexOf is matching by index; -1 for none.
+// indexOf returns the index of the listener that matches, one of the same
+// protocol first; -1 for none.
 func indexOf(listeners []v1alpha1.ListenerStatus, port int32, protocol string) int {
 	found := -1
 	for i := range listeners {
@@ -134,88 +58,85 @@ func indexOf(listeners []v1alpha1.ListenerStatus, port int32, protocol string) i
 	return found
 }
 
-// mergeListeners adds to the listeners of an answer, which it may change, those
-// without backends, sorted, without verdicts. previous are those of the status.
-func mergeListeners(answered, previous []v1alpha1.ListenerStatus, facts *listenerFacts, p policy, at metav1.Time) []v1alpha1.ListenerStatus {
-	merged := answered
-	for i := range merged {
-		facts.describe(&merged[i], matching(previous, &merged[i]))
+// mergeListeners returns the listeners of an observation and those without
+// backends, sorted, not evaluated yet. previous are those of the status.
+func mergeListeners(observed, previous []v1alpha1.ListenerStatus, facts *listenerFacts, p policy, at metav1.Time) []v1alpha1.ListenerStatus {
+	merged := make([]v1alpha1.ListenerStatus, 0, len(observed)+len(facts.listed))
+	for i := range observed {
+		merged = append(merged, facts.describe(observed[i], matching(previous, &observed[i])))
 	}
 	for i := range facts.listed {
 		l := v1alpha1.ListenerStatus{Port: facts.listed[i].Port, Protocol: facts.listed[i].Protocol}
 		was := matching(previous, &l)
 		if matching(merged, &l) == nil && (!facts.noPort || was != nil && was.Backends == 0) {
-			facts.describe(&l, was)
+			merged = append(merged, facts.describe(l, was))
+		}
+	}
+	missing, withPort := 0, slices.ContainsFunc(observed, func(l v1alpha1.ListenerStatus) bool { return l.Port != 0 })
+	for i := range previous {
+		was := &previous[i]
+		if was.Port == 0 || matching(merged, was) != nil {
+			continue
+		}
+		l, kept := facts.unlisted(was, withPort, p, at)
+		if l.MissingSince != nil {
+			missing++
+		}
+		if kept && (l.MissingSince == nil || missing <= maxMissing) {
 			merged = append(merged, l)
 		}
 	}
-	missing, otherRows := 0, slices.ContainsFunc(answered, func(l v1alpha1.ListenerStatus) bool { return l.Port != 0 })
-	for i := range previous {
-		l := v1alpha1.ListenerStatus{Port: previous[i].Port, Protocol: previous[i].Protocol}
-		if l.Port == 0 || matching(merged, &l) != nil {
-			continue
-		}
-		facts.describe(&l, &previous[i])
-		if facts.remains(&l, &previous[i], otherRows, p, at) {
-			if l.MissingSince != nil {
-				missing++
-			}
-			if l.MissingSince == nil || missing <= maxMissing {
-				merged = append(merged, l)
-			}
-		}
+	if len(merged) > len(observed) {
+		slices.SortFunc(merged, func(a, b v1alpha1.ListenerStatus) int {
+			return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
+		})
 	}
-	if len(merged) == len(answered) {
-		return merged
-	}
-	slices.SortFunc(merged, func(a, b v1alpha1.ListenerStatus) int {
-		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
-	})
 	return merged
 }
 
-func hasNoPort(answered []v1alpha1.ListenerStatus) bool {
-	return slices.ContainsFunc(answered, func(l v1alpha1.ListenerStatus) bool { return l.Port == 0 })
-}
-
-// describe fills in state and health check: as listed now, or else as the
-// status had them until they lapse.
-func (f *listenerFacts) describe(l, was *v1alpha1.ListenerStatus) {
+// describe returns the listener with its state and health check: as they are
+// listed, or else as the status had them until they lapse.
+func (f *listenerFacts) describe(l v1alpha1.ListenerStatus, was *v1alpha1.ListenerStatus) v1alpha1.ListenerStatus {
 	if was != nil {
-		l.Health = was.Health // for what is not evaluated anew
+		l.Health = was.Health // decides reads it
 	}
-	if listed, found := f.find(l); found {
+	if listed, found := f.find(&l); found {
 		l.State, l.HealthCheck = stateOf(&listed), healthCheckOf(&listed)
-	} else if was != nil && !f.told && !f.lapsed {
+	} else if was != nil && !f.complete && !f.lapsed {
 		l.State, l.HealthCheck = was.State, was.HealthCheck
 	}
+	return l
 }
 
-// remains decides what becomes of a listener that the status had, and that is
-// neither in the answer nor listed. It is missing where nothing tells whether
-// it exists; an answer without rows that have a port says nothing of a single
-// listener, and one with rows that have none too leaves it open.
-func (f *listenerFacts) remains(l, was *v1alpha1.ListenerStatus, otherRows bool, p policy, at metav1.Time) bool {
+// unlisted returns a listener of the status that neither the observation nor
+// the details list; kept is false for one that the next status does not have.
+// The listener is missing where no fact says whether it exists. Observed rows
+// say nothing about it where none of them has a port (withPort is false) or
+// where some have none.
+func (f *listenerFacts) unlisted(was *v1alpha1.ListenerStatus, withPort bool, p policy, at metav1.Time) (l v1alpha1.ListenerStatus, kept bool) {
+	bare := v1alpha1.ListenerStatus{Port: was.Port, Protocol: was.Protocol}
+	l = f.describe(bare, was)
 	switch {
-	case f.told:
-		return false // it was removed
-	case f.ofService(l):
-		return true // it exists, and is empty
+	case f.complete:
+		return l, false // it was removed
+	case f.ofService(was):
+		return l, true // it exists, without backends
 	case p.wantsNone():
-		return false
+		return l, false
 	case was.MissingSince != nil:
-		*l = v1alpha1.ListenerStatus{Port: l.Port, Protocol: l.Protocol, MissingSince: was.MissingSince}
-		return true
-	case was.Backends == 0 && (was.State != "" || isChanging(was)) && !f.lapsed:
-		return true // as it was listed, until it is listed again
+		bare.MissingSince = was.MissingSince
+		return bare, true
+	case was.Backends == 0 && (was.State != "" || isConfiguring(was)) && !f.lapsed:
+		return l, true // as it was listed, until the next list
 	case f.noPort:
-		return otherRows
+		return l, withPort
 	case was.Backends == 0 && (was.State == v1alpha1.ListenerStopped || was.State == v1alpha1.ListenerRedirect):
-		return false // it decided nothing
-	case otherRows: // its state is from before, too
-		*l = v1alpha1.ListenerStatus{Port: l.Port, Protocol: l.Protocol, MissingSince: &at}
+		return l, false // it did not affect the verdict
+	case withPort: // the listed state is outdated, too
+		bare.MissingSince = new(at)
+		return bare, true
 	}
-	return true
+	return l, true
 }
 
 func stateOf(l *alicloud.Listener) v1alpha1.ListenerState {
@@ -242,23 +163,8 @@ func healthCheckOf(l *alicloud.Listener) v1alpha1.HealthCheckState {
 	}
 }
 
-// decides tells whether a listener takes part in the verdict: one that only
-// redirects does not, nor one that is stopped and that neither the spec nor the
-// Service names, nor one whose rows may be those that have no port.
-func (f *listenerFacts) decides(l *v1alpha1.ListenerStatus) bool {
-	switch {
-	case l.State == v1alpha1.ListenerRedirect:
-		return false
-	case l.State == v1alpha1.ListenerStopped:
-		return f.named(l) || f.stored && l.Health == v1alpha1.Unhealthy
-	case f.noPort && l.Backends == 0 && l.State == "":
-		return l.MissingSince != nil || isChanging(l)
-	default:
-		return true
-	}
-}
-
-// healthOf is the health of one listener. One that decides nothing is Unknown.
+// healthOf is the health of one listener; Unknown for one that does not affect
+// the verdict. otherRows is whether any listener has backends.
 func (f *listenerFacts) healthOf(l *v1alpha1.ListenerStatus, p policy, otherRows bool) v1alpha1.Health {
 	switch {
 	case !f.decides(l):
@@ -271,9 +177,9 @@ func (f *listenerFacts) healthOf(l *v1alpha1.ListenerStatus, p policy, otherRows
 		return v1alpha1.Unhealthy
 	case l.Backends > 0:
 		return p.verdict(l.Counts)
-	case f.stored && !f.told && l.Health == v1alpha1.Unhealthy:
+	case f.portsUnknown && !f.complete && l.Health == v1alpha1.Unhealthy:
 		return v1alpha1.Unhealthy
-	case f.changing(l):
+	case f.configuring(l):
 		return v1alpha1.Unknown
 	case l.State == v1alpha1.ListenerRunning || f.ofService(l) || !otherRows:
 		return v1alpha1.Unhealthy
@@ -282,35 +188,41 @@ func (f *listenerFacts) healthOf(l *v1alpha1.ListenerStatus, p policy, otherRows
 	}
 }
 
-// evaluateListeners fills in the health of the listeners. previous are those of
-// the status: a health that changed is stamped.
-func evaluateListeners(listeners, previous []v1alpha1.ListenerStatus, facts *listenerFacts, p policy, now metav1.Time) {
+// evaluateListeners returns the listeners with their health. previous are those
+// of the status.
+func evaluateListeners(listeners, previous []v1alpha1.ListenerStatus, facts *listenerFacts, p policy, now metav1.Time) []v1alpha1.ListenerStatus {
 	otherRows := slices.ContainsFunc(listeners, func(l v1alpha1.ListenerStatus) bool { return l.Backends > 0 })
-	for i := range listeners {
-		listeners[i].Health = facts.healthOf(&listeners[i], p, otherRows)
-	}
-	stampListeners(listeners, previous, now)
+	return withHealth(listeners, previous, now, func(l *v1alpha1.ListenerStatus) v1alpha1.Health {
+		return facts.healthOf(l, p, otherRows)
+	})
 }
 
-// stampListeners sets lastTransitionTime where health is another one than
-// before. A listener that was not there before has none: nothing changed.
-func stampListeners(listeners, previous []v1alpha1.ListenerStatus, now metav1.Time) {
-	for i := range listeners {
-		l := &listeners[i]
-		was := matching(previous, l)
-		switch {
-		case was == nil:
-			l.LastTransitionTime = nil
-		case was.Health != l.Health:
-			l.LastTransitionTime = &now
-		default:
-			l.LastTransitionTime = was.LastTransitionTime
-		}
+// withHealth returns copies of the listeners with a health, and with
+// lastTransitionTime set to now where the health is another one than before.
+func withHealth(listeners, previous []v1alpha1.ListenerStatus, now metav1.Time, healthOf func(*v1alpha1.ListenerStatus) v1alpha1.Health) []v1alpha1.ListenerStatus {
+	evaluated := slices.Clone(listeners)
+	for i := range evaluated {
+		l := &evaluated[i]
+		l.Health = healthOf(&listeners[i])
+		l.LastTransitionTime = healthChangedAt(l, matching(previous, l), now)
+	}
+	return evaluated
+}
+
+// healthChangedAt is nil for a new listener: its health did not change.
+func healthChangedAt(l, was *v1alpha1.ListenerStatus, now metav1.Time) *metav1.Time {
+	switch {
+	case was == nil:
+		return nil
+	case was.Health != l.Health:
+		return new(now)
+	default:
+		return was.LastTransitionTime
 	}
 }
 
 // acceptListeners returns the listeners without the missing ones that the
-// annotation accepts, and what is wrong with the annotation, "" for nothing.
+// annotation accepts, and what is wrong with the annotation; "" for nothing.
 func acceptListeners(listeners []v1alpha1.ListenerStatus, annotation string, now time.Time) (kept []v1alpha1.ListenerStatus, problem string) {
 	if annotation == "" {
 		return listeners, ""
@@ -323,43 +235,50 @@ func acceptListeners(listeners []v1alpha1.ListenerStatus, annotation string, now
 		return listeners, "is in the future, and is ignored until then"
 	}
 	isAccepted := func(l v1alpha1.ListenerStatus) bool {
-		// A clock that ran ahead may have stamped a time of the future.
+		// A fast clock may have written a time in the future.
 		return l.MissingSince != nil && (!l.MissingSince.After(accepted) || l.MissingSince.After(now))
 	}
 	if !slices.ContainsFunc(listeners, isAccepted) {
 		return listeners, ""
 	}
-	return slices.DeleteFunc(slices.Clone(listeners), isAccepted), ""
+	for i := range listeners {
+		if !isAccepted(listeners[i]) {
+			kept = append(kept, listeners[i])
+		}
+	}
+	return kept, ""
 }
 
-// listenerChanges are the listeners that turned missing, and those that are back.
-func listenerChanges(listeners, previous []v1alpha1.ListenerStatus) []ListenerTransition {
-	var changes []ListenerTransition
+// listenerTransitions returns the listeners that became missing, and those that
+// have backends again.
+func listenerTransitions(listeners, previous []v1alpha1.ListenerStatus) []ListenerTransition {
+	var transitions []ListenerTransition
+	noPort := hasNoPort(previous) // such a row may have belonged to a listener that seemed to exist
 	for i := range listeners {
 		l := &listeners[i]
 		was := matching(previous, l)
 		switch {
 		case was == nil || (was.MissingSince == nil) == (l.MissingSince == nil):
-		case l.MissingSince != nil && was.Backends == 0 && was.Health == v1alpha1.Unknown:
-			// It was missing already: an older schema could not store since when.
+		case l.MissingSince != nil && was.Backends == 0 && was.Health == v1alpha1.Unknown && !noPort:
+			// It was missing before: an older schema could not store missingSince.
 		case l.MissingSince != nil:
-			changes = append(changes, ListenerTransition{Listener: listenerName(l.Port, l.Protocol), Missing: true})
+			transitions = append(transitions, ListenerTransition{Listener: listenerName(l.Port, l.Protocol), Missing: true})
 		case l.Backends > 0:
-			changes = append(changes, ListenerTransition{Listener: listenerName(l.Port, l.Protocol)})
+			transitions = append(transitions, ListenerTransition{Listener: listenerName(l.Port, l.Protocol)})
 		}
 	}
-	return changes
+	return transitions
 }
 
-// ListenersChanged tells whether an answer has other listeners than the status
-// of an object, of what the object asks about. A status without an answer about
-// the same target has none to compare with.
-func ListenersChanged(object *v1alpha1.LoadBalancerHealth, sample *alicloud.Observation) bool {
+// ListenersChanged returns whether an observation has other listeners in the
+// object's scope than the object's status. It returns false for a status that
+// has no observation of the same target.
+func ListenersChanged(object *v1alpha1.LoadBalancerHealth, observation *alicloud.Observation) bool {
 	status := &object.Status
 	if status.Summary == nil || status.ObservedTarget == nil || *status.ObservedTarget != targetOf(object) {
 		return false
 	}
-	found, known := listenersFound(status.Listeners, sample, ScopeOf(&object.Spec))
+	found, known := listenersFound(status.Listeners, observation, ScopeOf(&object.Spec))
 	if !known {
 		return true
 	}
@@ -371,13 +290,13 @@ func ListenersChanged(object *v1alpha1.LoadBalancerHealth, sample *alicloud.Obse
 	return false
 }
 
-// listenersFound tells which listeners of a status have rows in an answer;
-// known is false where the answer has rows of another one.
-func listenersFound(listeners []v1alpha1.ListenerStatus, sample *alicloud.Observation, scope alicloud.Scope) (found []bool, known bool) {
+// listenersFound returns which listeners of a status have rows in an
+// observation; known is false where the observation has rows of another one.
+func listenersFound(listeners []v1alpha1.ListenerStatus, observation *alicloud.Observation, scope alicloud.Scope) (found []bool, known bool) {
 	found = make([]bool, len(listeners))
 	last := -1 // rows of one listener follow each other
-	for i := range sample.Backends {
-		b := &sample.Backends[i]
+	for i := range observation.Backends {
+		b := &observation.Backends[i]
 		if !scope.Includes(*b) || b.ListenerPort == 0 {
 			continue
 		}

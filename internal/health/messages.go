@@ -11,8 +11,8 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// Messages hold no time, request id, count of attempts or anything else that
-// differs between two equal situations: a message that changes is a write.
+// Messages have no time, request id, number of attempts or anything else that
+// differs between two equal situations: a new message causes a write.
 
 const (
 	messageObserved    = "DescribeHealthStatus answered"
@@ -26,7 +26,7 @@ const (
 
 func messagePendingAfter(failure string) string { return "no answer yet: " + failure }
 
-// messageObservedWith says how many rows of an answer could not be read in full.
+// messageObservedWith says how many rows of the response were incomplete.
 func messageObservedWith(oddRows int) string {
 	if oddRows == 0 {
 		return messageObserved
@@ -43,7 +43,7 @@ func messageStale(interval time.Duration, why string) string {
 	return fmt.Sprintf("the last answer is older than %s: %s", staleAfter(interval), why)
 }
 
-const messageLate = "observations are late: the API budget (--slb-qps) is spent, calls take too long, or a Secret cannot be read"
+const messageLate = "observations are late: the API budget (--slb-qps) is used up, calls take too long, or a Secret cannot be read"
 
 // messageCounts describes the backends where the policy is met.
 func messageCounts(s *v1alpha1.Summary, listeners []v1alpha1.ListenerStatus) string {
@@ -56,7 +56,9 @@ func messageCounts(s *v1alpha1.Summary, listeners []v1alpha1.ListenerStatus) str
 			checkOff += listeners[i].Unavailable
 		}
 	}
-	text := fmt.Sprintf("%d of %s normal", s.Normal, plural(s.Backends, "backend is", "backends are"))
+	// Concatenation, because this runs for nearly every observation: Sprintf
+	// allocates three times as often.
+	text := strconv.Itoa(int(s.Normal)) + " of " + plural(s.Backends, "backend is", "backends are") + " normal"
 	var others []string
 	if s.Abnormal > 0 {
 		others = append(others, fmt.Sprintf("%d abnormal", s.Abnormal))
@@ -71,62 +73,64 @@ func messageCounts(s *v1alpha1.Summary, listeners []v1alpha1.ListenerStatus) str
 		text += " (" + strings.Join(others, ", ") + ")"
 	}
 	if s.Listeners > 1 {
-		text += fmt.Sprintf(", on %d listeners", s.Listeners)
+		text += ", on " + strconv.Itoa(int(s.Listeners)) + " listeners"
 	}
 	return text
 }
 
-// messageNoBackends says what was found empty, and in which state the listeners are.
+// messageNoBackends names the target without backends, and the states of its listeners.
 func messageNoBackends(target *v1alpha1.ObservedTarget, listeners []v1alpha1.ListenerStatus) string {
 	where := target.LoadBalancerID
 	if target.ListenerPort != 0 || target.ListenerProtocol != "" {
 		where = "listener " + listenerName(target.ListenerPort, string(target.ListenerProtocol)) + " of " + where
 	}
 	text := "DescribeHealthStatus lists no backends for " + where
-	var named []string
+	var states []string
 	for i := range listeners {
 		if listeners[i].Backends > 0 {
 			text = "no listener of " + target.LoadBalancerID + " serves"
 		}
 		if l := &listeners[i]; l.State != "" {
-			named = append(named, "listener "+listenerName(l.Port, l.Protocol)+" "+stateWords[l.State])
+			states = append(states, "listener "+listenerName(l.Port, l.Protocol)+" "+stateWords[l.State])
 		}
 	}
-	if len(named) > 0 {
-		text += ": " + firstFew(named)
+	if len(states) > 0 {
+		text += ": " + firstFew(states)
 	}
 	return text
 }
 
-// stateWords say what a state of a listener without backends means.
+// stateWords describe a listener without backends by its state.
 var stateWords = map[v1alpha1.ListenerState]string{
 	v1alpha1.ListenerRunning:  "is Running and has none",
 	v1alpha1.ListenerStopped:  "is Stopped",
 	v1alpha1.ListenerRedirect: "only redirects (Redirect)",
 }
 
-// messageMissing names the missing listeners, both explanations and both ways out.
-func messageMissing(listeners []v1alpha1.ListenerStatus, unaccepted string) string {
-	var named []string
+// messageMissing names the missing listeners, the two possible causes, and the
+// two remedies.
+func messageMissing(listeners []v1alpha1.ListenerStatus, acceptProblem string) string {
+	var names []string
 	for i := range listeners {
 		if l := &listeners[i]; l.MissingSince != nil {
-			named = append(named, listenerName(l.Port, l.Protocol))
+			names = append(names, listenerName(l.Port, l.Protocol))
 		}
 	}
-	text := "is not in the answer any more: it was emptied, or it was removed; allow slb:DescribeLoadBalancerListeners, which tells them apart, " +
-		"or accept that it is gone: annotate " + v1alpha1.ListenersAcceptedAtAnnotation + " with the time of now"
-	if len(named) == 1 {
-		text = "listener " + named[0] + " " + text
+	text := "is not in the answer any more: it was emptied, or it was removed; allow slb:DescribeLoadBalancerListeners, which distinguishes them, " +
+		"or accept that it was removed: annotate " + v1alpha1.ListenersAcceptedAtAnnotation + " with the current time"
+	if len(names) == 1 {
+		text = "listener " + names[0] + " " + text
 	} else {
-		text = "each of the listeners " + firstFew(named) + " " + text
+		text = "each of the listeners " + firstFew(names) + " " + text
 	}
-	if unaccepted != "" {
-		text += "; the annotation's value " + unaccepted
+	if acceptProblem != "" {
+		text += "; the annotation's value " + acceptProblem
 	}
 	return text
 }
 
-// describeListener says what a listener has, and what it needs.
+// describeListener says how many backends a listener has, and how many healthy
+// ones it needs.
 func describeListener(l *v1alpha1.ListenerStatus, p policy) string {
 	name := "listener " + listenerName(l.Port, l.Protocol)
 	switch {
@@ -147,13 +151,14 @@ func describeListener(l *v1alpha1.ListenerStatus, p policy) string {
 	return text + fmt.Sprintf(" of %s, needs %d healthy", plural(l.Backends, "backend", "backends"), p.required(l.Backends))
 }
 
-// firstFew joins the first few of a list, and says how many more there are.
-func firstFew(named []string) string {
-	if len(named) <= maxListenersNamed {
-		return strings.Join(named, "; ")
+// firstFew joins the first few texts, which are about one listener each, and
+// says how many more there are.
+func firstFew(texts []string) string {
+	if len(texts) <= maxListenersNamed {
+		return strings.Join(texts, "; ")
 	}
-	others := plural(int32(len(named)-maxListenersNamed), "listener", "listeners")
-	return strings.Join(named[:maxListenersNamed], "; ") + "; and " + others + " more"
+	others := plural(int32(len(texts)-maxListenersNamed), "listener", "listeners")
+	return strings.Join(texts[:maxListenersNamed], "; ") + "; and " + others + " more"
 }
 
 // listenerName is port/protocol, as far as they are known.

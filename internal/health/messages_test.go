@@ -11,10 +11,10 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-func TestMessageOfAVerdictSaysWhatWasCountedAndWhatIsNeeded(t *testing.T) {
+func TestMessageOfAVerdictHasTheCountsAndTheMinimum(t *testing.T) {
 	for _, test := range []struct {
 		edits   []func(*v1alpha1.LoadBalancerHealthSpec)
-		answer  []string
+		rows    []string
 		message string
 	}{
 		{nil, []string{"n"}, "1 of 1 backend is normal"},
@@ -44,16 +44,16 @@ func TestMessageOfAVerdictSaysWhatWasCountedAndWhatIsNeeded(t *testing.T) {
 		},
 	} {
 		t.Run(test.message, func(t *testing.T) {
-			w := newWorld(t, test.edits...)
-			w.answer(test.answer...)
-			if got := w.condition("Healthy").Message; got != test.message {
+			env := newEnv(t, test.edits...)
+			env.observe(test.rows...)
+			if got := env.condition("Healthy").Message; got != test.message {
 				t.Errorf("got  %s\nwant %s", got, test.message)
 			}
 		})
 	}
 }
 
-func TestListenerIsNamedAsFarAsItIsKnown(t *testing.T) {
+func TestListenerName(t *testing.T) {
 	for _, test := range []struct {
 		port           int32
 		protocol, want string
@@ -70,37 +70,37 @@ func TestListenerIsNamedAsFarAsItIsKnown(t *testing.T) {
 }
 
 func TestEqualSituationsHaveEqualMessages(t *testing.T) {
-	situations := map[string]func(*world){
-		"pending":         func(w *world) { w.wait() },
-		"healthy":         func(w *world) { w.answer("nn") },
-		"unhealthy":       func(w *world) { w.answer("aa") },
-		"unknown":         func(w *world) { w.answer("uu") },
-		"failed":          func(w *world) { w.answer("nn"); w.after(30 * time.Second).fail(alicloud.Throttled) },
-		"pending, failed": func(w *world) { w.fail(alicloud.Throttled) },
-		"stalled":         func(w *world) { w.fail(alicloud.Forbidden) },
-		"stale":           func(w *world) { w.answer("nn"); w.after(time.Hour).fail(alicloud.Throttled) },
-		"late":            func(w *world) { w.answer("nn"); w.after(time.Hour).wait() },
-		"suspended":       func(w *world) { w.edit(suspend).wait() },
-		"edited":          func(w *world) { w.answer("nn"); w.edit(minHealthy("2")).wait() },
-		"resumed":         func(w *world) { w.answer("nn"); w.edit(suspend).wait(); w.edit(resume).wait() },
-		"not found 3 times": func(w *world) {
+	situations := map[string]func(*testEnv){
+		"pending":         func(env *testEnv) { env.wait() },
+		"healthy":         func(env *testEnv) { env.observe("nn") },
+		"unhealthy":       func(env *testEnv) { env.observe("aa") },
+		"unknown":         func(env *testEnv) { env.observe("uu") },
+		"failed":          func(env *testEnv) { env.observe("nn"); env.after(30 * time.Second).fail(alicloud.Throttled) },
+		"pending, failed": func(env *testEnv) { env.fail(alicloud.Throttled) },
+		"stalled":         func(env *testEnv) { env.fail(alicloud.Forbidden) },
+		"stale":           func(env *testEnv) { env.observe("nn"); env.after(time.Hour).fail(alicloud.Throttled) },
+		"late":            func(env *testEnv) { env.observe("nn"); env.after(time.Hour).wait() },
+		"suspended":       func(env *testEnv) { env.edit(suspend).wait() },
+		"edited":          func(env *testEnv) { env.observe("nn"); env.edit(minHealthy("2")).wait() },
+		"resumed":         func(env *testEnv) { env.observe("nn"); env.edit(suspend).wait(); env.edit(resume).wait() },
+		"not found 3 times": func(env *testEnv) {
 			for range 3 {
-				w.after(30 * time.Second).fail(alicloud.LoadBalancerNotFound)
+				env.after(30 * time.Second).fail(alicloud.LoadBalancerNotFound)
 			}
 		},
 	}
-	messages := func(w *world) string {
+	messages := func(env *testEnv) string {
 		var all string
-		for _, c := range w.object.Status.Conditions {
+		for _, c := range env.object.Status.Conditions {
 			all += c.Type + ": " + c.Message + "\n"
 		}
 		return all
 	}
 	differs := regexp.MustCompile(`20\d\d-|\d\d:\d\d|request-\d|(?i)attempt|times|in a row`)
-	for what, bring := range situations {
+	for what, prepare := range situations {
 		t.Run(what, func(t *testing.T) {
-			first, second := newWorld(t), newWorld(t)
-			bring(first)
+			first, second := newEnv(t), newEnv(t)
+			prepare(first)
 			second.requests = 1000
 			second.after(99 * time.Hour)
 			if what != "pending" {
@@ -108,26 +108,34 @@ func TestEqualSituationsHaveEqualMessages(t *testing.T) {
 					second.restart().after(7*time.Second).fail(alicloud.ServiceError, "the service failed")
 				}
 			}
-			bring(second)
+			prepare(second)
 			if messages(first) != messages(second) {
-				t.Errorf("at first\n%slater\n%s", messages(first), messages(second))
+				t.Errorf("first\n%ssecond\n%s", messages(first), messages(second))
 			}
 			if found := differs.FindString(messages(first)); found != "" {
-				t.Errorf("%q must not be in\n%s", found, messages(first))
+				t.Errorf("found %q in\n%s", found, messages(first))
 			}
 			for range 5 {
-				w := second
-				before := messages(w)
+				env := second
+				before := messages(env)
 				switch {
-				case w.failure != nil && !w.object.Spec.Suspend:
-					w.after(time.Second).again()
+				case env.failure != nil && !env.object.Spec.Suspend:
+					env.after(time.Second).repeatFailure()
 				default:
-					w.after(time.Second).wait()
+					env.after(time.Second).wait()
 				}
-				if messages(w) != before {
-					t.Errorf("a second later\n%sinstead of\n%s", messages(w), before)
+				if messages(env) != before {
+					t.Errorf("a second later\n%sinstead of\n%s", messages(env), before)
 				}
 			}
 		})
 	}
+}
+
+func TestMessagesCountBackendsWithoutAResult(t *testing.T) {
+	env := newEnv(t, minHealthy("2"))
+	env.observe("nau")
+	env.wantMessage("listener 443/https has 1 normal and 1 without a health-check result of 3 backends, needs 2 healthy")
+	env.after(time.Second).observe("nnu")
+	env.wantMessage("2 of 3 backends are normal (1 without a health-check result)")
 }

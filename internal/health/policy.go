@@ -8,7 +8,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// policy is spec.healthPolicy with its defaults filled in.
+// policy is spec.healthPolicy with its defaults.
 type policy struct {
 	minHealthy  intstr.IntOrString
 	unavailable v1alpha1.Health
@@ -28,17 +28,17 @@ func policyOf(spec *v1alpha1.LoadBalancerHealthSpec) policy {
 	return p
 }
 
-// required is the number of healthy backends that a listener with so many
-// backends needs; percentages are rounded up.
+// required returns how many healthy backends a listener with this number of
+// backends needs. It rounds a percentage up.
 func (p policy) required(backends int32) int {
 	required, err := intstr.GetScaledValueFromIntOrPercent(&p.minHealthy, int(backends), true)
 	if err != nil {
-		return 1 // the schema refuses what cannot be parsed; this is its default
+		return 1 // the schema's default; it refuses a value that cannot be parsed
 	}
 	return required
 }
 
-// wantsNone tells whether a load balancer without backends is healthy.
+// wantsNone returns whether a load balancer without backends is healthy.
 func (p policy) wantsNone() bool { return p.required(100) == 0 }
 
 // verdict is the health of one listener.

@@ -12,7 +12,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-func TestPolicyLeftOutNeedsOneNormalBackendAndLeavesUnavailableUndecided(t *testing.T) {
+func TestDefaultPolicy(t *testing.T) {
 	want := policy{minHealthy: intstr.FromInt32(1), unavailable: v1alpha1.Unknown}
 	for name, given := range map[string]*v1alpha1.HealthPolicy{
 		"no healthPolicy":    nil,
@@ -26,7 +26,7 @@ func TestPolicyLeftOutNeedsOneNormalBackendAndLeavesUnavailableUndecided(t *test
 	}
 }
 
-func TestMinimumIsACountOrAPercentageOfTheListenersBackendsRoundedUp(t *testing.T) {
+func TestMinHealthyIsACountOrAPercentageRoundedUp(t *testing.T) {
 	for _, test := range []struct {
 		minHealthy string
 		backends   int32
@@ -63,24 +63,24 @@ func TestMinimumIsACountOrAPercentageOfTheListenersBackendsRoundedUp(t *testing.
 	}
 }
 
-func TestListenerIsHealthyUnhealthyOrUnknownByItsCounts(t *testing.T) {
+func TestVerdictOnCounts(t *testing.T) {
 	const healthy, unhealthy, unknown = v1alpha1.Healthy, v1alpha1.Unhealthy, v1alpha1.Unknown
 	for _, test := range []struct {
-		minHealthy   string
-		n, a, u      int32
-		undecided    v1alpha1.Health
-		asNormal     v1alpha1.Health
-		asAbnormal   v1alpha1.Health
-		whatItIsLike string
+		minHealthy string
+		n, a, u    int32
+		undecided  v1alpha1.Health
+		asNormal   v1alpha1.Health
+		asAbnormal v1alpha1.Health
+		what       string
 	}{
 		{"1", 3, 0, 0, healthy, healthy, healthy, "all are normal"},
 		{"1", 1, 2, 0, healthy, healthy, healthy, "the minimum is normal"},
 		{"1", 0, 3, 0, unhealthy, unhealthy, unhealthy, "all are abnormal"},
 		{"1", 0, 0, 3, unknown, healthy, unhealthy, "none has a result"},
-		{"1", 0, 2, 1, unknown, healthy, unhealthy, "one without a result could tip it"},
-		{"2", 1, 2, 1, unknown, healthy, unhealthy, "one without a result would just do"},
+		{"1", 0, 2, 1, unknown, healthy, unhealthy, "one without a result could meet the minimum"},
+		{"2", 1, 2, 1, unknown, healthy, unhealthy, "one without a result could just meet the minimum"},
 		{"2", 1, 1, 0, unhealthy, unhealthy, unhealthy, "one is missing"},
-		{"2", 0, 1, 1, unhealthy, unhealthy, unhealthy, "those without a result would not do"},
+		{"2", 0, 1, 1, unhealthy, unhealthy, unhealthy, "those without a result could not meet the minimum"},
 		{"5", 0, 0, 2, unhealthy, unhealthy, unhealthy, "there are fewer than the minimum"},
 		{"50%", 2, 1, 0, healthy, healthy, healthy, "two of three are half"},
 		{"50%", 1, 2, 0, unhealthy, unhealthy, unhealthy, "one of three is less than half"},
@@ -88,10 +88,10 @@ func TestListenerIsHealthyUnhealthyOrUnknownByItsCounts(t *testing.T) {
 		{"100%", 3, 0, 0, healthy, healthy, healthy, "all of three"},
 		{"100%", 2, 0, 1, unknown, healthy, unhealthy, "all but one without a result"},
 		{"100%", 2, 1, 0, unhealthy, unhealthy, unhealthy, "all but one abnormal"},
-		{"0", 0, 3, 0, healthy, healthy, healthy, "nothing is needed"},
-		{"0%", 0, 0, 3, healthy, healthy, healthy, "0% is nothing needed"},
+		{"0", 0, 3, 0, healthy, healthy, healthy, "no backend is required"},
+		{"0%", 0, 0, 3, healthy, healthy, healthy, "0% requires no backend"},
 	} {
-		t.Run(test.minHealthy+": "+test.whatItIsLike, func(t *testing.T) {
+		t.Run(test.minHealthy+": "+test.what, func(t *testing.T) {
 			counts := v1alpha1.Counts{Backends: test.n + test.a + test.u, Normal: test.n, Abnormal: test.a, Unavailable: test.u}
 			for as, want := range map[v1alpha1.Health]v1alpha1.Health{
 				v1alpha1.Unknown: test.undecided, v1alpha1.Healthy: test.asNormal, v1alpha1.Unhealthy: test.asAbnormal,
@@ -105,14 +105,14 @@ func TestListenerIsHealthyUnhealthyOrUnknownByItsCounts(t *testing.T) {
 	}
 }
 
-func TestBackendsWithoutAResultNeverDecideWhatTheyCouldTip(t *testing.T) {
+func TestBackendsWithoutAResultCountBothWays(t *testing.T) {
 	for _, minHealthy := range []string{"0", "1", "2", "3", "7", "0%", "1%", "50%", "67%", "100%"} {
 		p := policy{minHealthy: intstr.Parse(minHealthy), unavailable: v1alpha1.Unknown}
 		for n := range int32(5) {
 			for a := range int32(5) {
 				for u := range int32(5) {
 					counts := v1alpha1.Counts{Backends: n + a + u, Normal: n, Abnormal: a, Unavailable: u}
-					want := verdictOfAllOutcomes(minHealthy, counts)
+					want := verdictOfAllResults(minHealthy, counts)
 					if got := p.verdict(counts); got != want {
 						t.Errorf("minHealthy %s, %+v: got %s, want %s", minHealthy, counts, got, want)
 					}
@@ -122,9 +122,9 @@ func TestBackendsWithoutAResultNeverDecideWhatTheyCouldTip(t *testing.T) {
 	}
 }
 
-// verdictOfAllOutcomes tries every way in which the results that are missing
-// may come in.
-func verdictOfAllOutcomes(minHealthy string, c v1alpha1.Counts) v1alpha1.Health {
+// verdictOfAllResults tries every possible result of the backends
+// without one.
+func verdictOfAllResults(minHealthy string, c v1alpha1.Counts) v1alpha1.Health {
 	var percent, required int32
 	if n, _ := fmt.Sscanf(minHealthy, "%d%%", &percent); n == 1 && minHealthy[len(minHealthy)-1] == '%' {
 		required = (percent*c.Backends + 99) / 100
@@ -132,8 +132,8 @@ func verdictOfAllOutcomes(minHealthy string, c v1alpha1.Counts) v1alpha1.Health 
 		required = percent
 	}
 	met, missed := false, false
-	for turnNormal := range c.Unavailable + 1 {
-		if c.Normal+turnNormal >= required {
+	for becomeNormal := range c.Unavailable + 1 {
+		if c.Normal+becomeNormal >= required {
 			met = true
 		} else {
 			missed = true
@@ -176,7 +176,7 @@ func TestLoadBalancerIsAsBadAsItsWorstListener(t *testing.T) {
 	}
 }
 
-func TestOnlyAMinimumOfNothingIsMetByNoBackends(t *testing.T) {
+func TestOnlyMinHealthyZeroIsMetWithoutBackends(t *testing.T) {
 	for minHealthy, want := range map[string]bool{
 		"0": true, "0%": true, "1": false, "1%": false, "50%": false, "100%": false,
 	} {

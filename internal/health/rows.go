@@ -11,9 +11,9 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-// class is how a backend counts: the API's three values, and every value that
-// it adds later as unavailable. Ordered from the one an operator must see to
-// the one that can be left out first.
+// class is how a backend counts: by the API's three values, with every value
+// that the API adds later as unavailable. A status keeps the rows of a lower
+// class first.
 type class int
 
 const (
@@ -38,14 +38,14 @@ func (c class) String() string {
 	return [...]string{v1alpha1.StatusAbnormal, v1alpha1.StatusUnavailable, v1alpha1.StatusNormal}[c]
 }
 
-// rowsOf returns the backends of a sample that the scope asks about, sorted by
-// identity. ServerId alone identifies nothing (an ENI carries several pods, a
-// server stands behind several listeners), so identity is what byIdentity
-// compares. The API lists a backend of several forwarding rules once for each:
-// it stands here once, with the worst of its states.
-func rowsOf(sample *alicloud.Observation, scope alicloud.Scope) []v1alpha1.BackendStatus {
-	rows := make([]v1alpha1.BackendStatus, 0, len(sample.Backends))
-	for _, b := range sample.Backends {
+// rowsOf returns the backends of an observation in the scope, sorted by
+// identity and without times. ServerId alone does not identify a backend: an
+// ENI has several pods, and a server may be behind several listeners. The API
+// lists a backend of several forwarding rules once for each rule: the result
+// has it once, with the worst of its states.
+func rowsOf(observation *alicloud.Observation, scope alicloud.Scope) []v1alpha1.BackendStatus {
+	rows := make([]v1alpha1.BackendStatus, 0, len(observation.Backends))
+	for _, b := range observation.Backends {
 		if !scope.Includes(b) {
 			continue
 		}
@@ -70,11 +70,11 @@ func rowsOf(sample *alicloud.Observation, scope alicloud.Scope) []v1alpha1.Backe
 	return slices.CompactFunc(rows, func(a, b v1alpha1.BackendStatus) bool { return SameBackend(&a, &b) })
 }
 
-// SameBackend tells whether two rows are of one backend.
+// SameBackend returns whether two rows are about the same backend.
 func SameBackend(a, b *v1alpha1.BackendStatus) bool { return byIdentity(a, b) == 0 }
 
-// byIdentity orders backends as status.backends is ordered, and is 0 for one
-// backend seen twice.
+// byIdentity compares two rows in the order of status.backends. It returns 0 for
+// two rows of one backend.
 func byIdentity(a, b *v1alpha1.BackendStatus) int {
 	return cmp.Or(
 		cmp.Compare(a.ListenerPort, b.ListenerPort),
@@ -84,8 +84,8 @@ func byIdentity(a, b *v1alpha1.BackendStatus) int {
 		cmp.Compare(a.Port, b.Port))
 }
 
-// compareProtocols is without regard to case: a status may hold the API's own,
-// as earlier versions stored it.
+// compareProtocols ignores case: earlier versions stored a protocol in the API's
+// own spelling.
 func compareProtocols(a, b string) int {
 	if a == b {
 		return 0
@@ -110,7 +110,7 @@ func listenersOf(rows []v1alpha1.BackendStatus) []v1alpha1.ListenerStatus {
 		if starts(i) {
 			listeners = append(listeners, v1alpha1.ListenerStatus{Port: rows[i].ListenerPort, Protocol: rows[i].ListenerProtocol})
 		}
-		count(&listeners[len(listeners)-1].Counts, classOf(rows[i].ServerHealthStatus))
+		listeners[len(listeners)-1].Counts = counted(listeners[len(listeners)-1].Counts, classOf(rows[i].ServerHealthStatus))
 	}
 	return listeners
 }
@@ -119,16 +119,18 @@ func sameListener(a, b *v1alpha1.BackendStatus) bool {
 	return a.ListenerPort == b.ListenerPort && compareProtocols(a.ListenerProtocol, b.ListenerProtocol) == 0
 }
 
-func count(c *v1alpha1.Counts, class class) {
-	c.Backends++
-	switch class {
+// counted returns the counts with one more backend of the class.
+func counted(counts v1alpha1.Counts, c class) v1alpha1.Counts {
+	counts.Backends++
+	switch c {
 	case normal:
-		c.Normal++
+		counts.Normal++
 	case abnormal:
-		c.Abnormal++
+		counts.Abnormal++
 	default:
-		c.Unavailable++
+		counts.Unavailable++
 	}
+	return counts
 }
 
 func summaryOf(listeners []v1alpha1.ListenerStatus) *v1alpha1.Summary {
@@ -142,26 +144,26 @@ func summaryOf(listeners []v1alpha1.ListenerStatus) *v1alpha1.Summary {
 	return summary
 }
 
-// bounded keeps at most limit rows in their order, abnormal ones before
-// unavailable ones before normal ones, and says how many it left out: an
-// object of every row that an answer can hold would not fit into etcd.
+// bounded returns at most limit rows in their order, and how many it omitted. It
+// keeps abnormal rows before unavailable ones before normal ones. An object
+// with every row of a large load balancer would not fit into etcd.
 func bounded(rows []v1alpha1.BackendStatus, limit int) (kept []v1alpha1.BackendStatus, omitted int32) {
 	if len(rows) <= limit {
 		return rows, 0
 	}
-	var places [classes]int
+	var quota [classes]int
 	for i := range rows {
-		places[classOf(rows[i].ServerHealthStatus)]++
+		quota[classOf(rows[i].ServerHealthStatus)]++
 	}
-	left := limit
-	for class := range places {
-		places[class] = min(places[class], left)
-		left -= places[class]
+	remaining := limit
+	for c := range quota {
+		quota[c] = min(quota[c], remaining)
+		remaining -= quota[c]
 	}
 	kept = make([]v1alpha1.BackendStatus, 0, limit)
 	for i := range rows {
-		if place := &places[classOf(rows[i].ServerHealthStatus)]; *place > 0 {
-			*place--
+		if c := classOf(rows[i].ServerHealthStatus); quota[c] > 0 {
+			quota[c]--
 			kept = append(kept, rows[i])
 		}
 	}

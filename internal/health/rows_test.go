@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -22,7 +23,7 @@ func shuffled[T any](rows []T, seed uint64) []T {
 	return rows
 }
 
-// identities prints the identity of each row in one line.
+// identities formats the identity of each row.
 func identities(rows []v1alpha1.BackendStatus) []string {
 	var lines []string
 	for i := range rows {
@@ -102,7 +103,7 @@ func TestBackendIsOneByListenerPortProtocolServerIDServerIPAndPort(t *testing.T)
 	}
 }
 
-func TestDuplicateRowsStandOnceWithTheWorstState(t *testing.T) {
+func TestDuplicateRowsAreMergedWithTheWorstState(t *testing.T) {
 	for _, test := range []struct{ states, want string }{
 		{"nn", "normal"},
 		{"na", "abnormal"},
@@ -128,7 +129,7 @@ func TestDuplicateRowsStandOnceWithTheWorstState(t *testing.T) {
 	}
 }
 
-func TestOrderOfTheAnswerChangesNothing(t *testing.T) {
+func TestOrderOfTheResponseDoesNotMatter(t *testing.T) {
 	rows := backends("443/https nauxn", "80/tcp an", "80/udp nu")
 	twinHost, twinType := rows[0], rows[1]
 	twinHost.EniHost, twinType.Type = "10.0.0.99", "eni"
@@ -141,24 +142,24 @@ func TestOrderOfTheAnswerChangesNothing(t *testing.T) {
 	}
 }
 
-func TestRowsHoldTheFieldsOfTheAnswer(t *testing.T) {
+func TestRowsHaveTheFieldsOfTheResponse(t *testing.T) {
 	for _, test := range []struct {
 		what string
 		row  alicloud.Backend
 		want v1alpha1.BackendStatus
 	}{
 		{
-			"every field is taken over",
+			"every field",
 			alicloud.Backend{ServerID: "eni-1", ServerIP: "10.0.0.1", EniHost: "10.0.0.9", Type: "eni", ListenerPort: 443, ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "abnormal"},
 			v1alpha1.BackendStatus{ServerID: "eni-1", ServerIP: "10.0.0.1", EniHost: "10.0.0.9", Type: "eni", ListenerPort: 443, ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "abnormal"},
 		},
 		{
-			"an absent type means ecs, and nothing else is made up",
+			"the default type is ecs, and no other field has a default",
 			alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "normal"},
 			v1alpha1.BackendStatus{ServerID: "i-1", Type: "ecs", ServerHealthStatus: "normal"},
 		},
 		{
-			"a state that the API adds later is kept as it came",
+			"an undocumented state is kept",
 			alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "Draining"},
 			v1alpha1.BackendStatus{ServerID: "i-1", Type: "ecs", ServerHealthStatus: "Draining"},
 		},
@@ -172,7 +173,28 @@ func TestRowsHoldTheFieldsOfTheAnswer(t *testing.T) {
 	}
 }
 
-func TestStateThatIsNotDocumentedCountsAsUnavailable(t *testing.T) {
+// A field that the product adds must reach the row, and two rows of one backend
+// that differ in it must give the same row in either order.
+func TestEachFieldOfAnObservedBackendReachesTheRow(t *testing.T) {
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[alicloud.Backend]()) {
+		var observed alicloud.Backend
+		fill(reflect.ValueOf(&observed).Elem())
+		row := rowsOf(&alicloud.Observation{Backends: []alicloud.Backend{observed}}, alicloud.Scope{})[0]
+		got := reflect.ValueOf(row).FieldByName(field.Name)
+		if want := reflect.ValueOf(observed).FieldByIndex(field.Index); !got.IsValid() || !got.Equal(want) {
+			t.Errorf("%s is %v in the row, want %v", field.Name, got, want)
+		}
+		other := observed
+		alter(reflect.ValueOf(&other).Elem().FieldByIndex(field.Index))
+		forward := rowsOf(&alicloud.Observation{Backends: []alicloud.Backend{observed, other}}, alicloud.Scope{})
+		reverse := rowsOf(&alicloud.Observation{Backends: []alicloud.Backend{other, observed}}, alicloud.Scope{})
+		if diff := cmp.Diff(forward, reverse); diff != "" {
+			t.Errorf("%s: the order of the response matters:\n%s", field.Name, diff)
+		}
+	}
+}
+
+func TestUndocumentedStateCountsAsUnavailable(t *testing.T) {
 	for _, state := range []string{"checking", "Normal", "ABNORMAL", "", " normal"} {
 		t.Run(state, func(t *testing.T) {
 			rows := rowsOf(&alicloud.Observation{Backends: []alicloud.Backend{{ServerID: "i-1", ServerHealthStatus: state}}}, alicloud.Scope{})
@@ -184,7 +206,7 @@ func TestStateThatIsNotDocumentedCountsAsUnavailable(t *testing.T) {
 	}
 }
 
-func TestRowsBelongToTheScopeUnlessTheAPISaysOtherwise(t *testing.T) {
+func TestRowsWithoutAPortOrProtocolAreInEveryScope(t *testing.T) {
 	rows := []alicloud.Backend{
 		{ListenerPort: 80, ListenerProtocol: "tcp", ServerID: "i-1"},
 		{ListenerPort: 80, ListenerProtocol: "udp", ServerID: "i-1"},
@@ -209,7 +231,7 @@ func TestRowsBelongToTheScopeUnlessTheAPISaysOtherwise(t *testing.T) {
 		{8080, "http", "0/"},
 	} {
 		t.Run(fmt.Sprintf("%d/%s", test.port, test.protocol), func(t *testing.T) {
-			spec := newWorld(t, listener(test.port, test.protocol)).object.Spec
+			spec := newEnv(t, listener(test.port, test.protocol)).object.Spec
 			var got []string
 			for _, l := range listenersOf(rowsOf(&alicloud.Observation{Backends: rows}, ScopeOf(&spec))) {
 				got = append(got, fmt.Sprintf("%d/%s", l.Port, l.Protocol))
@@ -260,7 +282,7 @@ func TestLimitKeepsAbnormalThenUnavailableThenNormalRowsInTheirOrder(t *testing.
 	}
 }
 
-// manyRows are as many rows as an answer can hold: 50 listeners with 200 backends each.
+// manyRows are the rows of the largest load balancer: 50 listeners with 200 backends each.
 func manyRows(stateOf func(i int) string) []alicloud.Backend {
 	rows := make([]alicloud.Backend, 0, 10_000)
 	for i := range 10_000 {
@@ -300,9 +322,9 @@ func TestTenThousandRowsAreCountedExactlyAndBounded(t *testing.T) {
 		}, 9_700, 100, 200, 100, 200},
 	} {
 		t.Run(test.what, func(t *testing.T) {
-			w := newWorld(t)
-			w.answerRows(shuffled(manyRows(test.stateOf), 1))
-			s := &w.object.Status
+			env := newEnv(t)
+			env.observeRows(shuffled(manyRows(test.stateOf), 1))
+			s := &env.object.Status
 			want := v1alpha1.Summary{Listeners: 50, Counts: v1alpha1.Counts{
 				Backends: 10_000, Normal: test.normal, Abnormal: test.abnormal, Unavailable: test.unavailable,
 			}}
@@ -325,7 +347,7 @@ func TestTenThousandRowsAreCountedExactlyAndBounded(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(data) > 256<<10 {
-				t.Errorf("the status is %d bytes large", len(data))
+				t.Errorf("the status has %d bytes", len(data))
 			}
 		})
 	}

@@ -12,47 +12,48 @@ const (
 	// DefaultInterval is the schema's default of spec.interval.
 	DefaultInterval = 30 * time.Second
 
-	// StalledInterval is the least time between observations of what needs a
-	// person: the cloud side heals without telling Kubernetes.
+	// StalledInterval is the least time between observations of a stalled
+	// object: the cause may be fixed in Alibaba Cloud, without a change in the cluster.
 	StalledInterval = 5 * time.Minute
 
-	// FreshFor is how long an answer serves further objects without another
-	// call. The health checker's own verdict takes longer to settle, and it is
-	// the least interval, so nobody asked for anything newer.
+	// FreshFor is how long an observation serves further objects without another
+	// call. It equals the least interval, and a health check takes longer than
+	// this to change its result.
 	FreshFor = 5 * time.Second
 
 	minStale = 90 * time.Second
 )
 
-// staleAfter is the age from which an answer is no verdict any more: one slow
-// or lost observation, or two, must not turn a verdict.
+// staleAfter is the age at which an observation is too old for a verdict: two
+// slow or failed observations must not withdraw a verdict.
 func staleAfter(interval time.Duration) time.Duration {
 	return max(3*interval, minStale)
 }
 
-// NextSlot returns when to look again at key, which was last looked at at
-// last: the key's next slot at least half an interval later. Slots recur every
-// interval, at a phase that comes from a hash of the key, so that many keys
-// never come due together, whatever started them together.
+// NextSlot returns when to observe key again after an observation at last: at
+// the key's first slot that is at least half an interval later. A key has one
+// slot in every interval, at an offset that a hash of the key gives. So the
+// observations of many keys are spread over the interval, even if all of them
+// started at once.
 func NextSlot(key string, interval time.Duration, last time.Time) time.Time {
 	earliest := last.Add(interval / 2)
-	sinceSlot := (time.Duration(earliest.UnixNano()) - phase(key, interval)) % interval
+	sinceSlot := (time.Duration(earliest.UnixNano()) - offset(key, interval)) % interval
 	if sinceSlot == 0 {
 		return earliest
 	}
 	return earliest.Add(interval - sinceSlot)
 }
 
-// nextHeartbeat returns when a status that was written at last is written again
-// though nothing changed. Each key has a pace of its own, from three quarters of
-// the heartbeat to all of it: what was written together, as when a cluster
-// starts, drifts apart instead of beating together for ever.
+// nextHeartbeat returns when to write a status again that was written at last
+// and did not change. Each key has a period of its own, from three quarters of
+// the heartbeat to all of it, so that objects that were written at once, as when
+// a cluster starts, are soon written at different times.
 func nextHeartbeat(key string, heartbeat time.Duration, last time.Time) time.Time {
-	return last.Add(heartbeat - phase(key, max(heartbeat/4, 1)))
+	return last.Add(heartbeat - offset(key, max(heartbeat/4, 1)))
 }
 
-// phase needs a hash that is the same in every process and that mixes well: with
-// FNV, keys that are numbered come due in a beat.
-func phase(key string, interval time.Duration) time.Duration {
+// offset is a time in the interval. Its hash is the same in every process, and it
+// spreads numbered keys well, which FNV does not.
+func offset(key string, interval time.Duration) time.Duration {
 	return time.Duration(xxhash.Sum64String(key) % uint64(interval))
 }

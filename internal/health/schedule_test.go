@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-func TestAnswerIsStaleAfterThreeIntervalsButAtLeast90Seconds(t *testing.T) {
+func TestObservationIsStaleAfterThreeIntervalsAndAtLeast90Seconds(t *testing.T) {
 	for interval, want := range map[time.Duration]time.Duration{
 		5 * time.Second:  90 * time.Second,
 		30 * time.Second: 90 * time.Second,
@@ -101,19 +101,25 @@ func TestSlotsOfManyKeysAreSpreadOverTheInterval(t *testing.T) {
 	}
 }
 
-// Names that are numbered are usual. A hash that hardly mixes its last byte, such
-// as FNV, puts each as far from the one before as any other: a hundred load
-// balancers polled every five seconds came due in a beat of half a second.
-func TestSlotsOfNumberedKeysHaveNoBeat(t *testing.T) {
+// Numbered names are usual. A hash that hardly mixes its last byte, such as FNV,
+// gives them slots at equal distances: a hundred load balancers with an interval
+// of five seconds were due in groups, every half a second.
+func TestSlotsOfNumberedKeysAreIrregular(t *testing.T) {
 	const keys, interval = 1000, 5 * time.Second
-	apart := map[int]int{}
-	before := start
+	distances := map[int]int{}
+	previous := start
 	for key := range keys {
 		at := NextSlot(fmt.Sprintf("default/cn-hangzhou/lb-%05d", key), interval, start)
-		apart[int((at.Sub(before)+interval)%interval*100/interval)]++
-		before = at
+		distances[int((at.Sub(previous)+interval)%interval*100/interval)]++
+		previous = at
 	}
-	if most := slices.Max(slices.Collect(maps.Values(apart))); most > keys*3/100 {
-		t.Errorf("%d of %d are equally far from the one before, to a hundredth of the interval: %v", most, keys, apart)
+	if most := slices.Max(slices.Collect(maps.Values(distances))); most > keys*3/100 {
+		t.Errorf("%d of %d slots have the same distance to the previous slot, to a hundredth of the interval: %v", most, keys, distances)
+	}
+}
+
+func TestFreshForIsTheLeastInterval(t *testing.T) {
+	if FreshFor != 5*time.Second {
+		t.Errorf("an observation serves further objects for %s, and the least interval is 5s", FreshFor)
 	}
 }

@@ -9,21 +9,21 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-// Discovery is what came of looking for the load balancer of a Service: one of
+// Discovery is the result of a search for the load balancer of a Service: one of
 // Found and Failure is set.
 type Discovery struct {
 	// Found is the load balancer that the Service has.
 	Found *v1alpha1.ServiceLoadBalancer
-	// Failure is why it has none that can be observed.
+	// Failure is why it has none that the operator can observe.
 	Failure *alicloud.Error
-	// Without is the load balancer that the Service has, without its region, where
-	// Failure is that the region is not known; else nil.
-	Without *v1alpha1.ServiceLoadBalancer
-	// FailingSince is when the first of the failures in a row happened.
+	// WithoutRegion is the load balancer that the Service has, without its region,
+	// if Failure is that the region is not known; else nil.
+	WithoutRegion *v1alpha1.ServiceLoadBalancer
+	// FailingSince is when the first of the current failures in a row happened.
 	FailingSince time.Time
 }
 
-// ServicePort is a port of a Service that names a listener of its load balancer.
+// ServicePort is a port of a Service, and so a listener of its load balancer.
 type ServicePort struct {
 	// Port is the front-end port.
 	Port int32
@@ -31,11 +31,11 @@ type ServicePort struct {
 	Protocol string
 }
 
-// Discover decides the next status of an object that names a Service. Where the
-// Service has no load balancer, nobody can be asked: an observation that failed.
+// Discover decides the next status of an object that names a Service. A Service
+// without a load balancer counts as a failed observation.
 func Discover(object *v1alpha1.LoadBalancerHealth, d Discovery, now time.Time, options Options) Outcome {
-	if has := object.Status.ServiceLoadBalancer; d.Found == nil && d.isRegionOnly(has) {
-		d.Found = has // a load balancer stays in its region, whatever nodes come
+	if known := object.Status.ServiceLoadBalancer; d.Found == nil && d.lacksRegionOf(known) {
+		d.Found = known // a load balancer stays in its region, whatever nodes are added
 	}
 	if d.Found != nil {
 		return discovered(object, *d.Found, options)
@@ -45,21 +45,21 @@ func Discover(object *v1alpha1.LoadBalancerHealth, d Discovery, now time.Time, o
 	outcome := Evaluate(&without, Input{
 		Failure:      d.Failure,
 		FailingSince: d.FailingSince,
-		// Whoever asked for an observation learns that there is none.
+		// A requested observation was attempted, and failed.
 		ObserveRequest: object.Annotations[v1alpha1.ObserveRequestedAtAnnotation],
 	}, now, options)
 	outcome.Write = outcome.Write || object.Status.ServiceLoadBalancer != nil
 	return outcome
 }
 
-// isRegionOnly tells whether the region is all that is not known of the load
-// balancer that an object has.
-func (d *Discovery) isRegionOnly(has *v1alpha1.ServiceLoadBalancer) bool {
-	return has != nil && d.Without != nil && has.RegionID != "" &&
-		has.ServiceName == d.Without.ServiceName && has.LoadBalancerID == d.Without.LoadBalancerID
+// lacksRegionOf returns whether the discovery found the known load balancer, and
+// only its region is not known any more.
+func (d *Discovery) lacksRegionOf(known *v1alpha1.ServiceLoadBalancer) bool {
+	return known != nil && d.WithoutRegion != nil && known.RegionID != "" &&
+		known.ServiceName == d.WithoutRegion.ServiceName && known.LoadBalancerID == d.WithoutRegion.LoadBalancerID
 }
 
-// discovered records the load balancer; whether it is healthy is for those who ask it.
+// discovered sets the load balancer in the status. Its observation follows.
 func discovered(object *v1alpha1.LoadBalancerHealth, found v1alpha1.ServiceLoadBalancer, options Options) Outcome {
 	outcome := Outcome{Status: object.Status}
 	outcome.Status.ServiceLoadBalancer = &found

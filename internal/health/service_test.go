@@ -17,168 +17,188 @@ func ofService(name string) func(*v1alpha1.LoadBalancerHealthSpec) {
 	}
 }
 
-// find stores that the Service has a load balancer, and returns whether that was a write.
-func (w *world) find(service, id string) Outcome {
-	w.t.Helper()
-	return w.discover(Discovery{Found: &v1alpha1.ServiceLoadBalancer{ServiceName: service, LoadBalancerID: id, RegionID: "cn-hangzhou"}})
+// discoverLoadBalancer is a discovery of the load balancer of a Service.
+func (env *testEnv) discoverLoadBalancer(service, id string) Outcome {
+	env.t.Helper()
+	return env.discover(Discovery{Found: &v1alpha1.ServiceLoadBalancer{ServiceName: service, LoadBalancerID: id, RegionID: "cn-hangzhou"}})
 }
 
-func (w *world) lose(why string) Outcome {
-	w.t.Helper()
-	if w.failingSince.IsZero() {
-		w.failingSince = w.now
+// failDiscovery is a discovery that fails.
+func (env *testEnv) failDiscovery(message string) Outcome {
+	env.t.Helper()
+	if env.failingSince.IsZero() {
+		env.failingSince = env.now
 	}
-	return w.discover(Discovery{Failure: &alicloud.Error{Kind: alicloud.LoadBalancerNotFound, Message: why}, FailingSince: w.failingSince})
+	return env.discover(Discovery{Failure: &alicloud.Error{Kind: alicloud.LoadBalancerNotFound, Message: message}, FailingSince: env.failingSince})
 }
 
-func (w *world) discover(d Discovery) Outcome {
-	w.t.Helper()
-	outcome := Discover(w.object, d, w.now, w.options)
-	if !outcome.Write && !sameStatus(&outcome.Status, &w.object.Status) {
-		w.t.Error("a status that differs is not written")
+func (env *testEnv) discover(d Discovery) Outcome {
+	env.t.Helper()
+	outcome := Discover(env.object, d, env.now, env.options)
+	if !outcome.Write && !sameStatus(&outcome.Status, &env.object.Status) {
+		env.t.Error("Write is false, but the status differs")
 	}
-	w.object.Status = stored(w.t, outcome.Status)
-	if again := Discover(w.object, d, w.now, w.options); again.Write {
-		w.t.Error("the same discovery is written twice")
+	env.object.Status = stored(env.t, outcome.Status)
+	if again := Discover(env.object, d, env.now, env.options); again.Write {
+		env.t.Error("the same discovery causes a second write")
 	}
 	return outcome
 }
 
-func TestAServiceWithoutALoadBalancerIsAwaited(t *testing.T) {
-	w := newWorld(t, ofService("web"))
-	w.lose("Service prod/web does not exist")
-	w.want("Healthy=Unknown(Pending) Observed=False(LoadBalancerNotFound)")
-	if _, _, ok := w.object.LoadBalancer(); ok {
-		t.Error("there is a load balancer")
+func TestServiceWithoutALoadBalancerIsPending(t *testing.T) {
+	env := newEnv(t, ofService("web"))
+	env.failDiscovery("Service prod/web does not exist")
+	env.want("Healthy=Unknown(Pending) Observed=False(LoadBalancerNotFound)")
+	if _, _, ok := env.object.LoadBalancer(); ok {
+		t.Error("the object has a load balancer")
 	}
 
-	if outcome := w.find("web", "lb-1"); outcome.Transitions.LoadBalancer != nil {
-		t.Error("the first load balancer of a Service is no change")
+	if outcome := env.discoverLoadBalancer("web", "lb-1"); outcome.Transitions.LoadBalancer != nil {
+		t.Error("the first load balancer of a Service is a transition")
 	}
-	if !Edited(w.object) {
-		t.Error("nobody asks about the load balancer before it is due")
+	if !Edited(env.object) {
+		t.Error("the discovered load balancer needs no observation")
 	}
-	w.failingSince = time.Time{}
-	w.answer("443/https nn")
-	if Edited(w.object) {
-		t.Error("the load balancer was asked about")
+	env.failingSince = time.Time{}
+	env.observe("443/https nn")
+	if Edited(env.object) {
+		t.Error("the observed load balancer needs another observation")
 	}
-	w.want("Healthy=True(AllBackendsNormal) Observed=True(ObservationSucceeded)")
+	env.want("Healthy=True(AllBackendsNormal) Observed=True(ObservationSucceeded)")
 }
 
-func TestAnotherLoadBalancerOfAServiceIsTold(t *testing.T) {
-	w := newWorld(t, ofService("web"))
-	w.find("web", "lb-1")
-	w.answer("443/https nn")
-	outcome := w.find("web", "lb-2")
-	if change := outcome.Transitions.LoadBalancer; change == nil || *change != (LoadBalancerTransition{Service: "web", From: "lb-1", To: "lb-2"}) {
-		t.Fatalf("got %v", change)
+func TestAnotherLoadBalancerOfAServiceIsATransition(t *testing.T) {
+	env := newEnv(t, ofService("web"))
+	env.discoverLoadBalancer("web", "lb-1")
+	env.observe("443/https nn")
+	outcome := env.discoverLoadBalancer("web", "lb-2")
+	if transition := outcome.Transitions.LoadBalancer; transition == nil || *transition != (LoadBalancerTransition{Service: "web", From: "lb-1", To: "lb-2"}) {
+		t.Fatalf("got %v", transition)
 	}
-	if !Edited(w.object) {
-		t.Error("nobody asks about the new one before it is due")
+	if !Edited(env.object) {
+		t.Error("the new load balancer needs no observation")
 	}
-	if outcome := w.answer("443/https na"); len(outcome.Transitions.Backends) > 0 {
-		t.Error("backends of one load balancer are told as changes of another's")
+	if outcome := env.observe("443/https na"); len(outcome.Transitions.Backends) > 0 {
+		t.Error("the backends of two load balancers are compared")
 	}
-	if target := w.object.Status.ObservedTarget; target.LoadBalancerID != "lb-2" || target.ServiceName != "web" {
+	if target := env.object.Status.ObservedTarget; target.LoadBalancerID != "lb-2" || target.ServiceName != "web" {
 		t.Errorf("observed %+v", target)
 	}
 }
 
-func TestAServiceThatLosesItsLoadBalancerKeepsTheVerdictUntilItIsStale(t *testing.T) {
-	w := newWorld(t, ofService("web"))
-	w.find("web", "lb-1")
-	w.answer("443/https nn")
-	outcome := w.lose("Service prod/web does not exist")
+func TestServiceWithoutItsLoadBalancerKeepsTheVerdictUntilItIsStale(t *testing.T) {
+	env := newEnv(t, ofService("web"))
+	env.discoverLoadBalancer("web", "lb-1")
+	env.observe("443/https nn")
+	outcome := env.failDiscovery("Service prod/web does not exist")
 	if outcome.Transitions.Observation == nil || outcome.StaleAt.IsZero() {
-		t.Errorf("told %v, stale at %s", outcome.Transitions, outcome.StaleAt)
+		t.Errorf("transitions %v, stale at %s", outcome.Transitions, outcome.StaleAt)
 	}
-	w.want("Healthy=True(AllBackendsNormal) Observed=False(LoadBalancerNotFound)")
-	if len(w.object.Status.Backends) != 2 {
-		t.Error("what was known is gone")
+	env.want("Healthy=True(AllBackendsNormal) Observed=False(LoadBalancerNotFound)")
+	if len(env.object.Status.Backends) != 2 {
+		t.Error("the backends were removed")
 	}
-	w.now = outcome.StaleAt
-	if outcome = w.lose("Service prod/web does not exist"); outcome.Transitions.Verdict == nil {
-		t.Error("a verdict that went stale is not told")
+	env.now = outcome.StaleAt
+	if outcome = env.failDiscovery("Service prod/web does not exist"); outcome.Transitions.Verdict == nil {
+		t.Error("the stale verdict is no transition")
 	}
-	w.want("Healthy=Unknown(ObservationStale) Observed=False(LoadBalancerNotFound)")
+	env.want("Healthy=Unknown(ObservationStale) Observed=False(LoadBalancerNotFound)")
 
-	// The same one again: nothing changed.
-	if outcome := w.find("web", "lb-1"); outcome.Transitions.LoadBalancer != nil {
-		t.Error("told as another one")
+	// The Service has the same load balancer again.
+	if outcome := env.discoverLoadBalancer("web", "lb-1"); outcome.Transitions.LoadBalancer != nil {
+		t.Error("the same load balancer is a transition")
 	}
-	w.failingSince = time.Time{}
-	if outcome := w.answer("443/https nn"); len(outcome.Transitions.Backends) > 0 {
-		t.Error("told as other backends")
+	env.failingSince = time.Time{}
+	if outcome := env.observe("443/https nn"); len(outcome.Transitions.Backends) > 0 {
+		t.Error("the same backends are transitions")
 	}
 }
 
-// Unlike the API's words, those about a Service hold no digits that mean nothing.
-func TestAServiceIsNamedWithTheLoadBalancerThatItHasNow(t *testing.T) {
-	w := newWorld(t, ofService("web"))
+// Unlike the API's messages, those about a Service have no meaningless numbers.
+func TestMessageNamesTheCurrentLoadBalancerOfTheService(t *testing.T) {
+	env := newEnv(t, ofService("web"))
 	for _, message := range []string{"Service prod/web has the NLB instance nlb-1", "Service prod/web has the NLB instance nlb-2"} {
-		w.lose(message)
-		if got := w.condition("Observed").Message; got != message {
+		env.failDiscovery(message)
+		if got := env.condition("Observed").Message; got != message {
 			t.Errorf("got %q, want %q", got, message)
 		}
 	}
 }
 
-func TestALoadBalancerIsOfTheServiceThatIsNamed(t *testing.T) {
-	w := newWorld(t, ofService("web"))
-	w.find("web", "lb-1")
-	w.answer("443/https nn")
-	w.edit(ofService("shop"))
-	if _, _, ok := w.object.LoadBalancer(); ok {
-		t.Error("another Service's load balancer counts")
+func TestLoadBalancerOfAnotherServiceDoesNotCount(t *testing.T) {
+	env := newEnv(t, ofService("web"))
+	env.discoverLoadBalancer("web", "lb-1")
+	env.observe("443/https nn")
+	env.edit(ofService("shop"))
+	if _, _, ok := env.object.LoadBalancer(); ok {
+		t.Error("the object has the load balancer of another Service")
 	}
-	w.lose("Service prod/shop does not exist")
-	w.want("Healthy=Unknown(Pending) Observed=False(LoadBalancerNotFound)")
-	if len(w.object.Status.Backends) != 0 {
-		t.Error("the backends of another Service stayed")
+	env.failDiscovery("Service prod/shop does not exist")
+	env.want("Healthy=Unknown(Pending) Observed=False(LoadBalancerNotFound)")
+	if len(env.object.Status.Backends) != 0 {
+		t.Error("the status has the backends of another Service")
 	}
 
-	w.edit(func(spec *v1alpha1.LoadBalancerHealthSpec) {
+	env.edit(func(spec *v1alpha1.LoadBalancerHealthSpec) {
 		spec.ServiceRef, spec.LoadBalancerID, spec.RegionID = nil, "lb-1", "cn-hangzhou"
 	})
-	w.answer("443/https n")
-	if w.object.Status.ServiceLoadBalancer != nil || w.object.Status.ObservedTarget.ServiceName != "" {
-		t.Errorf("something of the Service stayed: %+v", w.object.Status)
+	env.observe("443/https n")
+	if env.object.Status.ServiceLoadBalancer != nil || env.object.Status.ObservedTarget.ServiceName != "" {
+		t.Errorf("the status names the previous Service: %+v", env.object.Status)
 	}
 }
 
-// A node of another provider that joins must not take the load balancers away
-// of Services that had them observed.
-func TestALoadBalancerThatIsKnownKeepsItsRegion(t *testing.T) {
+// A new node of another provider makes the region unknown. That must not end the
+// observation of load balancers whose region is in the status.
+func TestKnownLoadBalancerKeepsItsRegion(t *testing.T) {
 	unknown := func(service, id string) Discovery {
 		return Discovery{
-			Without: &v1alpha1.ServiceLoadBalancer{ServiceName: service, LoadBalancerID: id},
-			Failure: &alicloud.Error{Kind: alicloud.InvalidRequest, Local: true, Message: "the nodes are in several regions"},
+			WithoutRegion: &v1alpha1.ServiceLoadBalancer{ServiceName: service, LoadBalancerID: id},
+			Failure:       &alicloud.Error{Kind: alicloud.InvalidRequest, Local: true, Message: "the nodes are in several regions"},
 		}
 	}
-	w := newWorld(t, ofService("web"))
-	w.find("web", "lb-1")
-	w.answer("443/https nn")
-	if outcome := w.discover(unknown("web", "lb-1")); outcome.Write {
-		t.Error("what is known already is written again")
+	env := newEnv(t, ofService("web"))
+	env.discoverLoadBalancer("web", "lb-1")
+	env.observe("443/https nn")
+	if outcome := env.discover(unknown("web", "lb-1")); outcome.Write {
+		t.Error("a known load balancer causes a write")
 	}
-	w.want("Healthy=True(AllBackendsNormal) Observed=True(ObservationSucceeded)")
-	if _, region, ok := w.object.LoadBalancer(); !ok || region != "cn-hangzhou" {
+	env.want("Healthy=True(AllBackendsNormal) Observed=True(ObservationSucceeded)")
+	if _, region, ok := env.object.LoadBalancer(); !ok || region != "cn-hangzhou" {
 		t.Errorf("the region is %q", region)
 	}
 
-	w.discover(unknown("web", "lb-2"))
-	w.want("Ready=False(InvalidRequest) Healthy=True(AllBackendsNormal) Observed=False(InvalidRequest) Stalled=True(InvalidRequest)")
-	if _, _, ok := w.object.LoadBalancer(); ok {
-		t.Error("the region of one load balancer is taken for that of another")
+	env.discover(unknown("web", "lb-2"))
+	env.want("Ready=False(InvalidRequest) Healthy=True(AllBackendsNormal) Observed=False(InvalidRequest) Stalled=True(InvalidRequest)")
+	if _, _, ok := env.object.LoadBalancer(); ok {
+		t.Error("a load balancer has the region of another one")
 	}
 
-	w = newWorld(t, ofService("web"))
-	w.find("web", "lb-1")
-	w.object.Spec.ServiceRef.Name = "api"
-	w.object.Generation++
-	w.discover(unknown("api", "lb-1"))
-	if _, _, ok := w.object.LoadBalancer(); ok {
-		t.Error("the load balancer of one Service is taken for that of another")
+	env = newEnv(t, ofService("web"))
+	env.discoverLoadBalancer("web", "lb-1")
+	env.object.Spec.ServiceRef.Name = "api"
+	env.object.Generation++
+	env.discover(unknown("api", "lb-1"))
+	if _, _, ok := env.object.LoadBalancer(); ok {
+		t.Error("a Service has the load balancer of another one")
+	}
+}
+
+func TestServiceLoadBalancerIsKeptWhileTheSpecNamesTheService(t *testing.T) {
+	known := v1alpha1.ServiceLoadBalancer{ServiceName: "web", LoadBalancerID: "lb-web", RegionID: "cn-hangzhou"}
+	env := newEnv(t, func(s *v1alpha1.LoadBalancerHealthSpec) {
+		s.LoadBalancerID, s.RegionID, s.ServiceRef = "", "", &v1alpha1.ServiceReference{Name: "web"}
+	})
+	env.object.Status.ServiceLoadBalancer = &known
+	env.observe("nn") // the status had no target
+	env.after(time.Second).edit(listener(443, "")).observe("nn")
+	if kept := env.object.Status.ServiceLoadBalancer; kept == nil || *kept != known {
+		t.Errorf("got %+v", kept)
+	}
+	env.edit(func(s *v1alpha1.LoadBalancerHealthSpec) {
+		s.LoadBalancerID, s.RegionID, s.ServiceRef = "lb-web", "cn-hangzhou", nil
+	}).after(time.Second).observe("nn")
+	if kept := env.object.Status.ServiceLoadBalancer; kept != nil {
+		t.Errorf("without serviceRef the status has %+v", kept)
 	}
 }

@@ -2,57 +2,117 @@
 
 package health
 
-import "github.com/lbhealth/slb-health-operator/api/v1alpha1"
+import (
+	"encoding/json"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
 
 const (
-	// maxListsSize is what listeners and backends may take of an object in
-	// JSON. etcd refuses more than 1.5 MiB; the rest is for what others write.
+	// maxListsSize bounds the listeners and backends of an object, in bytes of
+	// JSON. etcd refuses more than 1.5 MiB; the rest is for other writers.
 	maxListsSize = 1300 << 10
-	// rowSize and listenerSize are the longest names and numbers of a row and
-	// of a listener, without their strings.
-	rowSize      = 178
-	listenerSize = 260
-	// placeSize is what a row takes more that says where its backend runs.
-	placeSize = len(`"node":"","pod":"","diagnosis":"",`)
-	// fewRows fit whatever is in them.
+	// fewRows fit into an object whatever they contain.
 	fewRows = 100
 )
 
-// fitting is how many rows of these there is room for beside the listeners and
-// the requests, which are as long as a user's annotation. Real rows are
-// a quarter of a kilobyte; what a broken server sends may be twenty times that.
+// The sizers know the fields of a row and of a listener from their types, so
+// that no field can be forgotten here.
+var (
+	rowSizer      = sizerOf(reflect.TypeFor[v1alpha1.BackendStatus]())
+	listenerSizer = sizerOf(reflect.TypeFor[v1alpha1.ListenerStatus]())
+)
+
+// fitting returns how many of the rows fit into an object beside the listeners
+// and the observe requests, which are as long as a user's annotation. A usual
+// row takes a quarter of a kilobyte; one from a broken server may take twenty
+// times as much.
 func fitting(rows []v1alpha1.BackendStatus, listeners []v1alpha1.ListenerStatus, requests ...string) int {
 	if len(rows) <= fewRows {
 		return len(rows)
 	}
 	room := maxListsSize
 	for _, request := range requests {
-		room -= encodedSize(request)
+		room -= stringSize(request)
 	}
 	for i := range listeners {
-		room -= listenerSize + encodedSize(listeners[i].Protocol)
+		room -= listenerSizer.size(reflect.ValueOf(&listeners[i]).Elem())
 	}
 	longest := 0
 	for i := range rows {
-		longest = max(longest, stringsSize(&rows[i]))
+		longest = max(longest, rowSizer.size(reflect.ValueOf(&rows[i]).Elem()))
 	}
-	return max(room, 0) / (rowSize + longest)
+	return max(room, 0) / longest
 }
 
-// stringsSize is what the strings of a row take, and the names that it may leave out.
-func stringsSize(b *v1alpha1.BackendStatus) int {
-	size := encodedSize(b.ServerID) + encodedSize(b.ServerIP) + encodedSize(b.EniHost) +
-		encodedSize(b.Type) + encodedSize(b.ListenerProtocol) + encodedSize(b.ServerHealthStatus)
-	if place := encodedSize(b.Node) + encodedSize(b.Pod) + encodedSize(string(b.Diagnosis)); place > 0 {
-		size += placeSize + place
+// sizer computes how many bytes a struct takes in JSON as an element of a list.
+type sizer []sizedField
+
+// sizedField is one field of a struct, or of one that the struct inlines.
+type sizedField struct {
+	index     []int
+	nameSize  int // of the name with its quotes, colon and comma
+	omitEmpty bool
+}
+
+func sizerOf(t reflect.Type) sizer {
+	var fields sizer
+	for _, field := range reflect.VisibleFields(t) {
+		if field.Anonymous {
+			continue // VisibleFields has its fields, too
+		}
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		fields = append(fields, sizedField{
+			index:     field.Index,
+			nameSize:  len(`"":,`) + len(name),
+			omitEmpty: strings.Contains(options, "omitempty") && field.Type.Kind() != reflect.Struct,
+		})
+	}
+	return fields
+}
+
+// size is never less than the encoded size of the struct, with a comma. Each
+// field counts one comma, the last one for the struct itself.
+func (s sizer) size(v reflect.Value) int {
+	size := len(`{}`)
+	for i := range s {
+		value := v.FieldByIndex(s[i].index)
+		if !s[i].omitEmpty || !value.IsZero() {
+			size += s[i].nameSize + valueSize(value)
+		}
 	}
 	return size
 }
 
-// encodedSize is at least what a string takes in JSON.
-func encodedSize(s string) int {
+// valueSize sizes the types of today's fields without encoding them: it runs
+// for each row of each observation. It encodes a value of any other type.
+func valueSize(v reflect.Value) int {
+	switch {
+	case v.Kind() == reflect.String:
+		return stringSize(v.String())
+	case v.CanInt():
+		var digits [len("-9223372036854775808")]byte
+		return len(strconv.AppendInt(digits[:0], v.Int(), 10))
+	case v.Type() == reflect.TypeFor[metav1.Time](), v.Type() == reflect.TypeFor[*metav1.Time]():
+		return len(`"2006-01-02T15:04:05Z"`)
+	}
+	encoded, err := json.Marshal(v.Interface())
+	if err != nil {
+		return math.MaxInt32 // nothing fits: the API server could not store it either
+	}
+	return len(encoded)
+}
+
+// stringSize is never less than the encoded size of a string.
+func stringSize(s string) int {
 	const escape = len(`\u003c`)
-	size := len(s)
+	size := len(`""`) + len(s)
 	for i := range len(s) {
 		switch c := s[i]; {
 		case c < ' ', c == '"', c == '\\', c == '<', c == '>', c == '&':

@@ -5,6 +5,7 @@ package health
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -14,7 +15,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-// rowsLike are as many rows as the flag allows at most.
+// rowsLike returns as many rows as --max-status-backends allows at most.
 func rowsLike(b alicloud.Backend) []alicloud.Backend {
 	rows := make([]alicloud.Backend, 5000)
 	for i := range rows {
@@ -24,73 +25,99 @@ func rowsLike(b alicloud.Backend) []alicloud.Backend {
 	return rows
 }
 
-func TestAsManyRowsAreKeptAsFit(t *testing.T) {
+func TestRowsThatFitAreKept(t *testing.T) {
 	long := strings.Repeat("<", 128)
 	for name, test := range map[string]struct {
 		row  alicloud.Backend
 		kept int
 	}{
-		"real ones": {alicloud.Backend{ServerIP: "192.168.123.123", EniHost: "192.168.123.124", Type: "eni", ListenerPort: 30443, ListenerProtocol: "https", Port: 30443, ServerHealthStatus: "unavailable"}, 5000},
-		"huge ones": {alicloud.Backend{ServerIP: long, EniHost: long, Type: long, ListenerPort: 30443, ListenerProtocol: long, Port: 30443, ServerHealthStatus: long}, 329},
+		"usual rows": {alicloud.Backend{ServerIP: "192.168.123.123", EniHost: "192.168.123.124", Type: "eni", ListenerPort: 30443, ListenerProtocol: "https", Port: 30443, ServerHealthStatus: "unavailable"}, 5000},
+		"huge rows":  {alicloud.Backend{ServerIP: long, EniHost: long, Type: long, ListenerPort: 30443, ListenerProtocol: long, Port: 30443, ServerHealthStatus: long}, 329},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			w.options.MaxBackends = 5000
-			w.answerRows(rowsLike(test.row))
-			s := &w.object.Status
+			env := newEnv(t)
+			env.options.MaxBackends = 5000
+			env.observeRows(rowsLike(test.row))
+			s := &env.object.Status
 			if len(s.Backends) != test.kept || int(s.OmittedBackends) != 5000-test.kept || s.Summary.Backends != 5000 {
-				t.Errorf("%d rows are kept, %d left out of %d, not %d", len(s.Backends), s.OmittedBackends, s.Summary.Backends, test.kept)
+				t.Errorf("%d rows are kept and %d omitted of %d, want %d kept", len(s.Backends), s.OmittedBackends, s.Summary.Backends, test.kept)
 			}
 		})
 	}
 }
 
-// An annotation may hold a quarter of a megabyte, of which the status keeps a copy.
-func TestALongRequestTakesTheRoomOfRows(t *testing.T) {
-	w := newWorld(t)
-	w.options.MaxBackends = 5000
-	w.ask(strings.Repeat("x", 255<<10))
-	w.answerRows(rowsLike(alicloud.Backend{ServerIP: "192.168.123.123", EniHost: "192.168.123.124", Type: "eni", ListenerPort: 30443, ListenerProtocol: "https", Port: 30443, ServerHealthStatus: "unavailable"}))
-	stored, err := json.Marshal(w.object.Status)
+// An annotation may have a quarter of a megabyte, and the status repeats it.
+func TestLongRequestLeavesRoomForFewerRows(t *testing.T) {
+	env := newEnv(t)
+	env.options.MaxBackends = 5000
+	env.request(strings.Repeat("x", 255<<10))
+	env.observeRows(rowsLike(alicloud.Backend{ServerIP: "192.168.123.123", EniHost: "192.168.123.124", Type: "eni", ListenerPort: 30443, ListenerProtocol: "https", Port: 30443, ServerHealthStatus: "unavailable"}))
+	stored, err := json.Marshal(env.object.Status)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if rows := len(w.object.Status.Backends); rows < 3000 || len(stored) > etcdLimit-headroom {
+	if rows := len(env.object.Status.Backends); rows < 3000 || len(stored) > etcdLimit-headroom {
 		t.Errorf("%d bytes with %d rows", len(stored), rows)
 	}
 }
 
-func TestSizesAreNeverTooSmall(t *testing.T) {
-	row, err := json.Marshal(v1alpha1.BackendStatus{
-		ServerID: "<", ServerIP: `"`, EniHost: `\`, Type: "&", ListenerPort: 65535, ListenerProtocol: ">", Port: 65535, ServerHealthStatus: "é",
-		LastTransitionTime: metav1.Time{Time: start},
-	})
-	if err != nil {
-		t.Fatal(err)
+// The cases come from the types, so that they include a field that the API adds.
+func TestSizeIsThatOfTheEncodedStruct(t *testing.T) {
+	testSizer[v1alpha1.BackendStatus](t, rowSizer)
+	testSizer[v1alpha1.ListenerStatus](t, listenerSizer)
+}
+
+func testSizer[T any](t *testing.T, s sizer) {
+	t.Helper()
+	check := func(what string, value *T) {
+		t.Helper()
+		if size, want := s.size(reflect.ValueOf(value).Elem()), encodedSize(t, value)+len(","); size != want {
+			t.Errorf("%T with %s: size %d, want %d: %+v", *value, what, size, want, *value)
+		}
 	}
-	if size := rowSize + encodedSize(`<"\&>é`); size < len(row)+len(",") {
-		t.Errorf("%d for %s", size, row)
-	}
-	named := v1alpha1.BackendStatus{ServerID: "i-1", Node: "n", Pod: "<", Diagnosis: "\x1f\u2028", LastTransitionTime: metav1.Time{Time: start}}
-	bare := named
-	bare.Node, bare.Pod, bare.Diagnosis = "", "", ""
-	with, without := sizeOf(t, named), sizeOf(t, bare)
-	if size := stringsSize(&named) - stringsSize(&bare); size < with-without {
-		t.Errorf("%d for a place of %d", size, with-without)
-	}
-	counts := v1alpha1.Counts{Backends: 100_000, Normal: 100_000, Abnormal: 100_000, Unavailable: 100_000}
-	listener, err := json.Marshal(v1alpha1.ListenerStatus{Port: 65535, Protocol: "<", Health: v1alpha1.Unhealthy, Counts: counts})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if size := listenerSize + encodedSize("<"); size < len(listener)+len(",") {
-		t.Errorf("%d for %s", size, listener)
+	var empty, full T
+	fill(reflect.ValueOf(&full).Elem())
+	check("every field", &full)
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[T]()) {
+		without, only := full, empty
+		reflect.ValueOf(&without).Elem().FieldByIndex(field.Index).SetZero()
+		if field.Type != reflect.TypeFor[metav1.Time]() { // the zero time is encoded as null
+			check("every field but "+field.Name, &without)
+		}
+		fill(reflect.ValueOf(&only).Elem().FieldByIndex(field.Index))
+		if s.size(reflect.ValueOf(&only).Elem()) < encodedSize(t, &only)+len(",") {
+			t.Errorf("%T with %s alone is sized too small", only, field.Name)
+		}
 	}
 }
 
-func sizeOf(t *testing.T, row v1alpha1.BackendStatus) int {
+func TestStringSizeCountsEscapes(t *testing.T) {
+	for _, s := range []string{"", "i-1", "é", "<", ">", "&", `"`, `\`, "\x1f", "\n", "\u2028", "\u2029", "服"} {
+		if size, want := stringSize(s), encodedSize(t, s); size < want {
+			t.Errorf("%q: size %d, want at least %d", s, size, want)
+		}
+	}
+}
+
+func TestFieldOfAnotherTypeIsEncoded(t *testing.T) {
+	type row struct {
+		Weights []int           `json:"weights,omitempty"`
+		Labels  map[string]bool `json:"labels"`
+		Enabled bool            `json:"enabled,omitempty"`
+		Spec    struct {
+			Name string `json:"name,omitempty"`
+		} `json:"spec,omitempty"`
+	}
+	for _, r := range []row{{}, {Weights: []int{1, 20}, Labels: map[string]bool{"a": true}, Enabled: true}} {
+		if size, want := sizerOf(reflect.TypeFor[row]()).size(reflect.ValueOf(r)), encodedSize(t, r)+len(","); size != want {
+			t.Errorf("%+v: size %d, want %d", r, size, want)
+		}
+	}
+}
+
+func encodedSize(t *testing.T, value any) int {
 	t.Helper()
-	data, err := json.Marshal(row)
+	data, err := json.Marshal(value)
 	if err != nil {
 		t.Fatal(err)
 	}

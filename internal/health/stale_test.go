@@ -11,7 +11,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-func TestVerdictGoesStaleWhenTheAnswerIsThreeIntervalsOldAndAtLeast90Seconds(t *testing.T) {
+func TestVerdictGoesStaleAfterThreeIntervalsAndAtLeast90Seconds(t *testing.T) {
 	for _, test := range []struct {
 		interval, age time.Duration
 		stale         bool
@@ -25,37 +25,37 @@ func TestVerdictGoesStaleWhenTheAnswerIsThreeIntervalsOldAndAtLeast90Seconds(t *
 		{time.Hour, 3*time.Hour - 1, false},
 		{time.Hour, 3 * time.Hour, true},
 	} {
-		for _, how := range []string{"failure", "look at an earlier failure", "wait"} {
+		for _, how := range []string{"failure", "earlier failure", "wait"} {
 			t.Run(fmt.Sprintf("%s, %s, %s", test.interval, test.age, how), func(t *testing.T) {
-				w := newWorld(t, interval(test.interval))
-				w.answer("nna")
+				env := newEnv(t, interval(test.interval))
+				env.observe("nna")
 				var outcome Outcome
-				observed := answered
+				observed := observedOK
 				switch how {
 				case "failure":
-					outcome = w.after(test.age).fail(alicloud.Throttled)
+					outcome = env.after(test.age).fail(alicloud.Throttled)
 					observed = " Observed=False(Throttled)"
-				case "look at an earlier failure":
-					w.after(time.Second).fail(alicloud.Throttled)
-					outcome = w.after(test.age - time.Second).again()
+				case "earlier failure":
+					env.after(time.Second).fail(alicloud.Throttled)
+					outcome = env.after(test.age - time.Second).repeatFailure()
 					observed = " Observed=False(Throttled)"
 				case "wait":
-					outcome = w.after(test.age).wait()
+					outcome = env.after(test.age).wait()
 				}
 				if test.stale {
-					w.want("Healthy=Unknown(ObservationStale)" + observed)
-					if got := turned(outcome.Transitions.Verdict); got != "Unknown(ObservationStale)" {
-						t.Errorf("told %q", got)
+					env.want("Healthy=Unknown(ObservationStale)" + observed)
+					if got := formatCondition(outcome.Transitions.Verdict); got != "Unknown(ObservationStale)" {
+						t.Errorf("got transition %q", got)
 					}
-					if got := w.object.Status.Listeners[0].Health; got != v1alpha1.Unknown {
+					if got := env.object.Status.Listeners[0].Health; got != v1alpha1.Unknown {
 						t.Errorf("the listener is %s", got)
 					}
-					if len(w.object.Status.Backends) != 3 || w.object.Status.Summary.Normal != 2 {
-						t.Error("the last known backends are gone")
+					if len(env.object.Status.Backends) != 3 || env.object.Status.Summary.Normal != 2 {
+						t.Error("the last observed backends were removed")
 					}
 					return
 				}
-				w.want("Healthy=True(MinHealthyMet)" + observed)
+				env.want("Healthy=True(MinHealthyMet)" + observed)
 				if want := start.Add(max(3*test.interval, 90*time.Second)); !outcome.StaleAt.Equal(want) {
 					t.Errorf("StaleAt is %s, want %s", outcome.StaleAt, want)
 				}
@@ -64,49 +64,49 @@ func TestVerdictGoesStaleWhenTheAnswerIsThreeIntervalsOldAndAtLeast90Seconds(t *
 	}
 }
 
-func TestStaleVerdictComesBackWithAnAnswerOnly(t *testing.T) {
+func TestStaleVerdictNeedsASuccessfulObservation(t *testing.T) {
 	const stale = "Healthy=Unknown(ObservationStale) Observed=False(Throttled)"
-	w := newWorld(t)
-	w.answer("nna")
-	w.after(2 * time.Minute).fail(alicloud.Throttled)
-	w.want(stale)
+	env := newEnv(t)
+	env.observe("nna")
+	env.after(2 * time.Minute).fail(alicloud.Throttled)
+	env.want(stale)
 	for _, step := range []func(){
-		func() { w.fail(alicloud.Throttled) },
-		func() { w.again() },
-		func() { w.restart().wait() },
-		func() { w.fail(alicloud.Throttled) },
-		func() { w.edit(minHealthy("2")).wait() },
-		func() { w.fail(alicloud.Throttled) },
+		func() { env.fail(alicloud.Throttled) },
+		func() { env.repeatFailure() },
+		func() { env.restart().wait() },
+		func() { env.fail(alicloud.Throttled) },
+		func() { env.edit(minHealthy("2")).wait() },
+		func() { env.fail(alicloud.Throttled) },
 	} {
 		step()
-		if got := w.condition("Healthy"); got.Reason != "ObservationStale" {
-			t.Fatalf("got %s", conditions(&w.object.Status))
+		if got := env.condition("Healthy"); got.Reason != "ObservationStale" {
+			t.Fatalf("got %s", conditions(&env.object.Status))
 		}
-		if got := w.object.Status.Listeners[0].Health; got != v1alpha1.Unknown {
+		if got := env.object.Status.Listeners[0].Health; got != v1alpha1.Unknown {
 			t.Fatalf("the listener is %s", got)
 		}
-		w.after(time.Second)
+		env.after(time.Second)
 	}
-	outcome := w.answer("nna")
-	w.want("Healthy=True(MinHealthyMet)" + answered)
-	if got := turned(outcome.Transitions.Verdict); got != "True(MinHealthyMet)" {
-		t.Errorf("told %q", got)
+	outcome := env.observe("nna")
+	env.want("Healthy=True(MinHealthyMet)" + observedOK)
+	if got := formatCondition(outcome.Transitions.Verdict); got != "True(MinHealthyMet)" {
+		t.Errorf("got transition %q", got)
 	}
 }
 
-func TestLostWriteOfAnAnswerBringsNoStaleVerdictBack(t *testing.T) {
-	w := newWorld(t)
-	w.answer("nna")
-	w.after(time.Hour).fail(alicloud.Throttled)
-	w.after(30 * time.Second)
-	w.answeredAt, w.failingSince, w.failure = w.now, time.Time{}, nil
-	w.after(10 * time.Second).wait()
-	w.want("Healthy=Unknown(ObservationStale) Observed=False(Throttled)")
-	w.after(10 * time.Second).fail(alicloud.Throttled)
-	w.want("Healthy=Unknown(ObservationStale) Observed=False(Throttled)")
+func TestUnwrittenObservationDoesNotRestoreAStaleVerdict(t *testing.T) {
+	env := newEnv(t)
+	env.observe("nna")
+	env.after(time.Hour).fail(alicloud.Throttled)
+	env.after(30 * time.Second)
+	env.lastObservedAt, env.failingSince, env.failure = env.now, time.Time{}, nil
+	env.after(10 * time.Second).wait()
+	env.want("Healthy=Unknown(ObservationStale) Observed=False(Throttled)")
+	env.after(10 * time.Second).fail(alicloud.Throttled)
+	env.want("Healthy=Unknown(ObservationStale) Observed=False(Throttled)")
 }
 
-func TestRestartTurnsNoVerdictByOneLostCall(t *testing.T) {
+func TestOneLostCallAfterARestartKeepsTheVerdict(t *testing.T) {
 	for _, test := range []struct {
 		what     string
 		interval time.Duration
@@ -114,71 +114,71 @@ func TestRestartTurnsNoVerdictByOneLostCall(t *testing.T) {
 		failing  time.Duration // since the first failure of the new process
 		stale    bool
 	}{
-		{"the written answer is fresh", 30 * time.Second, 60 * time.Second, 0, false},
-		{"the written answer looks old, though later ones may have come", 30 * time.Second, 4 * time.Minute, 0, false},
-		{"two intervals on", 30 * time.Second, 4 * time.Minute, 60*time.Second - 1, false},
-		{"more than two intervals on", 30 * time.Second, 4 * time.Minute, 60 * time.Second, true},
-		{"the grace does not shorten what is fresh", 30 * time.Second, 10 * time.Second, 79 * time.Second, false},
-		{"what is fresh ends", 30 * time.Second, 10 * time.Second, 80 * time.Second, true},
-		{"just within what the heartbeat hides", 30 * time.Second, 390 * time.Second, 0, false},
-		{"older than the heartbeat can hide", 30 * time.Second, 391 * time.Second, 0, true},
+		{"the stored observation is fresh", 30 * time.Second, 60 * time.Second, 0, false},
+		{"the stored observation is old, and later ones may have followed", 30 * time.Second, 4 * time.Minute, 0, false},
+		{"two intervals after the first failure", 30 * time.Second, 4 * time.Minute, 60*time.Second - 1, false},
+		{"more than two intervals after the first failure", 30 * time.Second, 4 * time.Minute, 60 * time.Second, true},
+		{"the grace does not shorten a fresh verdict", 30 * time.Second, 10 * time.Second, 79 * time.Second, false},
+		{"a fresh verdict goes stale", 30 * time.Second, 10 * time.Second, 80 * time.Second, true},
+		{"as old as a heartbeat allows", 30 * time.Second, 390 * time.Second, 0, false},
+		{"older than a heartbeat allows", 30 * time.Second, 391 * time.Second, 0, true},
 		{"down for an hour", 30 * time.Second, time.Hour, 0, true},
 		{"long intervals", time.Hour, 3*time.Hour - time.Minute, 0, false},
-		{"long intervals, too old for every excuse", time.Hour, 3*time.Hour + 5*time.Minute + time.Second, 0, true},
+		{"long intervals, older than a heartbeat allows", time.Hour, 3*time.Hour + 5*time.Minute + time.Second, 0, true},
 	} {
 		t.Run(test.what, func(t *testing.T) {
-			w := newWorld(t, interval(test.interval))
-			w.answer("nna")
-			w.restart().after(test.quiet).fail(alicloud.EndpointUnreachable)
+			env := newEnv(t, interval(test.interval))
+			env.observe("nna")
+			env.restart().after(test.quiet).fail(alicloud.EndpointUnreachable)
 			if test.failing > 0 {
-				w.after(test.failing).again()
+				env.after(test.failing).repeatFailure()
 			}
 			want := "Healthy=True(MinHealthyMet) Observed=False(EndpointUnreachable)"
 			if test.stale {
 				want = "Healthy=Unknown(ObservationStale) Observed=False(EndpointUnreachable)"
 			}
-			w.want(want)
+			env.want(want)
 		})
 	}
 }
 
-func TestRestartsWithoutEndKeepNoVerdictForEver(t *testing.T) {
-	w := newWorld(t)
-	w.answer("nna")
+func TestVerdictGoesStaleDespiteRestarts(t *testing.T) {
+	env := newEnv(t)
+	env.observe("nna")
 	for range 30 {
-		w.restart().after(30 * time.Second).fail(alicloud.EndpointUnreachable)
+		env.restart().after(30 * time.Second).fail(alicloud.EndpointUnreachable)
 	}
-	w.want("Healthy=Unknown(ObservationStale) Observed=False(EndpointUnreachable)")
+	env.want("Healthy=Unknown(ObservationStale) Observed=False(EndpointUnreachable)")
 }
 
-func TestWaitAfterARestartLeavesTheStatusAloneForAsLongAsAnAnswerIsCurrent(t *testing.T) {
-	w := newWorld(t)
-	w.answer("nna")
-	outcome := w.after(time.Hour).restart().after(89 * time.Second).wait()
+func TestVerdictIsKeptForThreeIntervalsAfterARestart(t *testing.T) {
+	env := newEnv(t)
+	env.observe("nna")
+	outcome := env.after(time.Hour).restart().after(89 * time.Second).wait()
 	if want := start.Add(time.Hour + 90*time.Second); outcome.Write || !outcome.StaleAt.Equal(want) {
 		t.Errorf("write %t, StaleAt %s, want %s", outcome.Write, outcome.StaleAt, want)
 	}
-	w.after(time.Second).wait()
-	w.want("Healthy=Unknown(ObservationStale)" + answered)
+	env.after(time.Second).wait()
+	env.want("Healthy=Unknown(ObservationStale)" + observedOK)
 }
 
-func TestAnAnswerGoesStaleIfNoOtherComes(t *testing.T) {
-	if outcome := newWorld(t).answer("n"); !outcome.StaleAt.Equal(start.Add(90 * time.Second)) {
+func TestOutcomeHasTheTimeWhenTheVerdictGoesStale(t *testing.T) {
+	if outcome := newEnv(t).observe("n"); !outcome.StaleAt.Equal(start.Add(90 * time.Second)) {
 		t.Errorf("got %s", outcome.StaleAt)
 	}
 }
 
-func TestEditedObjectThatWaitsTooLongGoesStaleToo(t *testing.T) {
-	w := newWorld(t)
-	w.answer("na")
-	outcome := w.edit(minHealthy("2")).after(89 * time.Second).wait()
-	w.want("Healthy=True(MinHealthyMet)" + answered + " Reconciling=True(Progressing)")
+func TestEditedObjectGoesStaleWithoutAnObservation(t *testing.T) {
+	env := newEnv(t)
+	env.observe("na")
+	outcome := env.edit(minHealthy("2")).after(89 * time.Second).wait()
+	env.want("Healthy=True(MinHealthyMet)" + observedOK + " Reconciling=True(Progressing)")
 	if want := start.Add(90 * time.Second); !outcome.StaleAt.Equal(want) {
 		t.Errorf("StaleAt is %s, want %s", outcome.StaleAt, want)
 	}
-	outcome = w.after(time.Second).wait()
-	w.want("Healthy=Unknown(ObservationStale)" + answered + " Reconciling=True(Progressing)")
-	if got := turned(outcome.Transitions.Verdict); got != "Unknown(ObservationStale)" {
-		t.Errorf("told %q", got)
+	outcome = env.after(time.Second).wait()
+	env.want("Healthy=Unknown(ObservationStale)" + observedOK + " Reconciling=True(Progressing)")
+	if got := formatCondition(outcome.Transitions.Verdict); got != "Unknown(ObservationStale)" {
+		t.Errorf("got transition %q", got)
 	}
 }

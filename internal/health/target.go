@@ -7,7 +7,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-// ScopeOf is the part of the load balancer that an object asks about.
+// ScopeOf is the part of the load balancer that an object observes.
 func ScopeOf(spec *v1alpha1.LoadBalancerHealthSpec) alicloud.Scope {
 	scope := alicloud.Scope{ListenerProtocol: string(spec.ListenerProtocol)}
 	if spec.ListenerPort != nil {
@@ -16,8 +16,8 @@ func ScopeOf(spec *v1alpha1.LoadBalancerHealthSpec) alicloud.Scope {
 	return scope
 }
 
-// Edited tells whether the status is not yet about what the object asks for: a
-// newer spec, or a load balancer that its Service did not have before.
+// Edited returns whether the status is not yet about the object's target: the
+// spec is newer, or its Service has another load balancer than before.
 func Edited(object *v1alpha1.LoadBalancerHealth) bool {
 	if object.Generation != object.Status.ObservedGeneration {
 		return true
@@ -30,8 +30,8 @@ func Edited(object *v1alpha1.LoadBalancerHealth) bool {
 	return ok && (was == nil || was.LoadBalancerID != id || was.RegionID != region)
 }
 
-// targetOf is what an object asks about. While its Service has no load balancer
-// it is the last one that it had: what is known of that goes stale like anything.
+// targetOf is what an object observes. While its Service has no load balancer,
+// the target is the last one that the Service had, whose verdict then goes stale.
 func targetOf(object *v1alpha1.LoadBalancerHealth) v1alpha1.ObservedTarget {
 	scope := ScopeOf(&object.Spec)
 	target := v1alpha1.ObservedTarget{ListenerPort: scope.ListenerPort, ListenerProtocol: object.Spec.ListenerProtocol}

@@ -8,16 +8,17 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// evaluatedListeners are listeners that hold their health, and what decides
-// about them together.
+// evaluatedListeners are listeners with their health, and the counts that make
+// the verdict on the load balancer.
 type evaluatedListeners struct {
 	listeners []v1alpha1.ListenerStatus
 	facts     *listenerFacts
 	policy    policy
-	// backends is how many there are behind all of them.
+	// backends is the number of backends of all listeners.
 	backends int32
-	// missing, unknown and unhealthy are how many of those that decide are so;
-	// a missing one is not among the unknown ones.
+	// deciding counts the listeners that affect the verdict. The others count
+	// those among them: missing ones, unknown ones that are not missing,
+	// unhealthy ones, and unhealthy ones without backends.
 	deciding, missing, unknown, unhealthy, empty int
 }
 
@@ -45,39 +46,40 @@ func newEvaluatedListeners(listeners []v1alpha1.ListenerStatus, facts *listenerF
 	return v
 }
 
-// condition is Healthy: as bad as the worst listener that decides. An answer
-// without rows is no backends at all, unless a listener is just being set up.
-func (v *evaluatedListeners) condition(target *v1alpha1.ObservedTarget, summary *v1alpha1.Summary, unaccepted string) judgement {
+// condition is Healthy, which is as bad as the worst listener that decides. An
+// observation without rows means that there are no backends, unless a listener
+// is being configured.
+func (v *evaluatedListeners) condition(target *v1alpha1.ObservedTarget, summary *v1alpha1.Summary, acceptProblem string) condition {
 	none := v.backends == 0 && (v.unhealthy > 0 || v.unknown == 0) || v.deciding == 0
 	switch {
 	case none && !v.policy.wantsNone():
-		return judgement{metav1.ConditionFalse, v1alpha1.ReasonNoBackends, messageNoBackends(target, v.listeners)}
+		return condition{metav1.ConditionFalse, v1alpha1.ReasonNoBackends, messageNoBackends(target, v.listeners)}
 	case v.empty > 0:
-		return judgement{metav1.ConditionFalse, v1alpha1.ReasonNoBackends, v.messageOf(v1alpha1.Unhealthy)}
+		return condition{metav1.ConditionFalse, v1alpha1.ReasonNoBackends, v.messageOf(v1alpha1.Unhealthy)}
 	case v.unhealthy > 0:
-		return judgement{metav1.ConditionFalse, v1alpha1.ReasonBelowMinHealthy, v.messageOf(v1alpha1.Unhealthy)}
+		return condition{metav1.ConditionFalse, v1alpha1.ReasonBelowMinHealthy, v.messageOf(v1alpha1.Unhealthy)}
 	case v.missing > 0:
-		return judgement{metav1.ConditionUnknown, v1alpha1.ReasonListenerMissing, messageMissing(v.listeners, unaccepted)}
+		return condition{metav1.ConditionUnknown, v1alpha1.ReasonListenerMissing, messageMissing(v.listeners, acceptProblem)}
 	case v.unknown > 0:
-		return judgement{metav1.ConditionUnknown, v1alpha1.ReasonHealthCheckUnavailable, v.messageOf(v1alpha1.Unknown)}
+		return condition{metav1.ConditionUnknown, v1alpha1.ReasonHealthCheckUnavailable, v.messageOf(v1alpha1.Unknown)}
 	case summary.Normal == summary.Backends:
-		return judgement{metav1.ConditionTrue, v1alpha1.ReasonAllBackendsNormal, messageCounts(summary, v.listeners)}
+		return condition{metav1.ConditionTrue, v1alpha1.ReasonAllBackendsNormal, messageCounts(summary, v.listeners)}
 	default:
-		return judgement{metav1.ConditionTrue, v1alpha1.ReasonMinHealthyMet, messageCounts(summary, v.listeners)}
+		return condition{metav1.ConditionTrue, v1alpha1.ReasonMinHealthyMet, messageCounts(summary, v.listeners)}
 	}
 }
 
-// messageOf names the deciding listeners of a health, the first few of them.
+// messageOf describes the first few deciding listeners that have the health.
 func (v *evaluatedListeners) messageOf(health v1alpha1.Health) string {
-	var named []string
+	var descriptions []string
 	checkOff := false
 	for i := range v.listeners {
 		if l := &v.listeners[i]; l.Health == health && l.MissingSince == nil && v.facts.decides(l) {
-			named = append(named, describeListener(l, v.policy))
+			descriptions = append(descriptions, describeListener(l, v.policy))
 			checkOff = checkOff || l.Unavailable > 0 && l.HealthCheck == v1alpha1.HealthCheckDisabled
 		}
 	}
-	text := firstFew(named)
+	text := firstFew(descriptions)
 	if checkOff && health == v1alpha1.Unknown {
 		text += "; switch the health check on, or set healthPolicy.unavailable to Healthy"
 	}

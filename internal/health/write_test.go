@@ -12,47 +12,47 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-func TestFailureThatDiffersInWordsWithDigitsOnlyIsNotWritten(t *testing.T) {
-	for what, prepare := range map[string]func(*world){
-		"known":   func(w *world) { w.answer("nna") },
-		"pending": func(*world) {},
-		"stale":   func(w *world) { w.answer("nna"); w.after(time.Hour) },
+func TestFailureThatDiffersOnlyInNumbersIsNotWritten(t *testing.T) {
+	for what, prepare := range map[string]func(*testEnv){
+		"known":   func(env *testEnv) { env.observe("nna") },
+		"pending": func(*testEnv) {},
+		"stale":   func(env *testEnv) { env.observe("nna"); env.after(time.Hour) },
 	} {
 		for _, kind := range []alicloud.Kind{alicloud.Throttled, alicloud.Forbidden} {
 			t.Run(what+" "+string(kind), func(t *testing.T) {
-				w := newWorld(t)
-				prepare(w)
-				w.after(time.Second).fail(kind, "user 27 made 101 calls")
-				if outcome := w.after(time.Second).fail(kind, "user 28 made 3 calls"); outcome.Write {
-					t.Errorf("a write:\n%s", cmp.Diff(w.object.Status, outcome.Status))
+				env := newEnv(t)
+				prepare(env)
+				env.after(time.Second).fail(kind, "user 27 made 101 calls")
+				if outcome := env.after(time.Second).fail(kind, "user 28 made 3 calls"); outcome.Write {
+					t.Errorf("a write:\n%s", cmp.Diff(env.object.Status, outcome.Status))
 				}
-				outcome := w.after(time.Second).fail(kind, "user 28 made many calls")
-				if got := w.condition("Observed").Message; !outcome.Write || got != "user 28 made many calls" {
+				outcome := env.after(time.Second).fail(kind, "user 28 made many calls")
+				if got := env.condition("Observed").Message; !outcome.Write || got != "user 28 made many calls" {
 					t.Errorf("write %t, message %q", outcome.Write, got)
 				}
-				if told(outcome.Transitions) {
-					t.Errorf("other words alone told %+v", outcome.Transitions)
+				if hasTransitions(outcome.Transitions) {
+					t.Errorf("another message alone has transitions %+v", outcome.Transitions)
 				}
 			})
 		}
 	}
 }
 
-func TestUnchangedAnswerWritesAtTheHeartbeatOnly(t *testing.T) {
-	w := newWorld(t)
-	w.answer("80/tcp nau", "443/https nnx")
+func TestUnchangedObservationIsWrittenAtTheHeartbeatOnly(t *testing.T) {
+	env := newEnv(t)
+	env.observe("80/tcp nau", "443/https nnx")
 	var writes []int
 	for at := 30; at <= 1800; at += 30 {
-		outcome := w.after(30*time.Second).answer("443/https nnx", "80/tcp nau")
-		if told(outcome.Transitions) {
+		outcome := env.after(30*time.Second).observe("443/https nnx", "80/tcp nau")
+		if hasTransitions(outcome.Transitions) {
 			t.Fatalf("at %d: %+v", at, outcome.Transitions)
 		}
 		if outcome.Write {
 			writes = append(writes, at)
-			if got := w.object.Status.LastObservedTime.Time; !got.Equal(w.now) {
+			if got := env.object.Status.LastObservedTime.Time; !got.Equal(env.now) {
 				t.Errorf("at %d: lastObservedTime is %s", at, got)
 			}
-			if got, want := w.object.Status.LastRequestID, fmt.Sprintf("request-%d", w.requests); got != want {
+			if got, want := env.object.Status.LastRequestID, fmt.Sprintf("request-%d", env.requests); got != want {
 				t.Errorf("at %d: lastRequestId is %s, want %s", at, got, want)
 			}
 		}
@@ -69,7 +69,7 @@ func TestUnchangedAnswerWritesAtTheHeartbeatOnly(t *testing.T) {
 	}
 }
 
-func TestHeartbeatsOfObjectsThatWereWrittenTogetherComeApart(t *testing.T) {
+func TestHeartbeatsAreSpread(t *testing.T) {
 	const objects = 1000
 	perSecond := map[int]int{}
 	for i := range objects {
@@ -86,23 +86,23 @@ func TestHeartbeatsOfObjectsThatWereWrittenTogetherComeApart(t *testing.T) {
 	}
 }
 
-func TestHeartbeatIsDueWhenLastObservedTimeIsAsOldAsIt(t *testing.T) {
+func TestHeartbeatIsDueByTheAgeOfLastObservedTime(t *testing.T) {
 	for age, want := range map[time.Duration]bool{
 		225*time.Second - 1: false,
 		5 * time.Minute:     true,
 		time.Hour:           true,
 	} {
 		t.Run(age.String(), func(t *testing.T) {
-			w := newWorld(t)
-			w.answer("n")
-			if got := w.after(age).answer("n").Write; got != want {
+			env := newEnv(t)
+			env.observe("n")
+			if got := env.after(age).observe("n").Write; got != want {
 				t.Errorf("got %t, want %t", got, want)
 			}
 		})
 	}
 }
 
-func TestChangedAnswerIsWrittenAtOnce(t *testing.T) {
+func TestChangedObservationIsWrittenAtOnce(t *testing.T) {
 	for _, test := range []struct{ what, before, after string }{
 		{"a state", "nn", "na"},
 		{"a backend more", "nn", "nnn"},
@@ -111,10 +111,10 @@ func TestChangedAnswerIsWrittenAtOnce(t *testing.T) {
 		{"none left", "n", ""},
 	} {
 		t.Run(test.what, func(t *testing.T) {
-			w := newWorld(t)
-			w.answer(test.before)
-			w.after(time.Second).answer(test.after)
-			if got := w.object.Status.LastRequestID; got != "request-2" {
+			env := newEnv(t)
+			env.observe(test.before)
+			env.after(time.Second).observe(test.after)
+			if got := env.object.Status.LastRequestID; got != "request-2" {
 				t.Errorf("the status is of %s, want request-2", got)
 			}
 		})
@@ -124,11 +124,11 @@ func TestChangedAnswerIsWrittenAtOnce(t *testing.T) {
 func TestLastingFailureIsWrittenOnceUntilItIsStale(t *testing.T) {
 	for _, kind := range alicloud.Kinds() {
 		t.Run(string(kind), func(t *testing.T) {
-			w := newWorld(t, interval(time.Minute))
-			w.answer("nna")
+			env := newEnv(t, interval(time.Minute))
+			env.observe("nna")
 			var writes []int
 			for at := 30; at <= 1800; at += 30 {
-				if w.after(30 * time.Second).fail(kind).Write {
+				if env.after(30 * time.Second).fail(kind).Write {
 					writes = append(writes, at)
 				}
 			}
@@ -143,18 +143,18 @@ func TestLastingFailureIsWrittenOnceUntilItIsStale(t *testing.T) {
 	}
 }
 
-func TestNothingIsWrittenWhileNobodyAsks(t *testing.T) {
-	for what, prepare := range map[string]func(*world){
-		"answered":  func(w *world) { w.answer("nna") },
-		"suspended": func(w *world) { w.edit(suspend).wait() },
-		"edited":    func(w *world) { w.answer("nna"); w.edit(minHealthy("2")).wait() },
-		"new":       func(w *world) { w.wait() },
+func TestNothingIsWrittenWithoutAnObservation(t *testing.T) {
+	for what, prepare := range map[string]func(*testEnv){
+		"observed":  func(env *testEnv) { env.observe("nna") },
+		"suspended": func(env *testEnv) { env.edit(suspend).wait() },
+		"edited":    func(env *testEnv) { env.observe("nna"); env.edit(minHealthy("2")).wait() },
+		"new":       func(env *testEnv) { env.wait() },
 	} {
 		t.Run(what, func(t *testing.T) {
-			w := newWorld(t)
-			prepare(w)
+			env := newEnv(t)
+			prepare(env)
 			for range 8 {
-				if outcome := w.after(10 * time.Second).wait(); outcome.Write {
+				if outcome := env.after(10 * time.Second).wait(); outcome.Write {
 					t.Fatal("a write")
 				}
 			}

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package metrics exports the statuses of the LoadBalancerHealth objects to
-// Prometheus. Series are read off the cache at each scrape, so none outlives
-// its object.
+// Prometheus. Each scrape reads the cache, so no series outlives its object.
 package metrics
 
 import (
@@ -23,8 +22,8 @@ import (
 const (
 	// listTimeout bounds a read of the cache.
 	listTimeout = 5 * time.Second
-	// minCounted is how many objects may have counters before those of deleted
-	// ones are looked for without a scrape.
+	// minCounted is how many objects may have counters before Fleet deletes those
+	// of deleted objects without a scrape.
 	minCounted = 64
 )
 
@@ -32,23 +31,23 @@ const (
 type Options struct {
 	// Reader lists the objects from the cache.
 	Reader client.Reader
-	// LastAnswered is when an object's load balancer last answered in this
-	// process; zero: never.
+	// LastAnswered is when this process last observed the load balancer of an
+	// object without a failure; zero: never.
 	LastAnswered func(object *v1alpha1.LoadBalancerHealth) time.Time
-	// Elected is closed when this process leads: others export nothing, so
-	// that no series is there twice.
+	// Elected is closed when this process leads. Only the leader exports the
+	// objects, so that each series exists once.
 	Elected <-chan struct{}
 }
 
-// Fleet is a prometheus.Collector over all objects in the cache, and counts
-// what only passes by.
+// Fleet is a prometheus.Collector over all objects in the cache. It also counts
+// transitions and measures lags, which no status has.
 type Fleet struct {
 	options Options
 	lag     prometheus.Histogram
 
 	mu sync.Mutex
-	// transitions are counted by UID: an object that is deleted and created
-	// again under its name starts at 0.
+	// transitions are counted by UID: an object that a user deletes and creates
+	// again with the same name starts at 0.
 	transitions map[types.UID]map[string]float64
 	maxCounted  int
 }
@@ -70,7 +69,7 @@ func New(options Options) *Fleet {
 }
 
 // CRDOutdated exports whether the CustomResourceDefinition lacks fields that the
-// operator writes, of every replica: a standby needs them next.
+// operator writes. Every replica exports it: a standby may need the fields next.
 func CRDOutdated(outdated func() bool) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "slb_health_crd_outdated",
@@ -97,13 +96,13 @@ var (
 		"1, with the verdict on a listener, its state, and whether it checks its backends' health. Empty is not known.",
 		[]string{"namespace", "name", "listener_port", "listener_protocol", "health", "state", "health_check"}, nil)
 	droppedDesc = prometheus.NewDesc("slb_health_dropped_series",
-		"Series of an object that are left out: its status repeats a listener, or has text that is not UTF-8. Absent while there are none.",
+		"Series of an object that are omitted: its status repeats a listener, or has text that is not UTF-8. Absent while there are none.",
 		[]string{"namespace", "name"}, nil)
 	observedDesc = prometheus.NewDesc("slb_health_last_observation_timestamp_seconds",
-		"When DescribeHealthStatus last answered, in Unix seconds.",
+		"Time of the last successful DescribeHealthStatus, in Unix seconds.",
 		[]string{"namespace", "name"}, nil)
 	transitionsDesc = prometheus.NewDesc("slb_health_backend_transitions_total",
-		"Backends that turned to a health status since the operator started.",
+		"Transitions of backends to a health status since the operator started.",
 		[]string{"namespace", "name", "to"}, nil)
 )
 
@@ -113,10 +112,10 @@ var (
 	conditionStatuses = []metav1.ConditionStatus{metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown}
 )
 
-// BackendTurned counts a backend of an object that turned to a status. Where
-// nothing scrapes, it also bounds the counters of deleted objects: there are at
-// most about as many as of live ones.
-func (f *Fleet) BackendTurned(object *v1alpha1.LoadBalancerHealth, to string) {
+// BackendTransitioned counts a transition of a backend of an object to a status.
+// It also bounds the counters of deleted objects where no scrape does: there are
+// at most about as many as of live ones.
+func (f *Fleet) BackendTransitioned(object *v1alpha1.LoadBalancerHealth, to string) {
 	if !f.count(object.UID, to) {
 		return
 	}
@@ -125,7 +124,8 @@ func (f *Fleet) BackendTurned(object *v1alpha1.LoadBalancerHealth, to string) {
 	}
 }
 
-// count tells whether there are so many counters that some may be of deleted objects.
+// count increments a counter. It reports whether there are so many counters that
+// some may be of deleted objects.
 func (f *Fleet) count(object types.UID, to string) (many bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -136,7 +136,7 @@ func (f *Fleet) count(object types.UID, to string) (many bool) {
 	return len(f.transitions) > f.maxCounted
 }
 
-// ObservationStarted takes how late an observation started.
+// ObservationStarted records how late an observation started.
 func (f *Fleet) ObservationStarted(lag time.Duration) { f.lag.Observe(lag.Seconds()) }
 
 // Describe implements prometheus.Collector.
@@ -175,7 +175,7 @@ func (f *Fleet) list() ([]v1alpha1.LoadBalancerHealth, error) {
 }
 
 func (f *Fleet) collectObject(ch chan<- prometheus.Metric, object *v1alpha1.LoadBalancerHealth) {
-	s := &seriesOf{ch: ch, namespace: object.Namespace, name: object.Name}
+	s := &objectSeries{ch: ch, namespace: object.Namespace, name: object.Name}
 	target := targetOf(object)
 	s.gauge(infoDesc, 1, target.LoadBalancerID, target.RegionID, productOf(target.LoadBalancerID), target.ServiceName, readyReason(object))
 	s.addListeners(object.Status.Listeners, target)
@@ -191,8 +191,8 @@ func (f *Fleet) collectObject(ch chan<- prometheus.Metric, object *v1alpha1.Load
 	}
 }
 
-// targetOf is what an object is about. After an edit, what is known is still of
-// the load balancer before it.
+// targetOf is the load balancer that the status of an object is about. After an
+// edit of the spec, that is the previous one until the next observation.
 func targetOf(object *v1alpha1.LoadBalancerHealth) v1alpha1.ObservedTarget {
 	if observed := object.Status.ObservedTarget; observed != nil {
 		return *observed
@@ -205,8 +205,8 @@ func targetOf(object *v1alpha1.LoadBalancerHealth) v1alpha1.ObservedTarget {
 	return target
 }
 
-// productOf is the product of a load balancer, by its id. Ids of CLB have no
-// prefix of their own.
+// productOf is the product of a load balancer, by the prefix of its id. Ids of
+// CLB have none.
 func productOf(loadBalancerID string) string {
 	for _, product := range []string{"alb", "nlb"} {
 		if strings.HasPrefix(loadBalancerID, product+"-") {
@@ -223,7 +223,7 @@ func readyReason(object *v1alpha1.LoadBalancerHealth) string {
 	return v1alpha1.ReasonPending
 }
 
-// lastObserved is the later of what this process saw and what the status holds.
+// lastObserved is the later of the observation of this process and that in the status.
 func (f *Fleet) lastObserved(object *v1alpha1.LoadBalancerHealth) time.Time {
 	at := f.options.LastAnswered(object)
 	if stored := object.Status.LastObservedTime; stored != nil && stored.After(at) {

@@ -14,17 +14,18 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-type listed struct {
+// fakeCache is a client.Reader that lists objects or fails with err.
+type fakeCache struct {
 	client.Reader
 	objects []v1alpha1.LoadBalancerHealth
 	lists   int
 	err     error
 }
 
-func (l *listed) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
-	l.lists++
-	list.(*v1alpha1.LoadBalancerHealthList).Items = l.objects
-	return l.err
+func (f *fakeCache) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
+	f.lists++
+	list.(*v1alpha1.LoadBalancerHealthList).Items = f.objects
+	return f.err
 }
 
 func objectsOf(prefix string, n int) []v1alpha1.LoadBalancerHealth {
@@ -35,25 +36,25 @@ func objectsOf(prefix string, n int) []v1alpha1.LoadBalancerHealth {
 	return objects
 }
 
-func turnAll(f *Fleet, objects []v1alpha1.LoadBalancerHealth) {
+// transitionAll counts one transition of each object.
+func transitionAll(f *Fleet, objects []v1alpha1.LoadBalancerHealth) {
 	for i := range objects {
-		f.BackendTurned(&objects[i], v1alpha1.StatusAbnormal)
+		f.BackendTransitioned(&objects[i], v1alpha1.StatusAbnormal)
 	}
 }
 
-// TestCountersOfDeletedObjectsGoWithoutAScrape is for a process that counts for
-// weeks and has its metrics turned off.
-func TestCountersOfDeletedObjectsGoWithoutAScrape(t *testing.T) {
+// A process may run for weeks with metrics disabled.
+func TestCountersOfDeletedObjectsAreBoundedWithoutAScrape(t *testing.T) {
 	t.Parallel()
 
 	const many = 1000
 	live := objectsOf("live-", 2*many)
-	cache := &listed{objects: live}
+	cache := &fakeCache{objects: live}
 	fleet := New(Options{Reader: cache})
-	turnAll(fleet, live)
-	turnAll(fleet, live)
+	transitionAll(fleet, live)
+	transitionAll(fleet, live)
 	for generation := range 20 {
-		turnAll(fleet, objectsOf("deleted-"+strconv.Itoa(generation)+"-", many))
+		transitionAll(fleet, objectsOf("deleted-"+strconv.Itoa(generation)+"-", many))
 		if n := len(fleet.transitions); n > 2*len(live)+1 {
 			t.Fatalf("%d objects have counters, and %d are live", n, len(live))
 		}
@@ -68,12 +69,12 @@ func TestCountersOfDeletedObjectsGoWithoutAScrape(t *testing.T) {
 	}
 }
 
-func TestACacheThatDoesNotAnswerForgetsNoCounter(t *testing.T) {
+func TestFailedListKeepsAllCounters(t *testing.T) {
 	t.Parallel()
 
 	live := objectsOf("live-", 2*minCounted)
-	fleet := New(Options{Reader: &listed{err: errors.New("not synced")}})
-	turnAll(fleet, live)
+	fleet := New(Options{Reader: &fakeCache{err: errors.New("not synced")}})
+	transitionAll(fleet, live)
 	if n := len(fleet.transitions); n != len(live) {
 		t.Errorf("%d objects have counters, not %d", n, len(live))
 	}

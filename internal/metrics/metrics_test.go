@@ -52,7 +52,7 @@ func web() v1alpha1.LoadBalancerHealth {
 				{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse},
 				{Type: v1alpha1.ConditionHealthy, Status: metav1.ConditionTrue},
 				{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue},
-				{Type: "SomebodyElses", Status: metav1.ConditionTrue},
+				{Type: "OfAnotherController", Status: metav1.ConditionTrue},
 			},
 			Listeners: []v1alpha1.ListenerStatus{
 				{Port: 80, Counts: v1alpha1.Counts{Backends: 1, Unavailable: 1}},
@@ -84,8 +84,8 @@ func expect(t *testing.T, collector prometheus.Collector, name, help, kind, seri
 const (
 	backendsHelp    = "Backends by listener and health status, as last observed."
 	conditionHelp   = "1 for the status that a condition has, 0 for the others. While absent, Stalled and Reconciling are False, the others Unknown."
-	observedHelp    = "When DescribeHealthStatus last answered, in Unix seconds."
-	transitionsHelp = "Backends that turned to a health status since the operator started."
+	observedHelp    = "Time of the last successful DescribeHealthStatus, in Unix seconds."
+	transitionsHelp = "Transitions of backends to a health status since the operator started."
 )
 
 func expectBackends(t *testing.T, f *metrics.Fleet, series string) {
@@ -111,7 +111,7 @@ func TestBackendsAreCountedByListenerAndStatus(t *testing.T) {
 	expectBackends(t, newFleet(&cache{objects: []v1alpha1.LoadBalancerHealth{web()}}, time.Time{}), webBackends)
 }
 
-func TestBackendsAreThoseOfTheLoadBalancerThatWasObserved(t *testing.T) {
+func TestBackendsAreThoseOfTheObservedLoadBalancer(t *testing.T) {
 	edited := web()
 	edited.Spec.LoadBalancerID, edited.Spec.RegionID = "lb-2", "cn-shanghai"
 	expectBackends(t, newFleet(&cache{objects: []v1alpha1.LoadBalancerHealth{edited}}, time.Time{}), webBackends)
@@ -163,13 +163,13 @@ func TestLastObservationIsTheLaterOfStatusAndProcess(t *testing.T) {
 	}
 }
 
-func TestTransitionsOfADeletedObjectAreForgotten(t *testing.T) {
+func TestTransitionsOfADeletedObjectAreRemoved(t *testing.T) {
 	objects := &cache{objects: []v1alpha1.LoadBalancerHealth{web()}}
 	fleet := newFleet(objects, time.Time{})
 	object := web()
-	fleet.BackendTurned(&object, v1alpha1.StatusAbnormal)
-	fleet.BackendTurned(&object, v1alpha1.StatusAbnormal)
-	fleet.BackendTurned(&object, v1alpha1.StatusNormal)
+	fleet.BackendTransitioned(&object, v1alpha1.StatusAbnormal)
+	fleet.BackendTransitioned(&object, v1alpha1.StatusAbnormal)
+	fleet.BackendTransitioned(&object, v1alpha1.StatusNormal)
 	counted := `
 slb_health_backend_transitions_total{name="web",namespace="prod",to="abnormal"} 2
 slb_health_backend_transitions_total{name="web",namespace="prod",to="normal"} 1
@@ -195,23 +195,23 @@ func TestTransitionsOfARecreatedObjectStartAtZero(t *testing.T) {
 	after.UID = "web-2"
 	objects := &cache{objects: []v1alpha1.LoadBalancerHealth{before}}
 	fleet := newFleet(objects, time.Time{})
-	fleet.BackendTurned(&before, v1alpha1.StatusAbnormal)
+	fleet.BackendTransitioned(&before, v1alpha1.StatusAbnormal)
 	objects.objects = []v1alpha1.LoadBalancerHealth{after} // between two scrapes
 	expectTransitions(t, fleet, noTransitions)
 }
 
-func TestAProcessThatDoesNotLeadExportsNoObjects(t *testing.T) {
-	leads := make(chan struct{})
+func TestOnlyTheLeaderExportsObjects(t *testing.T) {
+	elected := make(chan struct{})
 	fleet := metrics.New(metrics.Options{
-		Reader: &cache{objects: []v1alpha1.LoadBalancerHealth{web()}}, Elected: leads,
+		Reader: &cache{objects: []v1alpha1.LoadBalancerHealth{web()}}, Elected: elected,
 		LastAnswered: func(*v1alpha1.LoadBalancerHealth) time.Time { return time.Time{} },
 	})
-	const lagAlone = 1
-	if n := testutil.CollectAndCount(fleet); n != lagAlone {
-		t.Errorf("%d series before the election, not %d", n, lagAlone)
+	const onlyLag = 1
+	if n := testutil.CollectAndCount(fleet); n != onlyLag {
+		t.Errorf("%d series before the election, not %d", n, onlyLag)
 	}
-	close(leads)
-	if n := testutil.CollectAndCount(fleet); n <= lagAlone {
+	close(elected)
+	if n := testutil.CollectAndCount(fleet); n <= onlyLag {
 		t.Errorf("%d series after the election", n)
 	}
 }
@@ -237,7 +237,7 @@ slb_health_observation_lag_seconds_count 1
 `)
 }
 
-func TestACacheThatDoesNotAnswerIsAnErrorOfTheScrape(t *testing.T) {
+func TestFailedListIsAnErrorOfTheScrape(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(newFleet(&cache{err: errors.New("not synced")}, time.Time{}))
 	if _, err := registry.Gather(); err == nil || !strings.Contains(err.Error(), "not synced") {

@@ -12,23 +12,23 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// stateMissing is the state of a listener that had backends and is not in the answer.
+// stateMissing is the state of a listener that had backends and is missing from the last observation.
 const stateMissing = "Missing"
 
-// seriesOf exports the series of one object. Whoever may write a status may
-// write one that makes a scrape invalid, and an invalid scrape is lost for every
-// object: such series are dropped and counted.
-type seriesOf struct {
+// objectSeries exports the series of one object. A client with permission to
+// write a status can write one with invalid or repeated series, which would fail
+// the scrape for all objects: objectSeries drops and counts these.
+type objectSeries struct {
 	ch              chan<- prometheus.Metric
 	namespace, name string
 	dropped         int
 }
 
-func (s *seriesOf) gauge(desc *prometheus.Desc, value float64, labels ...string) {
+func (s *objectSeries) gauge(desc *prometheus.Desc, value float64, labels ...string) {
 	s.add(desc, prometheus.GaugeValue, value, labels...)
 }
 
-func (s *seriesOf) add(desc *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
+func (s *objectSeries) add(desc *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
 	metric, err := prometheus.NewConstMetric(desc, kind, value, append([]string{s.namespace, s.name}, labels...)...)
 	if err != nil { // a label value is not valid UTF-8
 		s.dropped++
@@ -37,8 +37,8 @@ func (s *seriesOf) add(desc *prometheus.Desc, kind prometheus.ValueType, value f
 	s.ch <- metric
 }
 
-// addListeners exports each listener once: the first, where a status repeats it.
-func (s *seriesOf) addListeners(listeners []v1alpha1.ListenerStatus, target v1alpha1.ObservedTarget) {
+// addListeners exports each listener once: the first one where a status repeats it.
+func (s *objectSeries) addListeners(listeners []v1alpha1.ListenerStatus, target v1alpha1.ObservedTarget) {
 	type key struct {
 		port     int32
 		protocol string
@@ -46,12 +46,12 @@ func (s *seriesOf) addListeners(listeners []v1alpha1.ListenerStatus, target v1al
 	seen := make(map[key]struct{}, len(listeners))
 	for i := range listeners {
 		listener := &listeners[i]
-		one := key{listener.Port, listener.Protocol}
-		if _, repeated := seen[one]; repeated {
+		id := key{listener.Port, listener.Protocol}
+		if _, repeated := seen[id]; repeated {
 			s.dropped += len(backendStatuses) + 1
 			continue
 		}
-		seen[one] = struct{}{}
+		seen[id] = struct{}{}
 		port := strconv.Itoa(int(listener.Port))
 		for status, n := range []int32{listener.Normal, listener.Abnormal, listener.Unavailable} {
 			s.gauge(backendsDesc, float64(n), target.LoadBalancerID, target.RegionID, port, listener.Protocol, backendStatuses[status])
@@ -67,17 +67,17 @@ func stateOf(listener *v1alpha1.ListenerStatus) string {
 	return string(listener.State)
 }
 
-func (s *seriesOf) addConditions(conditions []metav1.Condition) {
+func (s *objectSeries) addConditions(conditions []metav1.Condition) {
 	for _, conditionType := range conditionTypes {
-		has := metav1.ConditionFalse
+		actual := metav1.ConditionFalse
 		if condition := meta.FindStatusCondition(conditions, conditionType); condition != nil {
-			has = condition.Status
+			actual = condition.Status
 		} else if conditionType != v1alpha1.ConditionStalled && conditionType != v1alpha1.ConditionReconciling {
-			has = metav1.ConditionUnknown // not observed yet
+			actual = metav1.ConditionUnknown // not observed yet
 		}
 		for _, status := range conditionStatuses {
 			value := 0.0
-			if status == has {
+			if status == actual {
 				value = 1
 			}
 			s.gauge(conditionDesc, value, conditionType, string(status))

@@ -20,8 +20,8 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// scrape asks for the metrics of objects as Prometheus does, with a registry
-// that checks what it gathers.
+// scrape requests the metrics of objects as Prometheus does, from a registry that
+// validates them.
 func scrape(t *testing.T, objects ...v1alpha1.LoadBalancerHealth) string {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
@@ -43,11 +43,12 @@ func scrape(t *testing.T, objects ...v1alpha1.LoadBalancerHealth) string {
 	return string(body)
 }
 
-func demand(t *testing.T, metrics string, series ...string) {
+// wantSeries checks that the metrics contain each of the series.
+func wantSeries(t *testing.T, metrics string, series ...string) {
 	t.Helper()
-	for _, one := range series {
-		if !strings.Contains(metrics, "\n"+one+"\n") {
-			t.Errorf("there is no %s in\n%s", one, metrics)
+	for _, want := range series {
+		if !strings.Contains(metrics, "\n"+want+"\n") {
+			t.Errorf("there is no %s in\n%s", want, metrics)
 		}
 	}
 }
@@ -69,7 +70,7 @@ func TestSeriesThatAStatusRepeatsAreDroppedAndCounted(t *testing.T) {
 
 	metrics := scrape(t, twice, api)
 	const ofEach = 4 // three of backends, one of the listener
-	demand(t, metrics, fmt.Sprintf("%s %d", droppedOfWeb, 2*ofEach), conditionOfAPI,
+	wantSeries(t, metrics, fmt.Sprintf("%s %d", droppedOfWeb, 2*ofEach), conditionOfAPI,
 		`slb_health_backends{listener_port="443",listener_protocol="https",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",status="abnormal"} 2`)
 	if n := strings.Count(metrics, `slb_health_listener{health="Unhealthy"`); n != 0 {
 		t.Errorf("a repeated listener has a series of its own %d times", n)
@@ -87,12 +88,12 @@ func TestSeriesWithTextThatIsNotUTF8AreDroppedAndCounted(t *testing.T) {
 	api.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}}
 	odd.Status.Listeners[1].Protocol = "https\xff"
 	odd.Status.Conditions[0].Reason = "\xc3\x28"
-	demand(t, scrape(t, odd, api), droppedOfWeb+" 5", conditionOfAPI,
+	wantSeries(t, scrape(t, odd, api), droppedOfWeb+" 5", conditionOfAPI,
 		`slb_health_backends{listener_port="80",listener_protocol="",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",status="unavailable"} 1`)
 }
 
-// TestNoStatusMakesAScrapeInvalid lets chance write statuses out of few words,
-// so that much is repeated.
+// TestNoStatusMakesAScrapeInvalid writes random statuses from few words, so that
+// many values are repeated.
 func TestNoStatusMakesAScrapeInvalid(t *testing.T) {
 	t.Parallel()
 
@@ -121,7 +122,7 @@ const (
 	listenerHelp = "1, with the verdict on a listener, its state, and whether it checks its backends' health. Empty is not known."
 )
 
-func TestInfoNamesLoadBalancerServiceAndReason(t *testing.T) {
+func TestInfoHasLoadBalancerServiceAndReason(t *testing.T) {
 	t.Parallel()
 
 	withReason := web()
@@ -155,7 +156,7 @@ func TestInfoNamesLoadBalancerServiceAndReason(t *testing.T) {
 	}
 }
 
-func TestListenersSayVerdictStateAndHealthCheck(t *testing.T) {
+func TestListenersHaveVerdictStateAndHealthCheck(t *testing.T) {
 	t.Parallel()
 
 	object := web()
@@ -178,12 +179,12 @@ func TestADeletedObjectLeavesNoSeries(t *testing.T) {
 
 	objects := &cache{objects: []v1alpha1.LoadBalancerHealth{web()}}
 	fleet := newFleet(objects, observedAt)
-	const lagAlone = 1
-	if n := testutil.CollectAndCount(fleet); n <= lagAlone {
+	const onlyLag = 1
+	if n := testutil.CollectAndCount(fleet); n <= onlyLag {
 		t.Errorf("%d series of an object", n)
 	}
 	objects.objects = nil
-	if n := testutil.CollectAndCount(fleet); n != lagAlone {
-		t.Errorf("%d series of a deleted object", n-lagAlone)
+	if n := testutil.CollectAndCount(fleet); n != onlyLag {
+		t.Errorf("%d series of a deleted object", n-onlyLag)
 	}
 }

@@ -8,113 +8,112 @@ import (
 )
 
 const (
-	// calmStep is how long a queue must go without a cut before its rate is
-	// raised by a step.
-	calmStep = 5 * time.Second
-	// cutPause is the window that the API is taken to count calls in: what it
-	// refuses within the window of a cut is no news.
-	cutPause = time.Second
-	// calmSteps is how many steps lead from nothing to the full rate.
-	calmSteps = 10
-	// maxHold is the longest that one answer's Retry-After holds a whole
-	// account; the load balancer that it was about waits for as long as it says.
-	maxHold = 30 * time.Second
-	// leastShare is the part of the full rate that no cut goes below: a queue
-	// must go on asking to learn that the API answers again.
-	leastShare = 1.0 / 64
+	// recoverInterval is the time without a decrease after which the rate
+	// recovers by one step.
+	recoverInterval = 5 * time.Second
+	// recoverSteps is how many steps lead from 0 to the full rate.
+	recoverSteps = 10
+	// decreaseWindow is the window in which the API is assumed to count calls:
+	// several calls throttled within one window decrease the rate once.
+	decreaseWindow = time.Second
+	// maxPause is the longest that one Retry-After pauses a whole bucket. The
+	// caller delays the item of that call for as long as the API requires.
+	maxPause = 30 * time.Second
+	// minShare is the part of the full rate that remains after any number of
+	// decreases: only calls show that the API accepts calls again.
+	minShare = 1.0 / 64
 )
 
-// pace is how fast one account may call in one region: a token bucket whose
-// rate Throttled answers halve and calm restores step by step. Its zero value
-// is not useful; newPace fills the bucket.
-type pace struct {
+// rateLimiter is an AIMD rate limiter on a token bucket: a throttled call halves
+// the rate, and time without one restores it step by step. newRateLimiter
+// returns one with a full bucket; the zero value is not usable.
+type rateLimiter struct {
 	qps   float64
 	burst float64
 
-	tokens float64
-	// countedAt is when tokens was counted.
-	countedAt time.Time
-	// rate is what the last cut left, in calls per second, and cutAt when.
-	rate  float64
-	cutAt time.Time
-	// heldUntil is when the API asked to come back; nothing is called before.
-	heldUntil time.Time
+	tokens     float64
+	refilledAt time.Time
+	// decreasedTo is the rate after the last decrease, in calls per second.
+	decreasedTo float64
+	decreasedAt time.Time
+	pausedUntil time.Time
 }
 
-func newPace(qps float64, burst int, now time.Time) pace {
-	return pace{qps: qps, burst: float64(burst), tokens: float64(burst), countedAt: now, rate: qps}
+func newRateLimiter(qps float64, burst int, now time.Time) rateLimiter {
+	return rateLimiter{qps: qps, burst: float64(burst), tokens: float64(burst), refilledAt: now, decreasedTo: qps}
 }
 
-// allowed is the rate now, in calls per second.
-func (p *pace) allowed(now time.Time) float64 {
-	if p.rate >= p.qps {
-		return p.qps
+// current is the rate at now, in calls per second.
+func (r *rateLimiter) current(now time.Time) float64 {
+	if r.decreasedTo >= r.qps {
+		return r.qps
 	}
-	calm := max(now.Sub(later(p.cutAt, p.heldUntil)), 0)
-	return min(p.rate+math.Floor(calm.Seconds()/calmStep.Seconds())*p.qps/calmSteps, p.qps)
+	recovering := max(now.Sub(r.recoversSince()), 0)
+	return min(r.decreasedTo+math.Floor(recovering.Seconds()/recoverInterval.Seconds())*r.qps/recoverSteps, r.qps)
 }
 
-// count adds the tokens that came since it was last called. While the rate is
-// reduced, so is the burst.
-func (p *pace) count(now time.Time) {
-	if !now.After(p.countedAt) {
+func (r *rateLimiter) recoversSince() time.Time { return later(r.decreasedAt, r.pausedUntil) }
+
+// refill adds the tokens since the last refill. A reduced rate reduces the burst.
+func (r *rateLimiter) refill(now time.Time) {
+	if !now.After(r.refilledAt) {
 		return
 	}
-	allowed := p.allowed(now)
-	since := max(now.Sub(later(p.countedAt, p.heldUntil)), 0)
-	p.tokens = min(p.tokens+since.Seconds()*allowed, max(1, p.burst*allowed/p.qps))
-	p.countedAt = now
+	rate := r.current(now)
+	since := max(now.Sub(later(r.refilledAt, r.pausedUntil)), 0)
+	r.tokens = min(r.tokens+since.Seconds()*rate, max(1, r.burst*rate/r.qps))
+	r.refilledAt = now
 }
 
-// spend takes one token if there is one, counted at now.
-func (p *pace) spend(now time.Time) bool {
-	const almost = 1 - 1e-6 // sums of fractions
-	if p.tokens < almost || now.Before(p.heldUntil) {
+// consume takes one token if there is one, after a refill at now.
+func (r *rateLimiter) consume(now time.Time) bool {
+	const almostOne = 1 - 1e-6 // sums of fractions
+	if r.tokens < almostOne || now.Before(r.pausedUntil) {
 		return false
 	}
-	p.tokens--
+	r.tokens--
 	return true
 }
 
-// readyAt is when n tokens will be there if all stays calm, counted at now.
-func (p *pace) readyAt(n int, now time.Time) time.Time {
-	missing := float64(n) - p.tokens
-	at := later(now, p.heldUntil)
+// readyAt is when there will be n tokens, after a refill at now, if the API
+// throttles no call until then.
+func (r *rateLimiter) readyAt(n int, now time.Time) time.Time {
+	missing := float64(n) - r.tokens
+	at := later(now, r.pausedUntil)
 	if missing <= 0 {
 		return at
 	}
-	calmSince := later(p.cutAt, p.heldUntil)
 	for {
-		allowed := p.allowed(at)
-		ready := at.Add(time.Duration(missing / allowed * float64(time.Second)))
-		if allowed >= p.qps {
+		rate := r.current(at)
+		ready := at.Add(time.Duration(missing / rate * float64(time.Second)))
+		if rate >= r.qps {
 			return ready
 		}
-		step := at.Add(calmStep - at.Sub(calmSince)%calmStep)
+		step := at.Add(recoverInterval - at.Sub(r.recoversSince())%recoverInterval)
 		if !ready.After(step) {
 			return ready
 		}
-		missing -= step.Sub(at).Seconds() * allowed
+		missing -= step.Sub(at).Seconds() * rate
 		at = step
 	}
 }
 
-// hold lets nothing through for as long as the API asked to, within reason.
-func (p *pace) hold(retryAfter time.Duration, now time.Time) {
-	p.count(now)
-	p.heldUntil = later(p.heldUntil, now.Add(min(retryAfter, maxHold)))
+// pause stops all calls for retryAfter, or for maxPause if that is shorter.
+func (r *rateLimiter) pause(retryAfter time.Duration, now time.Time) {
+	r.refill(now)
+	r.pausedUntil = later(r.pausedUntil, now.Add(min(retryAfter, maxPause)))
 }
 
-// cut halves the rate after a call that started at that time was refused, once
-// for all calls of a window.
-func (p *pace) cut(started, now time.Time) {
-	p.count(now)
-	if !p.cutAt.IsZero() && started.Before(p.cutAt.Add(cutPause)) {
+// decrease halves the rate after the API throttled a call that started at
+// startedAt, once for all calls of a window.
+func (r *rateLimiter) decrease(startedAt, now time.Time) {
+	r.refill(now)
+	if !r.decreasedAt.IsZero() && startedAt.Before(r.decreasedAt.Add(decreaseWindow)) {
 		return
 	}
-	p.rate = max(p.allowed(now)/2, p.qps*leastShare)
-	p.cutAt = now
-	p.tokens = min(p.tokens, 0) // what was charged beyond them stays
+	r.decreasedTo = max(r.current(now)/2, r.qps*minShare)
+	r.decreasedAt = now
+	r.tokens = min(r.tokens, 0) // a debt from Charge remains
 }
 
 func later(a, b time.Time) time.Time {

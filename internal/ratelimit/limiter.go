@@ -1,254 +1,266 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Package ratelimit gives permits to call an API that throttles. It knows
+// nothing of the API: callers name the bucket that a call counts against, and
+// report whether the API throttled the call.
 package ratelimit
 
 import (
-	"errors"
 	"sync"
 	"time"
-
-	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 // Options bound the calls.
 type Options struct {
-	// QPS is how many calls a second each account may make in each region.
+	// QPS is the calls per second allowed for each bucket.
 	QPS float64
-	// Burst is how many of them may come at once.
+	// Burst is the calls allowed at once for each bucket.
 	Burst int
-	// Concurrency is how many calls may be under way at once, over all
-	// accounts and regions.
+	// Concurrency is the number of workers that call, over all buckets. Limiter
+	// derives the max in-flight calls of each bucket from it.
 	Concurrency int
 }
 
-// Limiter hands out turns to call the API. Alibaba Cloud counts calls per user,
-// and an account's regions are served by different endpoints, so each account
-// has a rate of its own in each region, which follows what the API puts up with.
+// Bucket identifies one rate limit: the API counts the calls of an account in
+// each region, and for each product, by themselves.
+type Bucket struct {
+	// Namespace is the tenant that the account belongs to. Limiter bounds the
+	// calls in flight of the slow buckets of one tenant.
+	Namespace string
+	// Account identifies the account; RateLimits exports it, so it contains no key.
+	Account string
+	// Region and Product are those of the API.
+	Region, Product string
+}
+
+// Limiter gives permits to call. Each bucket has an AIMD rate limiter and a
+// priority queue; a bound on the calls in flight keeps a bucket whose calls hang
+// from using all workers.
 //
-// When more is asked for than the rate allows, the load balancer that was
-// longest not asked about has the next turn. Nobody waits in a call of Limiter:
-// who gets no turn is told when to come back.
+// No method of Limiter waits: a claim without a permit is queued, and the caller
+// gets the time to claim again.
 //
-//	budget.go the accounts and regions side by side
-//	queue.go  the order within one
-//	urgent.go the urgent claims of one, namespace by namespace
-//	pace.go   the rate of one
+//	limiter.go  the buckets side by side, and max in-flight
+//	queue.go    the queue of one bucket, and the states of its waiters
+//	priority.go the priority classes: which waiter gets the next permit
+//	aimd.go     the rate of one bucket
 type Limiter struct {
 	options Options
 
 	mu     sync.Mutex
-	queues map[queueKey]*queue
-	// busy are the queues that have permits out.
-	busy map[*queue]struct{}
-	// doubtful counts the queues that share the workers for calls that may hang.
-	doubtful int
+	queues map[Bucket]*queue
+	// active are the queues with permits in flight.
+	active map[*queue]struct{}
+	// restricted counts the queues that share the workers for slow calls.
+	restricted int
 }
 
-type queueKey struct {
-	account alicloud.Account
-	region  string
-}
-
-// New returns a Limiter whose accounts and regions start at the full rate.
+// New returns a Limiter whose buckets start at the full rate.
 func New(options Options) *Limiter {
-	return &Limiter{options: options, queues: map[queueKey]*queue{}, busy: map[*queue]struct{}{}}
+	return &Limiter{options: options, queues: map[Bucket]*queue{}, active: map[*queue]struct{}{}}
 }
 
-// Claim asks for a turn.
+// Claim requests a permit for one call.
 type Claim struct {
-	Target alicloud.Target
-	// Action is the call that the permit is for; "" is DescribeHealthStatus.
-	// Each action of a target is queued by itself, and the others are never urgent.
+	Bucket Bucket
+	// Item is what the call is about: the id of a load balancer.
+	Item string
+	// Action is the call; "" is the main one. Limiter queues each action of an
+	// item by itself. Only the main action can be urgent.
 	Action string
-	// Urgent claims, of something that a user just asked for, go ahead of
-	// routine ones: three permits in four while they are few, and one in four
-	// when they are many. One whose requester had too many counts as routine.
+	// Urgent claims have priority over routine ones: they get three permits in
+	// four while they are few, and one in four while they are many. A claim
+	// whose requester recently had too many urgent permits counts as routine.
 	Urgent bool
-	// Due tells that an urgent claim is due as a routine one as well.
+	// Due says that an urgent claim is due as a routine one, too. It then gets the
+	// permit of the class that serves it first.
 	Due bool
-	// Requester is the object of an urgent claim.
+	// Requester is the object that an urgent claim is for.
 	Requester Requester
-	// Since is when the action was last called for the target; zero: never.
+	// Since is when the action was last called for the item; zero: never. The
+	// oldest claim is served first.
 	Since time.Time
 }
 
-// Requester is an object that waits for an answer: of several, the one that
-// waits longest.
+// Requester is the object that an urgent permit counts against: where several
+// objects wait for one call, the one that has waited longest.
 type Requester struct {
 	Namespace, Name string
 }
 
-// Permit is the permission for one call. It must be ended.
+// Permit allows one call. The caller must release it.
 type Permit struct {
 	limiter *Limiter
 	queue   *queue
-	member  *member
+	waiter  *waiter
 	action  string
 }
 
-// Reserve returns a turn, or nil and when to ask again. A claim that got none
-// stays in line until it gets one, or CancelAll or Forget is called.
-func (l *Limiter) Reserve(claim Claim, now time.Time) (*Permit, time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	q := l.queue(claim.Target, now)
-	defer l.note(q)
-	m := q.member(memberKey{claim.Target.LoadBalancerID, claim.Action})
-	q.enter(m, claim, now)
-	q.pace.count(now)
-	lanes := l.lanes(q, now)
-	q.grant(m, lanes, now)
-	if m.state != granted {
-		return nil, q.comeBack(m, lanes, now)
-	}
-	q.start(m, now)
-	return &Permit{limiter: l, queue: q, member: m, action: claim.Action}, time.Time{}
+// Result is the outcome of the call of a permit.
+type Result struct {
+	// Called says that the call was made. Without it, the token goes to another claim.
+	Called bool
+	// Throttled says that the API refused the call because of the rate.
+	Throttled bool
+	// RetryAfter is the pause that a throttling API requires; 0: none given.
+	RetryAfter time.Duration
 }
 
-// Charge spends n further tokens: for a call that took more than one request,
-// as an answer of several pages does. Later calls wait for as long as that takes.
+// Reserve returns a permit, or nil and the time to claim again. A claim without
+// a permit stays queued until a later Reserve succeeds, or until Cancel,
+// CancelAll or Forget.
+func (l *Limiter) Reserve(claim Claim, now time.Time) (permit *Permit, requeueAt time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	q := l.queue(claim.Bucket, now)
+	defer l.track(q)
+	w := q.waiter(waiterKey{claim.Item, claim.Action})
+	q.enqueue(w, claim, now)
+	q.rate.refill(now)
+	maxInFlight := l.maxInFlight(q, now)
+	q.grant(w, maxInFlight, now)
+	if w.state != granted {
+		return nil, q.requeueAt(w, maxInFlight, now)
+	}
+	q.start(w, now)
+	return &Permit{limiter: l, queue: q, waiter: w, action: claim.Action}, time.Time{}
+}
+
+// Charge consumes n more tokens: for a call that needed more than one request,
+// such as a response of several pages. Later calls wait for as long as that takes.
 func (p *Permit) Charge(n int) {
 	p.limiter.mu.Lock()
 	defer p.limiter.mu.Unlock()
-	p.queue.pace.tokens -= float64(max(n, 0))
+	p.queue.rate.tokens -= float64(max(n, 0))
 }
 
-// Release gives the turn back at now, with the error that its call came to, if
-// any. A turn that was not used for a call is for somebody else.
-func (p *Permit) Release(called bool, err error, now time.Time) {
+// Release returns the permit at now, with the result of its call.
+func (p *Permit) Release(result Result, now time.Time) {
 	p.limiter.mu.Lock()
 	defer p.limiter.mu.Unlock()
-	q, m := p.queue, p.member
-	defer p.limiter.note(q)
-	q.end(m, now.Sub(m.startedAt))
-	q.proven = q.proven || called
-	failure, failed := errors.AsType[*alicloud.Error](err)
+	q, w := p.queue, p.waiter
+	defer p.limiter.track(q)
+	q.finish(w, now.Sub(w.startedAt))
+	q.proven = q.proven || result.Called
 	switch {
-	case !called:
-		q.pace.tokens++
-	case failed && failure.Kind == alicloud.Throttled:
-		q.throttled(q.wasThrottled(p.action, m), m.startedAt, failure.RetryAfter, now)
+	case !result.Called:
+		q.rate.tokens++
+	case result.Throttled:
+		q.throttled(q.lastThrottled(p.action, w), w.startedAt, result.RetryAfter, now)
 	default:
-		*q.wasThrottled(p.action, m), q.answered = false, true
+		*q.lastThrottled(p.action, w), q.succeeded = false, true
 	}
 }
 
-// CancelAll gives up the permits that a target waits for, or has and did not use,
-// of every action. A call under way goes on.
-func (l *Limiter) CancelAll(target alicloud.Target) {
-	l.visit(target, func(q *queue, _ memberKey, m *member) {
-		if m.state != calling {
-			q.leave(m)
-		}
-	})
+// CancelAll removes every action of an item from the queue, with the permits
+// that it was granted and has not fetched. Calls in flight continue.
+func (l *Limiter) CancelAll(bucket Bucket, item string) {
+	l.forEachAction(bucket, item, func(q *queue, _ waiterKey, w *waiter) { q.cancel(w) })
 }
 
 // Cancel is CancelAll for the one action of a claim.
 func (l *Limiter) Cancel(claim Claim) {
-	l.visit(claim.Target, func(q *queue, key memberKey, m *member) {
-		if key.action == claim.Action && m.state != calling {
-			q.leave(m)
+	l.forEachAction(claim.Bucket, claim.Item, func(q *queue, key waiterKey, w *waiter) {
+		if key.action == claim.Action {
+			q.cancel(w)
 		}
 	})
 }
 
-// Forget drops what is known of a target, and with the last one of an account
-// in a region also what was learned of that.
-func (l *Limiter) Forget(target alicloud.Target) {
-	l.visit(target, func(q *queue, key memberKey, m *member) {
-		q.leave(m)
-		delete(q.members, key)
-		if len(q.members) == 0 {
-			delete(l.queues, q.key)
+// Forget deletes the state of an item, and with the last item of a bucket the
+// state of the bucket. The permits in flight must still be released.
+func (l *Limiter) Forget(bucket Bucket, item string) {
+	l.forEachAction(bucket, item, func(q *queue, key waiterKey, w *waiter) {
+		q.cancel(w)
+		q.remove(w)
+		delete(q.waiters, key)
+		if len(q.waiters) == 0 {
+			delete(l.queues, q.bucket)
 		}
 	})
 }
 
-// visit visits what is queued of each action of a target.
-func (l *Limiter) visit(target alicloud.Target, visit func(*queue, memberKey, *member)) {
+// forEachAction visits the waiter of each action of an item.
+func (l *Limiter) forEachAction(bucket Bucket, item string, visit func(*queue, waiterKey, *waiter)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	q := l.queues[keyOf(target)]
+	q := l.queues[bucket]
 	if q == nil {
 		return
 	}
-	defer l.note(q)
+	defer l.track(q)
 	for _, action := range q.actions {
-		key := memberKey{target.LoadBalancerID, action}
-		if m := q.members[key]; m != nil {
-			visit(q, key, m)
+		key := waiterKey{item, action}
+		if w := q.waiters[key]; w != nil {
+			visit(q, key, w)
 		}
 	}
 }
 
-// Rates visits the calls per second now allowed for each account and region
-// that has load balancers.
-func (l *Limiter) Rates(now time.Time, visit func(account alicloud.Account, region string, qps float64)) {
+// Rates visits the calls per second now allowed for each bucket that has items.
+func (l *Limiter) Rates(now time.Time, visit func(bucket Bucket, qps float64)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for key, q := range l.queues {
-		visit(key.account, key.region, q.pace.allowed(now))
+	for bucket, q := range l.queues {
+		visit(bucket, q.rate.current(now))
 	}
 }
 
-// lanes is how many calls a queue may have under way at once. A queue whose
-// calls hang must not hold the workers that the others need: no queue takes
-// more than three quarters of them. Those whose calls take long, and those that
-// no call proved yet to be any better, share one quarter, of which a
-// namespace's accounts get at most three quarters: anyone can create a hundred.
-func (l *Limiter) lanes(q *queue, now time.Time) int {
-	all := l.options.Concurrency
-	if len(l.queues) == 1 || !q.doubtful(now) {
-		return most(all)
+// maxInFlight bounds the calls of a queue that are in flight at once. Calls that
+// hang must not use the workers that the other buckets need: no queue gets more
+// than three quarters of them. The restricted queues share one quarter, and those
+// of one namespace get at most three quarters of it, because any user can create
+// a hundred accounts.
+func (l *Limiter) maxInFlight(q *queue, now time.Time) int {
+	workers := l.options.Concurrency
+	if len(l.queues) == 1 || !q.restricted(now) {
+		return threeQuarters(workers)
 	}
-	shared := max(all/4, 1)
-	left, ofNamespace := shared, most(shared)
-	for other := range l.busy {
-		if other == q || !other.doubtful(now) {
+	shared := max(workers/4, 1)
+	free, freeOfNamespace := shared, threeQuarters(shared)
+	for other := range l.active {
+		if other == q || !other.restricted(now) {
 			continue
 		}
-		left -= other.held()
-		if other.key.account.Namespace == q.key.account.Namespace {
-			ofNamespace -= other.held()
+		free -= other.inFlight()
+		if other.bucket.Namespace == q.bucket.Namespace {
+			freeOfNamespace -= other.inFlight()
 		}
 	}
 	share := 1 // until the first call ends
 	if q.proven {
-		share = max(shared/max(l.doubtful, 1), 1)
+		share = max(shared/max(l.restricted, 1), 1)
 	}
-	return min(share, left, ofNamespace)
+	return min(share, free, freeOfNamespace)
 }
 
-// most is three quarters, of one or two: one.
-func most(n int) int { return max(n*3/4, 1) }
+// threeQuarters rounds down, but not to 0.
+func threeQuarters(n int) int { return max(n*3/4, 1) }
 
-// note keeps busy and doubtful up to date after a change of a queue.
-func (l *Limiter) note(q *queue) {
-	if q.held() > 0 {
-		l.busy[q] = struct{}{}
+// track updates active and restricted after a queue changed.
+func (l *Limiter) track(q *queue) {
+	if q.inFlight() > 0 {
+		l.active[q] = struct{}{}
 	} else {
-		delete(l.busy, q)
+		delete(l.active, q)
 	}
-	slow, first := q.duration > slowCall, !q.proven && q.held()+q.queued() > 0
-	switch counts := l.queues[q.key] == q && (slow || first); {
+	slow, first := q.duration > slowCall, !q.proven && q.inFlight()+q.waiting.size() > 0
+	switch counts := l.queues[q.bucket] == q && (slow || first); {
 	case counts && !q.counted:
-		l.doubtful++
+		l.restricted++
 	case !counts && q.counted:
-		l.doubtful--
+		l.restricted--
 	default:
 		return
 	}
 	q.counted = !q.counted
 }
 
-func (l *Limiter) queue(target alicloud.Target, now time.Time) *queue {
-	key := keyOf(target)
-	q := l.queues[key]
+func (l *Limiter) queue(bucket Bucket, now time.Time) *queue {
+	q := l.queues[bucket]
 	if q == nil {
-		q = newQueue(key, newPace(l.options.QPS, l.options.Burst, now))
-		l.queues[key] = q
+		q = newQueue(bucket, newRateLimiter(l.options.QPS, l.options.Burst, now))
+		l.queues[bucket] = q
 	}
 	return q
 }
-
-func keyOf(target alicloud.Target) queueKey { return queueKey{target.Account, target.RegionID} }

@@ -6,11 +6,10 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-// RateLimits exports a Limiter's current limits.
+// RateLimits exports the current rates of a Limiter. Where an account has
+// several products in a region, it exports the lowest rate.
 type RateLimits struct {
 	Limiter *Limiter
 	// Now is the clock.
@@ -26,7 +25,15 @@ func (RateLimits) Describe(ch chan<- *prometheus.Desc) { ch <- rateLimitDesc }
 
 // Collect implements prometheus.Collector.
 func (r RateLimits) Collect(ch chan<- prometheus.Metric) {
-	r.Limiter.Rates(r.Now(), func(account alicloud.Account, region string, qps float64) {
-		ch <- prometheus.MustNewConstMetric(rateLimitDesc, prometheus.GaugeValue, qps, region, account.String())
+	type labels struct{ region, account string }
+	lowest := map[labels]float64{}
+	r.Limiter.Rates(r.Now(), func(bucket Bucket, qps float64) {
+		of := labels{bucket.Region, bucket.Account}
+		if rate, known := lowest[of]; !known || qps < rate {
+			lowest[of] = qps
+		}
 	})
+	for of, qps := range lowest {
+		ch <- prometheus.MustNewConstMetric(rateLimitDesc, prometheus.GaugeValue, qps, of.region, of.account)
+	}
 }

@@ -9,26 +9,23 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
-
-	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-func TestRateLimitsAreExportedByAccountWithoutKeys(t *testing.T) {
-	budget := New(Options{QPS: 7.5, Burst: 1, Concurrency: 1})
+func TestRateLimitsAreExportedByAccountAndRegion(t *testing.T) {
+	limiter := New(Options{QPS: 7.5, Burst: 1, Concurrency: 1})
 	clock := noon
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(RateLimits{budget, func() time.Time { return clock }})
+	registry.MustRegister(RateLimits{limiter, func() time.Time { return clock }})
 	if n, err := testutil.GatherAndCount(registry); err != nil || n != 0 {
 		t.Errorf("%d series before the first call, %v", n, err)
 	}
-	ofDefault := alicloud.Target{RegionID: "cn-beijing"}
-	ofKey := alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-1", Account: alicloud.Account{Namespace: "prod", Name: "key"}}
-	alsoOfKey := ofKey
-	alsoOfKey.LoadBalancerID = "lb-2"
-	turn, _ := budget.Reserve(Claim{Target: ofDefault}, noon)
-	turn.Release(true, &alicloud.Error{Kind: alicloud.Throttled}, noon)
-	budget.Reserve(Claim{Target: ofKey}, noon)
-	budget.Reserve(Claim{Target: alsoOfKey}, noon)
+	own := item{testBucket, ""}
+	own.bucket.Region = "cn-beijing"
+	first, second := item{bucketOf("prod", "key"), "lb-1"}, item{bucketOf("prod", "key"), "lb-2"}
+	permit, _ := limiter.Reserve(own.claim(), noon)
+	permit.Release(throttled, noon)
+	limiter.Reserve(first.claim(), noon)
+	limiter.Reserve(second.claim(), noon)
 	const header = `
 # HELP slb_api_rate_limit Calls per second now allowed, by region and account (the Secret's namespace/name, or default).
 # TYPE slb_api_rate_limit gauge
@@ -42,12 +39,17 @@ func TestRateLimitsAreExportedByAccountWithoutKeys(t *testing.T) {
 	want(`slb_api_rate_limit{account="default",region="cn-beijing"} 3.75
 slb_api_rate_limit{account="prod/key",region="cn-hangzhou"} 7.5
 `)
-	clock = clock.Add(calmStep)
-	budget.Forget(ofKey)
+	clock = clock.Add(recoverInterval)
+	limiter.Forget(first.bucket, first.id)
 	want(`slb_api_rate_limit{account="default",region="cn-beijing"} 4.5
 slb_api_rate_limit{account="prod/key",region="cn-hangzhou"} 7.5
 `)
-	budget.Forget(alsoOfKey) // the last one
+	limiter.Forget(second.bucket, second.id) // the last one
+	want(`slb_api_rate_limit{account="default",region="cn-beijing"} 4.5
+`)
+	nlb := own
+	nlb.bucket.Product = "nlb"
+	limiter.Reserve(nlb.claim(), noon) // a further product at the full rate adds no second series
 	want(`slb_api_rate_limit{account="default",region="cn-beijing"} 4.5
 `)
 }

@@ -43,7 +43,7 @@ func (v *vault) all() []string {
 
 // newAccount makes a key whose id looks like no real one, so that what hides
 // it must know it and cannot go by its looks.
-func (w *world) newAccount(name string) account {
+func (w *env) newAccount(name string) account {
 	a := account{AccessKeyID: name + "key" + rand.Text(), AccessKeySecret: rand.Text()}
 	w.vault.add(a.AccessKeyID, a.AccessKeySecret)
 	return a
@@ -51,7 +51,7 @@ func (w *world) newAccount(name string) account {
 
 // newTemporaryAccount makes a key that needs a token, which escapes differently
 // in URLs, JSON and form values.
-func (w *world) newTemporaryAccount() account {
+func (w *env) newTemporaryAccount() account {
 	a := account{AccessKeyID: "STS." + rand.Text(), AccessKeySecret: rand.Text(), SecurityToken: "CAIS" + rand.Text() + "+/" + rand.Text() + "=="}
 	w.vault.add(a.AccessKeyID, a.AccessKeySecret, a.SecurityToken)
 	return a

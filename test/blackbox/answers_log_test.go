@@ -24,7 +24,7 @@ type given struct {
 }
 
 // answersLog stands between an operator and the simulator, and keeps every
-// answer: the simulator tells of its calls, but not what it said.
+// answer: the simulator lists its calls, but not its answers.
 type answersLog struct {
 	server *httptest.Server
 	next   chan struct{} // gets a value with each answer, if there is room
@@ -33,16 +33,16 @@ type answersLog struct {
 	all []given
 }
 
-func startAnswersLog(t *testing.T, w *world) *answersLog {
+func startAnswersLog(t *testing.T, w *env) *answersLog {
 	t.Helper()
 	l := &answersLog{next: make(chan struct{}, 1)}
-	target, err := url.Parse(w.simulator.url)
+	target, err := url.Parse(w.simulator.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	proxy := &httputil.ReverseProxy{
 		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		Transport:      w.authority.client().Transport,
+		Transport:      w.certificate.Client(30 * time.Second).Transport,
 		ModifyResponse: l.keep,
 		// The operator is killed while it waits for an answer.
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },

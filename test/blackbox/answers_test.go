@@ -35,7 +35,7 @@ const exampleAnswer = `{
 	}
 }`
 
-func understandsTheExample(t *testing.T, w *world) {
+func understandsTheExample(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id = "lb-bp1qjwo61pqz3ahltv0mw"
 	w.slb.on(id, always(text(http.StatusOK, exampleAnswer)))
@@ -52,7 +52,7 @@ func understandsTheExample(t *testing.T, w *world) {
 	w.awaitEvents(t, object, map[string]int{"Warning LoadBalancerUnhealthy": 1})
 }
 
-func asksForWhatIsMeant(t *testing.T, w *world) {
+func asksForWhatIsMeant(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const whole, part = "lb-asks-whole", "lb-asks-part"
 	w.slb.on(whole, always(success(normalRow("i-1"))))
@@ -71,7 +71,7 @@ func asksForWhatIsMeant(t *testing.T, w *world) {
 	g.Expect(w.slb.seen(part)[0].Get("ListenerProtocol")).To(Equal("https"))
 }
 
-func toleratesFields(t *testing.T, w *world) {
+func toleratesFields(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id = "lb-fields"
 	w.slb.on(id, always(document(http.StatusOK, map[string]any{
@@ -98,7 +98,7 @@ func toleratesFields(t *testing.T, w *world) {
 	}))
 }
 
-func keepsNewStatuses(t *testing.T, w *world) {
+func keepsNewStatuses(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id = "lb-new-status"
 	w.slb.on(id, always(success(row{"ServerId": "i-1", "ServerHealthStatus": "draining"})))
@@ -110,7 +110,7 @@ func keepsNewStatuses(t *testing.T, w *world) {
 	g.Expect(w.events(g, object)).To(BeEmpty())
 }
 
-func widensTheQuestion(t *testing.T, w *world) {
+func widensTheQuestion(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id = "lb-shared-port"
 	w.slb.on(id, func(n int) answer {
@@ -138,7 +138,7 @@ const (
 	keptRows      = 500 // --max-status-backends by default
 )
 
-func bearsManyRows(t *testing.T, w *world) {
+func bearsManyRows(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id, turned = "lb-many-rows", 12
 	w.slb.on(id, func(n int) answer {

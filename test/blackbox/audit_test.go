@@ -13,7 +13,7 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 
-	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // auditPolicy notes once what ServiceAccounts ask, when it is answered; of a
@@ -31,8 +31,8 @@ rules:
 type auditLog struct{ path string }
 
 // audited are options of a control plane that writes the log, and that knows no
-// streaming lists, as before Kubernetes 1.34: with them nobody needs to list.
-func audited(t *testing.T) (auditLog, controlplane.Options) {
+// streaming lists, as before Kubernetes 1.34: with them no client lists.
+func audited(t *testing.T) (auditLog, harness.ControlPlaneOptions) {
 	t.Helper()
 	folder := t.TempDir()
 	policy := filepath.Join(folder, "policy.yaml")
@@ -40,7 +40,7 @@ func audited(t *testing.T) (auditLog, controlplane.Options) {
 		t.Fatal(err)
 	}
 	log := auditLog{filepath.Join(folder, "audit.log")}
-	return log, controlplane.Options{
+	return log, harness.ControlPlaneOptions{
 		CRDs: []string{},
 		APIServerArgs: map[string][]string{
 			"audit-policy-file": {policy}, "audit-log-path": {log.path}, "feature-gates": {"WatchList=false"},
@@ -100,7 +100,7 @@ func (r right) covers(used right) bool {
 	return r == used
 }
 
-// refused tells whether the API server let somebody in, but not this far.
+// refused reports whether the API server authenticated the caller and denied the request.
 func (a asked) refused() bool {
 	return a.Response.Code == http.StatusUnauthorized || a.Response.Code == http.StatusForbidden
 }
@@ -119,7 +119,7 @@ func (a asked) right() (right, bool) {
 }
 
 // rightsOf are those that bindings to a ServiceAccount grant, as often as they do.
-func (w *world) rightsOf(t *testing.T, namespace, name string) []right {
+func (w *env) rightsOf(t *testing.T, namespace, name string) []right {
 	t.Helper()
 	var everywhere rbacv1.ClusterRoleBindingList
 	var inside rbacv1.RoleBindingList
@@ -143,7 +143,7 @@ func (w *world) rightsOf(t *testing.T, namespace, name string) []right {
 	return granted
 }
 
-func (w *world) rightsIn(t *testing.T, namespace string, ref rbacv1.RoleRef) []right {
+func (w *env) rightsIn(t *testing.T, namespace string, ref rbacv1.RoleRef) []right {
 	t.Helper()
 	var granted []right
 	for _, rule := range w.rulesOf(t, namespace, ref) {
@@ -161,7 +161,7 @@ func (w *world) rightsIn(t *testing.T, namespace string, ref rbacv1.RoleRef) []r
 	return granted
 }
 
-func (w *world) rulesOf(t *testing.T, namespace string, ref rbacv1.RoleRef) []rbacv1.PolicyRule {
+func (w *env) rulesOf(t *testing.T, namespace string, ref rbacv1.RoleRef) []rbacv1.PolicyRule {
 	t.Helper()
 	if ref.Kind == "ClusterRole" {
 		var role rbacv1.ClusterRole

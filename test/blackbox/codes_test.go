@@ -87,7 +87,7 @@ func (c codeCase) states() states {
 	}
 }
 
-func namesReasons(t *testing.T, w *world) {
+func namesReasons(t *testing.T, w *env) {
 	g := NewWithT(t)
 	cases := codeCases()
 	objects := map[string]*v1alpha1.LoadBalancerHealth{}
@@ -122,7 +122,7 @@ func in(region string) func(*v1alpha1.LoadBalancerHealth) {
 	return func(o *v1alpha1.LoadBalancerHealth) { o.Spec.RegionID = region }
 }
 
-// nothingInvented demands that nothing is claimed about backends nobody has seen.
+// nothingInvented demands that nothing is claimed about backends that no answer named.
 func nothingInvented(g Gomega, object *v1alpha1.LoadBalancerHealth) {
 	g.Expect(conditionOf(object, "Healthy").Status).To(BeEquivalentTo("Unknown"))
 	g.Expect(object.Status.Summary).To(BeNil())
@@ -132,7 +132,7 @@ func nothingInvented(g Gomega, object *v1alpha1.LoadBalancerHealth) {
 	g.Expect(object.Status.LastRequestID).To(BeEmpty())
 }
 
-func namesTheClock(t *testing.T, w *world) {
+func namesTheClock(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id = "lb-clock"
 	w.slb.on(id, always(refusal(http.StatusBadRequest, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")))

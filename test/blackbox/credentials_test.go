@@ -12,15 +12,15 @@ import (
 )
 
 var credentialSpecs = []spec{
-	{"a Secret that is missing stalls its object until somebody creates it", awaitsSecrets},
-	{"a Secret that lacks a key, or holds a wrong one, stalls its object until somebody mends it", awaitsMendedSecrets},
+	{"a Secret that is missing stalls its object until it is created", awaitsSecrets},
+	{"a Secret that lacks a key, or holds a wrong one, stalls its object until it is fixed", awaitsFixedSecrets},
 	{"a rotated Secret is in use as soon as the old key is refused, without a failure", rotatesSecrets},
 	{"a temporary key is sent with its token", sendsTokens},
 	{"an operator without an identity of its own says what to do", saysThatItHasNoIdentity},
 	{"the operator can list no Secrets, and needs not to", readsSecretsByName},
 }
 
-func awaitsSecrets(t *testing.T, w *world) {
+func awaitsSecrets(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id, name = "lb-secret-missing", "comes-later"
 	self := w.newAccount("later")
@@ -40,10 +40,10 @@ func awaitsSecrets(t *testing.T, w *world) {
 	w.awaitEvents(t, object, map[string]int{"Warning ObservationFailed": 1, "Normal ObservationRecovered": 1})
 }
 
-func awaitsMendedSecrets(t *testing.T, w *world) {
+func awaitsFixedSecrets(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id, name = "lb-secret-wrong", "is-wrong"
-	self := w.newAccount("mended")
+	self := w.newAccount("fixed")
 	w.simulator.setAccount(t, self)
 	w.simulator.put(t, id, web("i-1", "10.5.1.1", "normal"))
 	wrong := self
@@ -66,7 +66,7 @@ func awaitsMendedSecrets(t *testing.T, w *world) {
 	w.awaitEvents(t, object, map[string]int{"Warning ObservationFailed": 2, "Normal ObservationRecovered": 1})
 }
 
-func rotatesSecrets(t *testing.T, w *world) {
+func rotatesSecrets(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id, name = "lb-secret-rotated", "rotates"
 	old, fresh := w.newAccount("old"), w.newAccount("fresh")
@@ -91,7 +91,7 @@ func rotatesSecrets(t *testing.T, w *world) {
 	g.Expect(w.events(g, object)).To(BeEmpty())
 }
 
-func sendsTokens(t *testing.T, w *world) {
+func sendsTokens(t *testing.T, w *env) {
 	const id, name = "lb-secret-token", "is-temporary"
 	self := w.newTemporaryAccount()
 	w.simulator.setAccount(t, self)
@@ -102,21 +102,21 @@ func sendsTokens(t *testing.T, w *world) {
 	w.await(t, object, good("AllBackendsNormal"))
 }
 
-func saysThatItHasNoIdentity(t *testing.T, w *world) {
+func saysThatItHasNoIdentity(t *testing.T, w *env) {
 	g := NewWithT(t)
-	const namespace, id = "nobody", "lb-nobody"
+	const namespace, id = "no-identity", "lb-no-identity"
 	w.createNamespace(t, namespace)
 	object := named(namespace, id)
 	w.create(t, object)
 	w.startOperator(t, operatorOptions{
-		name: "nobody", namespaces: []string{namespace}, endpoint: w.simulator.url,
+		name: "no-identity", namespaces: []string{namespace}, endpoint: w.simulator.URL,
 	})
 	found := w.await(t, object, stalled("CredentialsNotFound"))
 	g.Expect(conditionOf(found, "Stalled").Message).To(ContainSubstring("ALIBABA_CLOUD_ACCESS_KEY_ID"))
 	g.Expect(w.simulator.calls(t, id)).To(BeEmpty())
 }
 
-func readsSecretsByName(t *testing.T, w *world) {
+func readsSecretsByName(t *testing.T, w *env) {
 	g := NewWithT(t)
 	asOperator := newClient(t, w.operator.config)
 	for _, verb := range []string{"list", "watch", "create", "update", "patch", "delete"} {

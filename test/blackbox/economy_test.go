@@ -14,13 +14,13 @@ import (
 var economySpecs = []spec{
 	{"ten objects on one load balancer cost one call per interval, and what does not change is not written", sharesCalls},
 	{"a heartbeat shows that an unchanged status is current, and no more rows are kept than allowed", beatsAndBounds},
-	{"a failure that lasts is written and told once, whatever else its message says", saysFailuresOnce},
+	{"a failure that lasts is written and recorded once, whatever else its message says", saysFailuresOnce},
 }
 
 // watchedIntervals is for how many intervals nothing may be written.
 const watchedIntervals = 7
 
-func sharesCalls(t *testing.T, w *world) {
+func sharesCalls(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id = "lb-shared"
 	var rows []backend
@@ -62,7 +62,7 @@ func sharesCalls(t *testing.T, w *world) {
 	}
 }
 
-func saysFailuresOnce(t *testing.T, w *world) {
+func saysFailuresOnce(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id = "lb-again-and-again"
 	asked := w.slb.on(id, func(n int) answer {
@@ -80,7 +80,7 @@ func saysFailuresOnce(t *testing.T, w *world) {
 	g.Expect(w.events(g, object).reasons()).To(Equal(map[string]int{"Warning ObservationFailed": 1}))
 }
 
-func beatsAndBounds(t *testing.T, w *world) {
+func beatsAndBounds(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "beat", "lb-beat"
 	w.createNamespace(t, namespace)
@@ -90,7 +90,7 @@ func beatsAndBounds(t *testing.T, w *world) {
 	object := named(namespace, id)
 	w.create(t, object)
 	w.startOperator(t, operatorOptions{
-		name: "beat", namespaces: []string{namespace}, endpoint: w.simulator.url, account: self,
+		name: "beat", namespaces: []string{namespace}, endpoint: w.simulator.URL, account: self,
 		args: []string{"--status-heartbeat=1s", "--max-status-backends=1"},
 	})
 	first := w.await(t, object, good("MinHealthyMet"))

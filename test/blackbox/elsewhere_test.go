@@ -22,9 +22,9 @@ var elsewhereSpecs = []spec{
 	{"whoever writes objects and Secrets cannot lead the operator elsewhere", goesNowhereElse},
 }
 
-// goesNowhereElse tries every name that somebody might hope for: a signed
+// goesNowhereElse tries every name that could be meant: a signed
 // request, sent to an address of his, would be worth having.
-func goesNowhereElse(t *testing.T, w *world) {
+func goesNowhereElse(t *testing.T, w *env) {
 	g := NewWithT(t)
 	var contacts atomic.Int32
 	elsewhere := w.serveTLS(t, http.HandlerFunc(func(writer http.ResponseWriter, _ *http.Request) {
@@ -57,7 +57,7 @@ func goesNowhereElse(t *testing.T, w *world) {
 		g.Expect(err).To(MatchError(ContainSubstring("regionId")))
 	}
 	if n := contacts.Load(); n != 0 {
-		t.Errorf("somebody else was asked %d times", n)
+		t.Errorf("another host was asked %d times", n)
 	}
 }
 

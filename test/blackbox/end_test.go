@@ -28,7 +28,7 @@ var endSpecs = []spec{
 
 const dataRace = "WARNING: DATA RACE"
 
-func signedEveryRequest(t *testing.T, w *world) {
+func signedEveryRequest(t *testing.T, w *env) {
 	g := NewWithT(t)
 	w.slb.mu.Lock()
 	defer w.slb.mu.Unlock()
@@ -37,7 +37,7 @@ func signedEveryRequest(t *testing.T, w *world) {
 }
 
 // collected is every output, event and status by where it stands.
-func (w *world) collected(t *testing.T) map[string][]byte {
+func (w *env) collected(t *testing.T) map[string][]byte {
 	t.Helper()
 	found := map[string][]byte{}
 	entries, err := os.ReadDir(w.outputs)
@@ -64,7 +64,7 @@ func (w *world) collected(t *testing.T) map[string][]byte {
 // escaped; what stands for one that was removed is none.
 var signedURL = regexp.MustCompile(`(?i)signature(nonce)?(=|%3D|%253D)[^\s\[]`)
 
-func keepsSecrets(t *testing.T, w *world) {
+func keepsSecrets(t *testing.T, w *env) {
 	everything := w.collected(t)
 	for _, name := range []string{"events", "objects", "main.stderr", "main.metrics", "hostile.stderr", "hostile.metrics", "restart-1.metrics"} {
 		if len(everything[name]) <= len("null") {
@@ -78,7 +78,7 @@ func keepsSecrets(t *testing.T, w *world) {
 }
 
 // searchSecrets looks for every key that was ever made in all that was put out.
-func (w *world) searchSecrets(t *testing.T) {
+func (w *env) searchSecrets(t *testing.T) {
 	t.Helper()
 	for name, content := range w.collected(t) {
 		content = append(content, undumped(content)...)
@@ -123,7 +123,7 @@ func formsOf(word string) []string {
 }
 
 // searchSignatures looks before each '=' for one of the signatures that were sent.
-func (w *world) searchSignatures(t *testing.T, name string, content []byte) {
+func (w *env) searchSignatures(t *testing.T, name string, content []byte) {
 	t.Helper()
 	w.slb.mu.Lock()
 	defer w.slb.mu.Unlock()
@@ -148,7 +148,7 @@ func around(content []byte, at int) []byte {
 	return content[max(0, at-width):min(len(content), at+width)]
 }
 
-func behaves(t *testing.T, w *world) {
+func behaves(t *testing.T, w *env) {
 	for name, content := range w.collected(t) {
 		for _, sign := range []string{dataRace, "panic:", "Observed a panic", "concurrent map"} {
 			if at := bytes.Index(content, []byte(sign)); at >= 0 {

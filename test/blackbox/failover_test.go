@@ -32,7 +32,7 @@ type replica struct {
 
 // succession is a row of replicas of which each follows the one before.
 type succession struct {
-	*world
+	*env
 	namespace string
 	objects   []*v1alpha1.LoadBalancerHealth
 	replicas  []*replica
@@ -47,10 +47,10 @@ func (s *succession) join(t *testing.T) *replica {
 	s.bindIn(t, r.user, s.namespace, "leader_election_role.yaml")
 	s.simulator.setAccount(t, r.key)
 	r.operator = s.startOperator(t, operatorOptions{
-		name: name, user: r.user, namespaces: []string{s.namespace}, endpoint: s.simulator.url, account: r.key,
+		name: name, user: r.user, namespaces: []string{s.namespace}, endpoint: s.simulator.URL, account: r.key,
 		args: []string{"--leader-elect", "--leader-election-namespace=" + s.namespace},
 	})
-	t.Cleanup(func() { _ = r.command.Process.Signal(syscall.SIGCONT) }) // a paused one answers nobody, nor ends
+	t.Cleanup(func() { _ = r.Signal(syscall.SIGCONT) }) // a paused one neither answers nor ends
 	s.replicas = append(s.replicas, r)
 	return r
 }
@@ -59,7 +59,7 @@ func (s *succession) join(t *testing.T) *replica {
 func (s *succession) awaitWarm(t *testing.T, r *replica) {
 	t.Helper()
 	s.eventually(t, func(g Gomega) {
-		g.Expect(s.audit.of(t, r.user, (*logged).listsAll)).To(HaveLen(1), "lists of "+r.name)
+		g.Expect(s.audit.of(t, r.user, (*logged).listsAll)).To(HaveLen(1), "lists of "+r.Name)
 	})
 }
 
@@ -74,7 +74,7 @@ func (s *succession) observed(t *testing.T, r *replica, after time.Time) time.Du
 				first = c.Time
 			}
 		}
-		g.Expect(first.IsZero()).To(BeFalse(), r.name+" has not asked")
+		g.Expect(first.IsZero()).To(BeFalse(), r.Name+" has not asked")
 	})
 	return first.Sub(after)
 }
@@ -103,7 +103,7 @@ func (s *succession) flipAndAwait(t *testing.T) {
 
 func TestFailover(t *testing.T) {
 	g := NewWithT(t)
-	s := &succession{world: newWorld(t, worldOptions{audited: true}), namespace: "failover"}
+	s := &succession{env: newEnv(t, envOptions{audited: true}), namespace: "failover"}
 	s.addSimulator(t)
 	s.createNamespace(t, s.namespace)
 	for i := range 10 {
@@ -120,7 +120,7 @@ func TestFailover(t *testing.T) {
 	// Stopped cleanly, it hands over: the next needs to notice, and a slot to come.
 	leader = s.replace(t, leader, func(old *replica) { old.terminate(t, stopGrace) }, 0, retryAtMost+interval+slack)
 	// Killed, it is waited for until its lease has run out.
-	leader = s.replace(t, leader, func(old *replica) { old.kill() }, leaseDuration-retryAtMost, leaseDuration+2*retryAtMost+interval+slack)
+	leader = s.replace(t, leader, func(old *replica) { old.Kill() }, leaseDuration-retryAtMost, leaseDuration+2*retryAtMost+interval+slack)
 	// Paused, it is waited for in the same way, and must not go on when it is let.
 	for range 2 {
 		old := leader
@@ -128,16 +128,16 @@ func TestFailover(t *testing.T) {
 		leader = s.replace(t, old, func(old *replica) {
 			s.flip(t)
 			s.eventually(t, func(g Gomega) { g.Expect(s.underWay(t, old)).To(BeNumerically(">", 1)) })
-			g.Expect(old.command.Process.Signal(syscall.SIGSTOP)).To(Succeed())
+			g.Expect(old.Signal(syscall.SIGSTOP)).To(Succeed())
 		}, leaseDuration-retryAtMost, leaseDuration+2*retryAtMost+interval+slack)
 		s.goesAtOnce(t, old)
 	}
 	leader.stop(t)
 	s.oneWroteAtATime(t)
-	behaves(t, s.world)
-	for _, object := range s.objects { // each turn was told once, whoever saw it
-		told := s.events(g, object).reasons()
-		g.Expect(told["Warning BackendAbnormal"]+told["Normal BackendNormal"]).To(BeNumerically("<=", s.turn), object.Name)
+	behaves(t, s.env)
+	for _, object := range s.objects { // each transition has one event, whichever operator saw it
+		recorded := s.events(g, object).reasons()
+		g.Expect(recorded["Warning BackendAbnormal"]+recorded["Normal BackendNormal"]).To(BeNumerically("<=", s.turn), object.Name)
 	}
 }
 
@@ -165,7 +165,7 @@ func (s *succession) replace(t *testing.T, old *replica, takeOut func(*replica),
 	began := time.Now()
 	takeOut(old)
 	took := s.observed(t, next, began)
-	t.Logf("%s observed %s after %s was taken out (allowed: %s to %s)", next.name, took.Round(10*time.Millisecond), old.name, least, most)
+	t.Logf("%s observed %s after %s was taken out (allowed: %s to %s)", next.Name, took.Round(10*time.Millisecond), old.Name, least, most)
 	g.Expect(took).To(And(BeNumerically(">=", least), BeNumerically("<=", most)))
 	s.flipAndAwait(t)
 	g.Expect(s.audit.of(t, next.user, (*logged).writes)).NotTo(BeEmpty())
@@ -180,11 +180,11 @@ func (s *succession) goesAtOnce(t *testing.T, old *replica) {
 	s.flip(t) // what it would like to tell
 	wrote := len(s.audit.of(t, old.user, (*logged).writes))
 	continued := time.Now()
-	g.Expect(old.command.Process.Signal(syscall.SIGCONT)).To(Succeed())
+	g.Expect(old.Signal(syscall.SIGCONT)).To(Succeed())
 	g.Expect(old.exit(t, slack)).To(Equal(1))
-	t.Logf("%s ended %s after it was continued", old.name, time.Since(continued).Round(time.Millisecond))
+	t.Logf("%s ended %s after it was continued", old.Name, time.Since(continued).Round(time.Millisecond))
 	g.Expect(s.audit.of(t, old.user, (*logged).writes)).To(HaveLen(wrote), "writes of a leader that lost its lease")
-	g.Expect(old.tail()).To(ContainSubstring("the lease was not renewed in time"))
+	g.Expect(old.Tail()).To(ContainSubstring("the lease was not renewed in time"))
 	s.flipAndAwait(t)
 }
 

@@ -15,8 +15,8 @@ const (
 	noWay      = "; check --slb-endpoint, DNS, proxy and firewall"
 )
 
-// answerOrdeals are faults of single answers.
-var answerOrdeals = []ordeal{
+// answerFaultCases are faults of single answers.
+var answerFaultCases = []faultCase{
 	{
 		"slb-resets-connections", "EndpointUnreachable", "HOST: it closed the connection without an answer" + noWay,
 		answers(answer{write: resetConnection}),
@@ -56,16 +56,16 @@ var answerOrdeals = []ordeal{
 }
 
 // answers proves what happens while every call gets this answer.
-func answers(a answer) func(*testing.T, *arena, ordeal) {
-	return func(t *testing.T, arena *arena, o ordeal) {
+func answers(a answer) func(*testing.T, *faultEnv, faultCase) {
+	return func(t *testing.T, arena *faultEnv, o faultCase) {
 		s := arena.newSubject(t, faultsNamespace, o.name)
 		s.endure(t, o, func() { s.fail(a) }, s.heal)
 	}
 }
 
 // answersLike takes the answer from those of hostileCases.
-func answersLike(name string) func(*testing.T, *arena, ordeal) {
-	return func(t *testing.T, arena *arena, o ordeal) {
+func answersLike(name string) func(*testing.T, *faultEnv, faultCase) {
+	return func(t *testing.T, arena *faultEnv, o faultCase) {
 		for _, c := range hostileCases() {
 			if c.name == name {
 				answers(c.answer)(t, arena, o)
@@ -92,20 +92,20 @@ func resetConnection(w http.ResponseWriter) {
 	_ = raw.Close()
 }
 
-func meetsHangs(t *testing.T, a *arena, o ordeal) {
+func meetsHangs(t *testing.T, a *faultEnv, o faultCase) {
 	s := a.newSubject(t, faultsNamespace, o.name)
 	s.slack = mainTimeout
 	s.endure(t, o, s.hang, s.heal)
 }
 
-func meetsLateAnswers(t *testing.T, a *arena, o ordeal) {
+func meetsLateAnswers(t *testing.T, a *faultEnv, o faultCase) {
 	s := a.newSubject(t, faultsNamespace, o.name)
 	s.slack = mainTimeout
 	s.endure(t, o, func() { s.delay(mainTimeout + time.Second) }, s.heal)
 }
 
 // meetsSlowAnswers demands that an answer in time is as good as any.
-func meetsSlowAnswers(t *testing.T, a *arena, o ordeal) {
+func meetsSlowAnswers(t *testing.T, a *faultEnv, o faultCase) {
 	s := a.newSubject(t, faultsNamespace, o.name)
 	s.slack = mainTimeout
 	s.delay(mainTimeout * 2 / 3)
@@ -115,7 +115,7 @@ func meetsSlowAnswers(t *testing.T, a *arena, o ordeal) {
 	s.finish(t)
 }
 
-func meetsRetryAfter(t *testing.T, a *arena, o ordeal) {
+func meetsRetryAfter(t *testing.T, a *faultEnv, o faultCase) {
 	s := a.newSubject(t, faultsNamespace, o.name)
 	wait, err := time.ParseDuration(retryAfter + "s")
 	if err != nil {
@@ -127,9 +127,9 @@ func meetsRetryAfter(t *testing.T, a *arena, o ordeal) {
 	s.endure(t, o, func() { s.fail(refused) }, s.heal)
 }
 
-func meetsRedirects(t *testing.T, a *arena, o ordeal) {
+func meetsRedirects(t *testing.T, a *faultEnv, o faultCase) {
 	elsewhere := a.serveTLS(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		t.Error("somebody followed the redirect")
+		t.Error("the redirect was followed")
 		_, _ = w.Write([]byte(goodBody))
 	}))
 	answers(answer{status: http.StatusFound, header: http.Header{"Location": {elsewhere.URL + "/"}}})(t, a, o)

@@ -18,9 +18,9 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// apiServerOrdeals are faults between the operator and the API server. Each
+// apiServerFaultCases are faults between the operator and the API server. Each
 // has an operator of its own, behind a gate.
-var apiServerOrdeals = []ordeal{
+var apiServerFaultCases = []faultCase{
 	{"api-server-is-away-for-a-minute", "", "", losesTheAPIServer},
 	{"api-server-is-away-at-the-start", "", "", startsWithoutAPIServer},
 	{"leader-loses-its-lease", "", "", losesTheLease},
@@ -38,7 +38,7 @@ type guarded struct {
 	namespace string
 }
 
-func (a *arena) newGuarded(t *testing.T, name string) *guarded {
+func (a *faultEnv) newGuarded(t *testing.T, name string) *guarded {
 	t.Helper()
 	a.createNamespace(t, name)
 	g := &guarded{gate: a.openGate(t), namespace: name}
@@ -48,7 +48,7 @@ func (a *arena) newGuarded(t *testing.T, name string) *guarded {
 
 // behind are the options of an operator behind a gate. Its namespace is its
 // name as far as a dot, after which the number of its start may stand.
-func (a *arena) behind(t *testing.T, g *gate, name string, args ...string) operatorOptions {
+func (a *faultEnv) behind(t *testing.T, g *gate, name string, args ...string) operatorOptions {
 	t.Helper()
 	namespace, _, _ := strings.Cut(name, ".")
 	return operatorOptions{
@@ -60,7 +60,7 @@ func (a *arena) behind(t *testing.T, g *gate, name string, args ...string) opera
 const watchSlack = time.Minute
 
 // losesTheAPIServer changes something in the cloud meanwhile, and at once after.
-func losesTheAPIServer(t *testing.T, a *arena, o ordeal) {
+func losesTheAPIServer(t *testing.T, a *faultEnv, o faultCase) {
 	g := a.newGuarded(t, "away")
 	s := a.newSubject(t, g.namespace, o.name)
 	began := time.Now()
@@ -83,16 +83,16 @@ func losesTheAPIServer(t *testing.T, a *arena, o ordeal) {
 func (s *subject) servesRequests(t *testing.T, within time.Duration) {
 	t.Helper()
 	since := time.Now()
-	s.arena.requestObservation(t, s.roles[0].object, "now")
-	s.arena.films.awaitFrame(t, s.roles[0].object, within, "a request is served", func(o *v1alpha1.LoadBalancerHealth) bool {
+	s.env.requestObservation(t, s.objects[0].object, "now")
+	s.env.recorder.awaitRevision(t, s.objects[0].object, within, "a request is served", func(o *v1alpha1.LoadBalancerHealth) bool {
 		return o.Status.LastHandledObserveRequest == "now"
 	})
 	t.Logf("a request was served within %s", time.Since(since).Round(100*time.Millisecond))
-	fit := s.roles[0] // it has a status more, which says that the request was served
-	fit.scenes = append(fit.scenes, fit.scenes[len(fit.scenes)-1])
+	fit := s.objects[0] // it has a status more, which says that the request was served
+	fit.expected = append(fit.expected, fit.expected[len(fit.expected)-1])
 }
 
-func startsWithoutAPIServer(t *testing.T, a *arena, o ordeal) {
+func startsWithoutAPIServer(t *testing.T, a *faultEnv, o faultCase) {
 	const namespace = "early"
 	a.createNamespace(t, namespace)
 	g := a.openGate(t)
@@ -102,26 +102,26 @@ func startsWithoutAPIServer(t *testing.T, a *arena, o ordeal) {
 	a.endsForWant(t, a.launch(t, a.behind(t, g, namespace+".1")), "connection refused")
 	g.open(t)
 	a.startOperator(t, a.behind(t, g, namespace+".2"))
-	s.follow(t, interval+slack, "the first answer", func(r *role) states { return r.base }, twoRows("abnormal"))
+	s.follow(t, interval+slack, "the first answer", func(r *watchedObject) states { return r.base }, twoRows("abnormal"))
 	s.turn(t, "normal")
 	s.finish(t)
 }
 
 // endsForWant demands that an operator ends by itself and says why, in one of
-// these ways: whoever started it starts it again.
-func (*arena) endsForWant(t *testing.T, o *operator, whys ...string) {
+// these ways: its supervisor starts it again.
+func (*faultEnv) endsForWant(t *testing.T, o *operator, whys ...string) {
 	t.Helper()
 	if code := o.exit(t, time.Minute); code != 1 {
-		t.Errorf("%s ended with exit code %d", o.name, code)
+		t.Errorf("%s ended with exit code %d", o.Name, code)
 	}
 	_, log := o.output(t)
 	if !slices.ContainsFunc(whys, func(why string) bool { return strings.Contains(log, why) }) {
-		t.Errorf("%s says none of %q:\n%s", o.name, whys, log)
+		t.Errorf("%s says none of %q:\n%s", o.Name, whys, log)
 	}
 }
 
 // losesTheLease keeps a leader from its Lease for as long as that holds.
-func losesTheLease(t *testing.T, a *arena, o ordeal) {
+func losesTheLease(t *testing.T, a *faultEnv, o faultCase) {
 	const namespace = "lease"
 	a.createNamespace(t, namespace)
 	a.bindIn(t, a.operator, namespace, "leader_election_role.yaml")
@@ -130,7 +130,7 @@ func losesTheLease(t *testing.T, a *arena, o ordeal) {
 	leader := a.startOperator(t, options)
 	s := a.newSubject(t, namespace, o.name)
 	g.shut()
-	// The elector gives up within a second of the time at which the fence does.
+	// The elector gives up within a second of the time at which the lease guard does.
 	a.endsForWant(t, leader, "leader election lost", "the lease was not renewed in time")
 	s.show(twoRows("normal")...)
 	g.open(t)
@@ -140,10 +140,10 @@ func losesTheLease(t *testing.T, a *arena, o ordeal) {
 	s.finish(t)
 }
 
-// leaseSlack is how long the Lease of a leader that is gone holds others off.
+// leaseSlack is how long the Lease of a leader that ended holds others off.
 const leaseSlack = 15 * time.Second
 
-func meetsASlowAPIServer(t *testing.T, a *arena, o ordeal) {
+func meetsASlowAPIServer(t *testing.T, a *faultEnv, o faultCase) {
 	const lag = 2 * time.Second
 	g := a.newGuarded(t, "slow")
 	s := a.newSubject(t, g.namespace, o.name)
@@ -162,7 +162,7 @@ func meetsASlowAPIServer(t *testing.T, a *arena, o ordeal) {
 
 // meetsAHangingAPIServer leaves every request without an answer, those for the
 // Secret that signs the calls among them.
-func meetsAHangingAPIServer(t *testing.T, a *arena, o ordeal) {
+func meetsAHangingAPIServer(t *testing.T, a *faultEnv, o faultCase) {
 	g := a.newGuarded(t, "hanging")
 	self := a.newAccount(o.name)
 	a.slb.setAccount(self)
@@ -188,7 +188,7 @@ func meetsAHangingAPIServer(t *testing.T, a *arena, o ordeal) {
 
 // losesTheWatch cuts the operator's watch and refuses it another one, so that
 // its cache is behind its own writes.
-func losesTheWatch(t *testing.T, a *arena, o ordeal) {
+func losesTheWatch(t *testing.T, a *faultEnv, o faultCase) {
 	g := a.newGuarded(t, "watch")
 	s := a.newSubject(t, g.namespace, o.name)
 	var refused atomic.Int32
@@ -213,8 +213,8 @@ func losesTheWatch(t *testing.T, a *arena, o ordeal) {
 }
 
 // losesTheAnswerToAWrite lets a status through, and cuts the connection before
-// the operator is told so.
-func losesTheAnswerToAWrite(t *testing.T, a *arena, o ordeal) {
+// the operator gets that answer.
+func losesTheAnswerToAWrite(t *testing.T, a *faultEnv, o faultCase) {
 	g := a.newGuarded(t, "unanswered")
 	s := a.newSubject(t, g.namespace, o.name)
 	var lost sync.Map
@@ -236,14 +236,14 @@ func losesTheAnswerToAWrite(t *testing.T, a *arena, o ordeal) {
 	s.finish(t)
 }
 
-// meetsOtherWriters has somebody else write both objects, as fast as they can
+// meetsOtherWriters has another client write both objects, as fast as they can
 // one after another.
-func meetsOtherWriters(t *testing.T, a *arena, o ordeal) {
+func meetsOtherWriters(t *testing.T, a *faultEnv, o faultCase) {
 	s := a.newSubject(t, faultsNamespace, o.name)
 	var writing sync.WaitGroup
 	over := make(chan struct{})
 	var writes atomic.Int32
-	for _, r := range s.roles {
+	for _, r := range s.objects {
 		writing.Go(func() {
 			for {
 				select {

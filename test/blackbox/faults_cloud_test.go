@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// cloudOrdeals are changes on the cloud's side that somebody may not have meant.
-var cloudOrdeals = []ordeal{
+// cloudFaultCases are changes on the cloud's side that may be unintended.
+var cloudFaultCases = []faultCase{
 	{
 		"load-balancer-is-removed", "LoadBalancerNotFound",
 		"InvalidLoadBalancerId.NotFound: The specified LoadBalancerId does not exist; check spec.loadBalancerId ID and spec.regionId REGION, and that the load balancer belongs to the account of the operator's own identity",
@@ -26,11 +26,11 @@ var cloudOrdeals = []ordeal{
 	{"ten-thousand-rows", "", "", growsToManyRows},
 }
 
-func losesTheLoadBalancer(t *testing.T, a *arena, o ordeal) {
+func losesTheLoadBalancer(t *testing.T, a *faultEnv, o faultCase) {
 	s := a.newSubject(t, faultsNamespace, o.name)
 	s.fail(refusal(http.StatusNotFound, "InvalidLoadBalancerId.NotFound", "The specified LoadBalancerId does not exist."))
 	s.fails(t, o, 2*interval+slack)
-	s.follow(t, 2*interval+slack, "it needs a person", func(r *role) states {
+	s.follow(t, 2*interval+slack, "it requires manual action", func(r *watchedObject) states {
 		return with(r.base, states{"Observed": "False " + o.reason, "Ready": "False " + o.reason, "Stalled": "True " + o.reason})
 	}, twoRows("abnormal"))
 	s.says(t, o)
@@ -40,7 +40,7 @@ func losesTheLoadBalancer(t *testing.T, a *arena, o ordeal) {
 	s.finish(t)
 }
 
-func losesThePermission(t *testing.T, a *arena, o ordeal) {
+func losesThePermission(t *testing.T, a *faultEnv, o faultCase) {
 	s := a.newSubject(t, faultsNamespace, o.name)
 	s.fail(refusal(http.StatusForbidden, "Forbidden.RAM", "User not authorized to operate on the specified resource."))
 	s.fails(t, o, 2*interval+slack)
@@ -53,7 +53,7 @@ func losesThePermission(t *testing.T, a *arena, o ordeal) {
 // recoversOnRequest recovers an object that needed a person, who is there now.
 func (s *subject) recoversOnRequest(t *testing.T) {
 	t.Helper()
-	s.arena.requestObservation(t, s.roles[0].object, "mended")
+	s.env.requestObservation(t, s.objects[0].object, "fixed")
 	s.recovers(t)
 }
 
@@ -66,42 +66,42 @@ func behind(ports ...int) []row {
 	return rows
 }
 
-func losesAListener(t *testing.T, a *arena, o ordeal) {
+func losesAListener(t *testing.T, a *faultEnv, o faultCase) {
 	s := a.cast(t, faultsNamespace, o.name)
-	s.roles = s.roles[:1]
-	s.roles[0].base = good("AllBackendsNormal")
+	s.objects = s.objects[:1]
+	s.objects[0].base = good("AllBackendsNormal")
 	s.show(behind(80, 443)...)
 	s.create(t)
 	s.recoverTo(t, "the first answer", behind(80, 443))
 	// The listeners may not be listed here, so it may have been emptied as well as removed.
 	s.show(behind(443)...)
-	s.follow(t, 2*interval+slack, "the listener is not in the answer", func(*role) states { return unknown("ListenerMissing") }, behind(443))
-	s.told("Normal BackendRemoved", "Warning ListenerMissing", "Warning LoadBalancerHealthUnknown")
+	s.follow(t, 2*interval+slack, "the listener is not in the answer", func(*watchedObject) states { return unknown("ListenerMissing") }, behind(443))
+	s.expectEvents("Normal BackendRemoved", "Warning ListenerMissing", "Warning LoadBalancerHealthUnknown")
 	s.show(behind(80, 443)...)
 	s.recoverTo(t, "the listener is back", behind(80, 443))
-	s.told("Normal BackendAdded", "Normal ListenerReturned", "Normal LoadBalancerHealthy")
+	s.expectEvents("Normal BackendAdded", "Normal ListenerReturned", "Normal LoadBalancerHealthy")
 	s.finish(t)
 }
 
-func losesABackend(t *testing.T, a *arena, o ordeal) {
+func losesABackend(t *testing.T, a *faultEnv, o faultCase) {
 	s := a.newSubject(t, faultsNamespace, o.name)
 	s.show(normalRow("i-1"))
-	s.follow(t, interval+slack, "the backend is gone", func(*role) states { return good("AllBackendsNormal") }, []row{normalRow("i-1")})
-	s.told("Normal BackendRemoved")
-	s.roles[1].events["Normal LoadBalancerHealthy"]++
+	s.follow(t, interval+slack, "the backend is gone", func(*watchedObject) states { return good("AllBackendsNormal") }, []row{normalRow("i-1")})
+	s.expectEvents("Normal BackendRemoved")
+	s.objects[1].events["Normal LoadBalancerHealthy"]++
 	s.show()
-	s.follow(t, interval+slack, "all backends are gone", func(*role) states { return bad("NoBackends") }, nil)
-	s.told("Normal BackendRemoved", "Warning LoadBalancerUnhealthy")
+	s.follow(t, interval+slack, "all backends are gone", func(*watchedObject) states { return bad("NoBackends") }, nil)
+	s.expectEvents("Normal BackendRemoved", "Warning LoadBalancerUnhealthy")
 	s.finish(t)
 }
 
 // recoverTo waits until the rows are stored, in the states of the base.
 func (s *subject) recoverTo(t *testing.T, what string, rows []row) {
 	t.Helper()
-	s.follow(t, 2*interval+slack, what, func(r *role) states { return r.base }, rows)
+	s.follow(t, 2*interval+slack, what, func(r *watchedObject) states { return r.base }, rows)
 }
 
-func growsToManyRows(t *testing.T, a *arena, o ordeal) {
+func growsToManyRows(t *testing.T, a *faultEnv, o faultCase) {
 	const (
 		listeners, servers, kept = 50, 200, keptRows
 		namespace                = "many-rows"
@@ -126,13 +126,13 @@ func growsToManyRows(t *testing.T, a *arena, o ordeal) {
 	}
 	s.slack = timeout
 	s.show(all...)
-	s.follow(t, interval+slack+s.slack, "all rows", func(*role) states { return good("AllBackendsNormal") }, seen)
-	s.told("Normal BackendsChanged")
-	s.roles[1].events["Normal LoadBalancerHealthy"]++
+	s.follow(t, interval+slack+s.slack, "all rows", func(*watchedObject) states { return good("AllBackendsNormal") }, seen)
+	s.expectEvents("Normal BackendsChanged")
+	s.objects[1].events["Normal LoadBalancerHealthy"]++
 	s.awaitCalls(t, 2, patience)
 	s.show(twoRows("abnormal")...)
-	s.follow(t, interval+slack+s.slack, "two rows again", func(r *role) states { return r.base }, twoRows("abnormal"))
-	s.told("Warning BackendsChanged")
-	s.roles[1].events["Warning LoadBalancerUnhealthy"]++
+	s.follow(t, interval+slack+s.slack, "two rows again", func(r *watchedObject) states { return r.base }, twoRows("abnormal"))
+	s.expectEvents("Warning BackendsChanged")
+	s.objects[1].events["Warning LoadBalancerUnhealthy"]++
 	s.finish(t)
 }

@@ -10,8 +10,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// credentialOrdeals are faults of the Secret that an object names.
-var credentialOrdeals = []ordeal{
+// credentialFaultCases are faults of the Secret that an object names.
+var credentialFaultCases = []faultCase{
 	{
 		"secret-is-missing", "CredentialsNotFound",
 		"Secret SECRET does not exist: create it with the keys accessKeyId and accessKeySecret, or correct spec.credentials.secretRef.name",
@@ -42,7 +42,7 @@ type keyed struct {
 	secret  *corev1.Secret
 }
 
-func (a *arena) newKeyed(t *testing.T, name string) keyed {
+func (a *faultEnv) newKeyed(t *testing.T, name string) keyed {
 	t.Helper()
 	k := keyed{account: a.newAccount(name)}
 	a.slb.setAccount(k.account)
@@ -57,13 +57,13 @@ func (a *arena) newKeyed(t *testing.T, name string) keyed {
 func (k *keyed) update(t *testing.T, change func(*corev1.Secret)) {
 	t.Helper()
 	change(k.secret)
-	if err := k.arena.admin.Update(t.Context(), k.secret); err != nil {
+	if err := k.env.admin.Update(t.Context(), k.secret); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // endureUnasked is for a fault that keeps the operator from asking at all.
-func (k *keyed) endureUnasked(t *testing.T, o ordeal, begin, end func()) {
+func (k *keyed) endureUnasked(t *testing.T, o faultCase, begin, end func()) {
 	t.Helper()
 	begin()
 	k.fails(t, o, 2*interval+slack+k.slack)
@@ -73,14 +73,14 @@ func (k *keyed) endureUnasked(t *testing.T, o ordeal, begin, end func()) {
 	k.finish(t)
 }
 
-func meetsMissingSecret(t *testing.T, a *arena, o ordeal) {
+func meetsMissingSecret(t *testing.T, a *faultEnv, o faultCase) {
 	self := a.newAccount(o.name)
 	a.slb.setAccount(self)
 	s := a.cast(t, faultsNamespace, o.name, withSecret("lb-"+o.name))
 	s.create(t)
 	s.slack = secretSlack
-	s.follow(t, slack, "the fault is told", func(*role) states { return stalled(o.reason) }, nil)
-	s.told("Warning ObservationFailed")
+	s.follow(t, slack, "the fault is reported", func(*watchedObject) states { return stalled(o.reason) }, nil)
+	s.expectEvents("Warning ObservationFailed")
 	s.says(t, o)
 	a.create(t, self.secret(faultsNamespace, "lb-"+o.name))
 	s.recovers(t)
@@ -88,7 +88,7 @@ func meetsMissingSecret(t *testing.T, a *arena, o ordeal) {
 	s.finish(t)
 }
 
-func meetsDeletedSecret(t *testing.T, a *arena, o ordeal) {
+func meetsDeletedSecret(t *testing.T, a *faultEnv, o faultCase) {
 	k := a.newKeyed(t, o.name)
 	k.endureUnasked(t, o, func() {
 		if err := a.admin.Delete(t.Context(), k.secret, client.GracePeriodSeconds(0)); err != nil {
@@ -97,7 +97,7 @@ func meetsDeletedSecret(t *testing.T, a *arena, o ordeal) {
 	}, func() { a.create(t, k.account.secret(faultsNamespace, k.secret.Name)) })
 }
 
-func meetsHalfSecret(t *testing.T, a *arena, o ordeal) {
+func meetsHalfSecret(t *testing.T, a *faultEnv, o faultCase) {
 	k := a.newKeyed(t, o.name)
 	whole := k.secret.DeepCopy().Data
 	k.endureUnasked(t, o,
@@ -105,7 +105,7 @@ func meetsHalfSecret(t *testing.T, a *arena, o ordeal) {
 		func() { k.update(t, func(s *corev1.Secret) { s.Data = whole }) })
 }
 
-func meetsRevokedKey(t *testing.T, a *arena, o ordeal) {
+func meetsRevokedKey(t *testing.T, a *faultEnv, o faultCase) {
 	k := a.newKeyed(t, o.name)
 	k.endureUnasked(t, o,
 		func() { a.slb.revoke(k.account) },
@@ -117,7 +117,7 @@ func meetsRevokedKey(t *testing.T, a *arena, o ordeal) {
 }
 
 // meetsRotation revokes the old key the moment that the Secret holds the new one.
-func meetsRotation(t *testing.T, a *arena, o ordeal) {
+func meetsRotation(t *testing.T, a *faultEnv, o faultCase) {
 	k := a.newKeyed(t, o.name)
 	next := a.newAccount(o.name)
 	a.slb.setAccount(next)

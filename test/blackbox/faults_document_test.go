@@ -25,7 +25,7 @@ func TestFaultsAreDocumented(t *testing.T) {
 		}
 		lines[found[1]] = found[0]
 	}
-	for _, o := range ordeals() {
+	for _, o := range faultCases() {
 		line, found := lines[o.name]
 		delete(lines, o.name)
 		switch {

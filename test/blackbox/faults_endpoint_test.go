@@ -3,16 +3,8 @@
 package blackbox
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"io"
 	"log"
-	"math/big"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -21,16 +13,17 @@ import (
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// noName is longer than a part of a name may be: nobody asks a resolver, so the
+// noName is longer than a part of a name may be: no resolver is asked, so the
 // result is the same on every machine.
 var noName = strings.Repeat("a", 64) + ".invalid:443"
 
-// endpointOrdeals are faults on the way to the API. Each has an operator of
+// endpointFaultCases are faults on the way to the API. Each has an operator of
 // its own, because an operator has one endpoint.
-func endpointOrdeals() []ordeal {
-	return []ordeal{
+func endpointFaultCases() []faultCase {
+	return []faultCase{
 		{"slb-refuses-connections", "EndpointUnreachable", "HOST: connection refused" + noWay, meetsRefusal},
 		{"slb-certificate-expires", "EndpointUnreachable", "HOST: its TLS certificate has expired or is not valid yet" + noWay, meetsExpiry},
 		{"dns-fails", "EndpointUnreachable", "HOST: its name is not in DNS" + noWay, meetsNoName},
@@ -40,81 +33,75 @@ func endpointOrdeals() []ordeal {
 
 // edge is an operator behind a relay to the API.
 type edge struct {
-	*relay
+	*harness.Relay
 	*operator
 	namespace string
 }
 
-func (a *arena) newEdge(t *testing.T, name string) *edge {
+func (a *faultEnv) newEdge(t *testing.T, name string) *edge {
 	t.Helper()
 	a.createNamespace(t, name)
-	r := openRelay(t, strings.TrimPrefix(a.slb.url(), "https://"))
-	return &edge{relay: r, namespace: name, operator: a.startOperator(t, operatorOptions{
-		name: name, namespaces: []string{name}, endpoint: "https://" + r.address, account: a.slb.account, args: briefly(),
+	r := harness.OpenRelayFor(t, strings.TrimPrefix(a.slb.url(), "https://"))
+	return &edge{Relay: r, namespace: name, operator: a.startOperator(t, operatorOptions{
+		name: name, namespaces: []string{name}, endpoint: "https://" + r.Address, account: a.slb.account, args: briefly(),
 	})}
 }
 
 // subject makes a subject whose messages name the relay.
-func (e *edge) subject(t *testing.T, a *arena, name string) *subject {
+func (e *edge) subject(t *testing.T, a *faultEnv, name string) *subject {
 	t.Helper()
 	s := a.newSubject(t, e.namespace, name)
-	s.host = e.address
+	s.host = e.Address
 	return s
 }
 
-// failsOnTheWay stays until the objects say so, and some intervals more.
-func (s *subject) failsOnTheWay(t *testing.T, o ordeal, began time.Time) {
+func (e *edge) reopen(t *testing.T) {
 	t.Helper()
-	s.fails(t, o, 2*interval+slack+s.slack)
-	<-time.After(time.Until(began.Add(3 * interval))) // nobody is asked: there is nothing else to wait for
+	if err := e.Open(); err != nil {
+		t.Fatal(err)
+	}
 }
 
-func meetsRefusal(t *testing.T, a *arena, o ordeal) {
+// failsOnTheWay stays until the objects say so, and some intervals more.
+func (s *subject) failsOnTheWay(t *testing.T, o faultCase, began time.Time) {
+	t.Helper()
+	s.fails(t, o, 2*interval+slack+s.slack)
+	<-time.After(time.Until(began.Add(3 * interval))) // no call reaches a server: there is nothing else to wait for
+}
+
+func meetsRefusal(t *testing.T, a *faultEnv, o faultCase) {
 	e := a.newEdge(t, "refusal")
 	s := e.subject(t, a, o.name)
 	began := time.Now()
-	e.shut()
+	e.Shut()
 	s.failsOnTheWay(t, o, began)
-	e.open(t)
+	e.reopen(t)
 	s.recovers(t)
 	s.turn(t, "normal")
 	s.finish(t)
 }
 
-func meetsExpiry(t *testing.T, a *arena, o ordeal) {
+func meetsExpiry(t *testing.T, a *faultEnv, o faultCase) {
 	e := a.newEdge(t, "expiry")
 	s := e.subject(t, a, o.name)
-	expired := serveExpired(t, a)
+	expired := serveExpired(t)
 	began := time.Now()
-	e.lead(expired)
+	e.Redirect(expired)
 	s.failsOnTheWay(t, o, began)
-	e.lead(strings.TrimPrefix(a.slb.url(), "https://"))
+	e.Redirect(strings.TrimPrefix(a.slb.url(), "https://"))
 	s.recovers(t)
 	s.turn(t, "normal")
 	s.finish(t)
 }
 
-// serveExpired serves with a certificate that was good an hour ago, and fails
-// the test when somebody sends a request nevertheless.
-func serveExpired(t *testing.T, a *arena) (address string) {
+// serveExpired serves with a certificate that expired half an hour ago, and
+// fails the test when a request arrives nevertheless.
+func serveExpired(t *testing.T) (address string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "expired"},
-		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	certificate, err := x509.CreateCertificate(rand.Reader, template, a.authority.pair.Leaf, key.Public(), a.authority.pair.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		t.Error("a request was sent in spite of the certificate")
 	}))
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: key}}, MinVersion: tls.VersionTLS12}
+	server.TLS = newCertificate(t, 30*time.Minute).ServerConfig()
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	t.Cleanup(server.Close)
@@ -122,7 +109,7 @@ func serveExpired(t *testing.T, a *arena) (address string) {
 }
 
 // meetsNoName starts an operator anew to give it an endpoint whose name fails.
-func meetsNoName(t *testing.T, a *arena, o ordeal) {
+func meetsNoName(t *testing.T, a *faultEnv, o faultCase) {
 	const namespace = "dns"
 	a.createNamespace(t, namespace)
 	options := operatorOptions{
@@ -149,31 +136,31 @@ func meetsNoName(t *testing.T, a *arena, o ordeal) {
 // staleAfter is the least age at which an answer is no verdict any more.
 const staleAfter = 90 * time.Second
 
-func meetsLongFailure(t *testing.T, a *arena, o ordeal) {
+func meetsLongFailure(t *testing.T, a *faultEnv, o faultCase) {
 	e := a.newEdge(t, "long")
 	s := e.subject(t, a, o.name)
 	s.awaitCalls(t, 1, patience)
 	last := time.Now()
 	<-time.After(interval / 3) // the answer has arrived
-	e.shut()
+	e.Shut()
 	s.fails(t, o, 2*interval+slack)
-	s.follow(t, staleAfter+interval+slack, "the verdict is taken back", func(*role) states {
+	s.follow(t, staleAfter+interval+slack, "the verdict expires", func(*watchedObject) states {
 		return with(unknown("ObservationStale"), states{"Observed": "False " + o.reason})
 	}, twoRows("abnormal"))
-	s.told("Warning LoadBalancerHealthUnknown")
-	for _, r := range s.roles {
-		film := a.films.film(r.object)
-		if f := film[len(film)-1]; f.at.Sub(last) < staleAfter-time.Second {
+	s.expectEvents("Warning LoadBalancerHealthUnknown")
+	for _, r := range s.objects {
+		revisions := a.recorder.revisionsOf(r.object)
+		if f := revisions[len(revisions)-1]; f.at.Sub(last) < staleAfter-time.Second {
 			t.Errorf("the verdict of %s was taken back %s after the last answer", r.object.Name, f.at.Sub(last))
 		}
-		if slices.ContainsFunc(film[len(film)-1].object.Status.Listeners, func(l v1alpha1.ListenerStatus) bool { return l.Health != v1alpha1.Unknown }) {
+		if slices.ContainsFunc(revisions[len(revisions)-1].object.Status.Listeners, func(l v1alpha1.ListenerStatus) bool { return l.Health != v1alpha1.Unknown }) {
 			t.Errorf("a listener of %s has a verdict still", r.object.Name)
 		}
 	}
-	e.open(t)
+	e.reopen(t)
 	s.recovers(t)
-	s.roles[0].events["Normal LoadBalancerHealthy"]++
-	s.roles[1].events["Warning LoadBalancerUnhealthy"]++
+	s.objects[0].events["Normal LoadBalancerHealthy"]++
+	s.objects[1].events["Warning LoadBalancerUnhealthy"]++
 	s.turn(t, "normal")
 	s.finish(t)
 }

@@ -10,20 +10,20 @@ import (
 	"testing"
 )
 
-// killOrdeals kill the operator at a point of an observation that finds a
+// killFaultCases kill the operator at a point of an observation that finds a
 // backend turned; the next operator must make of it what the first would have.
-var killOrdeals = []ordeal{
+var killFaultCases = []faultCase{
 	{"killed-before-the-answer", "", "", diesBeforeTheAnswer},
 	{"killed-before-the-write", "", "", diesBeforeTheWrite},
 	{"killed-after-the-write", "", "", diesAfterTheWrite},
 }
 
-func diesBeforeTheAnswer(t *testing.T, a *arena, o ordeal) {
+func diesBeforeTheAnswer(t *testing.T, a *faultEnv, o faultCase) {
 	g := a.newGuarded(t, "killed-asking")
 	s := a.newSubject(t, g.namespace, o.name)
 	s.hang()
 	s.awaitCalls(t, 1, patience)
-	g.kill()
+	g.Kill()
 	s.heal()
 	s.show(twoRows("normal")...)
 	a.startOperator(t, a.behind(t, g.gate, "killed-asking.2"))
@@ -32,10 +32,10 @@ func diesBeforeTheAnswer(t *testing.T, a *arena, o ordeal) {
 }
 
 // dying holds back whatever the API server does with the writes of the objects'
-// statuses, and tells when one came.
-func (g *guarded) dying(roles []*role, pass bool) (came <-chan struct{}) {
+// statuses, and signals when one arrives.
+func (g *guarded) dying(objects []*watchedObject, pass bool) (came <-chan struct{}) {
 	about := func(path string) bool {
-		return slices.ContainsFunc(roles, func(r *role) bool { return strings.HasSuffix(path, "/"+r.object.Name+"/status") })
+		return slices.ContainsFunc(objects, func(r *watchedObject) bool { return strings.HasSuffix(path, "/"+r.object.Name+"/status") })
 	}
 	arrived := make(chan struct{}, 10)
 	g.keep(func(w http.ResponseWriter, r *http.Request, through http.Handler) {
@@ -53,35 +53,35 @@ func (g *guarded) dying(roles []*role, pass bool) (came <-chan struct{}) {
 	return arrived
 }
 
-func diesBeforeTheWrite(t *testing.T, a *arena, o ordeal) {
+func diesBeforeTheWrite(t *testing.T, a *faultEnv, o faultCase) {
 	g := a.newGuarded(t, "killed-unwritten")
 	s := a.newSubject(t, g.namespace, o.name)
 	// All of them: which one is written first is left to chance, and the events
 	// of one that was written go down with the process.
-	came := g.dying(s.roles, false)
+	came := g.dying(s.objects, false)
 	s.show(twoRows("normal")...)
 	<-came
-	g.kill()
+	g.Kill()
 	g.keep(nil)
 	a.startOperator(t, a.behind(t, g.gate, "killed-unwritten.2"))
 	s.turned(t, "normal", interval+slack)
 	s.finish(t)
 }
 
-// diesAfterTheWrite proves that what was stored is not told twice. The one
+// diesAfterTheWrite proves that what was stored is not recorded twice. The one
 // event that follows this write is lost with the process.
-func diesAfterTheWrite(t *testing.T, a *arena, o ordeal) {
+func diesAfterTheWrite(t *testing.T, a *faultEnv, o faultCase) {
 	g := a.newGuarded(t, "killed-untold")
 	s := a.newSubject(t, g.namespace, o.name)
-	s.roles = s.roles[:1]
-	fit := s.roles[0]
-	came := g.dying(s.roles, true)
+	s.objects = s.objects[:1]
+	fit := s.objects[0]
+	came := g.dying(s.objects, true)
 	s.show(twoRows("normal")...)
 	<-came
-	g.kill()
+	g.Kill()
 	g.keep(nil)
 	fit.base = good("AllBackendsNormal")
-	s.follow(t, slack, "the write", func(r *role) states { return r.base }, twoRows("normal"))
+	s.follow(t, slack, "the write", func(r *watchedObject) states { return r.base }, twoRows("normal"))
 	a.startOperator(t, a.behind(t, g.gate, "killed-untold.2"))
 	s.finish(t)
 	s.turn(t, "abnormal")

@@ -12,13 +12,13 @@ import (
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// storageOrdeals break a control plane of their own, one after another.
-var storageOrdeals = []ordeal{
-	{"api-server-restarts", "", "", onStorage(meetsARestartOf(func(a *arena) controlplane.Program { return a.plane.APIServer() }))},
-	{"etcd-restarts", "", "", onStorage(meetsARestartOf(func(a *arena) controlplane.Program { return a.plane.Etcd() }))},
+// storageFaultCases break a control plane of their own, one after another.
+var storageFaultCases = []faultCase{
+	{"api-server-restarts", "", "", onStorage(meetsARestartOf(func(a *faultEnv) harness.Program { return a.plane.APIServer() }))},
+	{"etcd-restarts", "", "", onStorage(meetsARestartOf(func(a *faultEnv) harness.Program { return a.plane.Etcd() }))},
 	{"etcd-is-slow", "", "", onStorage(meetsSlowEtcd)},
 	{"etcd-is-full", "", "", onStorage(meetsFullEtcd)},
 	{"crd-is-removed", "", "", onStorage(losesTheCRD)},
@@ -29,14 +29,14 @@ const storageNamespace = "storage"
 // requestSlack is how long a request to Kubernetes may take.
 const requestSlack = 10 * time.Second
 
-// newBreakableArena has a relay between its API server and its etcd.
-func newBreakableArena(t *testing.T) *arena {
+// newBreakableEnv has a relay between its API server and its etcd.
+func newBreakableEnv(t *testing.T) *faultEnv {
 	t.Helper()
-	address := freeAddress(t)
-	etcd := openRelay(t, address)
-	a := newArena(t, controlplane.Options{
+	address := harness.FreeAddressFor(t)
+	etcd := harness.OpenRelayFor(t, address)
+	a := newFaultEnv(t, harness.ControlPlaneOptions{
 		EtcdAddress:   address,
-		APIServerArgs: map[string][]string{"etcd-servers": {"http://" + etcd.address}},
+		APIServerArgs: map[string][]string{"etcd-servers": {"http://" + etcd.Address}},
 	})
 	a.etcd = etcd
 	a.createNamespace(t, storageNamespace)
@@ -47,16 +47,16 @@ func newBreakableArena(t *testing.T) *arena {
 }
 
 // onStorage gives the breakable control plane to one test at a time.
-func onStorage(prove func(*testing.T, *arena, ordeal)) func(*testing.T, *arena, ordeal) {
-	return func(t *testing.T, a *arena, o ordeal) {
+func onStorage(prove func(*testing.T, *faultEnv, faultCase)) func(*testing.T, *faultEnv, faultCase) {
+	return func(t *testing.T, a *faultEnv, o faultCase) {
 		a.storage.turn.Lock()
 		defer a.storage.turn.Unlock()
 		prove(t, a.storage, o)
 	}
 }
 
-func meetsARestartOf(which func(*arena) controlplane.Program) func(*testing.T, *arena, ordeal) {
-	return func(t *testing.T, a *arena, o ordeal) {
+func meetsARestartOf(which func(*faultEnv) harness.Program) func(*testing.T, *faultEnv, faultCase) {
+	return func(t *testing.T, a *faultEnv, o faultCase) {
 		s := a.newSubject(t, storageNamespace, o.name)
 		program := which(a)
 		if err := program.Kill(); err != nil {
@@ -73,21 +73,21 @@ func meetsARestartOf(which func(*arena) controlplane.Program) func(*testing.T, *
 	}
 }
 
-func meetsSlowEtcd(t *testing.T, a *arena, o ordeal) {
+func meetsSlowEtcd(t *testing.T, a *faultEnv, o faultCase) {
 	const lag = time.Second
 	s := a.newSubject(t, storageNamespace, o.name)
-	a.etcd.delay.Store(int64(lag))
-	t.Cleanup(func() { a.etcd.delay.Store(0) })
+	a.etcd.SetDelay(lag)
+	t.Cleanup(func() { a.etcd.SetDelay(0) })
 	s.slack = 4 * lag // two writes, there and back
 	s.turn(t, "normal")
 	s.turn(t, "abnormal")
-	a.etcd.delay.Store(0)
+	a.etcd.SetDelay(0)
 	s.slack = 0
 	s.turn(t, "normal")
 	s.finish(t)
 }
 
-func meetsFullEtcd(t *testing.T, a *arena, o ordeal) {
+func meetsFullEtcd(t *testing.T, a *faultEnv, o faultCase) {
 	s := a.newSubject(t, storageNamespace, o.name)
 	a.alarm(t, "ACTIVATE")
 	s.show(twoRows("normal")...)
@@ -99,7 +99,7 @@ func meetsFullEtcd(t *testing.T, a *arena, o ordeal) {
 }
 
 // alarm makes etcd refuse writes for want of space, or ends that.
-func (a *arena) alarm(t *testing.T, action string) {
+func (a *faultEnv) alarm(t *testing.T, action string) {
 	t.Helper()
 	var members struct {
 		Members []struct {
@@ -110,7 +110,7 @@ func (a *arena) alarm(t *testing.T, action string) {
 	a.askEtcd(t, "maintenance/alarm", map[string]any{"action": action, "memberID": members.Members[0].ID, "alarm": "NOSPACE"}, &struct{}{})
 }
 
-func (a *arena) askEtcd(t *testing.T, path string, in, out any) {
+func (a *faultEnv) askEtcd(t *testing.T, path string, in, out any) {
 	t.Helper()
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -131,27 +131,27 @@ func (a *arena) askEtcd(t *testing.T, path string, in, out any) {
 }
 
 // losesTheCRD removes the CRD, and every object with it.
-func losesTheCRD(t *testing.T, a *arena, o ordeal) {
+func losesTheCRD(t *testing.T, a *faultEnv, o faultCase) {
 	s := a.newSubject(t, storageNamespace, o.name)
 	path := filepath.Join("..", "..", "config", "crd", "bases", "slb.lbhealth.dev_loadbalancerhealths.yaml")
 	a.kubectl(t, "delete", "-f", path, "--wait=true")
-	for _, r := range s.roles {
-		a.films.awaitDeletion(t, r.object)
-		r.scenes = append(r.scenes, "deleted")
+	for _, r := range s.objects {
+		a.recorder.awaitDeletion(t, r.object)
+		r.expected = append(r.expected, "deleted")
 	}
-	<-time.After(2 * interval) // of nothing: the operator has nobody to look after
+	<-time.After(2 * interval) // of nothing: the operator has no object
 	if !a.main.running() {
-		t.Fatalf("the operator ended:\n%s", a.main.tail())
+		t.Fatalf("the operator ended:\n%s", a.main.Tail())
 	}
 	a.kubectl(t, "create", "-f", path)
 	a.kubectl(t, "wait", "--for=condition=Established", "crd/"+crdName, "--timeout=60s")
-	for _, r := range s.roles {
+	for _, r := range s.objects {
 		r.object.ResourceVersion, r.object.UID = "", ""
 		r.object.Status = v1alpha1.LoadBalancerHealthStatus{}
 	}
 	s.create(t)
-	s.follow(t, watchSlack+interval+slack, "the first answer", func(r *role) states { return r.base }, twoRows("abnormal"))
-	s.roles[1].events["Warning LoadBalancerUnhealthy"]++
+	s.follow(t, watchSlack+interval+slack, "the first answer", func(r *watchedObject) states { return r.base }, twoRows("abnormal"))
+	s.objects[1].events["Warning LoadBalancerUnhealthy"]++
 	s.turn(t, "normal")
 	s.finish(t)
 }

@@ -7,33 +7,33 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// ordeal is one line of docs/reliability.md, and what proves it.
-type ordeal struct {
+// faultCase is one line of docs/reliability.md, and what proves it.
+type faultCase struct {
 	// name is that of the test.
 	name string
 	// reason is that of Observed while the fault goes on; "": it stays True.
 	reason string
 	// message is that of Observed meanwhile. Words in capitals stand for what differs.
 	message string
-	prove   func(t *testing.T, a *arena, o ordeal)
+	prove   func(t *testing.T, a *faultEnv, o faultCase)
 }
 
-func ordeals() []ordeal {
-	return slices.Concat(answerOrdeals, endpointOrdeals(), credentialOrdeals, cloudOrdeals, apiServerOrdeals, killOrdeals, storageOrdeals)
+func faultCases() []faultCase {
+	return slices.Concat(answerFaultCases, endpointFaultCases(), credentialFaultCases, cloudFaultCases, apiServerFaultCases, killFaultCases, storageFaultCases)
 }
 
-// arena is a world where everything that is ever stored is recorded.
-type arena struct {
-	*world
-	films *recorder
-	// storage is a world whose control plane is there to be broken, by one
+// faultEnv is an env where everything that is ever stored is recorded.
+type faultEnv struct {
+	*env
+	recorder *recorder
+	// storage is an env whose control plane is there to be broken, by one
 	// test after another.
-	storage *arena
+	storage *faultEnv
 	turn    sync.Mutex
-	etcd    *relay // before the etcd of that one
+	etcd    *harness.Relay // before the etcd of that one
 }
 
 const faultsNamespace = "faults"
@@ -41,13 +41,13 @@ const faultsNamespace = "faults"
 // TestFaults is the table of docs/reliability.md. Every fault has a load
 // balancer of its own, and all are met at the same time.
 func TestFaults(t *testing.T) {
-	a := newArena(t, controlplane.Options{})
-	a.storage = newBreakableArena(t)
+	a := newFaultEnv(t, harness.ControlPlaneOptions{})
+	a.storage = newBreakableEnv(t)
 	a.createNamespace(t, faultsNamespace)
 	a.main = a.startOperator(t, operatorOptions{
 		name: "faults", namespaces: []string{faultsNamespace}, endpoint: a.slb.url(), account: a.slb.account, args: briefly(),
 	})
-	for _, o := range ordeals() {
+	for _, o := range faultCases() {
 		t.Run(o.name, func(t *testing.T) {
 			t.Parallel()
 			o.prove(t, a, o)
@@ -55,17 +55,17 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// newArena checks at the end what must be true of all that its programs put out.
-func newArena(t *testing.T, options controlplane.Options) *arena {
+// newFaultEnv checks at the end what must be true of all that its programs put out.
+func newFaultEnv(t *testing.T, options harness.ControlPlaneOptions) *faultEnv {
 	t.Helper()
-	a := &arena{world: newWorld(t, worldOptions{plane: options})}
-	a.films = a.record(t)
+	a := &faultEnv{env: newEnv(t, envOptions{plane: options})}
+	a.recorder = a.record(t)
 	t.Cleanup(func() {
 		for _, complaint := range a.slb.complaints {
 			t.Error(complaint)
 		}
 		a.searchSecrets(t)
-		behaves(t, a.world)
+		behaves(t, a.env)
 	})
 	return a
 }

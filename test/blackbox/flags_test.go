@@ -17,7 +17,7 @@ var flagSpecs = []spec{
 }
 
 // refused runs a program that must end by itself, and returns its one line.
-func (w *world) refused(t *testing.T, name, program string, environment []string, args ...string) string {
+func (w *env) refused(t *testing.T, name, program string, environment []string, args ...string) string {
 	t.Helper()
 	p := start(t, t.TempDir(), name, program, environment, args...)
 	code := p.exit(t, patience)
@@ -34,7 +34,7 @@ func (w *world) refused(t *testing.T, name, program string, environment []string
 	return stderr
 }
 
-func refusesFlags(t *testing.T, w *world) {
+func refusesFlags(t *testing.T, w *env) {
 	for _, test := range []struct {
 		names string
 		args  []string
@@ -91,7 +91,7 @@ func refusesFlags(t *testing.T, w *world) {
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
 			args := append([]string{
-				"--kubeconfig=" + w.operator.kubeconfig, "--slb-endpoint=" + w.simulator.url, "--watch-namespace=flags",
+				"--kubeconfig=" + w.operator.kubeconfig, "--slb-endpoint=" + w.simulator.URL, "--watch-namespace=flags",
 				"--metrics-bind-address=0", "--health-probe-bind-address=0",
 			}, test.args...)
 			line := w.refused(t, "flags", w.programs.operator, w.operatorEnvironment(), args...)
@@ -100,13 +100,13 @@ func refusesFlags(t *testing.T, w *world) {
 	}
 }
 
-func refusesSimulatorFlags(t *testing.T, w *world) {
+func refusesSimulatorFlags(t *testing.T, w *env) {
 	for _, test := range []struct{ names, arg string }{
 		{"no-such-flag", "--no-such-flag"},
 		{"serve", "serve"},
 		{"listen", "--listen=nowhere"},
 		{"config", "--config=no-such-file"},
-		{"tls-key", "--tls-cert=" + w.authority.certificateFile},
+		{"tls-key", "--tls-cert=" + w.certificate.CertFile},
 	} {
 		t.Run(test.arg, func(t *testing.T) {
 			line := w.refused(t, "flags", w.programs.simulator, []string{"HOME=" + w.home}, test.arg)
@@ -115,13 +115,13 @@ func refusesSimulatorFlags(t *testing.T, w *world) {
 	}
 }
 
-func refusesDebugging(t *testing.T, w *world) {
+func refusesDebugging(t *testing.T, w *env) {
 	line := w.refused(t, "debug", w.programs.operator, append(w.operatorEnvironment(), "DEBUG=sdk"),
 		"--kubeconfig="+w.operator.kubeconfig, "--metrics-bind-address=0", "--health-probe-bind-address=0")
 	NewWithT(t).Expect(line).To(ContainSubstring("DEBUG"))
 }
 
-func explainsFlags(t *testing.T, w *world) {
+func explainsFlags(t *testing.T, w *env) {
 	g := NewWithT(t)
 	p := start(t, t.TempDir(), "help", w.programs.operator, w.operatorEnvironment(), "--help")
 	g.Expect(p.exit(t, patience)).To(BeZero())

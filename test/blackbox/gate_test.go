@@ -20,6 +20,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // gate stands between one operator and the API server, which takes the
@@ -36,7 +38,7 @@ type gate struct {
 // keeper handles a request in the gate's place; through passes it on.
 type keeper func(w http.ResponseWriter, r *http.Request, through http.Handler)
 
-func (w *world) openGate(t *testing.T) *gate {
+func (w *env) openGate(t *testing.T) *gate {
 	t.Helper()
 	as := rest.CopyConfig(w.plane.Config)
 	as.Impersonate.UserName = w.operator.name
@@ -49,8 +51,8 @@ func (w *world) openGate(t *testing.T) *gate {
 		t.Fatal(err)
 	}
 	g := &gate{
-		address: freeAddress(t),
-		config:  &tls.Config{Certificates: []tls.Certificate{w.authority.pair}, MinVersion: tls.VersionTLS12},
+		address: harness.FreeAddressFor(t),
+		config:  w.certificate.ServerConfig(),
 		through: &httputil.ReverseProxy{
 			Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
 			Transport:     transport,
@@ -98,11 +100,11 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // user is who comes through the gate: the operator, with the gate's address.
-func (w *world) through(t *testing.T, g *gate) *user {
+func (w *env) through(t *testing.T, g *gate) *user {
 	t.Helper()
 	config := clientcmdapi.NewConfig()
 	config.Clusters["gate"] = &clientcmdapi.Cluster{
-		Server: "https://" + g.address, CertificateAuthority: w.authority.certificateFile,
+		Server: "https://" + g.address, CertificateAuthority: w.certificate.CertFile,
 	}
 	config.Contexts["gate"] = &clientcmdapi.Context{Cluster: "gate"}
 	config.CurrentContext = "gate"
@@ -117,7 +119,7 @@ func (w *world) through(t *testing.T, g *gate) *user {
 	return &user{name: w.operator.name, kubeconfig: path}
 }
 
-// isStatusWrite tells whether a request writes a status.
+// isStatusWrite reports whether a request writes a status.
 func isStatusWrite(r *http.Request) bool {
 	return r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/status")
 }

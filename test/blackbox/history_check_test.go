@@ -36,7 +36,7 @@ func tale() ([]stored, []given) {
 func TestHistoryChecks(t *testing.T) {
 	for want, corrupt := range map[string]func(s []stored, a []given){
 		"":                            func([]stored, []given) {},
-		"nobody gave this answer":     func(s []stored, _ []given) { s[1].object.Status.LastRequestID = "x" },
+		"no such answer was given":    func(s []stored, _ []given) { s[1].object.Status.LastRequestID = "x" },
 		"an older answer than before": func(s []stored, _ []given) { s[2].object.Status.LastRequestID = "a" },
 		"not what was answered":       func(_ []stored, a []given) { a[1].rows["i-1"] = "unavailable" },
 		"the time moved, the state did not": func(s []stored, a []given) {
@@ -60,21 +60,21 @@ func TestEventChecks(t *testing.T) {
 	turns := turnsOf(statuses)
 	kill := []time.Time{statuses[1].seen.Add(lostWithin / 2)}
 	for _, test := range []struct {
-		told   map[string]int
-		killed []time.Time
-		want   string
-		lost   int
+		recorded map[string]int
+		killed   []time.Time
+		want     string
+		lost     int
 	}{
 		{map[string]int{"BackendAbnormal i-1": 1, "BackendNormal i-1": 1}, nil, "", 0},
 		{map[string]int{"BackendNormal i-1": 1}, kill, "", 1},
-		{map[string]int{"BackendNormal i-1": 1}, nil, "not told, and no kill to blame: BackendAbnormal i-1", 1},
-		{map[string]int{"BackendAbnormal i-1": 1}, kill, "not told, and no kill to blame: BackendNormal i-1", 1},
-		{map[string]int{"BackendAbnormal i-1": 2, "BackendNormal i-1": 1}, nil, "told but did not happen: BackendAbnormal i-1", 0},
-		{map[string]int{"BackendAbnormal i-1": 1, "BackendNormal i-1": 1, "BackendUnavailable i-1": 1}, kill, "told but did not happen: BackendUnavailable i-1", 0},
+		{map[string]int{"BackendNormal i-1": 1}, nil, "not recorded, and no kill to blame: BackendAbnormal i-1", 1},
+		{map[string]int{"BackendAbnormal i-1": 1}, kill, "not recorded, and no kill to blame: BackendNormal i-1", 1},
+		{map[string]int{"BackendAbnormal i-1": 2, "BackendNormal i-1": 1}, nil, "recorded but did not happen: BackendAbnormal i-1", 0},
+		{map[string]int{"BackendAbnormal i-1": 1, "BackendNormal i-1": 1, "BackendUnavailable i-1": 1}, kill, "recorded but did not happen: BackendUnavailable i-1", 0},
 	} {
-		wrong, lost := untrue(test.told, turns, test.killed)
+		wrong, lost := untrue(test.recorded, turns, test.killed)
 		if strings.Join(slices.Sorted(slices.Values(wrong)), "\n") != test.want || lost != test.lost {
-			t.Errorf("%v: %q, %d lost; not %q, %d", test.told, wrong, lost, test.want, test.lost)
+			t.Errorf("%v: %q, %d lost; not %q, %d", test.recorded, wrong, lost, test.want, test.lost)
 		}
 	}
 }

@@ -33,7 +33,7 @@ type history struct {
 }
 
 // watchHistory sees every version: a watch leaves none out.
-func watchHistory(t *testing.T, w *world, namespace string) *history {
+func watchHistory(t *testing.T, w *env, namespace string) *history {
 	t.Helper()
 	h := &history{byName: map[string][]stored{}}
 	watching, err := client.NewWithWatch(w.plane.Config, client.Options{Scheme: w.admin.Scheme()})
@@ -64,11 +64,11 @@ func (h *history) of(name string) []stored {
 }
 
 // check demands that each object's history is a possible one, and that enough
-// of the kills fell where it could have gone wrong.
+// of the kills fell where it could go wrong.
 func (h *history) check(t *testing.T, k *killTest) {
 	t.Helper()
 	g := NewWithT(t)
-	writes, told, lost := 0, 0, 0
+	writes, recorded, lost := 0, 0, 0
 	written := map[string]bool{}
 	answers := k.answers.answers()
 	for _, object := range k.objects {
@@ -88,12 +88,12 @@ func (h *history) check(t *testing.T, k *killTest) {
 		g.Expect(wrong).To(BeEmpty(), object.Name)
 		lost += missing
 		for _, times := range counts {
-			told += times
+			recorded += times
 		}
 	}
 	midway := k.midway(answers, written)
-	t.Logf("%d answers, %d status writes; %d events told, %d lost with a kill; %d of %d kills between an answer that said something new and its write",
-		len(answers), writes, told, lost, midway, kills)
+	t.Logf("%d answers, %d status writes; %d events recorded, %d lost with a kill; %d of %d kills between an answer that said something new and its write",
+		len(answers), writes, recorded, lost, midway, kills)
 	g.Expect(midway).To(BeNumerically(">=", leastMidway))
 }
 
@@ -142,7 +142,7 @@ func impossible(statuses []stored, answers []given) []string {
 		case status.LastRequestID == "" && len(status.Backends) == 0:
 			continue
 		case !exists:
-			complain("nobody gave this answer")
+			complain("no such answer was given")
 			continue
 		case i < last:
 			complain("an older answer than before")
@@ -220,13 +220,13 @@ func (k *killTest) toldOf(g Gomega, object *v1alpha1.LoadBalancerHealth) map[str
 	return counts
 }
 
-// untrue names what is wrong with the events told: nothing may be told that no
+// untrue names what is wrong with the events recorded: none may be recorded that no
 // status records, nothing more often than it happened, and nothing may be
 // missing but what a kill cut off, which it counts. The event follows the write
 // of its status, so a process that dies between the two leaves the status and
 // no event, and its successor, which finds the status as it should be, has
 // nothing to tell.
-func untrue(told map[string]int, turns []turn, killed []time.Time) (wrong []string, lost int) {
+func untrue(recorded map[string]int, turns []turn, killed []time.Time) (wrong []string, lost int) {
 	happened, mayBeLost := map[string]int{}, map[string]int{}
 	for _, turned := range turns {
 		happened[turned.what]++
@@ -234,15 +234,15 @@ func untrue(told map[string]int, turns []turn, killed []time.Time) (wrong []stri
 			mayBeLost[turned.what]++
 		}
 	}
-	for what, times := range told {
+	for what, times := range recorded {
 		if times > happened[what] {
-			wrong = append(wrong, "told but did not happen: "+what)
+			wrong = append(wrong, "recorded but did not happen: "+what)
 		}
 	}
 	for what, times := range happened {
-		missing := times - told[what]
+		missing := times - recorded[what]
 		if missing > mayBeLost[what] {
-			wrong = append(wrong, "not told, and no kill to blame: "+what)
+			wrong = append(wrong, "not recorded, and no kill to blame: "+what)
 		}
 		lost += max(missing, 0)
 	}

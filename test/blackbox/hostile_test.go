@@ -23,7 +23,7 @@ import (
 var hostileSpecs = []spec{
 	{"a bad answer has its reason, and nothing is invented from it", inventsNothing},
 	{"a redirect is not followed", followsNoRedirect},
-	{"an endpoint whose certificate nobody vouches for gets no request", distrusts},
+	{"an endpoint whose certificate is not trusted gets no request", distrusts},
 	{"control characters and escapes reach no status, event or terminal", printsNoControls},
 	{"an answer that echoes the signed request is not repeated", repeatsNoEcho},
 	{"an answer that echoes the signature as a backend is none", repeatsNoEchoAsRow},
@@ -103,7 +103,7 @@ func inflated(blanks []byte) answer {
 	return answer{status: http.StatusOK, header: http.Header{"Content-Encoding": {"gzip"}}, body: packed.Bytes()}
 }
 
-func inventsNothing(t *testing.T, w *world) {
+func inventsNothing(t *testing.T, w *env) {
 	type pair struct{ never, kept *v1alpha1.LoadBalancerHealth }
 	pairs := map[string]pair{}
 	cases := hostileCases()
@@ -144,7 +144,7 @@ func inventsNothing(t *testing.T, w *world) {
 	}
 }
 
-func followsNoRedirect(t *testing.T, w *world) {
+func followsNoRedirect(t *testing.T, w *env) {
 	var contacts atomic.Int32
 	target := w.serveTLS(t, http.HandlerFunc(func(writer http.ResponseWriter, _ *http.Request) {
 		contacts.Add(1)
@@ -167,7 +167,7 @@ func followsNoRedirect(t *testing.T, w *world) {
 	}
 }
 
-func distrusts(t *testing.T, w *world) {
+func distrusts(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "distrust", "lb-distrust"
 	w.createNamespace(t, namespace)
@@ -175,7 +175,7 @@ func distrusts(t *testing.T, w *world) {
 	object := named(namespace, id)
 	w.create(t, object)
 	w.startOperator(t, operatorOptions{
-		name: "distrust", namespaces: []string{namespace}, endpoint: w.simulator.url, account: w.mainAccount,
+		name: "distrust", namespaces: []string{namespace}, endpoint: w.simulator.URL, account: w.mainAccount,
 		environment: []string{"SSL_CERT_FILE=" + os.DevNull},
 	})
 	found := w.await(t, object, failing("EndpointUnreachable"))
@@ -189,12 +189,12 @@ func distrusts(t *testing.T, w *world) {
 // width, fillers that count as letters, and verbs of a format.
 const controls = "\x1b[31mred\x1b[0m\r\n\x00\x07\u202e\u2066\u0085\u200b\ufeff\u3164\ufe0f\u034f\U000e0041%s%d%nend"
 
-// visible tells whether a terminal shows something for a character.
+// visible reports whether a terminal shows something for a character.
 func visible(r rune) bool {
 	return unicode.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-func printsNoControls(t *testing.T, w *world) {
+func printsNoControls(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const rows, words = "lb-controls", "lb-control-words"
 	w.slb.on(rows, func(n int) answer {
@@ -264,7 +264,7 @@ func printable(t *testing.T, value any) {
 	}
 }
 
-func repeatsNoEcho(t *testing.T, w *world) {
+func repeatsNoEcho(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id = "lb-echo"
 	w.slb.on(id, func(n int) answer {
@@ -287,7 +287,7 @@ func repeatsNoEcho(t *testing.T, w *world) {
 }
 
 // repeatsNoEchoAsRow: what a row says stands in status, events and log.
-func repeatsNoEchoAsRow(t *testing.T, w *world) {
+func repeatsNoEchoAsRow(t *testing.T, w *env) {
 	const id = "lb-echo-row"
 	w.slb.on(id, func(n int) answer {
 		return success(row{"ServerId": w.slb.seen(id)[n-1].Get("Signature"), "ServerHealthStatus": "abnormal"})

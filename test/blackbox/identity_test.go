@@ -17,8 +17,8 @@ import (
 
 var identitySpecs = []spec{
 	{"a role of the ServiceAccount signs, is renewed without a pause, and serves while STS hangs", assumesARole},
-	{"an STS that fails at the start is named, heals by itself and calls nobody", awaitsSTS},
-	{"a role that STS refuses needs a person, who is told why and nothing of the token", namesRefusedRoles},
+	{"an STS that fails at the start is named, recovers by itself and sends no call", awaitsSTS},
+	{"a role that STS refuses requires manual action, and the message has the reason and nothing of the token", namesRefusedRoles},
 	{"the role of a node signs, follows its rotation, and serves while the metadata server is down", usesTheNodesRole},
 	{"a token that ends while STS is down requires no manual action, and no verdict changes", outlivesItsToken},
 	{"an access key in a folder follows its rotation without a restart, and half a key is named", readsAFolder},
@@ -30,7 +30,7 @@ var identitySpecs = []spec{
 const session = 3*time.Minute + 2*time.Second
 
 // roleEnvironment is what RRSA puts into a pod, with a token that is a secret.
-func (w *world) roleEnvironment(t *testing.T, from *sts) (environment []string, tokenFile, token string) {
+func (w *env) roleEnvironment(t *testing.T, from *sts) (environment []string, tokenFile, token string) {
 	t.Helper()
 	token = "eyJhbGciOiJSUzI1NiJ9." + rand.Text() + "." + rand.Text()
 	w.vault.add(token)
@@ -51,16 +51,16 @@ func writeToken(t *testing.T, path, token string) {
 
 // observeAs makes an object in a namespace of its own, and starts an operator
 // whose identity is in this environment.
-func (w *world) observeAs(t *testing.T, namespace, id string, environment []string, args ...string) *v1alpha1.LoadBalancerHealth {
+func (w *env) observeAs(t *testing.T, namespace, id string, environment []string, args ...string) *v1alpha1.LoadBalancerHealth {
 	t.Helper()
 	w.createNamespace(t, namespace)
 	object := named(namespace, id)
 	w.create(t, object)
-	w.startOperator(t, operatorOptions{name: namespace, namespaces: []string{namespace}, endpoint: w.simulator.url, environment: environment, args: args})
+	w.startOperator(t, operatorOptions{name: namespace, namespaces: []string{namespace}, endpoint: w.simulator.URL, environment: environment, args: args})
 	return object
 }
 
-func assumesARole(t *testing.T, w *world) {
+func assumesARole(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "rrsa", "lb-rrsa"
 	first, second := w.newTemporaryAccount(), w.newTemporaryAccount()
@@ -97,7 +97,7 @@ func assumesARole(t *testing.T, w *world) {
 	w.awaitEvents(t, object, map[string]int{"Warning ObservationFailed": 1, "Normal ObservationRecovered": 1})
 }
 
-func awaitsSTS(t *testing.T, w *world) {
+func awaitsSTS(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "rrsa-late", "lb-rrsa-late"
 	self := w.newTemporaryAccount()
@@ -120,7 +120,7 @@ func awaitsSTS(t *testing.T, w *world) {
 	g.Expect(server.questions()).To(BeNumerically("<", 20))
 }
 
-func outlivesItsToken(t *testing.T, w *world) {
+func outlivesItsToken(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "rrsa-ended", "lb-rrsa-ended"
 	first, second := w.newTemporaryAccount(), w.newTemporaryAccount()
@@ -144,7 +144,7 @@ func outlivesItsToken(t *testing.T, w *world) {
 	w.awaitEvents(t, object, map[string]int{"Warning ObservationFailed": 1, "Normal ObservationRecovered": 1})
 }
 
-func readsAFolder(t *testing.T, w *world) {
+func readsAFolder(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "key-in-folder", "lb-key-in-folder"
 	first, second := w.newTemporaryAccount(), w.newAccount("second")
@@ -176,7 +176,7 @@ func readsAFolder(t *testing.T, w *world) {
 	w.awaitEvents(t, object, map[string]int{"Warning ObservationFailed": 1, "Normal ObservationRecovered": 1})
 }
 
-func namesRefusedRoles(t *testing.T, w *world) {
+func namesRefusedRoles(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "rrsa-refused", "lb-rrsa-refused"
 	server := startSTS(t, w, account{}, time.Hour)
@@ -189,7 +189,7 @@ func namesRefusedRoles(t *testing.T, w *world) {
 	g.Expect(w.simulator.calls(t, id)).To(BeEmpty())
 }
 
-func usesTheNodesRole(t *testing.T, w *world) {
+func usesTheNodesRole(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "node-role", "lb-node-role"
 	first, second := w.newTemporaryAccount(), w.newTemporaryAccount()
@@ -216,7 +216,7 @@ func usesTheNodesRole(t *testing.T, w *world) {
 	g.Expect(w.events(g, object)).To(BeEmpty())
 }
 
-func requiresCredentials(t *testing.T, w *world) {
+func requiresCredentials(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, without, id, name = "required", "lb-without", "lb-with", "of-tenant"
 	own, tenant := w.newAccount("operators-own"), w.newAccount("tenants")
@@ -231,7 +231,7 @@ func requiresCredentials(t *testing.T, w *world) {
 	w.create(t, refused)
 	w.create(t, served)
 	w.startOperator(t, operatorOptions{
-		name: "required", namespaces: []string{namespace}, endpoint: w.simulator.url, account: own, args: []string{"--require-credentials"},
+		name: "required", namespaces: []string{namespace}, endpoint: w.simulator.URL, account: own, args: []string{"--require-credentials"},
 	})
 	w.await(t, served, good("AllBackendsNormal"))
 	found := w.await(t, refused, stalled("CredentialsNotFound"))

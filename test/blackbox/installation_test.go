@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -32,7 +34,7 @@ type installation struct {
 	served    string // one that it serves objects in
 	secure    bool   // metrics are for those who may read them
 	component string // what is added to it; "": nothing
-	run       string // tells its processes apart; "": there is one
+	run       string // distinguishes its processes; "": there is one
 }
 
 // path is the folder, or a copy in which what is opt-in is opted for.
@@ -58,7 +60,7 @@ func (i installation) user() string {
 	return "system:serviceaccount:" + i.namespace + ":" + serviceAccountName
 }
 
-func (w *world) install(t *testing.T, i installation) {
+func (w *env) install(t *testing.T, i installation) {
 	t.Helper()
 	w.kubectl(t, "apply", "--server-side", "--validate=strict", "-k", i.path(t))
 	w.kubectl(t, "wait", "--for=condition=Established", "--timeout=30s", "crd/loadbalancerhealths.slb.lbhealth.dev")
@@ -68,11 +70,11 @@ func (w *world) install(t *testing.T, i installation) {
 }
 
 // startInstalled starts the operator as its Deployment says: with these
-// arguments, and with a token of this ServiceAccount in a file. What it is told
+// arguments, and with a token of this ServiceAccount in a file. What it gets
 // besides is what a pod finds in its environment, and where things are here.
-func (w *world) startInstalled(t *testing.T, i installation) *operator {
+func (w *env) startInstalled(t *testing.T, i installation) *operator {
 	t.Helper()
-	op := &operator{metricsAddress: freeAddress(t), probeAddress: freeAddress(t), outputs: w.outputs}
+	op := &operator{metricsAddress: harness.FreeAddressFor(t), probeAddress: harness.FreeAddressFor(t), outputs: w.outputs}
 	args := append(w.shippedArgs(t, i),
 		"--kubeconfig="+w.kubeconfigOf(t, w.token(t, i.namespace, serviceAccountName)),
 		"--leader-election-namespace="+i.namespace,
@@ -88,7 +90,7 @@ func (w *world) startInstalled(t *testing.T, i installation) *operator {
 }
 
 // shippedArgs are the arguments of the Deployment, with the variables that the kubelet fills in.
-func (w *world) shippedArgs(t *testing.T, i installation) []string {
+func (w *env) shippedArgs(t *testing.T, i installation) []string {
 	t.Helper()
 	var deployment appsv1.Deployment
 	w.getNamed(t, i.namespace, serviceAccountName, &deployment)
@@ -108,8 +110,8 @@ func (w *world) shippedArgs(t *testing.T, i installation) []string {
 	return args
 }
 
-// kubeconfigOf is for whoever has the token, which is in a file as in a pod.
-func (w *world) kubeconfigOf(t *testing.T, token string) string {
+// kubeconfigOf is for the owner of the token, which is in a file as in a pod.
+func (w *env) kubeconfigOf(t *testing.T, token string) string {
 	t.Helper()
 	folder := t.TempDir()
 	tokenFile, path := filepath.Join(folder, "token"), filepath.Join(folder, "kubeconfig")
@@ -129,7 +131,7 @@ func (w *world) kubeconfigOf(t *testing.T, token string) string {
 }
 
 // getNamed gets an object by its name, of the cluster when the namespace is "".
-func (w *world) getNamed(t *testing.T, namespace, name string, into client.Object) {
+func (w *env) getNamed(t *testing.T, namespace, name string, into client.Object) {
 	t.Helper()
 	if err := w.admin.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, into); err != nil {
 		t.Fatal(err)
@@ -139,7 +141,7 @@ func (w *world) getNamed(t *testing.T, namespace, name string, into client.Objec
 // documented runs the commands of docs/permissions.md about an installation,
 // and demands that they print what stands there. What every account of a cluster
 // may is left out on both sides.
-func (w *world) documented(t *testing.T, i installation) {
+func (w *env) documented(t *testing.T, i installation) {
 	g := NewWithT(t)
 	page := readFile(t, filepath.Join("..", "..", "docs", "permissions.md"))
 	for _, namespace := range []string{i.namespace, "default"} {

@@ -17,12 +17,12 @@ var isolationSpecs = []spec{
 }
 
 // hangsAlone gives one account more calls that hang than there are workers.
-func hangsAlone(t *testing.T, w *world) {
+func hangsAlone(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, well, sick, workers, intervals = "apart", 4, 16, 8, 5
 	w.createNamespace(t, namespace)
 	w.startOperator(t, operatorOptions{
-		name: "apart", namespaces: []string{namespace}, endpoint: w.simulator.url, account: w.mainAccount,
+		name: "apart", namespaces: []string{namespace}, endpoint: w.simulator.URL, account: w.mainAccount,
 		args: []string{fmt.Sprintf("--concurrency=%d", workers), "--slb-timeout=5s"},
 	})
 	healthy := w.fleet(t, namespace, "well", well)
@@ -43,7 +43,7 @@ func hangsAlone(t *testing.T, w *world) {
 }
 
 // fleet creates objects of an account of their own.
-func (w *world) fleet(t *testing.T, namespace, name string, size int) []*v1alpha1.LoadBalancerHealth {
+func (w *env) fleet(t *testing.T, namespace, name string, size int) []*v1alpha1.LoadBalancerHealth {
 	t.Helper()
 	self := w.newAccount(name)
 	w.simulator.setAccount(t, self)
@@ -60,7 +60,7 @@ func (w *world) fleet(t *testing.T, namespace, name string, size int) []*v1alpha
 
 // lateness is how far the gaps between the calls of the next intervals are off
 // the interval, on average.
-func (w *world) lateness(t *testing.T, objects []*v1alpha1.LoadBalancerHealth, intervals int) time.Duration {
+func (w *env) lateness(t *testing.T, objects []*v1alpha1.LoadBalancerHealth, intervals int) time.Duration {
 	t.Helper()
 	asked := map[string]int{}
 	for _, object := range objects {

@@ -26,7 +26,7 @@ const (
 
 // killTest kills an operator again and again while backends turn.
 type killTest struct {
-	*world
+	*env
 	random  *rand.Rand
 	answers *answersLog
 	history *history
@@ -39,9 +39,9 @@ type killTest struct {
 // undisturbed one could have left, events apart that it had no time to write.
 func TestKills(t *testing.T) {
 	seed := seedOf(t)
-	w := newWorld(t, worldOptions{quick: true})
+	w := newEnv(t, envOptions{quick: true})
 	w.addSimulator(t)
-	k := &killTest{world: w, random: rand.New(rand.NewPCG(seed, 0)), answers: startAnswersLog(t, w), key: w.newAccount("kills")}
+	k := &killTest{env: w, random: rand.New(rand.NewPCG(seed, 0)), answers: startAnswersLog(t, w), key: w.newAccount("kills")}
 	w.simulator.setAccount(t, k.key)
 	w.createNamespace(t, "kills")
 	for i := range killObjects {
@@ -124,12 +124,12 @@ func (k *killTest) liveAndDie(t *testing.T, life int) {
 	<-end
 	k.killed = append(k.killed, time.Now())
 	if !p.running() {
-		t.Fatalf("%s ended by itself:\n%s", p.name, p.tail())
+		t.Fatalf("%s ended by itself:\n%s", p.Name, p.Tail())
 	}
-	p.kill()
+	p.Kill()
 }
 
-// settle lets a last operator live, and demands the simulator's truth of it.
+// settle lets a last operator live, and compares it with the simulator.
 func (k *killTest) settle(t *testing.T) {
 	t.Helper()
 	last := k.run(t, "kills-last")

@@ -16,7 +16,7 @@ var leaderSpecs = []spec{
 	{"of two operators one observes, and when it ends the other takes over at once", handsOver},
 }
 
-func handsOver(t *testing.T, w *world) {
+func handsOver(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "elect", "lb-elect"
 	w.createNamespace(t, namespace)
@@ -27,13 +27,13 @@ func handsOver(t *testing.T, w *world) {
 	object := named(namespace, id)
 	w.create(t, object)
 
-	// Each process signs with a key of its own, so the simulator tells who asks.
+	// Each process signs with a key of its own, so the simulator can tell them apart.
 	leaderKey, standbyKey := w.newAccount("leader"), w.newAccount("standby")
 	w.simulator.setAccount(t, leaderKey)
 	w.simulator.setAccount(t, standbyKey)
 	candidate := func(name string, self account) *operator {
 		return w.startOperator(t, operatorOptions{
-			name: name, user: elector, namespaces: []string{namespace}, endpoint: w.simulator.url, account: self,
+			name: name, user: elector, namespaces: []string{namespace}, endpoint: w.simulator.URL, account: self,
 			args: []string{"--leader-elect", "--leader-election-namespace=" + namespace},
 		})
 	}
@@ -67,7 +67,7 @@ func handsOver(t *testing.T, w *world) {
 	g.Expect(w.events(g, object)).To(BeEmpty())
 }
 
-func (w *world) lease(g Gomega, namespace string) *coordinationv1.Lease {
+func (w *env) lease(g Gomega, namespace string) *coordinationv1.Lease {
 	var leases coordinationv1.LeaseList
 	g.Expect(w.admin.List(w.ctx, &leases, client.InNamespace(namespace))).To(Succeed())
 	g.Expect(leases.Items).To(HaveLen(1))

@@ -15,11 +15,11 @@ import (
 
 var lifeSpecs = []spec{
 	{"conditions, rows, summary and events follow a load balancer from healthy to down and back", followsALoadBalancer},
-	{"backends that come, go or lose their result are told, and the verdict is Unknown where they decide it", tellsComersAndGoers},
+	{"backends that are added, removed or lose their result are reported, and the verdict is Unknown where they decide it", reportsAddedAndRemoved},
 	{"kubectl shows the columns, and waits for Ready", kubectlShowsColumns},
 	{"a request annotation is served at once", servesRequests},
 	{"a deleted object leaves no series behind", leavesNoSeries},
-	{"nobody asks about a suspended object, and suspending and resuming is no event", rests},
+	{"a suspended object is not observed, and suspending and resuming is no event", rests},
 }
 
 func web(server, ip, status string) backend {
@@ -40,7 +40,7 @@ func counts(normal, abnormal, unavailable int32) v1alpha1.Counts {
 	return v1alpha1.Counts{Backends: normal + abnormal + unavailable, Normal: normal, Abnormal: abnormal, Unavailable: unavailable}
 }
 
-func followsALoadBalancer(t *testing.T, w *world) {
+func followsALoadBalancer(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id = "lb-life"
 	w.simulator.put(t, id, web("i-1", "10.0.0.1", "normal"), web("i-2", "10.0.0.2", "normal"), web("i-3", "10.0.0.3", "normal"))
@@ -87,6 +87,7 @@ func followsALoadBalancer(t *testing.T, w *world) {
 		g.Expect(series).To(HaveKeyWithValue(`slb_health_backend_transitions_total{name="lb-life",namespace="main",to="abnormal"}`, 2.0))
 		g.Expect(series).To(HaveKeyWithValue(`slb_health_last_observation_timestamp_seconds{name="lb-life",namespace="main"}`, BeNumerically(">", 1e9)))
 		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{action="DescribeHealthStatus",code="OK",region="cn-hangzhou"}`, BeNumerically(">", 0)))
+		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{action="DescribeLoadBalancerListeners",code="OK",region="cn-hangzhou"}`, BeNumerically(">", 0)))
 		g.Expect(series).To(HaveKeyWithValue(`slb_api_request_duration_seconds_count{region="cn-hangzhou"}`, BeNumerically(">", 0)))
 		g.Expect(series).To(HaveKeyWithValue(`slb_api_rate_limit{account="default",region="cn-hangzhou"}`, BeNumerically(">", 0)))
 		g.Expect(series).To(HaveKeyWithValue("slb_health_observation_lag_seconds_count", BeNumerically(">", 0)))
@@ -103,14 +104,14 @@ func followsALoadBalancer(t *testing.T, w *world) {
 }
 
 // awaitEvents waits for exactly these events about the object.
-func (w *world) awaitEvents(t *testing.T, object *v1alpha1.LoadBalancerHealth, want map[string]int) {
+func (w *env) awaitEvents(t *testing.T, object *v1alpha1.LoadBalancerHealth, want map[string]int) {
 	t.Helper()
 	w.eventually(t, func(g Gomega) {
 		g.Expect(w.events(g, object).reasons()).To(Equal(want))
 	})
 }
 
-func tellsComersAndGoers(t *testing.T, w *world) {
+func reportsAddedAndRemoved(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id = "lb-comers"
 	w.simulator.put(t, id, web("i-1", "10.0.1.1", "normal"), web("i-2", "10.0.1.2", "normal"))
@@ -137,7 +138,7 @@ func tellsComersAndGoers(t *testing.T, w *world) {
 	w.await(t, object, bad("NoBackends"))
 }
 
-func kubectlShowsColumns(t *testing.T, w *world) {
+func kubectlShowsColumns(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id = "lb-columns"
 	w.simulator.put(t, id, web("i-1", "10.0.2.1", "normal"), web("i-2", "10.0.2.2", "abnormal"))
@@ -157,7 +158,7 @@ func kubectlShowsColumns(t *testing.T, w *world) {
 	}))
 }
 
-func servesRequests(t *testing.T, w *world) {
+func servesRequests(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id = "lb-request"
 	w.simulator.put(t, id, web("i-1", "10.0.3.1", "normal"))
@@ -172,7 +173,7 @@ func servesRequests(t *testing.T, w *world) {
 	g.Expect(w.simulator.calls(t, id)).To(HaveLen(2))
 }
 
-func leavesNoSeries(t *testing.T, w *world) {
+func leavesNoSeries(t *testing.T, w *env) {
 	const id = "lb-deleted"
 	w.simulator.put(t, id, web("i-1", "10.0.4.1", "normal"))
 	object := named(mainNamespace, id)
@@ -194,7 +195,7 @@ func leavesNoSeries(t *testing.T, w *world) {
 	w.eventually(t, func(g Gomega) { g.Expect(namesIt(g)).To(BeZero()) })
 }
 
-func rests(t *testing.T, w *world) {
+func rests(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id, neighbour = "lb-suspended", "lb-suspended-neighbour"
 	w.simulator.put(t, id, web("i-1", "10.0.5.1", "normal"))

@@ -46,7 +46,7 @@ func withSecret(name string) func(*v1alpha1.LoadBalancerHealth) {
 	}
 }
 
-func (w *world) get(g Gomega, object *v1alpha1.LoadBalancerHealth) *v1alpha1.LoadBalancerHealth {
+func (w *env) get(g Gomega, object *v1alpha1.LoadBalancerHealth) *v1alpha1.LoadBalancerHealth {
 	found := &v1alpha1.LoadBalancerHealth{}
 	g.Expect(w.admin.Get(w.ctx, client.ObjectKeyFromObject(object), found)).To(Succeed())
 	return found
@@ -108,7 +108,7 @@ func rowsOf(object *v1alpha1.LoadBalancerHealth) map[string]string {
 }
 
 // await waits until the object has these states, of its current generation.
-func (w *world) await(t *testing.T, object *v1alpha1.LoadBalancerHealth, want states) *v1alpha1.LoadBalancerHealth {
+func (w *env) await(t *testing.T, object *v1alpha1.LoadBalancerHealth, want states) *v1alpha1.LoadBalancerHealth {
 	t.Helper()
 	var found *v1alpha1.LoadBalancerHealth
 	w.eventually(t, func(g Gomega) {
@@ -119,13 +119,13 @@ func (w *world) await(t *testing.T, object *v1alpha1.LoadBalancerHealth, want st
 	return found
 }
 
-func (*world) eventually(t *testing.T, check func(g Gomega)) {
+func (*env) eventually(t *testing.T, check func(g Gomega)) {
 	t.Helper()
 	NewWithT(t).Eventually(t.Context(), check).WithTimeout(patience).WithPolling(pause).Should(Succeed())
 }
 
 // requestObservation asks for one observation now.
-func (w *world) requestObservation(t *testing.T, object *v1alpha1.LoadBalancerHealth, value string) {
+func (w *env) requestObservation(t *testing.T, object *v1alpha1.LoadBalancerHealth, value string) {
 	t.Helper()
 	patch := client.RawPatch("application/merge-patch+json",
 		[]byte(`{"metadata":{"annotations":{"`+v1alpha1.ObserveRequestedAtAnnotation+`":"`+value+`"}}}`))
@@ -134,13 +134,13 @@ func (w *world) requestObservation(t *testing.T, object *v1alpha1.LoadBalancerHe
 	}
 }
 
-// told are the events about an object: type, reason and note to how often.
-type told map[string]int
+// recorded are the events about an object: type, reason and note to how often.
+type recorded map[string]int
 
-func (w *world) events(g Gomega, object *v1alpha1.LoadBalancerHealth) told {
+func (w *env) events(g Gomega, object *v1alpha1.LoadBalancerHealth) recorded {
 	var list eventsv1.EventList
 	g.Expect(w.admin.List(w.ctx, &list, client.InNamespace(object.Namespace))).To(Succeed())
-	found := told{}
+	found := recorded{}
 	for i := range list.Items {
 		e := &list.Items[i]
 		if e.Regarding.Kind != v1alpha1.Kind || e.Regarding.Name != object.Name {
@@ -156,7 +156,7 @@ func (w *world) events(g Gomega, object *v1alpha1.LoadBalancerHealth) told {
 }
 
 // reasons leaves out the notes.
-func (t told) reasons() map[string]int {
+func (t recorded) reasons() map[string]int {
 	counts := map[string]int{}
 	for what, times := range t {
 		head, _, _ := strings.Cut(what, ":")
@@ -166,7 +166,7 @@ func (t told) reasons() map[string]int {
 }
 
 // notes are those of one reason, sorted.
-func (t told) notes(reason string) []string {
+func (t recorded) notes(reason string) []string {
 	var notes []string
 	for what := range t {
 		if head, note, _ := strings.Cut(what, ": "); strings.HasSuffix(head, " "+reason) {
@@ -177,7 +177,7 @@ func (t told) notes(reason string) []string {
 }
 
 // versions are the resourceVersions of objects by name: a write changes them.
-func (w *world) versions(t *testing.T, objects ...*v1alpha1.LoadBalancerHealth) map[string]string {
+func (w *env) versions(t *testing.T, objects ...*v1alpha1.LoadBalancerHealth) map[string]string {
 	t.Helper()
 	found := map[string]string{}
 	for _, object := range objects {
@@ -187,7 +187,7 @@ func (w *world) versions(t *testing.T, objects ...*v1alpha1.LoadBalancerHealth) 
 }
 
 // awaitCalls waits until the load balancer was asked about n more times than before.
-func (w *world) awaitCalls(t *testing.T, id string, before, n int) []call {
+func (w *env) awaitCalls(t *testing.T, id string, before, n int) []call {
 	t.Helper()
 	var calls []call
 	w.eventually(t, func(g Gomega) {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -47,7 +49,7 @@ type operator struct {
 	stopped        bool
 }
 
-func (w *world) startOperator(t *testing.T, o operatorOptions) *operator {
+func (w *env) startOperator(t *testing.T, o operatorOptions) *operator {
 	t.Helper()
 	op := w.launch(t, o)
 	t.Cleanup(func() { op.stop(t) })
@@ -56,13 +58,13 @@ func (w *world) startOperator(t *testing.T, o operatorOptions) *operator {
 }
 
 // launch starts an operator and waits for nothing.
-func (w *world) launch(t *testing.T, o operatorOptions) *operator {
+func (w *env) launch(t *testing.T, o operatorOptions) *operator {
 	t.Helper()
 	u := o.user
 	if u == nil {
 		u = w.operator
 	}
-	op := &operator{metricsAddress: freeAddress(t), probeAddress: freeAddress(t), outputs: w.outputs}
+	op := &operator{metricsAddress: harness.FreeAddressFor(t), probeAddress: harness.FreeAddressFor(t), outputs: w.outputs}
 	args := []string{
 		"--kubeconfig=" + u.kubeconfig,
 		"--slb-endpoint=" + o.endpoint,
@@ -80,20 +82,20 @@ func (w *world) launch(t *testing.T, o operatorOptions) *operator {
 }
 
 // operatorEnvironment leads nowhere beyond loopback.
-func (w *world) operatorEnvironment() []string {
+func (w *env) operatorEnvironment() []string {
 	return []string{
 		"HOME=" + w.home,
-		"SSL_CERT_FILE=" + w.authority.certificateFile,
+		"SSL_CERT_FILE=" + w.certificate.CertFile,
 		"ALIBABA_CLOUD_ECS_METADATA_DISABLED=true",
 	}
 }
 
 // showOnFailure prints the operator's last lines when the test fails.
-func (*world) showOnFailure(t *testing.T, op *operator) {
+func (*env) showOnFailure(t *testing.T, op *operator) {
 	t.Helper()
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the last lines of operator %s:\n%s", op.name, op.tail())
+			t.Logf("the last lines of operator %s:\n%s", op.Name, op.Tail())
 		}
 	})
 }
@@ -102,13 +104,13 @@ func (o *operator) awaitReady(t *testing.T) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(pause) {
 		if !o.running() {
-			t.Fatalf("operator %s ended before it was ready:\n%s", o.name, o.tail())
+			t.Fatalf("operator %s ended before it was ready:\n%s", o.Name, o.Tail())
 		}
 		if status, _, err := get(http.DefaultClient, "http://"+o.probeAddress+"/readyz", ""); err == nil && status == http.StatusOK {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("operator %s is not ready after %s:\n%s", o.name, patience, o.tail())
+			t.Fatalf("operator %s is not ready after %s:\n%s", o.Name, patience, o.Tail())
 		}
 	}
 }
@@ -131,7 +133,7 @@ func (o *operator) keepMetrics(t *testing.T) {
 	if err != nil || status != http.StatusOK {
 		return // served otherwise, or not at all
 	}
-	if err := os.WriteFile(filepath.Join(o.outputs, o.name+".metrics"), []byte(body), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(o.outputs, o.Name+".metrics"), []byte(body), 0o600); err != nil {
 		t.Error(err)
 	}
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // servicesAllowed installs config/service-discovery besides.
-func (w *world) servicesAllowed(t *testing.T, i installation, log auditLog) {
+func (w *env) servicesAllowed(t *testing.T, i installation, log auditLog) {
 	i.component = "service-discovery"
 	w.install(t, i)
 	op := w.startInstalled(t, i)
@@ -31,7 +31,7 @@ func (w *world) servicesAllowed(t *testing.T, i installation, log auditLog) {
 
 // workThroughServices has the operator find the load balancer of a Service, and
 // make, label and delete the object that one asks for.
-func (w *world) workThroughServices(t *testing.T, i installation) {
+func (w *env) workThroughServices(t *testing.T, i installation) {
 	t.Helper()
 	w.create(t, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-1"}, Spec: corev1.NodeSpec{ProviderID: region + ".i-1"}})
 	service := &corev1.Service{
@@ -65,7 +65,7 @@ func (w *world) workThroughServices(t *testing.T, i installation) {
 }
 
 // namesAllowed installs config/backend-names besides: without its rights first.
-func (w *world) namesAllowed(t *testing.T, i installation, log auditLog) {
+func (w *env) namesAllowed(t *testing.T, i installation, log auditLog) {
 	i.component = "backend-names"
 	lb := w.createNamed(t, i)
 	w.install(t, i)
@@ -98,7 +98,7 @@ func (w *world) namesAllowed(t *testing.T, i installation, log auditLog) {
 }
 
 // createNamed makes a node and a pod, and an object on a load balancer that serves both.
-func (w *world) createNamed(t *testing.T, i installation) *v1alpha1.LoadBalancerHealth {
+func (w *env) createNamed(t *testing.T, i installation) *v1alpha1.LoadBalancerHealth {
 	t.Helper()
 	w.create(t, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-9"}, Spec: corev1.NodeSpec{ProviderID: region + ".i-9"}})
 	pod := &corev1.Pod{
@@ -119,7 +119,7 @@ func (w *world) createNamed(t *testing.T, i installation) *v1alpha1.LoadBalancer
 }
 
 // revoke takes back the rights of a component.
-func (w *world) revoke(t *testing.T, i installation) {
+func (w *env) revoke(t *testing.T, i installation) {
 	t.Helper()
 	binding := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "slb-health-operator-" + i.component + "-rolebinding"}}
 	if err := w.admin.Delete(w.ctx, binding); err != nil {
@@ -128,7 +128,7 @@ func (w *world) revoke(t *testing.T, i installation) {
 }
 
 // awaitRight waits until the API server knows whether the operator may list something.
-func (w *world) awaitRight(t *testing.T, i installation, resource string, want bool) {
+func (w *env) awaitRight(t *testing.T, i installation, resource string, want bool) {
 	t.Helper()
 	w.eventually(t, func(g Gomega) {
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{

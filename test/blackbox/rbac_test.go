@@ -23,7 +23,7 @@ import (
 // that it was refused nothing and was granted nothing besides.
 func TestRBAC(t *testing.T) {
 	log, options := audited(t)
-	w := newBareWorld(t, worldOptions{plane: options})
+	w := newBareEnv(t, envOptions{plane: options})
 	w.slb = startSLBServer(t, w)
 	clusterWide := installation{folder: "default", namespace: "slb-health-operator-system", served: "team-a", secure: true}
 	namespaced := installation{folder: "namespaced", namespace: "slb-health", served: "slb-health"}
@@ -57,16 +57,16 @@ func TestRBAC(t *testing.T) {
 }
 
 // strangersMayNothing proves that rights are looked at.
-func (w *world) strangersMayNothing(t *testing.T) {
+func (w *env) strangersMayNothing(t *testing.T) {
 	w.create(t, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: strangerName}})
 	answer := w.kubectl(t, "auth", "can-i", "--list", "--as="+strangerUser)
 	NewWithT(t).Expect(answer).NotTo(Or(ContainSubstring("secrets"), ContainSubstring("*.*"), ContainSubstring("loadbalancerhealths")))
 }
 
 // workThrough has the operator do everything once: observe with its own
-// identity and with a Secret, write a status and one that somebody else wrote
+// identity and with a Secret, write a status and one that another client wrote
 // to meanwhile, tell an event and let its series grow.
-func (w *world) workThrough(t *testing.T, i installation) {
+func (w *env) workThrough(t *testing.T, i installation) {
 	t.Helper()
 	turns := named(i.served, "lb-turns-"+i.folder, once)
 	keyed := named(i.served, "lb-keyed-"+i.folder, once, withSecret("slb-reader"))
@@ -97,7 +97,7 @@ func (w *world) workThrough(t *testing.T, i installation) {
 	})
 }
 
-func (w *world) label(t *testing.T, object *v1alpha1.LoadBalancerHealth) {
+func (w *env) label(t *testing.T, object *v1alpha1.LoadBalancerHealth) {
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"somebody":"else"}}}`))
 	if err := w.admin.Patch(w.ctx, object.DeepCopy(), patch); err != nil {
 		t.Error(err)
@@ -105,7 +105,7 @@ func (w *world) label(t *testing.T, object *v1alpha1.LoadBalancerHealth) {
 }
 
 // scrape reads the metrics as who may and as who may not.
-func (w *world) scrape(t *testing.T, i installation, op *operator) {
+func (w *env) scrape(t *testing.T, i installation, op *operator) {
 	t.Helper()
 	g := NewWithT(t)
 	const series = "slb_health_condition"

@@ -28,17 +28,17 @@ import (
 // stored. It watches etcd, not the API server: it misses nothing that clients
 // could have seen, and sees on while the API server is away.
 type recorder struct {
-	watch *http.Request
-	news  news
+	watch   *http.Request
+	changes notifier
 
-	mu    sync.Mutex
-	films map[client.ObjectKey][]frame
-	next  int64 // the revision to go on from
-	lost  error // why the films are not complete
+	mu        sync.Mutex
+	revisions map[client.ObjectKey][]revision
+	next      int64 // the revision to go on from
+	lost      error // why the revisions are not complete
 }
 
-// frame is one revision.
-type frame struct {
+// revision is one revision.
+type revision struct {
 	at     time.Time
 	object *v1alpha1.LoadBalancerHealth // nil: deleted
 }
@@ -46,14 +46,14 @@ type frame struct {
 const storedObjects = "/registry/slb.lbhealth.dev/loadbalancerhealths/"
 
 // record records until the test ends.
-func (w *world) record(t *testing.T) *recorder {
+func (w *env) record(t *testing.T) *recorder {
 	t.Helper()
 	ctx, cancel := context.WithCancel(w.ctx)
 	watch, err := http.NewRequestWithContext(ctx, http.MethodPost, w.plane.EtcdURL()+"/v3/watch", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &recorder{watch: watch, films: map[client.ObjectKey][]frame{}, next: 1}
+	r := &recorder{watch: watch, revisions: map[client.ObjectKey][]revision{}, next: 1}
 	var running sync.WaitGroup
 	running.Go(func() {
 		for ctx.Err() == nil {
@@ -109,7 +109,7 @@ func (r *recorder) follow(ctx context.Context) error {
 	}
 }
 
-// storedEvent is a change as etcd tells it.
+// storedEvent is a change as etcd reports it.
 type storedEvent struct {
 	Type string `json:"type"`
 	KV   struct {
@@ -120,7 +120,7 @@ type storedEvent struct {
 }
 
 func (r *recorder) take(event storedEvent) {
-	f := frame{at: time.Now()}
+	f := revision{at: time.Now()}
 	path, err := base64.StdEncoding.DecodeString(event.KV.Key)
 	if err == nil && event.Type != "DELETE" {
 		var content []byte
@@ -135,47 +135,47 @@ func (r *recorder) take(event storedEvent) {
 	if err != nil {
 		r.lost = fmt.Errorf("%s is stored in a way that cannot be read: %w", path, err)
 	}
-	r.films[key] = append(r.films[key], f)
+	r.revisions[key] = append(r.revisions[key], f)
 	r.next = event.KV.ModRevision + 1
 	r.mu.Unlock()
-	r.news.tell()
+	r.changes.notify()
 }
 
-// film is all that was stored of an object until now.
-func (r *recorder) film(object *v1alpha1.LoadBalancerHealth) []frame {
+// revisionsOf is all that was stored of an object until now.
+func (r *recorder) revisionsOf(object *v1alpha1.LoadBalancerHealth) []revision {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.films[client.ObjectKeyFromObject(object)])
+	return slices.Clone(r.revisions[client.ObjectKeyFromObject(object)])
 }
 
-// awaitFrame waits for the first revision that is like this, and returns it.
-func (r *recorder) awaitFrame(t *testing.T, object *v1alpha1.LoadBalancerHealth, within time.Duration, what string, like func(*v1alpha1.LoadBalancerHealth) bool) frame {
+// awaitRevision waits for the first revision that is like this, and returns it.
+func (r *recorder) awaitRevision(t *testing.T, object *v1alpha1.LoadBalancerHealth, within time.Duration, what string, like func(*v1alpha1.LoadBalancerHealth) bool) revision {
 	t.Helper()
-	var found frame
-	r.news.await(t, within, what, func() (string, bool) {
-		film := r.film(object)
-		for _, f := range film {
+	var found revision
+	r.changes.await(t, within, what, func() (string, bool) {
+		revisions := r.revisionsOf(object)
+		for _, f := range revisions {
 			if f.object != nil && like(f.object) {
 				found = f
 				return "", true
 			}
 		}
-		return "stored were:\n" + strings.Join(scenesOf(film), "\n"), false
+		return "stored were:\n" + strings.Join(statusTexts(revisions), "\n"), false
 	})
 	return found
 }
 
-// awaitDeletion waits until the last revision of an object is that it is gone.
+// awaitDeletion waits until the last revision of an object is its deletion.
 func (r *recorder) awaitDeletion(t *testing.T, object *v1alpha1.LoadBalancerHealth) {
 	t.Helper()
-	r.news.await(t, patience, object.Name+" is deleted", func() (string, bool) {
-		film := r.film(object)
-		return "it is there", len(film) > 0 && film[len(film)-1].object == nil
+	r.changes.await(t, patience, object.Name+" is deleted", func() (string, bool) {
+		revisions := r.revisionsOf(object)
+		return "it is there", len(revisions) > 0 && revisions[len(revisions)-1].object == nil
 	})
 }
 
-// scene is a status as far as people and tools act on it: conditions, counts and rows.
-func scene(of states, rows ...string) string {
+// status is a status as far as people and tools act on it: conditions, counts and rows.
+func statusText(of states, rows ...string) string {
 	conditions := make([]string, 0, len(of))
 	for _, kind := range slices.Sorted(maps.Keys(of)) {
 		conditions = append(conditions, kind+": "+of[kind])
@@ -183,12 +183,12 @@ func scene(of states, rows ...string) string {
 	return strings.Join(conditions, ", ") + " | " + strings.Join(slices.Sorted(slices.Values(rows)), ", ")
 }
 
-func sceneOf(object *v1alpha1.LoadBalancerHealth) string {
+func statusTextOf(object *v1alpha1.LoadBalancerHealth) string {
 	rows := make([]string, 0, len(object.Status.Backends))
 	for _, b := range object.Status.Backends {
 		rows = append(rows, rowText(int(b.ListenerPort), b.ServerID, b.ServerHealthStatus))
 	}
-	return scene(statesOf(object), rows...)
+	return statusText(statesOf(object), rows...)
 }
 
 func rowText(listener int, server, status string) string {
@@ -198,34 +198,34 @@ func rowText(listener int, server, status string) string {
 	return server + " is " + status
 }
 
-// scenesOf are the statuses that were stored one after another. A write that
-// changed a status without a change in its scene is a scene too: it was one
+// statusTexts are the statuses that were stored one after another. A write that
+// changed a status without a change in its status is a status too: it was one
 // too many. What others write of an object, labels and annotations, is none.
-func scenesOf(film []frame) []string {
-	var scenes []string
+func statusTexts(revisions []revision) []string {
+	var texts []string
 	var last *v1alpha1.LoadBalancerHealthStatus
-	for _, f := range film {
+	for _, f := range revisions {
 		switch {
 		case f.object == nil:
-			scenes = append(scenes, "deleted")
+			texts = append(texts, "deleted")
 			last = nil
 		case len(f.object.Status.Conditions) == 0:
-			// It was created, and nobody has looked yet.
+			// It was created and not observed yet.
 		case last == nil || !apiequality.Semantic.DeepEqual(last, &f.object.Status):
-			scenes = append(scenes, sceneOf(f.object))
+			texts = append(texts, statusTextOf(f.object))
 			last = &f.object.Status
 		}
 	}
-	return scenes
+	return texts
 }
 
-// mistakesIn are claims that no row or answer supports, whatever the scenes.
-func mistakesIn(film []frame) []string {
+// mistakesIn are claims that no row or answer supports, whatever the texts.
+func mistakesIn(revisions []revision) []string {
 	var mistakes []string
 	type backend struct{ listener, server string }
 	var last *v1alpha1.LoadBalancerHealthStatus
 	since := map[backend]v1alpha1.BackendStatus{}
-	for _, f := range film {
+	for _, f := range revisions {
 		if f.object == nil {
 			last, since = nil, map[backend]v1alpha1.BackendStatus{}
 			continue
@@ -233,7 +233,7 @@ func mistakesIn(film []frame) []string {
 		status := &f.object.Status
 		if last != nil && conditionOf(f.object, "Observed").Status != "True" &&
 			(last.LastRequestID != status.LastRequestID || !last.LastObservedTime.Equal(status.LastObservedTime)) {
-			mistakes = append(mistakes, "an answer is claimed where there was none: "+sceneOf(f.object))
+			mistakes = append(mistakes, "an answer is claimed where there was none: "+statusTextOf(f.object))
 		}
 		before := since
 		since = map[backend]v1alpha1.BackendStatus{} // one that goes and comes back starts anew
@@ -249,13 +249,13 @@ func mistakesIn(film []frame) []string {
 	return mistakes
 }
 
-// news wakes those who wait for something to change.
-type news struct {
+// notifier wakes those that wait for a change.
+type notifier struct {
 	mu   sync.Mutex
 	came chan struct{}
 }
 
-func (n *news) tell() {
+func (n *notifier) notify() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.came != nil {
@@ -264,7 +264,7 @@ func (n *news) tell() {
 	}
 }
 
-func (n *news) next() <-chan struct{} {
+func (n *notifier) next() <-chan struct{} {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.came == nil {
@@ -274,7 +274,7 @@ func (n *news) next() <-chan struct{} {
 }
 
 // await looks again at each change until it is done; look says what it saw.
-func (n *news) await(t *testing.T, within time.Duration, what string, look func() (saw string, done bool)) {
+func (n *notifier) await(t *testing.T, within time.Duration, what string, look func() (saw string, done bool)) {
 	t.Helper()
 	late := time.After(within)
 	for {

@@ -12,11 +12,11 @@ import (
 )
 
 var refusalSpecs = []spec{
-	{"an account that is throttled is told so, and delays no other", throttlesByAccount},
+	{"a throttled account is reported, and delays no other", throttlesByAccount},
 	{"a load balancer that is missed three times in a row needs a person, and heals when it appears", missesAndFinds},
 }
 
-func throttlesByAccount(t *testing.T, w *world) {
+func throttlesByAccount(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id, members = "lb-throttled", 5
 	slow, other := w.newAccount("slow"), w.newAccount("other")
@@ -66,7 +66,7 @@ func throttlesByAccount(t *testing.T, w *world) {
 	})
 }
 
-func missesAndFinds(t *testing.T, w *world) {
+func missesAndFinds(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id = "lb-late"
 	object := named(mainNamespace, id)

@@ -52,13 +52,13 @@ type logged struct {
 	StageTimestamp           time.Time
 }
 
-// writes tells whether it changed a status or an event.
+// writes reports whether it changed a status or an event.
 func (a *logged) writes() bool {
 	return (a.Verb == "create" || a.Verb == "patch" || a.Verb == "update") && a.ResponseStatus.Code < 300 &&
 		(a.ObjectRef.Subresource == "status" || a.ObjectRef.APIGroup == "events.k8s.io")
 }
 
-// listsAll tells whether it fetches every object, as a cold cache does: by a
+// listsAll reports whether it fetches every object, as a cold cache does: by a
 // list, or by a watch that sends what is there first.
 func (a *logged) listsAll() bool {
 	return a.ObjectRef.Resource == "loadbalancerhealths" && a.ObjectRef.Subresource == "" &&
@@ -86,7 +86,7 @@ func (l *requestLog) all(t *testing.T, kind func(*logged) bool) []logged {
 		if err := json.Unmarshal([]byte(line), &entry); err != nil {
 			t.Fatalf("the audit log: %v: %s", err, line)
 		}
-		if !seen[entry.AuditID] && kind(&entry.logged) { // a watch is told of at its start and at its end
+		if !seen[entry.AuditID] && kind(&entry.logged) { // a watch is logged at its start and at its end
 			seen[entry.AuditID] = true
 			found = append(found, entry.logged)
 		}

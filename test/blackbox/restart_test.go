@@ -15,10 +15,10 @@ import (
 var restartSpecs = []spec{
 	{"a restarted operator repeats no event, writes nothing anew, and tells once what happened meanwhile", restarts},
 	{"an operator that restarts where nothing answers takes an old verdict back, and keeps the rows", takesOldVerdictsBack},
-	{"SIGTERM ends the operator well while a call hangs, and blames nobody for it", endsWhileACallHangs},
+	{"SIGTERM ends the operator well while a call hangs, and reports no failure", endsWhileACallHangs},
 }
 
-func restarts(t *testing.T, w *world) {
+func restarts(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace = "restart"
 	w.createNamespace(t, namespace)
@@ -28,7 +28,7 @@ func restarts(t *testing.T, w *world) {
 	startNext := func() *operator {
 		generation++
 		return w.startOperator(t, operatorOptions{
-			name: "restart-" + strconv.Itoa(generation), namespaces: []string{namespace}, endpoint: w.simulator.url, account: self,
+			name: "restart-" + strconv.Itoa(generation), namespaces: []string{namespace}, endpoint: w.simulator.URL, account: self,
 		})
 	}
 
@@ -54,7 +54,7 @@ func restarts(t *testing.T, w *world) {
 	w.awaitEvents(t, failed, map[string]int{"Warning ObservationFailed": 1})
 	w.awaitEvents(t, missing, map[string]int{"Warning ObservationFailed": 1})
 	before := w.versions(t, all...)
-	eventsBefore := map[string]told{}
+	eventsBefore := map[string]recorded{}
 	for _, object := range all {
 		eventsBefore[object.Name] = w.events(g, object)
 	}
@@ -76,7 +76,7 @@ func restarts(t *testing.T, w *world) {
 	}
 
 	second.keepMetrics(t)
-	second.kill()
+	second.Kill()
 	w.simulator.set(t, "lb-steady", "i-1", "abnormal")
 	w.simulator.set(t, "lb-sick", "i-2", "normal")
 	w.simulator.clearFaults(t, "lb-failing")
@@ -93,7 +93,7 @@ func restarts(t *testing.T, w *world) {
 	w.awaitEvents(t, failed, map[string]int{"Warning ObservationFailed": 1, "Normal ObservationRecovered": 1, "Warning LoadBalancerUnhealthy": 1})
 }
 
-func endsWhileACallHangs(t *testing.T, w *world) {
+func endsWhileACallHangs(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "interrupt", "lb-interrupted"
 	w.createNamespace(t, namespace)
@@ -104,7 +104,7 @@ func endsWhileACallHangs(t *testing.T, w *world) {
 	object := named(namespace, id)
 	w.create(t, object)
 	op := w.startOperator(t, operatorOptions{
-		name: "interrupt", namespaces: []string{namespace}, endpoint: w.simulator.url, account: self,
+		name: "interrupt", namespaces: []string{namespace}, endpoint: w.simulator.URL, account: self,
 		args: []string{"--slb-timeout=60s"},
 	})
 	w.awaitCalls(t, id, 0, 1)
@@ -114,7 +114,7 @@ func endsWhileACallHangs(t *testing.T, w *world) {
 	g.Expect(w.events(g, object)).To(BeEmpty())
 }
 
-func takesOldVerdictsBack(t *testing.T, w *world) {
+func takesOldVerdictsBack(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "stale", "lb-stale"
 	w.createNamespace(t, namespace)
@@ -123,11 +123,11 @@ func takesOldVerdictsBack(t *testing.T, w *world) {
 	w.simulator.put(t, id, web("i-1", "10.2.3.1", "normal"))
 	object := named(namespace, id)
 	w.create(t, object)
-	options := operatorOptions{name: "stale-1", namespaces: []string{namespace}, endpoint: w.simulator.url, account: self}
+	options := operatorOptions{name: "stale-1", namespaces: []string{namespace}, endpoint: w.simulator.URL, account: self}
 	first := w.startOperator(t, options)
 	w.await(t, object, good("AllBackendsNormal"))
 	first.keepMetrics(t)
-	first.kill()
+	first.Kill()
 
 	long := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
 	w.kubectl(t, "patch", "-n", namespace, "lbh", id, "--subresource=status", "--type=merge", `-p={"status":{"lastObservedTime":"`+long+`"}}`)

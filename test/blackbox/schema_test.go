@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/internal/controlplane"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 var (
@@ -25,14 +25,14 @@ var (
 
 // TestOlderCRD runs the operator as after an upgrade that left the CRD behind.
 func TestOlderCRD(t *testing.T) {
-	w := newWorld(t, worldOptions{quick: true, plane: controlplane.Options{CRDs: []string{olderCRD}}})
+	w := newEnv(t, envOptions{quick: true, plane: harness.ControlPlaneOptions{CRDs: []string{olderCRD}}})
 	w.addSimulator(t)
 	w.bind(t, w.operator, "../service-discovery/role.yaml")
 	w.createNamespace(t, mainNamespace)
 	run := func(t *testing.T, name string) *operator {
 		t.Helper()
 		return w.startOperator(t, operatorOptions{
-			name: name, namespaces: []string{mainNamespace}, endpoint: w.simulator.url, account: w.mainAccount,
+			name: name, namespaces: []string{mainNamespace}, endpoint: w.simulator.URL, account: w.mainAccount,
 			args: []string{"--service-discovery", "--region-id=" + region, "--listener-details=off"},
 		})
 	}
@@ -118,7 +118,7 @@ func aService(name string, labels, annotations map[string]string) *corev1.Servic
 }
 
 // unwritten holds that objects are observed without a write.
-func (w *world) unwritten(t *testing.T, objects ...*v1alpha1.LoadBalancerHealth) {
+func (w *env) unwritten(t *testing.T, objects ...*v1alpha1.LoadBalancerHealth) {
 	t.Helper()
 	before := w.versions(t, objects...)
 	w.awaitCalls(t, "lb-plain", len(w.simulator.calls(t, "lb-plain")), 4)
@@ -145,7 +145,7 @@ func saysOutdated(t *testing.T, op *operator, words ...string) {
 
 // replaceCRD puts an older CRD in place that was edited, and waits until the API
 // server has it: until its documentation names a field no more.
-func (w *world) replaceCRD(t *testing.T, without string, edit func(properties func(of string) map[string]any)) {
+func (w *env) replaceCRD(t *testing.T, without string, edit func(properties func(of string) map[string]any)) {
 	t.Helper()
 	var crd map[string]any
 	if err := yaml.Unmarshal([]byte(readFile(t, olderCRD)), &crd); err != nil {

@@ -27,7 +27,7 @@ var servingSpecs = []spec{
 	{"namespaces and labels choose what an operator serves", choosesObjects},
 }
 
-func answersProbes(t *testing.T, w *world) {
+func answersProbes(t *testing.T, w *env) {
 	g := NewWithT(t)
 	for _, path := range []string{"/healthz", "/readyz"} {
 		status, body, err := get(http.DefaultClient, "http://"+w.main.probeAddress+path, "")
@@ -36,7 +36,7 @@ func answersProbes(t *testing.T, w *world) {
 	}
 }
 
-func securesMetrics(t *testing.T, w *world) {
+func securesMetrics(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace = "scrape"
 	w.createNamespace(t, namespace)
@@ -46,7 +46,7 @@ func securesMetrics(t *testing.T, w *world) {
 	reader, stranger := w.serviceAccount(t, namespace, "reader"), w.serviceAccount(t, namespace, "stranger")
 	w.bindTo(t, rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: "reader"}, "metrics_reader_role.yaml")
 	op := w.startOperator(t, operatorOptions{
-		name: "secure", user: guard, namespaces: []string{namespace}, endpoint: w.simulator.url, account: w.mainAccount,
+		name: "secure", user: guard, namespaces: []string{namespace}, endpoint: w.simulator.URL, account: w.mainAccount,
 		args: []string{"--metrics-secure=true"},
 	})
 
@@ -76,14 +76,14 @@ func securesMetrics(t *testing.T, w *world) {
 }
 
 // serviceAccount makes one and returns a token of it.
-func (w *world) serviceAccount(t *testing.T, namespace, name string) string {
+func (w *env) serviceAccount(t *testing.T, namespace, name string) string {
 	t.Helper()
 	w.create(t, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}})
 	return w.token(t, namespace, name)
 }
 
 // token is one that the API server made for a ServiceAccount.
-func (w *world) token(t *testing.T, namespace, name string) string {
+func (w *env) token(t *testing.T, namespace, name string) string {
 	t.Helper()
 	serviceAccount := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 	request := &authenticationv1.TokenRequest{}
@@ -94,7 +94,7 @@ func (w *world) token(t *testing.T, namespace, name string) string {
 	return request.Status.Token
 }
 
-func turnsServersOff(t *testing.T, w *world) {
+func turnsServersOff(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "silent", "lb-silent"
 	w.createNamespace(t, namespace)
@@ -102,20 +102,20 @@ func turnsServersOff(t *testing.T, w *world) {
 	object := named(namespace, id)
 	w.create(t, object)
 	args := []string{
-		"--kubeconfig=" + w.operator.kubeconfig, "--slb-endpoint=" + w.simulator.url, "--watch-namespace=" + namespace,
+		"--kubeconfig=" + w.operator.kubeconfig, "--slb-endpoint=" + w.simulator.URL, "--watch-namespace=" + namespace,
 		"--metrics-bind-address=0", "--health-probe-bind-address=0",
 	}
 	p := start(t, w.outputs, "silent", w.programs.operator, append(w.operatorEnvironment(), w.mainAccount.environment()...), args...)
 	w.await(t, object, good("AllBackendsNormal"))
-	if listeners, known := listenersOf(t, p.command.Process.Pid); known {
+	if listeners, known := listenersOf(t, p.PID()); known {
 		g.Expect(listeners).To(BeEmpty())
-		serving, _ := listenersOf(t, w.main.command.Process.Pid)
+		serving, _ := listenersOf(t, w.main.PID())
 		g.Expect(serving).To(HaveLen(2))
 	}
 	p.terminate(t, stopGrace)
 }
 
-// listenersOf are the TCP sockets that a process listens on, where /proc tells.
+// listenersOf are the TCP sockets that a process listens on, where /proc shows them.
 func listenersOf(t *testing.T, pid int) (addresses []string, known bool) {
 	t.Helper()
 	folder := "/proc/" + strconv.Itoa(pid)
@@ -145,7 +145,7 @@ func listenersOf(t *testing.T, pid int) (addresses []string, known bool) {
 	return addresses, true
 }
 
-func choosesObjects(t *testing.T, w *world) {
+func choosesObjects(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id, first, second, elsewhere = "lb-shard", "shard-1", "shard-2", "shard-3"
 	self := w.newAccount("shard")
@@ -163,7 +163,7 @@ func choosesObjects(t *testing.T, w *world) {
 		w.create(t, object)
 	}
 	w.startOperator(t, operatorOptions{
-		name: "shard", namespaces: []string{first, second}, endpoint: w.simulator.url, account: self,
+		name: "shard", namespaces: []string{first, second}, endpoint: w.simulator.URL, account: self,
 		args: []string{"--watch-selector=shard=a"},
 	})
 	for _, object := range served {

@@ -23,14 +23,14 @@ type shard struct {
 	key  account
 }
 
-func (w *world) startShard(t *testing.T, name string, namespaces []string, args ...string) *shard {
+func (w *env) startShard(t *testing.T, name string, namespaces []string, args ...string) *shard {
 	t.Helper()
 	s := &shard{user: w.addUser(t, name), key: w.newAccount(name)}
 	w.bind(t, s.user, "role.yaml")
 	w.bindIn(t, s.user, shardNamespace, "leader_election_role.yaml")
 	w.simulator.setAccount(t, s.key)
 	s.operator = w.startOperator(t, operatorOptions{
-		name: name, user: s.user, namespaces: namespaces, endpoint: w.simulator.url, account: s.key,
+		name: name, user: s.user, namespaces: namespaces, endpoint: w.simulator.URL, account: s.key,
 		args: append([]string{"--leader-elect", "--leader-election-namespace=" + shardNamespace}, args...),
 	})
 	return s
@@ -52,7 +52,7 @@ func inShard(name string) func(*v1alpha1.LoadBalancerHealth) {
 }
 
 // askers are the keys with which a load balancer was asked about since a moment.
-func (w *world) askers(t *testing.T, object *v1alpha1.LoadBalancerHealth, since time.Time) []string {
+func (w *env) askers(t *testing.T, object *v1alpha1.LoadBalancerHealth, since time.Time) []string {
 	t.Helper()
 	var keys []string
 	for _, c := range w.simulator.calls(t, object.Spec.LoadBalancerID) {
@@ -66,7 +66,7 @@ func (w *world) askers(t *testing.T, object *v1alpha1.LoadBalancerHealth, since 
 func TestShards(t *testing.T) {
 	g := NewWithT(t)
 	const elsewhere = "shards-elsewhere"
-	w := newWorld(t, worldOptions{audited: true})
+	w := newEnv(t, envOptions{audited: true})
 	w.addSimulator(t)
 	w.createNamespace(t, shardNamespace)
 	w.createNamespace(t, elsewhere)
@@ -107,7 +107,7 @@ func TestShards(t *testing.T) {
 // moves relabels an object while its shard is asking about it: the shard that
 // it leaves must not write what it learns too late, and the other goes on from
 // the status that it finds.
-func (w *world) moves(t *testing.T, object *v1alpha1.LoadBalancerHealth, from, to *shard) {
+func (w *env) moves(t *testing.T, object *v1alpha1.LoadBalancerHealth, from, to *shard) {
 	t.Helper()
 	g := NewWithT(t)
 	id := object.Spec.LoadBalancerID

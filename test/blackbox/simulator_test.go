@@ -3,28 +3,23 @@
 package blackbox
 
 import (
-	"bytes"
 	"encoding/json"
-	"io"
 	"net/http"
 	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // simulator is the built simulator, and its admin API.
 type simulator struct {
-	*process
-	url    string
-	client *http.Client
-	config string
+	*harness.Simulator
 
-	faults   sync.Mutex // held by whoever edits them
+	faults   sync.Mutex // held while they are edited
 	keys     sync.Mutex // guards accounts and the file
 	accounts map[string]account
 }
@@ -40,7 +35,7 @@ type backend struct {
 	ServerHealthStatus string `json:"serverHealthStatus,omitempty"`
 }
 
-// call is what the simulator tells of a call.
+// call is what the simulator reports of a call.
 type call struct {
 	Time         time.Time `json:"time"`
 	AccessKeyID  string    `json:"accessKeyId"`
@@ -60,31 +55,24 @@ type fault struct {
 	Code           string `json:"code,omitempty"`
 }
 
-var listening = regexp.MustCompile(`listening on (https://\S+)`)
-
-// startSimulator starts it with an account nobody uses, so that it checks signatures from its first call on.
-func startSimulator(t *testing.T, w *world) *simulator {
+// startSimulator starts it with an unused account, so that it checks signatures from its first call on.
+func startSimulator(t *testing.T, w *env) *simulator {
 	t.Helper()
-	s := &simulator{client: w.authority.client(), config: filepath.Join(t.TempDir(), "simulator.yaml"), accounts: map[string]account{}}
+	s := &simulator{accounts: map[string]account{}}
 	unused := w.newAccount("unused")
 	s.accounts[unused.AccessKeyID] = unused
-	s.writeConfig(t)
-	s.process = start(t, t.TempDir(), "simulator", w.programs.simulator, []string{"HOME=" + w.home},
-		"--listen=127.0.0.1:0", "--config="+s.config, "--log-level=debug",
-		"--tls-cert="+w.authority.certificateFile, "--tls-key="+w.authority.keyFile)
-	for deadline := time.Now().Add(patience); s.url == ""; time.Sleep(pause) {
-		if !s.running() || time.Now().After(deadline) {
-			t.Fatalf("the simulator does not listen:\n%s", s.tail())
-		}
-		stdout, _ := s.output(t)
-		if found := listening.FindStringSubmatch(stdout); found != nil {
-			s.url = found[1]
-		}
+	var err error
+	s.Simulator, err = harness.StartSimulator(w.ctx, t.TempDir(), w.programs.simulator, w.certificate, s.config(t), "--log-level=debug")
+	if err != nil {
+		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		s.terminate(t, stopGrace)
-		if _, stderr := s.output(t); strings.Contains(stderr, dataRace) {
-			t.Errorf("a data race in the simulator:\n%s", stderr)
+		s.Stop()
+		if err := s.Failure(); err != nil {
+			t.Errorf("the simulator: %v", err)
+		}
+		if log := readFile(t, s.Stderr); strings.Contains(log, dataRace) {
+			t.Errorf("a data race in the simulator:\n%s", log)
 		}
 	})
 	return s
@@ -107,23 +95,28 @@ func (s *simulator) removeAccount(t *testing.T, a account) {
 	s.reload(t)
 }
 
-// reload returns when the simulator has taken the accounts over.
+// reload returns when the simulator has loaded the accounts.
 func (s *simulator) reload(t *testing.T) {
 	t.Helper()
 	loads := func() int {
-		_, log := s.output(t)
-		return strings.Count(log, `"configuration loaded"`)
+		return strings.Count(readFile(t, s.Stderr), `"configuration loaded"`)
 	}
 	before := loads()
-	s.writeConfig(t)
+	next := s.Config + ".next"
+	if err := os.WriteFile(next, []byte(s.config(t)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(next, s.Config); err != nil {
+		t.Fatal(err)
+	}
 	for deadline := time.Now().Add(patience); loads() == before; time.Sleep(pause) {
 		if time.Now().After(deadline) {
-			t.Fatalf("the simulator does not take its configuration over:\n%s", s.tail())
+			t.Fatalf("the simulator does not load its configuration:\n%s", s.Tail())
 		}
 	}
 }
 
-func (s *simulator) writeConfig(t *testing.T) {
+func (s *simulator) config(t *testing.T) string {
 	t.Helper()
 	var config struct {
 		Accounts []account `json:"accounts"`
@@ -135,13 +128,7 @@ func (s *simulator) writeConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := s.config + ".next"
-	if err := os.WriteFile(next, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(next, s.config); err != nil {
-		t.Fatal(err)
-	}
+	return string(content)
 }
 
 // put makes a load balancer, or replaces it.
@@ -205,31 +192,7 @@ func (s *simulator) calls(t *testing.T, id string) []call {
 
 func (s *simulator) do(t *testing.T, method, path string, in, out any) {
 	t.Helper()
-	body := io.Reader(http.NoBody)
-	if in != nil {
-		content, err := json.Marshal(in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body = bytes.NewReader(content)
-	}
-	request, err := http.NewRequestWithContext(t.Context(), method, s.url+"/admin/v1/"+path, body)
-	if err != nil {
+	if err := s.Admin(t.Context(), method, path, in, out); err != nil {
 		t.Fatal(err)
-	}
-	response, err := s.client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	content, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode >= http.StatusMultipleChoices {
-		t.Fatalf("%s %s: %v: %d: %s", method, path, err, response.StatusCode, content)
-	}
-	if out == nil {
-		return
-	}
-	if err := json.Unmarshal(content, out); err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
 	}
 }

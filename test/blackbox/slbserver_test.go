@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha1"
-	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -48,7 +47,7 @@ type answer struct {
 	write func(w http.ResponseWriter)
 }
 
-func startSLBServer(t *testing.T, w *world) *slbServer {
+func startSLBServer(t *testing.T, w *env) *slbServer {
 	t.Helper()
 	self := w.newTemporaryAccount()
 	s := &slbServer{
@@ -61,10 +60,10 @@ func startSLBServer(t *testing.T, w *world) *slbServer {
 }
 
 // serveTLS serves on loopback with the certificate that operators trust.
-func (w *world) serveTLS(t *testing.T, handler http.Handler) *httptest.Server {
+func (w *env) serveTLS(t *testing.T, handler http.Handler) *httptest.Server {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{w.authority.pair}, MinVersion: tls.VersionTLS12}
+	server.TLS = w.certificate.ServerConfig()
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	t.Cleanup(func() {
@@ -77,7 +76,7 @@ func (w *world) serveTLS(t *testing.T, handler http.Handler) *httptest.Server {
 func (s *slbServer) url() string { return s.server.URL }
 
 // on says what calls about a load balancer get, counted from 1, and returns
-// what tells how many came.
+// what is the number of calls.
 func (s *slbServer) on(id string, script func(n int) answer) (asked func() int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,7 +151,7 @@ func (s *slbServer) answerTo(r *http.Request) answer {
 	s.requests[id] = append(s.requests[id], r.Form)
 	s.mu.Unlock()
 	if script == nil {
-		return s.complain("%s: nobody expects it", id)
+		return s.complain("%s: unexpected", id)
 	}
 	return script(n)
 }

@@ -17,7 +17,7 @@ var startSpecs = []spec{
 	{"a start among many objects makes no burst, reaches each in time, and lets new ones go ahead", startsAmongMany},
 }
 
-func startsAmongMany(t *testing.T, w *world) {
+func startsAmongMany(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, fleet, qps, burst = "many", 120, 5, 10
 	// An interval, and the time that the budget needs for all.
@@ -35,7 +35,7 @@ func startsAmongMany(t *testing.T, w *world) {
 	run := func(name string) (*operator, time.Time) {
 		began := time.Now()
 		return w.startOperator(t, operatorOptions{
-			name: name, namespaces: []string{namespace}, endpoint: w.simulator.url, account: self,
+			name: name, namespaces: []string{namespace}, endpoint: w.simulator.URL, account: self,
 			args: []string{fmt.Sprintf("--slb-qps=%d", qps), fmt.Sprintf("--slb-burst=%d", burst)},
 		}), began
 	}

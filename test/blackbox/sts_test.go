@@ -30,10 +30,10 @@ type sts struct {
 	lifetime time.Duration
 	behave   http.HandlerFunc // in place of an answer; nil: answer
 	asked    int
-	tokens   []string // that came as proof
+	tokens   []string // that were sent as proof
 }
 
-func startSTS(t *testing.T, w *world, gives account, lifetime time.Duration) *sts {
+func startSTS(t *testing.T, w *env, gives account, lifetime time.Duration) *sts {
 	t.Helper()
 	s := &sts{gives: gives, lifetime: lifetime}
 	var err error
@@ -47,7 +47,7 @@ func startSTS(t *testing.T, w *world, gives account, lifetime time.Duration) *st
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	go func() {
-		_ = server.Serve(tls.NewListener(s.tls, &tls.Config{Certificates: []tls.Certificate{w.authority.pair}, MinVersion: tls.VersionTLS12}))
+		_ = server.Serve(tls.NewListener(s.tls, w.certificate.ServerConfig()))
 	}()
 	s.proxy = httptest.NewUnstartedServer(http.HandlerFunc(s.forward))
 	s.proxy.Config.BaseContext = server.BaseContext
@@ -154,7 +154,7 @@ func (s *sts) questions() int {
 	return s.asked
 }
 
-// hangs answers nothing until the caller has gone.
+// hangs answers nothing until the caller hangs up.
 func hangs(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 // refuses answers as STS does, and quotes what it should not.

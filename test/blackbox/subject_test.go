@@ -15,9 +15,9 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// stage is what the SLB API shows of one load balancer: what is true of it, or a fault.
-type stage struct {
-	news news
+// fakeLoadBalancer is what the SLB API answers about one load balancer: its rows, or a fault.
+type fakeLoadBalancer struct {
+	changes notifier
 
 	mu    sync.Mutex
 	rows  []row
@@ -26,16 +26,16 @@ type stage struct {
 	gone  chan struct{} // closed when the test is
 }
 
-func (w *world) stage(t *testing.T, id string, rows ...row) *stage {
+func (w *env) fakeLoadBalancer(t *testing.T, id string, rows ...row) *fakeLoadBalancer {
 	t.Helper()
-	s := &stage{rows: rows, gone: make(chan struct{})}
+	s := &fakeLoadBalancer{rows: rows, gone: make(chan struct{})}
 	w.slb.on(id, s.answer)
 	t.Cleanup(func() { close(s.gone) })
 	return s
 }
 
-func (s *stage) answer(int) answer {
-	defer s.news.tell()
+func (s *fakeLoadBalancer) answer(int) answer {
+	defer s.changes.notify()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls++
@@ -46,29 +46,29 @@ func (s *stage) answer(int) answer {
 }
 
 // show changes what is true of the load balancer.
-func (s *stage) show(rows ...row) {
+func (s *fakeLoadBalancer) show(rows ...row) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rows = rows
 }
 
 // fail gives every call this answer from now on.
-func (s *stage) fail(a answer) {
+func (s *fakeLoadBalancer) fail(a answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fault = &a
 }
 
 // hang leaves calls without an answer for good.
-func (s *stage) hang() {
+func (s *fakeLoadBalancer) hang() {
 	s.fail(answer{write: func(http.ResponseWriter) {
 		<-s.gone
 		panic(http.ErrAbortHandler)
 	}})
 }
 
-// delay answers the truth, but late.
-func (s *stage) delay(by time.Duration) {
+// delay answers with the rows, but late.
+func (s *fakeLoadBalancer) delay(by time.Duration) {
 	s.fail(answer{write: func(w http.ResponseWriter) {
 		<-time.After(by)
 		s.mu.Lock()
@@ -79,14 +79,14 @@ func (s *stage) delay(by time.Duration) {
 }
 
 // heal ends the fault.
-func (s *stage) heal() {
+func (s *fakeLoadBalancer) heal() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fault = nil
 }
 
 // awaitCalls waits for this many more calls.
-func (s *stage) awaitCalls(t *testing.T, more int, within time.Duration) {
+func (s *fakeLoadBalancer) awaitCalls(t *testing.T, more int, within time.Duration) {
 	t.Helper()
 	asked := func() int {
 		s.mu.Lock()
@@ -94,30 +94,30 @@ func (s *stage) awaitCalls(t *testing.T, more int, within time.Duration) {
 		return s.calls
 	}
 	before := asked()
-	s.news.await(t, within, fmt.Sprintf("%d more calls", more), func() (string, bool) {
+	s.changes.await(t, within, fmt.Sprintf("%d more calls", more), func() (string, bool) {
 		n := asked() - before
 		return fmt.Sprintf("there were %d", n), n >= more
 	})
 }
 
-// subject is a load balancer that is put to a test. Two objects look at it:
-// one is healthy and must never look otherwise, the other must never look healthy.
+// subject is a load balancer that is tested. Two objects observe it: one is
+// healthy and must stay so, the other must never be healthy.
 type subject struct {
-	*stage
-	arena *arena
-	id    string
-	roles []*role
-	host  string        // as messages name it
-	slack time.Duration // beside an interval, for whatever the fault holds up
+	*fakeLoadBalancer
+	env     *faultEnv
+	id      string
+	objects []*watchedObject
+	host    string        // as messages name it
+	slack   time.Duration // beside an interval, for whatever the fault holds up
 }
 
-// role is one of the objects, and the story that its statuses must tell: no
-// less, no more, and in this order.
-type role struct {
-	object *v1alpha1.LoadBalancerHealth
-	base   states
-	scenes []string
-	events map[string]int
+// watchedObject is one of the objects, with the statuses and events that it must
+// have: no less, no more, and the statuses in this order.
+type watchedObject struct {
+	object   *v1alpha1.LoadBalancerHealth
+	base     states
+	expected []string
+	events   map[string]int
 }
 
 // slack is what a loaded machine may add to an interval.
@@ -129,26 +129,26 @@ func twoRows(second string) []row {
 }
 
 // newSubject makes a load balancer with both objects, and waits until they are observed.
-func (a *arena) newSubject(t *testing.T, namespace, name string, edits ...func(*v1alpha1.LoadBalancerHealth)) *subject {
+func (a *faultEnv) newSubject(t *testing.T, namespace, name string, edits ...func(*v1alpha1.LoadBalancerHealth)) *subject {
 	t.Helper()
 	s := a.cast(t, namespace, name, edits...)
 	s.create(t)
-	s.follow(t, patience, "the first answer", func(r *role) states { return r.base }, twoRows("abnormal"))
-	for _, r := range s.roles {
+	s.follow(t, patience, "the first answer", func(r *watchedObject) states { return r.base }, twoRows("abnormal"))
+	for _, r := range s.objects {
 		a.awaitEvents(t, r.object, maps.Clone(r.events))
 	}
 	return s
 }
 
 // cast is a subject whose objects are not there yet.
-func (a *arena) cast(t *testing.T, namespace, name string, edits ...func(*v1alpha1.LoadBalancerHealth)) *subject {
+func (a *faultEnv) cast(t *testing.T, namespace, name string, edits ...func(*v1alpha1.LoadBalancerHealth)) *subject {
 	t.Helper()
 	id := "lb-" + name
-	s := &subject{arena: a, id: id, host: strings.TrimPrefix(a.slb.url(), "https://"), stage: a.stage(t, id, twoRows("abnormal")...)}
+	s := &subject{env: a, id: id, host: strings.TrimPrefix(a.slb.url(), "https://"), fakeLoadBalancer: a.fakeLoadBalancer(t, id, twoRows("abnormal")...)}
 	edits = append([]func(*v1alpha1.LoadBalancerHealth){in(throttledRegion + "-" + name)}, edits...)
 	fit := named(namespace, id, append(edits, needing("1"))...)
 	unfit := named(namespace, id, append(edits, needing("100%"), func(o *v1alpha1.LoadBalancerHealth) { o.Name += "-unfit" })...)
-	s.roles = []*role{
+	s.objects = []*watchedObject{
 		{object: fit, base: good("MinHealthyMet"), events: map[string]int{}},
 		{object: unfit, base: bad("BelowMinHealthy"), events: map[string]int{"Warning LoadBalancerUnhealthy": 1}},
 	}
@@ -157,14 +157,14 @@ func (a *arena) cast(t *testing.T, namespace, name string, edits ...func(*v1alph
 
 func (s *subject) create(t *testing.T) {
 	t.Helper()
-	for _, r := range s.roles {
-		s.arena.create(t, r.object)
+	for _, r := range s.objects {
+		s.env.create(t, r.object)
 	}
 }
 
-// follow waits until the next scene of both objects is stored, and demands
-// that all until then are as they must be.
-func (s *subject) follow(t *testing.T, within time.Duration, what string, scenery func(*role) states, rows []row) {
+// follow waits until the next expected status of both objects is stored, and
+// demands that all until then are as expected.
+func (s *subject) follow(t *testing.T, within time.Duration, what string, wanted func(*watchedObject) states, rows []row) {
 	t.Helper()
 	var texts []string
 	for _, r := range rows {
@@ -172,42 +172,42 @@ func (s *subject) follow(t *testing.T, within time.Duration, what string, scener
 		texts = append(texts, rowText(listener, r["ServerId"].(string), r["ServerHealthStatus"].(string)))
 	}
 	deadline := time.Now().Add(within)
-	for _, r := range s.roles {
-		r.scenes = append(r.scenes, scene(scenery(r), texts...))
-		s.arena.films.news.await(t, time.Until(deadline), what+" of "+r.object.Name, func() (string, bool) {
-			stored := scenesOf(s.arena.films.film(r.object))
-			return "stored were:\n" + strings.Join(stored, "\n"), len(stored) >= len(r.scenes)
+	for _, r := range s.objects {
+		r.expected = append(r.expected, statusText(wanted(r), texts...))
+		s.env.recorder.changes.await(t, time.Until(deadline), what+" of "+r.object.Name, func() (string, bool) {
+			stored := statusTexts(s.env.recorder.revisionsOf(r.object))
+			return "stored were:\n" + strings.Join(stored, "\n"), len(stored) >= len(r.expected)
 		})
 		s.compare(t, r, what)
 	}
 }
 
-func (s *subject) compare(t *testing.T, r *role, when string) {
+func (s *subject) compare(t *testing.T, r *watchedObject, when string) {
 	t.Helper()
-	film := s.arena.films.film(r.object)
-	if stored := scenesOf(film); !slices.Equal(stored, r.scenes) {
+	revisions := s.env.recorder.revisionsOf(r.object)
+	if stored := statusTexts(revisions); !slices.Equal(stored, r.expected) {
 		t.Fatalf("%s, %s: stored were, one after another:\n%s\nbut they must be:\n%s",
-			r.object.Name, when, strings.Join(stored, "\n"), strings.Join(r.scenes, "\n"))
+			r.object.Name, when, strings.Join(stored, "\n"), strings.Join(r.expected, "\n"))
 	}
-	for _, mistake := range mistakesIn(film) {
+	for _, mistake := range mistakesIn(revisions) {
 		t.Errorf("%s, %s: %s", r.object.Name, when, mistake)
 	}
 }
 
-// told adds events that both objects must have, no less and no more.
-func (s *subject) told(events ...string) {
-	for _, r := range s.roles {
+// expectEvents adds events that both objects must have, no less and no more.
+func (s *subject) expectEvents(events ...string) {
+	for _, r := range s.objects {
 		for _, e := range events {
 			r.events[e]++
 		}
 	}
 }
 
-// fails waits until the fault is told, word for word as the document has it.
-func (s *subject) fails(t *testing.T, o ordeal, within time.Duration) {
+// fails waits until the fault is reported, word for word as the document has it.
+func (s *subject) fails(t *testing.T, o faultCase, within time.Duration) {
 	t.Helper()
-	s.follow(t, within, "the fault is told", func(r *role) states { return failed(r.base, o.reason) }, twoRows("abnormal"))
-	s.told("Warning ObservationFailed")
+	s.follow(t, within, "the fault is reported", func(r *watchedObject) states { return failed(r.base, o.reason) }, twoRows("abnormal"))
+	s.expectEvents("Warning ObservationFailed")
 	s.says(t, o)
 }
 
@@ -222,11 +222,11 @@ func failed(base states, reason string) states {
 }
 
 // says demands the message of the document, in which words in capitals stand for what differs.
-func (s *subject) says(t *testing.T, o ordeal) {
+func (s *subject) says(t *testing.T, o faultCase) {
 	t.Helper()
-	for _, r := range s.roles {
-		film := s.arena.films.film(r.object)
-		observed := conditionOf(film[len(film)-1].object, "Observed")
+	for _, r := range s.objects {
+		revisions := s.env.recorder.revisionsOf(r.object)
+		observed := conditionOf(revisions[len(revisions)-1].object, "Observed")
 		want := strings.NewReplacer(
 			"HOST", s.host,
 			"REGION", r.object.Spec.RegionID,
@@ -245,23 +245,23 @@ func (s *subject) says(t *testing.T, o ordeal) {
 func (s *subject) recovers(t *testing.T) {
 	t.Helper()
 	ended := time.Now()
-	s.follow(t, interval+slack+s.slack, "recovery", func(r *role) states { return r.base }, twoRows("abnormal"))
-	s.told("Normal ObservationRecovered")
+	s.follow(t, interval+slack+s.slack, "recovery", func(r *watchedObject) states { return r.base }, twoRows("abnormal"))
+	s.expectEvents("Normal ObservationRecovered")
 	t.Logf("recovered within %s", time.Since(ended).Round(100*time.Millisecond))
 }
 
-// turn lets the second backend turn, and demands that it is told, once.
+// turn changes the second backend, and expects one event.
 func (s *subject) turn(t *testing.T, to string) {
 	t.Helper()
 	s.show(twoRows(to)...)
 	s.turned(t, to, interval+slack+s.slack)
 }
 
-// turned waits until the second backend, which turned, is told.
+// turned waits until the change of the second backend is reported.
 func (s *subject) turned(t *testing.T, to string, within time.Duration) {
 	t.Helper()
-	s.told(map[string]string{"normal": "Normal BackendNormal", "abnormal": "Warning BackendAbnormal"}[to])
-	for i, r := range s.roles {
+	s.expectEvents(map[string]string{"normal": "Normal BackendNormal", "abnormal": "Warning BackendAbnormal"}[to])
+	for i, r := range s.objects {
 		unfit := i == 1
 		switch {
 		case to == "normal":
@@ -276,25 +276,25 @@ func (s *subject) turned(t *testing.T, to string, within time.Duration) {
 		}
 	}
 	since := time.Now()
-	s.follow(t, within, "the backend that turned "+to, func(r *role) states { return r.base }, twoRows(to))
-	t.Logf("a backend that turned %s was told within %s", to, time.Since(since).Round(100*time.Millisecond))
+	s.follow(t, within, "the backend that turned "+to, func(r *watchedObject) states { return r.base }, twoRows(to))
+	t.Logf("a backend that became %s was reported within %s", to, time.Since(since).Round(100*time.Millisecond))
 }
 
-// finish demands, after some more answers, that nothing was stored or told
-// beside what must be.
+// finish demands, after some more answers, that nothing was stored or
+// recorded beside what must be.
 func (s *subject) finish(t *testing.T) {
 	t.Helper()
 	s.awaitCalls(t, 2, patience)
-	for _, r := range s.roles {
+	for _, r := range s.objects {
 		s.compare(t, r, "in the end")
-		s.arena.awaitEvents(t, r.object, maps.Clone(r.events))
+		s.env.awaitEvents(t, r.object, maps.Clone(r.events))
 		s.compare(t, r, "after its events")
 	}
 }
 
-// endure is the way through most faults: it is told once, changes nothing
-// else however often it is met, ends, and the next change is told as ever.
-func (s *subject) endure(t *testing.T, o ordeal, begin, end func()) {
+// endure is the way through most faults: it is reported once, changes nothing
+// else however often it is met, ends, and the next change is reported as ever.
+func (s *subject) endure(t *testing.T, o faultCase, begin, end func()) {
 	t.Helper()
 	begin()
 	s.fails(t, o, 2*interval+slack+s.slack)

@@ -30,17 +30,17 @@ func TestMain(m *testing.M) {
 // spec is a rule and what proves it.
 type spec struct {
 	rule  string
-	check func(t *testing.T, w *world)
+	check func(t *testing.T, w *env)
 }
 
 func TestBlackBox(t *testing.T) {
-	w := newWorld(t, worldOptions{})
+	w := newEnv(t, envOptions{})
 	w.addSimulator(t)
 	for _, namespace := range []string{mainNamespace, hostileNamespace} {
 		w.createNamespace(t, namespace)
 	}
 	w.main = w.startOperator(t, operatorOptions{
-		name: "main", namespaces: []string{mainNamespace}, endpoint: w.simulator.url, account: w.mainAccount,
+		name: "main", namespaces: []string{mainNamespace}, endpoint: w.simulator.URL, account: w.mainAccount,
 		args: []string{"--slb-timeout=" + mainTimeout.String(), "--slb-qps=100", "--slb-burst=100"},
 	})
 	w.hostile = w.startOperator(t, operatorOptions{

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 var tlsSpecs = []spec{
@@ -21,7 +23,7 @@ var tlsSpecs = []spec{
 // link that is swapped for all of them at once.
 type mounted struct{ folder string }
 
-func (m mounted) renew(t *testing.T, a *authority) {
+func (m mounted) renew(t *testing.T, c *harness.Certificate) {
 	t.Helper()
 	const link = "..data"
 	current := filepath.Join(m.folder, link)
@@ -30,7 +32,7 @@ func (m mounted) renew(t *testing.T, a *authority) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for from, name := range map[string]string{a.certificateFile: "server.crt", a.keyFile: "server.key"} {
+	for from, name := range map[string]string{c.CertFile: "server.crt", c.KeyFile: "server.key"} {
 		if err := os.WriteFile(filepath.Join(next, name), []byte(readFile(t, from)), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -71,11 +73,11 @@ func shakeHands(address string, roots *x509.CertPool, edit func(*tls.Config)) (t
 func asItIs(*tls.Config) {}
 
 // startSecure starts an operator that serves metrics with this certificate.
-func (w *world) startSecure(t *testing.T, name string, certificate mounted) *operator {
+func (w *env) startSecure(t *testing.T, name string, certificate mounted) *operator {
 	t.Helper()
 	w.createNamespace(t, name)
 	return w.startOperator(t, operatorOptions{
-		name: name, namespaces: []string{name}, endpoint: w.simulator.url, account: w.mainAccount,
+		name: name, namespaces: []string{name}, endpoint: w.simulator.URL, account: w.mainAccount,
 		args: []string{
 			"--metrics-secure=true", "--metrics-cert-path=" + certificate.folder,
 			"--metrics-cert-name=server.crt", "--metrics-cert-key=server.key",
@@ -83,29 +85,29 @@ func (w *world) startSecure(t *testing.T, name string, certificate mounted) *ope
 	})
 }
 
-func servesRenewedCertificates(t *testing.T, w *world) {
-	old, renewed := newAuthority(t), newAuthority(t)
+func servesRenewedCertificates(t *testing.T, w *env) {
+	old, renewed := newCertificate(t, 0), newCertificate(t, 0)
 	certificate := mounted{t.TempDir()}
 	certificate.renew(t, old)
 	op := w.startSecure(t, "renewed", certificate)
 	w.eventually(t, func(g Gomega) {
-		_, err := shakeHands(op.metricsAddress, old.pool, asItIs)
+		_, err := shakeHands(op.metricsAddress, old.Pool, asItIs)
 		g.Expect(err).NotTo(HaveOccurred())
 	})
 	certificate.renew(t, renewed)
 	w.eventually(t, func(g Gomega) {
-		state, err := shakeHands(op.metricsAddress, renewed.pool, asItIs)
+		state, err := shakeHands(op.metricsAddress, renewed.Pool, asItIs)
 		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(state.PeerCertificates[0].Equal(renewed.pair.Leaf)).To(BeTrue())
+		g.Expect(state.PeerCertificates[0].Equal(renewed.TLS.Leaf)).To(BeTrue())
 	})
 	if !op.running() {
 		t.Error("the operator has ended")
 	}
 }
 
-func speaksNoHTTP2(t *testing.T, w *world) {
+func speaksNoHTTP2(t *testing.T, w *env) {
 	g := NewWithT(t)
-	self := newAuthority(t)
+	self := newCertificate(t, 0)
 	certificate := mounted{t.TempDir()}
 	certificate.renew(t, self)
 	op := w.startSecure(t, "http1", certificate)
@@ -113,12 +115,12 @@ func speaksNoHTTP2(t *testing.T, w *world) {
 		return func(c *tls.Config) { c.NextProtos = protocols }
 	}
 	w.eventually(t, func(g Gomega) { // readiness does not wait for it
-		state, err := shakeHands(op.metricsAddress, self.pool, offering("h2", "http/1.1"))
+		state, err := shakeHands(op.metricsAddress, self.Pool, offering("h2", "http/1.1"))
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(state.NegotiatedProtocol).To(Equal("http/1.1"))
 	})
-	_, err := shakeHands(op.metricsAddress, self.pool, offering("h2"))
+	_, err := shakeHands(op.metricsAddress, self.Pool, offering("h2"))
 	g.Expect(err).To(MatchError(ContainSubstring("no application protocol")))
-	_, err = shakeHands(op.metricsAddress, self.pool, func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS11, tls.VersionTLS11 })
+	_, err = shakeHands(op.metricsAddress, self.Pool, func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS11, tls.VersionTLS11 })
 	g.Expect(err).To(MatchError(ContainSubstring("protocol version")))
 }

@@ -63,7 +63,7 @@ func TestOperatorTakesEveryArgument(t *testing.T) {
 	}
 }
 
-// TestEveryFlagHasAValue holds the values to what the operator can be told.
+// TestEveryFlagHasAValue holds the values to what the operator accepts.
 func TestEveryFlagHasAValue(t *testing.T) {
 	command := exec.CommandContext(t.Context(), filepath.Join(root, "bin", "slb-health-operator"), "--help")
 	help, err := command.CombinedOutput()

@@ -12,8 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/lbhealth/slb-health-operator/internal/controlplane"
-	"github.com/lbhealth/slb-health-operator/test/internal/kube"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // cluster is a real API server that knows the Prometheus Operator's kinds.
@@ -23,7 +22,7 @@ type cluster struct {
 }
 
 func TestCluster(t *testing.T) {
-	c := kube.Start(t.Context(), t, controlplane.Options{CRDs: []string{filepath.Join(root, "bin", "monitoring-crds")}})
+	c := harness.NewControlPlane(t, harness.ControlPlaneOptions{CRDs: []string{filepath.Join(root, "bin", "monitoring-crds")}})
 	admin, err := client.New(c.Config, client.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/lbhealth/slb-health-operator/test/internal/kube"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -69,7 +69,7 @@ func helmPath(t *testing.T) string {
 	return tool(t, "helm")
 }
 
-// helm runs Helm without the settings of whoever runs the test.
+// helm runs Helm without the settings of the user who runs the test.
 func helm(t *testing.T, args ...string) ([]byte, error) {
 	t.Helper()
 	return run(t, []string{"HOME=" + t.TempDir()}, nil, helmPath(t), args...)
@@ -80,7 +80,7 @@ type objects []unstructured.Unstructured
 
 func parse(t *testing.T, manifests []byte) objects {
 	t.Helper()
-	return kube.Parse(t, manifests)
+	return harness.ParseManifests(t, manifests)
 }
 
 // template renders the chart with a file of values from testdata; "" is none.

@@ -59,7 +59,7 @@ func TestEveryPageCanBeFound(t *testing.T) {
 }
 
 // check says what is wrong with a link, "" being nothing. Addresses elsewhere
-// are not asked: a page must not fail with somebody else's server.
+// are not asked: a page must not fail with another site's server.
 func check(pages map[string]page, from, target string) string {
 	to, anchor, local := resolve(from, target)
 	if !local {

@@ -25,7 +25,7 @@ const (
 // table of docs/gitops/README.md to what the engines say of them.
 func TestAnswers(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, "loadBalancers: []\n")
+	s := newEnv(t, "loadBalancers: []\n")
 	objects := reachAll(t, s)
 	e := newEngines(t, s.configureArgoCD(t))
 
@@ -104,9 +104,9 @@ func documented(t *testing.T, command string) []string {
 }
 
 // configureArgoCD patches the settings of an Argo CD as docs/gitops/README.md says.
-func (s *stage) configureArgoCD(t *testing.T) kubernetes.Interface {
+func (s *env) configureArgoCD(t *testing.T) kubernetes.Interface {
 	t.Helper()
-	cluster, err := kubernetes.NewForConfig(s.plane.Config)
+	cluster, err := kubernetes.NewForConfig(s.Plane.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func (s *stage) configureArgoCD(t *testing.T) kubernetes.Interface {
 		ObjectMeta: metav1.ObjectMeta{Name: "argocd-cm", Labels: map[string]string{"app.kubernetes.io/part-of": "argocd"}},
 		Data:       map[string]string{"url": "https://argocd.example.com"},
 	}
-	if _, err := cluster.CoreV1().ConfigMaps(argoNamespace).Create(s.ctx, installed, metav1.CreateOptions{}); err != nil {
+	if _, err := cluster.CoreV1().ConfigMaps(argoNamespace).Create(s.Ctx, installed, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	s.kubectl(t, documented(t, "patch configmap argocd-cm -n argocd --patch-file docs/gitops/argocd/argocd-cm.yaml")...)

@@ -30,7 +30,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/lbhealth/slb-health-operator/test/internal/rig"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -53,7 +53,7 @@ const callTimeout = "--slb-timeout=2s"
 // TestArgoCD lets Argo CD's own code sync, compare and act upon the example.
 func TestArgoCD(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, "loadBalancers: []\n")
+	s := newEnv(t, "loadBalancers: []\n")
 	s.kubectl(t, "create", "namespace", prod)
 	s.startOperator(t, "operator", callTimeout)
 	e := newEngines(t, s.configureArgoCD(t))
@@ -70,16 +70,16 @@ func TestArgoCD(t *testing.T) {
 
 // agent is Argo CD's engine for one application.
 type agent struct {
-	*stage
+	*env
 	engines
 	application v1alpha1.Application
 	cache       cache.ClusterCache
 	wants       []*unstructured.Unstructured // of the last revision
 }
 
-func newAgent(t *testing.T, s *stage, e engines) *agent {
+func newAgent(t *testing.T, s *env, e engines) *agent {
 	t.Helper()
-	a := &agent{stage: s, engines: e, application: decode[v1alpha1.Application](t, filepath.Join("argocd", "application.yaml"))[0], cache: cache.NewClusterCache(s.plane.Config, cache.SetNamespaces([]string{prod}))}
+	a := &agent{env: s, engines: e, application: decode[v1alpha1.Application](t, filepath.Join("argocd", "application.yaml"))[0], cache: cache.NewClusterCache(s.Plane.Config, cache.SetNamespaces([]string{prod}))}
 	if err := a.cache.EnsureSynced(); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func (a *agent) sync(revision string) <-chan outcome {
 		o, began := outcome{phase: common.OperationRunning}, metav1.Now()
 		for o.err == nil && !o.phase.Completed() {
 			if o = a.step(o, revision, began); o.err == nil {
-				o.err = rig.Wait(a.ctx, stepPause)
+				o.err = harness.Wait(a.Ctx, stepPause)
 			}
 		}
 		ended <- o
@@ -139,7 +139,7 @@ func (a *agent) step(o outcome, revision string, began metav1.Time) outcome {
 		return outcome{err: err}
 	}
 	reconciled := sync.Reconcile(a.wants, live, prod, a.cache)
-	steps, cleanup, err := sync.NewSyncContext(revision, reconciled, a.plane.Config, a.plane.Config, &kube.KubectlCmd{Tracer: tracing.NopTracer{}}, prod,
+	steps, cleanup, err := sync.NewSyncContext(revision, reconciled, a.Plane.Config, a.Plane.Config, &kube.KubectlCmd{Tracer: tracing.NopTracer{}}, prod,
 		a.cache.GetOpenAPISchema(), sync.WithHealthOverride(a.argo), sync.WithInitialState(o.phase, o.message, o.results, began))
 	if err != nil {
 		return outcome{err: err}
@@ -220,7 +220,7 @@ func (a *agent) fails(t *testing.T) {
 // waitsForAnswer demands that a sync does not pass on what was answered before
 // it, though the gate has been healthy all the time.
 func (a *agent) waitsForAnswer(t *testing.T, revision string, fault map[string]any) {
-	a.admin(t, http.MethodPost, "faults", fault)
+	a.Admin(t, http.MethodPost, "faults", fault)
 	a.generate(t, revision)
 	ended := a.sync(revision)
 	a.awaitAttempt(t, prod, "web", revision)
@@ -233,7 +233,7 @@ func (a *agent) waitsForAnswer(t *testing.T, revision string, fault map[string]a
 		t.Fatalf("the sync ended %s without an answer: %s, %v", o.phase, o.message, o.err)
 	case <-time.After(3 * stepPause): // steps in which the engine looks at the gate
 	}
-	a.admin(t, http.MethodDelete, "faults", nil)
+	a.Admin(t, http.MethodDelete, "faults", nil)
 	a.succeeds(t, <-ended, revision)
 }
 
@@ -249,14 +249,14 @@ func (a *agent) succeeds(t *testing.T, o outcome, revision string) {
 
 // recovers syncs without the permission, and once more with it.
 func (a *agent) recovers(t *testing.T, without, with string) {
-	a.fail(t, gateID, "Forbidden.RAM", http.StatusForbidden)
+	a.Fail(t, gateID, "Forbidden.RAM", http.StatusForbidden, 0)
 	a.generate(t, without)
 	o := <-a.sync(without)
 	if result := o.of(t, "LoadBalancerHealth", "web"); o.phase != common.OperationFailed || !strings.HasPrefix(result.Message, "Forbidden: ") {
 		t.Fatalf("the sync ended %s: %s, %v", o.phase, result.Message, o.err)
 	}
 	a.await(t, prod, "web", "False Forbidden")
-	a.admin(t, http.MethodDelete, "faults", nil)
+	a.Admin(t, http.MethodDelete, "faults", nil)
 	a.generate(t, with)
 	a.succeeds(t, <-a.sync(with), with)
 }
@@ -343,7 +343,7 @@ func (a *agent) act(t *testing.T, name string) {
 	if err != nil || len(changed) != 1 || changed[0].K8SOperation != lua.PatchOperation {
 		t.Fatalf("%s: %v, %v", name, changed, err)
 	}
-	if _, err := a.lbh(prod).Update(a.ctx, changed[0].UnstructuredObj, metav1.UpdateOptions{}); err != nil {
+	if _, err := a.lbh(prod).Update(a.Ctx, changed[0].UnstructuredObj, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }

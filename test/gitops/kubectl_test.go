@@ -24,7 +24,7 @@ func TestKubectl(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newStage(t, string(loadBalancers))
+	s := newEnv(t, string(loadBalancers))
 	s.startOperator(t, "operator")
 	t.Run("apply again", func(t *testing.T) { s.applyAgain(t) })
 	t.Run("two managers", func(t *testing.T) { s.twoManagers(t) })
@@ -33,7 +33,7 @@ func TestKubectl(t *testing.T) {
 }
 
 // applyAgain demands that applying the same again changes nothing.
-func (s *stage) applyAgain(t *testing.T) {
+func (s *env) applyAgain(t *testing.T) {
 	s.kubectl(t, "apply", "-k", samples)
 	before := s.settled(t)
 	s.expectNoDiff(t)
@@ -47,10 +47,10 @@ func (s *stage) applyAgain(t *testing.T) {
 
 // twoManagers lets two tools own the same fields, while the operator writes
 // statuses.
-func (s *stage) twoManagers(t *testing.T) {
+func (s *env) twoManagers(t *testing.T) {
 	managers := []string{"argocd-controller", "kustomize-controller"}
 	for round, state := range []string{"abnormal", "normal"} {
-		s.admin(t, http.MethodPatch, "loadbalancers/lb-demo-web/backends", map[string]any{"serverId": "i-web-1", "serverHealthStatus": state})
+		s.Admin(t, http.MethodPatch, "loadbalancers/lb-demo-web/backends", map[string]any{"serverId": "i-web-1", "serverHealthStatus": state})
 		ready := []string{"True MinHealthyMet", "True AllBackendsNormal"}[round]
 		eventually(t, func(g Gomega) {
 			for _, manager := range managers {
@@ -71,7 +71,7 @@ func (s *stage) twoManagers(t *testing.T) {
 
 // expectOwners demands that each manager owns the spec, and the operator
 // nothing but the status.
-func (s *stage) expectOwners(t *testing.T, managers []string) {
+func (s *env) expectOwners(t *testing.T, managers []string) {
 	t.Helper()
 	owned := map[string]string{}
 	for _, entry := range s.get(t, "default", "web").GetManagedFields() {
@@ -88,7 +88,7 @@ func (s *stage) expectOwners(t *testing.T, managers []string) {
 }
 
 // settled waits until all samples are healthy, and returns what writing would change.
-func (s *stage) settled(t *testing.T) map[string]string {
+func (s *env) settled(t *testing.T) map[string]string {
 	t.Helper()
 	versions := map[string]string{}
 	for _, name := range []string{"api", "partner", "web"} {
@@ -98,9 +98,9 @@ func (s *stage) settled(t *testing.T) map[string]string {
 	return versions
 }
 
-// expectSame demands that nobody wrote the samples, also not after they were
+// expectSame demands that the samples were not written, also not after they were
 // observed once more.
-func (s *stage) expectSame(t *testing.T, before map[string]string) {
+func (s *env) expectSame(t *testing.T, before map[string]string) {
 	t.Helper()
 	for name, id := range map[string]string{"api": "lb-demo-api", "web": "lb-demo-web"} {
 		if name == "web" { // its interval is short enough to wait for
@@ -114,13 +114,13 @@ func (s *stage) expectSame(t *testing.T, before map[string]string) {
 }
 
 // awaitCall waits until the operator asked twice more, so that the first was dealt with.
-func (s *stage) awaitCall(t *testing.T, id string) {
+func (s *env) awaitCall(t *testing.T, id string) {
 	t.Helper()
 	count := func() int {
 		var calls struct {
 			ByLoadBalancer map[string]int `json:"byLoadBalancer"`
 		}
-		if err := s.simulator.Admin(s.ctx, http.MethodGet, "calls?limit=1", nil, &calls); err != nil {
+		if err := s.Simulator.Admin(s.Ctx, http.MethodGet, "calls?limit=1", nil, &calls); err != nil {
 			t.Fatal(err)
 		}
 		return calls.ByLoadBalancer[id]
@@ -129,7 +129,7 @@ func (s *stage) awaitCall(t *testing.T, id string) {
 	eventually(t, func(g Gomega) { g.Expect(count()).To(BeNumerically(">=", before+2)) })
 }
 
-func (s *stage) expectNoDiff(t *testing.T, args ...string) {
+func (s *env) expectNoDiff(t *testing.T, args ...string) {
 	t.Helper()
 	if output, code := s.try(t, append([]string{"diff", "-k", samples}, args...)...); code != 0 {
 		t.Errorf("kubectl diff %s: exit code %d\n%s", strings.Join(args, " "), code, output)
@@ -137,9 +137,9 @@ func (s *stage) expectNoDiff(t *testing.T, args ...string) {
 }
 
 // waits holds `kubectl wait` to end when the load balancer gets healthy, and no sooner.
-func (s *stage) waits(t *testing.T) {
+func (s *env) waits(t *testing.T) {
 	wait := documented(t, "wait --for=condition=Ready lbh/web --timeout=5m")
-	s.admin(t, http.MethodPatch, "loadbalancers/lb-demo-web/backends", map[string]any{"serverHealthStatus": "abnormal"})
+	s.Admin(t, http.MethodPatch, "loadbalancers/lb-demo-web/backends", map[string]any{"serverHealthStatus": "abnormal"})
 	s.await(t, "default", "web", "False BelowMinHealthy")
 	if output, code := s.try(t, append(wait[:len(wait)-1:len(wait)-1], "--timeout=1s")...); code != 1 {
 		t.Errorf("exit code %d: %s", code, output)
@@ -152,7 +152,7 @@ func (s *stage) waits(t *testing.T) {
 	// An edit in between: what was said of the old spec must not end it.
 	s.patch(t, "default", "web", `{"spec": {"healthPolicy": {"minHealthy": "75%"}}}`)
 	healthy := time.Now().Truncate(time.Second)
-	s.admin(t, http.MethodPatch, "loadbalancers/lb-demo-web/backends", map[string]any{"serverHealthStatus": "normal"})
+	s.Admin(t, http.MethodPatch, "loadbalancers/lb-demo-web/backends", map[string]any{"serverHealthStatus": "normal"})
 	if got := <-ended; !strings.Contains(got, "exit code 0") {
 		t.Fatal(got)
 	}
@@ -163,7 +163,7 @@ func (s *stage) waits(t *testing.T) {
 }
 
 // waitsForAnswer runs the commands of the document.
-func (s *stage) waitsForAnswer(t *testing.T) {
+func (s *env) waitsForAnswer(t *testing.T) {
 	const now = "1700000000"
 	fill := func(command string) []string {
 		words := documented(t, command)
@@ -180,7 +180,7 @@ func (s *stage) waitsForAnswer(t *testing.T) {
 	if output, code := s.try(t, stalled...); code != 1 {
 		t.Errorf("exit code %d on an object that is not stalled: %s", code, output)
 	}
-	s.admin(t, http.MethodPost, "faults", map[string]any{"kind": "status", "loadBalancerId": "lb-demo-web", "code": "Forbidden.RAM", "httpStatus": http.StatusForbidden})
+	s.Admin(t, http.MethodPost, "faults", map[string]any{"kind": "status", "loadBalancerId": "lb-demo-web", "code": "Forbidden.RAM", "httpStatus": http.StatusForbidden})
 	s.await(t, "default", "web", "False Forbidden")
 	s.kubectl(t, stalled...)
 }

@@ -32,7 +32,7 @@ const (
 // after release.
 func TestFlux(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, "loadBalancers: []\n")
+	s := newEnv(t, "loadBalancers: []\n")
 	s.kubectl(t, "create", "namespace", prod)
 	s.startOperator(t, "operator", callTimeout)
 	s.put(t, gateID, "normal", "normal", "normal", "normal")
@@ -47,15 +47,15 @@ func TestFlux(t *testing.T) {
 
 // flux is kustomize-controller for the gate.
 type flux struct {
-	*stage
+	*env
 	manager *ssa.ResourceManager
 	folder  string // the repository of the example
 	timeout time.Duration
 }
 
-func newFlux(t *testing.T, s *stage) *flux {
+func newFlux(t *testing.T, s *env) *flux {
 	t.Helper()
-	c, err := client.New(s.plane.Config, client.Options{})
+	c, err := client.New(s.Plane.Config, client.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,8 +71,8 @@ func newFlux(t *testing.T, s *stage) *flux {
 	poller := polling.NewStatusPoller(c, c.RESTMapper(), polling.Options{
 		CustomStatusReaders: made, ClusterReaderFactory: engine.ClusterReaderFactoryFunc(clusterreader.NewDirectClusterReader),
 	})
-	f := &flux{stage: s, manager: ssa.NewResourceManager(c, poller, ssa.Owner{Field: "kustomize-controller", Group: "kustomize.toolkit.fluxcd.io"}), folder: t.TempDir(), timeout: gate.Spec.Timeout.Duration}
-	if err := os.CopyFS(filepath.Join(f.folder, "docs", "gitops", "flux"), os.DirFS(filepath.Join(docs, "flux"))); err != nil {
+	f := &flux{env: s, manager: ssa.NewResourceManager(c, poller, ssa.Owner{Field: "kustomize-controller", Group: "kustomize.toolkit.fluxcd.io"}), folder: t.TempDir(), timeout: gate.Spec.Timeout.Duration}
+	if err := os.CopyFS(filepath.Join(f.Folder, "docs", "gitops", "flux"), os.DirFS(filepath.Join(docs, "flux"))); err != nil {
 		t.Fatal(err)
 	}
 	return f
@@ -81,7 +81,7 @@ func newFlux(t *testing.T, s *stage) *flux {
 // release is what one of the example's Kustomizations applies of a tag.
 func (f *flux) release(t *testing.T, name, tag string) []*unstructured.Unstructured {
 	t.Helper()
-	file := filepath.Join(f.folder, "docs", "gitops", "flux", "web", "kustomization.yaml")
+	file := filepath.Join(f.Folder, "docs", "gitops", "flux", "web", "kustomization.yaml")
 	content, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func (f *flux) release(t *testing.T, name, tag string) []*unstructured.Unstructu
 		if k.Name != name {
 			continue
 		}
-		built, err := kustomize.SecureBuild(f.folder, filepath.Join(f.folder, k.Spec.Path), false)
+		built, err := kustomize.SecureBuild(f.Folder, filepath.Join(f.Folder, k.Spec.Path), false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +164,7 @@ func (f *flux) ends(t *testing.T, objects []*unstructured.Unstructured, tag stri
 }
 
 func (f *flux) waitsForAnswer(t *testing.T, tag string, fault map[string]any) {
-	f.admin(t, http.MethodPost, "faults", fault)
+	f.Admin(t, http.MethodPost, "faults", fault)
 	objects := f.apply(t, tag)
 	expectTimeout(t, f.wait(objects, time.Second)) // before the first attempt or after it
 	f.awaitAttempt(t, prod, "web", image+":"+tag)
@@ -172,7 +172,7 @@ func (f *flux) waitsForAnswer(t *testing.T, tag string, fault map[string]any) {
 	if got := condition(f.get(t, prod, "web"), "Ready"); got != "True AllBackendsNormal" {
 		t.Errorf("Ready is %s: the gate did not wait for an answer, but for a verdict", got)
 	}
-	f.admin(t, http.MethodDelete, "faults", nil)
+	f.Admin(t, http.MethodDelete, "faults", nil)
 	f.ends(t, objects, tag)
 }
 
@@ -184,11 +184,11 @@ func expectTimeout(t *testing.T, err error) {
 }
 
 func (f *flux) recovers(t *testing.T, without, with string) {
-	f.fail(t, gateID, "Forbidden.RAM", http.StatusForbidden)
+	f.Fail(t, gateID, "Forbidden.RAM", http.StatusForbidden, 0)
 	if err := f.wait(f.apply(t, without), f.timeout); err == nil || !strings.Contains(err.Error(), "failed early due to stalled resources") {
 		t.Fatalf("without the permission: %v", err)
 	}
 	f.await(t, prod, "web", "False Forbidden")
-	f.admin(t, http.MethodDelete, "faults", nil)
+	f.Admin(t, http.MethodDelete, "faults", nil)
 	f.passes(t, with)
 }

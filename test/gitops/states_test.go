@@ -14,12 +14,13 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
 	served   = "served"   // by the operator
 	waiting  = "waiting"  // by one that may ask once in a hundred seconds
-	unserved = "unserved" // by nobody
+	unserved = "unserved" // by no operator
 )
 
 // state is one that the operator brings an object into. The object and its load
@@ -38,7 +39,7 @@ type state struct {
 	// before is Ready before turn and a later code; AllBackendsNormal unless said.
 	before string
 	// turn is done once the object is healthy.
-	turn func(*testing.T, *stage, string)
+	turn func(*testing.T, *env, string)
 	// ready and observed are the conditions of the state.
 	ready, observed string
 }
@@ -73,6 +74,7 @@ var states = []state{
 	{title: "too few backends are normal", id: "below", backends: bad, ready: "False BelowMinHealthy"},
 	{title: "there are no backends", id: "none", backends: []string{}, ready: "False NoBackends"},
 	{title: "health checks have no result", id: "unavailable", backends: []string{"unavailable", "unavailable"}, ready: "Unknown HealthCheckUnavailable"},
+	{title: "a listener that had backends is missing", id: "missing", backends: good, turn: loseListener, ready: "Unknown ListenerMissing"},
 	{title: "the first observation failed", id: "pending", backends: good, code: "InternalError", http: http.StatusInternalServerError, ready: "Unknown Pending", observed: "False ServiceError"},
 	{
 		title: "the last answer is too old", id: "stale", backends: good, code: "InternalError", http: http.StatusInternalServerError, later: true,
@@ -99,7 +101,7 @@ type judged struct {
 
 // reachAll brings objects into every state, and hands them over as they are at
 // the API server.
-func reachAll(t *testing.T, s *stage) []judged {
+func reachAll(t *testing.T, s *env) []judged {
 	t.Helper()
 	for _, namespace := range []string{served, waiting, unserved} {
 		s.kubectl(t, "create", "namespace", namespace)
@@ -111,7 +113,7 @@ func reachAll(t *testing.T, s *stage) []judged {
 	s.put(t, "edited", good...)
 	s.create(t, served, "edited", nil)
 	s.create(t, unserved, "new", nil)
-	found := []judged{s.judge(t, "nobody looked at it yet", s.get(t, unserved, "new")), s.judge(t, "waiting for the first observation", s.wait(t))}
+	found := []judged{s.judge(t, "not observed yet", s.get(t, unserved, "new")), s.judge(t, "waiting for the first observation", s.wait(t))}
 	for _, state := range states {
 		s.turn(t, state)
 	}
@@ -133,33 +135,33 @@ func reachAll(t *testing.T, s *stage) []judged {
 }
 
 // begin makes the load balancer and the object of a state.
-func (s *stage) begin(t *testing.T, state state) {
+func (s *env) begin(t *testing.T, state state) {
 	t.Helper()
 	if state.backends != nil {
 		s.put(t, state.id, state.backends...)
 	}
 	if state.code != "" && !state.later {
-		s.fail(t, state.id, state.code, state.http)
+		s.Fail(t, state.id, state.code, state.http, 0)
 	}
 	s.create(t, served, state.id, state.spec)
 }
 
 // turn does what is to be done to an object that is healthy.
-func (s *stage) turn(t *testing.T, state state) {
+func (s *env) turn(t *testing.T, state state) {
 	t.Helper()
 	if !state.later && state.turn == nil {
 		return
 	}
 	s.await(t, served, state.id, cmp.Or(state.before, "True AllBackendsNormal"))
 	if state.later {
-		s.fail(t, state.id, state.code, state.http)
+		s.Fail(t, state.id, state.code, state.http, 0)
 	}
 	if state.turn != nil {
 		state.turn(t, s, state.id)
 	}
 }
 
-func (s *stage) reached(t *testing.T, state state) *unstructured.Unstructured {
+func (s *env) reached(t *testing.T, state state) *unstructured.Unstructured {
 	t.Helper()
 	var object *unstructured.Unstructured
 	eventually(t, func(g Gomega) {
@@ -177,7 +179,7 @@ func (s *stage) reached(t *testing.T, state state) *unstructured.Unstructured {
 
 // wait returns an object that is in line for its first observation, behind
 // another one.
-func (s *stage) wait(t *testing.T) *unstructured.Unstructured {
+func (s *env) wait(t *testing.T) *unstructured.Unstructured {
 	t.Helper()
 	for _, id := range []string{"one", "another"} {
 		s.put(t, id, good...)
@@ -186,7 +188,7 @@ func (s *stage) wait(t *testing.T) *unstructured.Unstructured {
 	s.startOperator(t, "slow-operator", "--watch-namespace="+waiting, "--slb-qps=0.01", "--slb-burst=1")
 	var found *unstructured.Unstructured
 	eventually(t, func(g Gomega) {
-		list, err := s.lbh(waiting).List(s.ctx, metav1.ListOptions{})
+		list, err := s.lbh(waiting).List(s.Ctx, metav1.ListOptions{})
 		g.Expect(err).NotTo(HaveOccurred())
 		for i := range list.Items {
 			if condition(&list.Items[i], "Reconciling") != "" {
@@ -198,7 +200,7 @@ func (s *stage) wait(t *testing.T) *unstructured.Unstructured {
 	return found
 }
 
-func (s *stage) judge(t *testing.T, title string, object *unstructured.Unstructured) judged {
+func (s *env) judge(t *testing.T, title string, object *unstructured.Unstructured) judged {
 	t.Helper()
 	_, code := s.try(t, "wait", "-n", object.GetNamespace(), "--for=condition=Ready", "--timeout=0", "lbh/"+object.GetName())
 	wait := "goes on"
@@ -208,30 +210,40 @@ func (s *stage) judge(t *testing.T, title string, object *unstructured.Unstructu
 	return judged{title, object, wait}
 }
 
-func (s *stage) create(t *testing.T, namespace, id string, more map[string]any) {
+func (s *env) create(t *testing.T, namespace, id string, more map[string]any) {
 	t.Helper()
-	spec := map[string]any{"loadBalancerId": id, "regionId": region, "interval": "5s"}
+	spec := map[string]any{"loadBalancerId": id, "regionId": harness.Region, "interval": "5s"}
 	maps.Copy(spec, more)
 	object := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "LoadBalancerHealth",
 		"metadata": map[string]any{"namespace": namespace, "name": id}, "spec": spec,
 	}}
-	if _, err := s.lbh(namespace).Create(s.ctx, object, metav1.CreateOptions{}); err != nil {
+	if _, err := s.lbh(namespace).Create(s.Ctx, object, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (s *stage) patch(t *testing.T, namespace, name, patch string) {
+func (s *env) patch(t *testing.T, namespace, name, patch string) {
 	t.Helper()
-	if _, err := s.lbh(namespace).Patch(s.ctx, name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+	if _, err := s.lbh(namespace).Patch(s.Ctx, name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // stamp requests an observation of an object by annotation.
-func stamp(t *testing.T, s *stage, id string) {
+func stamp(t *testing.T, s *env, id string) {
 	t.Helper()
 	s.patch(t, served, id, `{"metadata": {"annotations": {"`+request+`": "now"}}}`)
+}
+
+// loseListener takes all backends from a listener while another one has some, and
+// the permission to list listeners, which would tell that it is empty.
+func loseListener(t *testing.T, s *env, id string) {
+	t.Helper()
+	s.Admin(t, http.MethodPut, "permissions", map[string]any{"allowListeners": false})
+	backends := "loadbalancers/" + id + "/backends"
+	s.Admin(t, http.MethodPost, backends, map[string]any{"serverId": "i-3", "listenerPort": 80, "listenerProtocol": "http"})
+	s.Admin(t, http.MethodDelete, backends+"?listenerPort=443", nil)
 }
 
 // handledOf and attemptedOf are the requests that a status repeats.
@@ -247,11 +259,11 @@ func repeated(object *unstructured.Unstructured, field string) string {
 	return value
 }
 
-// beginDeletion deletes an object that somebody holds, as a foreground deletion does.
-func beginDeletion(t *testing.T, s *stage, id string) {
+// beginDeletion deletes an object that has a finalizer, as a foreground deletion does.
+func beginDeletion(t *testing.T, s *env, id string) {
 	t.Helper()
 	s.patch(t, served, id, `{"metadata": {"finalizers": ["example.com/hold"]}}`)
-	if err := s.lbh(served).Delete(s.ctx, id, metav1.DeleteOptions{}); err != nil {
+	if err := s.lbh(served).Delete(s.Ctx, id, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }

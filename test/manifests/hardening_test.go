@@ -16,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/lbhealth/slb-health-operator/test/internal/kube"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // rendered is what kustomize makes of a folder.
@@ -24,7 +24,7 @@ type rendered []unstructured.Unstructured
 
 func parse(t *testing.T, manifests []byte) rendered {
 	t.Helper()
-	return kube.Parse(t, manifests)
+	return harness.ParseManifests(t, manifests)
 }
 
 // only finds the one object of a kind.

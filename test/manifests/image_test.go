@@ -12,7 +12,7 @@ import (
 )
 
 // TestImage holds the image to what makes an intruder's life hard: nothing in
-// it but the program, which runs as nobody in particular.
+// it but the program, which runs as an unprivileged user.
 func TestImage(t *testing.T) {
 	content, err := os.ReadFile(filepath.Join("..", "..", "Dockerfile"))
 	if err != nil {

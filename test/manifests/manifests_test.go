@@ -2,7 +2,7 @@
 
 // Package manifests puts config/ before a real API server: what a typing error,
 // an unknown field or a pod that the restricted Pod Security Standard refuses
-// would break in somebody's cluster breaks here.
+// would break in a user's cluster breaks here.
 package manifests
 
 import (
@@ -16,8 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/lbhealth/slb-health-operator/internal/controlplane"
-	"github.com/lbhealth/slb-health-operator/test/internal/kube"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -27,7 +26,7 @@ const (
 )
 
 func TestManifests(t *testing.T) {
-	c := kube.Start(t.Context(), t, controlplane.Options{CRDs: []string{}})
+	c := harness.NewControlPlane(t, harness.ControlPlaneOptions{CRDs: []string{}})
 	admin, err := client.New(c.Config, client.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -12,23 +12,22 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/yaml"
 
-	"github.com/lbhealth/slb-health-operator/internal/controlplane"
-	"github.com/lbhealth/slb-health-operator/test/internal/kube"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 var accessSpecs = []spec{
 	{"a kubeconfig and a context are taken from flags", contextByFlag},
-	{"whoever may not is told the verb, and the role to ask for", withoutRights},
-	{"an API server that is not there is told in one line", noAPIServer},
-	{"a cluster without the CRD is told what to install", noCRD},
-	{"a machine without a kubeconfig is told what was tried instead", noKubeconfig},
+	{"a user without permission gets the verb, and the role to ask for", withoutRights},
+	{"an unreachable API server is reported in one line", noAPIServer},
+	{"without the CRD, the message has what to install", noCRD},
+	{"without a kubeconfig, the message has what was tried instead", noKubeconfig},
 }
 
 // kubeconfig writes one with a context for the stage, whose namespace it has,
-// and a context for an address where nobody listens.
-func (s *stage) kubeconfig(t *testing.T, server string) string {
+// and a context for an address without a listener.
+func (s *fixture) kubeconfig(t *testing.T, server string) string {
 	t.Helper()
-	config, err := clientcmd.LoadFromFile(s.plane.Kubeconfig())
+	config, err := clientcmd.LoadFromFile(s.Plane.Kubeconfig())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,10 +47,10 @@ func (s *stage) kubeconfig(t *testing.T, server string) string {
 	return path
 }
 
-// nowhere is an address where nobody listens.
+// nowhere is an address without a listener.
 const nowhere = "https://127.0.0.1:1"
 
-func contextByFlag(t *testing.T, s *stage) {
+func contextByFlag(t *testing.T, s *fixture) {
 	s.pair(t)
 	command := s.command("--kubeconfig", s.kubeconfig(t, nowhere), "--context", "here")
 	command.Env = s.environment("KUBECONFIG=" + filepath.Join(t.TempDir(), "none"))
@@ -61,7 +60,7 @@ func contextByFlag(t *testing.T, s *stage) {
 	finish(t, s.command("--context", "typo")).fails(t, `context "typo" does not exist`)
 }
 
-func withoutRights(t *testing.T, s *stage) {
+func withoutRights(t *testing.T, s *fixture) {
 	s.pair(t)
 	const look = "RoleBinding in namespace "
 	s.lbh(t, "--as", "eve").fails(t, `User "eve" cannot list resource`, "ask for a "+look+s.namespace+" to the ClusterRole view")
@@ -79,7 +78,7 @@ func withoutRights(t *testing.T, s *stage) {
 }
 
 // grant gives a user in this namespace what config/rbac adds to the cluster's own role.
-func (s *stage) grant(t *testing.T, user, file string) {
+func (s *fixture) grant(t *testing.T, user, file string) {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", file))
 	if err != nil {
@@ -95,29 +94,29 @@ func (s *stage) grant(t *testing.T, user, file string) {
 		ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: user},
 		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
 	}
-	if err := s.client.Create(s.ctx, role); err != nil {
+	if err := s.Client.Create(s.Ctx, role); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.client.Create(s.ctx, binding); err != nil {
+	if err := s.Client.Create(s.Ctx, binding); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func noAPIServer(t *testing.T, s *stage) {
+func noAPIServer(t *testing.T, s *fixture) {
 	for _, args := range [][]string{nil, {"tree", "web"}, {"watch"}, {"wait", "web"}, {"refresh", "web"}} {
 		s.lbh(t, append(args, "--server", nowhere)...).fails(t, "no answer from the API server "+nowhere, "connection refused", "--kubeconfig")
 	}
 }
 
-func noCRD(t *testing.T, s *stage) {
-	bare := kube.Start(t.Context(), t, controlplane.Options{CRDs: []string{}})
+func noCRD(t *testing.T, s *fixture) {
+	bare := harness.NewControlPlane(t, harness.ControlPlaneOptions{CRDs: []string{}})
 	for _, args := range [][]string{nil, {"tree", "web"}, {"watch"}} {
 		s.lbh(t, append(args, "--kubeconfig", bare.Kubeconfig())...).fails(t, "this cluster does not know LoadBalancerHealth: install slb-health-operator first")
 	}
 }
 
-func noKubeconfig(t *testing.T, s *stage) {
+func noKubeconfig(t *testing.T, s *fixture) {
 	command := s.command()
-	command.Env = []string{"HOME=" + t.TempDir(), "PATH=" + s.bin + string(os.PathListSeparator) + "/bin"}
+	command.Env = []string{"HOME=" + t.TempDir(), "PATH=" + s.path + string(os.PathListSeparator) + "/bin"}
 	finish(t, command).fails(t, "without a kubeconfig", "KUBECONFIG", "--kubeconfig FILE")
 }

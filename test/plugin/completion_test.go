@@ -18,9 +18,9 @@ var completionSpecs = []spec{
 }
 
 // complete asks kubectl, as the shell does, which asks kubectl_complete-lbh.
-func (s *stage) complete(t *testing.T, words ...string) []string {
+func (s *fixture) complete(t *testing.T, words ...string) []string {
 	t.Helper()
-	command := exec.Command(filepath.Join(s.bin, "kubectl"), append([]string{"__complete", "lbh"}, words...)...)
+	command := exec.Command(filepath.Join(s.path, "kubectl"), append([]string{"__complete", "lbh"}, words...)...)
 	command.Env = s.environment()
 	r := finish(t, command)
 	if r.code != 0 {
@@ -31,7 +31,7 @@ func (s *stage) complete(t *testing.T, words ...string) []string {
 
 const noFiles = ":4"
 
-func completion(t *testing.T, s *stage) {
+func completion(t *testing.T, s *fixture) {
 	s.put(t, "web", "abnormal")
 	s.observe(t, "web")
 	s.observe(t, "api", labelled(unserved, "true"))
@@ -60,7 +60,7 @@ func completion(t *testing.T, s *stage) {
 	}
 }
 
-func help(t *testing.T, s *stage) {
+func help(t *testing.T, s *fixture) {
 	got := finish(t, s.command("--help")).succeeds(t)
 	for _, want := range []string{"kubectl lbh [NAME...] [flags]", "kubectl lbh [command]", "kubectl lbh tree web"} {
 		if !strings.Contains(got, want) {

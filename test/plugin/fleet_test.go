@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 var fleetSpecs = []spec{
@@ -21,8 +22,8 @@ var fleetSpecs = []spec{
 	{"names choose objects, in the order of the table", namesChooseObjects},
 	{"labels and fields choose objects", selectorsChooseObjects},
 	{"-A shows every namespace, and says which", everyNamespace},
-	{"an empty namespace is told, and is no failure", nothingThere},
-	{"an unknown name is told, with where to look", unknownName},
+	{"an empty namespace is reported, and is no failure", nothingThere},
+	{"an unknown name is reported, with where to look", unknownName},
 	{"a tree shows listeners, backends, and since when", aTree},
 	{"a tree says which nodes and pods backends are", aTreeWithNames},
 	{"what an object holds cannot steer a terminal", hostileCharacters},
@@ -43,13 +44,13 @@ func labelled(key, value string) func(*v1alpha1.LoadBalancerHealth) {
 func suspended(o *v1alpha1.LoadBalancerHealth) { o.Spec.Suspend = true }
 
 // fleet makes one object of each rank, and waits until they are what they are.
-func (s *stage) fleet(t *testing.T) {
+func (s *fixture) fleet(t *testing.T) {
 	t.Helper()
 	s.put(t, "good", "normal", "normal")
 	s.put(t, "partly", "normal", "abnormal")
 	s.put(t, "bad", "abnormal", "abnormal", "normal")
 	s.put(t, "forbidden", "normal")
-	s.fail(t, "forbidden", "Forbidden.RAM", 403)
+	s.Fail(t, s.lb("forbidden"), "Forbidden.RAM", 403, 0)
 	s.observe(t, "asleep", suspended)
 	s.observe(t, "good")
 	s.observe(t, "partly")
@@ -64,7 +65,7 @@ func (s *stage) fleet(t *testing.T) {
 	}
 }
 
-func theWorstComesFirst(t *testing.T, s *stage) {
+func theWorstComesFirst(t *testing.T, s *fixture) {
 	s.fleet(t)
 	want := strings.ReplaceAll(`
 NAME        HEALTH      REASON              NORMAL   ABNORMAL   UNAVAILABLE   LOADBALANCER         REGION
@@ -92,14 +93,14 @@ func firstColumn(table string) string {
 	return strings.Join(names[min(1, len(names)):], " ")
 }
 
-// pair are two objects of which nobody has heard yet.
-func (s *stage) pair(t *testing.T) {
+// pair are two objects that are not observed yet.
+func (s *fixture) pair(t *testing.T) {
 	t.Helper()
 	s.observe(t, "api", labelled(unserved, "a"))
 	s.observe(t, "web", labelled(unserved, "b"))
 }
 
-func namesChooseObjects(t *testing.T, s *stage) {
+func namesChooseObjects(t *testing.T, s *fixture) {
 	s.pair(t)
 	s.observe(t, "third", labelled(unserved, "c"))
 	if got := firstColumn(s.lbh(t, "web", "api").succeeds(t)); got != "api web" {
@@ -108,7 +109,7 @@ func namesChooseObjects(t *testing.T, s *stage) {
 	s.lbh(t, "web", "-l", "a=b").fails(t, "either names or -A, -l and --field-selector")
 }
 
-func selectorsChooseObjects(t *testing.T, s *stage) {
+func selectorsChooseObjects(t *testing.T, s *fixture) {
 	s.pair(t)
 	for flag, want := range map[string]string{
 		"-l=" + unserved + "=b": "web", "--selector=" + unserved + " in (a,b)": "api web",
@@ -122,9 +123,9 @@ func selectorsChooseObjects(t *testing.T, s *stage) {
 	s.lbh(t, "--field-selector=spec.interval=x").fails(t, "field label not supported")
 }
 
-func everyNamespace(t *testing.T, s *stage) {
-	other := s.newStage(t)
-	for _, one := range []*stage{s, other} {
+func everyNamespace(t *testing.T, s *fixture) {
+	other := s.newFixture(t)
+	for _, one := range []*fixture{s, other} {
 		one.observe(t, "web", labelled(unserved, "everywhere"))
 	}
 	got := finish(t, s.command("-A", "-l", unserved+"=everywhere")).succeeds(t)
@@ -133,14 +134,14 @@ func everyNamespace(t *testing.T, s *stage) {
 	}
 }
 
-func nothingThere(t *testing.T, s *stage) {
+func nothingThere(t *testing.T, s *fixture) {
 	r := s.lbh(t)
 	if want := "No LoadBalancerHealth found in namespace " + s.namespace + ".\n"; r.code != 0 || r.stdout != "" || r.stderr != want {
 		t.Errorf("%+v, not %q", r, want)
 	}
 }
 
-func unknownName(t *testing.T, s *stage) {
+func unknownName(t *testing.T, s *fixture) {
 	for _, args := range [][]string{{"wbe"}, {"tree", "wbe"}, {"wait", "wbe"}, {"refresh", "wbe"}} {
 		s.lbh(t, args...).fails(t, "there is no LoadBalancerHealth wbe in namespace "+s.namespace, "kubectl lbh -A")
 	}
@@ -150,7 +151,7 @@ func unknownName(t *testing.T, s *stage) {
 // since is an age, which a test cannot know.
 var since = regexp.MustCompile(`since \S+`)
 
-func aTree(t *testing.T, s *stage) {
+func aTree(t *testing.T, s *fixture) {
 	s.put(t, "web", "normal", "abnormal", "unavailable")
 	s.observe(t, "web", percent("34%"))
 	s.until(t, "web", v1alpha1.ReasonHealthCheckUnavailable)
@@ -167,22 +168,22 @@ web  Unknown  HealthCheckUnavailable  lb-NS-web cn-hangzhou
 	}
 }
 
-func aTreeWithNames(t *testing.T, s *stage) {
-	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-of-names"}, Spec: corev1.NodeSpec{ProviderID: region + ".i-named"}}
+func aTreeWithNames(t *testing.T, s *fixture) {
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-of-names"}, Spec: corev1.NodeSpec{ProviderID: harness.Region + ".i-named"}}
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "web-1"},
 		Spec:       corev1.PodSpec{NodeName: node.Name, Containers: []corev1.Container{{Name: "web", Image: "web"}}},
 	}
 	for _, object := range []client.Object{node, pod} {
-		if err := s.client.Create(s.ctx, object); err != nil {
+		if err := s.Client.Create(s.Ctx, object); err != nil {
 			t.Fatal(err)
 		}
 	}
 	pod.Status.PodIPs = []corev1.PodIP{{IP: "10.9.0.1"}}
-	if err := s.client.Status().Update(s.ctx, pod); err != nil {
+	if err := s.Client.Status().Update(s.Ctx, pod); err != nil {
 		t.Fatal(err)
 	}
-	s.putBackends(t, "web",
+	s.Put(t, s.lb("web"),
 		map[string]any{"serverId": "i-named", "serverIp": "10.9.0.2", "type": "ecs", "serverHealthStatus": "normal"},
 		map[string]any{"serverId": "eni-named", "serverIp": "10.9.0.1", "type": "eni", "serverHealthStatus": "abnormal"})
 	s.observe(t, "web")

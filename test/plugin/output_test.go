@@ -18,7 +18,7 @@ var outputSpecs = []spec{
 	{"-o wide adds port, age and message; -o name is for other commands", otherOutputs},
 }
 
-func jsonOutput(t *testing.T, s *stage) {
+func jsonOutput(t *testing.T, s *fixture) {
 	var list struct {
 		APIVersion, Kind string
 		Items            *[]v1alpha1.LoadBalancerHealth
@@ -47,7 +47,7 @@ func jsonOutput(t *testing.T, s *stage) {
 	}
 }
 
-func yamlOutput(t *testing.T, s *stage) {
+func yamlOutput(t *testing.T, s *fixture) {
 	s.pair(t)
 	var object v1alpha1.LoadBalancerHealth
 	if err := yaml.UnmarshalStrict([]byte(s.lbh(t, "web", "-o", "yaml").succeeds(t)), &object); err != nil {
@@ -58,7 +58,7 @@ func yamlOutput(t *testing.T, s *stage) {
 	}
 }
 
-func otherOutputs(t *testing.T, s *stage) {
+func otherOutputs(t *testing.T, s *fixture) {
 	s.put(t, "web", "normal", "abnormal")
 	s.observe(t, "web")
 	s.until(t, "web", v1alpha1.ReasonMinHealthyMet)

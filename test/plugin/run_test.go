@@ -25,22 +25,22 @@ type result struct {
 }
 
 // environment is a user's: a kubeconfig, PATH and a terminal, and nothing else.
-func (w *world) environment(extra ...string) []string {
+func (s *suite) environment(extra ...string) []string {
 	return append([]string{
-		"HOME=" + w.folder, "TERM=xterm-256color", "KUBECONFIG=" + w.plane.Kubeconfig(),
-		"PATH=" + w.bin + string(os.PathListSeparator) + "/usr/bin" + string(os.PathListSeparator) + "/bin",
+		"HOME=" + s.Folder, "TERM=xterm-256color", "KUBECONFIG=" + s.Plane.Kubeconfig(),
+		"PATH=" + s.path + string(os.PathListSeparator) + "/usr/bin" + string(os.PathListSeparator) + "/bin",
 	}, extra...)
 }
 
 // command is `kubectl lbh` with these arguments, beneath the stage's namespace.
-func (s *stage) command(args ...string) *exec.Cmd {
-	command := exec.Command(filepath.Join(s.bin, "kubectl"), append([]string{"lbh"}, args...)...)
+func (s *fixture) command(args ...string) *exec.Cmd {
+	command := exec.Command(filepath.Join(s.path, "kubectl"), append([]string{"lbh"}, args...)...)
 	command.Env = s.environment()
 	return command
 }
 
 // lbh runs `kubectl lbh` in the stage's namespace.
-func (s *stage) lbh(t *testing.T, args ...string) result {
+func (s *fixture) lbh(t *testing.T, args ...string) result {
 	t.Helper()
 	return finish(t, s.command(append(args, "-n", s.namespace)...))
 }

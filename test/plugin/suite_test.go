@@ -29,16 +29,16 @@ func TestMain(m *testing.M) {
 // spec is a rule and what proves it, in a namespace of its own.
 type spec struct {
 	rule  string
-	check func(t *testing.T, s *stage)
+	check func(t *testing.T, s *fixture)
 }
 
 func TestPlugin(t *testing.T) {
-	w := newWorld(t)
+	w := newSuite(t)
 	for _, specs := range [][]spec{fleetSpecs, outputSpecs, accessSpecs, waitSpecs, refreshSpecs, watchSpecs, terminalSpecs, completionSpecs} {
 		for _, one := range specs {
 			t.Run(one.rule, func(t *testing.T) {
 				t.Parallel()
-				one.check(t, w.newStage(t))
+				one.check(t, w.newFixture(t))
 			})
 		}
 	}

@@ -35,7 +35,7 @@ func (term *terminal) Write(p []byte) (int, error) {
 }
 
 // terminal opens one of that size, with the stage's namespace as $NS.
-func (s *stage) terminal(t *testing.T, columns, rows int, script string, environment ...string) *terminal {
+func (s *fixture) terminal(t *testing.T, columns, rows int, script string, environment ...string) *terminal {
 	t.Helper()
 	command := exec.Command("/bin/sh", "-c", script)
 	command.Env = s.environment(append(environment, "NS="+s.namespace)...)
@@ -52,7 +52,7 @@ func (s *stage) terminal(t *testing.T, columns, rows int, script string, environ
 	t.Cleanup(func() {
 		select {
 		case <-term.ended:
-		default: // the shell leads a group of its own; whoever is left in it holds the terminal
+		default: // the shell leads a group of its own; a process left in it holds the terminal
 			_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL)
 			<-term.ended
 		}
@@ -125,7 +125,7 @@ func (term *terminal) colorOf(t *testing.T, text string) vt10x.Color {
 	return 0
 }
 
-// live tells whether a program has taken the screen over.
+// live reports whether a program has taken the screen over.
 func (term *terminal) live() bool {
 	term.mu.Lock()
 	defer term.mu.Unlock()

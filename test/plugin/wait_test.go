@@ -36,17 +36,17 @@ var refreshSpecs = []spec{
 	{"refresh takes no failure from before it for its own", refreshAfterStalled},
 	{"refresh shows nothing when its attempt stalls", refreshStalledByStatus},
 	{"refresh that another request replaces says so", refreshReplaced},
-	{"refresh says when nobody observes the object", refreshUnserved},
+	{"refresh reports an object that is not observed", refreshUnserved},
 }
 
 // set changes the state of the server of that number.
-func (s *stage) set(t *testing.T, name, server, state string) {
+func (s *fixture) set(t *testing.T, name, server, state string) {
 	t.Helper()
-	s.admin(t, http.MethodPatch, "loadbalancers/"+s.lb(name)+"/backends", map[string]any{"serverId": server, "serverHealthStatus": state})
+	s.Admin(t, http.MethodPatch, "loadbalancers/"+s.lb(name)+"/backends", map[string]any{"serverId": server, "serverHealthStatus": state})
 }
 
 // belowMinimum makes a load balancer with 3 of 5 backends normal, which needs all.
-func (s *stage) belowMinimum(t *testing.T) {
+func (s *fixture) belowMinimum(t *testing.T) {
 	t.Helper()
 	s.put(t, "web", "normal", "normal", "normal", "abnormal", "abnormal")
 	s.observe(t, "web", percent("100%"))
@@ -55,7 +55,7 @@ func (s *stage) belowMinimum(t *testing.T) {
 
 const threeOfFive = "web: 3/5 backends normal (BelowMinHealthy)\n"
 
-func waitForHealth(t *testing.T, s *stage) {
+func waitForHealth(t *testing.T, s *fixture) {
 	s.belowMinimum(t)
 	p := launch(t, s.command("wait", "web", "--for=healthy", "-n", s.namespace))
 	eventually(t, func(g Gomega) { g.Expect(p.stderr.String()).To(Equal(threeOfFive)) })
@@ -70,7 +70,7 @@ func waitForHealth(t *testing.T, s *stage) {
 	}
 }
 
-func nothingToWaitFor(t *testing.T, s *stage) {
+func nothingToWaitFor(t *testing.T, s *fixture) {
 	s.put(t, "web", "normal")
 	s.observe(t, "web")
 	s.until(t, "web", v1alpha1.ReasonAllBackendsNormal)
@@ -79,7 +79,7 @@ func nothingToWaitFor(t *testing.T, s *stage) {
 	}
 }
 
-func waitTooLong(t *testing.T, s *stage) {
+func waitTooLong(t *testing.T, s *fixture) {
 	s.belowMinimum(t)
 	r := s.lbh(t, "wait", "web", "--timeout=2s")
 	r.fails(t, "web is not healthy after 2s: 3/5 backends normal (BelowMinHealthy)")
@@ -88,18 +88,18 @@ func waitTooLong(t *testing.T, s *stage) {
 	}
 }
 
-func waitForTheDeleted(t *testing.T, s *stage) {
+func waitForTheDeleted(t *testing.T, s *fixture) {
 	s.belowMinimum(t)
 	p := launch(t, s.command("wait", "web", "-n", s.namespace))
 	eventually(t, func(g Gomega) { g.Expect(p.stderr.String()).To(Equal(threeOfFive)) })
 	object := &v1alpha1.LoadBalancerHealth{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "web"}}
-	if err := s.client.Delete(s.ctx, object); err != nil {
+	if err := s.Client.Delete(s.Ctx, object); err != nil {
 		t.Fatal(err)
 	}
 	p.wait(t).fails(t, "web was deleted")
 }
 
-func waitInterrupted(t *testing.T, s *stage) {
+func waitInterrupted(t *testing.T, s *fixture) {
 	s.belowMinimum(t)
 	p := launch(t, s.command("wait", "web", "-n", s.namespace))
 	eventually(t, func(g Gomega) { g.Expect(p.stderr.String()).To(Equal(threeOfFive)) })
@@ -109,7 +109,7 @@ func waitInterrupted(t *testing.T, s *stage) {
 	}
 }
 
-func waitForWhat(t *testing.T, s *stage) {
+func waitForWhat(t *testing.T, s *fixture) {
 	s.belowMinimum(t)
 	if r := s.lbh(t, "wait", "web", "--for=observed"); r.code != 0 || r.stdout != "web is observed\n" {
 		t.Errorf("%+v", r)
@@ -118,16 +118,16 @@ func waitForWhat(t *testing.T, s *stage) {
 	s.lbh(t, "wait", "web", "--for=condition=Ready").fails(t, "write healthy, ready or observed")
 }
 
-func waitForTheStalled(t *testing.T, s *stage) {
+func waitForTheStalled(t *testing.T, s *fixture) {
 	s.put(t, "web", "normal")
-	s.fail(t, "web", "Forbidden.RAM", 403)
+	s.Fail(t, s.lb("web"), "Forbidden.RAM", 403, 0)
 	s.observe(t, "web")
 	for _, what := range []string{"healthy", "ready", "observed"} {
 		s.lbh(t, "wait", "web", "--for="+what).fails(t, "web is stalled: Forbidden: ", "grant the RAM permission")
 	}
 }
 
-func waitForTheSilent(t *testing.T, s *stage) {
+func waitForTheSilent(t *testing.T, s *fixture) {
 	s.observe(t, "web", labelled(unserved, "true"))
 	s.store(t, "web", storedHealthy, 7*time.Minute)
 	s.lbh(t, "wait", "web").fails(t, "web was not updated for 7m: is the operator running?")
@@ -145,7 +145,7 @@ func waitForTheSilent(t *testing.T, s *stage) {
 	s.lbh(t, "wait", "asleep", "--timeout=1s").fails(t, "asleep is not healthy after 1s", "Suspended")
 }
 
-func waitUntilSilent(t *testing.T, s *stage) {
+func waitUntilSilent(t *testing.T, s *fixture) {
 	s.observe(t, "web", labelled(unserved, "true"))
 	s.store(t, "web", [][3]string{{v1alpha1.ConditionHealthy, "False", v1alpha1.ReasonBelowMinHealthy}}, 0)
 	s.lbh(t, "wait", "web", "--status-heartbeat=1s").fails(t, "web was not updated for ", "is the operator running?", "BelowMinHealthy")
@@ -153,7 +153,7 @@ func waitUntilSilent(t *testing.T, s *stage) {
 	s.lbh(t, "wait", "new", "--status-heartbeat=1s").fails(t, "new was not updated for ", "not observed yet")
 }
 
-func waitForTheRequested(t *testing.T, s *stage) {
+func waitForTheRequested(t *testing.T, s *fixture) {
 	s.observe(t, "web", labelled(unserved, "true"))
 	s.store(t, "web", storedHealthy, time.Second)
 	s.request(t, "web", "now")
@@ -168,7 +168,7 @@ func waitForTheRequested(t *testing.T, s *stage) {
 	}
 }
 
-func waitForTheRequestedAndStalled(t *testing.T, s *stage) {
+func waitForTheRequestedAndStalled(t *testing.T, s *fixture) {
 	s.observe(t, "web", labelled(unserved, "true"))
 	s.store(t, "web", storedStalled, time.Second)
 	s.request(t, "web", "now")
@@ -177,10 +177,10 @@ func waitForTheRequestedAndStalled(t *testing.T, s *stage) {
 	s.lbh(t, "wait", "web").fails(t, "web is stalled: Forbidden: about Forbidden")
 }
 
-// seldom is observed once, unless somebody asks.
+// seldom is observed once, unless requested.
 func seldom(o *v1alpha1.LoadBalancerHealth) { o.Spec.Interval = metav1.Duration{Duration: time.Hour} }
 
-func refreshNow(t *testing.T, s *stage) {
+func refreshNow(t *testing.T, s *fixture) {
 	s.put(t, "web", "normal", "normal")
 	s.observe(t, "web", seldom)
 	s.until(t, "web", v1alpha1.ReasonAllBackendsNormal)
@@ -197,28 +197,28 @@ web  Healthy  MinHealthyMet  lb-NS-web cn-hangzhou
 	}
 }
 
-func refreshThrottled(t *testing.T, s *stage) {
+func refreshThrottled(t *testing.T, s *fixture) {
 	s.put(t, "web", "normal")
 	s.observe(t, "web", seldom)
 	s.until(t, "web", v1alpha1.ReasonAllBackendsNormal)
-	s.fail(t, "web", "Throttling.User", 400)
+	s.Fail(t, s.lb("web"), "Throttling.User", 400, 0)
 	s.set(t, "web", "i-1", "abnormal")
 	s.lbh(t, "refresh", "web", "--timeout=5s").fails(t, "web was not answered within 5s: Throttled: ", "kubectl lbh wait web")
 	s.lbh(t, "wait", "web", "--timeout=1s").fails(t, "web is not healthy after 1s: the requested observation is not answered yet; cannot be observed: ")
 }
 
-func refreshRecovers(t *testing.T, s *stage) {
+func refreshRecovers(t *testing.T, s *fixture) {
 	s.put(t, "web", "normal", "normal")
 	s.observe(t, "web", seldom)
 	s.until(t, "web", v1alpha1.ReasonAllBackendsNormal)
-	s.failTimes(t, "web", "InternalError", 500, 2)
+	s.Fail(t, s.lb("web"), "InternalError", 500, 2)
 	s.set(t, "web", "i-2", "abnormal")
 	if got := s.lbh(t, "refresh", "web").succeeds(t); !strings.Contains(got, "1/2 normal") {
 		t.Errorf("%s", got)
 	}
 }
 
-func refreshStalls(t *testing.T, s *stage) {
+func refreshStalls(t *testing.T, s *fixture) {
 	s.observe(t, "nowhere", seldom)
 	s.lbh(t, "refresh", "nowhere").fails(t, "nowhere cannot be observed: LoadBalancerNotFound: ")
 	s.put(t, "keyless", "normal")
@@ -229,9 +229,9 @@ func refreshStalls(t *testing.T, s *stage) {
 }
 
 // refreshAfterStalled fixes what an object was stalled by.
-func refreshAfterStalled(t *testing.T, s *stage) {
+func refreshAfterStalled(t *testing.T, s *fixture) {
 	s.put(t, "web", "normal")
-	s.failTimes(t, "web", "Forbidden.RAM", 403, 1)
+	s.Fail(t, s.lb("web"), "Forbidden.RAM", 403, 1)
 	s.observe(t, "web", seldom)
 	s.until(t, "web", v1alpha1.ReasonForbidden)
 	if got := s.lbh(t, "refresh", "web").succeeds(t); !strings.Contains(got, "web  Healthy  AllBackendsNormal") {
@@ -239,7 +239,7 @@ func refreshAfterStalled(t *testing.T, s *stage) {
 	}
 }
 
-func refreshStalledByStatus(t *testing.T, s *stage) {
+func refreshStalledByStatus(t *testing.T, s *fixture) {
 	s.observe(t, "web", labelled(unserved, "true"))
 	s.store(t, "web", storedStalled, time.Second, tried("older"), handled("older"))
 	p := launch(t, s.command("refresh", "web", "-n", s.namespace))
@@ -257,7 +257,7 @@ func refreshStalledByStatus(t *testing.T, s *stage) {
 	}
 }
 
-func refreshReplaced(t *testing.T, s *stage) {
+func refreshReplaced(t *testing.T, s *fixture) {
 	s.observe(t, "web", labelled(unserved, "true"))
 	p := launch(t, s.command("refresh", "web", "-n", s.namespace))
 	s.requested(t, "web", "")
@@ -265,7 +265,7 @@ func refreshReplaced(t *testing.T, s *stage) {
 	p.wait(t).fails(t, "run it again")
 }
 
-func refreshUnserved(t *testing.T, s *stage) {
+func refreshUnserved(t *testing.T, s *fixture) {
 	s.pair(t)
 	s.observe(t, "asleep", suspended)
 	s.lbh(t, "refresh", "asleep").fails(t, "asleep is suspended", "spec.suspend")

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 var watchSpecs = []spec{
@@ -26,7 +27,7 @@ var watchSpecs = []spec{
 }
 
 var terminalSpecs = []spec{
-	{"in a terminal the table has colours, unless nobody wants them", coloursInATerminal},
+	{"in a terminal the table has colours, unless switched off", coloursInATerminal},
 	{"in a narrow terminal the table leaves columns out, and -o wide does not", narrowTerminal},
 	{"the live view is redrawn when something turns, and Ctrl-C leaves the terminal as it was", liveView},
 	{"the live view takes the size that the terminal has now", liveViewIsResized},
@@ -34,7 +35,7 @@ var terminalSpecs = []spec{
 	{"a terminal that obeys nothing gets lines", dumbTerminal},
 }
 
-func watchInAPipe(t *testing.T, s *stage) {
+func watchInAPipe(t *testing.T, s *fixture) {
 	s.put(t, "web", "normal", "normal")
 	s.observe(t, "web", percent("100%"))
 	s.until(t, "web", v1alpha1.ReasonAllBackendsNormal)
@@ -42,7 +43,7 @@ func watchInAPipe(t *testing.T, s *stage) {
 	eventually(t, func(g Gomega) { g.Expect(firstColumn(p.stdout.String())).To(Equal("web")) })
 	s.set(t, "web", "i-2", "abnormal")
 	s.tells(t, p, "web  443/https i-2 10.0.0.2:8443  normal → abnormal", "web  Healthy → Unhealthy (BelowMinHealthy)")
-	s.fail(t, "web", "InternalError", 500)
+	s.Fail(t, s.lb("web"), "InternalError", 500, 0)
 	s.tells(t, p, "web  observation failed: InternalError: ")
 	s.deleteObject(t, "web")
 	s.tells(t, p, "web  deleted")
@@ -53,7 +54,7 @@ func watchInAPipe(t *testing.T, s *stage) {
 }
 
 // tells waits for what a view in a pipe says last, after the time.
-func (s *stage) tells(t *testing.T, p *process, want ...string) {
+func (s *fixture) tells(t *testing.T, p *process, want ...string) {
 	t.Helper()
 	eventually(t, func(g Gomega) {
 		lines := strings.Split(strings.TrimSuffix(p.stdout.String(), "\n"), "\n")
@@ -66,15 +67,15 @@ func (s *stage) tells(t *testing.T, p *process, want ...string) {
 	})
 }
 
-func (s *stage) deleteObject(t *testing.T, name string) {
+func (s *fixture) deleteObject(t *testing.T, name string) {
 	t.Helper()
 	object := &v1alpha1.LoadBalancerHealth{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name}}
-	if err := s.client.Delete(s.ctx, object); err != nil {
+	if err := s.Client.Delete(s.Ctx, object); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func watchNothing(t *testing.T, s *stage) {
+func watchNothing(t *testing.T, s *fixture) {
 	p := launch(t, s.command("watch", "-n", s.namespace))
 	eventually(t, func(g Gomega) {
 		g.Expect(p.stderr.String()).To(Equal("No LoadBalancerHealth found in namespace " + s.namespace + ".\n"))
@@ -87,7 +88,7 @@ func watchNothing(t *testing.T, s *stage) {
 	}
 }
 
-func coloursInATerminal(t *testing.T, s *stage) {
+func coloursInATerminal(t *testing.T, s *fixture) {
 	s.put(t, "bad", "abnormal")
 	s.put(t, "good", "normal")
 	s.observe(t, "bad")
@@ -113,7 +114,7 @@ func coloursInATerminal(t *testing.T, s *stage) {
 	}
 }
 
-func narrowTerminal(t *testing.T, s *stage) {
+func narrowTerminal(t *testing.T, s *fixture) {
 	s.pair(t)
 	const script = "kubectl lbh -n $NS; kubectl lbh -n $NS -o wide | cat"
 	term := s.terminal(t, 80, 24, script)
@@ -127,7 +128,7 @@ func narrowTerminal(t *testing.T, s *stage) {
 	}
 }
 
-func liveView(t *testing.T, s *stage) {
+func liveView(t *testing.T, s *fixture) {
 	s.put(t, "web", "normal", "normal")
 	s.observe(t, "web", percent("100%"))
 	s.until(t, "web", v1alpha1.ReasonAllBackendsNormal)
@@ -161,7 +162,7 @@ stty -g >$SETTINGS.after`, "SETTINGS="+settings)
 	}
 }
 
-func liveViewIsResized(t *testing.T, s *stage) {
+func liveViewIsResized(t *testing.T, s *fixture) {
 	for i := range 30 {
 		s.observe(t, fmt.Sprintf("object-%02d", i), labelled(unserved, "true"))
 	}
@@ -180,27 +181,29 @@ func liveViewIsResized(t *testing.T, s *stage) {
 	term.shows(t, "REGION", "object-29", "object-17  deleted")
 }
 
-func liveViewIsCutOff(t *testing.T, s *stage) {
+func liveViewIsCutOff(t *testing.T, s *fixture) {
 	s.observe(t, "web", labelled(unserved, "true"))
-	server, err := url.Parse(s.plane.Config.Host)
+	server, err := url.Parse(s.Plane.Config.Host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	relay := newRelay(t, server.Host)
-	term := s.terminal(t, 120, 24, "kubectl lbh watch --context elsewhere", "KUBECONFIG="+s.kubeconfig(t, "https://"+relay.address))
+	relay := harness.OpenRelayFor(t, server.Host)
+	term := s.terminal(t, 120, 24, "kubectl lbh watch --context elsewhere", "KUBECONFIG="+s.kubeconfig(t, "https://"+relay.Address))
 	term.shows(t, "web    Pending")
-	relay.cut(t)
+	relay.Shut()
 	term.shows(t, "API server  does not answer: ", "what is shown may be old")
 	if lines := term.lines(); !strings.HasPrefix(lines[1], "web    Pending") || len(lines) > 6 {
 		t.Errorf("something else wrote to the screen:\n%s", strings.Join(lines, "\n"))
 	}
-	relay.mend(t)
+	if err := relay.Open(); err != nil {
+		t.Fatal(err)
+	}
 	term.shows(t, "API server  answers again")
 	s.deleteObject(t, "web")
 	term.shows(t, "web  deleted", "No LoadBalancerHealth found in namespace "+s.namespace)
 }
 
-func dumbTerminal(t *testing.T, s *stage) {
+func dumbTerminal(t *testing.T, s *fixture) {
 	s.pair(t)
 	term := s.terminal(t, 80, 24, "kubectl lbh watch -n $NS", "TERM=dumb")
 	term.shows(t, "api    Pending", "web    Pending")
@@ -209,14 +212,14 @@ func dumbTerminal(t *testing.T, s *stage) {
 	}
 }
 
-// hostile is what nobody must be able to make a terminal do: to clear its
+// hostile is what must not reach a terminal: to clear its
 // screen, ring, go back, turn its text around, and change its title.
 const hostile = "a\x1b[2J\x07\b\u202eb\nc\x1b]0;title\x07"
 
-func hostileCharacters(t *testing.T, s *stage) {
+func hostileCharacters(t *testing.T, s *fixture) {
 	s.observe(t, "web", labelled(unserved, "true"))
 	object := &v1alpha1.LoadBalancerHealth{}
-	if err := s.client.Get(s.ctx, client.ObjectKey{Namespace: s.namespace, Name: "web"}, object); err != nil {
+	if err := s.Client.Get(s.Ctx, client.ObjectKey{Namespace: s.namespace, Name: "web"}, object); err != nil {
 		t.Fatal(err)
 	}
 	for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionHealthy, v1alpha1.ConditionObserved} {
@@ -226,7 +229,7 @@ func hostileCharacters(t *testing.T, s *stage) {
 		})
 	}
 	object.Status.ObservedGeneration = object.Generation
-	if err := s.client.Status().Update(s.ctx, object); err != nil {
+	if err := s.Client.Status().Update(s.Ctx, object); err != nil {
 		t.Fatal(err)
 	}
 	const tamed = "a·[2J···b·c·]0;title·"

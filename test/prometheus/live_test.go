@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
-	"github.com/lbhealth/slb-health-operator/test/internal/rig"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -35,10 +35,10 @@ const (
 // an object of the same name, about which there is never an alert.
 func TestAlertsOfARunningOperator(t *testing.T) {
 	began := time.Now()
-	first, second, late := replica{mainJob, "a", freeAddress(t)}, replica{mainJob, "b", freeAddress(t)}, replica{"late", "c", freeAddress(t)}
-	s := newStage(t, readMonitor(t), first, second, late)
+	first, second, late := replica{mainJob, "a", harness.FreeAddressFor(t)}, replica{mainJob, "b", harness.FreeAddressFor(t)}, replica{"late", "c", harness.FreeAddressFor(t)}
+	s := newEnv(t, readMonitor(t), first, second, late)
 	for _, name := range []string{namespace, otherTeam, lateNamespace} {
-		s.createNamespace(t, name)
+		s.CreateNamespace(t, name)
 	}
 	for _, id := range []string{"web", "api", "pay"} {
 		s.put(t, id, "normal")
@@ -61,7 +61,8 @@ func TestAlertsOfARunningOperator(t *testing.T) {
 
 	t.Run("no panel of the dashboard is empty", func(t *testing.T) { s.expectPanels(t) })
 	t.Run("what the dashboard shows can be drawn", func(t *testing.T) {
-		s.draw(t, filepath.Join(t.TempDir(), "dashboard.svg"), everything(quickRange), began)
+		p := picture{s.server, everything(quickRange), began.Truncate(pictureStep), time.Now().Truncate(pictureStep)}
+		p.draw(t, readDashboard(t), filepath.Join(t.TempDir(), "dashboard.svg"))
 	})
 
 	s.put(t, "web", "unavailable")
@@ -74,15 +75,15 @@ func TestAlertsOfARunningOperator(t *testing.T) {
 	s.remove(t, gone)
 	s.expect(t, "its object is deleted")
 
-	s.fail(t, "pay", "InternalError", http.StatusInternalServerError)
+	s.Fail(t, "pay", "InternalError", http.StatusInternalServerError, 0)
 	s.expect(t, "the API fails", "SLBObservationFailing prod/pay")
 	s.expect(t, "what is known gets old", "SLBObservationStale prod/pay")
-	s.mend(t)
+	s.clearFaults(t)
 	s.expect(t, "the API answers again")
 
-	s.fail(t, "api", "Throttling.User", http.StatusBadRequest)
+	s.Fail(t, "api", "Throttling.User", http.StatusBadRequest, 0)
 	s.expect(t, "the API throttles", "SLBAPIThrottled", "SLBObservationFailing prod/api")
-	s.mend(t)
+	s.clearFaults(t)
 	s.expect(t, "the throttling ends")
 
 	s.overload(t, late.address)
@@ -98,7 +99,7 @@ func TestAlertsOfARunningOperator(t *testing.T) {
 
 // expectNoService holds that an empty label of a series is not filled with that
 // of its target.
-func (s *stage) expectNoService(t *testing.T) {
+func (s *env) expectNoService(t *testing.T) {
 	t.Helper()
 	eventually(t, func(g Gomega) {
 		g.Expect(s.server.results(g, `slb_health_info`)).To(Equal(4))
@@ -109,7 +110,7 @@ func (s *stage) expectNoService(t *testing.T) {
 
 // failOver stops the leader while alerts fire: they name the load balancer, and
 // go on without having resolved.
-func (s *stage) failOver(t *testing.T, leader *rig.Process, alerts ...string) {
+func (s *env) failOver(t *testing.T, leader *harness.Process, alerts ...string) {
 	t.Helper()
 	var before map[string]alert
 	eventually(t, func(g Gomega) {
@@ -130,7 +131,7 @@ func (s *stage) failOver(t *testing.T, leader *rig.Process, alerts ...string) {
 }
 
 // expect waits until exactly these alerts fire.
-func (s *stage) expect(t *testing.T, when string, alerts ...string) {
+func (s *env) expect(t *testing.T, when string, alerts ...string) {
 	t.Helper()
 	began := time.Now()
 	eventually(t, func(g Gomega) {
@@ -145,16 +146,16 @@ func (s *stage) expect(t *testing.T, when string, alerts ...string) {
 	t.Logf("%s: %s after %s", when, strings.Join(alerts, ", "), time.Since(began).Round(time.Second))
 }
 
-func (s *stage) remove(t *testing.T, object client.Object) {
+func (s *env) remove(t *testing.T, object client.Object) {
 	t.Helper()
-	if err := s.client.Delete(s.ctx, object); err != nil {
+	if err := s.Client.Delete(s.Ctx, object); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // overload starts an operator that may ask half as often as it has to, about
 // objects that are known.
-func (s *stage) overload(t *testing.T, metrics string) {
+func (s *env) overload(t *testing.T, metrics string) {
 	t.Helper()
 	const objects = 80
 	for n := range objects {
@@ -169,24 +170,24 @@ func (s *stage) overload(t *testing.T, metrics string) {
 	early.Stop()
 	late := s.startOperator(t, "late", metrics, "--watch-namespace="+lateNamespace, "--slb-qps=1", "--slb-burst=1")
 	s.expect(t, "there are more load balancers than the budget allows", "SLBObservationLate")
-	if err := s.client.DeleteAllOf(s.ctx, &v1alpha1.LoadBalancerHealth{}, client.InNamespace(lateNamespace)); err != nil {
+	if err := s.Client.DeleteAllOf(s.Ctx, &v1alpha1.LoadBalancerHealth{}, client.InNamespace(lateNamespace)); err != nil {
 		t.Fatal(err)
 	}
 	late.Stop()
 	s.expect(t, "they are gone")
 }
 
-// holdLease makes a Lease that somebody else seems to hold.
-func (s *stage) holdLease(t *testing.T) *coordinationv1.Lease {
+// holdLease makes a Lease that another process seems to hold.
+func (s *env) holdLease(t *testing.T) *coordinationv1.Lease {
 	t.Helper()
 	var leases coordinationv1.LeaseList
-	if err := s.client.List(s.ctx, &leases, client.InNamespace(namespace)); err != nil || len(leases.Items) != 1 {
+	if err := s.Client.List(s.Ctx, &leases, client.InNamespace(namespace)); err != nil || len(leases.Items) != 1 {
 		t.Fatalf("%d leases, %v", len(leases.Items), err)
 	}
 	lease := &leases.Items[0]
-	now, holder, duration := metav1.NowMicro(), "somebody-else", int32(3600)
+	now, holder, duration := metav1.NowMicro(), "another-process", int32(3600)
 	lease.Spec.HolderIdentity, lease.Spec.LeaseDurationSeconds, lease.Spec.RenewTime, lease.Spec.AcquireTime = &holder, &duration, &now, &now
-	if err := s.client.Update(s.ctx, lease); err != nil {
+	if err := s.Client.Update(s.Ctx, lease); err != nil {
 		t.Fatal(err)
 	}
 	return lease

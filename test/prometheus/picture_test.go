@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -29,8 +32,8 @@ func TestDashboardPicture(t *testing.T) {
 	if path == "" {
 		t.Skip(pictureVariable + " names no file to write; that drawing works is part of TestAlertsOfARunningOperator")
 	}
-	metrics := freeAddress(t)
-	s := newStage(t, readMonitor(t), replica{mainJob, "a", metrics})
+	metrics := harness.FreeAddressFor(t)
+	s := newEnv(t, readMonitor(t), replica{mainJob, "a", metrics})
 	s.buildFleet(t)
 	s.startOperator(t, "operator", metrics)
 	s.hold(t, whole, 10)
@@ -42,7 +45,7 @@ func TestDashboardPicture(t *testing.T) {
 	s.turn(t, "lb-web", "abnormal", "i-2", "i-3")
 	s.hold(t, `slb_health_condition{name="web", condition="Healthy", status="False"} == 1`, 15)
 
-	s.admin(t, http.MethodPost, "faults", map[string]any{"kind": "throttle", "times": 6})
+	s.Admin(t, http.MethodPost, "faults", map[string]any{"kind": "throttle", "times": 6})
 	s.hold(t, `sum(slb_api_requests_total{code="Throttling.User"}) == 6`, 1)
 	s.turn(t, "lb-web", "normal", "i-2", "i-3")
 	s.hold(t, `slb_health_condition{name="web", condition="Healthy", status="True"} == 1`, 10)
@@ -58,21 +61,21 @@ func TestDashboardPicture(t *testing.T) {
 
 	values := everything(pictureRange)
 	values["name"] = "web"
-	s.draw(t, path, values, began)
+	picture{s.server, values, began.Truncate(pictureStep), time.Now().Truncate(pictureStep)}.draw(t, readDashboard(t), path)
 }
 
 // buildFleet makes six load balancers, one with a backend that has no result.
-func (s *stage) buildFleet(t *testing.T) {
+func (s *env) buildFleet(t *testing.T) {
 	t.Helper()
 	const up, unknown = "normal", "unavailable"
-	s.place(t, "lb-web", listener(443, "https", up, up, up, up), listener(80, "http", up, up, up, up))
-	s.place(t, "lb-api", listener(443, "https", up, up, up))
-	s.place(t, "lb-assets", listener(80, "http", up, up, up))
-	s.place(t, "lb-pay", listener(443, "https", up, up))
-	s.place(t, "lb-invoices", listener(443, "https", up, up, up, up))
-	s.place(t, "lb-ledger", listener(5432, "tcp", up, up, unknown))
+	s.Put(t, "lb-web", slices.Concat(harness.Backends(443, "https", up, up, up, up), harness.Backends(80, "http", up, up, up, up))...)
+	s.Put(t, "lb-api", harness.Backends(443, "https", up, up, up)...)
+	s.Put(t, "lb-assets", harness.Backends(80, "http", up, up, up)...)
+	s.Put(t, "lb-pay", harness.Backends(443, "https", up, up)...)
+	s.Put(t, "lb-invoices", harness.Backends(443, "https", up, up, up, up)...)
+	s.Put(t, "lb-ledger", harness.Backends(5432, "tcp", up, up, unknown)...)
 	for space, names := range map[string][]string{shop: {"web", "api", "assets"}, billing: {"pay", "invoices", "ledger"}} {
-		s.createNamespace(t, space)
+		s.CreateNamespace(t, space)
 		for _, name := range names {
 			s.observeAs(t, space, name, "lb-"+name, intstr.FromString("50%"))
 		}
@@ -80,7 +83,7 @@ func (s *stage) buildFleet(t *testing.T) {
 }
 
 // hold waits until a query has returned something for some seconds.
-func (s *stage) hold(t *testing.T, query string, seconds int) {
+func (s *env) hold(t *testing.T, query string, seconds int) {
 	t.Helper()
 	began := time.Now()
 	eventually(t, func(g Gomega) {

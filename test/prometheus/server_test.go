@@ -9,17 +9,17 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
 	"sigs.k8s.io/yaml"
 
-	"github.com/lbhealth/slb-health-operator/test/internal/picture"
-	"github.com/lbhealth/slb-health-operator/test/internal/rig"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -32,7 +32,7 @@ const (
 
 // server is a Prometheus that scrapes every second.
 type server struct {
-	*rig.Process
+	*harness.Process
 	url string
 }
 
@@ -87,8 +87,8 @@ func startServer(t *testing.T, folder string, m monitor, replicas []replica) *se
 	if err := os.WriteFile(path, config, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
-	p, err := rig.Start(t.Context(), folder, "prometheus", func(c *exec.Cmd) { c.Env = []string{"HOME=" + folder} }, program(t, "prometheus"),
+	address := harness.FreeAddressFor(t)
+	p, err := harness.Start(t.Context(), folder, "prometheus", []string{"HOME=" + folder}, program(t, "prometheus"),
 		"--config.file="+path, "--storage.tsdb.path="+filepath.Join(folder, "tsdb"), "--web.listen-address="+address)
 	if err != nil {
 		t.Fatal(err)
@@ -156,11 +156,43 @@ func (s *server) firing(g Gomega) map[string]alert {
 	return found
 }
 
-// series are what a query returns, by a path of the API.
-func (s *server) series(path string, parameters url.Values) ([]picture.Series, error) {
+// series is one of the results of a query.
+type series struct {
+	Metric map[string]string `json:"metric"`
+	Value  point             `json:"value"`  // of a query
+	Values []point           `json:"values"` // of a range
+	name   string
+}
+
+// point is a time in Unix seconds, and a value as text.
+type point [2]any
+
+func (p point) at() float64 { return p[0].(float64) }
+
+func (p point) value() float64 {
+	v, err := strconv.ParseFloat(p[1].(string), 64)
+	if err != nil {
+		panic(err) // Prometheus writes numbers
+	}
+	return v
+}
+
+func (s *series) last() float64 { return s.Value.value() }
+
+var label = regexp.MustCompile(`{{\s*(\w+)\s*}}`)
+
+// legend is a format with the values of labels.
+func (s *series) legend(format string) string {
+	return strings.TrimSpace(label.ReplaceAllStringFunc(format, func(found string) string {
+		return s.Metric[label.FindStringSubmatch(found)[1]]
+	}))
+}
+
+// series sends a query to a path of the API.
+func (s *server) series(path string, parameters url.Values) ([]series, error) {
 	var answer struct {
 		Data struct {
-			Result []picture.Series `json:"result"`
+			Result []series `json:"result"`
 		} `json:"data"`
 	}
 	_, err := s.get(path+"?"+parameters.Encode(), &answer)

@@ -180,7 +180,7 @@ var marks = map[string]*regexp.Regexp{
 	"ISC":          regexp.MustCompile(`Permission to use, copy, modify, and/or distribute this software`),
 }
 
-// licence tells the licences of a text, in their order of appearance.
+// licence returns the licences of a text, in their order of appearance.
 func licence(text string) string {
 	at := map[string]int{}
 	for name, mark := range marks {

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
+)
+
+//go:embed simulator.yaml
+var simulatorConfig []byte
+
+// The operator's own account in simulator.yaml. The partner's is in the Secret
+// of config/samples.
+const (
+	accessKeyID     = "LTAI-demo"
+	accessKeySecret = "demo-secret"
+)
+
+// stopGrace is more than the control plane's, whose folder is in the demo's.
+const stopGrace = 5 * time.Second
+
+// env is all that runs. Programs are in process groups of their own: Ctrl-C
+// reaches the demo only, which ends the others in order. Should the demo be
+// killed, the lifeline ends them and removes the folder.
+type env struct {
+	folder   string // logs, the simulator's file, and the home of what runs here
+	lifeline *harness.Lifeline
+
+	// The programs and the watcher live in life, which ends after the last step.
+	life    context.Context
+	endLife context.CancelFunc
+
+	controlPlane *harness.ControlPlane
+	simulator    *harness.Simulator
+	operator     *harness.Process
+	watcher      *watcher
+	metrics      string // host:port of the operator's metrics
+}
+
+// newEnv takes only values from ctx: what runs is ended by close, in order.
+func newEnv(ctx context.Context) (*env, error) {
+	ctx = context.WithoutCancel(ctx)
+	folder, err := os.MkdirTemp("", "slb-demo-")
+	if err != nil {
+		return nil, fmt.Errorf("a folder for the demo: %w", err)
+	}
+	// What libraries leave there when the demo is killed goes with the folder.
+	if err := os.Setenv("TMPDIR", folder); err != nil {
+		return nil, fmt.Errorf("a folder for the demo: %w", err)
+	}
+	s := &env{folder: folder}
+	s.life, s.endLife = context.WithCancel(ctx)
+	if s.lifeline, err = harness.NewLifeline(ctx, folder, stopGrace); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// open starts everything, one after the other.
+func (s *env) open(ctx context.Context, out io.Writer) error {
+	fmt.Fprintln(out, "Starting on this machine, on free ports of 127.0.0.1:")
+	for _, part := range []struct {
+		what  string
+		start func() error
+	}{
+		{"a control plane (etcd, kube-apiserver) with the CRD of config/crd", s.startControlPlane},
+		{"slb-simulator, which stands in for Alibaba Cloud SLB", s.startSimulator},
+		{"slb-health-operator, with an access key that the simulator knows", s.startOperator},
+	} {
+		started := time.Now()
+		if err := part.start(); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "  %4.1fs  %s\n", time.Since(started).Seconds(), part.what)
+	}
+	fmt.Fprintln(out, "The logs of the last two are in "+s.folder+".")
+	return nil
+}
+
+func (s *env) startControlPlane() (err error) {
+	// It outlives the operator; close stops it.
+	ctx := context.WithoutCancel(s.life)
+	if s.controlPlane, err = harness.StartControlPlane(ctx, harness.ControlPlaneOptions{}); err != nil {
+		return err
+	}
+	s.watcher, err = newWatcher(s.life, s.controlPlane.Config)
+	return err
+}
+
+func (s *env) startSimulator() error {
+	path, err := s.lifeline.Tie(builtProgram("slb-simulator"))
+	if err != nil {
+		return err
+	}
+	s.simulator, err = harness.StartSimulator(s.life, s.folder, path, nil, string(simulatorConfig), "--log-level=debug")
+	return err
+}
+
+func (s *env) startOperator() error {
+	var err error
+	if s.metrics, err = harness.FreeAddress(s.life); err != nil {
+		return err
+	}
+	path, err := s.lifeline.Tie(builtProgram("slb-health-operator"))
+	if err != nil {
+		return err
+	}
+	environment := append(s.environment(),
+		"ALIBABA_CLOUD_ACCESS_KEY_ID="+accessKeyID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET="+accessKeySecret)
+	s.operator, err = harness.Start(s.life, s.folder, "operator", environment, path,
+		"--kubeconfig", s.controlPlane.Kubeconfig(), "--slb-endpoint", s.simulator.URL,
+		"--metrics-bind-address", s.metrics, "--metrics-secure=false", "--health-probe-bind-address", "0")
+	return err
+}
+
+// dead is the program that ended first, although both are to run.
+func (s *env) dead(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.simulator.Ended():
+		return s.simulator.Alive()
+	case <-s.operator.Ended():
+		return s.operator.Alive()
+	}
+}
+
+// builtProgram is absolute: a script of the lifeline runs it.
+func builtProgram(name string) string {
+	path, err := filepath.Abs(filepath.Join("bin", name))
+	if err != nil {
+		panic(err) // there is no working directory
+	}
+	return path
+}
+
+// environment holds nothing of the caller's that could change the output, such
+// as credentials, a proxy or settings of kubectl.
+func (s *env) environment() []string {
+	return []string{
+		"HOME=" + s.folder, "TMPDIR=" + s.folder, "KUBECONFIG=" + s.controlPlane.Kubeconfig(),
+		"PATH=" + filepath.Dir(s.controlPlane.Kubectl()) + string(os.PathListSeparator) + os.Getenv("PATH"),
+	}
+}
+
+// close ends everything that runs, also after a start that stopped half-way.
+func (s *env) close() error {
+	s.endLife()
+	if s.simulator != nil {
+		s.simulator.Stop()
+	}
+	if s.operator != nil {
+		s.operator.Stop()
+	}
+	var errs []error
+	if s.controlPlane != nil {
+		errs = append(errs, s.controlPlane.Stop())
+	}
+	if s.lifeline != nil {
+		errs = append(errs, s.lifeline.Release())
+	}
+	return errors.Join(append(errs, os.RemoveAll(s.folder))...)
+}

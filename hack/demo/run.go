@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
+)
+
+// runner runs the steps and prints what there is to see.
+type runner struct {
+	out io.Writer
+	env *env
+}
+
+func (r *runner) printf(format string, args ...any) { fmt.Fprintf(r.out, format, args...) }
+
+// runStep names the step in its error.
+func (r *runner) runStep(ctx context.Context, number int, step step) error {
+	r.printf("\n=== %d. %s\n%s\n", number, step.title, step.text)
+	since := time.Now()
+	if err := r.play(ctx, step, since); err != nil {
+		return fmt.Errorf("step %d, %s: %w", number, step.title, err)
+	}
+	return nil
+}
+
+func (r *runner) play(ctx context.Context, step step, since time.Time) error {
+	if err := r.run(ctx, step.first); err != nil {
+		return err
+	}
+	if len(step.changes) > 0 {
+		r.printf("\n")
+	}
+	for _, change := range step.changes {
+		r.printf("simulator: %s\n", change)
+		if err := change.make(ctx, r.env.simulator); err != nil {
+			return err
+		}
+	}
+	if err := r.env.await(ctx, step.expected, since, step.timeout); err != nil {
+		return err
+	}
+	r.printf("seen in %.1fs: %s\n", time.Since(since).Seconds(), sentence(step.expected))
+	return r.run(ctx, step.shown)
+}
+
+// run runs commands in a shell, as they are printed.
+func (r *runner) run(ctx context.Context, commands []string) error {
+	for _, line := range commands {
+		r.printf("\n$ %s\n", line)
+		command := exec.CommandContext(ctx, "/bin/sh", "-c", line)
+		command.WaitDelay = stopGrace // kubectl may outlive the shell that ctx kills
+		command.Env = r.env.environment()
+		output, err := command.CombinedOutput()
+		r.printf("%s", trim(string(output)))
+		if err != nil {
+			return fmt.Errorf("%s: %w; the operator's last log lines:\n%s", line, err, r.env.operator.Tail())
+		}
+	}
+	return nil
+}
+
+// trim removes what kubectl pads its tables with.
+func trim(output string) string {
+	var b strings.Builder
+	for line := range strings.Lines(output) {
+		b.WriteString(strings.TrimRight(line, " \n") + "\n")
+	}
+	return b.String()
+}
+
+// sentence lists what was expected, naming an object only where it changes.
+func sentence(expected []expectation) string {
+	var b strings.Builder
+	last := ""
+	for i, e := range expected {
+		name, what, _ := strings.Cut(e.what, ": ")
+		switch {
+		case name != last && i > 0:
+			b.WriteString("; " + e.what)
+		case name != last:
+			b.WriteString(e.what)
+		default:
+			b.WriteString(", " + what)
+		}
+		last = name
+	}
+	return b.String()
+}
+
+func (c change) make(ctx context.Context, simulator *harness.Simulator) error {
+	var body any
+	if c.body != "" {
+		body = json.RawMessage(c.body)
+	}
+	return simulator.Admin(ctx, c.method, strings.TrimPrefix(c.path, "/admin/v1/"), body, nil)
+}
+
+// printHints says how to go on by hand.
+func (r *runner) printHints() {
+	s := r.env
+	r.printf(`
+Everything keeps running. In another terminal:
+
+  export KUBECONFIG=%s
+  export PATH=%s:$PATH
+  kubectl get lbh --watch
+
+Break a backend, and fix it with "normal":
+
+  curl -X PATCH %s%s -d '{"serverId":"i-web-1","serverHealthStatus":"abnormal"}'
+
+The operator's metrics: curl http://%s/metrics
+Logs: %s
+
+Ctrl-C ends it.
+`, s.controlPlane.Kubeconfig(), filepath.Dir(s.controlPlane.Kubectl()), s.simulator.URL, webBackends, s.metrics,
+		filepath.Join(s.folder, "operator.stderr")+", "+filepath.Join(s.folder, "simulator.stderr"))
+}

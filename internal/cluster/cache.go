@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"unique"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+// CacheOptions are the options of the manager's cache: which objects it holds,
+// and how much of each. It leaves out pods that have finished: they are no
+// backends, and in some clusters they are the most numerous.
+func CacheOptions(namespaces []string, selector labels.Selector, locator *BackendLocator) cache.Options {
+	served := make(map[string]cache.Config, len(namespaces))
+	for _, namespace := range namespaces {
+		served[namespace] = cache.Config{}
+	}
+	running := fields.AndSelectors(
+		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)),
+		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)))
+	return cache.Options{
+		DefaultNamespaces: served,
+		ByObject: map[client.Object]cache.ByObject{
+			&v1alpha1.LoadBalancerHealth{}: {Label: selector},
+			&corev1.Pod{}:                  {Field: running},
+		},
+		DefaultTransform:         Slim,
+		DefaultWatchErrorHandler: locator.watchFailed,
+	}
+}
+
+// Slim is the cache's transform. It drops the fields that the operator never
+// reads, and interns the few words that most rows repeat. The operator writes a
+// status as a patch of the differences, so a dropped field is not lost.
+func Slim(object any) (any, error) {
+	switch object := object.(type) {
+	case *v1alpha1.LoadBalancerHealth:
+		slimLoadBalancerHealth(object)
+	case *corev1.Service:
+		return slimService(object), nil
+	case *corev1.Node:
+		return slimNode(object), nil
+	case *corev1.Pod:
+		return slimPod(object), nil
+	}
+	return object, nil
+}
+
+// only keeps the entries with one of the keys; nil when there are none.
+func only(all map[string]string, keys ...string) map[string]string {
+	var kept map[string]string
+	for _, key := range keys {
+		value, ok := all[key]
+		if !ok {
+			continue
+		}
+		if kept == nil {
+			kept = map[string]string{}
+		}
+		kept[key] = value
+	}
+	return kept
+}
+
+func slimLoadBalancerHealth(lbh *v1alpha1.LoadBalancerHealth) {
+	lbh.ManagedFields = nil
+	delete(lbh.Annotations, corev1.LastAppliedConfigAnnotation)
+	status := &lbh.Status
+	for i := range status.Backends {
+		row := &status.Backends[i]
+		for _, word := range []*string{&row.Type, &row.ListenerProtocol, &row.ServerHealthStatus} {
+			shareWord(word)
+		}
+		if row.Node != "" {
+			shareWord(&row.Node)
+		}
+		if row.Diagnosis != "" {
+			shareWord(&row.Diagnosis)
+		}
+	}
+	for i := range status.Listeners {
+		shareWord(&status.Listeners[i].Protocol)
+		shareWord(&status.Listeners[i].Health)
+	}
+	for i := range status.Conditions {
+		shareCondition(&status.Conditions[i])
+	}
+}
+
+func shareCondition(c *metav1.Condition) {
+	shareWord(&c.Status)
+	for _, word := range []*string{&c.Type, &c.Reason, &c.Message} {
+		shareWord(word)
+	}
+}
+
+// shareWord interns a word.
+func shareWord[T ~string](word *T) { *word = unique.Make(*word).Value() }
+
+// slimNode keeps the region, instance, internal addresses and Ready condition of a node.
+func slimNode(node *corev1.Node) *corev1.Node {
+	slim := &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion,
+			Labels: only(node.Labels, corev1.LabelTopologyRegion, labelType),
+		},
+		Spec: corev1.NodeSpec{ProviderID: node.Spec.ProviderID},
+	}
+	for _, address := range node.Status.Addresses {
+		if address.Type == corev1.NodeInternalIP {
+			slim.Status.Addresses = append(slim.Status.Addresses, address)
+		}
+	}
+	for i := range node.Status.Conditions {
+		if c := &node.Status.Conditions[i]; c.Type == corev1.NodeReady {
+			slim.Status.Conditions = []corev1.NodeCondition{{Type: c.Type, Status: c.Status}}
+		}
+	}
+	return slim
+}
+
+// slimPod keeps the addresses, the node and the Ready condition of a pod.
+func slimPod(pod *corev1.Pod) *corev1.Pod {
+	slim := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, ResourceVersion: pod.ResourceVersion, DeletionTimestamp: pod.DeletionTimestamp},
+		Spec:       corev1.PodSpec{NodeName: pod.Spec.NodeName, HostNetwork: pod.Spec.HostNetwork},
+		Status:     corev1.PodStatus{PodIPs: pod.Status.PodIPs},
+	}
+	for i := range pod.Status.Conditions {
+		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady {
+			slim.Status.Conditions = []corev1.PodCondition{{Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime}}
+		}
+	}
+	return slim
+}
+
+// slimService keeps what names the load balancer and the listeners of a Service.
+func slimService(service *corev1.Service) *corev1.Service {
+	slim := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: service.Namespace, Name: service.Name, UID: service.UID,
+			ResourceVersion: service.ResourceVersion, DeletionTimestamp: service.DeletionTimestamp,
+			Labels: service.Labels, Annotations: only(service.Annotations, readAnnotations...),
+		},
+		Spec: corev1.ServiceSpec{Type: service.Spec.Type, ExternalTrafficPolicy: service.Spec.ExternalTrafficPolicy},
+	}
+	for i := range service.Spec.Ports {
+		port := &service.Spec.Ports[i]
+		slim.Spec.Ports = append(slim.Spec.Ports, corev1.ServicePort{
+			Name: port.Name, Protocol: port.Protocol, Port: port.Port, TargetPort: port.TargetPort, NodePort: port.NodePort,
+		})
+	}
+	return slim
+}

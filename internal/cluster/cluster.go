@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cluster answers what the Kubernetes cluster knows of load balancers
+// and their backends: which node or pod a backend is, which load balancer and
+// which listeners a Service has, and which region the nodes are in.
+//
+//	cache.go    what the manager's cache keeps of each kind
+//	access.go   whether the operator may list a kind
+//	locator.go  the node or pod that a backend is
+//	region.go   the region and the instance of a node
+//	service.go  the load balancer of a Service
+//	ports.go    the listeners that a Service defines
+//
+// It reads the cache only. It knows the annotations and labels of Alibaba
+// Cloud's controllers, and not its API.
+package cluster
+
+// Kinds of Kubernetes' own that the operator may read.
+const (
+	KindService = "Service"
+	KindNode    = "Node"
+	KindPod     = "Pod"
+)

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+)
+
+// Regions returns the regions of the nodes, sorted. Alibaba Cloud's cloud
+// controller manager writes provider ids; anyone may write a label. So labels
+// count only where no provider id has a region, and one foreign node changes nothing.
+func Regions(nodes []corev1.Node) []string {
+	var fromProviderID, fromLabel []string
+	for i := range nodes {
+		if region := providerRegion(&nodes[i]); region != "" {
+			fromProviderID = append(fromProviderID, region)
+		} else if region := regionOf(&nodes[i]); region != "" {
+			fromLabel = append(fromLabel, region)
+		}
+	}
+	regions := fromProviderID
+	if len(regions) == 0 {
+		regions = fromLabel
+	}
+	slices.Sort(regions)
+	return slices.Compact(regions)
+}
+
+// providerRegion is the region in a node's providerID; "" when there is none.
+func providerRegion(node *corev1.Node) string {
+	if region, _, ok := parseProviderID(node); ok && alicloud.IsRegionID(region) {
+		return region
+	}
+	return ""
+}
+
+// regionOf is the region of a node: that of its providerID, or else of its
+// label. "" where neither is a region, as for the nodes of another cloud.
+func regionOf(node *corev1.Node) string {
+	region, _, ok := parseProviderID(node)
+	if region = cmp.Or(region, node.Labels[corev1.LabelTopologyRegion]); ok && alicloud.IsRegionID(region) {
+		return region
+	}
+	return ""
+}
+
+// parseProviderID reads a node's providerID, region.instance or
+// alicloud://region.instance. ok is false for another provider's.
+func parseProviderID(node *corev1.Node) (region, instance string, ok bool) {
+	id := strings.TrimPrefix(node.Spec.ProviderID, "alicloud://")
+	if strings.Contains(id, "://") {
+		return "", "", false
+	}
+	region, instance, found := strings.Cut(id, ".")
+	if !found {
+		return "", "", true
+	}
+	return region, instance, true
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+// contradictionAfter is how long a pod must have been Ready, and its backend
+// abnormal, before the two contradict each other. A health check needs about
+// 20 s to detect a pod that fails or recovers, and a kubelet needs three failed
+// probes to detect a program that hangs.
+const contradictionAfter = time.Minute
+
+// TypeENI is the type of a backend that is an address of an elastic network interface.
+const TypeENI = "eni"
+
+// Location is the node or pod that a backend is, as the cluster knows it.
+type Location struct {
+	// Missing is true when the cluster has no such node or pod, and every
+	// namespace was searched.
+	Missing bool
+	// Node is the name of the node that the backend is, or that its pod runs on; "": not known.
+	Node string
+	// NodeNotReady is true when the node exists and is not Ready.
+	NodeNotReady bool
+	// Pod is the pod that has the backend's address, as namespace/name; "": not known.
+	Pod string
+	// PodReadySince is when the pod became Ready; zero: it is not Ready.
+	PodReadySince time.Time
+}
+
+func (l Location) podReady() bool { return l.Pod != "" && !l.PodReadySince.IsZero() }
+
+// Locations are the locations of the backends of one observation, by
+// LocationKey. Nothing is known of a backend that has no entry, nor of any
+// where Locations is nil.
+type Locations map[string]Location
+
+// LocationKey identifies a backend in the cluster: a server by its id, and an
+// ENI, which may have many pods, by its address. "": it cannot be identified.
+func LocationKey(kind, serverID, serverIP string) string {
+	if kind == TypeENI {
+		return Address(serverIP)
+	}
+	return serverID
+}
+
+// Address normalizes an IP address, so that addresses can be compared. It
+// returns other strings as they are.
+func Address(ip string) string {
+	if parsed, err := netip.ParseAddr(ip); err == nil {
+		return parsed.Unmap().String()
+	}
+	return ip
+}
+
+func (l Locations) of(b *v1alpha1.BackendStatus) Location {
+	return l[LocationKey(b.Type, b.ServerID, b.ServerIP)]
+}
+
+// locateRows returns copies of sorted rows with node, pod and diagnosis. It
+// returns the rows themselves where no locations are known.
+//
+// A load balancer may also serve machines outside of the cluster: a backend
+// that the cluster does not have is an orphan only if the cluster has another
+// backend of the same listener.
+func locateRows(rows []v1alpha1.BackendStatus, locations Locations, now time.Time) []v1alpha1.BackendStatus {
+	if locations == nil {
+		return rows
+	}
+	located := make([]v1alpha1.BackendStatus, 0, len(rows))
+	for rest := rows; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && sameListener(&rest[n], &rest[0]) {
+			n++
+		}
+		inCluster := locations.includeAny(rest[:n])
+		for i := range n {
+			located = append(located, locateRow(rest[i], locations.of(&rest[i]), inCluster, now))
+		}
+		rest = rest[n:]
+	}
+	return located
+}
+
+// includeAny returns whether the node or pod of any of the rows is known.
+func (l Locations) includeAny(rows []v1alpha1.BackendStatus) bool {
+	for i := range rows {
+		if at := l.of(&rows[i]); at.Node != "" || at.Pod != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// locateRow returns the row with node, pod and diagnosis. inCluster is whether
+// the cluster has any backend of the row's listener.
+func locateRow(row v1alpha1.BackendStatus, at Location, inCluster bool, now time.Time) v1alpha1.BackendStatus {
+	row.Node, row.Pod, row.Diagnosis = at.Node, at.Pod, diagnose(&row, at, now)
+	if row.Diagnosis == v1alpha1.DiagnosisOrphan && !inCluster {
+		row.Diagnosis = ""
+	}
+	return row
+}
+
+func diagnose(row *v1alpha1.BackendStatus, at Location, now time.Time) v1alpha1.Diagnosis {
+	switch {
+	case at.Missing:
+		return v1alpha1.DiagnosisOrphan
+	case at.NodeNotReady:
+		return v1alpha1.DiagnosisNodeNotReady
+	case classOf(row.ServerHealthStatus) != abnormal || at.Pod == "":
+		return ""
+	case at.PodReadySince.IsZero():
+		return v1alpha1.DiagnosisPodNotReady
+	case now.Sub(at.PodReadySince) >= contradictionAfter && now.Sub(row.LastTransitionTime.Time) >= contradictionAfter:
+		return v1alpha1.DiagnosisPodReadyButAbnormal
+	default:
+		return ""
+	}
+}

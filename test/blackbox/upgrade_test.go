@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package blackbox
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/test/harness"
+)
+
+// storedAt is when the statuses of testdata/upgrade were read from the API server.
+var storedAt = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// TestUpgrade holds that the statuses which the version before stored are served
+// on without a transition. testdata/upgrade/before.yaml holds what that version
+// wrote about the load balancers of testdata/upgrade/cloud.yaml.
+func TestUpgrade(t *testing.T) {
+	w := newEnv(t, envOptions{quick: true})
+	w.addSimulator(t)
+	w.bind(t, w.operator, "../service-discovery/role.yaml")
+	w.bind(t, w.operator, "../backend-names/role.yaml")
+	w.prepareUpgrade(t)
+	for _, f := range append(faultsBefore, faultsLater...) {
+		w.simulator.addFault(t, f)
+	}
+	before := w.restore(t)
+	histories := map[string]*history{mainNamespace: watchHistory(t, w, mainNamespace), hostileNamespace: watchHistory(t, w, hostileNamespace)}
+	operators := w.startUpgraded(t, "after")
+	w.awaitUpgraded(t, before)
+
+	for _, op := range operators {
+		op.stop(t)
+	}
+	for _, was := range before {
+		t.Run(was.Namespace+"/"+was.Name, func(t *testing.T) {
+			g := NewWithT(t)
+			sameHealth(g, was, w.get(g, was))
+			g.Expect(len(histories[was.Namespace].of(was.Name))).To(BeNumerically("<=", 2), "versions: the stored one, and one that adds what is new")
+		})
+	}
+	for namespace := range histories {
+		var events eventsv1.EventList
+		NewWithT(t).Expect(w.admin.List(w.ctx, &events, client.InNamespace(namespace))).To(Succeed())
+		for i := range events.Items {
+			t.Errorf("%s %s: %s %s", namespace, events.Items[i].Regarding.Name, events.Items[i].Reason, events.Items[i].Note)
+		}
+	}
+	behaves(t, w)
+}
+
+// awaitUpgraded waits until everything was asked about, and the listeners of what
+// answers were listed and are in the statuses; and then for another answer.
+func (w *env) awaitUpgraded(t *testing.T, before []*v1alpha1.LoadBalancerHealth) {
+	t.Helper()
+	// The listeners of a new load balancer are listed at once, and with them those of nine others.
+	for i := range 3 {
+		object := named(mainNamespace, fmt.Sprint("lb-new-", i))
+		w.simulator.put(t, object.Name, web("i-1", "10.0.0.1", "normal"))
+		w.create(t, object)
+		w.await(t, object, good("AllBackendsNormal"))
+	}
+	w.eventually(t, func(g Gomega) {
+		for _, was := range before {
+			g.Expect(w.askedAbout(t, was)).To(BeNumerically(">=", leastAsked(was)), was.Name)
+			is := w.get(g, was)
+			if was.Namespace == hostileNamespace || conditionOf(was, "Observed").Status != metav1.ConditionTrue {
+				continue
+			}
+			for _, l := range is.Status.Listeners {
+				g.Expect(l.State).NotTo(BeEmpty(), was.Name)
+			}
+		}
+	})
+	asked := map[string]int{}
+	for _, was := range before {
+		asked[was.Name] = w.askedAbout(t, was)
+	}
+	w.eventually(t, func(g Gomega) {
+		for _, was := range before {
+			if leastAsked(was) > 1 {
+				g.Expect(w.askedAbout(t, was)).To(BeNumerically(">", asked[was.Name]), was.Name)
+			}
+		}
+	})
+}
+
+// askedAbout counts the calls about the load balancer of an object.
+func (w *env) askedAbout(t *testing.T, object *v1alpha1.LoadBalancerHealth) int {
+	t.Helper()
+	id, _, _ := object.LoadBalancer()
+	if object.Namespace == hostileNamespace {
+		return len(w.slb.seen(id))
+	}
+	return len(w.simulator.calls(t, id))
+}
+
+// leastAsked is how often at least an object's load balancer is asked about within a few intervals.
+func leastAsked(object *v1alpha1.LoadBalancerHealth) int {
+	_, _, known := object.LoadBalancer()
+	switch {
+	case !known || object.Spec.Suspend || conditionOf(object, "Observed").Reason == "CredentialsNotFound":
+		return 0
+	case conditionOf(object, "Stalled").Status == metav1.ConditionTrue || object.Spec.Interval.Duration > interval:
+		return 1
+	default:
+		return 2
+	}
+}
+
+// sameHealth holds that two statuses differ in words and in new fields at most.
+func sameHealth(g Gomega, was, is *v1alpha1.LoadBalancerHealth) {
+	was, is = withoutWords(was), withoutWords(is)
+	g.Expect(is.Status.Conditions).To(Equal(was.Status.Conditions))
+	g.Expect(is.Status.Backends).To(Equal(was.Status.Backends))
+	g.Expect(is.Status.OmittedBackends).To(Equal(was.Status.OmittedBackends))
+	g.Expect(is.Status.LastHandledObserveRequest).To(Equal(was.Status.LastHandledObserveRequest))
+	g.Expect(is.Status.LastAttemptedObserveRequest).To(BeEmpty())
+	listeners := map[string]v1alpha1.ListenerStatus{}
+	for _, l := range is.Status.Listeners {
+		g.Expect(l.LastTransitionTime).To(BeNil())
+		g.Expect(l.MissingSince).To(BeNil())
+		l.State, l.HealthCheck = "", ""
+		listeners[fmt.Sprint(l.Port, "/", l.Protocol)] = l
+	}
+	for _, l := range was.Status.Listeners {
+		g.Expect(listeners).To(HaveKeyWithValue(fmt.Sprint(l.Port, "/", l.Protocol), l))
+	}
+}
+
+// withoutWords returns an object without messages, and with protocols in lower case.
+func withoutWords(object *v1alpha1.LoadBalancerHealth) *v1alpha1.LoadBalancerHealth {
+	plain := object.DeepCopy()
+	status := &plain.Status
+	for i := range status.Conditions {
+		status.Conditions[i].Message = ""
+	}
+	for i := range status.Backends {
+		status.Backends[i].ListenerProtocol = strings.ToLower(status.Backends[i].ListenerProtocol)
+	}
+	for i := range status.Listeners {
+		status.Listeners[i].Protocol = strings.ToLower(status.Listeners[i].Protocol)
+	}
+	return plain
+}
+
+// faultsBefore and faultsLater are what fails: from the start, and once there
+// was an answer.
+var (
+	faultsBefore = []fault{
+		{Kind: "status", LoadBalancerID: "lb-forbidden", HTTPStatus: 403, Code: "Forbidden.RAM"},
+		{Kind: "status", LoadBalancerID: "lb-refused", HTTPStatus: 400, Code: "InvalidParameter"},
+		{Kind: "status", LoadBalancerID: "lb-never", HTTPStatus: 500, Code: "InternalError"},
+		{Kind: "status", LoadBalancerID: "lb-request-failed", HTTPStatus: 500, Code: "InternalError"},
+		{Kind: "throttle", LoadBalancerID: "lb-throttled"},
+	}
+	faultsLater = []fault{
+		{Kind: "throttle", LoadBalancerID: "lb-stale"},
+		{Kind: "status", LoadBalancerID: "lb-denied", HTTPStatus: 403, Code: "Forbidden.RAM"},
+		{Kind: "status", LoadBalancerID: "lb-failing", HTTPStatus: 500, Code: "InternalError"},
+	}
+)
+
+// prepareUpgrade makes the cloud, the namespaces and the Secrets.
+func (w *env) prepareUpgrade(t *testing.T) {
+	t.Helper()
+	var cloud struct {
+		LoadBalancers []map[string]any `json:"loadBalancers"`
+	}
+	if err := yaml.Unmarshal([]byte(readFile(t, filepath.Join("testdata", "upgrade", "cloud.yaml"))), &cloud); err != nil {
+		t.Fatal(err)
+	}
+	for _, lb := range cloud.LoadBalancers {
+		id := lb["loadBalancerId"].(string)
+		delete(lb, "loadBalancerId")
+		w.simulator.do(t, http.MethodPut, "loadbalancers/"+id, lb, nil)
+	}
+	for _, namespace := range []string{mainNamespace, hostileNamespace} {
+		w.createNamespace(t, namespace)
+	}
+	for _, name := range []string{"throttled", "elsewhere"} {
+		a := w.newAccount(name)
+		w.simulator.setAccount(t, a)
+		w.create(t, a.secret(mainNamespace, name))
+	}
+	w.create(t, w.newAccount("wrong").secret(mainNamespace, "wrong"))
+	of := func(server, health string, more row) row {
+		more["ServerId"], more["ServerHealthStatus"], more["ServerIp"], more["Port"], more["Type"] = server, health, "10.3.0.1", 80, "ecs"
+		return more
+	}
+	for id, rows := range map[string][]row{
+		"lb-upper-case":  {of("i-1", "normal", row{"ListenerPort": 443, "Protocol": "HTTPS"}), of("i-2", "abnormal", row{"ListenerPort": 443, "Protocol": "HTTPS"}), of("i-1", "normal", row{"ListenerPort": 53, "Protocol": "UDP"})},
+		"lb-no-port":     {of("i-1", "normal", row{}), of("i-2", "abnormal", row{})},
+		"lb-mixed":       {of("i-1", "normal", row{"ListenerPort": 443, "Protocol": "https"}), of("i-2", "normal", row{})},
+		"lb-no-protocol": {of("i-1", "normal", row{"ListenerPort": 443}), of("i-2", "abnormal", row{"ListenerPort": 443})},
+		"lb-new-word":    {of("i-1", "recovering", row{"ListenerPort": 443, "Protocol": "https"}), of("i-2", "normal", row{"ListenerPort": 443, "Protocol": "https"})},
+	} {
+		w.slb.on(id, always(success(rows...)))
+	}
+}
+
+// startUpgraded starts one operator for the simulator, and one for the server of odd answers.
+func (w *env) startUpgraded(t *testing.T, name string) []*operator {
+	t.Helper()
+	common := []string{"--max-status-backends=10", "--status-heartbeat=1h", "--slb-qps=100", "--slb-burst=100"}
+	return []*operator{
+		w.startOperator(t, operatorOptions{
+			name: name, namespaces: []string{mainNamespace}, endpoint: w.simulator.URL, account: w.mainAccount,
+			args: append(common, "--service-discovery", "--backend-names", "--region-id="+region),
+		}),
+		w.startOperator(t, operatorOptions{
+			name: name + "-odd", namespaces: []string{hostileNamespace}, endpoint: w.slb.url(), account: w.slb.account, args: common,
+		}),
+	}
+}
+
+var timestamp = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
+
+// restore stores the objects with their statuses, as if they had been stored just now.
+func (w *env) restore(t *testing.T) []*v1alpha1.LoadBalancerHealth {
+	t.Helper()
+	shift := time.Now().Truncate(time.Second).Sub(storedAt)
+	content := readFile(t, filepath.Join("testdata", "upgrade", "before.yaml"))
+	var restored []*v1alpha1.LoadBalancerHealth
+	for _, object := range harness.ParseManifests(t, []byte(content)) {
+		status, found := object.Object["status"]
+		w.create(t, &object)
+		if !found {
+			continue
+		}
+		object.Object["status"] = shifted(t, status, shift)
+		if err := w.admin.Status().Update(t.Context(), &object); err != nil {
+			t.Fatalf("%s: %v", object.GetName(), err)
+		}
+		if object.GetKind() == v1alpha1.Kind {
+			restored = append(restored, w.get(NewWithT(t), &v1alpha1.LoadBalancerHealth{
+				ObjectMeta: metav1.ObjectMeta{Namespace: object.GetNamespace(), Name: object.GetName()},
+			}))
+		}
+	}
+	return restored
+}
+
+// shifted moves every time of a status.
+func shifted(t *testing.T, status any, by time.Duration) any {
+	t.Helper()
+	content, err := yaml.Marshal(status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var moved any
+	err = yaml.Unmarshal(timestamp.ReplaceAllFunc(content, func(text []byte) []byte {
+		at, err := time.Parse(time.RFC3339, string(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []byte(at.Add(by).Format(time.RFC3339))
+	}), &moved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return moved
+}

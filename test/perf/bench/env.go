@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
+)
+
+// operatorConcurrency is the operator's default, and that of all here.
+const operatorConcurrency = 32
+
+// env is what the measurements share.
+type env struct {
+	*harness.Env
+	api       *api
+	watcher   *watcher
+	simulator *simulator
+	size      size            // what there is now
+	abnormal  map[string]bool // the load balancers whose first backend is abnormal
+	endWatch  context.CancelFunc
+}
+
+func openEnv(ctx context.Context) (*env, error) {
+	opened, err := harness.OpenEnv(ctx, fmt.Sprintf("accounts: [{accessKeyId: %s, accessKeySecret: %s}]\n", accessKeyID, accessKeySecret))
+	if err != nil {
+		return nil, err
+	}
+	s := &env{Env: opened, simulator: &simulator{opened.Simulator}}
+	watching, endWatch := context.WithCancel(ctx)
+	s.endWatch = endWatch
+	if s.api, err = newAPI(s.Plane.Config); err == nil {
+		s.watcher, err = s.api.watch(watching)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+func (s *env) close() error {
+	s.endWatch() // the API server waits for watches to end
+	return s.Close()
+}
+
+// A subject is a program that brings statuses up to date.
+type subject struct {
+	name  string
+	start func(ctx context.Context, s *env) (*harness.Process, error)
+}
+
+var (
+	operatorSubject = subject{"operator", func(ctx context.Context, s *env) (*harness.Process, error) {
+		return harness.Start(ctx, s.Folder, "operator", s.Environment(accessKeyID, accessKeySecret), filepath.Join(s.Bin, "slb-health-operator"),
+			"--kubeconfig", s.Plane.Kubeconfig(), "--slb-endpoint", s.simulator.URL,
+			"--slb-qps", "1000000", "--slb-burst", "1000000", "--concurrency", strconv.Itoa(operatorConcurrency),
+			"--status-heartbeat", "1h", "--metrics-bind-address", "0", "--health-probe-bind-address", "0")
+	}}
+	textbookSubject = subject{"textbook", func(ctx context.Context, s *env) (*harness.Process, error) {
+		return s.startWorker(ctx, "textbook")
+	}}
+)
+
+// startWorker runs a subcommand of this program.
+func (s *env) startWorker(ctx context.Context, name string, args ...string) (*harness.Process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	all := append([]string{name, "--kubeconfig", s.Plane.Kubeconfig(), "--endpoint", s.simulator.URL}, args...)
+	return harness.Start(ctx, s.Folder, name, s.Environment(accessKeyID, accessKeySecret), self, all...)
+}
+
+// A size is how much there is to observe.
+type size struct {
+	Balancers int           `json:"loadBalancers"`
+	Objects   int           `json:"objectsOnEach"`
+	Rows      int           `json:"rows"`
+	Interval  time.Duration `json:"intervalNanoseconds"`
+}
+
+func (s size) balancerIDs() []string {
+	ids := make([]string, s.Balancers)
+	for i := range ids {
+		ids[i] = balancerID(i)
+	}
+	return ids
+}
+
+func (s size) String() string {
+	return fmt.Sprintf("%d load balancers, %d rows, %d objects on each, every %s", s.Balancers, s.Rows, s.Objects, s.Interval)
+}

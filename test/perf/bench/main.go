@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command bench measures the operator against the limit of what it stands on,
+// and against the reconciler that a tutorial would lead to, in one run on one
+// machine. `make bench` builds and runs it; BENCH=quick asks for the quick form,
+// and BENCH_OUT names the folder for the report (docs). `bin/bench writes` only
+// compares the forms of a status write.
+//
+//	form.go       how much is measured, as data
+//	bench.go      the order of things, and what is compared with what
+//	measure.go    what a program costs while nothing changes
+//	storms.go     writes where the API server is the bottleneck
+//	writes.go     the forms of a status write, which patches.go makes
+//	env.go        control plane, simulator and the programs; fleet.go what they work on
+//	watcher.go    when a status was stored; cores.go who used the processors meanwhile
+//	worker.go     the limits and the textbook reconciler, processes of their own:
+//	              caller.go, informer.go, patcher.go, textbook.go
+//	figures.go    measurements to figures and goals
+//	files.go      the report: markdown.go
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
+)
+
+func main() {
+	harness.Main("bench", func(ctx context.Context) error {
+		if len(os.Args) > 1 && os.Args[1] != "writes" {
+			return runWorker(ctx, os.Args[1:], os.Stdout)
+		}
+		return report(ctx, len(os.Args) > 1)
+	})
+}
+
+// report measures, and writes the results.
+func report(ctx context.Context, writesOnly bool) (err error) {
+	form := full()
+	if os.Getenv("BENCH") == "quick" {
+		form = quick()
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, form.timeout, fmt.Errorf("the benchmark took more than %s", form.timeout))
+	defer cancel()
+	b := &bench{form: form, out: os.Stdout, started: time.Now()}
+	b.say("starting etcd, kube-apiserver and slb-simulator")
+	if b.env, err = openEnv(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	if writesOnly {
+		results, err := compareWrites(ctx, b.api, form.writes)
+		printWrites(os.Stdout, results)
+		return err
+	}
+	if err := b.run(ctx); err != nil {
+		return err
+	}
+	d := &document{
+		form: form, date: b.started, took: time.Since(b.started), command: commandOf(form), machine: thisMachine(), results: &b.results,
+	}
+	b.say("done\n")
+	printFigures(os.Stdout, figures(d.results))
+	return d.write(outputFolder())
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
+)
+
+// measured has a value wherever a figure divides.
+func measured() *results {
+	r := &results{Informer: harness.Usage{RSS: 100 << 20}, Call: steady{CPUPerObservation: 200}}
+	r.Storms.Limit = stormy{Storm: storm{Writes: 10, Throughput: 100}, Delay: delay{P99: 10}}
+	r.Storms.Operator = stormy{Storm: storm{Writes: 10, Throughput: 95}, Delay: delay{P99: 12}}
+	r.Storms.Textbook = stormy{Storm: storm{Writes: 10, Throughput: 50}, Delay: delay{P99: 600}}
+	r.Storms.Size = size{Balancers: 900, Objects: 1, Rows: 20, Interval: least}
+	for _, p := range []*pair{&r.Large, &r.Small, &r.Shared} {
+		p.Operator.Steady = steady{CallsPerInterval: 1, CPUPerObservation: 220, Cores: 0.1, RSS: 120 << 20}
+		p.Textbook.Steady = steady{CallsPerInterval: 10, WritesPerObservation: 1, CPUPerObservation: 900, Cores: 0.4, RSS: 90 << 20}
+	}
+	r.Large.Operator.Steady.Cores = 1.2
+	return r
+}
+
+func newDocument() *document {
+	return &document{form: quick(), date: time.Unix(0, 0), took: time.Minute, command: "make bench", machine: thisMachine(), results: measured()}
+}
+
+func TestJSONKeys(t *testing.T) {
+	t.Parallel()
+
+	data, err := newDocument().json()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var decoded map[string]json.RawMessage
+	if err := json.Unmarshal(data, &decoded); err != nil {
+		t.Fatal(err)
+	}
+	keys := []string{
+		"callsPerInterval", "steadyWrites", "stormVsLimit", "statusDelayP99VsPatch", "cpuVsSdkCall", "rssVsInformer", "cpuGrowth", "rssGrowth",
+	}
+	var textbook map[string]float64
+	if err := json.Unmarshal(decoded["textbook"], &textbook); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range keys {
+		var value float64
+		if err := json.Unmarshal(decoded[key], &value); err != nil {
+			t.Errorf("%s: %v", key, err)
+		}
+		if _, ok := textbook[key]; !ok {
+			t.Errorf("the textbook has no %s", key)
+		}
+	}
+	for _, key := range []string{"measurements", "machine", "date", "command", "form"} {
+		if decoded[key] == nil {
+			t.Errorf("there is no %s", key)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	t.Parallel()
+
+	var out bytes.Buffer
+	printFigures(&out, figures(measured()))
+	for _, want := range []string{
+		"| 1.00 | 1.00 | 10.00 | 10× |",         // a goal that is met
+		"| 0.00 | 0.00 | 1.00 | ∞ |",            // nothing at all is better by any factor
+		"| ≥ 0.90 | 0.95 | 0.50 | 1.9× |",       // more is better
+		"| ≤ 10.50 | 12.00 (missed) | 1.00 | ",  // a goal that is missed
+		"| ≤ 1.50 | 1.20 | 0.90 | 0.8× |",       // the textbook is better
+		"| figure | goal | operator | textbook", // the head
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
+
+func TestMarkdownIsComplete(t *testing.T) {
+	t.Parallel()
+
+	var out bytes.Buffer
+	newDocument().markdown(&out)
+	for _, want := range []string{"# Benchmarks", "make bench", "1970-01-01", "## Sizes", "## The storm in profile", "## Forms of a status write"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	if strings.Contains(out.String(), "%!") {
+		t.Error("a format went wrong")
+	}
+}
+
+func TestStormsAskForMoreThanTheLimit(t *testing.T) {
+	t.Parallel()
+
+	for _, limit := range []float64{80, 300, 1200} {
+		s := stormSize(limit, full().demand)
+		if asked := float64(s.Balancers) / s.Interval.Seconds(); asked < 1.4*limit || s.Balancers%60 != 0 {
+			t.Errorf("%d load balancers ask for %.0f a second, and %.0f are possible", s.Balancers, asked, limit)
+		}
+	}
+}
+
+func TestAStormThatDidNotComeWholeSaysSo(t *testing.T) {
+	all := size{Balancers: 100, Objects: 1}
+	for writes, want := range map[int]string{100: "20/s", 28: "20/s (only 28 of 100 came)"} {
+		if got := stormWords(&storm{Writes: writes, Throughput: 20}, all); got != want {
+			t.Errorf("%d writes: %s, want %s", writes, got, want)
+		}
+	}
+}

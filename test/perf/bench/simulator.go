@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/test/harness"
+)
+
+const (
+	accessKeyID     = "LTAI-bench"
+	accessKeySecret = "bench-secret"
+	// keptCalls is how many calls the simulator keeps in detail.
+	keptCalls = 10_000
+)
+
+// A simulator is slb-simulator with load balancers of the benchmark.
+type simulator struct{ *harness.Simulator }
+
+// put creates or replaces a load balancer whose backends are all normal.
+func (s *simulator) put(ctx context.Context, balancer string, rows int) error {
+	type backend struct {
+		ServerID         string `json:"serverId"`
+		ServerIP         string `json:"serverIp"`
+		Type             string `json:"type"`
+		ListenerPort     int32  `json:"listenerPort"`
+		ListenerProtocol string `json:"listenerProtocol"`
+		Port             int32  `json:"port"`
+	}
+	backends := make([]backend, 0, rows)
+	for j := range rows {
+		r := newRow(balancer, j, metav1.Time{})
+		backends = append(backends, backend{r.ServerID, r.ServerIP, r.Type, r.ListenerPort, r.ListenerProtocol, r.Port})
+	}
+	return s.Admin(ctx, http.MethodPut, "loadbalancers/"+balancer, map[string]any{"regionId": region, "backends": backends}, nil)
+}
+
+func (s *simulator) remove(ctx context.Context, balancer string) error {
+	return s.Admin(ctx, http.MethodDelete, "loadbalancers/"+balancer, nil, nil)
+}
+
+// set makes the first backend of a load balancer normal or abnormal.
+func (s *simulator) set(ctx context.Context, balancer string, abnormal bool) error {
+	status := v1alpha1.StatusNormal
+	if abnormal {
+		status = v1alpha1.StatusAbnormal
+	}
+	first := newRow(balancer, 0, metav1.Time{}).ServerID
+	return s.Admin(ctx, http.MethodPatch, "loadbalancers/"+balancer+"/backends", map[string]string{"serverId": first, "serverHealthStatus": status}, nil)
+}
+
+// A callReport is what the simulator says of the calls that it got.
+type callReport struct {
+	ByAction       map[string]int `json:"byAction"`
+	ByOutcome      map[string]int `json:"byOutcome"`
+	ByLoadBalancer map[string]int `json:"byLoadBalancer"`
+	Calls          []call         `json:"calls"`
+}
+
+type call struct {
+	Time           time.Time `json:"time"`
+	LoadBalancerID string    `json:"loadBalancerId"`
+	RequestID      string    `json:"requestId"`
+}
+
+// calls returns how many there were, and the newest in detail.
+func (s *simulator) calls(ctx context.Context, newest int) (callReport, error) {
+	var report callReport
+	err := s.Admin(ctx, http.MethodGet, fmt.Sprintf("calls?limit=%d", newest), nil, &report)
+	if err == nil && len(report.ByOutcome) > 1 {
+		err = fmt.Errorf("the simulator refused calls: %v", report.ByOutcome)
+	}
+	return report, err
+}

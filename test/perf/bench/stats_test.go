@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"math"
+	"testing"
+	"time"
+)
+
+func TestPercentile(t *testing.T) {
+	t.Parallel()
+
+	hundred := make([]time.Duration, 100)
+	for i := range hundred {
+		hundred[i] = time.Duration(100 - i) // in no order
+	}
+	for _, tc := range []struct {
+		name   string
+		values []time.Duration
+		p      float64
+		want   time.Duration
+	}{
+		{"nothing", nil, 99, 0},
+		{"one", []time.Duration{7}, 50, 7},
+		{"median of two is the lower", []time.Duration{9, 3}, 50, 3},
+		{"median", hundred, 50, 50},
+		{"99th", hundred, 99, 99},
+		{"last", hundred, 100, 100},
+		{"first", hundred, 0, 1},
+	} {
+		if got := percentile(tc.values, tc.p); got != tc.want {
+			t.Errorf("%s: %d, not %d", tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestThroughputLeavesTheEndsOut(t *testing.T) {
+	t.Parallel()
+
+	start := time.Unix(1000, 0)
+	times := []time.Time{start.Add(-time.Hour)} // one long before
+	for i := range 99 {
+		times = append(times, start.Add(time.Duration(i)*10*time.Millisecond))
+	}
+	times[99] = start.Add(time.Hour) // and one long after
+	n, from, to := underWay(times)
+	if got := float64(n) / to.Sub(from).Seconds(); math.Abs(got-100) > 0.01 {
+		t.Errorf("%.2f a second, not 100", got)
+	}
+	if n, _, _ := underWay(times[:1]); n != 0 {
+		t.Errorf("one alone counts as %d", n)
+	}
+}
+
+func TestPace(t *testing.T) {
+	t.Parallel()
+
+	var calls []call
+	for i := range 20 { // two load balancers, each every 5 s
+		calls = append(calls, call{Time: time.Unix(int64(5*(i/2)), int64(i%2)*1e9)})
+	}
+	two := size{Balancers: 2, Interval: 5 * time.Second}
+	now := time.Unix(43, 0)
+	if got := pace(calls, now, 20*time.Second, two); math.Abs(got-1) > 1e-9 {
+		t.Errorf("one call for each at each interval is a pace of %v", got)
+	}
+	two.Interval *= 2
+	if got := pace(calls, now, 20*time.Second, two); math.Abs(got-2) > 1e-9 {
+		t.Errorf("two calls for each at each interval are a pace of %v", got)
+	}
+}
+
+func TestDelays(t *testing.T) {
+	t.Parallel()
+
+	at := time.Unix(1000, 0)
+	stored := []change{{requestID: "A", at: at.Add(30 * time.Millisecond)}, {requestID: "of another", at: at}}
+	got, err := delays(stored, map[string]time.Time{"A": at, "B": at})
+	if err != nil || len(got) != 1 || got[0] != 30*time.Millisecond {
+		t.Errorf("%v, %v", got, err)
+	}
+	if _, err := delays(stored, nil); err == nil {
+		t.Error("no match at all is no error")
+	}
+}
+
+func TestCoresBetween(t *testing.T) {
+	t.Parallel()
+
+	var readings []reading
+	for i := range 100 { // half a core until second 5, two cores after it
+		busy := time.Duration(i) * 50 * time.Millisecond
+		if i > 50 {
+			busy = 2500*time.Millisecond + time.Duration(i-50)*200*time.Millisecond
+		}
+		readings = append(readings, reading{at: time.Unix(0, int64(i)*1e8), cpu: map[string]time.Duration{writer: busy}})
+	}
+	for _, one := range []struct {
+		from, to int64
+		want     float64
+	}{{1, 4, 0.5}, {6, 9, 2}, {4, 6, 1.25}} {
+		if got := coresBetween(readings, time.Unix(one.from, 0), time.Unix(one.to, 0))[writer]; math.Abs(got-one.want) > 0.001 {
+			t.Errorf("%.3f cores from %d to %d, not %.2f", got, one.from, one.to, one.want)
+		}
+	}
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/test/harness"
+)
+
+// A writeResult is what one form of writing a status costs when one row changed.
+type writeResult struct {
+	Form            string  `json:"form"`
+	Rows            int     `json:"rows"`
+	Concurrency     int     `json:"concurrency"`
+	WritesPerSecond float64 `json:"writesPerSecond"`
+	BodyBytes       float64 `json:"bodyBytes"`
+	SentBytes       float64 `json:"sentBytes"`     // on the wire, headers and TLS included
+	ReceivedBytes   float64 `json:"receivedBytes"` // as above
+	ClientCPU       float64 `json:"clientCpuMicroseconds"`
+	ServerCPU       float64 `json:"apiServerCpuMicroseconds"`
+	P50             float64 `json:"p50Milliseconds"`
+	P99             float64 `json:"p99Milliseconds"`
+}
+
+// compareWrites measures every form on the same objects.
+func compareWrites(ctx context.Context, a *api, plan writesForm) ([]writeResult, error) {
+	if err := warmUp(ctx, a, plan); err != nil {
+		return nil, err
+	}
+	var results []writeResult
+	for _, rows := range plan.rows {
+		objects, err := written(ctx, a, plan.objects, rows)
+		if err != nil {
+			return nil, err
+		}
+		for _, concurrency := range plan.concurrencies {
+			cells := make([]writeCell, 0, len(writeForms()))
+			for order, form := range writeForms() {
+				cells = append(cells, writeCell{api: a, order: order, form: form, objects: objects, concurrency: concurrency})
+			}
+			// In turns, every other round backwards, so that what else the machine
+			// does, and what one form leaves behind, hits all alike.
+			for range plan.rounds {
+				slices.Reverse(cells)
+				for i := range cells {
+					if err := cells[i].measure(ctx, plan.slice); err != nil {
+						return nil, fmt.Errorf("%s of %d rows: %w", cells[i].form.name, rows, err)
+					}
+				}
+			}
+			slices.SortFunc(cells, func(a, b writeCell) int { return a.order - b.order })
+			for i := range cells {
+				results = append(results, cells[i].result(rows))
+			}
+		}
+		if err := a.clear(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return results, nil
+}
+
+// warmUp lets an API server that just started grow its heap: until then it
+// collects garbage most of the time.
+func warmUp(ctx context.Context, a *api, plan writesForm) error {
+	objects, err := written(ctx, a, plan.objects, usualRows)
+	if err != nil {
+		return err
+	}
+	cell := writeCell{api: a, form: operatorForm, objects: objects, concurrency: operatorConcurrency}
+	if err := cell.measure(ctx, plan.warmUp); err != nil {
+		return err
+	}
+	return a.clear(ctx)
+}
+
+// written creates objects that have a status already.
+func written(ctx context.Context, a *api, n, rows int) ([]v1alpha1.LoadBalancerHealth, error) {
+	objects := make([]*v1alpha1.LoadBalancerHealth, n)
+	for i := range objects {
+		objects[i] = newObject(balancerID(i), 0, time.Hour)
+	}
+	if err := a.create(ctx, objects); err != nil {
+		return nil, err
+	}
+	err := parallel(setupConcurrency, objects, func(i int, object *v1alpha1.LoadBalancerHealth) error {
+		object.Status = newStatus(balancerID(i), rows)
+		return a.Status().Update(ctx, object)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a.list(ctx)
+}
+
+// A writeCell is one form at one concurrency, and what was measured of it so far.
+type writeCell struct {
+	api         *api
+	order       int
+	form        writeForm
+	objects     []v1alpha1.LoadBalancerHealth
+	concurrency int
+
+	took      time.Duration
+	latencies []time.Duration
+	body      int
+	used      writeMeter
+}
+
+func (c *writeCell) measure(ctx context.Context, d time.Duration) error {
+	before, err := c.meter()
+	if err != nil {
+		return err
+	}
+	started := time.Now()
+	latencies, body, err := c.run(ctx, started.Add(d))
+	if err != nil {
+		return err
+	}
+	c.took += time.Since(started)
+	after, err := c.meter()
+	if err != nil {
+		return err
+	}
+	c.latencies, c.body = append(c.latencies, latencies...), c.body+body
+	c.used.client += after.client - before.client
+	c.used.server += after.server - before.server
+	c.used.sent += after.sent - before.sent
+	c.used.received += after.received - before.received
+	return nil
+}
+
+func (c *writeCell) result(rows int) writeResult {
+	n := float64(len(c.latencies))
+	return writeResult{
+		Form: c.form.name, Rows: rows, Concurrency: c.concurrency, WritesPerSecond: n / c.took.Seconds(),
+		BodyBytes: float64(c.body) / n, SentBytes: float64(c.used.sent) / n, ReceivedBytes: float64(c.used.received) / n,
+		ClientCPU: microseconds(c.used.client) / n, ServerCPU: microseconds(c.used.server) / n,
+		P50: milliseconds(percentile(c.latencies, 50)), P99: milliseconds(percentile(c.latencies, 99)),
+	}
+}
+
+type writeMeter struct {
+	client, server time.Duration
+	sent, received int64
+}
+
+func (c *writeCell) meter() (writeMeter, error) {
+	pid, err := harness.ChildNamed(apiServer)
+	if err != nil {
+		return writeMeter{}, err
+	}
+	client, err := harness.UsageOf(os.Getpid())
+	if err != nil {
+		return writeMeter{}, err
+	}
+	server, err := harness.UsageOf(pid)
+	if err != nil {
+		return writeMeter{}, err
+	}
+	return writeMeter{client: client.CPU, server: server.CPU, sent: c.api.sent.Load(), received: c.api.received.Load()}, nil
+}
+
+// run writes until the deadline, each worker its own objects, so that no write
+// meets another's. It returns how long each took, and the bytes of all bodies.
+func (c *writeCell) run(ctx context.Context, deadline time.Time) ([]time.Duration, int, error) {
+	var group errgroup.Group
+	latencies, bytes := make([][]time.Duration, c.concurrency), make([]int, c.concurrency)
+	for worker := range c.concurrency {
+		group.Go(func() error {
+			for i := worker; time.Now().Before(deadline); i += c.concurrency {
+				if i >= len(c.objects) {
+					i = worker
+				}
+				started := time.Now()
+				n, err := c.writeOne(ctx, &c.objects[i])
+				if err != nil {
+					return err
+				}
+				latencies[worker] = append(latencies[worker], time.Since(started))
+				bytes[worker] += n
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, 0, err
+	}
+	return flatten(latencies), sum(bytes), nil
+}
+
+func (c *writeCell) writeOne(ctx context.Context, object *v1alpha1.LoadBalancerHealth) (int, error) {
+	next := *object
+	next.Status = flip(&object.Status, newRequestID())
+	body, err := c.form.body(object, &next)
+	if err != nil {
+		return 0, err
+	}
+	answer, err := c.api.write(ctx, c.form, object.Name, body)
+	if err != nil {
+		return 0, err
+	}
+	var written struct {
+		Metadata struct {
+			ResourceVersion string `json:"resourceVersion"`
+		} `json:"metadata"`
+	}
+	if err := json.Unmarshal(answer, &written); err != nil {
+		return 0, fmt.Errorf("the answer to a write: %w", err)
+	}
+	next.ResourceVersion = written.Metadata.ResourceVersion
+	*object = next
+	return len(body), nil
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/yaml"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
+)
+
+const userName = "operator"
+
+// env is what runs around the operator.
+type env struct {
+	*harness.Env
+	relay      *harness.Relay
+	kubeconfig string // leads through the relay
+}
+
+func (s *env) open(ctx context.Context, own account) error {
+	config, err := configOf([]account{own})
+	if err != nil {
+		return err
+	}
+	if s.Env, err = harness.OpenEnv(ctx, config); err != nil {
+		return err
+	}
+	return s.addOperator(ctx)
+}
+
+func (s *env) close() error {
+	if s.relay != nil {
+		s.relay.Shut()
+	}
+	if s.Env == nil {
+		return nil
+	}
+	return s.Close()
+}
+
+// addOperator makes a user with the rights of config/rbac and no others, who
+// reaches the API server through the relay.
+func (s *env) addOperator(ctx context.Context) error {
+	user, err := s.Plane.AddUser(envtest.User{Name: userName})
+	if err != nil {
+		return err
+	}
+	content, err := user.KubeConfig()
+	if err != nil {
+		return err
+	}
+	config, err := clientcmd.Load(content)
+	if err != nil {
+		return err
+	}
+	for _, cluster := range config.Clusters {
+		if s.relay, err = harness.OpenRelay(ctx, strings.TrimPrefix(cluster.Server, "https://")); err != nil {
+			return err
+		}
+		cluster.Server = "https://" + s.relay.Address
+	}
+	s.kubeconfig = filepath.Join(s.Folder, "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, s.kubeconfig); err != nil {
+		return err
+	}
+	return s.grant(ctx)
+}
+
+func (s *env) grant(ctx context.Context) error {
+	var everywhere rbacv1.ClusterRole
+	var here rbacv1.Role
+	if err := errors.Join(readManifest("role.yaml", &everywhere), readManifest("leader_election_role.yaml", &here)); err != nil {
+		return err
+	}
+	here.Namespace = namespace
+	subjects := []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: userName}}
+	for _, object := range []client.Object{
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}},
+		&everywhere, &here,
+		&rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: userName}, Subjects: subjects,
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: everywhere.Name},
+		},
+		&rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: userName, Namespace: namespace}, Subjects: subjects,
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: here.Name},
+		},
+	} {
+		if err := s.Client.Create(ctx, object); err != nil {
+			return fmt.Errorf("the operator's rights: %w", err)
+		}
+	}
+	return nil
+}
+
+func readManifest(file string, into any) error {
+	content, err := os.ReadFile(filepath.Join("config", "rbac", file))
+	if err != nil {
+		return err
+	}
+	return yaml.UnmarshalStrict(content, into)
+}
+
+// An operator is a running operator and where its metrics are.
+type operator struct {
+	*harness.Process
+	metricsURL string
+}
+
+// startOperator runs a program as the operator. One with the race detector
+// ends at its first race.
+func (s *env) startOperator(ctx context.Context, name, program string, own account) (*operator, error) {
+	address, err := harness.FreeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
+	environment := append(s.Environment(own.AccessKeyID, own.AccessKeySecret), "GORACE=halt_on_error=1")
+	if own.SecurityToken != "" {
+		environment = append(environment, "ALIBABA_CLOUD_SECURITY_TOKEN="+own.SecurityToken)
+	}
+	process, err := harness.Start(ctx, s.Folder, name, environment, program,
+		"--kubeconfig", s.kubeconfig, "--slb-endpoint", s.Simulator.URL, "--slb-qps", "1000", "--slb-burst", "1000",
+		"--slb-timeout", (2 * time.Second).String(), "--status-heartbeat", "30s",
+		"--leader-elect", "--leader-election-namespace", namespace,
+		"--metrics-bind-address", address, "--metrics-secure=false", "--health-probe-bind-address", "0")
+	if err != nil {
+		return nil, err
+	}
+	return &operator{Process: process, metricsURL: "http://" + address + "/metrics"}, nil
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+const (
+	namespace = "soak"
+	region    = "cn-hangzhou"
+	// interval is the shortest that the API takes, and everybody's here.
+	interval = 5 * time.Second
+	maxRows  = 8
+)
+
+// A row is a backend as the simulator's admin API spells it.
+type row struct {
+	ServerID           string `json:"serverId"`
+	ServerIP           string `json:"serverIp"`
+	Type               string `json:"type"`
+	ListenerPort       int32  `json:"listenerPort"`
+	ListenerProtocol   string `json:"listenerProtocol"`
+	Port               int32  `json:"port"`
+	ServerHealthStatus string `json:"serverHealthStatus"`
+}
+
+type balancer struct {
+	ID   string `json:"loadBalancerId"`
+	Rows []row  `json:"backends"`
+	gone bool   // from the simulator
+}
+
+var states = []string{v1alpha1.StatusNormal, v1alpha1.StatusAbnormal, v1alpha1.StatusUnavailable}
+
+// newRow is a backend behind the first or the second listener.
+func (s *soak) newRow(id string) row {
+	s.servers++
+	r := row{
+		ServerID: fmt.Sprintf("i-%s-%06d", id[3:], s.servers), ServerIP: fmt.Sprintf("10.0.%d.%d", s.servers/250%250, s.servers%250+1),
+		Type: "ecs", ListenerPort: 443, ListenerProtocol: "https", Port: 8443, ServerHealthStatus: states[0],
+	}
+	if s.random.IntN(2) == 0 {
+		r.ListenerPort, r.ListenerProtocol = 80, "http"
+	}
+	return r
+}
+
+func (s *soak) newBalancer(i int) *balancer {
+	b := &balancer{ID: fmt.Sprintf("lb-soak%06d", i)}
+	for range 1 + s.random.IntN(maxRows) {
+		b.Rows = append(b.Rows, s.newRow(b.ID))
+	}
+	return b
+}
+
+// put brings a load balancer to the simulator.
+func (s *soak) put(ctx context.Context, b *balancer) error {
+	b.gone = false
+	return s.Simulator.Admin(ctx, http.MethodPut, "loadbalancers/"+b.ID, map[string]any{"regionId": region, "backends": append([]row{}, b.Rows...)}, nil)
+}
+
+// newObject names a random load balancer, with the operator's own key or one of the Secrets.
+func (s *soak) newObject() *v1alpha1.LoadBalancerHealth {
+	s.numbered++
+	o := &v1alpha1.LoadBalancerHealth{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("o-%06d", s.numbered)},
+		Spec: v1alpha1.LoadBalancerHealthSpec{
+			LoadBalancerID: choose(s, s.balancers).ID, RegionID: region, Interval: metav1.Duration{Duration: interval},
+		},
+	}
+	if i := s.random.IntN(2 * len(s.secrets)); i < len(s.secrets) {
+		o.Spec.Credentials = &v1alpha1.Credentials{SecretRef: v1alpha1.SecretReference{Name: s.secrets[i].name}}
+	}
+	s.editPolicy(o)
+	return o
+}
+
+// editPolicy decides anew what the object asks about, and what is enough.
+func (s *soak) editPolicy(o *v1alpha1.LoadBalancerHealth) {
+	o.Spec.ListenerPort, o.Spec.ListenerProtocol = nil, ""
+	switch s.random.IntN(4) {
+	case 0:
+		o.Spec.ListenerPort = new(int32(443))
+	case 1:
+		o.Spec.ListenerPort, o.Spec.ListenerProtocol = new(int32(80)), "http"
+	}
+	o.Spec.HealthPolicy = choose(s, []*v1alpha1.HealthPolicy{
+		nil,
+		{MinHealthy: new(intstr.FromInt32(2))},
+		{MinHealthy: new(intstr.FromString("50%")), Unavailable: v1alpha1.Healthy},
+		{MinHealthy: new(intstr.FromString("100%")), Unavailable: v1alpha1.Unhealthy},
+	})
+}
+
+// someObject is one of those that are there.
+func (s *soak) someObject() *v1alpha1.LoadBalancerHealth {
+	names := slices.Sorted(maps.Keys(s.objects)) // the order of a map is not that of the seed
+	return s.objects[choose(s, names)]
+}
+
+func choose[T any](s *soak, from []T) T { return from[s.random.IntN(len(from))] }
+
+// scale is a number of things for this fleet, at least one.
+func scale(n, parts int) int { return cmp.Or(n/parts, 1) }
