@@ -18,8 +18,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 	"k8s.io/client-go/util/cert"
+
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 )
 
 // refusals is the table of error codes, with the HTTP statuses of each.
