@@ -145,12 +145,15 @@ var kindByCode = []struct {
 	{ServiceError, []string{"internalerror", "serviceunavailable", "systembusy"}},
 	// Those that blame the caller's clock, or a replayed request.
 	{ServiceError, []string{"invalidtimestamp.expired", "signaturenonceused"}},
-	// Those of a state that passes by itself, although the status is a 4xx.
-	{ServiceError, []string{
-		"operationbusy", "operationconflict", "operationfailed.*", "serviceisstopping", "serviceisconfiguring",
-		"backendserver.configuring", "incorrectstatus.*", "resourceinconfiguring.*", "conflict.*",
-		"idempotenceprocessing", "*.tokenisprocessing",
-	}},
+	{ServiceError, busyCodes},
+}
+
+// busyCodes are those of a state of the load balancer that passes by itself,
+// although the status is a 4xx.
+var busyCodes = []string{
+	"operationbusy", "operationconflict", "operationfailed.*", "serviceisstopping", "serviceisconfiguring",
+	"backendserver.configuring", "incorrectstatus.*", "resourceinconfiguring.*", "conflict.*",
+	"idempotenceprocessing", "*.tokenisprocessing",
 }
 
 // classify turns an API error code and HTTP status into a kind: by code where
@@ -199,6 +202,10 @@ func noListener(code string) bool {
 // SharedPort tells whether the API refused to choose between a TCP and a UDP
 // listener on the port that was asked about; asking about every port helps.
 func (e *Error) SharedPort() bool { return matches(e.Code, "toomanylisteners") }
+
+// Busy tells whether the API refused because of a state of a load balancer that
+// passes by itself; other load balancers may be answered meanwhile.
+func (e *Error) Busy() bool { return matches(e.Code, busyCodes...) }
 
 // subject is what a call was about, for the words about its failure.
 type subject struct {
