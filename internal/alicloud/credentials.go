@@ -17,6 +17,8 @@ type Credentials struct {
 	// Version tells two states of the same account apart without revealing
 	// either, such as a Secret's resourceVersion.
 	Version string
+	// Source names the provider of the operator's own; "" for those of a Secret.
+	Source string
 
 	// signature is that of the call at hand, which is not to be repeated either.
 	signature string

@@ -255,10 +255,17 @@ func forbiddenAdvice(about subject) string {
 }
 
 func invalidCredentialsAdvice(about subject) string {
-	if about.account.IsDefault() {
-		return "check the operator's own credentials (ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET, ALIBABA_CLOUD_SECURITY_TOKEN)"
+	const own = "check the operator's own credentials"
+	switch source := about.credentials.Source; {
+	case !about.account.IsDefault():
+		return "check accessKeyId, accessKeySecret and securityToken in Secret " + about.account.String()
+	case source == "":
+		return own
+	case source == environmentName:
+		return own + ", which are from the environment (ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET, ALIBABA_CLOUD_SECURITY_TOKEN)"
+	default:
+		return own + ", which are from " + source
 	}
-	return "check accessKeyId, accessKeySecret and securityToken in Secret " + about.account.String()
 }
 
 func notFoundAdvice(about subject) string {

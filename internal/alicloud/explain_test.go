@@ -181,6 +181,8 @@ func TestRetryAfterIsReportedAndMakesServiceUnavailableAThrottle(t *testing.T) {
 func TestARefusalSaysWhatToDo(t *testing.T) {
 	inSecret := aRequest()
 	inSecret.Target.Account = Account{Namespace: "prod", Name: "slb-reader"}
+	mounted := aRequest()
+	mounted.Credentials.Source = folderVariable
 	for name, test := range map[string]struct {
 		code    string
 		request Request
@@ -188,7 +190,7 @@ func TestARefusalSaysWhatToDo(t *testing.T) {
 	}{
 		"a permission":         {"Forbidden.RAM", aRequest(), []string{"slb:DescribeHealthStatus", "acs:slb:cn-hangzhou:*:loadbalancer/" + testLoadBalancer, "the operator's own identity"}},
 		"a Secret's":           {"Forbidden.RAM", inSecret, []string{"Secret prod/slb-reader"}},
-		"a key":                {"InvalidAccessKeyId.NotFound", aRequest(), []string{"ALIBABA_CLOUD_ACCESS_KEY_ID"}},
+		"a key":                {"InvalidAccessKeyId.NotFound", mounted, []string{"the operator's own credentials, which are from --credentials-path"}},
 		"a Secret's key":       {"SignatureDoesNotMatch", inSecret, []string{"accessKeySecret", "Secret prod/slb-reader"}},
 		"the load balancer":    {"LoadBalancerNotExist", inSecret, []string{"spec.loadBalancerId " + testLoadBalancer, "spec.regionId cn-hangzhou", "Secret prod/slb-reader"}},
 		"the rate":             {"Throttling", aRequest(), []string{"spec.interval", "--slb-qps"}},
@@ -220,6 +222,27 @@ func onPort(port int32) Request {
 }
 
 // Whoever adds a call gets the permission of that call named.
+// The manifests mount the key: variables that are not set there are no place to look.
+func TestTheAdviceNamesTheSourceOfTheCredentialsThatWereRefused(t *testing.T) {
+	folder := t.TempDir()
+	writeKeyFile(t, folder, "accessKeyId", testKeyID)
+	writeKeyFile(t, folder, "accessKeySecret", testSecret)
+	withEnvironment(t, "", "", "")
+	mounted := found(t, NewIdentity(time.Now, folder))
+	withEnvironment(t, testKeyID, testSecret, "")
+	environment := found(t, NewIdentity(time.Now, ""))
+	for want, credentials := range map[string]Credentials{
+		"check the operator's own credentials, which are from --credentials-path": mounted,
+		"check the operator's own credentials, which are from the environment (ALIBABA_CLOUD_ACCESS_KEY_ID, " +
+			"ALIBABA_CLOUD_ACCESS_KEY_SECRET, ALIBABA_CLOUD_SECURITY_TOKEN)": environment,
+		"check the operator's own credentials": {},
+	} {
+		if got := advice(InvalidCredentials, "SignatureDoesNotMatch", subject{credentials: credentials}); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 func TestTheAdviceNamesTheActionThatWasRefused(t *testing.T) {
 	about := subject{action: "DescribeLoadBalancerListeners", regionID: "cn-beijing", loadBalancerIDs: []string{"lb-1", "lb-2"}}
 	const want = "grant the RAM permission slb:DescribeLoadBalancerListeners on acs:slb:cn-beijing:*:loadbalancer/lb-1, " +

@@ -42,7 +42,7 @@ type keyPair struct {
 // environmentKey is the access key in the environment.
 func environmentKey() keyPair {
 	places := [3]string{"ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"}
-	return keyPair{"environment", places, func() (found key, _ error) {
+	return keyPair{environmentName, places, func() (found key, _ error) {
 		for i, variable := range places {
 			found[i] = strings.TrimSpace(os.Getenv(variable))
 		}
