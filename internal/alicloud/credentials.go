@@ -14,6 +14,8 @@ type Credentials struct {
 	// Version differs between two states of the same account and reveals
 	// neither, such as a Secret's resourceVersion.
 	Version string
+	// Source names the provider of the operator's own; "" for those of a Secret.
+	Source string
 
 	// signature is that of the call, which must not be repeated either.
 	signature string

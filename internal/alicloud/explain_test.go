@@ -180,6 +180,8 @@ func TestRetryAfterIsReportedAndMakesServiceUnavailableAThrottle(t *testing.T) {
 func TestRefusalSaysWhatToDo(t *testing.T) {
 	inSecret := aRequest()
 	inSecret.Target.Account = Account{Namespace: "prod", Name: "slb-reader"}
+	mounted := aRequest()
+	mounted.Credentials.Source = folderVariable
 	for name, test := range map[string]struct {
 		code    string
 		request Request
@@ -187,7 +189,7 @@ func TestRefusalSaysWhatToDo(t *testing.T) {
 	}{
 		"a permission":         {"Forbidden.RAM", aRequest(), []string{"slb:DescribeHealthStatus", "acs:slb:cn-hangzhou:*:loadbalancer/" + alicloudtest.LoadBalancer, "the operator's own identity"}},
 		"a Secret's":           {"Forbidden.RAM", inSecret, []string{"Secret prod/slb-reader"}},
-		"a key":                {"InvalidAccessKeyId.NotFound", aRequest(), []string{"ALIBABA_CLOUD_ACCESS_KEY_ID"}},
+		"a key":                {"InvalidAccessKeyId.NotFound", mounted, []string{"the operator's own credentials, which are from --credentials-path"}},
 		"a Secret's key":       {"SignatureDoesNotMatch", inSecret, []string{"accessKeySecret", "Secret prod/slb-reader"}},
 		"the load balancer":    {"LoadBalancerNotExist", inSecret, []string{"spec.loadBalancerId " + alicloudtest.LoadBalancer, "spec.regionId cn-hangzhou", "Secret prod/slb-reader"}},
 		"the rate":             {"Throttling", aRequest(), []string{"spec.interval", "--slb-qps"}},
@@ -207,6 +209,27 @@ func TestRefusalSaysWhatToDo(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The manifests mount the key: the advice must not name variables that are not set.
+func TestAdviceNamesTheSourceOfRefusedCredentials(t *testing.T) {
+	folder := t.TempDir()
+	writeKeyFile(t, folder, "accessKeyId", alicloudtest.KeyID)
+	writeKeyFile(t, folder, "accessKeySecret", alicloudtest.Secret)
+	withEnvironment(t, "", "", "")
+	mounted := found(t, NewIdentity(time.Now, folder))
+	withEnvironment(t, alicloudtest.KeyID, alicloudtest.Secret, "")
+	environment := found(t, NewIdentity(time.Now, ""))
+	for want, credentials := range map[string]Credentials{
+		"check the operator's own credentials, which are from --credentials-path": mounted,
+		"check the operator's own credentials, which are from the environment (ALIBABA_CLOUD_ACCESS_KEY_ID, " +
+			"ALIBABA_CLOUD_ACCESS_KEY_SECRET, ALIBABA_CLOUD_SECURITY_TOKEN)": environment,
+		"check the operator's own credentials": {},
+	} {
+		if got := advice(InvalidCredentials, "SignatureDoesNotMatch", &Call{Product: &testProduct, Credentials: credentials}); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }
 
