@@ -227,7 +227,7 @@ func (m *memory) observationFor(object *v1alpha1.LoadBalancerHealth, known evide
 	o := health.Input{
 		Details: known.details, DetailsLapsed: known.lapsed, ServicePorts: ports,
 		Since:          m.since,
-		LastObservedAt:     m.answered(),
+		LastObservedAt: m.answered(),
 		FailingSince:   m.failingSince,
 		SameKindInARow: m.sameKindInARow,
 		SameKindSince:  m.sameKindSince,
