@@ -23,6 +23,8 @@ type fakeListeners struct {
 	listed   []alicloud.Listener
 	// refused are load balancers that the identity may not list.
 	refused map[string]bool
+	// busy are load balancers that another change is pending for.
+	busy    map[string]bool
 	failure error
 }
 
@@ -37,6 +39,9 @@ func (f *fakeListeners) DescribeLoadBalancerListeners(_ context.Context, request
 		if f.refused[id] {
 			return nil, &alicloud.Error{Kind: alicloud.Forbidden, Code: "Forbidden.RAM", Message: "m"}
 		}
+		if f.busy[id] {
+			return nil, &alicloud.Error{Kind: alicloud.ServiceError, Code: "OperationBusy", Message: "m"}
+		}
 		answer.Listeners[id] = f.listed
 	}
 	return answer, nil
@@ -49,7 +54,7 @@ var (
 
 // list gives the reconciler an API that lists these listeners.
 func (t *reconcileTest) list(listed ...alicloud.Listener) *fakeListeners {
-	api := &fakeListeners{clock: t.clock, listed: listed, refused: map[string]bool{}}
+	api := &fakeListeners{clock: t.clock, listed: listed, refused: map[string]bool{}, busy: map[string]bool{}}
 	t.Details = &ListenerDetails{API: api, Credentials: t.Credentials, Limiter: t.Limiter, Now: t.clock.Now}
 	return api
 }
@@ -138,6 +143,22 @@ func TestARequestListsTheListenersAnew(t *testing.T) {
 	test.Details.list(t.Context(), test.target)
 	requested("now")(&test.cluster.objects[0])
 	api.listed = []alicloud.Listener{listener80, listener443}
+	test.step()
+	equal(t, "the number of lists", len(api.requests), 2)
+	test.expectPatch(`"reason":"NoBackends"`, `lastHandledObserveRequest`)
+}
+
+// The backoff is for lists that nothing new calls for.
+func TestARequestListsTheListenersAnewAlsoAfterAFailure(t *testing.T) {
+	test := newReconcileTest(t, newObject(withListeners(80), observedAt(start)))
+	api := test.list(listener80)
+	test.answerWith(80)
+	test.Details.add(test.target, false)
+	api.failure = &alicloud.Error{Kind: alicloud.Throttled, Message: "m"}
+	test.Details.list(t.Context(), test.target)
+	test.clock.advance(time.Second)
+	api.failure, api.listed = nil, []alicloud.Listener{listener80, listener443}
+	requested("now")(&test.cluster.objects[0])
 	test.step()
 	equal(t, "the number of lists", len(api.requests), 2)
 	test.expectPatch(`"reason":"NoBackends"`, `lastHandledObserveRequest`)
@@ -301,6 +322,41 @@ func TestWherePermissionCoversSomeTheOthersDoNotSuffer(t *testing.T) {
 		}
 	}
 	if n := len(api.requests) - before; n > 12*10 {
+		t.Errorf("%d calls in an hour", n)
+	}
+}
+
+// The API refuses a whole batch while a change of one of its load balancers is pending.
+func TestWhereOneLoadBalancerIsBusyTheOthersDoNotSuffer(t *testing.T) {
+	api, now, d := newListFleet(t)
+	api.busy["lb-5"] = true
+	listFleet(t, 20, now, d, 30*time.Minute)
+	for i := range 20 {
+		id := fmt.Sprintf("lb-%d", i)
+		details, lapsed := d.of(alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: id})
+		if !api.busy[id] && (lapsed || details == nil || now.Now().Sub(details.At) > detailsInterval+time.Minute) {
+			t.Errorf("%s: %+v", id, details)
+		}
+	}
+	before := len(api.requests)
+	listFleet(t, 20, now, d, time.Hour)
+	if n := len(api.requests) - before; n > 12*4 { // two batches, and the busy one
+		t.Errorf("%d calls in an hour", n)
+	}
+	api.busy = nil
+	listFleet(t, 20, now, d, 2*detailsInterval)
+	if details, _ := d.of(alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-5"}); details == nil {
+		t.Error("it is not listed once the change is done")
+	}
+}
+
+func TestWhereTheAPIFailsEachBatchHasABackoff(t *testing.T) {
+	api, now, d := newListFleet(t)
+	api.failure = &alicloud.Error{Kind: alicloud.ServiceError, Code: "InternalError", Message: "m"}
+	listFleet(t, 100, now, d, 10*time.Minute) // the backoff reaches its maximum
+	before := len(api.requests)
+	listFleet(t, 100, now, d, time.Hour)
+	if n := len(api.requests) - before; n > 12*11 {
 		t.Errorf("%d calls in an hour", n)
 	}
 }

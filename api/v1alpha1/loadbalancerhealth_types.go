@@ -41,8 +41,8 @@ const (
 )
 
 // LoadBalancerHealthSpec says which load balancer to observe, how often, and what counts as healthy.
-// +kubebuilder:validation:XValidation:rule="has(self.serviceRef) || has(self.loadBalancerId)",fieldPath=".loadBalancerId",reason=FieldValueRequired,message="write loadBalancerId, such as lb-bp1qjwo61pqz3ahltv0mw, or serviceRef in place of loadBalancerId and regionId"
-// +kubebuilder:validation:XValidation:rule="has(self.serviceRef) || has(self.regionId)",fieldPath=".regionId",reason=FieldValueRequired,message="write regionId, such as cn-hangzhou, or serviceRef in place of loadBalancerId and regionId"
+// +kubebuilder:validation:XValidation:rule="has(self.serviceRef) || has(self.loadBalancerId)",fieldPath=".loadBalancerId",reason=FieldValueRequired,message="write loadBalancerId, such as lb-bp1qjwo61pqz3ahltv0mw, or serviceRef instead of loadBalancerId and regionId"
+// +kubebuilder:validation:XValidation:rule="has(self.serviceRef) || has(self.regionId)",fieldPath=".regionId",reason=FieldValueRequired,message="write regionId, such as cn-hangzhou, or serviceRef instead of loadBalancerId and regionId"
 // +kubebuilder:validation:XValidation:rule="!has(self.serviceRef) || !has(self.loadBalancerId)",fieldPath=".loadBalancerId",reason=FieldValueForbidden,message="serviceRef names the load balancer: remove loadBalancerId, or serviceRef"
 // +kubebuilder:validation:XValidation:rule="!has(self.serviceRef) || !has(self.regionId)",fieldPath=".regionId",reason=FieldValueForbidden,message="serviceRef names the load balancer: remove regionId, or serviceRef"
 type LoadBalancerHealthSpec struct {
@@ -66,7 +66,7 @@ type LoadBalancerHealthSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^(cn|ap|us|eu|me|na|sa|af|ca|rus)(-[a-z0-9]+)+$')",message="regionId must be an Alibaba Cloud region id in lower case, such as cn-hangzhou or ap-southeast-1; it begins with cn, ap, us, eu, me, na, sa, af, ca or rus"
 	RegionID string `json:"regionId,omitempty"`
 
-	// serviceRef names a Service of type LoadBalancer in the same namespace, in place of
+	// serviceRef names a Service of type LoadBalancer in the same namespace, instead of
 	// loadBalancerId and regionId: the operator observes the SLB (CLB) instance of the Service. The
 	// id is in the Service's label service.k8s.alibaba/loadbalancer-id, and the region is that of
 	// the cluster's nodes. The operator must run with --service-discovery.

@@ -42,7 +42,7 @@ type keyPair struct {
 // environmentKey is the access key in the environment.
 func environmentKey() keyPair {
 	variables := [3]string{"ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"}
-	return keyPair{"environment", variables, func() (found key, _ error) {
+	return keyPair{environmentName, variables, func() (found key, _ error) {
 		for i, variable := range variables {
 			found[i] = strings.TrimSpace(os.Getenv(variable))
 		}
