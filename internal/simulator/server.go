@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package simulator is an HTTP server that speaks the RPC protocol of Alibaba Cloud SLB's DescribeHealthStatus and
 // DescribeLoadBalancerListeners as the real endpoint does, checks signatures, nonces and time, throttles per account, and misbehaves on request.
 //
