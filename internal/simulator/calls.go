@@ -38,8 +38,9 @@ type Call struct {
 	Fault string `json:"fault,omitempty"`
 }
 
-// Report is what GET /admin/v1/calls answers: exact counts since the last reset, of the first 10,000 ids by load balancer
-// (of DescribeHealthStatus, which asks about one), and the newest calls, oldest first.
+// Report is what GET /admin/v1/calls answers: exact counts since the last reset, of the first
+// 10,000 ids by load balancer (of DescribeHealthStatus, which asks about one), and the newest
+// calls, oldest first.
 type Report struct {
 	Total          int            `json:"total"`
 	ByAction       map[string]int `json:"byAction"`

@@ -15,8 +15,8 @@ import (
 // writeGrace is how long a client may take to read an answer.
 const writeGrace = 30 * time.Second
 
-// deliver sends what was decided, or fails to in the way that the fault wants. http.ErrAbortHandler is net/http's way to
-// end a connection without an answer.
+// deliver sends what was decided, or fails to in the way that the fault wants. http.ErrAbortHandler
+// is net/http's way to end a connection without an answer.
 func (s *Server) deliver(w http.ResponseWriter, r *http.Request, delay time.Duration, out outcome) {
 	if delay > 0 && !s.wait(w, r, delay) {
 		panic(http.ErrAbortHandler)

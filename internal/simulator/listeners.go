@@ -59,8 +59,9 @@ func (l Listener) complete() Listener {
 	return l
 }
 
-// completeListeners fills in what the listeners leave out, and adds those that only the backends name: no row is without
-// a listener. A row that does not say its protocol is of any listener on its port, else of a tcp one.
+// completeListeners fills in what the listeners leave out, and adds those that only the backends
+// name: no row is without a listener. A row that does not say its protocol is of any listener on
+// its port, else of a tcp one.
 func completeListeners(listeners []Listener, backends []Backend) []Listener {
 	all := make([]Listener, 0, len(listeners))
 	for _, l := range listeners {

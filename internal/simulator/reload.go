@@ -29,8 +29,8 @@ func (s *Server) WatchFile(ctx context.Context, path string, current []byte) {
 	}
 }
 
-// fileWatch compares content instead of times: that sees an atomic rename, the symlink swap of a mounted ConfigMap and a
-// change within one tick of the file system's clock alike.
+// fileWatch compares content instead of times: that sees an atomic rename, the symlink swap of a
+// mounted ConfigMap and a change within one tick of the file system's clock alike.
 type fileWatch struct {
 	server *Server
 	path   string

@@ -15,8 +15,9 @@ import (
 	"unicode"
 )
 
-// decodeStrict fills out from JSON and refuses what encoding/json lets pass: unknown fields, known ones in the wrong case,
-// null, and a zero in a field that may be left out. Its errors name the field by its path and say what to write.
+// decodeStrict fills out from JSON and refuses what encoding/json lets pass: unknown fields, known
+// ones in the wrong case, null, and a zero in a field that may be left out. Its errors name the
+// field by its path and say what to write.
 func decodeStrict(data []byte, out any) error {
 	if err := json.Unmarshal(data, new(json.RawMessage)); err != nil {
 		return fmt.Errorf("not valid JSON: %w", err)
