@@ -118,6 +118,7 @@ run: ## Run the operator here against the cluster of the current kubeconfig (ARG
 .PHONY: lint
 lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, for Go and for the workflows.
 	$(GOLANGCI_LINT) run
+	$(GOLANGCI_LINT) run --config hack/tools/golangci-lint/api.yaml ./api/...
 	cd cmd/kubectl-lbh && $(GOLANGCI_LINT) run --config ../../.golangci.yml
 	cd test/gitops && $(GOLANGCI_LINT) run --config ../../.golangci.yml
 	cd test/perf && $(GOLANGCI_LINT) run --config ../../.golangci.yml

@@ -209,15 +209,15 @@ func TestWhatAServiceAsksForIsDone(t *testing.T) {
 		})},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cluster := &monitorCluster{service: monitored(test.annotation), object: test.object, stored: test.stored, refuse: test.refuse}
-			services, recorder := cluster.services()
-			retry, err := services.monitor(t.Context(), cluster.service)
+			fake := &monitorCluster{service: monitored(test.annotation), object: test.object, stored: test.stored, refuse: test.refuse}
+			services, recorder := fake.services()
+			retry, err := services.monitor(t.Context(), fake.service)
 			if err != nil {
 				t.Fatal(err)
 			}
-			equal(t, "created", cluster.created, test.created)
-			equal(t, "deleted", cluster.deleted, test.deleted)
-			equal(t, "patched", cluster.patched, test.patched)
+			equal(t, "created", fake.created, test.created)
+			equal(t, "deleted", fake.deleted, test.deleted)
+			equal(t, "patched", fake.patched, test.patched)
 			equal(t, "is tried again", retry > 0, test.retry)
 			event := ""
 			for _, recorded := range recorder.recorded {
@@ -235,12 +235,12 @@ func endingNamespace() error {
 }
 
 func TestARefusalIsReportedOnTheServiceOnceForEachCause(t *testing.T) {
-	cluster := &monitorCluster{service: monitored("true"), refuse: errQuota}
-	services, recorder := cluster.services()
+	fake := &monitorCluster{service: monitored("true"), refuse: errQuota}
+	services, recorder := fake.services()
 	var waits []time.Duration
 	try := func() {
 		t.Helper()
-		wait, err := services.monitor(t.Context(), cluster.service)
+		wait, err := services.monitor(t.Context(), fake.service)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -249,7 +249,7 @@ func TestARefusalIsReportedOnTheServiceOnceForEachCause(t *testing.T) {
 	for range 10 {
 		try()
 	}
-	cluster.refuse = apierrors.NewForbidden(healths, "web", errors.New("exceeded quota: few, requested: count/loadbalancerhealths.slb.lbhealth.dev=1, used: 3, limited: 3"))
+	fake.refuse = apierrors.NewForbidden(healths, "web", errors.New("exceeded quota: few, requested: count/loadbalancerhealths.slb.lbhealth.dev=1, used: 3, limited: 3"))
 	try()
 	if len(recorder.recorded) != 1 {
 		t.Fatalf("told %v", recorder.recorded)
@@ -266,19 +266,19 @@ func TestARefusalIsReportedOnTheServiceOnceForEachCause(t *testing.T) {
 		t.Errorf("it waits %v", waits)
 	}
 
-	cluster.refuse = apierrors.NewForbidden(healths, "web", errors.New("policy says no"))
+	fake.refuse = apierrors.NewForbidden(healths, "web", errors.New("policy says no"))
 	try()
 	equal(t, "events after another cause", len(recorder.recorded), 2)
-	cluster.refuse = nil
+	fake.refuse = nil
 	try()
-	cluster.refuse = errQuota
+	fake.refuse = errQuota
 	try()
 	equal(t, "events after the cause came back", len(recorder.recorded), 3)
-	cluster.service.UID = "uid-next"
+	fake.service.UID = "uid-next"
 	try()
 	equal(t, "events of another Service", len(recorder.recorded), 4)
 	equal(t, "the wait after it was possible", waits[len(waits)-2], minRefusedBackoff)
-	equal(t, "the owner of the fields", cluster.owner, "slb-health-operator")
+	equal(t, "the owner of the fields", fake.owner, "slb-health-operator")
 }
 
 // An API server that fails says nothing of the object.
@@ -288,9 +288,9 @@ func TestAFailureOfTheAPIServerIsNoRefusal(t *testing.T) {
 		apierrors.NewTooManyRequests("slow down", 1), apierrors.NewUnauthorized("who are you"), errConflict,
 		apierrors.NewNotFound(healths, "web"), &apierrors.StatusError{ErrStatus: metav1.Status{Code: http.StatusServiceUnavailable}},
 	} {
-		cluster := &monitorCluster{service: monitored("true"), refuse: failure}
-		services, recorder := cluster.services()
-		if _, err := services.monitor(t.Context(), cluster.service); !errors.Is(err, failure) {
+		fake := &monitorCluster{service: monitored("true"), refuse: failure}
+		services, recorder := fake.services()
+		if _, err := services.monitor(t.Context(), fake.service); !errors.Is(err, failure) {
 			t.Errorf("%v: got %v", failure, err)
 		}
 		equal(t, "the number of events", len(recorder.recorded), 0)
@@ -299,40 +299,40 @@ func TestAFailureOfTheAPIServerIsNoRefusal(t *testing.T) {
 
 // The object that a Service asks for may be refused, by a quota or a policy.
 func TestAnObjectThatCannotBeMadeDoesNotHoldUpTheOthersOfItsService(t *testing.T) {
-	cluster := &monitorCluster{service: monitored("true"), refuse: errQuota}
-	cluster.objects = []v1alpha1.LoadBalancerHealth{newObject(ofService(webRequest.Name, nil))}
-	services, _ := cluster.services()
+	fake := &monitorCluster{service: monitored("true"), refuse: errQuota}
+	fake.objects = []v1alpha1.LoadBalancerHealth{newObject(ofService(webRequest.Name, nil))}
+	services, _ := fake.services()
 	result, err := services.Reconcile(t.Context(), webRequest)
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "the number of writes", cluster.writes, 1)
+	equal(t, "the number of writes", fake.writes, 1)
 	equal(t, "the time until it is tried again", result.RequeueAfter, minRefusedBackoff)
 }
 
 func TestTheObjectOfAServiceGoesWhereverTheServiceWent(t *testing.T) {
-	cluster := &monitorCluster{service: monitored("false"), object: serviceObject()}
-	services, _ := cluster.services()
+	fake := &monitorCluster{service: monitored("false"), object: serviceObject()}
+	services, _ := fake.services()
 	services.Selector = labels.SelectorFromSet(labels.Set{"shard": "a"})
-	cluster.service.Labels["shard"] = "b"
-	if _, err := services.monitor(t.Context(), cluster.service); err != nil {
+	fake.service.Labels["shard"] = "b"
+	if _, err := services.monitor(t.Context(), fake.service); err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "the number of objects deleted", cluster.deleted, 1)
+	equal(t, "the number of objects deleted", fake.deleted, 1)
 }
 
 // Each shard sees every Service.
 func TestOneShardReportsWhatIsWrongWithAService(t *testing.T) {
 	taken := serviceObject()
 	taken.OwnerReferences = nil
-	for _, cluster := range []*monitorCluster{{service: monitored("maybe")}, {service: monitored("true"), object: taken}, {service: monitored("true")}} {
-		services, recorder := cluster.services()
+	for _, fake := range []*monitorCluster{{service: monitored("maybe")}, {service: monitored("true"), object: taken}, {service: monitored("true")}} {
+		services, recorder := fake.services()
 		services.Selector = labels.SelectorFromSet(labels.Set{"shard": "a"})
-		if _, err := services.monitor(t.Context(), cluster.service); err != nil {
+		if _, err := services.monitor(t.Context(), fake.service); err != nil {
 			t.Fatal(err)
 		}
 		equal(t, "the number of events", len(recorder.recorded), 0)
-		equal(t, "the number of objects created", cluster.created, 0)
+		equal(t, "the number of objects created", fake.created, 0)
 	}
 }
 
@@ -349,19 +349,19 @@ func TestTheLabelOfALoadBalancerFollowsTheService(t *testing.T) {
 			`{"metadata":{"labels":{"service.k8s.alibaba/loadbalancer-id":null},"uid":"uid-web"}}`},
 		"another label": {map[string]string{"app": "api"}, map[string]string{"app": "web"}, ""},
 	} {
-		cluster := &monitorCluster{service: monitored("true"), object: serviceObject()}
-		cluster.service.Labels, cluster.object.Labels = test.service, test.object
-		services, _ := cluster.services()
-		if _, err := services.monitor(t.Context(), cluster.service); err != nil {
+		fake := &monitorCluster{service: monitored("true"), object: serviceObject()}
+		fake.service.Labels, fake.object.Labels = test.service, test.object
+		services, _ := fake.services()
+		if _, err := services.monitor(t.Context(), fake.service); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, name, cluster.patch, test.patch)
+		equal(t, name, fake.patch, test.patch)
 	}
 }
 
 func TestAServiceThatIsGoneLeavesNothingBehind(t *testing.T) {
-	cluster := &monitorCluster{service: monitored("true"), refuse: errQuota}
-	services, _ := cluster.services()
+	fake := &monitorCluster{service: monitored("true"), refuse: errQuota}
+	services, _ := fake.services()
 	if _, err := services.Reconcile(t.Context(), webRequest); err != nil {
 		t.Fatal(err)
 	}
@@ -369,7 +369,7 @@ func TestAServiceThatIsGoneLeavesNothingBehind(t *testing.T) {
 	if _, found := services.refusals.byService.Load(key); !found {
 		t.Fatal("nothing is remembered")
 	}
-	cluster.service = nil
+	fake.service = nil
 	if _, err := services.Reconcile(t.Context(), webRequest); err != nil {
 		t.Fatal(err)
 	}
