@@ -14,7 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes/scheme"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -46,7 +46,7 @@ func newAPI(config *rest.Config) (*api, error) {
 	}
 	bare := rest.CopyConfig(config)
 	bare.APIPath, bare.GroupVersion = "/apis", &v1alpha1.GroupVersion
-	bare.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
+	bare.NegotiatedSerializer = clientgoscheme.Codecs.WithoutConversion()
 	bare.Dial = a.dial
 	if a.raw, err = rest.RESTClientFor(bare); err != nil {
 		return nil, fmt.Errorf("a bare client: %w", err)
