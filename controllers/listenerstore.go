@@ -172,7 +172,7 @@ func (s *listenerStore) start(target alicloud.Target, now time.Time) []string {
 	return batch
 }
 
-// each visits the remaining entries of a batch, and ends their call.
+// each visits the remaining entries of a batch, which are no longer busy.
 func (s *listenerStore) each(target alicloud.Target, batch []string, visit func(id string, e *listenerEntry)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -193,7 +193,7 @@ func (s *listenerStore) listed(target alicloud.Target, batch []string, list *ali
 	})
 }
 
-// release ends the call of a batch after a panic.
+// release frees a batch whose call panicked.
 func (s *listenerStore) release(target alicloud.Target, batch []string) {
 	s.each(target, batch, func(string, *listenerEntry) {})
 }

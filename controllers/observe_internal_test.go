@@ -11,17 +11,17 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-// endlessCredentials are others at each look, and refused at each call.
-type endlessCredentials struct{ looks int }
+// endlessCredentials returns another version at each lookup.
+type endlessCredentials struct{ lookups int }
 
 func (e *endlessCredentials) Credentials(context.Context, alicloud.Account) (alicloud.Credentials, error) {
-	e.looks++
-	return alicloud.Credentials{AccessKeyID: "id", AccessKeySecret: "s", Version: strconv.Itoa(e.looks)}, nil
+	e.lookups++
+	return alicloud.Credentials{AccessKeyID: "id", AccessKeySecret: "s", Version: strconv.Itoa(e.lookups)}, nil
 }
 
 func (*endlessCredentials) Refused(alicloud.Account, alicloud.Credentials) {}
 
-func TestRenewedCredentialsAreTriedOnce(t *testing.T) {
+func TestRenewedCredentialsAreUsedOnce(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	test.Credentials = &endlessCredentials{}
 	test.failWith(&alicloud.Error{Kind: alicloud.InvalidCredentials, Message: "m"})
@@ -29,14 +29,14 @@ func TestRenewedCredentialsAreTriedOnce(t *testing.T) {
 	test.expectCalls(2)
 }
 
-func TestAfterTooManyListenersEveryPortIsAskedAboutForGood(t *testing.T) {
+func TestTooManyListenersObservesEveryPortFromThenOn(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh, onPort(443)))
-	answer := test.api.answer
-	test.api.answer = func(request alicloud.Request) (*alicloud.Observation, error) {
+	respond := test.api.respond
+	test.api.respond = func(request alicloud.Request) (*alicloud.Observation, error) {
 		if request.Scope.ListenerPort != 0 {
 			return nil, &alicloud.Error{Kind: alicloud.InvalidRequest, Code: "TooManyListeners", Message: "m"}
 		}
-		return answer(request)
+		return respond(request)
 	}
 	test.step()
 	test.expectCalls(2)
@@ -45,12 +45,12 @@ func TestAfterTooManyListenersEveryPortIsAskedAboutForGood(t *testing.T) {
 	test.expectCalls(4)
 	for _, request := range test.api.requests[1:] {
 		if request.Scope.ListenerPort != 0 {
-			t.Errorf("asked about port %d again", request.Scope.ListenerPort)
+			t.Errorf("observed port %d again", request.Scope.ListenerPort)
 		}
 	}
 }
 
-func TestCredentialsAtFaultAreLookedUpEveryFifteenSeconds(t *testing.T) {
+func TestCredentialsAtFaultAreRecheckedEveryFifteenSeconds(t *testing.T) {
 	state := &targetState{failures: failureHistory{last: &alicloud.Error{Kind: alicloud.CredentialsNotFound}}, credentials: credentialState{checkedAt: start}}
 	equal(t, "the next lookup", state.recheckAt(), start.Add(15*time.Second))
 	state.failures.last.Kind = alicloud.Throttled

@@ -31,16 +31,16 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/ratelimit"
 )
 
-// shardLabel tells which operator of this suite serves an object.
+// shardLabel selects the operator of this suite that serves an object.
 const shardLabel = "test.lbhealth.dev/shard"
 
 // settings are the operator's flags that specs set.
 type settings struct {
-	shard     string
-	heartbeat time.Duration
-	discovery bool // --service-discovery
-	names     bool // --backend-names
-	// namespaces are --watch-namespace; none: all.
+	shard            string
+	heartbeat        time.Duration
+	serviceDiscovery bool
+	backendNames     bool
+	// namespaces are those of --watch-namespace; none: all.
 	namespaces []string
 }
 
@@ -51,8 +51,8 @@ type operator struct {
 	stop     func()
 }
 
-// startOperator runs an operator until stop, at the latest until the suite or
-// the spec that started it ends.
+// startOperator runs an operator until stop or the end of the spec or suite that
+// started it.
 func startOperator(s settings) *operator {
 	GinkgoHelper()
 	const callTimeout = 10 * time.Second
@@ -86,32 +86,32 @@ func startOperator(s settings) *operator {
 		Options:     options,
 		Now:         time.Now,
 	}
-	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastAnswered: reconciler.LastAnswered, Elected: mgr.Elected()})
+	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastObservedAt: reconciler.LastObservedAt, Elected: mgr.Elected()})
 	reconciler.Metrics, status.Metrics = fleet, fleet
 	registry.MustRegister(fleet, ratelimit.RateLimits{Limiter: reconciler.Limiter, Now: time.Now})
 
 	ctx, cancel := context.WithCancel(context.Background())
 	Expect(reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: 8, CallTimeout: callTimeout})).To(Succeed())
-	if s.names {
+	if s.backendNames {
 		Expect(locator.SetupWithManager(ctx, mgr, s.namespaces)).To(Succeed())
 	}
 	services := &controllers.ServiceReconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: selector, Status: status, Events: recorder,
-		Enabled: s.discovery, Options: options, Now: time.Now,
+		Enabled: s.serviceDiscovery, Options: options, Now: time.Now,
 	}
 	Expect(services.SetupWithManager(ctx, mgr)).To(Succeed())
-	ended := make(chan error, 1)
-	go func() { ended <- mgr.Start(ctx) }()
+	stopped := make(chan error, 1)
+	go func() { stopped <- mgr.Start(ctx) }()
 	stop := sync.OnceFunc(func() {
 		cancel()
-		Eventually(ended).Should(Receive(BeNil()))
+		Eventually(stopped).Should(Receive(BeNil()))
 	})
 	DeferCleanup(stop)
 	Eventually(mgr.Elected()).Should(BeClosed())
 	return &operator{shard: s.shard, registry: registry, stop: stop}
 }
 
-// trafficLog sees what the operators ask the API server.
+// trafficLog records the requests of the operators to the API server.
 type trafficLog struct {
 	mu        sync.Mutex
 	forbidden []string
@@ -126,19 +126,19 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 
 func (t *trafficLog) wrap(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
-		answer, err := next.RoundTrip(r)
+		response, err := next.RoundTrip(r)
 		if err == nil {
-			t.add(r, answer.StatusCode, answer.StatusCode == http.StatusForbidden && isOfAuthorizer(answer))
+			t.add(r, response.StatusCode, response.StatusCode == http.StatusForbidden && isUnauthorized(response))
 		}
-		return answer, err
+		return response, err
 	})
 }
 
-// isOfAuthorizer tells whether the operator lacks a right; else admission, such as
-// a quota, refused what it may do.
-func isOfAuthorizer(answer *http.Response) bool {
-	body, err := io.ReadAll(answer.Body)
-	answer.Body = io.NopCloser(bytes.NewReader(body))
+// isUnauthorized reports whether the operator lacks a permission. Otherwise
+// admission, such as a quota, refused the request.
+func isUnauthorized(response *http.Response) bool {
+	body, err := io.ReadAll(response.Body)
+	response.Body = io.NopCloser(bytes.NewReader(body))
 	return err != nil || bytes.Contains(body, []byte(operatorUser+`\" cannot `)) || bytes.Contains(body, []byte(operatorUser+`" cannot `))
 }
 
@@ -185,7 +185,7 @@ func (t *trafficLog) conflictsIn(namespace string) int {
 	return t.conflicts[namespace]
 }
 
-// logBuffer keeps what the operators log, and shows it with the spec that fails.
+// logBuffer keeps the log of the operators, and writes it to GinkgoWriter, too.
 type logBuffer struct {
 	mu    sync.Mutex
 	bytes bytes.Buffer

@@ -21,11 +21,11 @@ import (
 
 const (
 	currentCRD = "../config/crd/bases/slb.lbhealth.dev_loadbalancerhealths.yaml"
-	// olderCRD is that of the version before listeners had a state.
+	// olderCRD is the CRD of the version before listeners had a state.
 	olderCRD = "testdata/crd-without-listener-states.yaml"
 )
 
-// document is the OpenAPI document of a CRD, as the API server makes it.
+// document is the OpenAPI document that the API server publishes for a CRD.
 func document(t *testing.T, file string, edit func(schema map[string]any)) []byte {
 	t.Helper()
 	content, err := os.ReadFile(file)
@@ -59,7 +59,7 @@ func document(t *testing.T, file string, edit func(schema map[string]any)) []byt
 	return data
 }
 
-// drop takes a property out of a schema, by its path.
+// drop removes a property from a schema, by its path.
 func drop(path string) func(map[string]any) {
 	return func(schema map[string]any) {
 		names := strings.Split(path, ".")
@@ -73,7 +73,7 @@ func drop(path string) func(map[string]any) {
 	}
 }
 
-func TestWhatACustomResourceDefinitionLacks(t *testing.T) {
+func TestMissingFieldsIn(t *testing.T) {
 	older := []string{
 		"status.listeners[].lastTransitionTime", "status.listeners[].state", "status.listeners[].healthCheck",
 		"status.listeners[].missingSince", "status.lastAttemptedObserveRequest",
@@ -83,27 +83,27 @@ func TestWhatACustomResourceDefinitionLacks(t *testing.T) {
 		edit func(map[string]any)
 		want []string
 	}{
-		"this version's":           {currentCRD, nil, nil},
-		"an older one":             {olderCRD, nil, older},
-		"a field of a pointer":     {currentCRD, drop("status.observedTarget.serviceName"), []string{"status.observedTarget.serviceName"}},
-		"a field of an embedded":   {currentCRD, drop("status.listeners.abnormal"), []string{"status.listeners[].abnormal"}},
-		"a field of a condition":   {currentCRD, drop("status.conditions.observedGeneration"), []string{"status.conditions[].observedGeneration"}},
-		"a whole list":             {currentCRD, drop("status.backends"), []string{"status.backends"}},
-		"what an object asks with": {currentCRD, drop("spec.serviceRef"), []string{"spec.serviceRef"}},
-		"a field that is not ours": {currentCRD, drop("spec.interval"), nil},
-		"one that drops nothing":   {currentCRD, func(schema map[string]any) { open(schema, "status") }, nil},
-		"one that drops nothing below": {currentCRD, func(schema map[string]any) {
+		"this version's":                               {currentCRD, nil, nil},
+		"an older one":                                 {olderCRD, nil, older},
+		"a field of a pointer":                         {currentCRD, drop("status.observedTarget.serviceName"), []string{"status.observedTarget.serviceName"}},
+		"a field of an embedded struct":                {currentCRD, drop("status.listeners.abnormal"), []string{"status.listeners[].abnormal"}},
+		"a field of a condition":                       {currentCRD, drop("status.conditions.observedGeneration"), []string{"status.conditions[].observedGeneration"}},
+		"a whole list":                                 {currentCRD, drop("status.backends"), []string{"status.backends"}},
+		"a field of the spec that the operator writes": {currentCRD, drop("spec.serviceRef"), []string{"spec.serviceRef"}},
+		"a field that only users write":                {currentCRD, drop("spec.interval"), nil},
+		"a status with unknown fields":                 {currentCRD, func(schema map[string]any) { open(schema, "status") }, nil},
+		"a field with unknown fields": {currentCRD, func(schema map[string]any) {
 			open(schema["properties"].(map[string]any)["status"].(map[string]any), "summary")
 		}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			is, err := lackingIn(document(t, test.file, test.edit))
+			missing, err := missingFieldsIn(document(t, test.file, test.edit))
 			if err != nil {
 				t.Fatal(err)
 			}
 			var got []string
-			if is != nil {
-				got = is.paths
+			if missing != nil {
+				got = missing.paths
 			}
 			slices.Sort(got)
 			slices.Sort(test.want)
@@ -112,21 +112,21 @@ func TestWhatACustomResourceDefinitionLacks(t *testing.T) {
 			}
 		})
 	}
-	for name, broken := range map[string]string{"no document": "", "of others": `{"components":{"schemas":{"x":{}}}}`} {
-		if is, err := lackingIn([]byte(broken)); err == nil {
-			t.Errorf("%s: got %v", name, is)
+	for name, broken := range map[string]string{"an empty document": "", "of another API": `{"components":{"schemas":{"x":{}}}}`} {
+		if missing, err := missingFieldsIn([]byte(broken)); err == nil {
+			t.Errorf("%s: got %v", name, missing)
 		}
 	}
 }
 
-// open makes a property hold whatever it is given.
+// open makes a property accept unknown fields.
 func open(schema map[string]any, name string) {
 	schema["properties"].(map[string]any)[name] = map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true}
 }
 
 func schemaOf(t *testing.T, documents ...[]byte) (*Schema, *[]string) {
 	t.Helper()
-	var lines []string
+	var messages []string
 	return &Schema{
 		Read: func(context.Context) ([]byte, error) {
 			next := documents[0]
@@ -138,11 +138,11 @@ func schemaOf(t *testing.T, documents ...[]byte) (*Schema, *[]string) {
 			}
 			return next, nil
 		},
-		Log: funcr.New(func(_, line string) { lines = append(lines, line) }, funcr.Options{}),
-	}, &lines
+		Log: funcr.New(func(_, message string) { messages = append(messages, message) }, funcr.Options{}),
+	}, &messages
 }
 
-func TestAStatusIsFitForAnOlderCustomResourceDefinition(t *testing.T) {
+func TestFitClearsFieldsThatOlderCRDLacks(t *testing.T) {
 	schema, _ := schemaOf(t, document(t, olderCRD, func(crd map[string]any) {
 		drop("status.serviceLoadBalancer")(crd)
 		drop("status.observedTarget.serviceName")(crd)
@@ -172,7 +172,7 @@ func TestAStatusIsFitForAnOlderCustomResourceDefinition(t *testing.T) {
 		t.Errorf("got %+v, want %+v", fit, want)
 	}
 	if !apiequality.Semantic.DeepEqual(&shared, before) {
-		t.Error("what the status shares with the stored one was changed")
+		t.Error("Fit changed what the status shares with the stored one")
 	}
 	equal(t, "outdated", schema.Outdated(), true)
 	for field, want := range map[string]bool{
@@ -183,37 +183,37 @@ func TestAStatusIsFitForAnOlderCustomResourceDefinition(t *testing.T) {
 	}
 }
 
-func TestAnOutdatedCustomResourceDefinitionIsSaidOnce(t *testing.T) {
+func TestOutdatedCRDIsLoggedOnce(t *testing.T) {
 	older, current := document(t, olderCRD, nil), document(t, currentCRD, nil)
-	schema, lines := schemaOf(t, nil, nil, older, older, nil, current, current, older, current)
+	schema, messages := schemaOf(t, nil, nil, older, older, nil, current, current, older, current)
 	for i, want := range []struct {
-		says     string // in a new line; "": none
+		message  string // part of the new message; "": none
 		outdated bool
 	}{
 		{"could not be compared", false},
 		{"", false},
 		{"kubectl apply", true},
 		{"", true},
-		{"", true}, // what was known holds
-		{"has every field", false},
+		{"", true}, // the last result stays in use
+		{"now has every field", false},
 		{"", false},
 		{"status.lastAttemptedObserveRequest", true},
 	} {
-		before := len(*lines)
+		before := len(*messages)
 		schema.Check(t.Context())
 		equal(t, "outdated", schema.Outdated(), want.outdated)
-		said := (*lines)[before:]
-		if want.says == "" && len(said) > 0 || want.says != "" && (len(said) != 1 || !strings.Contains(said[0], want.says)) {
-			t.Errorf("check %d: said %q, not %q", i, said, want.says)
+		logged := (*messages)[before:]
+		if want.message == "" && len(logged) > 0 || want.message != "" && (len(logged) != 1 || !strings.Contains(logged[0], want.message)) {
+			t.Errorf("check %d: logged %q, not %q", i, logged, want.message)
 		}
 	}
 }
 
-func TestWithoutASchemaNothingIsLeftOut(t *testing.T) {
+func TestFitWithoutSchemaKeepsEveryField(t *testing.T) {
 	for _, schema := range []*Schema{nil, {}} {
-		status := statusOf(2)
+		status := statusWithRows(2)
 		schema.Fit(&status)
-		if want := statusOf(2); !apiequality.Semantic.DeepEqual(status, want) {
+		if want := statusWithRows(2); !apiequality.Semantic.DeepEqual(status, want) {
 			t.Errorf("got %v", status)
 		}
 		equal(t, "lacks", schema.Lacks(fieldServiceRef), false)
@@ -221,14 +221,14 @@ func TestWithoutASchemaNothingIsLeftOut(t *testing.T) {
 	}
 }
 
-// An object that Services ask for, and the objects that name one, need fields of their own.
-func TestServicesSayThatTheCustomResourceDefinitionIsTooOld(t *testing.T) {
+// The operator creates objects with spec.serviceRef, and writes status.serviceLoadBalancer.
+func TestServicesReportOutdatedCRD(t *testing.T) {
 	schema, _ := schemaOf(t, document(t, currentCRD, func(crd map[string]any) {
 		drop("spec.serviceRef")(crd)
 		drop("status.serviceLoadBalancer")(crd)
 	}))
 	schema.Check(t.Context())
-	cluster := &monitorCluster{service: monitored("true")}
+	cluster := &monitorCluster{service: monitoredService("true")}
 	services, recorder := cluster.services()
 	services.Schema = schema
 	retry, err := services.monitor(t.Context(), cluster.service)
@@ -237,7 +237,7 @@ func TestServicesSayThatTheCustomResourceDefinitionIsTooOld(t *testing.T) {
 	}
 	equal(t, "the number of objects created", cluster.created, 0)
 	if len(recorder.recorded) != 1 || !strings.Contains(recorder.recorded[0].note, "older than the operator and has no spec.serviceRef") {
-		t.Errorf("told %v", recorder.recorded)
+		t.Errorf("recorded %v", recorder.recorded)
 	}
 	d, err := services.discover(t.Context(), webRequest.NamespacedName, nil)
 	if err != nil || d.Failure == nil || !d.Failure.Local || !strings.Contains(d.Failure.Message, "has no status.serviceLoadBalancer") {

@@ -11,7 +11,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-func TestTheWorstComesFirst(t *testing.T) {
+func TestWorstFirst(t *testing.T) {
 	t.Parallel()
 
 	const succeeded = v1alpha1.ReasonObservationSucceeded
@@ -39,7 +39,7 @@ func TestTheWorstComesFirst(t *testing.T) {
 	}
 }
 
-func TestTheTable(t *testing.T) {
+func TestFleetTable(t *testing.T) {
 	t.Parallel()
 
 	o, out := newOptions()
@@ -64,7 +64,7 @@ prod        silent          Unknown   NotUpdated      1/1      0          0     
 	}
 }
 
-func TestAServiceIsNamedUntilItHasALoadBalancer(t *testing.T) {
+func TestServiceIsShownUntilItHasALoadBalancer(t *testing.T) {
 	t.Parallel()
 
 	web := object("web", nil)
@@ -78,7 +78,7 @@ func TestAServiceIsNamedUntilItHasALoadBalancer(t *testing.T) {
 	}
 }
 
-func TestColoursDoNotMoveColumns(t *testing.T) {
+func TestColoursDoNotShiftColumns(t *testing.T) {
 	t.Parallel()
 
 	o, out := newOptions()
@@ -101,7 +101,7 @@ func TestColoursDoNotMoveColumns(t *testing.T) {
 	}
 }
 
-func TestATerminalObeysNothingThatAnObjectHolds(t *testing.T) {
+func TestControlCharactersAreReplaced(t *testing.T) {
 	t.Parallel()
 
 	o, out := newOptions()
@@ -126,7 +126,7 @@ func TestATerminalObeysNothingThatAnObjectHolds(t *testing.T) {
 	}
 }
 
-func TestTheTree(t *testing.T) {
+func TestTree(t *testing.T) {
 	t.Parallel()
 
 	o, out := newOptions()

@@ -39,7 +39,7 @@ func stalledBy(reason string) [][3]string {
 	return append(said("False", reason, "False", reason), [3]string{v1alpha1.ConditionStalled, "True", reason})
 }
 
-func TestAnObjectIsOutdated(t *testing.T) {
+func TestStaleness(t *testing.T) {
 	t.Parallel()
 
 	const day, old, hour = 24 * time.Hour, 7 * time.Minute, time.Hour
@@ -95,7 +95,7 @@ func unobserved(name string) *v1alpha1.LoadBalancerHealth {
 	return o
 }
 
-func TestTheOperatorsHeartbeatCounts(t *testing.T) {
+func TestHeartbeatFlag(t *testing.T) {
 	t.Parallel()
 
 	o, _ := newOptions()
@@ -106,7 +106,7 @@ func TestTheOperatorsHeartbeatCounts(t *testing.T) {
 }
 
 // The clock of a build machine may be wrong by more than a heartbeat.
-func TestTheAPIServersClockCounts(t *testing.T) {
+func TestAPIServerClock(t *testing.T) {
 	t.Parallel()
 
 	o, _ := newOptions()
@@ -123,7 +123,7 @@ func TestTheAPIServersClockCounts(t *testing.T) {
 	}
 }
 
-func TestStalledIsOfNow(t *testing.T) {
+func TestIsStalled(t *testing.T) {
 	t.Parallel()
 
 	edited := object("web", stalledBy(v1alpha1.ReasonForbidden))
@@ -145,7 +145,7 @@ func TestStalledIsOfNow(t *testing.T) {
 	}
 }
 
-func TestAnAnswerServesARequest(t *testing.T) {
+func TestRequestIsHandled(t *testing.T) {
 	t.Parallel()
 
 	fails := func() *v1alpha1.LoadBalancerHealth {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestALinkTellsOfTroubleOnce(t *testing.T) {
+func TestConnectionReportsFailureOnce(t *testing.T) {
 	t.Parallel()
 
 	l := &link{}

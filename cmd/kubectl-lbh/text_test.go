@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestColumnsOfATerminal(t *testing.T) {
+func TestDisplayWidth(t *testing.T) {
 	t.Parallel()
 
 	for text, want := range map[string]int{"normal": 6, "负载均衡": 8, "é": 1, "e\u0301": 1, "ｆ": 2, "→": 1, "🙂": 2, "": 0} {
@@ -22,7 +22,7 @@ func TestColumnsOfATerminal(t *testing.T) {
 	}
 }
 
-func TestWideCharactersKeepColumns(t *testing.T) {
+func TestWideCharactersKeepColumnsAligned(t *testing.T) {
 	t.Parallel()
 
 	_, out := newOptions()
@@ -35,7 +35,7 @@ func TestWideCharactersKeepColumns(t *testing.T) {
 	}
 }
 
-func TestATableFits(t *testing.T) {
+func TestTableFits(t *testing.T) {
 	t.Parallel()
 
 	for columns, want := range map[int]int{200: 6, 51: 6, 50: 5, 42: 5, 41: 4, 3: 4} {

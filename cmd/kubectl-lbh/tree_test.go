@@ -9,7 +9,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-func TestATreeSaysWhereBackendsRun(t *testing.T) {
+func TestTreeShowsLocations(t *testing.T) {
 	o, out := newOptions()
 	web := object("web", good(), "normal", "abnormal", "normal", "normal")
 	rows := web.Status.Backends
@@ -32,7 +32,7 @@ func TestATreeSaysWhereBackendsRun(t *testing.T) {
 	}
 }
 
-func TestWhatTurnedSaysWhereItRuns(t *testing.T) {
+func TestChangeShowsLocation(t *testing.T) {
 	before, after := object("web", good(), "normal"), object("web", good(), "abnormal")
 	after.Status.Backends[0].Pod = "prod/\x1bweb-1"
 	got := changes(before, after)
@@ -42,7 +42,7 @@ func TestWhatTurnedSaysWhereItRuns(t *testing.T) {
 	}
 }
 
-func TestTheAddressOfABackendCanBeCopied(t *testing.T) {
+func TestIPv6AddressIsBracketed(t *testing.T) {
 	t.Parallel()
 
 	o, out := newOptions()

@@ -17,7 +17,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-func TestEachCommandHasATimeoutOfItsOwn(t *testing.T) {
+func TestEachCommandHasItsOwnTimeout(t *testing.T) {
 	t.Parallel()
 
 	streams, _, _, _ := genericiooptions.NewTestIOStreams()
@@ -40,7 +40,7 @@ func kindOf(kind string) metav1.TypeMeta {
 }
 
 // An object can go between the look at it and the watch, which then says nothing.
-func TestWaitNoticesWhatWentBeforeTheWatch(t *testing.T) {
+func TestWaitFailsForObjectDeletedBeforeTheWatch(t *testing.T) {
 	t.Parallel()
 
 	web := object("web", said("False", v1alpha1.ReasonBelowMinHealthy, "True", v1alpha1.ReasonObservationSucceeded), "abnormal")

@@ -21,7 +21,7 @@ func textsOf(found []change) []string {
 	return texts
 }
 
-func TestWhatTurnedIsTold(t *testing.T) {
+func TestChangesBetween(t *testing.T) {
 	t.Parallel()
 
 	succeeded := v1alpha1.ReasonObservationSucceeded
@@ -58,7 +58,7 @@ func TestWhatTurnedIsTold(t *testing.T) {
 	}
 }
 
-func TestAFleetIsBroughtUpToDate(t *testing.T) {
+func TestApplyUpdatesTheFleet(t *testing.T) {
 	t.Parallel()
 
 	fleet := map[cache.ObjectName]*v1alpha1.LoadBalancerHealth{}
@@ -79,7 +79,7 @@ func TestAFleetIsBroughtUpToDate(t *testing.T) {
 	}
 }
 
-func TestAScreenHoldsWhatFits(t *testing.T) {
+func TestScreenFitsTheTerminal(t *testing.T) {
 	t.Parallel()
 
 	o, _ := newOptions()
@@ -107,7 +107,7 @@ func TestAScreenHoldsWhatFits(t *testing.T) {
 	}
 }
 
-func TestRowsAreCutBetweenEscapes(t *testing.T) {
+func TestTruncateKeepsEscapes(t *testing.T) {
 	t.Parallel()
 
 	row := "ab" + red.paint("cdef", true) + "gh"

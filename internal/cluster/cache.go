@@ -142,7 +142,7 @@ func slimPod(pod *corev1.Pod) *corev1.Pod {
 	return slim
 }
 
-// slimService keeps what names the load balancer and the listeners of a Service.
+// slimService keeps the fields with the load balancer and the listeners of a Service.
 func slimService(service *corev1.Service) *corev1.Service {
 	slim := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{

@@ -80,7 +80,7 @@ func TestLoadBalancer(t *testing.T) {
 		"ALB":             {"alb-1", one, alicloud.InvalidRequest, "has the ALB instance alb-1"},
 		"GWLB":            {"gwlb-1", one, alicloud.InvalidRequest, "has the GWLB instance gwlb-1"},
 		"no id":           {"lb 1", one, alicloud.InvalidRequest, "that is no id of a load balancer"},
-		"no region":       {"lb-1", nil, alicloud.LoadBalancerNotFound, "no node tells the region: set --region-id"},
+		"no region":       {"lb-1", nil, alicloud.LoadBalancerNotFound, "no node has a region: set --region-id"},
 		"several regions": {"lb-1", []string{"cn-beijing", "cn-hangzhou"}, alicloud.InvalidRequest, "the nodes are in the regions cn-beijing, cn-hangzhou: set --region-id"},
 	} {
 		t.Run(name, func(t *testing.T) {
