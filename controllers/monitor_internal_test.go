@@ -166,48 +166,59 @@ func TestMonitorAnnotationIsBoolean(t *testing.T) {
 	}
 }
 
+// foreignObject is an object that no Service controls.
+func foreignObject() *v1alpha1.LoadBalancerHealth {
+	return serviceObject(func(o *v1alpha1.LoadBalancerHealth) { o.OwnerReferences = nil })
+}
+
+func ownedBy(uid types.UID) func(*v1alpha1.LoadBalancerHealth) {
+	return func(o *v1alpha1.LoadBalancerHealth) { o.OwnerReferences[0].UID = uid }
+}
+
+func terminating(o *v1alpha1.LoadBalancerHealth) {
+	o.OwnerReferences, o.DeletionTimestamp = nil, &metav1.Time{Time: start}
+}
+
+var monitorTests = map[string]struct {
+	annotation                string
+	object, stored            *v1alpha1.LoadBalancerHealth
+	err                       error
+	created, deleted, patched int
+	event                     string
+	retry                     bool
+}{
+	"monitored":                             {annotation: "true", created: 1},
+	"not monitored":                         {annotation: "false"},
+	"the object exists":                     {annotation: "true", object: serviceObject()},
+	"no longer monitored":                   {annotation: "false", object: serviceObject(), deleted: 1},
+	"another manager has labels":            {annotation: "false", object: serviceObject(managedBy("kubectl", labelFields, "")), deleted: 1},
+	"the operator manages its spec":         {annotation: "false", object: serviceObject(managedBy(string(fieldOwner), specFields, "")), deleted: 1},
+	"another manager has the status":        {annotation: "false", object: serviceObject(managedBy("other", `{"f:status":{}}`, "status")), deleted: 1},
+	"another manager has its spec":          {annotation: "false", object: serviceObject(managedBy("argocd", specFields, ""))},
+	"another manager has unreadable fields": {annotation: "false", object: serviceObject(managedBy("argocd", `{"f:`, ""))},
+	"the object was replaced":               {annotation: "false", object: serviceObject(), stored: serviceObject(func(o *v1alpha1.LoadBalancerHealth) { o.UID = "uid-next" })},
+	"the deletion conflicts":                {annotation: "false", object: serviceObject(), err: errConflict, deleted: 1, retry: true},
+	"no boolean":                            {annotation: "maybe", event: v1alpha1.EventMonitorAnnotationInvalid},
+	"no boolean, with an object":            {annotation: "", object: serviceObject(), event: v1alpha1.EventMonitorAnnotationInvalid},
+	"a foreign object has the name":         {annotation: "true", object: foreignObject(), event: v1alpha1.EventMonitorRefused, retry: true},
+	"a foreign object of another shard":     {annotation: "true", stored: foreignObject(), err: apierrors.NewAlreadyExists(healths, "web"), created: 1, event: v1alpha1.EventMonitorRefused, retry: true},
+	"the cache lags behind":                 {annotation: "true", stored: serviceObject(), err: apierrors.NewAlreadyExists(healths, "web"), created: 1},
+	"the object of a former Service":        {annotation: "true", object: serviceObject(ownedBy("uid-former"))},
+	"a terminating object":                  {annotation: "true", object: serviceObject(terminating)},
+	"a foreign object, not monitored":       {annotation: "false", object: foreignObject()},
+	"a quota":                               {annotation: "true", err: errQuota, created: 1, event: v1alpha1.EventMonitorRefused, retry: true},
+	"a policy": {annotation: "true", err: apierrors.NewInvalid(schema.GroupKind{Group: "slb.lbhealth.dev", Kind: v1alpha1.Kind}, "web", nil),
+		created: 1, event: v1alpha1.EventMonitorRefused, retry: true},
+	"a terminating namespace": {annotation: "true", err: terminatingNamespace(), created: 1},
+	"a deleted namespace":     {annotation: "true", err: apierrors.NewNotFound(corev1.Resource("namespaces"), "prod"), created: 1},
+	"another label":           {annotation: "true", object: serviceObject(func(o *v1alpha1.LoadBalancerHealth) { o.Labels[v1alpha1.ServiceLoadBalancerLabel] = "lb-0" }), patched: 1},
+	"another label, another manager": {annotation: "true", object: serviceObject(managedBy("argocd", specFields, ""), func(o *v1alpha1.LoadBalancerHealth) {
+		o.Labels[v1alpha1.ServiceLoadBalancerLabel] = "lb-0"
+	})},
+}
+
 func TestMonitor(t *testing.T) {
-	former, foreign, terminating := serviceObject(), serviceObject(), serviceObject()
-	former.OwnerReferences[0].UID = "uid-former"
-	foreign.OwnerReferences = nil
-	terminating.OwnerReferences, terminating.DeletionTimestamp = nil, &metav1.Time{Time: start}
-	for name, test := range map[string]struct {
-		annotation                string
-		object, stored            *v1alpha1.LoadBalancerHealth
-		err                       error
-		created, deleted, patched int
-		event                     string
-		retry                     bool
-	}{
-		"monitored":                             {annotation: "true", created: 1},
-		"not monitored":                         {annotation: "false"},
-		"the object exists":                     {annotation: "true", object: serviceObject()},
-		"no longer monitored":                   {annotation: "false", object: serviceObject(), deleted: 1},
-		"another manager has labels":            {annotation: "false", object: serviceObject(managedBy("kubectl", labelFields, "")), deleted: 1},
-		"the operator manages its spec":         {annotation: "false", object: serviceObject(managedBy(string(fieldOwner), specFields, "")), deleted: 1},
-		"another manager has the status":        {annotation: "false", object: serviceObject(managedBy("other", `{"f:status":{}}`, "status")), deleted: 1},
-		"another manager has its spec":          {annotation: "false", object: serviceObject(managedBy("argocd", specFields, ""))},
-		"another manager has unreadable fields": {annotation: "false", object: serviceObject(managedBy("argocd", `{"f:`, ""))},
-		"the object was replaced":               {annotation: "false", object: serviceObject(), stored: serviceObject(func(o *v1alpha1.LoadBalancerHealth) { o.UID = "uid-next" })},
-		"the deletion conflicts":                {annotation: "false", object: serviceObject(), err: errConflict, deleted: 1, retry: true},
-		"no boolean":                            {annotation: "maybe", event: v1alpha1.EventMonitorAnnotationInvalid},
-		"no boolean, with an object":            {annotation: "", object: serviceObject(), event: v1alpha1.EventMonitorAnnotationInvalid},
-		"a foreign object has the name":         {annotation: "true", object: foreign, event: v1alpha1.EventMonitorRefused, retry: true},
-		"a foreign object of another shard":     {annotation: "true", stored: foreign, err: apierrors.NewAlreadyExists(healths, "web"), created: 1, event: v1alpha1.EventMonitorRefused, retry: true},
-		"the cache lags behind":                 {annotation: "true", stored: serviceObject(), err: apierrors.NewAlreadyExists(healths, "web"), created: 1},
-		"the object of a former Service":        {annotation: "true", object: former},
-		"a terminating object":                  {annotation: "true", object: terminating},
-		"a foreign object, not monitored":       {annotation: "false", object: foreign},
-		"a quota":                               {annotation: "true", err: errQuota, created: 1, event: v1alpha1.EventMonitorRefused, retry: true},
-		"a policy": {annotation: "true", err: apierrors.NewInvalid(schema.GroupKind{Group: "slb.lbhealth.dev", Kind: v1alpha1.Kind}, "web", nil),
-			created: 1, event: v1alpha1.EventMonitorRefused, retry: true},
-		"a terminating namespace": {annotation: "true", err: terminatingNamespace(), created: 1},
-		"a deleted namespace":     {annotation: "true", err: apierrors.NewNotFound(corev1.Resource("namespaces"), "prod"), created: 1},
-		"another label":           {annotation: "true", object: serviceObject(func(o *v1alpha1.LoadBalancerHealth) { o.Labels[v1alpha1.ServiceLoadBalancerLabel] = "lb-0" }), patched: 1},
-		"another label, another manager": {annotation: "true", object: serviceObject(managedBy("argocd", specFields, ""), func(o *v1alpha1.LoadBalancerHealth) {
-			o.Labels[v1alpha1.ServiceLoadBalancerLabel] = "lb-0"
-		})},
-	} {
+	for name, test := range monitorTests {
 		t.Run(name, func(t *testing.T) {
 			cluster := &monitorCluster{service: monitoredService(test.annotation), object: test.object, stored: test.stored, err: test.err}
 			services, recorder := cluster.services()
@@ -322,9 +333,7 @@ func TestObjectIsDeletedByItsOwnShard(t *testing.T) {
 
 // Every shard watches all Services.
 func TestOnlyTheServicesShardReports(t *testing.T) {
-	foreign := serviceObject()
-	foreign.OwnerReferences = nil
-	for _, cluster := range []*monitorCluster{{service: monitoredService("maybe")}, {service: monitoredService("true"), object: foreign}, {service: monitoredService("true")}} {
+	for _, cluster := range []*monitorCluster{{service: monitoredService("maybe")}, {service: monitoredService("true"), object: foreignObject()}, {service: monitoredService("true")}} {
 		services, recorder := cluster.services()
 		services.Selector = labels.SelectorFromSet(labels.Set{"shard": "a"})
 		if _, err := services.monitor(t.Context(), cluster.service); err != nil {

@@ -34,6 +34,8 @@ import (
 // shardLabel selects the operator of this suite that serves an object.
 const shardLabel = "test.lbhealth.dev/shard"
 
+const callTimeout = 10 * time.Second
+
 // settings are the operator's flags that specs set.
 type settings struct {
 	shard            string
@@ -42,6 +44,10 @@ type settings struct {
 	backendNames     bool
 	// namespaces are those of --watch-namespace; none: all.
 	namespaces []string
+}
+
+func (s settings) selector() labels.Selector {
+	return labels.SelectorFromSet(labels.Set{shardLabel: s.shard})
 }
 
 // operator is the program as cmd/slb-health-operator wires it, without its servers.
@@ -55,51 +61,21 @@ type operator struct {
 // started it.
 func startOperator(s settings) *operator {
 	GinkgoHelper()
-	const callTimeout = 10 * time.Second
 	locator := &cluster.BackendLocator{}
 	mgr, err := ctrl.NewManager(operatorConfig, ctrl.Options{
 		Scheme:                 newScheme(),
 		Metrics:                metricsserver.Options{BindAddress: "0"},
 		HealthProbeBindAddress: "0",
 		Controller:             config.Controller{SkipNameValidation: new(true)},
-		Cache:                  cluster.CacheOptions(s.namespaces, labels.SelectorFromSet(labels.Set{shardLabel: s.shard}), locator),
+		Cache:                  cluster.CacheOptions(s.namespaces, s.selector(), locator),
 	})
 	Expect(err).NotTo(HaveOccurred())
-	endpoint, err := alicloud.ParseEndpoint(cloud.url, alicloud.NetworkInternet)
-	Expect(err).NotTo(HaveOccurred())
 	registry := prometheus.NewRegistry()
-	caller, err := alicloud.NewCaller(alicloud.CallerOptions{Endpoint: endpoint, Timeout: callTimeout, Concurrency: 8, UserAgent: "slb-health-operator/test", Metrics: registry})
-	Expect(err).NotTo(HaveOccurred())
-
-	recorder := events.New(events.Options{Client: mgr.GetClient(), Controller: "slb-health-operator", Instance: "test", Now: time.Now, Log: mgr.GetLogger()})
-	Expect(mgr.Add(recorder)).To(Succeed())
-	selector := labels.SelectorFromSet(labels.Set{shardLabel: s.shard})
-	status := &controllers.StatusWriter{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: selector, Events: recorder}
-	options := health.Options{MaxBackends: 500, Heartbeat: cmp.Or(s.heartbeat, 5*time.Minute)}
-	reconciler := &controllers.Reconciler{
-		Reader:      mgr.GetClient(),
-		Status:      status,
-		API:         clb.NewClient(caller),
-		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: alicloud.NewIdentity(time.Now, ""), Now: time.Now},
-		Limiter:     ratelimit.New(ratelimit.Options{QPS: 1000, Burst: 1000, Concurrency: 32}),
-		Locator:     locator,
-		Options:     options,
-		Now:         time.Now,
-	}
-	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastObservedAt: reconciler.LastObservedAt, Elected: mgr.Elected()})
-	reconciler.Metrics, status.Metrics = fleet, fleet
-	registry.MustRegister(fleet, ratelimit.RateLimits{Limiter: reconciler.Limiter, Now: time.Now})
-
 	ctx, cancel := context.WithCancel(context.Background())
-	Expect(reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: 8, CallTimeout: callTimeout})).To(Succeed())
+	addControllers(ctx, mgr, s, locator, registry)
 	if s.backendNames {
 		Expect(locator.SetupWithManager(ctx, mgr, s.namespaces)).To(Succeed())
 	}
-	services := &controllers.ServiceReconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: selector, Status: status, Events: recorder,
-		Enabled: s.serviceDiscovery, Options: options, Now: time.Now,
-	}
-	Expect(services.SetupWithManager(ctx, mgr)).To(Succeed())
 	stopped := make(chan error, 1)
 	go func() { stopped <- mgr.Start(ctx) }()
 	stop := sync.OnceFunc(func() {
@@ -109,6 +85,43 @@ func startOperator(s settings) *operator {
 	DeferCleanup(stop)
 	Eventually(mgr.Elected()).Should(BeClosed())
 	return &operator{shard: s.shard, registry: registry, stop: stop}
+}
+
+// addControllers adds both controllers, the event recorder and the metrics to a manager.
+func addControllers(ctx context.Context, mgr ctrl.Manager, s settings, locator *cluster.BackendLocator, registry *prometheus.Registry) {
+	GinkgoHelper()
+	recorder := events.New(events.Options{Client: mgr.GetClient(), Controller: "slb-health-operator", Instance: "test", Now: time.Now, Log: mgr.GetLogger()})
+	Expect(mgr.Add(recorder)).To(Succeed())
+	status := &controllers.StatusWriter{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: s.selector(), Events: recorder}
+	options := health.Options{MaxBackends: 500, Heartbeat: cmp.Or(s.heartbeat, 5*time.Minute)}
+	reconciler := &controllers.Reconciler{
+		Reader:      mgr.GetClient(),
+		Status:      status,
+		API:         clb.NewClient(newCaller(registry)),
+		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: alicloud.NewIdentity(time.Now, ""), Now: time.Now},
+		Limiter:     ratelimit.New(ratelimit.Options{QPS: 1000, Burst: 1000, Concurrency: 32}),
+		Locator:     locator,
+		Options:     options,
+		Now:         time.Now,
+	}
+	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastObservedAt: reconciler.LastObservedAt, Elected: mgr.Elected()})
+	reconciler.Metrics, status.Metrics = fleet, fleet
+	registry.MustRegister(fleet, ratelimit.RateLimits{Limiter: reconciler.Limiter, Now: time.Now})
+	Expect(reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: 8, CallTimeout: callTimeout})).To(Succeed())
+	services := &controllers.ServiceReconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: s.selector(), Status: status, Events: recorder,
+		Enabled: s.serviceDiscovery, Options: options, Now: time.Now,
+	}
+	Expect(services.SetupWithManager(ctx, mgr)).To(Succeed())
+}
+
+func newCaller(registry *prometheus.Registry) *alicloud.Caller {
+	GinkgoHelper()
+	endpoint, err := alicloud.ParseEndpoint(cloud.url, alicloud.NetworkInternet)
+	Expect(err).NotTo(HaveOccurred())
+	caller, err := alicloud.NewCaller(alicloud.CallerOptions{Endpoint: endpoint, Timeout: callTimeout, Concurrency: 8, UserAgent: "slb-health-operator/test", Metrics: registry})
+	Expect(err).NotTo(HaveOccurred())
+	return caller
 }
 
 // trafficLog records the requests of the operators to the API server.

@@ -171,22 +171,6 @@ func TestTargetWithoutPermitIsRequeued(t *testing.T) {
 	}
 }
 
-func TestBackoffIsAtMostTheInterval(t *testing.T) {
-	test := newReconcileTest(t, newObject(fresh, func(o *v1alpha1.LoadBalancerHealth) { o.Spec.Interval.Duration = 5 * time.Second }))
-	test.step()
-	queue := newBackoff(&test.targets)
-	equal(t, "the first delay", queue.When(test.target), minBackoff)
-	for range 20 {
-		queue.When(test.target)
-	}
-	equal(t, "the longest delay", queue.When(test.target), 5*time.Second)
-	other := alicloud.Target{LoadBalancerID: "lb-other"}
-	for range 20 {
-		queue.When(other)
-	}
-	equal(t, "the longest delay without an interval", queue.When(other), maxBackoff)
-}
-
 func TestRecentObservationServesNewObjectsOnly(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	test.step()
@@ -203,66 +187,6 @@ func TestRecentObservationServesNewObjectsOnly(t *testing.T) {
 	test.step()
 	test.expectCalls(2)
 	equal(t, "the number of recent observations", len(test.recent.byTarget), 0)
-}
-
-func TestNewFaultOfCredentialsIsAnAttempt(t *testing.T) {
-	test := newReconcileTest(t, newObject(fresh, withSecret))
-	test.step()
-	equal(t, "the failure", test.targets.get(test.target).failures.last.Message,
-		"Secret prod/slb-reader does not exist: create it with the keys accessKeyId and accessKeySecret, or correct spec.credentials.secretRef.name")
-	test.cluster.objects[0] = newObject(withSecret, stalled)
-	test.cluster.secret = newSecret("1", map[string]string{"accessKeyId": "LTAIa"})
-	test.clock.advance(test.step())
-	test.step()
-	equal(t, "the failure", test.targets.get(test.target).failures.last.Message, "Secret prod/slb-reader has no value for the key accessKeySecret: add it")
-	test.expectCalls(0)
-}
-
-// The operator may read a Secret just before the user fixes it. The recheck must
-// not find it still fresh.
-func TestFixedSecretIsUsedWithinHalfAMinute(t *testing.T) {
-	test := newReconcileTest(t, newObject(fresh, withSecret))
-	test.cluster.secret = newSecret("1", keyPair("LTAIwrong"))
-	respond := test.api.respond
-	test.failWith(&alicloud.Error{Kind: alicloud.InvalidCredentials, Message: "m"})
-	wait := test.step()
-	test.expectCalls(1)
-
-	test.cluster.objects[0] = newObject(withSecret, stalled)
-	test.cluster.secret = newSecret("2", keyPair("LTAIright"))
-	test.api.respond = respond
-	fixedAt := test.clock.Now()
-	for len(test.api.requests) == 1 && test.clock.Now().Sub(fixedAt) < time.Hour {
-		test.clock.advance(wait)
-		wait = test.step()
-	}
-	if after := test.clock.Now().Sub(fixedAt); after > 31*time.Second {
-		t.Errorf("used after %s", after)
-	}
-	equal(t, "the key", test.api.requests[1].Credentials.AccessKeyID, "LTAIright")
-}
-
-// STS may hang: rechecks must not block every worker, as calls must not.
-func TestCredentialsRecheckNeedsAPermit(t *testing.T) {
-	test := newReconcileTest(t, newObject(fresh, withSecret))
-	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 100, Burst: 100, Concurrency: 1})
-	test.step()
-	test.cluster.objects[0] = newObject(withSecret, stalled)
-	equal(t, "the number of lookups", test.cluster.gets, 1)
-
-	other := test.target
-	other.LoadBalancerID = "lb-other"
-	permit, _ := test.Limiter.Reserve(ratelimit.Claim{Bucket: bucketOf(other), Item: other.LoadBalancerID}, test.clock.Now())
-	for range 3 {
-		test.clock.advance(credentialsRecheck)
-		test.step()
-	}
-	equal(t, "the number of lookups without a permit", test.cluster.gets, 1)
-	permit.Release(ratelimit.Result{Called: true}, test.clock.Now())
-	test.clock.advance(credentialsRecheck)
-	test.step()
-	equal(t, "the number of lookups", test.cluster.gets, 2)
-	test.expectCalls(0)
 }
 
 // An overdue recheck of the credentials must not requeue the target: the recheck
@@ -312,21 +236,6 @@ func TestSuspendedTargetIsNotRequeued(t *testing.T) {
 	test := newReconcileTest(t, newObject(suspended))
 	equal(t, "the wait", test.step(), 0)
 	test.expectCalls(0)
-}
-
-// Another object on the load balancer is observed. The metric of the suspended
-// one must not report that.
-func TestLastObservedAtIsZeroForSuspendedObject(t *testing.T) {
-	active, idle := newObject(fresh), newObject(suspended)
-	test := newReconcileTest(t, active, idle)
-	test.step()
-	test.expectCalls(1)
-	if test.LastObservedAt(&active).IsZero() {
-		t.Error("the active object was not observed")
-	}
-	if at := test.LastObservedAt(&idle); !at.IsZero() {
-		t.Errorf("the suspended object was observed at %s", at)
-	}
 }
 
 func healthy(o *v1alpha1.LoadBalancerHealth) {
@@ -412,54 +321,6 @@ func TestInvalidStoredRegionStallsWithoutCall(t *testing.T) {
 			t.Errorf("%s lacks %s", test.cluster.patches[0], want)
 		}
 	}
-}
-
-// failingSTS returns a token until the API refuses it, and then fails.
-type failingSTS struct {
-	refused bool
-	failure error
-}
-
-func (f *failingSTS) Credentials(context.Context, alicloud.Account) (alicloud.Credentials, error) {
-	if f.refused {
-		return alicloud.Credentials{}, f.failure
-	}
-	return alicloud.Credentials{AccessKeyID: "STS.a", AccessKeySecret: "s", SecurityToken: "t", Version: "1"}, nil
-}
-
-func (f *failingSTS) Refused(alicloud.Account, alicloud.Credentials) { f.refused = true }
-
-func TestTokenExpiryWhileSTSIsDownDoesNotStall(t *testing.T) {
-	down := &alicloud.Error{Kind: alicloud.EndpointUnreachable, Message: "the operator's own credentials (RRSA): sts.aliyuncs.com: no answer"}
-	test := newReconcileTest(t, newObject(fresh))
-	sts := &failingSTS{failure: down}
-	test.Credentials = sts
-	test.failWith(&alicloud.Error{Kind: alicloud.InvalidCredentials, Code: "InvalidSecurityToken.Expired", Message: "m"})
-	wait := test.step()
-	equal(t, "the failure", test.targets.get(test.target).failures.last, down)
-	test.expectCalls(1)
-	if strings.Contains(test.cluster.patches[0], v1alpha1.ConditionStalled) || !strings.Contains(test.cluster.patches[0], "EndpointUnreachable") {
-		t.Error(test.cluster.patches[0])
-	}
-	if wait > 2*time.Minute {
-		t.Errorf("requeued after %s", wait)
-	}
-
-	// A lookup that fails because of the credentials is repeated, but makes no call.
-	refused := &alicloud.Error{Kind: alicloud.CredentialsNotFound, Message: "the operator's own credentials (RRSA): refused with EntityNotExist.Role"}
-	*sts = failingSTS{failure: refused}
-	test.clock.advance(wait)
-	test.cluster.objects[0] = newObject()
-	test.step()
-	equal(t, "the failure", test.targets.get(test.target).failures.last, refused)
-	test.expectCalls(2)
-	test.cluster.objects[0] = newObject(stalled)
-	for range 5 {
-		test.clock.advance(credentialsRecheck)
-		test.step()
-	}
-	test.expectCalls(2)
-	equal(t, "the failure", test.targets.get(test.target).failures.last, refused)
 }
 
 func TestBrieflyQueuedFirstObservationCostsOneWrite(t *testing.T) {
