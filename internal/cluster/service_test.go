@@ -20,8 +20,8 @@ func TestRegionOf(t *testing.T) {
 		"label":                          {"", "cn-beijing", "cn-beijing"},
 		"both":                           {"cn-hangzhou.i-1", "cn-beijing", "cn-hangzhou"},
 		"an instance without a region":   {"i-1", "cn-beijing", "cn-beijing"},
-		"no cloud":                       {"", "", ""},
-		"a machine at home":              {"ack-hybrid://cn-hangzhou.node-1", "cn-hangzhou", ""},
+		"neither":                        {"", "", ""},
+		"a hybrid node":                  {"ack-hybrid://cn-hangzhou.node-1", "cn-hangzhou", ""},
 		"another cloud":                  {"aws:///eu-central-1a/i-1", "eu-central-1", ""},
 		"a region that is a host's name": {"evil.example.i-1", "", ""},
 		"a label that is a host's name":  {"", "x.example.com/", ""},
@@ -71,7 +71,7 @@ func TestLoadBalancer(t *testing.T) {
 		label   string
 		regions []string
 		kind    alicloud.Kind
-		says    string
+		message string
 	}{
 		"CLB":             {"lb-bp1qjwo61pqz3ahltv0mw", one, "", ""},
 		"an old id":       {"139a00604ad-cn-east-hangzhou-01", one, "", ""},
@@ -92,7 +92,7 @@ func TestLoadBalancer(t *testing.T) {
 				}
 				return
 			}
-			if found != nil || failure.Kind != test.kind || !strings.HasPrefix(failure.Message, "Service prod/web ") || !strings.Contains(failure.Message, test.says) {
+			if found != nil || failure.Kind != test.kind || !strings.HasPrefix(failure.Message, "Service prod/web ") || !strings.Contains(failure.Message, test.message) {
 				t.Errorf("got %v, %v", found, failure)
 			}
 			if failure.Local != (test.kind == alicloud.InvalidRequest) {
