@@ -124,8 +124,8 @@ func (s *ServiceReconciler) create(ctx context.Context, service *corev1.Service)
 	}
 }
 
-// nameConflict reports an object that has the name, unless a Service of this name
-// owns it, or it is terminating: the garbage collector deletes it soon.
+// nameConflict reports an object that has the name. It does not report one that
+// is deleted soon: a terminating one, and that of a former Service of the name.
 func (s *ServiceReconciler) nameConflict(ctx context.Context, service *corev1.Service, object metav1.Object) time.Duration {
 	owner := metav1.GetControllerOf(object)
 	if owner != nil && owner.Kind == cluster.KindService && owner.Name == service.Name || object.GetDeletionTimestamp() != nil {

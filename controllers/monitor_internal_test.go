@@ -220,15 +220,15 @@ var monitorTests = map[string]struct {
 func TestMonitor(t *testing.T) {
 	for name, test := range monitorTests {
 		t.Run(name, func(t *testing.T) {
-			cluster := &monitorCluster{service: monitoredService(test.annotation), object: test.object, stored: test.stored, err: test.err}
-			services, recorder := cluster.services()
-			retry, err := services.monitor(t.Context(), cluster.service)
+			fake := &monitorCluster{service: monitoredService(test.annotation), object: test.object, stored: test.stored, err: test.err}
+			services, recorder := fake.services()
+			retry, err := services.monitor(t.Context(), fake.service)
 			if err != nil {
 				t.Fatal(err)
 			}
-			equal(t, "created", cluster.created, test.created)
-			equal(t, "deleted", cluster.deleted, test.deleted)
-			equal(t, "patched", cluster.patched, test.patched)
+			equal(t, "created", fake.created, test.created)
+			equal(t, "deleted", fake.deleted, test.deleted)
+			equal(t, "patched", fake.patched, test.patched)
 			equal(t, "is retried", retry > 0, test.retry)
 			event := ""
 			for _, recorded := range recorder.recorded {
@@ -246,12 +246,12 @@ func terminatingNamespace() error {
 }
 
 func TestRefusalIsReportedOncePerCause(t *testing.T) {
-	cluster := &monitorCluster{service: monitoredService("true"), err: errQuota}
-	services, recorder := cluster.services()
+	fake := &monitorCluster{service: monitoredService("true"), err: errQuota}
+	services, recorder := fake.services()
 	var waits []time.Duration
 	monitor := func() {
 		t.Helper()
-		wait, err := services.monitor(t.Context(), cluster.service)
+		wait, err := services.monitor(t.Context(), fake.service)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -260,7 +260,7 @@ func TestRefusalIsReportedOncePerCause(t *testing.T) {
 	for range 10 {
 		monitor()
 	}
-	cluster.err = apierrors.NewForbidden(healths, "web", errors.New("exceeded quota: few, requested: count/loadbalancerhealths.slb.lbhealth.dev=1, used: 3, limited: 3"))
+	fake.err = apierrors.NewForbidden(healths, "web", errors.New("exceeded quota: few, requested: count/loadbalancerhealths.slb.lbhealth.dev=1, used: 3, limited: 3"))
 	monitor()
 	if len(recorder.recorded) != 1 {
 		t.Fatalf("recorded %v", recorder.recorded)
@@ -277,19 +277,19 @@ func TestRefusalIsReportedOncePerCause(t *testing.T) {
 		t.Errorf("the backoffs are %v", waits)
 	}
 
-	cluster.err = apierrors.NewForbidden(healths, "web", errors.New("denied by policy"))
+	fake.err = apierrors.NewForbidden(healths, "web", errors.New("denied by policy"))
 	monitor()
 	equal(t, "events after another cause", len(recorder.recorded), 2)
-	cluster.err = nil
+	fake.err = nil
 	monitor()
-	cluster.err = errQuota
+	fake.err = errQuota
 	monitor()
 	equal(t, "events after the cause recurred", len(recorder.recorded), 3)
-	cluster.service.UID = "uid-next"
+	fake.service.UID = "uid-next"
 	monitor()
 	equal(t, "events of another Service", len(recorder.recorded), 4)
 	equal(t, "the backoff after a success", waits[len(waits)-2], minRefusedBackoff)
-	equal(t, "the field owner", cluster.fieldOwner, "slb-health-operator")
+	equal(t, "the field owner", fake.fieldOwner, "slb-health-operator")
 }
 
 func TestAPIServerFailureIsNotARefusal(t *testing.T) {
@@ -298,9 +298,9 @@ func TestAPIServerFailureIsNotARefusal(t *testing.T) {
 		apierrors.NewTooManyRequests("slow down", 1), apierrors.NewUnauthorized("invalid token"), errConflict,
 		apierrors.NewNotFound(healths, "web"), &apierrors.StatusError{ErrStatus: metav1.Status{Code: http.StatusServiceUnavailable}},
 	} {
-		cluster := &monitorCluster{service: monitoredService("true"), err: failure}
-		services, recorder := cluster.services()
-		if _, err := services.monitor(t.Context(), cluster.service); !errors.Is(err, failure) {
+		fake := &monitorCluster{service: monitoredService("true"), err: failure}
+		services, recorder := fake.services()
+		if _, err := services.monitor(t.Context(), fake.service); !errors.Is(err, failure) {
 			t.Errorf("%v: got %v", failure, err)
 		}
 		equal(t, "the number of events", len(recorder.recorded), 0)
@@ -309,38 +309,38 @@ func TestAPIServerFailureIsNotARefusal(t *testing.T) {
 
 // A quota or a policy may refuse the object of a Service.
 func TestRefusedObjectDoesNotDelayOthersOfItsService(t *testing.T) {
-	cluster := &monitorCluster{service: monitoredService("true"), err: errQuota}
-	cluster.objects = []v1alpha1.LoadBalancerHealth{newObject(withServiceRef(webRequest.Name, nil))}
-	services, _ := cluster.services()
+	fake := &monitorCluster{service: monitoredService("true"), err: errQuota}
+	fake.objects = []v1alpha1.LoadBalancerHealth{newObject(withServiceRef(webRequest.Name, nil))}
+	services, _ := fake.services()
 	result, err := services.Reconcile(t.Context(), webRequest)
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "the number of writes", cluster.writes, 1)
+	equal(t, "the number of writes", fake.writes, 1)
 	equal(t, "the time until the retry", result.RequeueAfter, minRefusedBackoff)
 }
 
 func TestObjectIsDeletedByItsOwnShard(t *testing.T) {
-	cluster := &monitorCluster{service: monitoredService("false"), object: serviceObject()}
-	services, _ := cluster.services()
+	fake := &monitorCluster{service: monitoredService("false"), object: serviceObject()}
+	services, _ := fake.services()
 	services.Selector = labels.SelectorFromSet(labels.Set{"shard": "a"})
-	cluster.service.Labels["shard"] = "b"
-	if _, err := services.monitor(t.Context(), cluster.service); err != nil {
+	fake.service.Labels["shard"] = "b"
+	if _, err := services.monitor(t.Context(), fake.service); err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "the number of objects deleted", cluster.deleted, 1)
+	equal(t, "the number of objects deleted", fake.deleted, 1)
 }
 
 // Every shard watches all Services.
 func TestOnlyTheServicesShardReports(t *testing.T) {
-	for _, cluster := range []*monitorCluster{{service: monitoredService("maybe")}, {service: monitoredService("true"), object: foreignObject()}, {service: monitoredService("true")}} {
-		services, recorder := cluster.services()
+	for _, fake := range []*monitorCluster{{service: monitoredService("maybe")}, {service: monitoredService("true"), object: foreignObject()}, {service: monitoredService("true")}} {
+		services, recorder := fake.services()
 		services.Selector = labels.SelectorFromSet(labels.Set{"shard": "a"})
-		if _, err := services.monitor(t.Context(), cluster.service); err != nil {
+		if _, err := services.monitor(t.Context(), fake.service); err != nil {
 			t.Fatal(err)
 		}
 		equal(t, "the number of events", len(recorder.recorded), 0)
-		equal(t, "the number of objects created", cluster.created, 0)
+		equal(t, "the number of objects created", fake.created, 0)
 	}
 }
 
@@ -357,19 +357,19 @@ func TestLoadBalancerLabelIsSynced(t *testing.T) {
 			`{"metadata":{"labels":{"service.k8s.alibaba/loadbalancer-id":null},"uid":"uid-web"}}`},
 		"another label": {map[string]string{"app": "api"}, map[string]string{"app": "web"}, ""},
 	} {
-		cluster := &monitorCluster{service: monitoredService("true"), object: serviceObject()}
-		cluster.service.Labels, cluster.object.Labels = test.service, test.object
-		services, _ := cluster.services()
-		if _, err := services.monitor(t.Context(), cluster.service); err != nil {
+		fake := &monitorCluster{service: monitoredService("true"), object: serviceObject()}
+		fake.service.Labels, fake.object.Labels = test.service, test.object
+		services, _ := fake.services()
+		if _, err := services.monitor(t.Context(), fake.service); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, name, cluster.patch, test.patch)
+		equal(t, name, fake.patch, test.patch)
 	}
 }
 
 func TestDeletedServiceIsForgotten(t *testing.T) {
-	cluster := &monitorCluster{service: monitoredService("true"), err: errQuota}
-	services, _ := cluster.services()
+	fake := &monitorCluster{service: monitoredService("true"), err: errQuota}
+	services, _ := fake.services()
 	if _, err := services.Reconcile(t.Context(), webRequest); err != nil {
 		t.Fatal(err)
 	}
@@ -377,7 +377,7 @@ func TestDeletedServiceIsForgotten(t *testing.T) {
 	if _, found := services.refusals.byService.Load(key); !found {
 		t.Fatal("the refusal is not stored")
 	}
-	cluster.service = nil
+	fake.service = nil
 	if _, err := services.Reconcile(t.Context(), webRequest); err != nil {
 		t.Fatal(err)
 	}
