@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+#
 # make docker-build, or for several platforms at once:
 # make docker-build IMG=… PLATFORMS=linux/amd64,linux/arm64 DOCKER_ARGS=--push
 

@@ -126,8 +126,9 @@ func (d *ListenerDetails) list(ctx context.Context, target alicloud.Target) time
 	return d.failed(ctx, target, batch, used.Version, err)
 }
 
-// failed schedules the next call after one that failed. A refusal may be for one
-// load balancer of the batch, so each is listed by itself next, the target at once.
+// failed schedules the next call after one that failed. A refusal may be because
+// of one load balancer of the batch, so each is listed by itself next, the target
+// at once.
 func (d *ListenerDetails) failed(ctx context.Context, target alicloud.Target, batch []string, credentials string, err error) time.Time {
 	var refused time.Duration
 	failure, ok := errors.AsType[*alicloud.Error](err)
@@ -136,7 +137,7 @@ func (d *ListenerDetails) failed(ctx context.Context, target alicloud.Target, ba
 	}
 	now := d.Now()
 	switch {
-	case refused > 0 && len(batch) > 1:
+	case len(batch) > 1 && (refused > 0 || ok && failure.Busy()):
 		d.store.split(target, batch)
 		return now
 	case refused > 0:

@@ -21,6 +21,8 @@ type fakeListeners struct {
 	listed   []alicloud.Listener
 	// refused are load balancers that the identity may not list.
 	refused map[string]bool
+	// busy are load balancers with a pending change.
+	busy    map[string]bool
 	failure error
 }
 
@@ -35,6 +37,9 @@ func (f *fakeListeners) DescribeLoadBalancerListeners(_ context.Context, request
 		if f.refused[id] {
 			return nil, &alicloud.Error{Kind: alicloud.Forbidden, Code: "Forbidden.RAM", Message: "m"}
 		}
+		if f.busy[id] {
+			return nil, &alicloud.Error{Kind: alicloud.ServiceError, Code: "OperationBusy", Message: "m"}
+		}
 		list.Listeners[id] = f.listed
 	}
 	return list, nil
@@ -47,7 +52,7 @@ var (
 
 // withListenersAPI gives the reconciler an API that lists these listeners.
 func (t *reconcileTest) withListenersAPI(listed ...alicloud.Listener) *fakeListeners {
-	api := &fakeListeners{clock: t.clock, listed: listed, refused: map[string]bool{}}
+	api := &fakeListeners{clock: t.clock, listed: listed, refused: map[string]bool{}, busy: map[string]bool{}}
 	t.Details = &ListenerDetails{API: api, Credentials: t.Credentials, Limiter: t.Limiter, Now: t.clock.Now}
 	return api
 }
@@ -136,6 +141,22 @@ func TestRequestListsListenersAgain(t *testing.T) {
 	test.Details.list(t.Context(), test.target)
 	requested("now")(&test.cluster.objects[0])
 	api.listed = []alicloud.Listener{listener80, listener443}
+	test.step()
+	equal(t, "the number of lists", len(api.requests), 2)
+	test.expectPatch(`"reason":"NoBackends"`, `lastHandledObserveRequest`)
+}
+
+// The backoff does not apply to a list that a request needs.
+func TestRequestListsListenersAgainAfterFailure(t *testing.T) {
+	test := newReconcileTest(t, newObject(withListeners(80), observedAt(start)))
+	api := test.withListenersAPI(listener80)
+	test.respondWith(80)
+	test.Details.add(test.target, false)
+	api.failure = &alicloud.Error{Kind: alicloud.Throttled, Message: "m"}
+	test.Details.list(t.Context(), test.target)
+	test.clock.advance(time.Second)
+	api.failure, api.listed = nil, []alicloud.Listener{listener80, listener443}
+	requested("now")(&test.cluster.objects[0])
 	test.step()
 	equal(t, "the number of lists", len(api.requests), 2)
 	test.expectPatch(`"reason":"NoBackends"`, `lastHandledObserveRequest`)

@@ -52,9 +52,10 @@ type listenerEntry struct {
 	// zero: it was not refused.
 	refusedUntil       time.Time
 	refusedCredentials string
-	// failures counts the failed lists in a row, since failingSince.
-	failures     int
-	failingSince time.Time
+	// failures counts the failed lists in a row, since failingSince, the last of
+	// them at failedAt.
+	failures               int
+	failingSince, failedAt time.Time
 }
 
 func (s *listenerStore) add(target alicloud.Target, now time.Time, known bool) {
@@ -105,7 +106,7 @@ func (s *listenerStore) of(target alicloud.Target, now time.Time) (*alicloud.Lis
 }
 
 // wanted reports whether to list a target: it is due, or its last list is older
-// than since and no failure delays the next one.
+// than since, and so is the last failed one. No list is older than a zero since.
 func (s *listenerStore) wanted(target alicloud.Target, since time.Time, credentials string, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,7 +118,7 @@ func (s *listenerStore) wanted(target alicloud.Target, since time.Time, credenti
 		// New tokens of the operator's own identity have the same permissions.
 		renewed := !target.Account.IsDefault() && credentials != e.refusedCredentials
 		return renewed || !now.Before(e.refusedUntil)
-	case e.failures > 0 || e.details != nil && !e.details.At.Before(since):
+	case e.failures > 0 && !e.failedAt.Before(since) || e.details != nil && !e.details.At.Before(since):
 		return !now.Before(e.dueAt)
 	default:
 		return !now.Before(e.dueAt) || !since.IsZero()
@@ -225,6 +226,7 @@ func (s *listenerStore) failed(target alicloud.Target, batch []string, now time.
 
 func (e *listenerEntry) failing(now time.Time) {
 	e.failures++
+	e.failedAt = now
 	if e.failingSince.IsZero() {
 		e.failingSince = now
 	}

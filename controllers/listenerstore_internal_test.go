@@ -131,6 +131,41 @@ func TestRefusedLoadBalancersDoNotAffectOthers(t *testing.T) {
 	}
 }
 
+// The API refuses a whole batch while one of its load balancers has a pending change.
+func TestBusyLoadBalancerDoesNotAffectOthers(t *testing.T) {
+	api, now, d := newListFleet(t)
+	api.busy["lb-5"] = true
+	listFleet(t, 20, now, d, 30*time.Minute)
+	for i := range 20 {
+		id := fmt.Sprintf("lb-%d", i)
+		details, lapsed := d.of(alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: id})
+		if !api.busy[id] && (lapsed || details == nil || now.Now().Sub(details.At) > detailsInterval+time.Minute) {
+			t.Errorf("%s: %+v", id, details)
+		}
+	}
+	before := len(api.requests)
+	listFleet(t, 20, now, d, time.Hour)
+	if n := len(api.requests) - before; n > 12*4 { // two batches, and the busy one
+		t.Errorf("%d calls in an hour", n)
+	}
+	api.busy = nil
+	listFleet(t, 20, now, d, 2*detailsInterval)
+	if details, _ := d.of(alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-5"}); details == nil {
+		t.Error("it is not listed after the change")
+	}
+}
+
+func TestFailingAPIHasBackoffForEachBatch(t *testing.T) {
+	api, now, d := newListFleet(t)
+	api.failure = &alicloud.Error{Kind: alicloud.ServiceError, Code: "InternalError", Message: "m"}
+	listFleet(t, 100, now, d, 10*time.Minute) // the backoff reaches its maximum
+	before := len(api.requests)
+	listFleet(t, 100, now, d, time.Hour)
+	if n := len(api.requests) - before; n > 12*11 {
+		t.Errorf("%d calls in an hour", n)
+	}
+}
+
 func TestWithoutPermissionEachLoadBalancerIsListedOnceADay(t *testing.T) {
 	api, now, d := newListFleet(t)
 	for i := range 100 {

@@ -35,20 +35,20 @@ func (r *Reconciler) observe(ctx context.Context, rec *reconciliation) (*attempt
 		return nil, nil
 	}
 	result, err := r.call(ctx, rec)
-	if result == nil || err != nil {
+	if err != nil || result == nil {
 		return nil, err
 	}
 	if !rec.plan.urgent && !rec.plan.dueAt.After(rec.now) {
 		r.Metrics.ObservationStarted(rec.now.Sub(rec.plan.dueAt))
 	}
 	rec.state.attempted(rec.now, rec.plan.active)
-	if result.failure != nil {
-		logFailure(ctx, rec.state.failures.last, result.failure)
-		rec.state.failures.add(result.failure, r.Now())
-		return result, nil
+	if failure := result.failure; failure == nil {
+		log.FromContext(ctx).V(1).Info("observed", "backends", len(result.observation.Backends), "requestId", result.observation.RequestID)
+		rec.state.succeeded(result.observation)
+	} else {
+		logFailure(ctx, rec.state.failures.last, failure)
+		rec.state.failures.add(failure, r.Now())
 	}
-	log.FromContext(ctx).V(1).Info("observed", "backends", len(result.observation.Backends), "requestId", result.observation.RequestID)
-	rec.state.succeeded(result.observation)
 	return result, nil
 }
 

@@ -19,16 +19,16 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-const (
-	currentCRD = "../config/crd/bases/slb.lbhealth.dev_loadbalancerhealths.yaml"
-	// olderCRD is the CRD of the version before listeners had a state.
-	olderCRD = "testdata/crd-without-listener-states.yaml"
-)
+// fieldsOfListenerStates are the fields of the CRD since listeners have a state.
+var fieldsOfListenerStates = []string{
+	"status.listeners[].lastTransitionTime", "status.listeners[].state", "status.listeners[].healthCheck",
+	"status.listeners[].missingSince", "status.lastAttemptedObserveRequest",
+}
 
-// document is the OpenAPI document that the API server publishes for a CRD.
-func document(t *testing.T, file string, edit func(schema map[string]any)) []byte {
+// document is the OpenAPI document that the API server publishes for the CRD, with edits.
+func document(t *testing.T, edits ...func(schema map[string]any)) []byte {
 	t.Helper()
-	content, err := os.ReadFile(file)
+	content, err := os.ReadFile("../config/crd/bases/slb.lbhealth.dev_loadbalancerhealths.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func document(t *testing.T, file string, edit func(schema map[string]any)) []byt
 	}
 	schema := crd.Spec.Versions[0].Schema.OpenAPIV3Schema
 	schema["x-kubernetes-group-version-kind"] = []any{map[string]any{"group": "slb.lbhealth.dev", "version": "v1alpha1", "kind": "LoadBalancerHealth"}}
-	if edit != nil {
+	for _, edit := range edits {
 		edit(schema)
 	}
 	data, err := json.Marshal(map[string]any{"components": map[string]any{"schemas": map[string]any{
@@ -59,10 +59,17 @@ func document(t *testing.T, file string, edit func(schema map[string]any)) []byt
 	return data
 }
 
+// dropListenerStates makes the schema that of the version before listeners had a state.
+func dropListenerStates(schema map[string]any) {
+	for _, path := range fieldsOfListenerStates {
+		drop(path)(schema)
+	}
+}
+
 // drop removes a property from a schema, by its path.
 func drop(path string) func(map[string]any) {
 	return func(schema map[string]any) {
-		names := strings.Split(path, ".")
+		names := strings.Split(strings.ReplaceAll(path, "[]", ""), ".")
 		for _, name := range names[:len(names)-1] {
 			schema = schema["properties"].(map[string]any)[name].(map[string]any)
 			if items, ok := schema["items"].(map[string]any); ok {
@@ -74,30 +81,25 @@ func drop(path string) func(map[string]any) {
 }
 
 func TestMissingFieldsIn(t *testing.T) {
-	older := []string{
-		"status.listeners[].lastTransitionTime", "status.listeners[].state", "status.listeners[].healthCheck",
-		"status.listeners[].missingSince", "status.lastAttemptedObserveRequest",
-	}
 	for name, test := range map[string]struct {
-		file string
 		edit func(map[string]any)
 		want []string
 	}{
-		"this version's":                               {currentCRD, nil, nil},
-		"an older one":                                 {olderCRD, nil, older},
-		"a field of a pointer":                         {currentCRD, drop("status.observedTarget.serviceName"), []string{"status.observedTarget.serviceName"}},
-		"a field of an embedded struct":                {currentCRD, drop("status.listeners.abnormal"), []string{"status.listeners[].abnormal"}},
-		"a field of a condition":                       {currentCRD, drop("status.conditions.observedGeneration"), []string{"status.conditions[].observedGeneration"}},
-		"a whole list":                                 {currentCRD, drop("status.backends"), []string{"status.backends"}},
-		"a field of the spec that the operator writes": {currentCRD, drop("spec.serviceRef"), []string{"spec.serviceRef"}},
-		"a field that only users write":                {currentCRD, drop("spec.interval"), nil},
-		"a status with unknown fields":                 {currentCRD, func(schema map[string]any) { open(schema, "status") }, nil},
-		"a field with unknown fields": {currentCRD, func(schema map[string]any) {
+		"this version's":                               {func(map[string]any) {}, nil},
+		"an older one":                                 {dropListenerStates, fieldsOfListenerStates},
+		"a field of a pointer":                         {drop("status.observedTarget.serviceName"), []string{"status.observedTarget.serviceName"}},
+		"a field of an embedded struct":                {drop("status.listeners.abnormal"), []string{"status.listeners[].abnormal"}},
+		"a field of a condition":                       {drop("status.conditions.observedGeneration"), []string{"status.conditions[].observedGeneration"}},
+		"a whole list":                                 {drop("status.backends"), []string{"status.backends"}},
+		"a field of the spec that the operator writes": {drop("spec.serviceRef"), []string{"spec.serviceRef"}},
+		"a field that only users write":                {drop("spec.interval"), nil},
+		"a status with unknown fields":                 {func(schema map[string]any) { open(schema, "status") }, nil},
+		"a field with unknown fields": {func(schema map[string]any) {
 			open(schema["properties"].(map[string]any)["status"].(map[string]any), "summary")
 		}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			missing, err := missingFieldsIn(document(t, test.file, test.edit))
+			missing, err := missingFieldsIn(document(t, test.edit))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -106,8 +108,7 @@ func TestMissingFieldsIn(t *testing.T) {
 				got = missing.paths
 			}
 			slices.Sort(got)
-			slices.Sort(test.want)
-			if !slices.Equal(got, test.want) {
+			if !slices.Equal(got, slices.Sorted(slices.Values(test.want))) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
@@ -143,11 +144,8 @@ func schemaOf(t *testing.T, documents ...[]byte) (*Schema, *[]string) {
 }
 
 func TestFitClearsFieldsThatOlderCRDLacks(t *testing.T) {
-	schema, _ := schemaOf(t, document(t, olderCRD, func(crd map[string]any) {
-		drop("status.serviceLoadBalancer")(crd)
-		drop("status.observedTarget.serviceName")(crd)
-		drop("status.backends.pod")(crd)
-	}))
+	schema, _ := schemaOf(t, document(t, dropListenerStates,
+		drop("status.serviceLoadBalancer"), drop("status.observedTarget.serviceName"), drop("status.backends.pod")))
 	schema.Check(t.Context())
 	at := metav1.NewTime(start)
 	status := v1alpha1.LoadBalancerHealthStatus{
@@ -184,7 +182,7 @@ func TestFitClearsFieldsThatOlderCRDLacks(t *testing.T) {
 }
 
 func TestOutdatedCRDIsLoggedOnce(t *testing.T) {
-	older, current := document(t, olderCRD, nil), document(t, currentCRD, nil)
+	older, current := document(t, dropListenerStates), document(t)
 	schema, messages := schemaOf(t, nil, nil, older, older, nil, current, current, older, current)
 	for i, want := range []struct {
 		message  string // part of the new message; "": none
@@ -223,10 +221,7 @@ func TestFitWithoutSchemaKeepsEveryField(t *testing.T) {
 
 // The operator creates objects with spec.serviceRef, and writes status.serviceLoadBalancer.
 func TestServicesReportOutdatedCRD(t *testing.T) {
-	schema, _ := schemaOf(t, document(t, currentCRD, func(crd map[string]any) {
-		drop("spec.serviceRef")(crd)
-		drop("status.serviceLoadBalancer")(crd)
-	}))
+	schema, _ := schemaOf(t, document(t, drop("spec.serviceRef"), drop("status.serviceLoadBalancer")))
 	schema.Check(t.Context())
 	cluster := &monitorCluster{service: monitoredService("true")}
 	services, recorder := cluster.services()

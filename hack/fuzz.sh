@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 #
 # Runs every fuzz target of the module in turn, because `go test` takes one at a
 # time, and says at the end what each did. An input that a target fails on is

@@ -41,8 +41,8 @@ const (
 )
 
 // LoadBalancerHealthSpec says which load balancer to observe, how often, and what counts as healthy.
-// +kubebuilder:validation:XValidation:rule="has(self.serviceRef) || has(self.loadBalancerId)",fieldPath=".loadBalancerId",reason=FieldValueRequired,message="write loadBalancerId, such as lb-bp1qjwo61pqz3ahltv0mw, or serviceRef in place of loadBalancerId and regionId"
-// +kubebuilder:validation:XValidation:rule="has(self.serviceRef) || has(self.regionId)",fieldPath=".regionId",reason=FieldValueRequired,message="write regionId, such as cn-hangzhou, or serviceRef in place of loadBalancerId and regionId"
+// +kubebuilder:validation:XValidation:rule="has(self.serviceRef) || has(self.loadBalancerId)",fieldPath=".loadBalancerId",reason=FieldValueRequired,message="write loadBalancerId, such as lb-bp1qjwo61pqz3ahltv0mw, or serviceRef instead of loadBalancerId and regionId"
+// +kubebuilder:validation:XValidation:rule="has(self.serviceRef) || has(self.regionId)",fieldPath=".regionId",reason=FieldValueRequired,message="write regionId, such as cn-hangzhou, or serviceRef instead of loadBalancerId and regionId"
 // +kubebuilder:validation:XValidation:rule="!has(self.serviceRef) || !has(self.loadBalancerId)",fieldPath=".loadBalancerId",reason=FieldValueForbidden,message="serviceRef names the load balancer: remove loadBalancerId, or serviceRef"
 // +kubebuilder:validation:XValidation:rule="!has(self.serviceRef) || !has(self.regionId)",fieldPath=".regionId",reason=FieldValueForbidden,message="serviceRef names the load balancer: remove regionId, or serviceRef"
 type LoadBalancerHealthSpec struct {
@@ -66,7 +66,7 @@ type LoadBalancerHealthSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^(cn|ap|us|eu|me|na|sa|af|ca|rus)(-[a-z0-9]+)+$')",message="regionId must be an Alibaba Cloud region id in lower case, such as cn-hangzhou or ap-southeast-1; it begins with cn, ap, us, eu, me, na, sa, af, ca or rus"
 	RegionID string `json:"regionId,omitempty"`
 
-	// serviceRef names a Service of type LoadBalancer in the same namespace, in place of
+	// serviceRef names a Service of type LoadBalancer in the same namespace, instead of
 	// loadBalancerId and regionId: the operator observes the SLB (CLB) instance of the Service. The
 	// id is in the Service's label service.k8s.alibaba/loadbalancer-id, and the region is that of
 	// the cluster's nodes. The operator must run with --service-discovery.
@@ -229,10 +229,13 @@ type LoadBalancerHealthStatus struct {
 // ServiceLoadBalancer is the load balancer of a Service.
 type ServiceLoadBalancer struct {
 	// serviceName is the name of the Service, as in the spec.
+	// +required
 	ServiceName string `json:"serviceName"`
 	// loadBalancerId is the id of the SLB (CLB) instance.
+	// +required
 	LoadBalancerID string `json:"loadBalancerId"`
 	// regionId is its region.
+	// +required
 	RegionID string `json:"regionId"`
 }
 
@@ -242,8 +245,10 @@ type ObservedTarget struct {
 	// +optional
 	ServiceName string `json:"serviceName,omitempty"`
 	// loadBalancerId as in the spec, or in serviceLoadBalancer.
+	// +required
 	LoadBalancerID string `json:"loadBalancerId"`
 	// regionId as in the spec, or in serviceLoadBalancer.
+	// +required
 	RegionID string `json:"regionId"`
 	// listenerPort as in the spec.
 	// +optional
@@ -256,18 +261,23 @@ type ObservedTarget struct {
 // Counts are numbers of backends by ServerHealthStatus. A status that the API adds later counts as unavailable.
 type Counts struct {
 	// backends is the total.
+	// +required
 	Backends int32 `json:"backends"`
 	// normal is the number of those whose health check passes.
+	// +required
 	Normal int32 `json:"normal"`
 	// abnormal is the number of those whose health check fails.
+	// +required
 	Abnormal int32 `json:"abnormal"`
 	// unavailable is the number of those whose health check has no result.
+	// +required
 	Unavailable int32 `json:"unavailable"`
 }
 
 // Summary counts the listeners of the status, and the backends of the last observation.
 type Summary struct {
 	// listeners is the number of listeners, including those without backends.
+	// +required
 	Listeners int32 `json:"listeners"`
 
 	Counts `json:",inline"`
@@ -310,6 +320,7 @@ type ListenerStatus struct {
 	// health is the verdict of healthPolicy on this listener: Healthy, Unhealthy or Unknown. It is
 	// Unknown for a listener that does not affect the verdict on the load balancer: one that only
 	// redirects, or one that is stopped and that neither the spec nor the Service names.
+	// +required
 	Health Health `json:"health"`
 
 	Counts `json:",inline"`
@@ -339,6 +350,7 @@ type ListenerStatus struct {
 // of DescribeHealthStatus; a field that the API omits is absent.
 type BackendStatus struct {
 	// serverId is the id of the ECS instance or of the elastic network interface (ENI).
+	// +required
 	ServerID string `json:"serverId"`
 	// serverIp is the address of the backend.
 	// +optional
@@ -360,8 +372,10 @@ type BackendStatus struct {
 	Port int32 `json:"port,omitempty"`
 	// serverHealthStatus is normal, abnormal or unavailable (the health check has no result).
 	// The API may add others, which count as unavailable.
+	// +required
 	ServerHealthStatus string `json:"serverHealthStatus"`
 	// lastTransitionTime is when serverHealthStatus was first observed at its value.
+	// +required
 	// +kubebuilder:validation:XValidation:rule="self.getFullYear() >= 1970 && self.getFullYear() <= 9999",message="lastTransitionTime must be a time such as 2026-01-02T03:04:05Z"
 	LastTransitionTime metav1.Time `json:"lastTransitionTime"`
 	// node is the name of the cluster's node that the backend is, or that its pod runs on. node,
@@ -404,12 +418,13 @@ type BackendStatus struct {
 type LoadBalancerHealth struct {
 	metav1.TypeMeta `json:",inline"`
 
+	// metadata is the object's metadata.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// spec says which load balancer to observe, how often, and what counts as healthy.
 	// +required
-	Spec LoadBalancerHealthSpec `json:"spec"`
+	Spec LoadBalancerHealthSpec `json:"spec"` //nolint:kubeapilinter // required, although a rule and no field of it says so
 
 	// status is the result of the last observation. Its observedGeneration starts at -1, so that
 	// an object that was not observed yet never counts as current.

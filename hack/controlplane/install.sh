@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 #
 # Puts etcd, kube-apiserver and kubectl into bin/controlplane, from the first of
 # these that works:

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 #
 # Packages the Helm chart of a version into a folder, for an image that is there
 # already: the chart names it by the digest that was signed.

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 #
 # Puts what a release offers beside the image into dist/: the operator for the
 # machines that clusters have, the simulator also for the laptops of people who

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 #
 # Prints what CHANGELOG.md says of a version, for the notes of its release. Fails
 # when it says nothing: a release that nobody described is not ready.

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 #
 # Packs a built kubectl-lbh as Krew's index wants it: the program, what completes
 # it, and the licence. The same program makes the same archive.

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 #
 # Proves that the same commit and the same Go make the same programs, by building
 # them twice and comparing the files:

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 #
 # Writes what a program is made of beside it, as PROGRAM.cdx.json (CycloneDX): the
 # modules that the linker recorded in it, with their digests and the licences that

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 #
 # Checks that generated files are what the generators make of the sources, that
 # every go.mod is tidy, and that no program was committed. Generates into a copy, so the checkout stays as it is.

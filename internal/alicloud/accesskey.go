@@ -42,7 +42,7 @@ type keyPair struct {
 // environmentKey is the access key in the environment.
 func environmentKey() keyPair {
 	variables := [3]string{"ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"}
-	return keyPair{"environment", variables, func() (found key, _ error) {
+	return keyPair{environmentName, variables, func() (found key, _ error) {
 		for i, variable := range variables {
 			found[i] = strings.TrimSpace(os.Getenv(variable))
 		}
@@ -73,12 +73,19 @@ func folderKey(folder string) keyPair {
 // versionOf is the folder that has the files of a mounted Secret now. The kubelet
 // makes a folder for each version and moves the link ..data to it, so that a reader
 // does not mix the id of one key with the secret of another.
+//
+// It reads the link alone: the folder that the link named may be removed already,
+// and a reader must not take the files behind the new link for it.
 func versionOf(folder string) string {
-	version, err := filepath.EvalSymlinks(filepath.Join(folder, "..data"))
-	if err != nil {
+	version, err := os.Readlink(filepath.Join(folder, "..data"))
+	switch {
+	case err != nil:
 		return folder
+	case filepath.IsAbs(version):
+		return version
+	default:
+		return filepath.Join(folder, version)
 	}
-	return version
 }
 
 // readFiles reads the files of a folder; a missing file is empty.

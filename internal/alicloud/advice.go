@@ -29,10 +29,17 @@ func forbiddenAdvice(call *Call) string {
 }
 
 func invalidCredentialsAdvice(call *Call) string {
-	if call.Account.IsDefault() {
-		return "check the operator's own credentials (ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET, ALIBABA_CLOUD_SECURITY_TOKEN)"
+	const own = "check the operator's own credentials"
+	switch source := call.Credentials.Source; {
+	case !call.Account.IsDefault():
+		return "check accessKeyId, accessKeySecret and securityToken in Secret " + call.Account.String()
+	case source == "":
+		return own
+	case source == environmentName:
+		return own + ", which are from the environment (ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET, ALIBABA_CLOUD_SECURITY_TOKEN)"
+	default:
+		return own + ", which are from " + source
 	}
-	return "check accessKeyId, accessKeySecret and securityToken in Secret " + call.Account.String()
 }
 
 func notFoundAdvice(call *Call) string {

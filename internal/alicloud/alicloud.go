@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package alicloud holds what all load balancer products of Alibaba Cloud
+// Package alicloud has what all load balancer products of Alibaba Cloud
 // share: whose credentials sign a call, where the API is, how a signed call is
 // made and why one failed, and the plain types that products return. A product
 // has a package of its own below this one, such as clb, which describes it in a
@@ -59,7 +59,7 @@ func (s Scope) Covers(other Scope) bool {
 }
 
 // Includes reports whether a backend belongs to the scope. A field that the API
-// left out excludes a backend from no scope.
+// omits excludes a backend from no scope.
 func (s Scope) Includes(b Backend) bool {
 	return (s.ListenerPort == 0 || b.ListenerPort == 0 || s.ListenerPort == b.ListenerPort) &&
 		(s.ListenerProtocol == "" || b.ListenerProtocol == "" || strings.EqualFold(s.ListenerProtocol, b.ListenerProtocol))
@@ -136,7 +136,7 @@ type Listener struct {
 	Protocol string
 	// Status is running, stopped, starting, configuring or stopping.
 	Status string
-	// HealthCheck is on or off; "" where the API left it out.
+	// HealthCheck is on or off; "" where the API omits it.
 	HealthCheck string
 	// RedirectOnly is set where the listener redirects every request (ListenerForward).
 	RedirectOnly bool

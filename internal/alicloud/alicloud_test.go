@@ -4,7 +4,7 @@ package alicloud
 
 import "testing"
 
-func TestATargetIsNamedByAccountRegionAndLoadBalancer(t *testing.T) {
+func TestTargetString(t *testing.T) {
 	for want, target := range map[string]Target{
 		"default/cn-hangzhou/lb-1":  {RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"},
 		"prod/key/cn-hangzhou/lb-1": {Account: Account{Namespace: "prod", Name: "key"}, RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"},
@@ -15,7 +15,7 @@ func TestATargetIsNamedByAccountRegionAndLoadBalancer(t *testing.T) {
 	}
 }
 
-func TestAScopeCoversWhatItsAnswerHolds(t *testing.T) {
+func TestScopeCovers(t *testing.T) {
 	all, port, tcp, both := Scope{}, Scope{ListenerPort: 53}, Scope{ListenerProtocol: "tcp"}, Scope{ListenerPort: 53, ListenerProtocol: "tcp"}
 	for _, test := range []struct {
 		scope  Scope
@@ -40,7 +40,7 @@ func TestAScopeCoversWhatItsAnswerHolds(t *testing.T) {
 	}
 }
 
-func TestAScopeIncludesBackendsThatDoNotSayOtherwise(t *testing.T) {
+func TestScopeIncludes(t *testing.T) {
 	scope := Scope{ListenerPort: 53, ListenerProtocol: "tcp"}
 	for backend, want := range map[Backend]bool{
 		{}:                 true,

@@ -119,7 +119,7 @@ func do[R, A any](
 	}
 	callCtx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
-	exchange := &exchange{ctx: callCtx, base: c.transport}
+	exchange := &callTransport{ctx: callCtx, base: c.transport}
 	response, err := attempt(c, exchange, &call, send)
 	if err != nil && exchange.hitIdleClose() {
 		exchange = exchange.fresh()
@@ -140,7 +140,7 @@ func do[R, A any](
 // attempt sends one request with an SDK client of its own: an SDK client
 // modifies itself on every call, so sharing one is a data race, and a new one
 // costs next to nothing.
-func attempt[R any](c *Caller, exchange *exchange, call *Call, send func(*sdk.Client) (R, error)) (response R, err error) {
+func attempt[R any](c *Caller, exchange *callTransport, call *Call, send func(*sdk.Client) (R, error)) (response R, err error) {
 	defer func() {
 		// The SDK panics on error documents with fields of unexpected types.
 		if panicked := recover(); panicked != nil {
@@ -154,7 +154,7 @@ func attempt[R any](c *Caller, exchange *exchange, call *Call, send func(*sdk.Cl
 	return send(client)
 }
 
-func (c *Caller) newClient(exchange *exchange, call *Call) (*sdk.Client, error) {
+func (c *Caller) newClient(exchange *callTransport, call *Call) (*sdk.Client, error) {
 	config := sdk.NewConfig().
 		WithScheme(c.options.Endpoint.scheme()).
 		WithAutoRetry(false).WithMaxRetryTime(0).

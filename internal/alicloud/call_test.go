@@ -60,7 +60,7 @@ func TestCallIsSignedAndSentOverTLS(t *testing.T) {
 	}
 }
 
-func TestEveryCallHasANonceOfItsOwn(t *testing.T) {
+func TestEveryCallHasItsOwnNonce(t *testing.T) {
 	nonces := map[string]bool{}
 	client := clientOver(func(request *http.Request) (*http.Response, error) {
 		nonces[request.URL.Query().Get("SignatureNonce")] = true
@@ -74,7 +74,7 @@ func TestEveryCallHasANonceOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestCredentialsOfOneCallDoNotReachTheNext(t *testing.T) {
+func TestCredentialsAreNotReusedByTheNextCall(t *testing.T) {
 	var token []string
 	client := clientOver(func(request *http.Request) (*http.Response, error) {
 		token = append(token, request.URL.Query().Get("SecurityToken"))
@@ -89,7 +89,7 @@ func TestCredentialsOfOneCallDoNotReachTheNext(t *testing.T) {
 	}
 }
 
-func TestACallGoesToTheRegionsOwnEndpointOverHTTPSUnlessToldOtherwise(t *testing.T) {
+func TestEndpointOfACall(t *testing.T) {
 	endpoint := func(address, network string) Endpoint {
 		parsed, err := ParseEndpoint(address, network)
 		if err != nil {
@@ -121,13 +121,13 @@ func TestACallGoesToTheRegionsOwnEndpointOverHTTPSUnlessToldOtherwise(t *testing
 			request.Target.RegionID = test.region
 			call(t, client, request)
 			if got != test.want {
-				t.Errorf("asked %s, want %s", got, test.want)
+				t.Errorf("the call went to %s, want %s", got, test.want)
 			}
 		})
 	}
 }
 
-func TestAFailedCallIsNotRepeated(t *testing.T) {
+func TestFailedCallIsNotRetried(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
 		"refused": alicloudtest.Refuse(http.StatusServiceUnavailable, "ServiceUnavailable", "busy"),
 		"cut":     alicloudtest.AfterRequest(alicloudtest.Reset),
@@ -146,7 +146,7 @@ func TestAFailedCallIsNotRepeated(t *testing.T) {
 	}
 }
 
-func TestCallsSideBySideShareConnections(t *testing.T) {
+func TestConcurrentCallsShareConnections(t *testing.T) {
 	const callers, calls = 32, 50
 	var opened atomic.Int32
 	server := newQuietServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -168,21 +168,21 @@ func TestCallsSideBySideShareConnections(t *testing.T) {
 			request := aRequest()
 			request.Target.LoadBalancerID = fmt.Sprintf("lb-%d", caller)
 			for range calls {
-				sample, err := client.DescribeHealthStatus(t.Context(), request)
-				if err != nil || sample.Backends[0].ServerID != request.Target.LoadBalancerID {
-					t.Errorf("%s: %+v, %v", request.Target.LoadBalancerID, sample, err)
+				observation, err := client.DescribeHealthStatus(t.Context(), request)
+				if err != nil || observation.Backends[0].ServerID != request.Target.LoadBalancerID {
+					t.Errorf("%s: %+v, %v", request.Target.LoadBalancerID, observation, err)
 					return
 				}
 			}
 		})
 	}
 	group.Wait()
-	if n := opened.Load(); n > 4*callers { // a caller may dial in vain while another returns a connection
+	if n := opened.Load(); n > 4*callers { // a caller may dial while another returns its connection
 		t.Errorf("%d connections for %d callers", n, callers)
 	}
 }
 
-func TestAClientCanBeUsedConcurrentlyFromItsFirstCall(t *testing.T) {
+func TestFirstCallsMayBeConcurrent(t *testing.T) {
 	client := clientOver(func(request *http.Request) (*http.Response, error) {
 		return alicloudtest.Response(request, http.StatusOK, alicloudtest.NoRows), nil
 	})
@@ -197,10 +197,10 @@ func TestAClientCanBeUsedConcurrentlyFromItsFirstCall(t *testing.T) {
 	group.Wait()
 }
 
-func TestACallerThatGivesUpGetsItsContextsErrorAtOnce(t *testing.T) {
-	start := func(t *testing.T, partial string) (client testClient, reached, left chan struct{}) {
+func TestCancelledCallReturnsTheContextsErrorAtOnce(t *testing.T) {
+	start := func(t *testing.T, partial string) (client testClient, reached, closed chan struct{}) {
 		t.Helper()
-		reached, left = make(chan struct{}, 1), make(chan struct{}, 1)
+		reached, closed = make(chan struct{}, 1), make(chan struct{}, 1)
 		server := startHTTPS(t, func(w http.ResponseWriter, r *http.Request) {
 			if partial != "" {
 				_, _ = io.WriteString(w, partial)
@@ -208,13 +208,13 @@ func TestACallerThatGivesUpGetsItsContextsErrorAtOnce(t *testing.T) {
 			}
 			reached <- struct{}{}
 			<-r.Context().Done()
-			left <- struct{}{}
+			closed <- struct{}{}
 		})
-		return newTrustingClient(t, server), reached, left
+		return newTrustingClient(t, server), reached, closed
 	}
-	for name, partial := range map[string]string{"while waiting": "", "in the middle of the answer": alicloudtest.NoRows[:20]} {
+	for name, partial := range map[string]string{"while waiting": "", "in the middle of the response": alicloudtest.NoRows[:20]} {
 		t.Run(name, func(t *testing.T) {
-			client, reached, left := start(t, partial)
+			client, reached, closed := start(t, partial)
 			ctx, cancel := context.WithCancelCause(t.Context())
 			done := make(chan error, 1)
 			go func() {
@@ -232,13 +232,13 @@ func TestACallerThatGivesUpGetsItsContextsErrorAtOnce(t *testing.T) {
 			if !errors.Is(err, context.Canceled) || errors.As(err, &failed) {
 				t.Errorf("got %#v", err)
 			}
-			if took := time.Since(cancelled); took > 5*time.Second {
-				t.Errorf("returned after %s", took)
+			if duration := time.Since(cancelled); duration > 5*time.Second {
+				t.Errorf("returned after %s", duration)
 			}
 			select {
-			case <-left:
+			case <-closed:
 			case <-time.After(alicloudtest.Patience):
-				t.Error("the server does not see that the caller has left")
+				t.Error("the server does not see that the caller gave up")
 			}
 		})
 	}
@@ -263,7 +263,7 @@ func TestACallerThatGivesUpGetsItsContextsErrorAtOnce(t *testing.T) {
 	})
 }
 
-func TestCallsLeaveNoGoroutinesBehind(t *testing.T) {
+func TestCallsLeakNoGoroutines(t *testing.T) {
 	before := runtime.NumGoroutine()
 	t.Run("calls", func(t *testing.T) {
 		release := make(chan struct{})
@@ -295,21 +295,21 @@ func TestCallsLeaveNoGoroutinesBehind(t *testing.T) {
 	eventually(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= before })
 }
 
-func TestACallEndsAtItsTimeout(t *testing.T) {
+func TestCallStopsAtItsTimeout(t *testing.T) {
 	server := startHTTPS(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	client := newTrustingClient(t, server)
 	client.options.Timeout = 50 * time.Millisecond
 	start := time.Now()
 	failed := callAndFail(t, client, aRequest())
-	if took := time.Since(start); took < 50*time.Millisecond || took > 5*time.Second {
-		t.Errorf("returned after %s", took)
+	if duration := time.Since(start); duration < 50*time.Millisecond || duration > 5*time.Second {
+		t.Errorf("returned after %s", duration)
 	}
 	if failed.Kind != EndpointUnreachable || !strings.Contains(failed.Message, "no answer within 50ms") {
 		t.Errorf("got %v", failed)
 	}
 }
 
-func TestAConnectionThatWentDeadIsNotUsedAgain(t *testing.T) {
+func TestDeadConnectionIsNotReused(t *testing.T) {
 	server := newQuietServer(alicloudtest.Serve(http.StatusOK, alicloudtest.OneRow))
 	server.EnableHTTP2 = true
 	server.StartTLS()
@@ -321,7 +321,7 @@ func TestAConnectionThatWentDeadIsNotUsedAgain(t *testing.T) {
 	poolOf(t, client).TLSClientConfig = &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12}
 
 	call(t, client, aRequest())
-	wire.cutOldConnections()
+	wire.blackhole()
 	client.options.Timeout = 200 * time.Millisecond
 	_ = callAndFail(t, client, aRequest())
 	client.options.Timeout = alicloudtest.Patience
@@ -362,7 +362,7 @@ func startWire(t *testing.T, to string) *wire {
 	return w
 }
 
-func (w *wire) cutOldConnections() { w.dead.Swap(&atomic.Bool{}).Store(true) }
+func (w *wire) blackhole() { w.dead.Swap(&atomic.Bool{}).Store(true) }
 
 func relay(to, from net.Conn, dead *atomic.Bool) {
 	buffer := make([]byte, 4096)
@@ -378,7 +378,7 @@ func relay(to, from net.Conn, dead *atomic.Bool) {
 	}
 }
 
-func TestARedirectIsNotFollowed(t *testing.T) {
+func TestRedirectIsNotFollowed(t *testing.T) {
 	for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			var contacted atomic.Int32
@@ -401,7 +401,7 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatIsTooLargeIsNotReadWhole(t *testing.T) {
+func TestOversizedResponseIsNotReadWhole(t *testing.T) {
 	const size = 11 << 20
 	for name, declare := range map[string]bool{"with its length": true, "in chunks": false} {
 		t.Run(name, func(t *testing.T) {
@@ -452,7 +452,7 @@ func (b *countedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func TestAnEnvironmentThatMakesTheSDKPrintRequestsIsRefused(t *testing.T) {
+func TestDebugEnvironmentIsRefused(t *testing.T) {
 	for value, refused := range map[string]bool{"sdk": true, "tea,sdk": true, "sdk,tea": true, "credential": true, "sdk,credential": true, "": false, "tea": false, "sdk2": false, "1": false} {
 		t.Run("DEBUG="+value, func(t *testing.T) {
 			t.Setenv("DEBUG", value)
@@ -467,7 +467,7 @@ func TestAnEnvironmentThatMakesTheSDKPrintRequestsIsRefused(t *testing.T) {
 	}
 }
 
-func TestAProxyVariableThatIsNoURLIsRefusedByName(t *testing.T) {
+func TestInvalidProxyVariableIsRefusedByName(t *testing.T) {
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
 		for value, refused := range map[string]bool{
 			"http://user:pass%word@proxy.example:3128": true,

@@ -178,7 +178,7 @@ func oneLine(s string) string {
 
 // visible reports whether a terminal displays a character. Fillers and
 // variation selectors are letters and marks to Unicode, but hide text, and make
-// different names look the same.
+// different names appear the same.
 func visible(r rune) bool {
 	return unicode.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }

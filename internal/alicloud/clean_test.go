@@ -18,13 +18,13 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 )
 
-func TestCleanMessageRemovesWhatIsOfTheRequest(t *testing.T) {
+func TestCleanMessageRemovesPartsOfTheRequest(t *testing.T) {
 	for name, test := range map[string]struct{ message, want string }{
 		"words":                    {"The specified resource is not found.", "The specified resource is not found."},
 		"nothing":                  {"", ""},
 		"lines":                    {"one\r\n\ttwo\u2028three  four\x00", "one two three four"},
 		"not UTF-8":                {"one\xff\xfetwo", "one two"},
-		"what nobody sees":         {"a\u200bb\u202ec\u2066d\ufeffe\u00adf\u3164g\ufe0fh\u034fi\U000e0100j\U000e0041k", "a b c d e f g h i j k"},
+		"invisible characters":     {"a\u200bb\u202ec\u2066d\ufeffe\u00adf\u3164g\ufe0fh\u034fi\U000e0100j\U000e0041k", "a b c d e f g h i j k"},
 		"an escape":                {"\x1b[31mred\x1b[0m", "[31mred [0m"},
 		"a URL":                    {"see https://help.aliyun.com/x?AccessKeyId=1 for more", "see [url] for more"},
 		"the key":                  {"key " + alicloudtest.KeyID + " is unknown", "key [key] is unknown"},
@@ -67,7 +67,7 @@ func TestCleanMessageRemovesWhatIsOfTheRequest(t *testing.T) {
 	}
 }
 
-func TestACutLeavesNoPartOfAKey(t *testing.T) {
+func TestTruncatedMessageHasNoPartOfAKey(t *testing.T) {
 	const unknown = "abcdefghijklmnop"
 	for before := MaxText - 60; before <= MaxText; before++ {
 		message := strings.Repeat("A1b2c3d4e5f6g7h8i9j0k ", MaxText)[:before] + " AccessKeySecret= " + unknown + " and more"
@@ -77,18 +77,18 @@ func TestACutLeavesNoPartOfAKey(t *testing.T) {
 	}
 }
 
-func TestCleaningIsQuickWhateverTheServerSends(t *testing.T) {
+func TestCleaningIsQuick(t *testing.T) {
 	for name, unit := range map[string]string{"a word": "a", "assignments": "AccessKeyId=1 ", "URLs": "http://x ", "digits": "1-", "bytes": "\xff", "spaces": " ", "escapes": "\x1b"} {
 		t.Run(name, func(t *testing.T) {
 			message := strings.Repeat(unit, maxBody/len(unit))
-			if took := alicloudtest.ProcessorTime(t, func() { cleanMessage(message, temporaryCredentials()) }); took > 5*time.Second {
-				t.Errorf("took %s", took)
+			if duration := alicloudtest.ProcessorTime(t, func() { cleanMessage(message, temporaryCredentials()) }); duration > 5*time.Second {
+				t.Errorf("took %s", duration)
 			}
 		})
 	}
 }
 
-func TestARequestIDThatIsNoneIsDropped(t *testing.T) {
+func TestInvalidRequestIDIsDropped(t *testing.T) {
 	for id, want := range map[string]bool{
 		"365F4154-92F6-4AE4-92F8-7FF34B540710": true,
 		"req_1.2:3":                            true,
@@ -108,7 +108,7 @@ func TestARequestIDThatIsNoneIsDropped(t *testing.T) {
 	}
 }
 
-func TestBoundedCutsAtACharacter(t *testing.T) {
+func TestTruncateKeepsWholeCharacters(t *testing.T) {
 	for _, test := range []struct {
 		in    string
 		limit int
@@ -127,7 +127,7 @@ func TestBoundedCutsAtACharacter(t *testing.T) {
 	}
 }
 
-func TestWholeWordsLeavesNoPartOfAWord(t *testing.T) {
+func TestWholeWordsKeepsWholeWords(t *testing.T) {
 	for _, test := range []struct {
 		in    string
 		limit int
@@ -145,7 +145,7 @@ func TestWholeWordsLeavesNoPartOfAWord(t *testing.T) {
 	}
 }
 
-func TestCredentialsPrintAsTheirVersionWhateverPrintsThem(t *testing.T) {
+func TestCredentialsPrintAsTheirVersion(t *testing.T) {
 	credentials := temporaryCredentials()
 	request := aRequest()
 	printed := map[string]string{}
@@ -166,22 +166,22 @@ func TestCredentialsPrintAsTheirVersionWhateverPrintsThem(t *testing.T) {
 			printed[what+" as "+name] = string(encoded)
 		}
 	}
-	var lines bytes.Buffer
+	var logged bytes.Buffer
 	for name, log := range map[string]func(...any){
 		"logr": func(values ...any) {
-			funcr.New(func(_, args string) { lines.WriteString(args) }, funcr.Options{}).Info("called", values...)
+			funcr.New(func(_, args string) { logged.WriteString(args) }, funcr.Options{}).Info("called", values...)
 		},
 		"logr JSON": func(values ...any) {
-			funcr.NewJSON(func(line string) { lines.WriteString(line) }, funcr.Options{}).Info("called", values...)
+			funcr.NewJSON(func(entry string) { logged.WriteString(entry) }, funcr.Options{}).Info("called", values...)
 		},
-		"slog": func(values ...any) { slog.New(slog.NewTextHandler(&lines, nil)).Info("called", values...) },
+		"slog": func(values ...any) { slog.New(slog.NewTextHandler(&logged, nil)).Info("called", values...) },
 		"slog JSON": func(values ...any) {
-			slog.New(slog.NewJSONHandler(&lines, nil)).Info("called", values...)
+			slog.New(slog.NewJSONHandler(&logged, nil)).Info("called", values...)
 		},
 	} {
-		lines.Reset()
+		logged.Reset()
 		log("value", credentials, "pointer", &credentials, "request", request, "list", []Credentials{credentials})
-		printed[name] = lines.String()
+		printed[name] = logged.String()
 	}
 	for how, text := range printed {
 		for _, secret := range []string{alicloudtest.KeyID, alicloudtest.Secret, alicloudtest.Token, fmt.Sprintf("%x", alicloudtest.Secret), fmt.Sprintf("%X", alicloudtest.Secret)} {
@@ -203,6 +203,6 @@ func TestCredentialsPrintAsTheirVersionWhateverPrintsThem(t *testing.T) {
 func TestAnErrorWrapsNothing(t *testing.T) {
 	failed := &Error{Kind: ServiceError, Message: "words"}
 	if errors.Unwrap(failed) != nil {
-		t.Error("something is wrapped")
+		t.Error("the error wraps another")
 	}
 }

@@ -5,7 +5,7 @@ package alicloud
 import "fmt"
 
 // Credentials sign calls. They print as their Version only, whatever the verb
-// (but %p, for which fmt asks no type, and which go vet refuses).
+// (but %p, which fmt formats itself, and which go vet refuses).
 type Credentials struct {
 	AccessKeyID     string
 	AccessKeySecret string
@@ -14,6 +14,8 @@ type Credentials struct {
 	// Version differs between two states of the same account and reveals
 	// neither, such as a Secret's resourceVersion.
 	Version string
+	// Source names the provider of the operator's own; "" for those of a Secret.
+	Source string
 
 	// signature is that of the call, which must not be repeated either.
 	signature string

@@ -10,7 +10,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 )
 
-func TestParseEndpointTakesAnAddressAndNothingElse(t *testing.T) {
+func TestParseEndpointAcceptsAddresses(t *testing.T) {
 	for _, test := range []struct {
 		endpoint, network string
 		want              Endpoint
@@ -36,7 +36,7 @@ func TestParseEndpointTakesAnAddressAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestParseEndpointNamesTheFlagAtFaultAndQuotesNoPassword(t *testing.T) {
+func TestParseEndpointMentionsTheFlagAndNoPassword(t *testing.T) {
 	for _, test := range []struct{ endpoint, network, flag string }{
 		{"", "", "--slb-network"},
 		{"", "VPC", "--slb-network"},
@@ -79,19 +79,19 @@ func TestParseEndpointNamesTheFlagAtFaultAndQuotesNoPassword(t *testing.T) {
 	}
 }
 
-func TestARegionIDNamesNoHostOfItsOwn(t *testing.T) {
+func TestInvalidRegionIDReachesNoHost(t *testing.T) {
 	for _, network := range []string{NetworkInternet, NetworkVPC} {
 		for _, region := range []string{
 			"", "cn", "cn-", "CN-hangzhou", "cn-a.evil.com", "evil.com/", "cn-a/", "evil.com#", "evil.com?", "cn-a@evil.com", "cn-a:443",
 			"cn-a%2f", `evil.com\`, "..", "cn-a\n", "\ncn-a", "cn-a evil.com", "cn-a\x00", "cn-ä", "127.0.0.1/", "[::1]/",
 			"100.100.100.200/latest/meta-data#", "<region_id>", "cn-a,cn-b",
-			// Whose host names are somebody's: slb.oss-cn-hangzhou.aliyuncs.com is the bucket slb.
+			// Their hosts have other owners: slb.oss-cn-hangzhou.aliyuncs.com is the bucket slb.
 			"oss-cn-hangzhou", "oss-cn-hangzhou-internal", "oss-accelerate", "img-cn-hangzhou", "mns-cn-a", "fc-a", "vpc-a",
 			"cnx-a", "ru-a", "cn-" + strings.Repeat("a", 61),
 		} {
-			asked := ""
+			host := ""
 			client := clientOver(func(request *http.Request) (*http.Response, error) {
-				asked = request.URL.Host
+				host = request.URL.Host
 				return alicloudtest.Response(request, http.StatusOK, alicloudtest.NoRows), nil
 			})
 			var err error
@@ -100,18 +100,18 @@ func TestARegionIDNamesNoHostOfItsOwn(t *testing.T) {
 			}
 			request := aRequest()
 			request.Target.RegionID = region
-			sample, err := client.DescribeHealthStatus(t.Context(), request)
-			if failed := failure(t, sample, err); failed.Kind != InvalidRequest || !strings.Contains(failed.Message, "spec.regionId") {
+			observation, err := client.DescribeHealthStatus(t.Context(), request)
+			if failed := failure(t, observation, err); failed.Kind != InvalidRequest || !strings.Contains(failed.Message, "spec.regionId") {
 				t.Errorf("%q: %v", region, failed)
 			}
-			if asked != "" {
-				t.Errorf("%q led to the host %s", region, asked)
+			if host != "" {
+				t.Errorf("%q led to the host %s", region, host)
 			}
 		}
 	}
 }
 
-func TestEveryRegionThatTheSDKKnowsIsOne(t *testing.T) {
+func TestRegionsOfTheSDKAreValid(t *testing.T) {
 	for region := range testProduct.EndpointMap {
 		if !IsRegionID(region) || checkZone("slb."+region+".aliyuncs.com") != nil {
 			t.Errorf("%s is no region", region)

@@ -128,7 +128,7 @@ func (e *Error) metricCode() string {
 	return string(e.Kind)
 }
 
-// kindByCode holds the codes that mean one thing whatever the HTTP status,
+// kindByCode has the codes that mean one thing whatever the HTTP status,
 // which is not reliable. Patterns are those of path.Match, in lower case; the
 // first that matches decides.
 var kindByCode = []struct {
@@ -145,12 +145,15 @@ var kindByCode = []struct {
 	{ServiceError, []string{"internalerror", "serviceunavailable", "systembusy"}},
 	// Those that blame the caller's clock, or a replayed request.
 	{ServiceError, []string{"invalidtimestamp.expired", "signaturenonceused"}},
-	// Those of a temporary state, although the status is a 4xx.
-	{ServiceError, []string{
-		"operationbusy", "operationconflict", "operationfailed.*", "serviceisstopping", "serviceisconfiguring",
-		"backendserver.configuring", "incorrectstatus.*", "resourceinconfiguring.*", "conflict.*",
-		"idempotenceprocessing", "*.tokenisprocessing",
-	}},
+	{ServiceError, busyCodes},
+}
+
+// busyCodes are those of a temporary state of the load balancer, although the
+// status is a 4xx.
+var busyCodes = []string{
+	"operationbusy", "operationconflict", "operationfailed.*", "serviceisstopping", "serviceisconfiguring",
+	"backendserver.configuring", "incorrectstatus.*", "resourceinconfiguring.*", "conflict.*",
+	"idempotenceprocessing", "*.tokenisprocessing",
 }
 
 // classify returns the kind of an API error code and HTTP status: by code where
@@ -195,3 +198,7 @@ func clockSkewed(code string) bool {
 // SharedPort reports whether the API refused to choose between a TCP and a UDP
 // listener on the port of the request; a request for every port helps.
 func (e *Error) SharedPort() bool { return CodeIs(e.Code, "toomanylisteners") }
+
+// Busy reports whether the API refused because of a temporary state of one load
+// balancer; a call for others may succeed.
+func (e *Error) Busy() bool { return CodeIs(e.Code, busyCodes...) }

@@ -20,7 +20,7 @@ import (
 
 // explain returns the *Error of a failed call. It uses no text of err that could
 // have a part of the request: a *url.Error, for one, has the signed URL.
-func (c *Caller) explain(err error, exchange *exchange, call *Call) *Error {
+func (c *Caller) explain(err error, exchange *callTransport, call *Call) *Error {
 	var refused *sdkerrors.ServerError
 	var wrong *ResponseError
 	var clientError *sdkerrors.ClientError
@@ -28,7 +28,7 @@ func (c *Caller) explain(err error, exchange *exchange, call *Call) *Error {
 	case exchange.host == "":
 		return &Error{Kind: InvalidRequest, Local: true, Message: "no request could be made; check spec.regionId and --slb-endpoint"}
 	case exchange.ctx.Err() != nil:
-		// Also where the body ended properly: the server may see the call end and end its response.
+		// Also where the body is complete: the server may see the timeout and finish its response.
 		return c.unreachable(exchange, "no answer within "+c.options.Timeout.String())
 	case errors.As(err, &refused):
 		return explainRefusal(refused, exchange, call)
@@ -46,14 +46,14 @@ func (c *Caller) explain(err error, exchange *exchange, call *Call) *Error {
 		return invalidResponse(exchange, call, "a document that is not a "+call.Action+" answer")
 	default:
 		why := disconnection(err)
-		if why == unknownFailure && exchange.answered.Load() {
+		if why == unknownFailure && exchange.responded.Load() {
 			why = "its answer cannot be read as HTTP/1.1"
 		}
 		return c.unreachable(exchange, why)
 	}
 }
 
-func (c *Caller) unreachable(exchange *exchange, why string) *Error {
+func (c *Caller) unreachable(exchange *callTransport, why string) *Error {
 	where := "--slb-endpoint"
 	if c.options.Endpoint.host == "" {
 		where = "spec.regionId, --slb-network"
@@ -64,7 +64,7 @@ func (c *Caller) unreachable(exchange *exchange, why string) *Error {
 	}
 }
 
-func invalidResponse(exchange *exchange, call *Call, what string) *Error {
+func invalidResponse(exchange *callTransport, call *Call, what string) *Error {
 	return &Error{
 		Kind:       InvalidResponse,
 		RetryAfter: exchange.retryAfter,
@@ -76,7 +76,7 @@ func invalidResponse(exchange *exchange, call *Call, what string) *Error {
 // apiCode is the form of error codes; anything else is prose.
 var apiCode = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,63}$`)
 
-func explainRefusal(refused *sdkerrors.ServerError, exchange *exchange, call *Call) *Error {
+func explainRefusal(refused *sdkerrors.ServerError, exchange *callTransport, call *Call) *Error {
 	code := refused.ErrorCode()
 	if !apiCode.MatchString(code) || cleanMessage(code, call.Credentials) != code {
 		code = ""

@@ -18,11 +18,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 	"k8s.io/client-go/util/cert"
+
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 )
 
-// refusals is the table of error codes, and of each the HTTP statuses that it comes with.
+// refusals is the table of error codes, with the HTTP statuses of each.
 var refusals = []struct {
 	kind     Kind
 	codes    []string
@@ -59,7 +60,7 @@ var refusals = []struct {
 	{ServiceError, []string{"Whatever"}, []int{500, 503}},
 }
 
-func TestARefusalIsClassifiedByItsCode(t *testing.T) {
+func TestRefusalIsClassifiedByItsCode(t *testing.T) {
 	for _, family := range refusals {
 		for _, code := range family.codes {
 			for _, status := range family.statuses {
@@ -83,7 +84,7 @@ func TestARefusalIsClassifiedByItsCode(t *testing.T) {
 	}
 }
 
-func TestAMessageHasNothingOfTheDocumentAroundIt(t *testing.T) {
+func TestMessageOmitsTheRestOfTheDocument(t *testing.T) {
 	const next = "; the SLB API of cn-hangzhou failed on its side: the operator retries"
 	for body, want := range map[string]string{
 		`{"RequestId":"R1-of-this-call","Code":"InternalError"}`:                                           "InternalError" + next,
@@ -96,23 +97,23 @@ func TestAMessageHasNothingOfTheDocumentAroundIt(t *testing.T) {
 	}
 }
 
-func TestEveryKindCanBeTold(t *testing.T) {
-	told := map[Kind]bool{CredentialsNotFound: true, EndpointUnreachable: true, InvalidResponse: true}
+func TestEveryKindOccursInTheTests(t *testing.T) {
+	seen := map[Kind]bool{CredentialsNotFound: true, EndpointUnreachable: true, InvalidResponse: true}
 	for _, family := range refusals {
-		told[family.kind] = true
+		seen[family.kind] = true
 	}
 	for _, kind := range Kinds() {
-		if !told[kind] {
+		if !seen[kind] {
 			t.Errorf("no refusal is of kind %s", kind)
 		}
-		delete(told, kind)
+		delete(seen, kind)
 	}
-	if len(told) > 0 {
-		t.Errorf("not among Kinds: %v", told)
+	if len(seen) > 0 {
+		t.Errorf("not among Kinds: %v", seen)
 	}
 }
 
-func TestARefusalWithoutACodeIsClassifiedByItsStatus(t *testing.T) {
+func TestRefusalWithoutACodeIsClassifiedByItsStatus(t *testing.T) {
 	for name, body := range map[string]string{
 		"empty":          "",
 		"HTML":           "<html><head><title>Error</title></head><body>\nnginx\n</body></html>",
@@ -176,9 +177,11 @@ func TestRetryAfterIsReportedAndMakesServiceUnavailableAThrottle(t *testing.T) {
 	}
 }
 
-func TestARefusalSaysWhatToDo(t *testing.T) {
+func TestRefusalSaysWhatToDo(t *testing.T) {
 	inSecret := aRequest()
 	inSecret.Target.Account = Account{Namespace: "prod", Name: "slb-reader"}
+	mounted := aRequest()
+	mounted.Credentials.Source = folderVariable
 	for name, test := range map[string]struct {
 		code    string
 		request Request
@@ -186,7 +189,7 @@ func TestARefusalSaysWhatToDo(t *testing.T) {
 	}{
 		"a permission":         {"Forbidden.RAM", aRequest(), []string{"slb:DescribeHealthStatus", "acs:slb:cn-hangzhou:*:loadbalancer/" + alicloudtest.LoadBalancer, "the operator's own identity"}},
 		"a Secret's":           {"Forbidden.RAM", inSecret, []string{"Secret prod/slb-reader"}},
-		"a key":                {"InvalidAccessKeyId.NotFound", aRequest(), []string{"ALIBABA_CLOUD_ACCESS_KEY_ID"}},
+		"a key":                {"InvalidAccessKeyId.NotFound", mounted, []string{"the operator's own credentials, which are from --credentials-path"}},
 		"a Secret's key":       {"SignatureDoesNotMatch", inSecret, []string{"accessKeySecret", "Secret prod/slb-reader"}},
 		"the load balancer":    {"LoadBalancerNotExist", inSecret, []string{"spec.loadBalancerId " + alicloudtest.LoadBalancer, "spec.regionId cn-hangzhou", "Secret prod/slb-reader"}},
 		"the rate":             {"Throttling", aRequest(), []string{"spec.interval", "--slb-qps"}},
@@ -209,8 +212,28 @@ func TestARefusalSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// Whoever adds a call gets the permission of that call named.
-func TestTheAdviceNamesTheActionThatWasRefused(t *testing.T) {
+// The manifests mount the key: the advice must not name variables that are not set.
+func TestAdviceNamesTheSourceOfRefusedCredentials(t *testing.T) {
+	folder := t.TempDir()
+	writeKeyFile(t, folder, "accessKeyId", alicloudtest.KeyID)
+	writeKeyFile(t, folder, "accessKeySecret", alicloudtest.Secret)
+	withEnvironment(t, "", "", "")
+	mounted := found(t, NewIdentity(time.Now, folder))
+	withEnvironment(t, alicloudtest.KeyID, alicloudtest.Secret, "")
+	environment := found(t, NewIdentity(time.Now, ""))
+	for want, credentials := range map[string]Credentials{
+		"check the operator's own credentials, which are from --credentials-path": mounted,
+		"check the operator's own credentials, which are from the environment (ALIBABA_CLOUD_ACCESS_KEY_ID, " +
+			"ALIBABA_CLOUD_ACCESS_KEY_SECRET, ALIBABA_CLOUD_SECURITY_TOKEN)": environment,
+		"check the operator's own credentials": {},
+	} {
+		if got := advice(InvalidCredentials, "SignatureDoesNotMatch", &Call{Product: &testProduct, Credentials: credentials}); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestForbiddenAdviceMentionsActionAndResources(t *testing.T) {
 	about := &Call{Product: &testProduct, Action: "DescribeLoadBalancerListeners", RegionID: "cn-beijing", LoadBalancerIDs: []string{"lb-1", "lb-2"}}
 	const want = "grant the RAM permission slb:DescribeLoadBalancerListeners on acs:slb:cn-beijing:*:loadbalancer/lb-1, " +
 		"acs:slb:cn-beijing:*:loadbalancer/lb-2 to the operator's own identity"
@@ -219,7 +242,7 @@ func TestTheAdviceNamesTheActionThatWasRefused(t *testing.T) {
 	}
 }
 
-func TestOnlyWhatDoesNotPassByItselfRequiresManualAction(t *testing.T) {
+func TestKindsThatRequireManualAction(t *testing.T) {
 	const long = 24 * time.Hour
 	atOnce, never := StallRule{InARow: 1}, StallRule{}
 	want := map[Kind]struct {
@@ -261,25 +284,25 @@ func TestOnlyWhatDoesNotPassByItselfRequiresManualAction(t *testing.T) {
 	}
 }
 
-func TestWhatTheOperatorRefusesIsToldFromWhatTheAPIRefuses(t *testing.T) {
+func TestRefusalsOfTheOperatorItselfAreLocal(t *testing.T) {
 	request := aRequest()
 	request.Target.RegionID = "no region"
 	client := clientOver(func(r *http.Request) (*http.Response, error) {
 		return alicloudtest.Response(r, http.StatusBadRequest, alicloudtest.ErrorDocument("InvalidParameter", "")), nil
 	})
 	if failed := callAndFail(t, client, request); failed.Kind != InvalidRequest || !failed.Local {
-		t.Errorf("a region that is none: %#v", failed)
+		t.Errorf("an invalid region: %#v", failed)
 	}
 	if failed := callAndFail(t, client, aRequest()); failed.Kind != InvalidRequest || failed.Local {
 		t.Errorf("a refusal of the API: %#v", failed)
 	}
 }
 
-func TestWhatIsNoAPIAnswerIsToldApart(t *testing.T) {
+func TestInvalidResponsesAreExplained(t *testing.T) {
 	for name, test := range map[string]struct {
-		answer http.HandlerFunc
-		kind   Kind
-		says   string
+		respond http.HandlerFunc
+		kind    Kind
+		says    string
 	}{
 		"an empty body":         {alicloudtest.Serve(200, ""), InvalidResponse, "HTTP 200 with an empty body"},
 		"white space":           {alicloudtest.Serve(200, " \r\n\t"), InvalidResponse, ""},
@@ -317,7 +340,7 @@ func TestWhatIsNoAPIAnswerIsToldApart(t *testing.T) {
 		"a login page elsewhere":       {http.RedirectHandler("https://login.invalid/", http.StatusFound).ServeHTTP, InvalidResponse, "HTTP 302 with a redirect"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := startHTTPS(t, test.answer)
+			server := startHTTPS(t, test.respond)
 			failed := failTwice(t, newTrustingClient(t, server))
 			if failed.Kind != test.kind || !strings.Contains(failed.Message, test.says) || failed.Code != "" {
 				t.Errorf("got %#v, want %s with %q", failed, test.kind, test.says)
@@ -336,7 +359,7 @@ func gzipped(w http.ResponseWriter, _ *http.Request) {
 	_ = packed.Close()
 }
 
-// switchProtocols leaves the connection open for longer than a call may take.
+// switchProtocols keeps the connection open for longer than a call may run.
 func switchProtocols(conn net.Conn) {
 	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")
 	_ = conn.SetReadDeadline(time.Now().Add(2 * alicloudtest.Patience))
@@ -349,8 +372,8 @@ func declaring(length int) http.HandlerFunc {
 	})
 }
 
-func TestAnAnswerThatTakesTooLongIsNoAnswer(t *testing.T) {
-	for name, answer := range map[string]http.HandlerFunc{
+func TestResponseAfterTheTimeoutIsAFailure(t *testing.T) {
+	for name, respond := range map[string]http.HandlerFunc{
 		"nothing comes": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 		"it drips": func(w http.ResponseWriter, r *http.Request) {
 			for r.Context().Err() == nil {
@@ -365,7 +388,7 @@ func TestAnAnswerThatTakesTooLongIsNoAnswer(t *testing.T) {
 		}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := newTrustingClient(t, startHTTPS(t, answer))
+			client := newTrustingClient(t, startHTTPS(t, respond))
 			client.options.Timeout = 150 * time.Millisecond
 			failed := failTwice(t, client)
 			if failed.Kind != EndpointUnreachable || !strings.Contains(failed.Message, "no answer within 150ms") {
@@ -375,7 +398,7 @@ func TestAnAnswerThatTakesTooLongIsNoAnswer(t *testing.T) {
 	}
 }
 
-func TestAnEndpointThatCannotBeReachedSaysWhy(t *testing.T) {
+func TestUnreachableEndpointSaysWhy(t *testing.T) {
 	silent := listen(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 	alerting := listen(t, func(conn net.Conn) {
 		_, _ = conn.Read(make([]byte, 4096))
@@ -429,7 +452,7 @@ func TestAnEndpointThatCannotBeReachedSaysWhy(t *testing.T) {
 	}
 }
 
-func TestAnUnreachableRegionNamesTheField(t *testing.T) {
+func TestUnreachableRegionMentionsTheField(t *testing.T) {
 	client := newTestClient(t, "")
 	resolveWith(t, 3)(poolOf(t, client))
 	poolOf(t, client).Proxy = nil
@@ -441,7 +464,7 @@ func TestAnUnreachableRegionNamesTheField(t *testing.T) {
 	}
 }
 
-func TestARegionThatMakesNoRequestIsAnInvalidRequest(t *testing.T) {
+func TestInvalidRegionSendsNoRequest(t *testing.T) {
 	client := clientOver(func(*http.Request) (*http.Response, error) {
 		t.Error("a request was sent")
 		return nil, io.EOF
@@ -506,7 +529,7 @@ func servingTLS(t *testing.T, valid time.Duration, name string) (endpoint string
 	}
 }
 
-// resolveWith makes a pool ask a name server on loopback that gives one response code to all questions.
+// resolveWith makes a pool use a name server on loopback that has one response code for all names.
 func resolveWith(t *testing.T, code byte) func(*http.Transport) {
 	t.Helper()
 	server, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
@@ -534,28 +557,28 @@ func resolveWith(t *testing.T, code byte) func(*http.Transport) {
 	}
 }
 
-func TestAnEchoOfTheRequestDoesNotReachTheError(t *testing.T) {
+func TestErrorHasNoEchoOfTheRequest(t *testing.T) {
 	echoes := map[string]func(*http.Request) string{
 		"the URL":   func(r *http.Request) string { return "https://" + r.Host + r.URL.RequestURI() },
 		"the query": func(r *http.Request) string { return r.URL.RawQuery },
 		"the string to sign": func(r *http.Request) string {
 			return "Specified signature is not matched with our calculation. server string to sign is:" + alicloudtest.StringToSign(r.Method, r.URL.Query())
 		},
-		"a bare string":       func(r *http.Request) string { return alicloudtest.StringToSign(r.Method, r.URL.Query()) },
-		"the signature":       func(r *http.Request) string { return r.URL.Query().Get("Signature") },
-		"the signature, told": func(r *http.Request) string { return "Signature " + r.URL.Query().Get("Signature") + " is wrong" },
-		"the key id":          func(*http.Request) string { return "The key " + alicloudtest.KeyID + " is not found" },
-		"the key id, bare":    func(*http.Request) string { return alicloudtest.KeyID },
-		"the key id, inside":  func(*http.Request) string { return "x" + alicloudtest.KeyID + "." },
-		"the secret":          func(*http.Request) string { return "try " + alicloudtest.Secret },
-		"the token":           func(*http.Request) string { return "token '" + alicloudtest.Token + "' expired" },
-		"the token, escaped":  func(*http.Request) string { return "token=" + url.QueryEscape(alicloudtest.Token) },
-		"the token, twice":    func(*http.Request) string { return url.QueryEscape(url.QueryEscape(alicloudtest.Token)) },
-		"lines":               func(r *http.Request) string { return strings.ReplaceAll(r.URL.RawQuery, "&", "\n") },
-		"a header":            func(r *http.Request) string { return fmt.Sprint(r.Header, r.URL) },
-		"behind a long text":  func(r *http.Request) string { return strings.Repeat("x", MaxText-20) + " " + r.URL.RawQuery },
+		"a bare string":           func(r *http.Request) string { return alicloudtest.StringToSign(r.Method, r.URL.Query()) },
+		"the signature":           func(r *http.Request) string { return r.URL.Query().Get("Signature") },
+		"the signature, in words": func(r *http.Request) string { return "Signature " + r.URL.Query().Get("Signature") + " is wrong" },
+		"the key id":              func(*http.Request) string { return "The key " + alicloudtest.KeyID + " is not found" },
+		"the key id, bare":        func(*http.Request) string { return alicloudtest.KeyID },
+		"the key id, inside":      func(*http.Request) string { return "x" + alicloudtest.KeyID + "." },
+		"the secret":              func(*http.Request) string { return "try " + alicloudtest.Secret },
+		"the token":               func(*http.Request) string { return "token '" + alicloudtest.Token + "' expired" },
+		"the token, escaped":      func(*http.Request) string { return "token=" + url.QueryEscape(alicloudtest.Token) },
+		"the token, twice":        func(*http.Request) string { return url.QueryEscape(url.QueryEscape(alicloudtest.Token)) },
+		"lines":                   func(r *http.Request) string { return strings.ReplaceAll(r.URL.RawQuery, "&", "\n") },
+		"a header":                func(r *http.Request) string { return fmt.Sprint(r.Header, r.URL) },
+		"behind a long text":      func(r *http.Request) string { return strings.Repeat("x", MaxText-20) + " " + r.URL.RawQuery },
 	}
-	places := map[string]func(w http.ResponseWriter, echo string){
+	positions := map[string]func(w http.ResponseWriter, echo string){
 		"Message under 403": func(w http.ResponseWriter, echo string) {
 			echoIn(w, http.StatusForbidden, map[string]any{"Code": "SignatureDoesNotMatch", "Message": echo})
 		},
@@ -578,14 +601,14 @@ func TestAnEchoOfTheRequestDoesNotReachTheError(t *testing.T) {
 			w.WriteHeader(http.StatusFound)
 		},
 	}
-	for place, answer := range places {
+	for position, respond := range positions {
 		for name, echo := range echoes {
-			t.Run(name+" in "+place, func(t *testing.T) {
+			t.Run(name+" in "+position, func(t *testing.T) {
 				var signature string
 				client := clientOver(func(request *http.Request) (*http.Response, error) {
 					signature = request.URL.Query().Get("Signature")
 					recorder := httptest.NewRecorder()
-					answer(recorder, echo(request))
+					respond(recorder, echo(request))
 					return recorder.Result(), nil
 				})
 				for range 3 {
@@ -602,7 +625,7 @@ func echoIn(w http.ResponseWriter, status int, document map[string]any) {
 	_ = json.NewEncoder(w).Encode(document)
 }
 
-func TestWhatDiffersBetweenEqualRefusalsIsNotRepeated(t *testing.T) {
+func TestEqualRefusalsHaveEqualMessages(t *testing.T) {
 	n := 0
 	server := startHTTPS(t, func(w http.ResponseWriter, r *http.Request) {
 		n++
@@ -615,11 +638,11 @@ func TestWhatDiffersBetweenEqualRefusalsIsNotRepeated(t *testing.T) {
 	})
 	failed := failTwice(t, newTrustingClient(t, server))
 	if !strings.Contains(failed.Message, "is not near") {
-		t.Errorf("nothing is left of the words: %q", failed.Message)
+		t.Errorf("the API's words are missing: %q", failed.Message)
 	}
 }
 
-func TestARefusalKeepsTheLoadBalancerReadable(t *testing.T) {
+func TestRefusalKeepsTheLoadBalancerReadable(t *testing.T) {
 	server := startHTTPS(t, alicloudtest.Refuse(http.StatusNotFound, "InvalidLoadBalancerId.NotFound", "The specified LoadBalancerId "+alicloudtest.LoadBalancer+" does not exist."))
 	failed := callAndFail(t, newTrustingClient(t, server), aRequest())
 	if !strings.Contains(failed.Message, "LoadBalancerId "+alicloudtest.LoadBalancer+" does not exist; check") {
@@ -627,7 +650,7 @@ func TestARefusalKeepsTheLoadBalancerReadable(t *testing.T) {
 	}
 }
 
-func TestAMessageIsBoundedWhateverTheAPISays(t *testing.T) {
+func TestMessageIsBounded(t *testing.T) {
 	request := aRequest()
 	request.Target.Account = Account{Namespace: strings.Repeat("n", 63), Name: strings.Repeat("s", 253)}
 	request.Target.LoadBalancerID = strings.Repeat("l", 128)
@@ -636,8 +659,8 @@ func TestAMessageIsBoundedWhateverTheAPISays(t *testing.T) {
 			return alicloudtest.Response(request, http.StatusBadRequest, alicloudtest.ErrorDocument(code, strings.Repeat("words and ", 100_000))), nil
 		})
 		var err error
-		if took := alicloudtest.ProcessorTime(t, func() { _, err = client.DescribeHealthStatus(t.Context(), request) }); took > 2*time.Second {
-			t.Errorf("%s: took %s", code, took)
+		if duration := alicloudtest.ProcessorTime(t, func() { _, err = client.DescribeHealthStatus(t.Context(), request) }); duration > 2*time.Second {
+			t.Errorf("%s: took %s", code, duration)
 		}
 		if err == nil || len(err.Error()) > 1000 {
 			t.Errorf("%s: %d bytes", code, len(err.Error()))

@@ -72,7 +72,7 @@ const (
 	unknownIsToken = 20 // characters of something that the cleaner does not know
 )
 
-// FuzzCleanEcho cuts a piece out of a key, token or signature, spelled in one
+// FuzzCleanEcho slices a part out of a key, token or signature, spelled in one
 // of many ways, and puts it between words.
 func FuzzCleanEcho(f *testing.F) {
 	for which := range uint8(5) {

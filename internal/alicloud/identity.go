@@ -33,7 +33,7 @@ type Identity struct {
 }
 
 // fetchPause is the least time between two fetches, also after a failure.
-// Providers with a session return it, and renew it three minutes before it ends,
+// Providers with a session return it, and renew it three minutes before it expires,
 // so that STS and the metadata server get few requests.
 const fetchPause = 10 * time.Second
 

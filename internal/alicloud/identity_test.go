@@ -23,7 +23,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 )
 
-// withEnvironment sets the variables that the chain reads, and leaves it nothing else to find.
+// withEnvironment sets the variables of the access key, and hides all other providers.
 func withEnvironment(t *testing.T, keyID, secret, token string) {
 	t.Helper()
 	t.Setenv("HOME", t.TempDir())
@@ -56,7 +56,7 @@ func notFound(t *testing.T, identity *Identity) *Error {
 	return failed
 }
 
-func TestTheOperatorsIdentityIsReadFromTheEnvironment(t *testing.T) {
+func TestIdentityReadsTheEnvironment(t *testing.T) {
 	for name, token := range map[string]string{"a key": "", "a temporary key": alicloudtest.Token} {
 		t.Run(name, func(t *testing.T) {
 			withEnvironment(t, alicloudtest.KeyID, alicloudtest.Secret, token)
@@ -73,7 +73,7 @@ func TestTheOperatorsIdentityIsReadFromTheEnvironment(t *testing.T) {
 	}
 }
 
-func TestAVersionTellsCredentialsApart(t *testing.T) {
+func TestVersionDiffersBetweenCredentials(t *testing.T) {
 	versions := map[string]string{}
 	for _, c := range [][3]string{{"a", "b", "c"}, {"a", "b", ""}, {"a", "b", "d"}, {"a", "x", "c"}, {"x", "b", "c"}, {"ab", "", "c"}, {"a", "bc", ""}} {
 		withEnvironment(t, c[0]+"-", c[1]+"-", c[2])
@@ -88,7 +88,7 @@ func TestAVersionTellsCredentialsApart(t *testing.T) {
 	}
 }
 
-func TestAnOperatorWithoutIdentityIsToldWhatToSet(t *testing.T) {
+func TestMissingIdentitySaysWhatToSet(t *testing.T) {
 	withEnvironment(t, "", "", "")
 	identity := NewIdentity(time.Now, t.TempDir())
 	failed := notFound(t, identity)
@@ -103,7 +103,7 @@ func TestAnOperatorWithoutIdentityIsToldWhatToSet(t *testing.T) {
 }
 
 // The profile in the home would serve otherwise.
-func TestHalfAnIdentityNamesWhatIsMissingAndIsNeverAnother(t *testing.T) {
+func TestIncompleteIdentityMentionsTheMissingPart(t *testing.T) {
 	const id, secret, token = "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"
 	const role, issuer, file = "ALIBABA_CLOUD_ROLE_ARN", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "ALIBABA_CLOUD_OIDC_TOKEN_FILE"
 	for name, c := range map[string]struct {
@@ -151,7 +151,7 @@ func writeKeyFile(t *testing.T, folder, name, value string) {
 	}
 }
 
-func TestWhatAServerOfCredentialsSaysIsNotRepeated(t *testing.T) {
+func TestResponseOfACredentialsServerIsNotQuoted(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, alicloudtest.Secret, http.StatusForbidden)
 	}))
@@ -167,21 +167,21 @@ func TestWhatAServerOfCredentialsSaysIsNotRepeated(t *testing.T) {
 	alicloudtest.VerifySecretless(t, failed, server.URL)
 }
 
-func TestAnIdentityThatComesLaterIsFound(t *testing.T) {
+func TestIdentityIsFoundAfterAFailedSearch(t *testing.T) {
 	withEnvironment(t, "", "", "")
 	clock := &stopwatch{}
 	identity := NewIdentity(clock.Now, "")
 	_ = notFound(t, identity)
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", alicloudtest.KeyID)
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", alicloudtest.Secret)
-	_ = notFound(t, identity) // nobody is asked again that soon
+	_ = notFound(t, identity) // no fetch that soon
 	clock.advance(fetchPause)
 	if got := found(t, identity); got.AccessKeyID != alicloudtest.KeyID {
 		t.Error("these are other credentials")
 	}
 }
 
-func TestARefusedIdentityIsLookedForFromTheStart(t *testing.T) {
+func TestRefusedIdentityIsSearchedFromTheFirstProvider(t *testing.T) {
 	withEnvironment(t, "", "", "")
 	home, err := os.UserHomeDir()
 	if err != nil {
@@ -197,7 +197,7 @@ func TestARefusedIdentityIsLookedForFromTheStart(t *testing.T) {
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", alicloudtest.KeyID)
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", alicloudtest.Secret)
 	clock.advance(fetchPause)
-	if again := askedAgain(t, identity); again != old {
+	if again := refetched(t, identity); again != old {
 		t.Error("a provider that works was not kept")
 	}
 	identity.Refused(Account{}, old)
@@ -207,12 +207,12 @@ func TestARefusedIdentityIsLookedForFromTheStart(t *testing.T) {
 }
 
 // The kubelet replaces the files of a Secret while the operator runs.
-func TestAnAccessKeyInAFolderIsReadAgain(t *testing.T) {
+func TestAccessKeyInAFolderIsReadAgain(t *testing.T) {
 	withEnvironment(t, "", "", "")
 	folder := t.TempDir()
 	clock := &stopwatch{}
 	identity := NewIdentity(clock.Now, folder)
-	_ = notFound(t, identity) // an optional Secret that is not there
+	_ = notFound(t, identity) // an optional Secret that does not exist
 
 	writeKeyFile(t, folder, "accessKeyId", "first")
 	writeKeyFile(t, folder, "accessKeySecret", alicloudtest.Secret)
@@ -224,7 +224,7 @@ func TestAnAccessKeyInAFolderIsReadAgain(t *testing.T) {
 	writeKeyFile(t, folder, "accessKeyId", "second")
 	writeKeyFile(t, folder, "securityToken", alicloudtest.Token)
 	clock.advance(fetchPause)
-	second := askedAgain(t, identity)
+	second := refetched(t, identity)
 	if second.AccessKeyID != "second" || second.SecurityToken != alicloudtest.Token || second.Version == first.Version {
 		t.Error("the key of before still serves")
 	}
@@ -234,7 +234,7 @@ func TestAnAccessKeyInAFolderIsReadAgain(t *testing.T) {
 		}
 	}
 	clock.advance(fetchPause)
-	if got := askedAgain(t, identity); got != second {
+	if got := refetched(t, identity); got != second {
 		t.Error("a key that the API takes does not serve any more")
 	}
 	writeProfile(t, filepath.Join(os.Getenv("HOME"), ".alibabacloud", "credentials"), "profile-key", "profile-secret")
@@ -246,7 +246,7 @@ func TestAnAccessKeyInAFolderIsReadAgain(t *testing.T) {
 
 // An id of one key with the secret of another would be refused, as a key that is
 // wrong, and half a key calls a person.
-func TestAKeyIsReadWholeWhileItsFilesAreReplaced(t *testing.T) {
+func TestAccessKeyIsReadWholeDuringAReplacement(t *testing.T) {
 	t.Parallel()
 
 	folder := t.TempDir()
@@ -287,7 +287,7 @@ func TestAKeyIsReadWholeWhileItsFilesAreReplaced(t *testing.T) {
 	for range 5_000 {
 		got, err := folderKey(folder).GetCredentials()
 		if failed, ok := errors.AsType[*Error](err); ok && failed.Kind == ServiceError {
-			continue // it changed all the time
+			continue // every read met a replacement
 		}
 		if err != nil || got.AccessKeyId != got.AccessKeySecret || got.AccessKeyId != got.SecurityToken {
 			t.Errorf("got %+v, %v", got, err)
@@ -302,7 +302,7 @@ func TestAKeyIsReadWholeWhileItsFilesAreReplaced(t *testing.T) {
 	}
 }
 
-func TestAFolderThatCannotBeReadIsNotPassedOver(t *testing.T) {
+func TestUnreadableFolderIsAFailure(t *testing.T) {
 	withEnvironment(t, "", "", "")
 	writeProfile(t, filepath.Join(os.Getenv("HOME"), ".alibabacloud", "credentials"), "profile-key", "profile-secret")
 	folder := t.TempDir()
@@ -322,9 +322,9 @@ func TestAFolderThatCannotBeReadIsNotPassedOver(t *testing.T) {
 	}
 }
 
-// Credentials that are refused as soon as they were found serve for a moment, so
-// that a fleet asks seldom, and then no more, also while STS is down.
-func TestRefusedCredentialsDoNotServeForeverWhileSTSIsDown(t *testing.T) {
+// Credentials that are refused at once stay in use for a moment, so that a fleet
+// makes few requests to STS, and are dropped then, also while STS is down.
+func TestRefusedCredentialsAreDroppedWhileSTSIsDown(t *testing.T) {
 	t.Parallel()
 
 	var next error
@@ -355,8 +355,8 @@ func TestRefusedCredentialsDoNotServeForeverWhileSTSIsDown(t *testing.T) {
 	}
 }
 
-// Whoever served once is the identity: while it fails, no other is.
-func TestNoOtherIdentityStandsInForTheOneThatServed(t *testing.T) {
+// A provider that was in use stays the identity, also while it fails.
+func TestNoOtherIdentityReplacesTheOneInUse(t *testing.T) {
 	t.Parallel()
 
 	down := false
@@ -364,14 +364,14 @@ func TestNoOtherIdentityStandsInForTheOneThatServed(t *testing.T) {
 	identity := NewIdentity(clock.Now, "")
 	identity.search = func() []provider {
 		return []provider{
-			{name: "nothing", CredentialsProvider: answers(func() (*providers.Credentials, error) { return nil, errNoKey })},
-			{name: "first", CredentialsProvider: answers(func() (*providers.Credentials, error) {
+			{name: "nothing", CredentialsProvider: providerFunc(func() (*providers.Credentials, error) { return nil, errNoKey })},
+			{name: "first", CredentialsProvider: providerFunc(func() (*providers.Credentials, error) {
 				if down {
 					return nil, &url.Error{Op: "Get", URL: "http://100.100.100.200/", Err: syscall.ECONNREFUSED}
 				}
 				return session("first"), nil
 			})},
-			{name: "other", CredentialsProvider: answers(func() (*providers.Credentials, error) { return session("other"), nil })},
+			{name: "other", CredentialsProvider: providerFunc(func() (*providers.Credentials, error) { return session("other"), nil })},
 		}
 	}
 	first := found(t, identity)
@@ -401,17 +401,17 @@ func writeProfile(t *testing.T, path, keyID, secret string) {
 	}
 }
 
-type answers func() (*providers.Credentials, error)
+type providerFunc func() (*providers.Credentials, error)
 
-func (a answers) GetCredentials() (*providers.Credentials, error) { return a() }
-func (answers) GetProviderName() string                           { return "test" }
+func (a providerFunc) GetCredentials() (*providers.Credentials, error) { return a() }
+func (providerFunc) GetProviderName() string                           { return "test" }
 
 // identityOf has one provider that was meant, and the clock.
-func identityOf(ask answers) (*Identity, *stopwatch) {
+func identityOf(fetch providerFunc) (*Identity, *stopwatch) {
 	clock := &stopwatch{}
 	identity := NewIdentity(clock.Now, "")
 	identity.search = func() []provider {
-		return []provider{{CredentialsProvider: ask, name: "test", configured: true, remedy: "check it"}}
+		return []provider{{CredentialsProvider: fetch, name: "test", configured: true, remedy: "check it"}}
 	}
 	return identity, clock
 }
@@ -434,10 +434,10 @@ func (s *stopwatch) advance(d time.Duration) {
 	s.at += d
 }
 
-// askedAgain returns what is held after the question that was due has been answered.
-func askedAgain(t *testing.T, identity *Identity) Credentials {
+// refetched returns the credentials in use after the fetch that was due.
+func refetched(t *testing.T, identity *Identity) Credentials {
 	t.Helper()
-	_ = found(t, identity)                                                     // asks beside
+	_ = found(t, identity)                                                     // fetches in the background
 	_, _, _ = identity.fetches.Do("", func() (any, error) { return nil, nil }) //nolint:nilnil // waits for it
 	return found(t, identity)
 }
@@ -446,12 +446,12 @@ func session(keyID string) *providers.Credentials {
 	return &providers.Credentials{AccessKeyId: keyID, AccessKeySecret: alicloudtest.Secret, SecurityToken: alicloudtest.Token}
 }
 
-func TestTheLastGoodIdentityServesWhileSTSIsDown(t *testing.T) {
+func TestLastCredentialsStayInUseWhileSTSIsDown(t *testing.T) {
 	t.Parallel()
 
-	next, asked := session("first"), 0
+	next, fetched := session("first"), 0
 	identity, clock := identityOf(func() (*providers.Credentials, error) {
-		asked++
+		fetched++
 		if next == nil {
 			return nil, errors.New("STS is down")
 		}
@@ -459,22 +459,22 @@ func TestTheLastGoodIdentityServesWhileSTSIsDown(t *testing.T) {
 	})
 	first := found(t, identity)
 
-	next, asked = nil, 0
+	next, fetched = nil, 0
 	for range 3 {
 		clock.advance(fetchPause)
 		for range 5 {
-			if got := askedAgain(t, identity); got != first {
+			if got := refetched(t, identity); got != first {
 				t.Fatal("the last good credentials do not serve")
 			}
 		}
 	}
-	if asked != 3 {
-		t.Errorf("STS was asked %d times in 3 × %s", asked, fetchPause)
+	if fetched != 3 {
+		t.Errorf("STS was asked %d times in 3 × %s", fetched, fetchPause)
 	}
 
 	next = session("second")
 	clock.advance(fetchPause)
-	second := askedAgain(t, identity)
+	second := refetched(t, identity)
 	if second.AccessKeyID != "second" {
 		t.Fatal("newer credentials are not used once STS is back")
 	}
@@ -489,7 +489,7 @@ func TestTheLastGoodIdentityServesWhileSTSIsDown(t *testing.T) {
 	}
 }
 
-func TestNobodyWaitsForNewerCredentials(t *testing.T) {
+func TestCallsDoNotWaitForNewerCredentials(t *testing.T) {
 	t.Parallel()
 
 	hang := make(chan struct{})
@@ -510,31 +510,31 @@ func TestNobodyWaitsForNewerCredentials(t *testing.T) {
 		}
 	}
 	close(hang)
-	if got := askedAgain(t, identity); got.AccessKeyID != "second" {
+	if got := refetched(t, identity); got.AccessKeyID != "second" {
 		t.Error("what came late is not used")
 	}
 }
 
-func TestAFleetThatIsRefusedAsksSeldom(t *testing.T) {
+func TestRefusedFleetFetchesAtMostOncePerPause(t *testing.T) {
 	t.Parallel()
 
-	asked := 0
-	identity, clock := identityOf(func() (*providers.Credentials, error) { asked++; return session("revoked"), nil })
+	fetched := 0
+	identity, clock := identityOf(func() (*providers.Credentials, error) { fetched++; return session("revoked"), nil })
 	for range 3 {
 		for range 1000 {
 			identity.Refused(Account{}, found(t, identity))
 		}
 		clock.advance(fetchPause)
 	}
-	if asked > 4 {
-		t.Errorf("asked %d times within 3 × %s", asked, fetchPause)
+	if fetched > 4 {
+		t.Errorf("asked %d times within 3 × %s", fetched, fetchPause)
 	}
 }
 
-func TestAProviderThatPanicsOrFindsHalfAKeyFindsNothing(t *testing.T) {
+func TestProviderThatPanicsOrReturnsHalfAKeyFails(t *testing.T) {
 	t.Parallel()
 
-	for name, broken := range map[string]answers{
+	for name, broken := range map[string]providerFunc{
 		"panic":     func() (*providers.Credentials, error) { panic("nil field: " + alicloudtest.Secret) },
 		"nothing":   func() (*providers.Credentials, error) { return nil, nil },
 		"no key id": func() (*providers.Credentials, error) { return session(""), nil },
@@ -560,7 +560,7 @@ func TestAProviderThatPanicsOrFindsHalfAKeyFindsNothing(t *testing.T) {
 	}
 }
 
-func TestOneCallerAtATimeUsesTheProviders(t *testing.T) {
+func TestProvidersAreUsedByOneGoroutineAtATime(t *testing.T) {
 	t.Parallel()
 
 	var inside, most atomic.Int32
@@ -587,7 +587,7 @@ func TestOneCallerAtATimeUsesTheProviders(t *testing.T) {
 	}
 }
 
-func TestIdentityIsSafeWhileCredentialsAreRefused(t *testing.T) {
+func TestIdentityIsSafeForConcurrentRefusals(t *testing.T) {
 	withEnvironment(t, alicloudtest.KeyID, alicloudtest.Secret, alicloudtest.Token)
 	clock := &stopwatch{}
 	identity := NewIdentity(clock.Now, "")
@@ -607,13 +607,13 @@ func TestIdentityIsSafeWhileCredentialsAreRefused(t *testing.T) {
 	group.Wait()
 }
 
-func TestWhoGivesUpWaitingForSTSLeavesTheOthersWaiting(t *testing.T) {
+func TestCancelledCallerDoesNotStopTheFetch(t *testing.T) {
 	t.Parallel()
 
-	asked, answer := make(chan struct{}), make(chan struct{})
+	fetched, respond := make(chan struct{}), make(chan struct{})
 	identity, _ := identityOf(func() (*providers.Credentials, error) {
-		asked <- struct{}{}
-		<-answer
+		fetched <- struct{}{}
+		<-respond
 		return session(alicloudtest.KeyID), nil
 	})
 	other := make(chan error, 1)
@@ -621,23 +621,23 @@ func TestWhoGivesUpWaitingForSTSLeavesTheOthersWaiting(t *testing.T) {
 		_, err := identity.Credentials(t.Context(), Account{})
 		other <- err
 	}()
-	<-asked
+	<-fetched
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := identity.Credentials(ctx, Account{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	close(answer)
+	close(respond)
 	if err := <-other; err != nil {
 		t.Error(err)
 	}
 }
 
-func TestAnIdentityDoesNotPrintWhatItHolds(t *testing.T) {
+func TestIdentityDoesNotPrintItsCredentials(t *testing.T) {
 	t.Parallel()
 
-	held := temporaryCredentials()
-	identity := &Identity{last: &held}
+	current := temporaryCredentials()
+	identity := &Identity{last: &current}
 	for _, printed := range []string{fmt.Sprintf("%+v", identity), fmt.Sprintf("%#v", identity)} {
 		for _, secret := range []string{alicloudtest.KeyID, alicloudtest.Secret, alicloudtest.Token} {
 			if strings.Contains(printed, secret) {

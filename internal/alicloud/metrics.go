@@ -12,10 +12,10 @@ import (
 
 const (
 	// maxCodes is how many different codes get a series. The API has a few dozen
-	// for these calls; a server that invents more must not exhaust memory.
+	// for these calls; a server that invents more must not exhaust the process.
 	maxCodes = 100
 	// maxRegions is the same for regions that the SDK does not know: objects name
-	// them, and a series outlives its objects. otherRegion stands for the rest.
+	// them, and a series outlives its objects. otherRegion is for the rest.
 	maxRegions  = 100
 	otherRegion = "other"
 )
@@ -52,7 +52,7 @@ func newCallMetrics(registry prometheus.Registerer) *callMetrics {
 
 // observe counts a call that completed. A call that its caller gave up has no
 // response to count.
-func (m *callMetrics) observe(call *Call, took time.Duration, err error) {
+func (m *callMetrics) observe(call *Call, duration time.Duration, err error) {
 	code := "OK"
 	if err != nil {
 		failure, ok := errors.AsType[*Error](err)
@@ -64,7 +64,7 @@ func (m *callMetrics) observe(call *Call, took time.Duration, err error) {
 	region := m.regionOf(call)
 	m.requests.WithLabelValues(call.Action, region, code).Inc()
 	if call.Timed {
-		m.duration.WithLabelValues(region).Observe(took.Seconds())
+		m.duration.WithLabelValues(region).Observe(duration.Seconds())
 	}
 }
 

@@ -80,7 +80,7 @@ func TestOnlyTimedCallsHaveADuration(t *testing.T) {
 }
 
 // A Caller counts each of its calls, also those that it refuses to make.
-func TestACallerCountsItsCalls(t *testing.T) {
+func TestCallerCountsItsCalls(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	caller, err := NewCaller(CallerOptions{
 		Timeout: alicloudtest.Patience, Metrics: registry, Transport: alicloudtest.Respond(http.StatusOK, alicloudtest.OneRow),
@@ -139,7 +139,7 @@ func TestInventedRegionsGetABoundedNumberOfSeries(t *testing.T) {
 	}
 }
 
-func TestMetricsAreNamedAsPrometheusWants(t *testing.T) {
+func TestMetricNamesFollowPrometheusRules(t *testing.T) {
 	registry, _ := observed(t, Call{Action: "DescribeHealthStatus", Timed: true}, nil)
 	problems, err := testutil.GatherAndLint(registry)
 	if err != nil {

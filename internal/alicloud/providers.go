@@ -32,6 +32,9 @@ type provider struct {
 	remedy string
 }
 
+// environmentName is the name of the provider that reads the variables of an access key.
+const environmentName = "environment"
+
 // folderVariable is the flag that names a folder with an access key.
 const folderVariable = "--credentials-path"
 
@@ -39,7 +42,7 @@ const folderVariable = "--credentials-path"
 // chain, and the folder, if any, after the environment; without those that lack a
 // setting.
 func findProviders(folder string) []provider {
-	found := []provider{{CredentialsProvider: environmentKey(), name: "environment"}}
+	found := []provider{{CredentialsProvider: environmentKey(), name: environmentName}}
 	add := func(p providers.CredentialsProvider, err error, as provider) {
 		if err == nil {
 			as.CredentialsProvider = p
@@ -156,7 +159,7 @@ func (p *provider) credentials() (c Credentials, err error) {
 	if found == nil || found.AccessKeyId == "" || found.AccessKeySecret == "" {
 		return Credentials{}, errNoCredentials
 	}
-	c = Credentials{AccessKeyID: found.AccessKeyId, AccessKeySecret: found.AccessKeySecret, SecurityToken: found.SecurityToken}
+	c = Credentials{AccessKeyID: found.AccessKeyId, AccessKeySecret: found.AccessKeySecret, SecurityToken: found.SecurityToken, Source: p.name}
 	sum := sha256.Sum256([]byte(c.AccessKeyID + "\n" + c.AccessKeySecret + "\n" + c.SecurityToken))
 	c.Version = hex.EncodeToString(sum[:8])
 	return c, nil

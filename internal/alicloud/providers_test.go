@@ -18,7 +18,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 )
 
-func TestProvidersAreAskedInTheOrderOfTheDefaultChain(t *testing.T) {
+func TestProvidersHaveTheOrderOfTheDefaultChain(t *testing.T) {
 	withEnvironment(t, "", "", "")
 	t.Setenv("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "")
 	t.Setenv("ALIBABA_CLOUD_ROLE_ARN", "acs:ram::1:role/reader")
@@ -34,22 +34,22 @@ func TestProvidersAreAskedInTheOrderOfTheDefaultChain(t *testing.T) {
 	}
 }
 
-func TestNoOtherIdentityStandsInForTheOneThatIsMeant(t *testing.T) {
+func TestNoOtherIdentityReplacesAConfiguredOne(t *testing.T) {
 	t.Parallel()
 
-	gives := answers(func() (*providers.Credentials, error) { return session(alicloudtest.KeyID), nil })
-	fails := answers(func() (*providers.Credentials, error) { return nil, errors.New("no") })
-	if found, by, err := firstOf([]provider{{CredentialsProvider: fails}, {CredentialsProvider: gives, name: "second"}}); err != nil ||
+	works := providerFunc(func() (*providers.Credentials, error) { return session(alicloudtest.KeyID), nil })
+	fails := providerFunc(func() (*providers.Credentials, error) { return nil, errors.New("no") })
+	if found, by, err := firstOf([]provider{{CredentialsProvider: fails}, {CredentialsProvider: works, name: "second"}}); err != nil ||
 		by.name != "second" || found.AccessKeyID != alicloudtest.KeyID {
 		t.Errorf("%v, %v", by, err)
 	}
-	if _, _, err := firstOf([]provider{{CredentialsProvider: fails, name: "first", configured: true}, {CredentialsProvider: gives}}); err == nil ||
+	if _, _, err := firstOf([]provider{{CredentialsProvider: fails, name: "first", configured: true}, {CredentialsProvider: works}}); err == nil ||
 		!strings.Contains(err.Error(), "first") {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestWhatWasConfiguredIsMeant(t *testing.T) {
+func TestConfiguredProviders(t *testing.T) {
 	for name, c := range map[string]struct {
 		variables map[string]string
 		want      string
@@ -78,7 +78,7 @@ func TestWhatWasConfiguredIsMeant(t *testing.T) {
 	}
 }
 
-func TestAFileThatWasNamedIsNotPassedOver(t *testing.T) {
+func TestUnreadableProfileIsAFailure(t *testing.T) {
 	for _, variable := range []string{"ALIBABA_CLOUD_CONFIG_FILE", "ALIBABA_CLOUD_CREDENTIALS_FILE"} {
 		withEnvironment(t, "", "", "")
 		t.Setenv(variable, "/no/such/file")
@@ -91,7 +91,7 @@ func TestAFileThatWasNamedIsNotPassedOver(t *testing.T) {
 	}
 }
 
-func TestARoleWhoseTokenIsMissingIsToldWhichFile(t *testing.T) {
+func TestMissingTokenMentionsItsFile(t *testing.T) {
 	withEnvironment(t, "", "", "")
 	path := filepath.Join(t.TempDir(), "no-token")
 	t.Setenv("ALIBABA_CLOUD_ROLE_ARN", "acs:ram::1:role/reader")

@@ -12,8 +12,8 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 )
 
-// hangUps is a server that closes each connection, without an answer, when the
-// second request comes over it.
+// hangUps is a server that closes each connection, without a response, at the
+// second request.
 type hangUps struct {
 	mu     sync.Mutex
 	served map[string]int // requests by connection
@@ -35,7 +35,7 @@ func (h *hangUps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // A gateway whose alicloudtest.Patience with idle connections is just as long as the
 // interval must not make every other call a failure.
-func TestAConnectionThatIsClosedAsTheCallComesIsNoFailure(t *testing.T) {
+func TestIdleConnectionClosedByTheServerIsNoFailure(t *testing.T) {
 	server := &hangUps{served: map[string]int{}, nonces: map[string]int{}}
 	client := newTrustingClient(t, startHTTPS(t, server.ServeHTTP))
 	for range 4 {
@@ -51,7 +51,7 @@ func TestAConnectionThatIsClosedAsTheCallComesIsNoFailure(t *testing.T) {
 	}
 }
 
-func TestACallIsMadeAgainOnceAtMost(t *testing.T) {
+func TestCallIsRetriedAtMostOnce(t *testing.T) {
 	requests := 0
 	server := startHTTPS(t, func(w http.ResponseWriter, r *http.Request) {
 		requests++

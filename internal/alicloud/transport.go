@@ -65,7 +65,7 @@ func refusedByProxy(_ context.Context, _ *url.URL, _ *http.Request, response *ht
 }
 
 // checkProxyVariables refuses values that net/http would ignore.
-// The value may hold a password, so the error names the variable only.
+// The value may have a password, so the error names the variable only.
 func checkProxyVariables() error {
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
 		value := os.Getenv(name)
@@ -89,13 +89,13 @@ func ignoreProxyVariables(client *sdk.Client) {
 	client.SetNoProxy(unused)
 }
 
-// exchange is the transport of one call. It gives the SDK, which takes no
+// callTransport is the transport of one call. It gives the SDK, which has no
 // context, the caller's, bounds the body, refuses redirects (a redirected
 // request would send the signed URL as its Referer), and records what the SDK
 // drops.
 //
 // It must not be a *http.Transport: the SDK rewrites those on every call.
-type exchange struct {
+type callTransport struct {
 	ctx  context.Context
 	base http.RoundTripper
 
@@ -103,41 +103,41 @@ type exchange struct {
 	query      string
 	status     int
 	retryAfter time.Duration
-	// answered is set with the first byte from the server, HTTP or not, and reused
+	// responded is set with the first byte from the server, HTTP or not, and reused
 	// where an earlier call had opened the connection.
-	answered, reused atomic.Bool
+	responded, reused atomic.Bool
 }
 
 // hitIdleClose reports whether the server closed an idle connection just as this
 // call reused it, as it may at any time. Where its idle timeout is as long as an
 // interval, that happens to many calls. net/http does not retry a POST, and a
 // retry must be signed again.
-func (e *exchange) hitIdleClose() bool {
-	return e.reused.Load() && !e.answered.Load() && e.ctx.Err() == nil
+func (t *callTransport) hitIdleClose() bool {
+	return t.reused.Load() && !t.responded.Load() && t.ctx.Err() == nil
 }
 
-// fresh is an exchange for a retry.
-func (e *exchange) fresh() *exchange { return &exchange{ctx: e.ctx, base: e.base} }
+// fresh is a transport for a retry.
+func (t *callTransport) fresh() *callTransport { return &callTransport{ctx: t.ctx, base: t.base} }
 
 // RoundTrip implements http.RoundTripper.
-func (e *exchange) RoundTrip(request *http.Request) (*http.Response, error) {
-	e.host, e.query = request.URL.Host, request.URL.RawQuery
+func (t *callTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	t.host, t.query = request.URL.Host, request.URL.RawQuery
 	ctx, cancel := context.WithCancel(request.Context())
-	unlink := context.AfterFunc(e.ctx, cancel) //nolint:contextcheck // the SDK's request knows no caller
+	unlink := context.AfterFunc(t.ctx, cancel) //nolint:contextcheck // the SDK's request knows no caller
 	release := func() { unlink(); cancel() }
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn:              func(connection httptrace.GotConnInfo) { e.reused.Store(connection.Reused) },
-		GotFirstResponseByte: func() { e.answered.Store(true) },
+		GotConn:              func(connection httptrace.GotConnInfo) { t.reused.Store(connection.Reused) },
+		GotFirstResponseByte: func() { t.responded.Store(true) },
 	})
 
-	response, err := e.base.RoundTrip(request.WithContext(ctx))
+	response, err := t.base.RoundTrip(request.WithContext(ctx))
 	if err != nil {
 		release()
 		return nil, err
 	}
-	e.status = response.StatusCode
-	e.retryAfter = parseRetryAfter(response.Header.Get("Retry-After"))
-	if err := unwanted(e.status); err != nil {
+	t.status = response.StatusCode
+	t.retryAfter = parseRetryAfter(response.Header.Get("Retry-After"))
+	if err := unwanted(t.status); err != nil {
 		_ = response.Body.Close()
 		release()
 		return nil, err
@@ -147,7 +147,7 @@ func (e *exchange) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 // unwanted is what is wrong with a response whose body must not be read. That of
-// HTTP 101 is the bare connection: no context ends a read of it.
+// HTTP 101 is the bare connection: no context interrupts a read of it.
 func unwanted(status int) error {
 	switch {
 	case status == http.StatusSwitchingProtocols:
@@ -160,8 +160,8 @@ func unwanted(status int) error {
 }
 
 // signature is the signature of the request; "" where there is none.
-func (e *exchange) signature() string {
-	query, err := url.ParseQuery(e.query)
+func (t *callTransport) signature() string {
+	query, err := url.ParseQuery(t.query)
 	if err != nil {
 		return ""
 	}

@@ -112,12 +112,12 @@ func keepMessage(next, previous condition) condition {
 // digits. The first words must be equal: that is the API's error code, or the
 // host that failed.
 func equalWithoutNumbers(a, b string) bool {
-	left, right := strings.Fields(a), strings.Fields(b)
-	if len(left) != len(right) || len(left) > 0 && left[0] != right[0] {
+	x, y := strings.Fields(a), strings.Fields(b)
+	if len(x) != len(y) || len(x) > 0 && x[0] != y[0] {
 		return false
 	}
-	for i := range left {
-		if left[i] != right[i] && (!hasDigit(left[i]) || !hasDigit(right[i])) {
+	for i := range x {
+		if x[i] != y[i] && (!hasDigit(x[i]) || !hasDigit(y[i])) {
 			return false
 		}
 	}

@@ -159,7 +159,7 @@ func (env *testEnv) want(want string) {
 	}
 }
 
-// conditions formats types, statuses and reasons in one line, and omits Ready
+// conditions formats types, statuses and reasons, and omits Ready
 // where it equals Healthy.
 func conditions(s *v1alpha1.LoadBalancerHealthStatus) string {
 	ready := find(s.Conditions, v1alpha1.ConditionReady)
@@ -223,7 +223,7 @@ func backends(listeners ...string) []alicloud.Backend {
 	return rows
 }
 
-// formatBackends formats backend transitions in one line: "i-0 normal>abnormal".
+// formatBackends formats backend transitions: "i-0 normal>abnormal".
 func formatBackends(transitions []BackendTransition) string {
 	words := make([]string, 0, len(transitions))
 	for i := range transitions {

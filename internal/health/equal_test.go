@@ -23,14 +23,14 @@ func TestStatusesThatDifferInAnyFieldAreNotEqual(t *testing.T) {
 	if !sameStatus(full(), full()) {
 		t.Fatal("a status differs from an equal one")
 	}
-	leaves := 0
+	tried := 0
 	each(reflect.ValueOf(full()).Elem(), "status", func(path string, n int) {
-		leaves++
+		tried++
 		changed := full()
 		at := 0
-		each(reflect.ValueOf(changed).Elem(), "status", func(string, int) {}, func(leaf reflect.Value) {
+		each(reflect.ValueOf(changed).Elem(), "status", func(string, int) {}, func(value reflect.Value) {
 			if at == n {
-				alter(leaf)
+				alter(value)
 			}
 			at++
 		})
@@ -41,8 +41,8 @@ func TestStatusesThatDifferInAnyFieldAreNotEqual(t *testing.T) {
 			t.Errorf("%s is not compared", path)
 		}
 	})
-	if leaves < 35 {
-		t.Errorf("only %d fields were tried", leaves)
+	if tried < 35 {
+		t.Errorf("only %d fields were tried", tried)
 	}
 }
 
@@ -76,16 +76,16 @@ func fill(v reflect.Value) {
 	}
 }
 
-// each visits the leaves in order.
-func each(v reflect.Value, path string, visit func(path string, n int), leaves ...func(reflect.Value)) {
+// each visits every value in order, and then calls the callbacks with it.
+func each(v reflect.Value, path string, visit func(path string, n int), callbacks ...func(reflect.Value)) {
 	n := 0
 	var walk func(v reflect.Value, path string)
 	walk = func(v reflect.Value, path string) {
 		switch {
 		case v.Type() == reflect.TypeFor[metav1.Time]() || v.Kind() != reflect.Pointer && v.Kind() != reflect.Slice && v.Kind() != reflect.Struct:
 			visit(path, n)
-			for _, leaf := range leaves {
-				leaf(v)
+			for _, callback := range callbacks {
+				callback(v)
 			}
 			n++
 		case v.Kind() == reflect.Pointer:

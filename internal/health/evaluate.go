@@ -268,7 +268,7 @@ func (e *evaluation) facts() *listenerFacts {
 }
 
 // stalls returns whether a failure requires manual action. A kind of failure
-// that stalled the object stalls it until another observation ends otherwise.
+// that stalled the object stalls it until an observation has another result.
 func (e *evaluation) stalls(failure *alicloud.Error) bool {
 	was := e.wasStalled()
 	sameTarget := e.previous.ObservedTarget != nil && *e.previous.ObservedTarget == *e.next.ObservedTarget

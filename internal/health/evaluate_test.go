@@ -314,7 +314,7 @@ func TestForeignConditionsAreKept(t *testing.T) {
 	env.condition(foreign.Type)
 }
 
-func TestIntervalLeftOutIsTheDefault(t *testing.T) {
+func TestDefaultInterval(t *testing.T) {
 	env := newEnv(t, interval(0))
 	if got := Interval(&env.object.Spec); got != 30*time.Second {
 		t.Errorf("got %s", got)

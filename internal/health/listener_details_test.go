@@ -158,6 +158,17 @@ func TestRowWithoutAPortKeepsAListenerWithoutBackends(t *testing.T) {
 	env.want(noBackends)
 }
 
+func TestStoppedListenerOfARemovedServicePortDoesNotCount(t *testing.T) {
+	env := newEnv(t)
+	env.ports = []ServicePort{{Port: 80, Protocol: "tcp"}, {Port: 443, Protocol: "https"}}
+	env.listed("80/tcp running", "443/https stopped").observe(tcp80)
+	env.want(noBackends)
+	env.ports = env.ports[:1]
+	env.after(30 * time.Second).observe(tcp80)
+	env.want(allNormal)
+	env.wantListeners("80/tcp Healthy 1 Running, 443/https Unknown 0 Stopped")
+}
+
 // Without its load balancer, the ports of the Service are not known.
 func TestServiceWithoutItsLoadBalancerKeepsAStoppedListenerUnhealthy(t *testing.T) {
 	env := newEnv(t, func(s *v1alpha1.LoadBalancerHealthSpec) {

@@ -14,7 +14,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-// listeners formats status.listeners in one line: "443/https Unknown 0 Running Enabled missing@30".
+// listeners formats status.listeners: "443/https Unknown 0 Running Enabled missing@30".
 func (env *testEnv) listeners() string {
 	var words []string
 	for _, l := range env.object.Status.Listeners {
@@ -50,7 +50,7 @@ func (env *testEnv) wantMessage(parts ...string) {
 	}
 }
 
-// formatListeners formats listener transitions in one line: "443/https missing, 80/tcp back".
+// formatListeners formats listener transitions: "443/https missing, 80/tcp back".
 func formatListeners(transitions Transitions) string {
 	var words []string
 	for _, transition := range transitions.Listeners {
@@ -193,6 +193,7 @@ func TestRowsWithoutAPortMakeNoListenerMissing(t *testing.T) {
 	env.observe(tcp80, "443/https nn")
 	env.after(30 * time.Second).observeRows([]alicloud.Backend{{ServerID: "i-1", ServerHealthStatus: "normal"}})
 	env.want(allNormal)
+	env.wantListeners("of unknown port Healthy 1")
 }
 
 func TestListenersMatchByPortWhereAProtocolIsUnknown(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-// formatLocations formats the node, pod and diagnosis of each row in one line.
+// formatLocations formats the node, pod and diagnosis of each row.
 func formatLocations(rows []v1alpha1.BackendStatus) string {
 	words := make([]string, 0, len(rows))
 	for i := range rows {

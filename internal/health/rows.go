@@ -61,7 +61,10 @@ func rowsOf(observation *alicloud.Observation, scope alicloud.Scope) []v1alpha1.
 		})
 	}
 	slices.SortFunc(rows, func(a, b v1alpha1.BackendStatus) int {
-		return cmp.Or(byIdentity(&a, &b),
+		if c := byIdentity(&a, &b); c != 0 {
+			return c
+		}
+		return cmp.Or(
 			cmp.Compare(classOf(a.ServerHealthStatus), classOf(b.ServerHealthStatus)),
 			cmp.Compare(a.ServerHealthStatus, b.ServerHealthStatus),
 			cmp.Compare(a.EniHost, b.EniHost),
@@ -76,12 +79,20 @@ func SameBackend(a, b *v1alpha1.BackendStatus) bool { return byIdentity(a, b) ==
 // byIdentity compares two rows in the order of status.backends. It returns 0 for
 // two rows of one backend.
 func byIdentity(a, b *v1alpha1.BackendStatus) int {
-	return cmp.Or(
-		cmp.Compare(a.ListenerPort, b.ListenerPort),
-		compareProtocols(a.ListenerProtocol, b.ListenerProtocol),
-		cmp.Compare(a.ServerID, b.ServerID),
-		cmp.Compare(a.ServerIP, b.ServerIP),
-		cmp.Compare(a.Port, b.Port))
+	// cmp.Or would evaluate every comparison, and most pairs differ in the first.
+	if c := cmp.Compare(a.ListenerPort, b.ListenerPort); c != 0 {
+		return c
+	}
+	if c := compareProtocols(a.ListenerProtocol, b.ListenerProtocol); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.ServerID, b.ServerID); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.ServerIP, b.ServerIP); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.Port, b.Port)
 }
 
 // compareProtocols ignores case: earlier versions stored a protocol in the API's

@@ -31,7 +31,7 @@ var (
 
 // fitting returns how many of the rows fit into an object beside the listeners
 // and the observe requests, which are as long as a user's annotation. A usual
-// row takes a quarter of a kilobyte; one from a broken server may take twenty
+// row has a quarter of a kilobyte; one from a broken server may have twenty
 // times as much.
 func fitting(rows []v1alpha1.BackendStatus, listeners []v1alpha1.ListenerStatus, requests ...string) int {
 	if len(rows) <= fewRows {
@@ -51,7 +51,7 @@ func fitting(rows []v1alpha1.BackendStatus, listeners []v1alpha1.ListenerStatus,
 	return max(room, 0) / longest
 }
 
-// sizer computes how many bytes a struct takes in JSON as an element of a list.
+// sizer computes the size of a struct in JSON, in bytes, as an element of a list.
 type sizer []sizedField
 
 // sizedField is one field of a struct, or of one that the struct inlines.

@@ -47,7 +47,7 @@ func TestRowsThatFitAreKept(t *testing.T) {
 }
 
 // An annotation may have a quarter of a megabyte, and the status repeats it.
-func TestLongRequestLeavesRoomForFewerRows(t *testing.T) {
+func TestLongRequestReducesTheRowsThatFit(t *testing.T) {
 	env := newEnv(t)
 	env.options.MaxBackends = 5000
 	env.request(strings.Repeat("x", 255<<10))
@@ -61,7 +61,7 @@ func TestLongRequestLeavesRoomForFewerRows(t *testing.T) {
 	}
 }
 
-// The cases come from the types, so that they include a field that the API adds.
+// The test derives its cases from the types, so that they include a field that the API adds.
 func TestSizeIsThatOfTheEncodedStruct(t *testing.T) {
 	testSizer[v1alpha1.BackendStatus](t, rowSizer)
 	testSizer[v1alpha1.ListenerStatus](t, listenerSizer)
@@ -106,7 +106,7 @@ func TestFieldOfAnotherTypeIsEncoded(t *testing.T) {
 		Enabled bool            `json:"enabled,omitempty"`
 		Spec    struct {
 			Name string `json:"name,omitempty"`
-		} `json:"spec,omitempty"`
+		} `json:"spec,omitempty"` //nolint:modernize // a metav1.Time often has this tag
 	}
 	for _, r := range []row{{}, {Weights: []int{1, 20}, Labels: map[string]bool{"a": true}, Enabled: true}} {
 		if size, want := sizerOf(reflect.TypeFor[row]()).size(reflect.ValueOf(r)), encodedSize(t, r)+len(","); size != want {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -11,7 +13,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// keyring holds the accounts and how much of its budget each has left.
+// keyring has the accounts and the remaining budget of each.
 type keyring struct {
 	mu    sync.RWMutex
 	byKey map[string]*account
@@ -22,7 +24,7 @@ type account struct {
 	limiter *rate.Limiter
 }
 
-// load replaces the accounts. One whose limits did not change keeps what is left of its budget.
+// load replaces the accounts. One with the same limits keeps its remaining budget.
 func (k *keyring) load(accounts []Account) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -58,11 +60,11 @@ func (k *keyring) get(accessKeyID string) (*account, bool) {
 	return found, ok
 }
 
-func (a *account) takeTurn(now time.Time) bool {
+func (a *account) allow(now time.Time) bool {
 	return a.limiter.AllowN(now, 1)
 }
 
-// allows reports whether the account's RAM policy, so to say, covers the load balancer.
+// allows reports whether the account may see the load balancer.
 func (a *account) allows(loadBalancerID string) bool {
 	for _, pattern := range a.Allow {
 		if ok, _ := path.Match(pattern, loadBalancerID); ok {

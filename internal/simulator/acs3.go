@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -66,7 +68,7 @@ func checkACS3Signature(req *request, secret string) *apiError {
 	return nil
 }
 
-// acs3CanonicalRequest hashes the body itself instead of believing x-acs-content-sha256.
+// acs3CanonicalRequest hashes the body itself and ignores x-acs-content-sha256.
 func acs3CanonicalRequest(req *request) string {
 	headers := make([]string, 0, len(req.acs3.signedHeaders))
 	for _, name := range req.acs3.signedHeaders {

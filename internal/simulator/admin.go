@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -15,7 +17,7 @@ import (
 // maxAdminBody bounds a body of the admin API in bytes: more than a load balancer with 50 listeners of 200 backends.
 const maxAdminBody = 16 << 20
 
-// adminError is a refusal of the admin API: the status to send, and a message that names the field.
+// adminError is a refusal of the admin API: the status to send, and a message with the field.
 type adminError struct {
 	status int
 	err    error
@@ -29,11 +31,11 @@ func badRequest(err error) error { return &adminError{http.StatusBadRequest, err
 type endpoint struct {
 	// do returns the status and what to send as JSON; nil sends no body.
 	do func(r *http.Request) (int, any, error)
-	// query names the parameters that it takes.
+	// query are the names of its parameters.
 	query []string
 }
 
-// adminHandler routes the admin API. No route reads accounts, so none can give a secret away.
+// adminHandler routes the admin API. No route reads accounts, so none can reveal a secret.
 func (s *Server) adminHandler() http.Handler {
 	selector := []string{"serverId", "serverIp", "listenerPort", "listenerProtocol", "port"}
 	mux := http.NewServeMux()
@@ -76,11 +78,11 @@ func (s *Server) adminHandler() http.Handler {
 }
 
 func serveAdmin(w http.ResponseWriter, r *http.Request, methods map[string]endpoint) {
-	status, answer, err := callEndpoint(w.Header(), r, methods)
+	status, body, err := callEndpoint(w.Header(), r, methods)
 	if err != nil {
-		status, answer = adminStatus(err), map[string]string{"message": err.Error()}
+		status, body = adminStatus(err), map[string]string{"message": err.Error()}
 	}
-	if answer == nil {
+	if body == nil {
 		w.WriteHeader(status)
 		return
 	}
@@ -89,7 +91,7 @@ func serveAdmin(w http.ResponseWriter, r *http.Request, methods map[string]endpo
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(answer)
+	_ = encoder.Encode(body)
 }
 
 func callEndpoint(header http.Header, r *http.Request, methods map[string]endpoint) (int, any, error) {
@@ -146,7 +148,7 @@ func readBody(r *http.Request, out any) error {
 	return nil
 }
 
-// checkQuery refuses what would be overlooked, so that no misspelt selector selects everything.
+// checkQuery refuses unknown parameters, so that no misspelt selector selects everything.
 func checkQuery(r *http.Request, known []string) error {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	switch {
@@ -155,7 +157,7 @@ func checkQuery(r *http.Request, known []string) error {
 	case err != nil:
 		return fmt.Errorf("query: %w: write name=value&name=value", err)
 	case len(query) > 0 && len(known) == 0:
-		return errors.New("query: this endpoint takes no parameters: leave them out")
+		return errors.New("query: this endpoint takes no parameters: omit them")
 	}
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		switch {
@@ -164,7 +166,7 @@ func checkQuery(r *http.Request, known []string) error {
 		case len(query[name]) > 1:
 			return fmt.Errorf("%s: stands twice: write it once", name)
 		case query.Get(name) == "":
-			return fmt.Errorf("%s: empty: write a value, or leave it out", name)
+			return fmt.Errorf("%s: empty: write a value, or omit it", name)
 		}
 	}
 	return nil
@@ -178,7 +180,7 @@ func queryInt(query url.Values, name string, absent int) (int, error) {
 	}
 	number, err := strconv.Atoi(text)
 	if err != nil || number < 1 {
-		return 0, badRequest(fmt.Errorf("%s: %q is no number above 0: write one such as 80, or leave it out", name, text))
+		return 0, badRequest(fmt.Errorf("%s: %q is no number above 0: write one such as 80, or omit it", name, text))
 	}
 	return number, nil
 }

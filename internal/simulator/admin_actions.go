@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -26,7 +28,7 @@ func (s *Server) adminPut(r *http.Request) (int, any, error) {
 	}
 	id := r.PathValue("id")
 	if lb.LoadBalancerID != "" && lb.LoadBalancerID != id {
-		return 0, nil, badRequest(fmt.Errorf("loadBalancerId: %q is not the %q of the URL: leave it out", lb.LoadBalancerID, id))
+		return 0, nil, badRequest(fmt.Errorf("loadBalancerId: %q is not the %q of the URL: omit it", lb.LoadBalancerID, id))
 	}
 	lb.LoadBalancerID = id
 	if err := lb.validate(""); err != nil {
@@ -96,21 +98,21 @@ func querySelector(query url.Values) (Selector, error) {
 	return sel, err
 }
 
-// listenerChange is a ListenerSelector and what to set.
-type listenerChange struct {
+// listenerEdit is a ListenerSelector and the values to set.
+type listenerEdit struct {
 	ListenerSelector
 	ListenerPatch
 }
 
 func (s *Server) adminSetListeners(r *http.Request) (int, any, error) {
-	var change listenerChange
-	if err := readBody(r, &change); err != nil {
+	var edit listenerEdit
+	if err := readBody(r, &edit); err != nil {
 		return 0, nil, err
 	}
-	if change.ListenerPatch == (ListenerPatch{}) {
+	if edit.ListenerPatch == (ListenerPatch{}) {
 		return 0, nil, badRequest(errors.New("body: nothing to set: write status, healthCheck or forwardPort"))
 	}
-	matched, err := s.SetListeners(r.PathValue("id"), change.ListenerSelector, change.ListenerPatch)
+	matched, err := s.SetListeners(r.PathValue("id"), edit.ListenerSelector, edit.ListenerPatch)
 	return http.StatusOK, map[string]int{"matched": matched}, err
 }
 
@@ -132,7 +134,7 @@ func (s *Server) adminRemoveListeners(r *http.Request) (int, any, error) {
 	return http.StatusOK, map[string]int{"removed": removed}, err
 }
 
-// permissions is the body of …/permissions, which holds for every account.
+// permissions is the body of …/permissions, which applies to every account.
 type permissions struct {
 	AllowListeners *bool `json:"allowListeners"`
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -11,7 +13,7 @@ import (
 	"testing"
 )
 
-// admin sends one call and gives the answer's status and body, its JSON made compact.
+// admin sends one call and returns the response's status and body, with compact JSON.
 func admin(t *testing.T, base, method, path, body string) (int, string) {
 	t.Helper()
 	response, err := http.DefaultClient.Do(newRequest(t, method, base+path, body))
@@ -67,8 +69,8 @@ func TestAdminLoadBalancers(t *testing.T) {
 		{"PATCH", "/loadbalancers/lb-1/backends", `{"serverIp":"10.0.0.2","serverHealthStatus":"unavailable"}`, 200, `{"matched":1}`},
 		{"PATCH", "/loadbalancers/lb-1/backends", `{"serverId":"i-9","serverHealthStatus":"normal"}`, 404, `{"message":"selector: no backend matches: {\"serverId\":\"i-9\"}"}`},
 		{"PATCH", "/loadbalancers/lb-1/backends", `{"serverId":"i-1"}`, 400, `serverHealthStatus: \"\" is not known: write one of normal, abnormal, unavailable`},
-		{"PATCH", "/loadbalancers/lb-1/backends", `{"server":"i-1"}`, 400, `body: server: unknown field: write one of serverId,`},
-		{"PATCH", "/loadbalancers/lb-1/backends", `{"listenerPort":"80"}`, 400, `listenerPort: a string stands where a whole number is needed`},
+		{"PATCH", "/loadbalancers/lb-1/backends", `{"server":"i-1"}`, 400, `body: unknown field \"server\"`},
+		{"PATCH", "/loadbalancers/lb-1/backends", `{"listenerPort":"80"}`, 400, `body: listenerPort: got string, want int`},
 		{"PATCH", "/loadbalancers/lb-9/backends", `{"serverHealthStatus":"normal"}`, 404, "no such load balancer"},
 		{"PATCH", "/loadbalancers/lb-1/backends?serverId=i-1", `{"serverHealthStatus":"normal"}`, 400, "reads its body only"},
 		{"POST", "/loadbalancers/lb-1/backends", `{"serverId":"i-3","port":8080}`, 201, `{"port":8080,"serverHealthStatus":"normal","serverId":"i-3"}`},
@@ -89,16 +91,16 @@ func TestAdminLoadBalancers(t *testing.T) {
 	})
 }
 
-func TestASelectorThatIsEmptyOrOverlookedSelectsNothing(t *testing.T) {
+func TestEmptyOrUnknownSelectorIsRefused(t *testing.T) {
 	sim, base := start(t, openConfig(), Options{})
 	const backends = "/loadbalancers/lb-demo/backends"
 	runSteps(t, base, []adminStep{
-		{"PATCH", backends, `{"serverId":"","serverHealthStatus":"abnormal"}`, 400, `body: serverId: empty: write a value, or leave it out`},
-		{"PATCH", backends, `{"serverIp":null,"serverHealthStatus":"abnormal"}`, 400, `body: serverIp: null stands where a string`},
-		{"PATCH", backends, `{"listenerPort":0,"serverHealthStatus":"abnormal"}`, 400, `body: listenerPort: 0 is too low: write a number above 0, or leave it out`},
-		{"DELETE", backends + "?serverId=", "", 400, `{"message":"serverId: empty: write a value, or leave it out"}`},
+		{"PATCH", backends, `{"serverId":"","serverHealthStatus":"abnormal"}`, 400, `body: serverId: empty: write a value, or omit it`},
+		{"PATCH", backends, `{"serverIp":null,"serverHealthStatus":"abnormal"}`, 400, `body: serverIp: null: write a value, or omit it`},
+		{"PATCH", backends, `{"listenerPort":0,"serverHealthStatus":"abnormal"}`, 400, `body: listenerPort: 0 is too low: write a number above 0, or omit it`},
+		{"DELETE", backends + "?serverId=", "", 400, `{"message":"serverId: empty: write a value, or omit it"}`},
 		{"DELETE", backends + "?listenerPort=", "", 400, "listenerPort: empty"},
-		{"DELETE", backends + "?listenerPort=0", "", 400, `listenerPort: \"0\" is no number above 0: write one such as 80, or leave it out`},
+		{"DELETE", backends + "?listenerPort=0", "", 400, `listenerPort: \"0\" is no number above 0: write one such as 80, or omit it`},
 		{"DELETE", backends + "?serverId=i-1&serverId=i-2", "", 400, "serverId: stands twice"},
 		{"DELETE", backends + "?serverId=%zz", "", 400, "query: invalid URL escape"},
 		{"DELETE", backends + "?server=i-1", "", 400, "server: unknown query parameter: write one of serverId, serverIp, listenerPort, listenerProtocol, port"},
@@ -111,7 +113,7 @@ func TestASelectorThatIsEmptyOrOverlookedSelectsNothing(t *testing.T) {
 	}
 }
 
-func TestAnotherMethodIsAnsweredWithThoseThereAre(t *testing.T) {
+func TestUnknownMethodGetsTheAllowedOnes(t *testing.T) {
 	_, base := start(t, openConfig(), Options{})
 	got := do(t, newRequest(t, http.MethodPost, base+"/admin/v1/loadbalancers/lb-demo", "{}"))
 	if allow := got.header.Get("Allow"); got.status != http.StatusMethodNotAllowed || allow != "DELETE, GET, PUT" {
@@ -130,8 +132,8 @@ func TestAnotherMethodIsAnsweredWithThoseThereAre(t *testing.T) {
 	}
 }
 
-// The client writes everything before it reads, so that it sees the answer only if the server takes what it sends.
-func TestABodyThatIsTooLargeIsAnswered(t *testing.T) {
+// The client writes everything before it reads, so that it sees the response only if the server reads the whole body.
+func TestOversizedBodyGetsAResponse(t *testing.T) {
 	for path, limit := range map[string]int{"/admin/v1/faults": maxAdminBody, "/": maxBody} {
 		_, base := start(t, openConfig(), Options{})
 		conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
@@ -144,13 +146,13 @@ func TestABodyThatIsTooLargeIsAnswered(t *testing.T) {
 		if _, err := io.CopyN(conn, blanks{}, int64(size)); err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
-		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
-		_ = answer.Body.Close()
-		if answer.StatusCode != http.StatusRequestEntityTooLarge {
-			t.Errorf("%s: got %s", path, answer.Status)
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s: got %s", path, response.Status)
 		}
 	}
 }
@@ -160,14 +162,14 @@ func TestAdminFaults(t *testing.T) {
 	runSteps(t, base, []adminStep{
 		{"GET", "/faults", "", 200, `{"faults":[]}`},
 		{"PUT", "/faults", `{"faults":[{"kind":"delay","delay":"1ms"},{"kind":"throttle","times":2,"retryAfterSeconds":1}]}`, 200, `{"delay":"1ms","kind":"delay"}`},
-		{"PUT", "/faults", `{"faults":[{"kind":"delay","delay":"soon"}]}`, 400, `faults[0].delay: \"soon\" is no duration: write one such as 500ms or 2s`},
-		{"PUT", "/faults", `{"faults":[{"kind":"delay","delay":5}]}`, 400, `faults[0].delay: a number stands where a duration such as \"2s\" is needed`},
+		{"PUT", "/faults", `{"faults":[{"kind":"delay","delay":"soon"}]}`, 400, `body: \"soon\" is no duration: write one such as 500ms or 2s`},
+		{"PUT", "/faults", `{"faults":[{"kind":"delay","delay":5}]}`, 400, `faults.delay: got number, want a duration such as \"2s\"`},
 		{"PUT", "/faults", `{"faults":[{"kind":"hang"},{"kind":"bang"}]}`, 400, `faults[1].kind: \"bang\" is not known`},
 		{"POST", "/faults", `{"kind":"status","httpStatus":503,"loadBalancerId":"lb-demo"}`, 201, `"httpStatus":503`},
 		{"PUT", "/faults", `{}`, 400, "faults: missing: write the rules, or [] to clear them"},
-		{"PUT", "/faults", `{"faults":null}`, 400, "body: faults: null stands where a list is needed"},
-		{"PUT", "/faults", `{"faults":[{"kind":"throttle"},{"kind":"throttle","times":0}]}`, 400, "body: faults[1].times: 0 is too low: write a number above 0, or leave it out"},
-		{"POST", "/faults", `{"kind":"throttle","loadBalancerId":""}`, 400, "body: loadBalancerId: empty: write a value, or leave it out"},
+		{"PUT", "/faults", `{"faults":null}`, 400, "body: faults: null: write a value, or omit it"},
+		{"PUT", "/faults", `{"faults":[{"kind":"throttle"},{"kind":"throttle","times":0}]}`, 400, "body: faults[1].times: 0 is too low: write a number above 0, or omit it"},
+		{"POST", "/faults", `{"kind":"throttle","loadBalancerId":""}`, 400, "body: loadBalancerId: empty: write a value, or omit it"},
 		{"POST", "/faults", `{"kind":"status","code":""}`, 400, "body: code: empty"},
 		{"POST", "/faults", `{"kind":"redirect","location":""}`, 400, "body: location: empty"},
 		{"POST", "/faults", `{"kind":"oversized","sizeBytes":0}`, 400, "body: sizeBytes: 0 is too low"},

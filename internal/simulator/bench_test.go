@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-func BenchmarkAnswer(b *testing.B) {
+func BenchmarkResponse(b *testing.B) {
 	for _, rows := range []int{1, 20, 200} {
 		b.Run(strconv.Itoa(rows), func(b *testing.B) {
 			balancer := LoadBalancer{LoadBalancerID: "lb-1", RegionID: "cn-hangzhou"}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -10,8 +12,8 @@ const maxDrained = 64 << 20
 
 var errTooLarge = errors.New("too large")
 
-// readAtMost reads a body of up to limit bytes. A larger one is read on and thrown away: a client that still sends when
-// the connection closes sees a reset instead of the answer.
+// readAtMost reads a body of up to limit bytes. A larger one is read and discarded: a client that still sends when
+// the connection closes sees a reset instead of the response.
 func readAtMost(body io.Reader, limit int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(body, limit+1))
 	if err == nil && int64(len(data)) > limit {

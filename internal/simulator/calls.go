@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -9,15 +11,15 @@ import (
 )
 
 const (
-	// maxCalls is how many calls are kept in detail; the counts go on.
+	// maxCalls is how many calls are kept in detail; the counts include all.
 	maxCalls = 10_000
-	// maxCounted bounds how many different names a table of counts may hold, against clients that invent them.
+	// maxCounted bounds how many different names a table of counts may have, against clients that invent them.
 	maxCounted = 10_000
-	// maxRecorded bounds, in bytes, what is kept of one parameter.
+	// maxRecorded bounds, in bytes, the recorded part of one parameter.
 	maxRecorded = 128
 )
 
-// Call is one call to the API as the simulator saw it.
+// Call is one call to the API.
 type Call struct {
 	Time           time.Time `json:"time"`
 	Method         string    `json:"method"`
@@ -25,19 +27,19 @@ type Call struct {
 	AccessKeyID    string    `json:"accessKeyId,omitempty"`
 	RegionID       string    `json:"regionId,omitempty"`
 	LoadBalancerID string    `json:"loadBalancerId,omitempty"`
-	// loadBalancerIds are those that a call of DescribeLoadBalancerListeners names.
+	// loadBalancerIds are those of a call of DescribeLoadBalancerListeners.
 	LoadBalancerIDs  []string `json:"loadBalancerIds,omitempty"`
 	ListenerPort     int      `json:"listenerPort,omitempty"`
 	ListenerProtocol string   `json:"listenerProtocol,omitempty"`
 	RequestID        string   `json:"requestId"`
-	// outcome is OK, the error's code, or the kind of the fault that stood in for an answer.
+	// outcome is OK, the error's code, or the kind of the fault that replaced the response.
 	Outcome string `json:"outcome"`
-	// fault is the kind of the rule that decided the call, or delay if the call was only held up.
+	// fault is the kind of the rule that decided the call, or delay if the call was only delayed.
 	Fault string `json:"fault,omitempty"`
 }
 
-// Report is what GET /admin/v1/calls answers: exact counts since the last reset, of the first 10,000 ids by load balancer
-// (of DescribeHealthStatus, which asks about one), and the newest calls, oldest first.
+// Report is the response of GET /admin/v1/calls: exact counts since the last reset, of the first 10,000 ids by load balancer
+// (of DescribeHealthStatus, which has one), and the newest calls, oldest first.
 type Report struct {
 	Total          int            `json:"total"`
 	ByAction       map[string]int `json:"byAction"`
@@ -48,8 +50,8 @@ type Report struct {
 
 type callLog struct {
 	mu sync.Mutex
-	// ring holds the newest calls; once full, next is the oldest.
-	ring      []Call
+	// recent are the newest calls; once full, next is the oldest.
+	recent    []Call
 	next      int
 	total     int
 	byAction  map[string]int
@@ -66,7 +68,7 @@ func newCallLog() *callLog {
 func (l *callLog) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ring, l.next, l.total = nil, 0, 0
+	l.recent, l.next, l.total = nil, 0, 0
 	l.byAction, l.byOutcome, l.byID = map[string]int{}, map[string]int{}, map[string]int{}
 }
 
@@ -81,11 +83,11 @@ func (l *callLog) add(call Call) {
 	if call.LoadBalancerID != "" {
 		count(l.byID, call.LoadBalancerID)
 	}
-	if len(l.ring) < maxCalls {
-		l.ring = append(l.ring, call)
+	if len(l.recent) < maxCalls {
+		l.recent = append(l.recent, call)
 		return
 	}
-	l.ring[l.next] = call
+	l.recent[l.next] = call
 	l.next = (l.next + 1) % maxCalls
 }
 
@@ -95,13 +97,13 @@ func count(table map[string]int, name string) {
 	}
 }
 
-// report keeps the newest limit calls of the action about the load balancer; empty words mean all.
+// report returns the newest limit calls of the action for the load balancer; "" selects all.
 func (l *callLog) report(action, loadBalancerID string, limit int) Report {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	kept := []Call{}
-	for i := len(l.ring) - 1; i >= 0 && len(kept) < limit; i-- {
-		call := l.ring[(l.next+i)%len(l.ring)]
+	for i := len(l.recent) - 1; i >= 0 && len(kept) < limit; i-- {
+		call := l.recent[(l.next+i)%len(l.recent)]
 		if (action == "" || call.Action == action) && (loadBalancerID == "" || call.LoadBalancerID == loadBalancerID) {
 			kept = append(kept, call)
 		}

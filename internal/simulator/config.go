@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -9,45 +11,45 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Config is what a configuration file holds. Field names in YAML and JSON are the tags'.
+// Config is the content of a configuration file. Field names in YAML and JSON are the tags'.
 type Config struct {
-	// accounts that may call. Left out: any key is accepted and signatures are not checked.
+	// accounts that may call. Absent: any key is accepted and signatures are not checked.
 	Accounts []Account `json:"accounts,omitempty"`
-	// loadBalancers that exist; an id may stand here once.
+	// loadBalancers that exist; an id may occur once.
 	LoadBalancers []LoadBalancer `json:"loadBalancers,omitempty"`
 }
 
-// Account is one access key, what it may see and how fast it may ask.
+// Account is one access key, what it may see and how many calls it may make.
 type Account struct {
 	AccessKeyID     string `json:"accessKeyId"`
 	AccessKeySecret string `json:"accessKeySecret"`
 	// securityToken makes this a temporary (STS) key: each request must then carry the token.
 	SecurityToken string `json:"securityToken,omitempty"`
-	// qps is how many calls a second are let through before Throttling.User; left out: no limit.
+	// qps is how many calls a second pass before Throttling.User; absent: no limit.
 	QPS float64 `json:"qps,omitempty"`
-	// burst is how many calls may come at once; left out: qps rounded up.
+	// burst is how many calls may arrive at once; absent: qps rounded up.
 	Burst int `json:"burst,omitempty"`
 	// allow lists the load balancers that this key may see, each an id or a pattern such as "lb-web-*"; every other one
-	// answers Forbidden.RAM. Left out: all; empty: none.
+	// gets Forbidden.RAM. Absent: all; empty: none.
 	Allow []string `json:"allow,omitempty"`
-	// allowListeners is false where this key may not call DescribeLoadBalancerListeners; left out: it may, for the load
+	// allowListeners is false where this key may not call DescribeLoadBalancerListeners; absent: it may, for the load
 	// balancers that it may see.
 	AllowListeners *bool `json:"allowListeners,omitempty"`
 }
 
-// LoadBalancer is one instance with the rows that DescribeHealthStatus answers for it, and the listeners that
-// DescribeLoadBalancerListeners does.
+// LoadBalancer is one instance with the rows that DescribeHealthStatus returns for it, and the listeners that
+// DescribeLoadBalancerListeners returns.
 type LoadBalancer struct {
 	LoadBalancerID string    `json:"loadBalancerId"`
 	RegionID       string    `json:"regionId"`
 	Backends       []Backend `json:"backends"`
-	// listeners need to name only those that are not plain: each that a backend stands behind is one of them, running
-	// and with a health check unless said.
+	// listeners need to have only those with other settings: each listener of a backend is one of them, running
+	// and with a health check by default.
 	Listeners []Listener `json:"listeners,omitempty"`
 }
 
-// Backend is one row: one server behind one listener. What is left out here is left out of the answer, as in the
-// answers of the real API, but for the health status, which is normal unless said.
+// Backend is one row: one server behind one listener. A field that is absent here is absent in the response, as in
+// responses of the real API, except for the health status, whose default is normal.
 type Backend struct {
 	ServerID string `json:"serverId"`
 	ServerIP string `json:"serverIp,omitempty"`
@@ -64,7 +66,7 @@ type Backend struct {
 	ServerHealthStatus string `json:"serverHealthStatus,omitempty"`
 }
 
-// LoadConfig reads and checks a file. The error names the file, the field and what to write there.
+// LoadConfig reads and checks a file. The error has the file, the field and what to write there.
 func LoadConfig(path string) (Config, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -77,11 +79,11 @@ func LoadConfig(path string) (Config, error) {
 	return cfg, nil
 }
 
-// ParseConfig reads and checks YAML or JSON. Unknown fields, doubled keys and values that the API could not answer are
+// ParseConfig reads and checks YAML or JSON. Unknown fields, duplicate keys and values that the API could not return are
 // refused: a typing error must not become a test that passes for the wrong reason. So is a file without content: it is
-// one that somebody is about to write, and would turn the checks of signatures off.
+// probably incomplete, and would disable the verification of signatures.
 func ParseConfig(data []byte) (Config, error) {
-	if holdsSecondDocument(string(data)) {
+	if hasSecondDocument(string(data)) {
 		return Config{}, errors.New("a second YAML document follows ---: write one document")
 	}
 	asJSON, err := yaml.YAMLToJSONStrict(data)
@@ -101,8 +103,8 @@ func ParseConfig(data []byte) (Config, error) {
 	return cfg, nil
 }
 
-// holdsSecondDocument finds what the YAML reader would leave out without a word.
-func holdsSecondDocument(text string) bool {
+// hasSecondDocument reports whether a text has a second document, which the YAML reader would ignore.
+func hasSecondDocument(text string) bool {
 	content := false
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, " \t\r\n")

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -43,7 +45,7 @@ func writeFile(t *testing.T, path, content string) {
 	}
 }
 
-func TestAFileMaySayThatNothingExists(t *testing.T) {
+func TestConfigWithoutLoadBalancers(t *testing.T) {
 	for _, text := range []string{"loadBalancers: []", "# head\n---\nloadBalancers: []\n"} {
 		if _, err := ParseConfig([]byte(text)); err != nil {
 			t.Errorf("%q: %v", text, err)
@@ -51,7 +53,7 @@ func TestAFileMaySayThatNothingExists(t *testing.T) {
 	}
 }
 
-func TestAFileWithoutContentIsRefused(t *testing.T) {
+func TestEmptyConfigIsRefused(t *testing.T) {
 	for _, text := range []string{"", "\n", "# nothing\n", "---\n", "null", "{}"} {
 		if _, err := ParseConfig([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), "the document is empty: write accounts or loadBalancers") {
 			t.Errorf("%q: got %v", text, err)
@@ -71,28 +73,28 @@ func TestConfigRefusals(t *testing.T) {
 		{"no YAML", "loadBalancers: [", "not valid YAML: line 1: did not find expected node content"},
 		{"second document", "accounts: []\n---\nloadBalancers: []", "a second YAML document follows ---"},
 		{"doubled key", "accounts: []\naccounts: []", `not valid YAML: unmarshal errors: line 2: key "accounts" already set`},
-		{"no object", "- 1", "the document: a list stands where an object with fields is needed"},
-		{"unknown field", "account: []", "account: unknown field: write one of accounts, loadBalancers"},
-		{"wrong case", "Accounts: []", "Accounts: unknown field"},
-		{"unknown field below", backend("prt: 1"), "loadBalancers[0].backends[1].prt: unknown field: write one of serverId, serverIp,"},
-		{"text for a number", backend(`port: "80"`), "loadBalancers[0].backends[1].port: a string stands where a whole number is needed"},
-		{"number for a text", "accounts: [{accessKeyId: 1, accessKeySecret: s}]", "accounts[0].accessKeyId: a number stands where a string (put it in quotes) is needed"},
+		{"no object", "- 1", "the document: got array, want struct"},
+		{"unknown field", "account: []", `unknown field "account"`},
+		{"wrong case", "Accounts: []", `unknown field "Accounts"`},
+		{"unknown field below", backend("prt: 1"), `unknown field "loadBalancers[0].backends[1].prt"`},
+		{"text for a number", backend(`port: "80"`), "loadBalancers.backends.port: got string, want int"},
+		{"number for a text", "accounts: [{accessKeyId: 1, accessKeySecret: s}]", "accounts.accessKeyId: got number, want string"},
 		{"port too high", backend("port: 65536"), "loadBalancers[0].backends[1].port: 65536 is no port: write 1 to 65535"},
 		{"port below 0", backend("listenerPort: -1"), "loadBalancers[0].backends[1].listenerPort: -1 is no port"},
-		{"broken port", backend("port: 1.5"), "loadBalancers[0].backends[1].port: a number stands where a whole number"},
-		{"huge port", backend("port: 1e30"), "loadBalancers[0].backends[1].port: a number stands where a whole number"},
-		{"object for a list", "loadBalancers: {a: 1}", "loadBalancers: an object stands where a list is needed"},
-		{"word for a number", account("qps: fast"), "accounts[1].qps: a string stands where a number is needed"},
-		{"word for a text", "loadBalancers: [{loadBalancerId: true}]", "loadBalancers[0].loadBalancerId: true or false stands where a string"},
-		{"nothing for accounts", "accounts:\nloadBalancers: []", "accounts: null stands where a list is needed"},
-		{"nothing for load balancers", "loadBalancers:", "loadBalancers: null stands where a list is needed"},
-		{"no accounts", "accounts: []", "accounts: the list is empty: write an account, or leave it out to accept any key"},
-		{"port 0", backend("listenerPort: 0"), "loadBalancers[0].backends[1].listenerPort: 0 is too low: write a number above 0, or leave it out"},
-		{"empty address", backend(`serverIp: ""`), "loadBalancers[0].backends[1].serverIp: empty: write a value, or leave it out"},
-		{"qps 0", account("qps: 0"), "accounts[1].qps: 0 is too low: write a number above 0, or leave it out"},
+		{"broken port", backend("port: 1.5"), "loadBalancers.backends.port: got number, want int"},
+		{"huge port", backend("port: 1e30"), "loadBalancers.backends.port: got number, want int"},
+		{"object for a list", "loadBalancers: {a: 1}", "loadBalancers: got object, want slice"},
+		{"word for a number", account("qps: fast"), "accounts.qps: got string, want float64"},
+		{"word for a text", "loadBalancers: [{loadBalancerId: true}]", "loadBalancers.loadBalancerId: got bool, want string"},
+		{"nothing for accounts", "accounts:\nloadBalancers: []", "accounts: null: write a value, or omit it"},
+		{"nothing for load balancers", "loadBalancers:", "loadBalancers: null: write a value, or omit it"},
+		{"no accounts", "accounts: []", "accounts: the list is empty: write an account, or omit it to accept any key"},
+		{"port 0", backend("listenerPort: 0"), "loadBalancers[0].backends[1].listenerPort: 0 is too low: write a number above 0, or omit it"},
+		{"empty address", backend(`serverIp: ""`), "loadBalancers[0].backends[1].serverIp: empty: write a value, or omit it"},
+		{"qps 0", account("qps: 0"), "accounts[1].qps: 0 is too low: write a number above 0, or omit it"},
 		{"burst 0", account("qps: 1, burst: 0"), "accounts[1].burst: 0 is too low"},
-		{"empty token", account(`securityToken: ""`), "accounts[1].securityToken: empty: write a value, or leave it out"},
-		{"nothing for allow", account("allow: null"), "accounts[1].allow: null stands where a list is needed"},
+		{"empty token", account(`securityToken: ""`), "accounts[1].securityToken: empty: write a value, or omit it"},
+		{"nothing for allow", account("allow: null"), "accounts[1].allow: null: write a value, or omit it"},
 		{"key id", "accounts: [{accessKeyId: 'k*', accessKeySecret: s}]", `accounts[0].accessKeyId: "k*" is no key id: write 1 to 128 letters, digits, ., - or _`},
 		{"status", backend("serverHealthStatus: broken"), `loadBalancers[0].backends[1].serverHealthStatus: "broken" is not known: write one of normal, abnormal, unavailable`},
 		{"type", backend("type: eci"), `loadBalancers[0].backends[1].type: "eci" is not known: write one of ecs, eni`},
@@ -109,7 +111,7 @@ func TestConfigRefusals(t *testing.T) {
 		{"qps", "accounts: [{accessKeyId: k, accessKeySecret: s, qps: -1}]", "accounts[0].qps: -1 is below 0"},
 		{"burst alone", "accounts: [{accessKeyId: k, accessKeySecret: s, burst: 1}]", "accounts[0].burst: 1 makes no sense here"},
 		{"pattern", account("allow: [lb-1, 'lb-?']"), `accounts[1].allow[1]: "lb-?" is no pattern: write a load balancer id, with * for any characters`},
-		{"empty pattern", account("allow: ['']"), `accounts[1].allow[0]: "" is no pattern`},
+		{"empty pattern", account("allow: ['']"), `accounts[1].allow[0]: empty: write a value, or omit it`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := ParseConfig([]byte(tc.text))

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -10,11 +12,11 @@ import (
 	"time"
 )
 
-// writeGrace is how long a client may take to read an answer.
+// writeGrace is how long a client may need to read a response.
 const writeGrace = 30 * time.Second
 
-// deliver sends what was decided, or fails to in the way that the fault wants. http.ErrAbortHandler is net/http's way to
-// end a connection without an answer.
+// deliver sends the outcome, or fails as the fault demands. http.ErrAbortHandler is net/http's way to
+// close a connection without a response.
 func (s *Server) deliver(w http.ResponseWriter, r *http.Request, delay time.Duration, out outcome) {
 	if delay > 0 && !s.wait(w, r, delay) {
 		panic(http.ErrAbortHandler)
@@ -32,7 +34,7 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, delay time.Dura
 	}
 }
 
-// wait returns true once d is over, and false when the client leaves or the server stops before. Without d it waits for
+// wait returns true once d is over, and false when the client disconnects or the server stops before. Without d it waits for
 // these alone. The server's write timeout is for clients that read slowly, so it starts after the wait.
 func (s *Server) wait(w http.ResponseWriter, r *http.Request, d time.Duration) bool {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d + writeGrace))
@@ -51,7 +53,7 @@ func (s *Server) wait(w http.ResponseWriter, r *http.Request, d time.Duration) b
 	return false
 }
 
-// reset closes the connection without the usual farewell, so that the client's kernel reports 'connection reset'.
+// reset closes the connection with a TCP reset, so that the client's kernel reports 'connection reset'.
 func reset(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -68,7 +70,7 @@ func reset(w http.ResponseWriter) {
 }
 
 // send announces the whole document and writes its padding and the first n bytes of its body. When these are fewer than
-// announced, net/http ends the connection.
+// announced, net/http closes the connection.
 func send(w http.ResponseWriter, doc document, n int) {
 	header := w.Header()
 	maps.Copy(header, doc.header)
@@ -82,7 +84,7 @@ func send(w http.ResponseWriter, doc document, n int) {
 	}
 }
 
-// blanks reads as spaces without end.
+// blanks is an endless reader of spaces.
 type blanks struct{}
 
 var blankBlock = bytes.Repeat([]byte{' '}, 32<<10)

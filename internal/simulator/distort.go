@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -8,16 +10,16 @@ import (
 
 const htmlPage = "<!DOCTYPE html><html><head><title>Welcome</title></head><body><h1>Sign in to the network</h1></body></html>"
 
-// outcome is what is decided for one call, before anything is sent.
+// outcome is the decision on one call, before the response is sent.
 type outcome struct {
-	// code is OK, the error's code, or the kind of the fault that stands in for either.
+	// code is OK, the error's code, or the kind of the fault that replaces either.
 	code string
-	// fault is the kind of the rule that decided, or delay if the call is only held up, else empty.
+	// fault is the kind of the rule that decided, or delay if the call is only delayed, else empty.
 	fault string
 	doc   document
 }
 
-// distort makes of an honest outcome what the fault wants.
+// distort returns the outcome with the fault applied.
 func distort(req *request, requestID string, honest outcome, fault *Fault) outcome {
 	if err := fault.apiError(); err != nil {
 		return outcome{code: err.code, fault: fault.Kind, doc: errorDocument(req, requestID, err)}
@@ -48,7 +50,7 @@ func distort(req *request, requestID string, honest outcome, fault *Fault) outco
 	return out
 }
 
-// apiError is the refusal that the kinds status and throttle ask for, nil for the others.
+// apiError is the refusal of the kinds status and throttle, nil for the others.
 func (f *Fault) apiError() *apiError {
 	var base apiError
 	switch {
@@ -68,7 +70,7 @@ func (f *Fault) apiError() *apiError {
 	return &base
 }
 
-// malformed breaks the document in its first line, so that no part of it can be taken for an answer.
+// malformed breaks the document in its first line, so that no part of it can be parsed as a response.
 func malformed(body []byte) []byte {
 	broken := bytes.Replace(body, []byte(`"RequestId":`), []byte(`"RequestId"`), 1)
 	return bytes.Replace(broken, []byte("</RequestId>"), []byte("<RequestId>"), 1)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -5,8 +7,8 @@ import (
 	"net/http"
 )
 
-// apiError is one refusal as the gateway words it. Codes, messages and HTTP statuses follow the public tables of common
-// and SLB error codes, and answers quoted in public issue threads.
+// apiError is one refusal in the gateway's words. Codes, messages and HTTP statuses follow the public tables of common
+// and SLB error codes, and responses quoted in public issue threads.
 type apiError struct {
 	code    string
 	status  int
@@ -33,12 +35,12 @@ var (
 	errBodyTooLarge = &apiError{code: "RequestEntityTooLarge", status: http.StatusRequestEntityTooLarge, message: "The request body is too large."}
 )
 
-// errMissingCommon is how the gateway names a common parameter that it needs before it looks at the API.
+// errMissingCommon is the gateway's error for a missing common parameter, which it needs before the API.
 func errMissingCommon(name string) *apiError {
 	return &apiError{code: "Missing" + name, status: http.StatusBadRequest, message: name + " is mandatory for this action."}
 }
 
-// errMissing is how the product names a parameter of the API itself.
+// errMissing is the product's error for a missing parameter of the API itself.
 func errMissing(name string) *apiError {
 	return &apiError{code: "MissingParameter", status: http.StatusBadRequest,
 		message: fmt.Sprintf("The input parameter %q that is mandatory for processing this request is not supplied.", name)}
@@ -49,7 +51,7 @@ func errInvalid(name string) *apiError {
 		message: fmt.Sprintf("The specified parameter %q is not valid.", name)}
 }
 
-// errSignature quotes what the server signed, as the real one does: clients compare it with theirs to tell a wrong
+// errSignature quotes what the server signed, as the real one does: clients compare it with theirs to distinguish a wrong
 // secret from a wrong encoding.
 func errSignature(serverSide string) *apiError {
 	return &apiError{code: "SignatureDoesNotMatch", status: http.StatusBadRequest,

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -11,17 +13,17 @@ import (
 
 // The kinds of Fault.
 const (
-	FaultDelay       = "delay"       // answers after Delay; further rules still apply
-	FaultHang        = "hang"        // never answers
+	FaultDelay       = "delay"       // a response after Delay; further rules still apply
+	FaultHang        = "hang"        // no response
 	FaultReset       = "reset"       // drops the connection with a TCP reset
 	FaultStatus      = "status"      // an error document with HTTPStatus, Code and Message
 	FaultThrottle    = "throttle"    // Throttling.User
 	FaultMalformed   = "malformed"   // a 200 whose document does not parse
-	FaultTruncated   = "truncated"   // half of the answer, then the end of the connection
-	FaultOversized   = "oversized"   // the answer behind SizeBytes of blanks: valid, if somebody reads it all
+	FaultTruncated   = "truncated"   // half of the response, then the connection is closed
+	FaultOversized   = "oversized"   // the response after SizeBytes of blanks: valid for a client that reads it all
 	FaultContentType = "contentType" // an HTML page with 200, as captive portals and proxies send it
 	FaultEmpty       = "empty"       // 200 without a body
-	FaultEmptyObject = "emptyObject" // 200 with an answer that holds nothing
+	FaultEmptyObject = "emptyObject" // 200 with an empty object
 	FaultRedirect    = "redirect"    // 302 to Location
 	FaultBody        = "body"        // HTTPStatus with Body and ContentType, word for word
 )
@@ -50,21 +52,21 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Fault is one rule: calls that it selects are answered in the way of its kind. Rules are tried in order, and the first
-// that selects a call decides, except that a delay lets the next ones go on. They apply to calls that the gateway would
-// let through, whether or not the load balancer exists.
+// Fault is one rule: the calls that it selects get the response of its kind. Rules are tried in order, and the first
+// that selects a call decides, except that the rules after a delay still apply. They apply to calls that the gateway would
+// accept, whether or not the load balancer exists.
 type Fault struct {
 	// kind is one of the Fault constants.
 	Kind string `json:"kind"`
-	// loadBalancerId, accessKeyId and regionId select calls, without wildcards; what is left out selects all.
+	// loadBalancerId, accessKeyId and regionId select calls, without wildcards; an absent one selects all.
 	LoadBalancerID string `json:"loadBalancerId,omitempty"`
 	AccessKeyID    string `json:"accessKeyId,omitempty"`
 	RegionID       string `json:"regionId,omitempty"`
-	// action selects the calls of one action; left out: both. With loadBalancerId, left out: DescribeHealthStatus, and
-	// with DescribeLoadBalancerListeners those that name the load balancer among others.
+	// action selects the calls of one action; absent: both. With loadBalancerId, absent: DescribeHealthStatus, and
+	// with DescribeLoadBalancerListeners those with the load balancer among others.
 	Action string `json:"action,omitempty"`
-	// times is for how many calls the rule stands before it goes away; left out: until it is cleared. Where faults
-	// are read back, it is how many are left.
+	// times is how many calls the rule applies to before it is removed; absent: until it is cleared. Where faults
+	// are read back, it is how many remain.
 	Times int `json:"times,omitempty"`
 
 	// delay, of kind delay: more than 0, at most an hour.
@@ -78,14 +80,14 @@ type Fault struct {
 	RetryAfterSeconds int `json:"retryAfterSeconds,omitempty"`
 	// sizeBytes, of kind oversized: default 11 MiB, at most 256 MiB.
 	SizeBytes int64 `json:"sizeBytes,omitempty"`
-	// body and contentType, of kind body: what is sent; the type's default is that of the format asked for.
+	// body and contentType, of kind body: what is sent; the type's default is that of the requested format.
 	Body        string `json:"body,omitempty"`
 	ContentType string `json:"contentType,omitempty"`
 	// location, of kind redirect: default /elsewhere on the same host.
 	Location string `json:"location,omitempty"`
 }
 
-// faultFields says which fields mean something for which kind; the others are refused there.
+// faultFields lists the fields of each kind; other fields are refused.
 var faultFields = map[string][]string{
 	FaultDelay:       {"delay"},
 	FaultHang:        nil,
@@ -117,36 +119,36 @@ func (f Fault) validate(at string) error {
 		{"contentType", f.ContentType != ""}, {"location", f.Location != ""},
 	} {
 		if field.set && !slices.Contains(allowed, field.name) {
-			return fmt.Errorf("%s%s: means nothing for kind %s: leave it out", at, field.name, f.Kind)
+			return fmt.Errorf("%s%s: means nothing for kind %s: omit it", at, field.name, f.Kind)
 		}
 	}
 	if err := f.validateRanges(at); err != nil {
 		return err
 	}
-	return f.validateNames(at)
+	return f.validateSelectors(at)
 }
 
 func (f Fault) validateRanges(at string) error {
 	delay := time.Duration(f.Delay)
 	switch {
 	case f.Times < 0:
-		return fmt.Errorf("%stimes: %d is below 0: write how many calls, or leave it out for all", at, f.Times)
+		return fmt.Errorf("%stimes: %d is below 0: write how many calls, or omit it for all", at, f.Times)
 	case f.Kind == FaultDelay && (delay <= 0 || delay > maxDelay):
 		return fmt.Errorf("%sdelay: %s is out of range: write more than 0s and at most 1h", at, delay)
 	case f.HTTPStatus != 0 && (f.HTTPStatus < 200 || f.HTTPStatus > 599):
 		return fmt.Errorf("%shttpStatus: %d is out of range: write 200 to 599", at, f.HTTPStatus)
 	case f.RetryAfterSeconds < 0:
-		return fmt.Errorf("%sretryAfterSeconds: %d is below 0: write seconds, or leave it out", at, f.RetryAfterSeconds)
+		return fmt.Errorf("%sretryAfterSeconds: %d is below 0: write seconds, or omit it", at, f.RetryAfterSeconds)
 	case f.SizeBytes < 0 || f.SizeBytes > maxOversized:
 		return fmt.Errorf("%ssizeBytes: %d is out of range: write 1 to %d", at, f.SizeBytes, maxOversized)
 	case strings.ContainsAny(f.Location+f.ContentType, "\r\n"):
-		return fmt.Errorf("%slocation, contentType: a line break cannot stand in a header: leave it out", at)
+		return fmt.Errorf("%slocation, contentType: a line break cannot stand in a header: omit it", at)
 	}
 	return nil
 }
 
-// validateNames refuses a rule that could select no call: it would look like a test that passes.
-func (f Fault) validateNames(at string) error {
+// validateSelectors refuses a rule that could select no call: a test with it would pass for the wrong reason.
+func (f Fault) validateSelectors(at string) error {
 	for _, selector := range []struct {
 		field, value string
 		shape        shape
@@ -159,7 +161,7 @@ func (f Fault) validateNames(at string) error {
 			continue
 		}
 		if err := selector.shape.check(at+selector.field, selector.value); err != nil {
-			return fmt.Errorf("%w; there are no wildcards: leave it out to select all", err)
+			return fmt.Errorf("%w; there are no wildcards: omit it to select all", err)
 		}
 	}
 	if f.Action != "" && actions[f.Action] == nil {
@@ -185,7 +187,7 @@ func (f Fault) selectsLoadBalancer(req *request) bool {
 	return f.LoadBalancerID == req.params["LoadBalancerId"]
 }
 
-// faultList holds the rules that stand.
+// faultList has the active rules.
 type faultList struct {
 	mu    sync.Mutex
 	rules []Fault
@@ -209,8 +211,8 @@ func (l *faultList) list() []Fault {
 	return append([]Fault{}, l.rules...)
 }
 
-// take returns how long the call has to wait and the rule that decides it, nil if none does. It counts the rules down.
-func (l *faultList) take(req *request) (time.Duration, *Fault) {
+// match returns how long the call has to wait and the rule that decides it, nil if none does. It counts the rules down.
+func (l *faultList) match(req *request) (time.Duration, *Fault) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var delay time.Duration

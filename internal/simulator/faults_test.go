@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -13,7 +15,7 @@ import (
 	"time"
 )
 
-// openConfig lets anybody call, so that these tests need no signatures.
+// openConfig accepts any key, so that these tests need no signatures.
 func openConfig() Config { return Config{LoadBalancers: testConfig().LoadBalancers} }
 
 const bareCall = "/?Action=DescribeHealthStatus&Version=2014-05-15&RegionId=cn-hangzhou&LoadBalancerId=lb-demo&Format="
@@ -25,7 +27,7 @@ func setFaults(t *testing.T, sim *Server, rules ...Fault) {
 	}
 }
 
-// fetched is an answer as it came, whether or not it is a document.
+// fetched is a raw response, whether or not it is a document.
 type fetched struct {
 	status int
 	header http.Header
@@ -46,7 +48,7 @@ func fetch(t *testing.T, target string) (fetched, error) {
 	return fetched{response.StatusCode, response.Header, response.ContentLength, body}, err
 }
 
-func TestFaultsThatAnswer(t *testing.T) {
+func TestFaultResponses(t *testing.T) {
 	for _, tc := range []struct {
 		name        string
 		fault       Fault
@@ -99,7 +101,7 @@ func retryAfter(f Fault) string {
 	return string(rune('0' + f.RetryAfterSeconds))
 }
 
-func TestEmptyAnswers(t *testing.T) {
+func TestEmptyResponses(t *testing.T) {
 	sim, base := start(t, openConfig(), Options{})
 	for _, tc := range []struct{ kind, format, want string }{
 		{FaultEmpty, "JSON", ""},
@@ -122,7 +124,7 @@ func TestMalformedDoesNotParse(t *testing.T) {
 		t.Errorf("JSON: %v %s", err, got.body)
 	}
 	got, err = fetch(t, base+bareCall+"XML")
-	if err != nil || xml.Unmarshal(got.body, &healthAnswer{}) == nil {
+	if err != nil || xml.Unmarshal(got.body, &healthResponse{}) == nil {
 		t.Errorf("XML: %v %s", err, got.body)
 	}
 }
@@ -139,13 +141,13 @@ func TestOversizedIsValidButLarge(t *testing.T) {
 			t.Errorf("JSON: %v, %d bytes", err, len(got.body))
 		}
 		got, err = fetch(t, base+bareCall+"XML")
-		if err != nil || int64(len(got.body)) <= size || xml.Unmarshal(got.body, &healthAnswer{}) != nil {
+		if err != nil || int64(len(got.body)) <= size || xml.Unmarshal(got.body, &healthResponse{}) != nil {
 			t.Errorf("XML: %v, %d bytes", err, len(got.body))
 		}
 	}
 }
 
-func TestTruncatedEndsMidBody(t *testing.T) {
+func TestTruncatedStopsMidBody(t *testing.T) {
 	sim, base := start(t, openConfig(), Options{})
 	setFaults(t, sim, Fault{Kind: FaultTruncated})
 	got, err := fetch(t, base+bareCall+"JSON")
@@ -170,7 +172,7 @@ func TestResetDropsTheConnection(t *testing.T) {
 	}
 }
 
-// waitForCalls polls the report: the only sign of a call that gets no answer.
+// waitForCalls polls the report: the only sign of a call without a response.
 func waitForCalls(t *testing.T, sim *Server, n int) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
@@ -182,7 +184,7 @@ func waitForCalls(t *testing.T, sim *Server, n int) {
 	}
 }
 
-func TestHangEndsWithTheServer(t *testing.T) {
+func TestHangStopsWithTheServer(t *testing.T) {
 	for _, fault := range []Fault{{Kind: FaultHang}, {Kind: FaultDelay, Delay: Duration(time.Hour)}} {
 		t.Run(fault.Kind, func(t *testing.T) {
 			sim, base := start(t, openConfig(), Options{})
@@ -206,7 +208,7 @@ func TestHangEndsWithTheServer(t *testing.T) {
 	}
 }
 
-// impatient serves with timeouts that end long before the waits of these tests: waiting calls must be free of them.
+// impatient serves with timeouts much shorter than the waits of these tests: they must not apply to waiting calls.
 func impatient(t *testing.T, sim *Server, handler http.HandlerFunc) (address string) {
 	t.Helper()
 	server := newHTTPServer(sim)
@@ -221,7 +223,7 @@ func impatient(t *testing.T, sim *Server, handler http.HandlerFunc) (address str
 	return listener.Addr().String()
 }
 
-func TestHangEndsWithTheClient(t *testing.T) {
+func TestHangStopsWithTheClient(t *testing.T) {
 	sim := New(openConfig(), Options{})
 	ended := make(chan struct{})
 	address := impatient(t, sim, func(w http.ResponseWriter, r *http.Request) {
@@ -261,8 +263,8 @@ func TestDelayThenTheNextRule(t *testing.T) {
 	began := time.Now()
 	wantCode(t, do(t, newRequest(t, http.MethodGet, base+bareCall+"JSON", "")), http.StatusBadRequest, "Throttling.User")
 	wantCode(t, do(t, newRequest(t, http.MethodGet, base+bareCall+"JSON", "")), http.StatusOK, "")
-	if took := time.Since(began); took < 40*time.Millisecond {
-		t.Errorf("two delayed calls took %s", took)
+	if elapsed := time.Since(began); elapsed < 40*time.Millisecond {
+		t.Errorf("two delayed calls took %s", elapsed)
 	}
 }
 
@@ -273,14 +275,14 @@ func TestFaultSelectorsAndTimes(t *testing.T) {
 		Fault{Kind: FaultThrottle, AccessKeyID: "LTAIother"},
 		Fault{Kind: FaultStatus, RegionID: "cn-beijing", Code: "SystemBusy"},
 	)
-	for _, tc := range []struct{ change, code string }{
+	for _, tc := range []struct{ override, code string }{
 		{"", ""},
 		{"&AccessKeyId=LTAIother", "Throttling.User"},
 		{"&AccessKeyId=LTAIexample", ""},
 	} {
-		got := do(t, newRequest(t, http.MethodGet, base+bareCall+"JSON"+tc.change, ""))
+		got := do(t, newRequest(t, http.MethodGet, base+bareCall+"JSON"+tc.override, ""))
 		if got.Code != tc.code {
-			t.Errorf("%s: got %q", tc.change, got.Code)
+			t.Errorf("%s: got %q", tc.override, got.Code)
 		}
 	}
 	empty := strings.Replace(bareCall, "lb-demo", "lb-empty", 1) + "JSON"
@@ -298,7 +300,7 @@ func TestFaultSelectorsAndTimes(t *testing.T) {
 	}
 }
 
-func TestADelayIsRecordedUnlessAnotherRuleDecides(t *testing.T) {
+func TestDelayIsRecordedUnlessAnotherRuleDecides(t *testing.T) {
 	sim, base := start(t, openConfig(), Options{})
 	delay := Fault{Kind: FaultDelay, Delay: Duration(time.Millisecond), Times: 2}
 	setFaults(t, sim, delay, Fault{Kind: FaultThrottle, Times: 1})
@@ -327,7 +329,7 @@ func TestFaultsAreChecked(t *testing.T) {
 		{Fault{Kind: FaultReset, Times: -1}, "faults[0].times: -1 is below 0"},
 		{Fault{Kind: FaultThrottle, RetryAfterSeconds: -1}, "faults[0].retryAfterSeconds: -1 is below 0"},
 		{Fault{Kind: FaultRedirect, Location: "/\r\nX: y"}, "faults[0].location, contentType: a line break"},
-		{Fault{Kind: FaultHang, LoadBalancerID: "lb-*"}, `faults[0].loadBalancerId: "lb-*" is no id: write 1 to 128 letters, digits, - or _; there are no wildcards: leave it out to select all`},
+		{Fault{Kind: FaultHang, LoadBalancerID: "lb-*"}, `faults[0].loadBalancerId: "lb-*" is no id: write 1 to 128 letters, digits, - or _; there are no wildcards: omit it to select all`},
 		{Fault{Kind: FaultHang, RegionID: "cn-*"}, `faults[0].regionId: "cn-*" is no region: write one such as cn-hangzhou; there are no wildcards`},
 		{Fault{Kind: FaultHang, AccessKeyID: "LTAI*"}, `faults[0].accessKeyId: "LTAI*" is no key id: write 1 to 128 letters, digits, ., - or _; there are no wildcards`},
 		{Fault{Kind: FaultStatus, Code: "System busy"}, `faults[0].code: "System busy" is no error code: write one such as Throttling.User`},

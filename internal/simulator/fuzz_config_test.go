@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// FuzzConfig holds that a file is taken as it was meant or refused in one line that does not quote secrets.
+// FuzzConfig verifies that a file is read as written, or refused in one line that quotes no secret.
 func FuzzConfig(f *testing.F) {
 	for _, config := range []string{
 		"", "loadBalancers: []", "accounts: [{accessKeyId: a, accessKeySecret: b, qps: 1e309}]", "loadBalancers: [{loadBalancerId: lb, regionId: cn-x, backends: []}]",

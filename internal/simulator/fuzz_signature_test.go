@@ -18,14 +18,14 @@ import (
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/slb"
 )
 
-// FuzzSignature holds the simulator against Alibaba's own client: what it signs is let through, and is not after any
-// change of one byte.
+// FuzzSignature compares the simulator with Alibaba's own client: its requests pass, and do not pass after anny
+// edit of one byte.
 func FuzzSignature(f *testing.F) {
 	f.Add("lb-demo", "cn-hangzhou", testSecret, "", "https", uint16(443), uint16(40), byte(1), true)
 	f.Add("lb demo+*~'()!/?&=%", "", "s", "tok+en/==", "负载\x00\xff", uint16(0), uint16(0), byte(32), false)
 	f.Add("", "cn-hangzhou", "a&b=c%20", "CAIS+/==", "", uint16(65535), uint16(300), byte(128), true)
 	f.Add("lb-demo", "eu-central-1", "\n", "", "tcp", uint16(80), uint16(9999), byte(3), false)
-	f.Fuzz(func(t *testing.T, balancer, region, secret, token, protocol string, port, at uint16, change byte, post bool) {
+	f.Fuzz(func(t *testing.T, balancer, region, secret, token, protocol string, port, at uint16, flip byte, post bool) {
 		account := Account{AccessKeyID: testKey, AccessKeySecret: secret, SecurityToken: token}
 		sent := signedBySDK(t, account, func(request *slb.DescribeHealthStatusRequest) {
 			request.LoadBalancerId, request.RegionId, request.ListenerProtocol = balancer, region, protocol
@@ -37,7 +37,7 @@ func FuzzSignature(f *testing.F) {
 		sim := New(Config{Accounts: []Account{account}}, Options{})
 		defer sim.Close()
 
-		tampered := sent.changed(int(at), change)
+		tampered := sent.tampered(int(at), flip)
 		if !sent.differs(tampered) {
 			t.Skip("the change means the same")
 		}
@@ -50,7 +50,7 @@ func FuzzSignature(f *testing.F) {
 	})
 }
 
-// signed is a request on its way, taken to pieces.
+// signed are the parts of a signed request.
 type signed struct{ method, query, body, contentType string }
 
 var errCaught = errors.New("caught")
@@ -95,22 +95,22 @@ func signedBySDK(t *testing.T, account Account, fill func(*slb.DescribeHealthSta
 	return got
 }
 
-// changed flips bits of one byte of the query or the body.
-func (s signed) changed(at int, change byte) signed {
+// tampered flips bits of one byte of the query or the body.
+func (s signed) tampered(at int, flip byte) signed {
 	all := []byte(s.query + s.body)
-	all[at%len(all)] ^= max(change, 1)
+	all[at%len(all)] ^= max(flip, 1)
 	s.query, s.body = string(all[:len(s.query)]), string(all[len(s.query):])
 	return s
 }
 
-// differs tells whether other means something else: an escape may be spelled in two ways.
+// differs reports whether other has another meaning: an escape has two spellings.
 func (s signed) differs(other signed) bool {
 	mine, err1 := url.ParseQuery(s.query)
 	others, err2 := url.ParseQuery(other.query)
 	return err1 != nil || err2 != nil || !reflect.DeepEqual(mine, others) || s.body != other.body
 }
 
-// admitted tells whether a request gets past the gateway.
+// admitted reports whether a request passes the gateway.
 func (s signed) admitted(sim *Server) bool {
 	r := httptest.NewRequest(s.method, "/", strings.NewReader(s.body))
 	r.URL.RawQuery = s.query

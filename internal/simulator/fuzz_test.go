@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -9,7 +11,7 @@ import (
 	"testing"
 )
 
-// FuzzRequest holds that no request makes the server panic, that every answer is a well-formed document with a
+// FuzzRequest verifies that no request makes the server panic, that every response is a well-formed document with a
 // RequestId, and that nothing gets past a signature that was not made with the secret.
 func FuzzRequest(f *testing.F) {
 	const good = "Action=DescribeHealthStatus&Version=2014-05-15&RegionId=cn-hangzhou&LoadBalancerId=lb-demo"

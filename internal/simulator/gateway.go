@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -16,14 +18,14 @@ const (
 	timeLayout = "2006-01-02T15:04:05Z"
 )
 
-// actions are what the product itself does, by the name of the action: an answer, or a refusal.
+// actions are the product's own, by name: each returns a response, or a refusal.
 var actions = map[string]func(s *Server, req *request, caller *account, requestID string) (document, *apiError){
 	ActionHealthStatus: (*Server).describeHealth,
 	ActionListeners:    (*Server).listListeners,
 }
 
-// admit carries out what the gateway does before the product sees a call, in the gateway's order: which API, whose key,
-// what time, whose signature, a replay or not, and how many calls lately. The account is nil when any key is accepted.
+// admit makes the checks of the gateway before the product sees a call, in the gateway's order: API, key,
+// time, signature, replay, and rate. The account is nil when any key is accepted.
 func (s *Server) admit(req *request) (*account, *apiError) {
 	if err := checkTarget(req); err != nil {
 		return nil, err
@@ -45,7 +47,7 @@ func (s *Server) admit(req *request) (*account, *apiError) {
 	if !s.nonces.use(req.accessKeyID, req.nonce, now) {
 		return nil, errNonceUsed
 	}
-	if !caller.takeTurn(now) {
+	if !caller.allow(now) {
 		return nil, errThrottled
 	}
 	return caller, nil
@@ -69,7 +71,7 @@ func checkTarget(req *request) *apiError {
 	return nil
 }
 
-// admitAnyone lets a bare URL typed by hand pass, but what a real client sends along still has to be fresh.
+// admitAnyone accepts a bare URL, but the time and nonce of a real client must still be valid.
 func (s *Server) admitAnyone(req *request, now time.Time) *apiError {
 	if req.timestamp != "" {
 		if err := checkTime(req.timestamp, now); err != nil {

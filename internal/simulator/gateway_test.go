@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -11,7 +13,7 @@ import (
 	"time"
 )
 
-// recordCode serves one request without a network and returns the code of its JSON answer, "" for success.
+// recordCode serves one request without a network and returns the code of its JSON response, "" for success.
 func recordCode(t *testing.T, sim *Server, r *http.Request) string {
 	t.Helper()
 	recorder := httptest.NewRecorder()
@@ -71,42 +73,42 @@ func TestParametersSplitBetweenQueryAndForm(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	now := newClock().Now()
 	for _, tc := range []struct {
-		name    string
-		changes map[string]string
-		secret  string
-		status  int
-		code    string
-		message string
+		name      string
+		overrides map[string]string
+		secret    string
+		status    int
+		code      string
+		message   string
 	}{
-		{name: "no action", changes: map[string]string{"Action": ""}, status: 400, code: "MissingAction", message: "Action is mandatory for this action."},
-		{name: "other action", changes: map[string]string{"Action": "DeleteLoadBalancer"}, status: 404, code: "InvalidAction.NotFound", message: "Specified api is not found"},
-		{name: "no version", changes: map[string]string{"Version": ""}, status: 400, code: "MissingVersion"},
-		{name: "other version", changes: map[string]string{"Version": "2014-05-26"}, status: 400, code: "InvalidVersion"},
-		{name: "no key", changes: map[string]string{"AccessKeyId": ""}, status: 400, code: "MissingAccessKeyId"},
-		{name: "unknown key", changes: map[string]string{"AccessKeyId": "LTAIother"}, status: 404, code: "InvalidAccessKeyId.NotFound"},
-		{name: "no time", changes: map[string]string{"Timestamp": ""}, status: 400, code: "MissingTimestamp"},
-		{name: "shapeless time", changes: map[string]string{"Timestamp": "2026-01-02 03:04:05"}, status: 400, code: "InvalidTimeStamp.Format"},
-		{name: "old time", changes: map[string]string{"Timestamp": now.Add(-clockSkew - time.Second).Format(timeLayout)}, status: 400, code: "InvalidTimeStamp.Expired"},
-		{name: "early time", changes: map[string]string{"Timestamp": now.Add(clockSkew + time.Second).Format(timeLayout)}, status: 400, code: "InvalidTimeStamp.Expired"},
-		{name: "no nonce", changes: map[string]string{"SignatureNonce": ""}, status: 400, code: "MissingSignatureNonce"},
-		{name: "no method", changes: map[string]string{"SignatureMethod": ""}, status: 400, code: "MissingSignatureMethod"},
-		{name: "other method", changes: map[string]string{"SignatureMethod": "HMAC-MD5"}, status: 400, code: "InvalidParameter", message: "SignatureMethod or SignatureVersion"},
-		{name: "bearer token", changes: map[string]string{"SignatureType": "BEARERTOKEN"}, status: 400, code: "IncompleteSignature"},
+		{name: "no action", overrides: map[string]string{"Action": ""}, status: 400, code: "MissingAction", message: "Action is mandatory for this action."},
+		{name: "other action", overrides: map[string]string{"Action": "DeleteLoadBalancer"}, status: 404, code: "InvalidAction.NotFound", message: "Specified api is not found"},
+		{name: "no version", overrides: map[string]string{"Version": ""}, status: 400, code: "MissingVersion"},
+		{name: "other version", overrides: map[string]string{"Version": "2014-05-26"}, status: 400, code: "InvalidVersion"},
+		{name: "no key", overrides: map[string]string{"AccessKeyId": ""}, status: 400, code: "MissingAccessKeyId"},
+		{name: "unknown key", overrides: map[string]string{"AccessKeyId": "LTAIother"}, status: 404, code: "InvalidAccessKeyId.NotFound"},
+		{name: "no time", overrides: map[string]string{"Timestamp": ""}, status: 400, code: "MissingTimestamp"},
+		{name: "shapeless time", overrides: map[string]string{"Timestamp": "2026-01-02 03:04:05"}, status: 400, code: "InvalidTimeStamp.Format"},
+		{name: "old time", overrides: map[string]string{"Timestamp": now.Add(-clockSkew - time.Second).Format(timeLayout)}, status: 400, code: "InvalidTimeStamp.Expired"},
+		{name: "early time", overrides: map[string]string{"Timestamp": now.Add(clockSkew + time.Second).Format(timeLayout)}, status: 400, code: "InvalidTimeStamp.Expired"},
+		{name: "no nonce", overrides: map[string]string{"SignatureNonce": ""}, status: 400, code: "MissingSignatureNonce"},
+		{name: "no method", overrides: map[string]string{"SignatureMethod": ""}, status: 400, code: "MissingSignatureMethod"},
+		{name: "other method", overrides: map[string]string{"SignatureMethod": "HMAC-MD5"}, status: 400, code: "InvalidParameter", message: "SignatureMethod or SignatureVersion"},
+		{name: "bearer token", overrides: map[string]string{"SignatureType": "BEARERTOKEN"}, status: 400, code: "IncompleteSignature"},
 		{name: "wrong secret", secret: "other", status: 400, code: "SignatureDoesNotMatch", message: "server string to sign is:GET&%2F&AccessKeyId%3DLTAIexample%26Action%3D"},
-		{name: "unwanted token", changes: map[string]string{"SecurityToken": "x"}, status: 400, code: "InvalidSecurityToken.MismatchWithAccessKey"},
-		{name: "no token", changes: map[string]string{"AccessKeyId": "STS.example"}, secret: "sts-secret", status: 400, code: "MissingSecurityToken"},
-		{name: "no region", changes: map[string]string{"RegionId": ""}, status: 400, code: "MissingParameter", message: `The input parameter "RegionId" that is mandatory for processing this request is not supplied.`},
-		{name: "no load balancer", changes: map[string]string{"LoadBalancerId": ""}, status: 400, code: "MissingParameter", message: `"LoadBalancerId"`},
-		{name: "unknown load balancer", changes: map[string]string{"LoadBalancerId": "lb-other"}, status: 404, code: "InvalidLoadBalancerId.NotFound"},
-		{name: "other region", changes: map[string]string{"RegionId": "cn-beijing"}, status: 404, code: "InvalidLoadBalancerId.NotFound"},
-		{name: "port 0", changes: map[string]string{"ListenerPort": "0"}, status: 400, code: "InvalidParameter", message: `"ListenerPort"`},
-		{name: "port 65536", changes: map[string]string{"ListenerPort": "65536"}, status: 400, code: "InvalidParameter"},
-		{name: "port in words", changes: map[string]string{"ListenerPort": "https"}, status: 400, code: "InvalidParameter"},
-		{name: "port with a nought", changes: map[string]string{"ListenerPort": "0443"}, status: 400, code: "InvalidParameter", message: `"ListenerPort"`},
-		{name: "port with a sign", changes: map[string]string{"ListenerPort": "+443"}, status: 400, code: "InvalidParameter", message: `"ListenerPort"`},
-		{name: "other protocol", changes: map[string]string{"ListenerProtocol": "quic"}, status: 400, code: "InvalidParameter", message: `"ListenerProtocol"`},
-		{name: "shared port", changes: map[string]string{"ListenerPort": "53"}, status: 400, code: "TooManyListeners", message: "more than 1 listener is found"},
-		{name: "not allowed", changes: map[string]string{"AccessKeyId": "LTAInarrow"}, secret: "narrow-secret", status: 403, code: "Forbidden.RAM"},
+		{name: "unwanted token", overrides: map[string]string{"SecurityToken": "x"}, status: 400, code: "InvalidSecurityToken.MismatchWithAccessKey"},
+		{name: "no token", overrides: map[string]string{"AccessKeyId": "STS.example"}, secret: "sts-secret", status: 400, code: "MissingSecurityToken"},
+		{name: "no region", overrides: map[string]string{"RegionId": ""}, status: 400, code: "MissingParameter", message: `The input parameter "RegionId" that is mandatory for processing this request is not supplied.`},
+		{name: "no load balancer", overrides: map[string]string{"LoadBalancerId": ""}, status: 400, code: "MissingParameter", message: `"LoadBalancerId"`},
+		{name: "unknown load balancer", overrides: map[string]string{"LoadBalancerId": "lb-other"}, status: 404, code: "InvalidLoadBalancerId.NotFound"},
+		{name: "other region", overrides: map[string]string{"RegionId": "cn-beijing"}, status: 404, code: "InvalidLoadBalancerId.NotFound"},
+		{name: "port 0", overrides: map[string]string{"ListenerPort": "0"}, status: 400, code: "InvalidParameter", message: `"ListenerPort"`},
+		{name: "port 65536", overrides: map[string]string{"ListenerPort": "65536"}, status: 400, code: "InvalidParameter"},
+		{name: "port in words", overrides: map[string]string{"ListenerPort": "https"}, status: 400, code: "InvalidParameter"},
+		{name: "port with a nought", overrides: map[string]string{"ListenerPort": "0443"}, status: 400, code: "InvalidParameter", message: `"ListenerPort"`},
+		{name: "port with a sign", overrides: map[string]string{"ListenerPort": "+443"}, status: 400, code: "InvalidParameter", message: `"ListenerPort"`},
+		{name: "other protocol", overrides: map[string]string{"ListenerProtocol": "quic"}, status: 400, code: "InvalidParameter", message: `"ListenerProtocol"`},
+		{name: "shared port", overrides: map[string]string{"ListenerPort": "53"}, status: 400, code: "TooManyListeners", message: "more than 1 listener is found"},
+		{name: "not allowed", overrides: map[string]string{"AccessKeyId": "LTAInarrow"}, secret: "narrow-secret", status: 403, code: "Forbidden.RAM"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			sim, base := start(t, testConfig(), Options{Now: func() time.Time { return now }})
@@ -114,7 +116,7 @@ func TestRefusals(t *testing.T) {
 			if secret == "" {
 				secret = testSecret
 			}
-			asJSON := call(t, base, http.MethodGet, secret, callParams(now, tc.changes))
+			asJSON := call(t, base, http.MethodGet, secret, callParams(now, tc.overrides))
 			wantCode(t, asJSON, tc.status, tc.code)
 			if !strings.Contains(asJSON.Message, tc.message) {
 				t.Errorf("message %q lacks %q", asJSON.Message, tc.message)
@@ -122,7 +124,7 @@ func TestRefusals(t *testing.T) {
 			if asJSON.RequestID == "" || "http://"+asJSON.HostID != base || !strings.Contains(asJSON.Recommend, tc.code) {
 				t.Errorf("incomplete error document %s", asJSON.body)
 			}
-			xmlParams := callParams(now, tc.changes)
+			xmlParams := callParams(now, tc.overrides)
 			xmlParams["Format"] = "XML"
 			asXML := call(t, base, http.MethodPost, secret, xmlParams)
 			wantCode(t, asXML, tc.status, tc.code)
@@ -164,7 +166,7 @@ func TestAllowedLoadBalancers(t *testing.T) {
 	}
 }
 
-func TestAnEmptyAllowListAllowsNothing(t *testing.T) {
+func TestEmptyAllowListAllowsNothing(t *testing.T) {
 	cfg, err := ParseConfig([]byte("accounts: [{accessKeyId: k, accessKeySecret: s, allow: []}]"))
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +194,7 @@ func TestNonceUsedOnce(t *testing.T) {
 	wantCode(t, call(t, base, http.MethodGet, testSecret, callParams(clock.Now(), nonce)), http.StatusOK, "")
 }
 
-// A request whose time lies ahead stays acceptable longest: until its time is clockSkew old.
+// A request with a time in the future stays valid longest: until its time is clockSkew old.
 func TestNonceOutlivesTheLatestReplay(t *testing.T) {
 	clock := newClock()
 	_, base := start(t, testConfig(), Options{Now: clock.Now})
@@ -204,7 +206,7 @@ func TestNonceOutlivesTheLatestReplay(t *testing.T) {
 	wantCode(t, sendParams(t, base, http.MethodGet, params), http.StatusBadRequest, "InvalidTimeStamp.Expired")
 }
 
-func TestNonceMemoryIsBounded(t *testing.T) {
+func TestNoncesAreBounded(t *testing.T) {
 	log := newNonceLog(3)
 	now := newClock().Now()
 	for _, nonce := range []string{"1", "2", "3", "4"} {
@@ -239,7 +241,7 @@ func TestThrottling(t *testing.T) {
 	wantCode(t, slow(), http.StatusBadRequest, "Throttling.User")
 }
 
-func TestWithoutAccountsAnybodyMayCall(t *testing.T) {
+func TestWithoutAccountsAnyKeyMayCall(t *testing.T) {
 	clock := newClock()
 	cfg := testConfig()
 	cfg.Accounts = nil

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -13,7 +15,7 @@ func (s *Server) describeHealth(req *request, caller *account, requestID string)
 	return healthDocument(req, requestID, backends), nil
 }
 
-// rows is the API itself: it answers the rows of one load balancer, or says why not. caller is nil when any key is
+// rows is the API itself: it returns the rows of one load balancer, or why not. caller is nil when any key is
 // accepted.
 func (s *Server) rows(req *request, caller *account) ([]Backend, *apiError) {
 	for _, name := range []string{"RegionId", "LoadBalancerId"} {
@@ -36,7 +38,7 @@ func (s *Server) rows(req *request, caller *account) ([]Backend, *apiError) {
 	return listener.rows(lb.Backends)
 }
 
-// listenerFilter is what the optional parameters ask for; the zero value asks for every listener.
+// listenerFilter is the selection of the optional parameters; the zero value selects every listener.
 type listenerFilter struct {
 	port     int
 	protocol string
@@ -57,8 +59,8 @@ func parseListener(params map[string]string) (listenerFilter, *apiError) {
 	return filter, nil
 }
 
-// rows refuses a port that several listeners share (TCP and UDP may) unless the protocol is said. A backend without a
-// configured protocol stands for an older answer, which only does not show it, and so matches each.
+// rows refuses a port that several listeners share (TCP and UDP may) unless the call has the protocol. A backend without a
+// configured protocol is for an older response, which does not show it, and matches each.
 func (f listenerFilter) rows(backends []Backend) ([]Backend, *apiError) {
 	if f == (listenerFilter{}) {
 		return backends, nil

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -23,8 +25,8 @@ func TestListenerFilter(t *testing.T) {
 		{"9", "", ""},
 	} {
 		t.Run(tc.port+" "+tc.protocol, func(t *testing.T) {
-			changes := map[string]string{"ListenerPort": tc.port, "ListenerProtocol": tc.protocol}
-			got := call(t, base, http.MethodPost, testSecret, callParams(clock.Now(), changes))
+			overrides := map[string]string{"ListenerPort": tc.port, "ListenerProtocol": tc.protocol}
+			got := call(t, base, http.MethodPost, testSecret, callParams(clock.Now(), overrides))
 			wantCode(t, got, http.StatusOK, "")
 			var servers []string
 			for _, r := range got.BackendServers.BackendServer {
@@ -37,7 +39,7 @@ func TestListenerFilter(t *testing.T) {
 	}
 }
 
-func TestAnswerHoldsOnlyWhatIsConfigured(t *testing.T) {
+func TestResponseOmitsUnconfiguredFields(t *testing.T) {
 	clock := newClock()
 	_, base := start(t, testConfig(), Options{Now: clock.Now})
 	for _, tc := range []struct{ id, format, want string }{
@@ -46,8 +48,8 @@ func TestAnswerHoldsOnlyWhatIsConfigured(t *testing.T) {
 		{"lb-bare", "JSON", `"BackendServers":{"BackendServer":[{"ServerId":"vm-233","ServerHealthStatus":"normal"}]}}`},
 		{"lb-bare", "XML", `<BackendServers><BackendServer><ServerId>vm-233</ServerId><ServerHealthStatus>normal</ServerHealthStatus></BackendServer></BackendServers></DescribeHealthStatusResponse>`},
 	} {
-		changes := map[string]string{"LoadBalancerId": tc.id, "Format": tc.format}
-		got := call(t, base, http.MethodGet, testSecret, callParams(clock.Now(), changes))
+		overrides := map[string]string{"LoadBalancerId": tc.id, "Format": tc.format}
+		got := call(t, base, http.MethodGet, testSecret, callParams(clock.Now(), overrides))
 		if !strings.HasSuffix(string(got.body), tc.want) {
 			t.Errorf("%s %s: got %s", tc.id, tc.format, got.body)
 		}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -24,7 +26,7 @@ const (
 	testSecret = "example-secret"
 )
 
-// testConfig has one account of each sort and load balancers for each answer.
+// testConfig has one account of each sort and load balancers for each response.
 func testConfig() Config {
 	return Config{
 		Accounts: []Account{
@@ -47,7 +49,7 @@ func testConfig() Config {
 	}
 }
 
-// clock stands still until it is told to move.
+// clock moves only when a test advances it.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -114,14 +116,14 @@ func nextNonce() string {
 	return fmt.Sprintf("nonce-%d", nonces.last)
 }
 
-// callParams is a correct call of the test account at now, with changes; a change to "" takes the parameter out.
-func callParams(now time.Time, changes map[string]string) map[string]string {
+// callParams is a correct call of the test account at now, with overrides; an override with "" removes the parameter out.
+func callParams(now time.Time, overrides map[string]string) map[string]string {
 	params := map[string]string{
 		"Action": ActionHealthStatus, "Version": apiVersion, "Format": "JSON", "AccessKeyId": testKey,
 		"SignatureMethod": "HMAC-SHA1", "SignatureVersion": "1.0", "SignatureNonce": nextNonce(),
 		"Timestamp": now.UTC().Format(timeLayout), "RegionId": "cn-hangzhou", "LoadBalancerId": "lb-demo",
 	}
-	for key, value := range changes {
+	for key, value := range overrides {
 		params[key] = value
 		if value == "" {
 			delete(params, key)
@@ -138,7 +140,7 @@ func values(params map[string]string) url.Values {
 	return form
 }
 
-// reply is an answer of either kind and format.
+// reply is a response of either kind and format.
 type reply struct {
 	status      int
 	contentType string

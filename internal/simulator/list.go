@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -18,8 +20,8 @@ const (
 	maxResults     = 100
 )
 
-// listenersAnswer is what DescribeLoadBalancerListeners answers, in the vendor's shape.
-type listenersAnswer struct {
+// listenersResponse is the response of DescribeLoadBalancerListeners, in the vendor's shape.
+type listenersResponse struct {
 	XMLName    xml.Name      `json:"-" xml:"DescribeLoadBalancerListenersResponse"`
 	RequestID  string        `json:"RequestId" xml:"RequestId"`
 	NextToken  string        `json:"NextToken,omitempty" xml:"NextToken,omitempty"`
@@ -73,7 +75,7 @@ func newListenerRow(loadBalancerID string, l Listener) listenerRow {
 	return row
 }
 
-// listListeners is the API itself: it answers one page of the listeners of up to ten load balancers, or says why not.
+// listListeners is the API itself: it returns one page of the listeners of up to ten load balancers, or why not.
 // One that the caller may not see refuses the whole call, as RAM does. One that does not exist has no listeners.
 func (s *Server) listListeners(req *request, caller *account, requestID string) (document, *apiError) {
 	ids := req.loadBalancerIDs()
@@ -92,9 +94,9 @@ func (s *Server) listListeners(req *request, caller *account, requestID string) 
 	if s.listenersForbidden.Load() || caller != nil && !caller.allowsListeners(ids) {
 		return document{}, errForbidden
 	}
-	answer := wanted.of(s.listenerRows(req.params["RegionId"], ids, req.params["ListenerProtocol"]))
-	answer.RequestID = requestID
-	return encode(http.StatusOK, req.wantsJSON(), answer), nil
+	response := wanted.of(s.listenerRows(req.params["RegionId"], ids, req.params["ListenerProtocol"]))
+	response.RequestID = requestID
+	return encode(http.StatusOK, req.wantsJSON(), response), nil
 }
 
 func (s *Server) listenerRows(region string, ids []string, protocol string) []listenerRow {
@@ -124,7 +126,7 @@ func (req *request) loadBalancerIDs() []string {
 	return ids
 }
 
-// listenersPage is what a call wants to see: so many listeners, from the first after a place.
+// listenersPage is the page of a call: how many listeners, from the first after a position.
 type listenersPage struct {
 	results int
 	after   string
@@ -142,27 +144,27 @@ func parsePage(params map[string]string) (listenersPage, *apiError) {
 	if protocol := params["ListenerProtocol"]; protocol != "" && !slices.Contains(protocols, protocol) {
 		return page, errInvalid("ListenerProtocol")
 	}
-	place, err := base64.RawURLEncoding.DecodeString(params["NextToken"])
-	if err != nil || len(place) > 0 && strings.Count(string(place), "/") != 2 {
+	position, err := base64.RawURLEncoding.DecodeString(params["NextToken"])
+	if err != nil || len(position) > 0 && strings.Count(string(position), "/") != 2 {
 		return page, errInvalid("NextToken")
 	}
-	page.after = string(place)
+	page.after = string(position)
 	return page, nil
 }
 
-// place orders listeners over all load balancers. A token is the place of the last listener of its page, so that the
-// next page is right whatever was added or removed meanwhile.
-func (r listenerRow) place() string {
+// position orders listeners over all load balancers. A token is the position of the last listener of its page, so that the
+// next page is correct after listeners were added or removed.
+func (r listenerRow) position() string {
 	return fmt.Sprintf("%s/%05d/%s", r.LoadBalancerID, r.ListenerPort, r.ListenerProtocol)
 }
 
-func (p listenersPage) of(rows []listenerRow) listenersAnswer {
-	slices.SortFunc(rows, func(a, b listenerRow) int { return strings.Compare(a.place(), b.place()) })
-	answer := listenersAnswer{TotalCount: len(rows), MaxResults: p.results}
-	left := slices.DeleteFunc(rows, func(r listenerRow) bool { return r.place() <= p.after })
-	answer.Listeners = left[:min(len(left), p.results)]
-	if len(left) > p.results {
-		answer.NextToken = base64.RawURLEncoding.EncodeToString([]byte(answer.Listeners[p.results-1].place()))
+func (p listenersPage) of(rows []listenerRow) listenersResponse {
+	slices.SortFunc(rows, func(a, b listenerRow) int { return strings.Compare(a.position(), b.position()) })
+	response := listenersResponse{TotalCount: len(rows), MaxResults: p.results}
+	rest := slices.DeleteFunc(rows, func(r listenerRow) bool { return r.position() <= p.after })
+	response.Listeners = rest[:min(len(rest), p.results)]
+	if len(rest) > p.results {
+		response.NextToken = base64.RawURLEncoding.EncodeToString([]byte(response.Listeners[p.results-1].position()))
 	}
-	return answer
+	return response
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -13,9 +15,9 @@ type Listener struct {
 	ListenerPort int `json:"listenerPort"`
 	// listenerProtocol is tcp, udp, http or https.
 	ListenerProtocol string `json:"listenerProtocol"`
-	// status is running unless said; or stopped, starting, configuring or stopping.
+	// status is running (the default), stopped, starting, configuring or stopping.
 	Status string `json:"status,omitempty"`
-	// healthCheck is on unless said; or off. YAML takes both for booleans unless they are quoted.
+	// healthCheck is on (the default) or off. YAML reads both as booleans unless they are quoted.
 	HealthCheck string `json:"healthCheck,omitempty"`
 	// forwardPort makes an HTTP listener redirect every request to the HTTPS listener of that port.
 	ForwardPort int `json:"forwardPort,omitempty"`
@@ -39,11 +41,11 @@ func (l Listener) validate(at string) error {
 	case l.ListenerPort < 1 || l.ListenerPort > 65535:
 		return fmt.Errorf("%slistenerPort: %d is no port: write 1 to 65535", at, l.ListenerPort)
 	case l.ForwardPort < 0 || l.ForwardPort > 65535:
-		return fmt.Errorf("%sforwardPort: %d is no port: write 1 to 65535, or leave it out", at, l.ForwardPort)
+		return fmt.Errorf("%sforwardPort: %d is no port: write 1 to 65535, or omit it", at, l.ForwardPort)
 	case !slices.Contains(protocols, l.ListenerProtocol):
 		return fmt.Errorf("%slistenerProtocol: %q is not known: write one of %s", at, l.ListenerProtocol, strings.Join(protocols, ", "))
 	case l.ForwardPort != 0 && l.ListenerProtocol != "http":
-		return fmt.Errorf("%sforwardPort: only an http listener redirects: leave it out", at)
+		return fmt.Errorf("%sforwardPort: only an http listener redirects: omit it", at)
 	case l.Status != "" && !slices.Contains(listenerStatuses, l.Status):
 		return fmt.Errorf("%sstatus: %q is not known: write one of %s", at, l.Status, strings.Join(listenerStatuses, ", "))
 	case l.HealthCheck != "" && !slices.Contains(healthChecks, l.HealthCheck):
@@ -57,8 +59,8 @@ func (l Listener) complete() Listener {
 	return l
 }
 
-// completeListeners fills in what the listeners leave out, and adds those that only the backends name: no row is without
-// a listener. A row that does not say its protocol is of any listener on its port, else of a tcp one.
+// completeListeners sets the defaults of the listeners, and adds those that only the backends have: no row is without
+// a listener. A row without a protocol is of any listener on its port, else of a tcp one.
 func completeListeners(listeners []Listener, backends []Backend) []Listener {
 	all := make([]Listener, 0, len(listeners))
 	for _, l := range listeners {
@@ -79,7 +81,7 @@ func completeListeners(listeners []Listener, backends []Backend) []Listener {
 	return all
 }
 
-// ListenerSelector chooses listeners of one load balancer, as Selector does backends.
+// ListenerSelector selects listeners of one load balancer, as Selector does backends.
 type ListenerSelector struct {
 	ListenerPort     int    `json:"listenerPort,omitempty"`
 	ListenerProtocol string `json:"listenerProtocol,omitempty"`
@@ -90,7 +92,7 @@ func (s ListenerSelector) matches(l Listener) bool {
 		(s.ListenerProtocol == "" || s.ListenerProtocol == l.ListenerProtocol)
 }
 
-// ListenerPatch is what changes of a listener; what is left out stays.
+// ListenerPatch is an edit of a listener; an absent field stays.
 type ListenerPatch struct {
 	Status      string `json:"status,omitempty"`
 	HealthCheck string `json:"healthCheck,omitempty"`
@@ -103,8 +105,8 @@ func (p ListenerPatch) apply(l Listener) Listener {
 	return l
 }
 
-// SetListeners changes the listeners that sel chooses and returns how many these are. An error is ErrNoLoadBalancer,
-// ErrNoListener (sel is not empty and none matches), or names the bad value.
+// SetListeners edits the listeners that sel selects and returns how many these are. An error is ErrNoLoadBalancer,
+// ErrNoListener (sel is not empty and none matches), or has the bad value.
 func (s *Server) SetListeners(loadBalancerID string, sel ListenerSelector, patch ListenerPatch) (int, error) {
 	return s.fleet.editListeners(loadBalancerID, sel, func(lb *LoadBalancer) error {
 		for i, l := range lb.Listeners {
@@ -120,7 +122,7 @@ func (s *Server) SetListeners(loadBalancerID string, sel ListenerSelector, patch
 	})
 }
 
-// AddListener adds one listener, without backends. An error is ErrNoLoadBalancer, ErrListenerExists, or names the bad
+// AddListener adds one listener, without backends. An error is ErrNoLoadBalancer, ErrListenerExists, or has the bad
 // field.
 func (s *Server) AddListener(loadBalancerID string, listener Listener) error {
 	if err := listener.validate(""); err != nil {
@@ -136,21 +138,21 @@ func (s *Server) AddListener(loadBalancerID string, listener Listener) error {
 	})
 }
 
-// RemoveListeners removes the listeners that sel chooses with the rows behind them, and returns how many listeners
-// these were, with the errors of SetListeners. A row that does not say its protocol goes with the last listener of its
+// RemoveListeners removes the listeners that sel selects with the rows behind them, and returns how many listeners
+// these were, with the errors of SetListeners. A row without a protocol is removed with the last listener of its
 // port.
 func (s *Server) RemoveListeners(loadBalancerID string, sel ListenerSelector) (int, error) {
 	return s.fleet.editListeners(loadBalancerID, sel, func(lb *LoadBalancer) error {
 		lb.Listeners = slices.DeleteFunc(lb.Listeners, sel.matches)
 		lb.Backends = slices.DeleteFunc(lb.Backends, func(b Backend) bool {
-			left := ListenerSelector{b.ListenerPort, b.ListenerProtocol}
-			return b.ListenerPort != 0 && !slices.ContainsFunc(lb.Listeners, left.matches)
+			selector := ListenerSelector{b.ListenerPort, b.ListenerProtocol}
+			return b.ListenerPort != 0 && !slices.ContainsFunc(lb.Listeners, selector.matches)
 		})
 		return nil
 	})
 }
 
-// AllowListeners allows DescribeLoadBalancerListeners, or forbids it to everybody, whatever the accounts say.
+// AllowListeners allows DescribeLoadBalancerListeners, or forbids it for every account.
 func (s *Server) AllowListeners(allowed bool) {
 	s.listenersForbidden.Store(!allowed)
 }

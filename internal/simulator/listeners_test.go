@@ -55,7 +55,7 @@ func readAll(rows []slb.ListenerInDescribeLoadBalancerListeners) []seen {
 	return all
 }
 
-func askForListeners(format, method string, ids ...string) *slb.DescribeLoadBalancerListenersRequest {
+func listenersRequest(format, method string, ids ...string) *slb.DescribeLoadBalancerListenersRequest {
 	request := slb.CreateDescribeLoadBalancerListenersRequest()
 	request.LoadBalancerId, request.AcceptFormat, request.Method = &ids, format, method
 	return request
@@ -77,35 +77,35 @@ func TestOfficialGoClientListsListeners(t *testing.T) {
 	client := sdkClient(t, server, credentials.NewAccessKeyCredential(testKey, testSecret))
 	for _, format := range []string{"JSON", "XML"} {
 		for _, method := range []string{requests.GET, requests.POST} {
-			answer, err := client.DescribeLoadBalancerListeners(askForListeners(format, method, "lb-web-1", "lb-far", "lb-demo", "lb-none", "lb-bare"))
+			response, err := client.DescribeLoadBalancerListeners(listenersRequest(format, method, "lb-web-1", "lb-far", "lb-demo", "lb-none", "lb-bare"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := readAll(answer.Listeners); !reflect.DeepEqual(got, want) || answer.RequestId == "" || answer.TotalCount != 8 || answer.MaxResults != 20 || answer.NextToken != "" {
-				t.Errorf("%s %s: got %v in %+v", format, method, got, answer)
+			if got := readAll(response.Listeners); !reflect.DeepEqual(got, want) || response.RequestId == "" || response.TotalCount != 8 || response.MaxResults != 20 || response.NextToken != "" {
+				t.Errorf("%s %s: got %v in %+v", format, method, got, response)
 			}
 		}
 	}
 }
 
-func TestListenersComeInPages(t *testing.T) {
+func TestListenersHavePages(t *testing.T) {
 	server := httptest.NewServer(New(listenersConfig(), Options{}))
 	defer server.Close()
 	for size := 1; size <= 9; size++ {
 		client := sdkClient(t, server, credentials.NewAccessKeyCredential(testKey, testSecret))
-		request := askForListeners("JSON", requests.POST, "lb-demo", "lb-web-1")
+		request := listenersRequest("JSON", requests.POST, "lb-demo", "lb-web-1")
 		request.MaxResults = requests.NewInteger(size)
 		var ports []string
 		pages := 0
 		for more := true; more && pages < 9; pages++ {
-			answer, err := client.DescribeLoadBalancerListeners(request)
-			if err != nil || len(answer.Listeners) > size || answer.MaxResults != size {
-				t.Fatalf("got %+v, %v", answer, err)
+			response, err := client.DescribeLoadBalancerListeners(request)
+			if err != nil || len(response.Listeners) > size || response.MaxResults != size {
+				t.Fatalf("got %+v, %v", response, err)
 			}
-			for _, l := range answer.Listeners {
+			for _, l := range response.Listeners {
 				ports = append(ports, fmt.Sprint(l.LoadBalancerId, l.ListenerPort, l.ListenerProtocol))
 			}
-			request.NextToken, more = answer.NextToken, answer.NextToken != ""
+			request.NextToken, more = response.NextToken, response.NextToken != ""
 		}
 		if len(ports) != 8 || len(slices.Compact(slices.Sorted(slices.Values(ports)))) != 8 || pages != (8+size-1)/size {
 			t.Errorf("%d a page: %d pages with %v", size, pages, ports)
@@ -113,13 +113,13 @@ func TestListenersComeInPages(t *testing.T) {
 	}
 }
 
-// What is added before the place of a token must not make a listener of the next page come twice, nor go missing.
-func TestAPageGoesOnWhereTheLastOneEnded(t *testing.T) {
+// Listeners that are added before the position of a token must neither repeat nor remove a listener of the next page.
+func TestPageContinuesAfterTheLastOne(t *testing.T) {
 	sim := New(listenersConfig(), Options{})
 	server := httptest.NewServer(sim)
 	defer server.Close()
 	client := sdkClient(t, server, credentials.NewAccessKeyCredential(testKey, testSecret))
-	request := askForListeners("JSON", requests.POST, "lb-web-1")
+	request := listenersRequest("JSON", requests.POST, "lb-web-1")
 	request.MaxResults = requests.NewInteger(2)
 	first, err := client.DescribeLoadBalancerListeners(request)
 	if err != nil {
@@ -139,9 +139,9 @@ func TestListenersAreForbiddenByAccountPatternAndSwitch(t *testing.T) {
 	sim := New(listenersConfig(), Options{})
 	server := httptest.NewServer(sim)
 	defer server.Close()
-	ask := func(key, secret string, ids ...string) string {
+	codeOf := func(key, secret string, ids ...string) string {
 		t.Helper()
-		_, err := sdkClient(t, server, credentials.NewAccessKeyCredential(key, secret)).DescribeLoadBalancerListeners(askForListeners("JSON", requests.POST, ids...))
+		_, err := sdkClient(t, server, credentials.NewAccessKeyCredential(key, secret)).DescribeLoadBalancerListeners(listenersRequest("JSON", requests.POST, ids...))
 		if err == nil {
 			return "OK"
 		}
@@ -162,7 +162,7 @@ func TestListenersAreForbiddenByAccountPatternAndSwitch(t *testing.T) {
 		{"another secret", testKey, "other", []string{"lb-demo"}, "SignatureDoesNotMatch"},
 		{"an unknown key", "LTAInone", "x", []string{"lb-demo"}, "InvalidAccessKeyId.NotFound"},
 	} {
-		if got := ask(step.key, step.secret, step.ids...); got != step.want {
+		if got := codeOf(step.key, step.secret, step.ids...); got != step.want {
 			t.Errorf("%s: got %s", step.name, got)
 		}
 	}
@@ -171,22 +171,22 @@ func TestListenersAreForbiddenByAccountPatternAndSwitch(t *testing.T) {
 		t.Errorf("health is forbidden too: %v", err)
 	}
 	sim.AllowListeners(false)
-	if got := ask(testKey, testSecret, "lb-demo"); got != "Forbidden.RAM" {
+	if got := codeOf(testKey, testSecret, "lb-demo"); got != "Forbidden.RAM" {
 		t.Errorf("switched off: got %s", got)
 	}
 	sim.AllowListeners(true)
-	if got := ask(testKey, testSecret, "lb-demo"); got != "OK" {
+	if got := codeOf(testKey, testSecret, "lb-demo"); got != "OK" {
 		t.Errorf("switched on again: got %s", got)
 	}
 }
 
-func TestListenersCallsAreThrottledAndSignedAsOthersAre(t *testing.T) {
+func TestListenersCallsAreThrottledAndSigned(t *testing.T) {
 	clock := newClock()
 	_, base := start(t, listenersConfig(), Options{Now: clock.Now})
-	params := func(changes map[string]string) map[string]string {
-		changes["LoadBalancerId"], changes["LoadBalancerId.1"] = "", "lb-demo"
-		changes["Action"], changes["AccessKeyId"] = ActionListeners, "LTAIslow"
-		return callParams(clock.Now(), changes)
+	params := func(overrides map[string]string) map[string]string {
+		overrides["LoadBalancerId"], overrides["LoadBalancerId.1"] = "", "lb-demo"
+		overrides["Action"], overrides["AccessKeyId"] = ActionListeners, "LTAIslow"
+		return callParams(clock.Now(), overrides)
 	}
 	replayed := params(map[string]string{"SignatureNonce": "once"})
 	wantCode(t, call(t, base, http.MethodPost, "slow-secret", replayed), http.StatusOK, "")
@@ -201,7 +201,7 @@ func TestListenersCallsAreThrottledAndSignedAsOthersAre(t *testing.T) {
 	}
 }
 
-func TestWhatAListenersCallMayNotAsk(t *testing.T) {
+func TestInvalidListenersRequests(t *testing.T) {
 	_, base := start(t, openConfig(), Options{})
 	eleven := ""
 	for i := range 11 {
@@ -224,7 +224,7 @@ func TestWhatAListenersCallMayNotAsk(t *testing.T) {
 	wantCode(t, do(t, newRequest(t, http.MethodGet, base+noRegion+"&LoadBalancerId.1=a", "")), http.StatusBadRequest, "MissingParameter")
 }
 
-func TestAListenersAnswerHasTheVendorsShape(t *testing.T) {
+func TestListenersResponseHasTheVendorsShape(t *testing.T) {
 	_, base := start(t, Config{LoadBalancers: listenersConfig().LoadBalancers}, Options{})
 	for query, want := range map[string]string{
 		"&LoadBalancerId.1=lb-none": `,"TotalCount":0,"MaxResults":20,"Listeners":[]}`,
@@ -289,15 +289,15 @@ func TestAdminPermissions(t *testing.T) {
 		{"GET", "/permissions", "", 200, `{"allowListeners":true}`},
 		{"PUT", "/permissions", `{"allowListeners":false}`, 200, `{"allowListeners":false}`},
 		{"PUT", "/permissions", `{}`, 400, "allowListeners: missing: write true or false"},
-		{"PUT", "/permissions", `{"allowListeners":"no"}`, 400, "allowListeners: a string stands where true or false is needed"},
-		{"PUT", "/permissions", `{"allowListeners":null}`, 400, "allowListeners: null stands where true or false is needed"},
+		{"PUT", "/permissions", `{"allowListeners":"no"}`, 400, "body: allowListeners: got string, want bool"},
+		{"PUT", "/permissions", `{"allowListeners":null}`, 400, "body: allowListeners: null: write a value, or omit it"},
 		{"GET", "/permissions", "", 200, `{"allowListeners":false}`},
 	})
 	wantCode(t, do(t, newRequest(t, http.MethodGet, base+bareList+"&LoadBalancerId.1=lb-demo", "")), http.StatusForbidden, "Forbidden.RAM")
 	wantCode(t, do(t, newRequest(t, http.MethodGet, base+bareCall+"JSON", "")), http.StatusOK, "")
 }
 
-func TestAFaultCanBeLimitedToAnAction(t *testing.T) {
+func TestFaultOfOneAction(t *testing.T) {
 	sim, base := start(t, openConfig(), Options{})
 	health := func() string {
 		t.Helper()
@@ -331,7 +331,7 @@ func TestAFaultCanBeLimitedToAnAction(t *testing.T) {
 	}
 }
 
-func TestFaultsSpoilAListOfListenersToo(t *testing.T) {
+func TestFaultsApplyToListsOfListeners(t *testing.T) {
 	sim, base := start(t, openConfig(), Options{})
 	target := base + bareList + "&LoadBalancerId.1=lb-demo"
 	setFaults(t, sim, Fault{Kind: FaultMalformed})
@@ -365,7 +365,7 @@ func TestCallsAreCountedByAction(t *testing.T) {
 	})
 }
 
-func TestListenersInAFileAreChecked(t *testing.T) {
+func TestListenersOfAFileAreValidated(t *testing.T) {
 	file := func(listener string) string {
 		return "loadBalancers:\n- {loadBalancerId: lb-1, regionId: cn-a, listeners: [{listenerPort: 80, listenerProtocol: http}, {" + listener + "}]}\n"
 	}
@@ -374,13 +374,13 @@ func TestListenersInAFileAreChecked(t *testing.T) {
 		{file("listenerPort: 65536, listenerProtocol: tcp"), "listeners[1].listenerPort: 65536 is no port"},
 		{file("listenerPort: 81"), `listeners[1].listenerProtocol: "" is not known: write one of tcp, udp, http, https`},
 		{file("listenerPort: 80, listenerProtocol: http"), "listeners[1].listenerPort: 80 http stands twice: write each listener once"},
-		{file("listenerPort: 81, listenerProtocol: http, healthCheck: off"), "listeners[1].healthCheck: true or false stands where a string (put it in quotes) is needed"},
+		{file("listenerPort: 81, listenerProtocol: http, healthCheck: off"), "loadBalancers.listeners.healthCheck: got bool, want string"},
 		{file("listenerPort: 81, listenerProtocol: http, healthCheck: 'no'"), `listeners[1].healthCheck: "no" is not known: write one of on, off`},
 		{file("listenerPort: 81, listenerProtocol: http, forwardPort: 65536"), "listeners[1].forwardPort: 65536 is no port"},
 		{file("listenerPort: 81, listenerProtocol: https, forwardPort: 443"), "listeners[1].forwardPort: only an http listener redirects"},
-		{file("listenerPort: 81, listenerProtocol: http, status: ''"), "listeners[1].status: empty: write a value, or leave it out"},
-		{file("port: 81"), "listeners[1].port: unknown field: write one of listenerPort, listenerProtocol, status, healthCheck, forwardPort"},
-		{"accounts: [{accessKeyId: k, accessKeySecret: s, allowListeners: 1}]", "accounts[0].allowListeners: a number stands where true or false is needed"},
+		{file("listenerPort: 81, listenerProtocol: http, status: ''"), "listeners[1].status: empty: write a value, or omit it"},
+		{file("port: 81"), `unknown field "loadBalancers[0].listeners[1].port"`},
+		{"accounts: [{accessKeyId: k, accessKeySecret: s, allowListeners: 1}]", "accounts.allowListeners: got number, want bool"},
 	} {
 		if _, err := ParseConfig([]byte(tc.text)); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("got %v, want %s", err, tc.want)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -10,10 +12,10 @@ const (
 	// clockSkew is how far a request's time may be from the server's, either way.
 	clockSkew = 15 * time.Minute
 	// nonceWindow covers the longest time for which one signed request stays acceptable: its time may lie clockSkew
-	// ahead when it first comes.
+	// in the future at its first use.
 	nonceWindow = 2 * clockSkew
-	// maxNonces bounds the memory: about 60 MiB when full, at some 500 calls a second for the whole window. Beyond it
-	// the oldest are forgotten.
+	// maxNonces bounds the nonces: about 60 MiB when full, at some 500 calls a second for the whole window. Beyond it
+	// the oldest are dropped.
 	maxNonces = 1 << 20
 )
 
@@ -24,7 +26,7 @@ type usedNonce struct {
 	until  time.Time
 }
 
-// nonceLog remembers the nonces of accepted signatures, each for its own key id.
+// nonceLog has the nonces of accepted signatures, each for its own key id.
 type nonceLog struct {
 	mu    sync.Mutex
 	limit int
@@ -36,7 +38,7 @@ func newNonceLog(limit int) *nonceLog {
 	return &nonceLog{limit: limit, seen: map[nonceDigest]struct{}{}}
 }
 
-// use reports whether the nonce is new for this key, and takes it.
+// use reports whether the nonce is new for this key, and records it.
 func (l *nonceLog) use(accessKeyID, nonce string, now time.Time) bool {
 	sum := sha256.Sum256([]byte(accessKeyID + "\x00" + nonce))
 	digest := nonceDigest(sum[:16])

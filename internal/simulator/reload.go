@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -7,11 +9,11 @@ import (
 	"time"
 )
 
-// ReloadInterval is how often WatchFile looks; a change is taken over when it looked the same twice.
+// ReloadInterval is the interval of WatchFile; it loads new content that two polls in a row saw.
 const ReloadInterval = 500 * time.Millisecond
 
-// WatchFile loads the file again whenever its content changes, until ctx ends. The current configuration is taken to be
-// that of current, the content that was loaded before. A file that cannot be read or is refused changes nothing and is
+// WatchFile loads the file again after each edit, until ctx is done. The current configuration must be
+// that of current, the content that was loaded before. A file that cannot be read or is refused has no effect and is
 // logged once.
 func (s *Server) WatchFile(ctx context.Context, path string, current []byte) {
 	watch := fileWatch{server: s, path: path, loaded: current, last: current}
@@ -27,17 +29,17 @@ func (s *Server) WatchFile(ctx context.Context, path string, current []byte) {
 	}
 }
 
-// fileWatch compares content instead of times: that sees an atomic rename, the symlink swap of a mounted ConfigMap and a
-// change within one tick of the file system's clock alike.
+// fileWatch compares content instead of times: that sees an atomic rename, the symlink swap of a mounted ConfigMap and
+// an edit within one tick of the file system's clock alike.
 type fileWatch struct {
 	server *Server
 	path   string
-	// loaded is the content that was taken over or refused last, last what the previous poll saw.
+	// loaded is the content that was loaded or refused last, last what the previous poll saw.
 	loaded, last []byte
 	unreadable   bool
 }
 
-// poll takes new content over once two polls in a row saw it: what is half written has usually changed by then.
+// poll loads new content once two polls in a row saw it: a file that is being written usually differs between them.
 func (w *fileWatch) poll() {
 	data, err := os.ReadFile(w.path)
 	if err != nil {
@@ -48,9 +50,9 @@ func (w *fileWatch) poll() {
 		return
 	}
 	w.unreadable = false
-	settled := bytes.Equal(data, w.last)
+	stable := bytes.Equal(data, w.last)
 	w.last = data
-	if !settled || bytes.Equal(data, w.loaded) {
+	if !stable || bytes.Equal(data, w.loaded) {
 		return
 	}
 	w.loaded = data

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -60,8 +62,8 @@ func TestReload(t *testing.T) {
 		if got := ids(sim); got != wantIDs {
 			t.Errorf("%s: got %s, want %s", step, got, wantIDs)
 		}
-		if lines := strings.TrimSpace(log.String()); !strings.Contains(lines, wantLog) || wantLog == "" && lines != "" || strings.Count(lines, "\n") > 0 {
-			t.Errorf("%s: logged %q, want %q", step, lines, wantLog)
+		if logged := strings.TrimSpace(log.String()); !strings.Contains(logged, wantLog) || wantLog == "" && logged != "" || strings.Count(logged, "\n") > 0 {
+			t.Errorf("%s: logged %q, want %q", step, logged, wantLog)
 		}
 		log.Reset()
 	}
@@ -75,7 +77,7 @@ func TestReload(t *testing.T) {
 		t.Error("the file did not replace a load balancer that it names")
 	}
 	writeFile(t, path, "loadBalancers: [{loadBalancerID: x}]")
-	expect("refused", "lb-a lb-api lb-c", "loadBalancers[0].loadBalancerID: unknown field")
+	expect("refused", "lb-a lb-api lb-c", `unknown field \"loadBalancers[0].loadBalancerID`)
 	expect("still refused", "lb-a lb-api lb-c", "")
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
@@ -88,7 +90,7 @@ func TestReload(t *testing.T) {
 	expect("and drops it", "lb-d", "configuration loaded")
 }
 
-func TestAFileThatBecomesEmptyChangesNothing(t *testing.T) {
+func TestEmptiedFileHasNoEffect(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "slb.yaml")
 	writeFile(t, path, contractFile)
 	var log bytes.Buffer
@@ -108,7 +110,7 @@ func TestAFileThatBecomesEmptyChangesNothing(t *testing.T) {
 	}
 }
 
-func TestAFileThatChangesAgainIsNotTakenHalfway(t *testing.T) {
+func TestFileIsNotLoadedDuringEdits(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "slb.yaml")
 	writeFile(t, path, fileWith("lb-a", "lb-b"))
 	var log bytes.Buffer
@@ -163,7 +165,7 @@ func TestReloadAfterSwapAndRename(t *testing.T) {
 	}
 }
 
-func TestWatchFileEndsWithItsContext(t *testing.T) {
+func TestWatchFileStopsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	New(Config{}, Options{}).WatchFile(ctx, "none", nil)

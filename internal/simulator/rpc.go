@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -11,12 +13,12 @@ import (
 // maxBody bounds a request's body in bytes. A signed call needs less than 2 KiB.
 const maxBody = 1 << 20
 
-// request is one call with what both signing protocols carry in different places brought to one shape.
+// request is one call, in the same shape for both signing protocols.
 type request struct {
 	http *http.Request
 	body []byte
 
-	// query holds the parameters of the URL, params those and the form's, which win: clients sign the union that way.
+	// query are the parameters of the URL, params those and the form's, which win: clients sign the union that way.
 	query  map[string]string
 	params map[string]string
 
@@ -27,7 +29,7 @@ type request struct {
 }
 
 // parseRequest reads a call from query, form body or both, whatever the method. On error the request is still usable
-// for the answer's format and the log.
+// for the response's format and the log.
 func parseRequest(r *http.Request) (*request, *apiError) {
 	req := &request{http: r}
 	req.query, req.params = map[string]string{}, map[string]string{}
@@ -66,7 +68,7 @@ func (req *request) readBody() *apiError {
 	return nil
 }
 
-// isForm also takes a body without a type for a form, as lenient clients send it.
+// isForm also accepts a body without a type, as lenient clients send it.
 func isForm(contentType string) bool {
 	media, _, err := mime.ParseMediaType(contentType)
 	return contentType == "" || err == nil && media == "application/x-www-form-urlencoded"
@@ -96,7 +98,7 @@ func (req *request) fillCommon() {
 	req.timestamp, req.nonce = header.Get("X-Acs-Date"), header.Get("X-Acs-Signature-Nonce")
 }
 
-// wantsJSON tells the answer's format: the Format parameter decides, then, for calls signed through headers, Accept.
+// wantsJSON reports the response's format: the Format parameter decides, then, for calls signed through headers, Accept.
 // The default of the protocol is XML.
 func (req *request) wantsJSON() bool {
 	if format := req.params["Format"]; format != "" || req.acs3 == nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -15,24 +17,24 @@ import (
 	"time"
 )
 
-// stopGrace is how long a stop waits for answers that are under way.
+// stopGrace is how long a stop waits for responses in progress.
 const stopGrace = 5 * time.Second
 
 // RunOptions of Run, as the flags of cmd/slb-simulator give them.
 type RunOptions struct {
-	// Listen is host:port; port 0 takes a free one, an empty host every interface.
+	// Listen is host:port; port 0 is a free one, an empty host every interface.
 	Listen string
-	// ConfigFile is watched for changes; empty: nothing exists until the admin API creates it.
+	// ConfigFile is watched for edits; empty: nothing exists until the admin API creates it.
 	ConfigFile string
 	// TLSCertFile and TLSKeyFile are PEM files; both or neither.
 	TLSCertFile, TLSKeyFile string
-	// Logger is where the log goes; nil: nowhere.
+	// Logger gets the log; nil: no log.
 	Logger *slog.Logger
 	// Stdout gets one line with the address once the simulator listens.
 	Stdout io.Writer
 }
 
-// Run serves until ctx ends, then lets answers that are under way finish. An error says which option is wrong.
+// Run serves until ctx is done, then lets responses in progress finish. An error says which option is wrong.
 func Run(ctx context.Context, opts RunOptions) error {
 	config, cfg, err := readConfig(opts.ConfigFile)
 	if err != nil {
@@ -61,7 +63,7 @@ func Run(ctx context.Context, opts RunOptions) error {
 	return serve(ctx, sim, listener)
 }
 
-// listen refuses an address without a port, which Go takes for any port on every interface: the admin API asks for no
+// listen refuses an address without a port, which in Go is any port on every interface: the admin API needs no
 // password.
 func listen(ctx context.Context, address string) (net.Listener, error) {
 	_, port, err := net.SplitHostPort(address)
@@ -90,7 +92,7 @@ func readConfig(path string) ([]byte, Config, error) {
 	return data, cfg, nil
 }
 
-// loadTLS offers no HTTP/2, so that a reset or a cut answer ends the connection, and not just one stream of it.
+// loadTLS offers no HTTP/2, so that a reset or a truncated response closes the connection, and not just one stream of it.
 func loadTLS(certFile, keyFile string) (*tls.Config, error) {
 	switch {
 	case certFile == "" && keyFile == "":
@@ -125,7 +127,7 @@ func serve(ctx context.Context, sim *Server, listener net.Listener) error {
 	return nil
 }
 
-// newHTTPServer bounds what one client may take. The write timeout is per answer; a delay extends it.
+// newHTTPServer bounds the resources of one client. The write timeout is per response; a delay extends it.
 func newHTTPServer(sim *Server) *http.Server {
 	return &http.Server{
 		Handler:           sim,

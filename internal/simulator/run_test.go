@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -133,12 +135,12 @@ func TestRunRefusesOptions(t *testing.T) {
 	writeFile(t, bad, "loadBalancer: []")
 	broken := filepath.Join(t.TempDir(), "broken.yaml")
 	writeFile(t, broken, "loadBalancers: [")
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	occupied, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = taken.Close() }()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // ends what is not refused
+	defer func() { _ = occupied.Close() }()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // bounds a run that is not refused
 	defer cancel()
 	for _, tc := range []struct {
 		opts RunOptions
@@ -149,9 +151,9 @@ func TestRunRefusesOptions(t *testing.T) {
 		{RunOptions{Listen: "127.0.0.1:"}, `--listen: "127.0.0.1:" is no address: write host:port`},
 		{RunOptions{Listen: "http://127.0.0.1:8888"}, `--listen: "http://127.0.0.1:8888" is no address: write host:port`},
 		{RunOptions{Listen: "127.0.0.1:65536"}, `--listen: "127.0.0.1:65536" is no address: write host:port, such as 127.0.0.1:8888, with a port up to 65535`},
-		{RunOptions{Listen: taken.Addr().String()}, "--listen: " + taken.Addr().String() + " is in use: write another port, or 0 for a free one"},
+		{RunOptions{Listen: occupied.Addr().String()}, "--listen: " + occupied.Addr().String() + " is in use: write another port, or 0 for a free one"},
 		{RunOptions{Listen: "127.0.0.1:0", ConfigFile: bad + ".missing"}, "--config: "},
-		{RunOptions{Listen: "127.0.0.1:0", ConfigFile: bad}, "--config: " + bad + ": loadBalancer: unknown field"},
+		{RunOptions{Listen: "127.0.0.1:0", ConfigFile: bad}, "--config: " + bad + `: unknown field "loadBalancer"`},
 		{RunOptions{Listen: "127.0.0.1:0", ConfigFile: broken}, "--config: " + broken + ": not valid YAML: line 1: "},
 		{RunOptions{Listen: "127.0.0.1:0", TLSCertFile: certFile}, "--tls-key: missing"},
 		{RunOptions{Listen: "127.0.0.1:0", TLSKeyFile: keyFile}, "--tls-cert: missing"},

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -57,14 +59,14 @@ func TestOfficialGoClient(t *testing.T) {
 					defer server.Close()
 					request := describe(format, method)
 					request.ListenerPort, request.ListenerProtocol = requests.NewInteger(53), "udp"
-					answer, err := sdkClient(t, server, good).DescribeHealthStatus(request)
+					response, err := sdkClient(t, server, good).DescribeHealthStatus(request)
 					if err != nil {
 						t.Fatal(err)
 					}
-					rows := answer.BackendServers.BackendServer
-					if answer.RequestId == "" || len(rows) != 1 || rows[0].ServerId != "i-4" || rows[0].ListenerPort != 53 ||
+					rows := response.BackendServers.BackendServer
+					if response.RequestId == "" || len(rows) != 1 || rows[0].ServerId != "i-4" || rows[0].ListenerPort != 53 ||
 						rows[0].Protocol != "udp" || rows[0].ServerHealthStatus != StatusAbnormal || rows[0].ServerIp != "10.0.0.4" {
-						t.Errorf("got %+v", answer)
+						t.Errorf("got %+v", response)
 					}
 				})
 			}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package simulator is an HTTP server that speaks the RPC protocol of Alibaba Cloud SLB's DescribeHealthStatus and
 // DescribeLoadBalancerListeners as the real endpoint does, checks signatures, nonces and time, throttles per account, and misbehaves on request.
 //
@@ -6,7 +8,7 @@
 //	sim := simulator.New(simulator.Config{LoadBalancers: []simulator.LoadBalancer{…}}, simulator.Options{})
 //	server := httptest.NewServer(sim)
 //	defer server.Close()
-//	defer sim.Close() // ends calls that hang, which server.Close waits for
+//	defer sim.Close() // stops calls that hang, which server.Close waits for
 package simulator
 
 import (
@@ -22,7 +24,7 @@ import (
 
 // Options of New. The zero value is usable.
 type Options struct {
-	// Now is the clock that request times, nonces and throttling are judged by; default time.Now. Delays always take
+	// Now is the clock for request times, nonces and throttling; default time.Now. Delays always use
 	// real time.
 	Now func() time.Time
 	// Logger gets one line per call at debug level; default none.
@@ -40,15 +42,15 @@ type Server struct {
 	nonces *nonceLog
 	calls  *callLog
 	admin  http.Handler
-	// listenersForbidden refuses DescribeLoadBalancerListeners, whoever calls.
+	// listenersForbidden refuses DescribeLoadBalancerListeners for every account.
 	listenersForbidden atomic.Bool
 
 	stopped  chan struct{}
 	stopOnce sync.Once
 }
 
-// New makes a simulator of a configuration that is taken as it is: one not from LoadConfig or ParseConfig may be checked
-// with Config.Validate, or hold on purpose what that would refuse.
+// New makes a simulator of a configuration and does not validate it: one not from LoadConfig or ParseConfig may be validated
+// with Config.Validate, or have values on purpose that this refuses.
 func New(cfg Config, opts Options) *Server {
 	s := &Server{now: opts.Now, log: opts.Logger, nonces: newNonceLog(maxNonces), calls: newCallLog(), stopped: make(chan struct{})}
 	if s.now == nil {
@@ -62,14 +64,14 @@ func New(cfg Config, opts Options) *Server {
 	return s
 }
 
-// Load replaces the accounts and the load balancers that an earlier configuration named. Load balancers that came by
-// PutLoadBalancer stay unless cfg names them; faults, used nonces and recorded calls stay.
+// Load replaces the accounts and the load balancers that an earlier configuration had. Load balancers of
+// PutLoadBalancer stay unless cfg has them, too; faults, used nonces and recorded calls stay.
 func (s *Server) Load(cfg Config) {
 	s.keys.load(cfg.Accounts)
 	s.fleet.load(cfg.LoadBalancers)
 }
 
-// Close ends the calls that a fault delays or lets hang, now and from now on. Everything else goes on.
+// Close stops the calls that a fault delays or lets hang, now and later. Other calls continue.
 func (s *Server) Close() {
 	s.stopOnce.Do(func() { close(s.stopped) })
 }
@@ -97,7 +99,7 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 	s.deliver(w, r, delay, out)
 }
 
-// decide settles a call before anything is sent, so that a test finds it in the report while it still hangs.
+// decide decides on a call before the response is sent, so that a test finds it in the report while it still hangs.
 func (s *Server) decide(req *request, requestID string, err *apiError) (time.Duration, outcome) {
 	refuse := func(err *apiError) outcome {
 		return outcome{code: err.code, doc: errorDocument(req, requestID, err)}
@@ -115,7 +117,7 @@ func (s *Server) decide(req *request, requestID string, err *apiError) (time.Dur
 	} else {
 		honest = outcome{code: "OK", doc: doc}
 	}
-	delay, fault := s.faults.take(req)
+	delay, fault := s.faults.match(req)
 	if fault != nil {
 		return delay, distort(req, requestID, honest, fault)
 	}
@@ -134,7 +136,7 @@ func (s *Server) PutLoadBalancer(lb LoadBalancer) error {
 	return nil
 }
 
-// DeleteLoadBalancer reports whether there was one. One that the file names comes back when the file next changes.
+// DeleteLoadBalancer reports whether there was one. One of the file exists again after the next edit of the file.
 func (s *Server) DeleteLoadBalancer(id string) bool {
 	return s.fleet.remove(id)
 }
@@ -144,8 +146,8 @@ func (s *Server) LoadBalancers() []LoadBalancer {
 	return s.fleet.list()
 }
 
-// SetBackendStatus gives the backends that sel chooses a status (normal, abnormal or unavailable) and returns how many
-// these are. An error is ErrNoLoadBalancer, ErrNoBackend (sel is not empty and none matches), or names the bad status.
+// SetBackendStatus gives the backends that sel selects a status (normal, abnormal or unavailable) and returns how many
+// these are. An error is ErrNoLoadBalancer, ErrNoBackend (sel is not empty and none matches), or has the bad status.
 func (s *Server) SetBackendStatus(loadBalancerID string, sel Selector, status string) (int, error) {
 	if !slices.Contains(healthStatuses, status) {
 		return 0, fmt.Errorf("serverHealthStatus: %q is not known: write one of %s", status, strings.Join(healthStatuses, ", "))
@@ -160,7 +162,7 @@ func (s *Server) SetBackendStatus(loadBalancerID string, sel Selector, status st
 	})
 }
 
-// AddBackend appends one row, and its listener if there is none yet. An error is ErrNoLoadBalancer, ErrBackendExists, or names the bad field.
+// AddBackend appends one row, and its listener if there is none yet. An error is ErrNoLoadBalancer, ErrBackendExists, or has the bad field.
 func (s *Server) AddBackend(loadBalancerID string, backend Backend) error {
 	if err := backend.validate(""); err != nil {
 		return err
@@ -174,7 +176,7 @@ func (s *Server) AddBackend(loadBalancerID string, backend Backend) error {
 	})
 }
 
-// RemoveBackends removes the rows that sel chooses and returns how many these were, with the errors of SetBackendStatus.
+// RemoveBackends removes the rows that sel selects and returns how many these were, with the errors of SetBackendStatus.
 // Their listeners stay.
 func (s *Server) RemoveBackends(loadBalancerID string, sel Selector) (int, error) {
 	return s.fleet.editMatching(loadBalancerID, sel, func(backends []Backend) []Backend {
@@ -193,22 +195,22 @@ func (s *Server) SetFaults(rules []Fault) error {
 	return nil
 }
 
-// Faults returns the rules that still stand.
+// Faults returns the active rules.
 func (s *Server) Faults() []Fault {
 	return s.faults.list()
 }
 
-// Calls returns the newest calls to the API, at most 10,000, oldest first. A call is in it before its answer is sent.
+// Calls returns the newest calls to the API, at most 10,000, oldest first. A call is in it before its response is sent.
 func (s *Server) Calls() []Call {
 	return s.calls.report("", "", maxCalls).Calls
 }
 
-// CallCount returns how many calls named this load balancer since the last reset, if it is one of the first 10,000 named.
+// CallCount returns how many calls had this load balancer since the last reset, if it is one of the first 10,000.
 func (s *Server) CallCount(loadBalancerID string) int {
 	return s.calls.count(loadBalancerID)
 }
 
-// ResetCalls forgets calls and counts.
+// ResetCalls drops calls and counts.
 func (s *Server) ResetCalls() {
 	s.calls.reset()
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -10,7 +12,7 @@ import (
 	"strings"
 )
 
-// percentEncode is RFC 3986 encoding as Alibaba asks for it: all but letters, digits, "-", "_", "." and "~".
+// percentEncode is RFC 3986 encoding as Alibaba requires it: all but letters, digits, "-", "_", "." and "~".
 func percentEncode(s string) string {
 	return strings.ReplaceAll(url.QueryEscape(s), "+", "%20")
 }

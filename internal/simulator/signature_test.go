@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -78,7 +80,7 @@ func TestACS3Vectors(t *testing.T) {
 	cfg := testConfig()
 	cfg.Accounts = []Account{{AccessKeyID: testKey, AccessKeySecret: testSecret, SecurityToken: "tok+en/=="}}
 	for _, tc := range acs3Requests {
-		for _, change := range []struct {
+		for _, tampering := range []struct {
 			name, code string
 			edit       func(*http.Request)
 		}{
@@ -97,13 +99,13 @@ func TestACS3Vectors(t *testing.T) {
 			{"no credential", "MissingAccessKeyId", func(r *http.Request) { r.Header.Set("Authorization", "ACS3-HMAC-SHA256") }},
 			{"other token", "InvalidSecurityToken.MismatchWithAccessKey", func(r *http.Request) { r.Header.Set("X-Acs-Security-Token", "x") }},
 		} {
-			t.Run(tc.method+" "+change.name, func(t *testing.T) {
+			t.Run(tc.method+" "+tampering.name, func(t *testing.T) {
 				clock := newClock()
 				sim := New(cfg, Options{Now: clock.Now})
 				r := acs3Request(tc.method, tc.query, tc.body, tc.signature)
-				change.edit(r)
-				if got := recordCode(t, sim, r); got != change.code {
-					t.Fatalf("got code %q, want %q", got, change.code)
+				tampering.edit(r)
+				if got := recordCode(t, sim, r); got != tampering.code {
+					t.Fatalf("got code %q, want %q", got, tampering.code)
 				}
 			})
 		}

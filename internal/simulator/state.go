@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -10,7 +12,7 @@ import (
 	"sync"
 )
 
-// Errors of the methods that change load balancers; test with errors.Is.
+// Errors of the methods that edit load balancers; test with errors.Is.
 var (
 	ErrNoLoadBalancer = errors.New("no such load balancer")
 	ErrNoBackend      = errors.New("no backend matches")
@@ -19,7 +21,7 @@ var (
 	ErrListenerExists = errors.New("the load balancer already has this listener")
 )
 
-// Selector chooses backends of one load balancer: a backend matches if it has every value that is not empty or 0.
+// Selector selects backends of one load balancer: a backend matches if it has every value that is not empty or 0.
 // The zero Selector matches all.
 type Selector struct {
 	ServerID         string `json:"serverId,omitempty"`
@@ -37,7 +39,7 @@ func (s Selector) matches(b Backend) bool {
 		(s.Port == 0 || s.Port == b.Port)
 }
 
-// String is the selector as the admin API takes it.
+// String is the selector as the admin API reads it.
 func (s Selector) String() string { return asJSON(s) }
 
 func asJSON(selector any) string {
@@ -45,7 +47,7 @@ func asJSON(selector any) string {
 	return string(text)
 }
 
-// backendKey is what tells two backends of one load balancer apart: one interface can carry several addresses, so the
+// backendKey identifies a backend of a load balancer: one interface can carry several addresses, so the
 // server's id alone does not.
 type backendKey struct {
 	listenerPort              int
@@ -57,36 +59,36 @@ func (b Backend) key() backendKey {
 	return backendKey{b.ListenerPort, b.ListenerProtocol, b.ServerID, b.ServerIP, b.Port}
 }
 
-// fleet holds the load balancers. A stored LoadBalancer is never changed in place: whoever read one may keep it while
-// it encodes an answer, outside the lock.
+// fleet has the load balancers. A stored LoadBalancer is never modified: a reader may keep it while
+// it encodes a response, outside the lock.
 type fleet struct {
 	mu   sync.RWMutex
-	byID map[string]member
+	byID map[string]entry
 }
 
-type member struct {
+type entry struct {
 	LoadBalancer
 	fromFile bool
 }
 
-// load makes the file's load balancers current: those it names replace any of the same id, those that only an earlier
-// file named go, those that came by the API stay.
+// load makes the file's load balancers current: they replace those of the same id. Those that only an earlier file
+// had are removed, those of the API stay.
 func (f *fleet) load(lbs []LoadBalancer) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	next := make(map[string]member, len(lbs))
+	next := make(map[string]entry, len(lbs))
 	for id, known := range f.byID {
 		if !known.fromFile {
 			next[id] = known
 		}
 	}
 	for _, lb := range lbs {
-		next[lb.LoadBalancerID] = member{LoadBalancer: lb.complete(), fromFile: true}
+		next[lb.LoadBalancerID] = entry{LoadBalancer: lb.complete(), fromFile: true}
 	}
 	f.byID = next
 }
 
-// complete returns a copy that shares nothing with lb, says each backend's status, and has a listener for each.
+// complete returns a copy that shares nothing with lb, and has a status and a listener for each backend.
 func (lb LoadBalancer) complete() LoadBalancer {
 	lb.Backends = append([]Backend{}, lb.Backends...)
 	for i := range lb.Backends {
@@ -118,7 +120,7 @@ func (f *fleet) put(lb LoadBalancer) (created bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	_, known := f.byID[lb.LoadBalancerID]
-	f.byID[lb.LoadBalancerID] = member{LoadBalancer: lb.complete()}
+	f.byID[lb.LoadBalancerID] = entry{LoadBalancer: lb.complete()}
 	return !known
 }
 
@@ -130,8 +132,8 @@ func (f *fleet) remove(id string) bool {
 	return known
 }
 
-// edit replaces one load balancer by what change makes of a copy of it. A listener stays when its backends go.
-func (f *fleet) edit(id string, change func(*LoadBalancer) error) error {
+// edit replaces one load balancer by a copy that apply has edited. A listener stays when its backends are removed.
+func (f *fleet) edit(id string, apply func(*LoadBalancer) error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	known, ok := f.byID[id]
@@ -139,7 +141,7 @@ func (f *fleet) edit(id string, change func(*LoadBalancer) error) error {
 		return fmt.Errorf("loadBalancerId: %w: %q", ErrNoLoadBalancer, id)
 	}
 	edited := known.complete()
-	if err := change(&edited); err != nil {
+	if err := apply(&edited); err != nil {
 		return err
 	}
 	known.LoadBalancer = edited.complete()
@@ -147,28 +149,28 @@ func (f *fleet) edit(id string, change func(*LoadBalancer) error) error {
 	return nil
 }
 
-// editMatching is edit for the backends that sel chooses. That none matches is an error unless sel is empty: a selector
-// with a typing error must not look like success.
-func (f *fleet) editMatching(id string, sel Selector, change func([]Backend) []Backend) (int, error) {
+// editMatching is edit for the backends that sel selects. No match is an error unless sel is empty: a selector
+// with a typing error must not read as success.
+func (f *fleet) editMatching(id string, sel Selector, apply func([]Backend) []Backend) (int, error) {
 	matched := 0
 	err := f.edit(id, func(lb *LoadBalancer) error {
 		if matched = countMatching(lb.Backends, sel.matches); matched == 0 && sel != (Selector{}) {
 			return fmt.Errorf("selector: %w: %s", ErrNoBackend, sel)
 		}
-		lb.Backends = change(lb.Backends)
+		lb.Backends = apply(lb.Backends)
 		return nil
 	})
 	return matched, err
 }
 
-// editListeners is edit for the listeners that sel chooses, with the errors of editMatching.
-func (f *fleet) editListeners(id string, sel ListenerSelector, change func(*LoadBalancer) error) (int, error) {
+// editListeners is edit for the listeners that sel selects, with the errors of editMatching.
+func (f *fleet) editListeners(id string, sel ListenerSelector, apply func(*LoadBalancer) error) (int, error) {
 	matched := 0
 	err := f.edit(id, func(lb *LoadBalancer) error {
 		if matched = countMatching(lb.Listeners, sel.matches); matched == 0 && sel != (ListenerSelector{}) {
 			return fmt.Errorf("selector: %w: %s", ErrNoListener, asJSON(sel))
 		}
-		return change(lb)
+		return apply(lb)
 	})
 	return matched, err
 }

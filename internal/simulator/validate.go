@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -28,7 +30,7 @@ var (
 	errorCodes           = shape{regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`), "error code", "one such as Throttling.User"}
 )
 
-// shape is how names of one sort look.
+// shape is the form of one sort of ids.
 type shape struct {
 	pattern    *regexp.Regexp
 	noun, rule string
@@ -44,7 +46,7 @@ func (s shape) check(field, value string) error {
 // Validate reports the first value that the API could not have, by its path in the file.
 func (c Config) Validate() error {
 	if c.Accounts != nil && len(c.Accounts) == 0 {
-		return errors.New("accounts: the list is empty: write an account, or leave it out to accept any key")
+		return errors.New("accounts: the list is empty: write an account, or omit it to accept any key")
 	}
 	seen := map[string]bool{}
 	for i, account := range c.Accounts {
@@ -78,7 +80,7 @@ func (a Account) validate(at string) error {
 	case a.AccessKeySecret == "":
 		return fmt.Errorf("%s.accessKeySecret: missing: write the key's secret", at)
 	case a.QPS < 0:
-		return fmt.Errorf("%s.qps: %v is below 0: write calls per second, or leave it out for no limit", at, a.QPS)
+		return fmt.Errorf("%s.qps: %v is below 0: write calls per second, or omit it for no limit", at, a.QPS)
 	case a.Burst < 0 || a.Burst > 0 && a.QPS == 0:
 		return fmt.Errorf("%s.burst: %d makes no sense here: write a positive number beside qps", at, a.Burst)
 	}
@@ -90,7 +92,7 @@ func (a Account) validate(at string) error {
 	return accessKeyIDs.check(at+".accessKeyId", a.AccessKeyID)
 }
 
-// validate names fields below at, which is empty or ends with a dot.
+// validate reports fields below at, which is empty or has a dot at its end.
 func (lb LoadBalancer) validate(at string) error {
 	if err := loadBalancerIDs.check(at+"loadBalancerId", lb.LoadBalancerID); err != nil {
 		return err
@@ -138,7 +140,7 @@ func (b Backend) validate(at string) error {
 		value int
 	}{{"listenerPort", b.ListenerPort}, {"port", b.Port}} {
 		if port.value < 0 || port.value > 65535 {
-			return fmt.Errorf("%s%s: %d is no port: write 1 to 65535, or leave it out", at, port.field, port.value)
+			return fmt.Errorf("%s%s: %d is no port: write 1 to 65535, or omit it", at, port.field, port.value)
 		}
 	}
 	for _, word := range []struct {
@@ -155,7 +157,7 @@ func (b Backend) validate(at string) error {
 	}
 	for _, address := range []struct{ field, value string }{{"serverIp", b.ServerIP}, {"eniHost", b.EniHost}} {
 		if _, err := netip.ParseAddr(address.value); address.value != "" && err != nil {
-			return fmt.Errorf("%s%s: %q is no IP address: write one such as 10.0.0.1, or leave it out", at, address.field, address.value)
+			return fmt.Errorf("%s%s: %q is no IP address: write one such as 10.0.0.1, or omit it", at, address.field, address.value)
 		}
 	}
 	return nil

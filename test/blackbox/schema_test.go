@@ -5,27 +5,25 @@ package blackbox
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-var (
-	currentCRD = filepath.Join("..", "..", "config", "crd", "bases", "slb.lbhealth.dev_loadbalancerhealths.yaml")
-	// olderCRD is that of the version before listeners had a state.
-	olderCRD = filepath.Join("..", "..", "controllers", "testdata", "crd-without-listener-states.yaml")
-)
+var currentCRD = filepath.Join("..", "..", "config", "crd", "bases", "slb.lbhealth.dev_loadbalancerhealths.yaml")
 
 // TestOlderCRD runs the operator as after an upgrade that left the CRD behind.
 func TestOlderCRD(t *testing.T) {
-	w := newEnv(t, envOptions{quick: true, plane: harness.ControlPlaneOptions{CRDs: []string{olderCRD}}})
+	w := newEnv(t, envOptions{quick: true, plane: harness.ControlPlaneOptions{CRDs: []string{olderCRD(t)}}})
 	w.addSimulator(t)
 	w.bind(t, w.operator, "../service-discovery/role.yaml")
 	w.createNamespace(t, mainNamespace)
@@ -74,9 +72,7 @@ func TestOlderCRD(t *testing.T) {
 	})
 
 	t.Run("without the load balancers of Services", func(t *testing.T) {
-		w.replaceCRD(t, "serviceLoadBalancer", func(properties func(string) map[string]any) {
-			delete(properties("status"), "serviceLoadBalancer")
-		})
+		w.replaceCRD(t, "status.serviceLoadBalancer")
 		op := run(t, "older-still")
 		found := w.await(t, byService, states{
 			"Observed": "False InvalidRequest", "Ready": "False InvalidRequest", "Stalled": "True InvalidRequest", "Healthy": "True AllBackendsNormal",
@@ -89,10 +85,7 @@ func TestOlderCRD(t *testing.T) {
 	})
 
 	t.Run("without Services", func(t *testing.T) {
-		w.replaceCRD(t, "serviceRef", func(properties func(string) map[string]any) {
-			delete(properties("status"), "serviceLoadBalancer")
-			delete(properties("spec"), "serviceRef")
-		})
+		w.replaceCRD(t, "status.serviceLoadBalancer", "spec.serviceRef")
 		op := run(t, "oldest")
 		w.create(t, aService("shop", nil, map[string]string{v1alpha1.MonitorAnnotation: "true"}))
 		w.eventually(t, func(g Gomega) {
@@ -143,18 +136,32 @@ func saysOutdated(t *testing.T, op *operator, words ...string) {
 	}
 }
 
-// replaceCRD puts an older CRD in place that was edited, and waits until the API
-// server has it: until its documentation names a field no more.
-func (w *env) replaceCRD(t *testing.T, without string, edit func(properties func(of string) map[string]any)) {
+// olderCRD writes the CRD of the version before listeners had a state, which also
+// lacks the given fields of spec and status, and returns its file.
+func olderCRD(t *testing.T, without ...string) string {
 	t.Helper()
 	var crd map[string]any
-	if err := yaml.Unmarshal([]byte(readFile(t, olderCRD)), &crd); err != nil {
+	if err := yaml.Unmarshal([]byte(readFile(t, currentCRD)), &crd); err != nil {
 		t.Fatal(err)
 	}
-	version := crd["spec"].(map[string]any)["versions"].([]any)[0].(map[string]any)
-	schema := version["schema"].(map[string]any)["openAPIV3Schema"].(map[string]any)["properties"].(map[string]any)
-	delete(schema["spec"].(map[string]any), "x-kubernetes-validations") // they name the field
-	edit(func(of string) map[string]any { return schema[of].(map[string]any)["properties"].(map[string]any) })
+	versions, _, err := unstructured.NestedSlice(crd, "spec", "versions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema := []string{"schema", "openAPIV3Schema", "properties"}
+	version := versions[0].(map[string]any)
+	remove := func(path ...string) { unstructured.RemoveNestedField(version, slices.Concat(schema, path)...) }
+	for _, field := range []string{"lastTransitionTime", "state", "healthCheck", "missingSince"} {
+		remove("status", "properties", "listeners", "items", "properties", field)
+	}
+	remove("status", "properties", "lastAttemptedObserveRequest")
+	for _, field := range without {
+		of, name, _ := strings.Cut(field, ".")
+		remove(of, "properties", name)
+		remove("spec", "x-kubernetes-validations") // they name the field
+	}
+	crd["spec"].(map[string]any)["versions"] = versions
+	delete(version, "selectableFields")
 	content, err := yaml.Marshal(crd)
 	if err != nil {
 		t.Fatal(err)
@@ -163,9 +170,17 @@ func (w *env) replaceCRD(t *testing.T, without string, edit func(properties func
 	if err := os.WriteFile(file, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.kubectl(t, "replace", "-f", file)
+	return file
+}
+
+// replaceCRD installs the older CRD without the given fields, and waits until the
+// API server has it: until its OpenAPI document names the last of the fields no more.
+func (w *env) replaceCRD(t *testing.T, without ...string) {
+	t.Helper()
+	w.kubectl(t, "replace", "-f", olderCRD(t, without...))
+	_, last, _ := strings.Cut(without[len(without)-1], ".")
 	w.eventually(t, func(g Gomega) {
-		g.Expect(w.kubectl(t, "get", "--raw", "/openapi/v3/apis/slb.lbhealth.dev/v1alpha1")).NotTo(ContainSubstring(`"` + without + `"`))
+		g.Expect(w.kubectl(t, "get", "--raw", "/openapi/v3/apis/slb.lbhealth.dev/v1alpha1")).NotTo(ContainSubstring(`"` + last + `"`))
 	})
 }
 

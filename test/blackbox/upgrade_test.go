@@ -24,9 +24,13 @@ import (
 // storedAt is when the statuses of testdata/upgrade were read from the API server.
 var storedAt = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// TestUpgrade holds that the statuses which the version before stored are served
-// on without a transition. testdata/upgrade/before.yaml holds what that version
-// wrote about the load balancers of testdata/upgrade/cloud.yaml.
+// TestUpgrade checks that an upgrade keeps the statuses that the previous version
+// stored, without a transition. testdata/upgrade/before.jsonl has one object a line:
+// the nodes, the Services, and what version f441a1b (--max-status-backends=10) stored
+// about the load balancers of cloud.yaml, read from an API server, with all times
+// moved as if it were storedAt. To read one:
+//
+//	jq 'select(.metadata.name == "whole")' testdata/upgrade/before.jsonl
 func TestUpgrade(t *testing.T) {
 	w := newEnv(t, envOptions{quick: true})
 	w.addSimulator(t)
@@ -232,7 +236,7 @@ var timestamp = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
 func (w *env) restore(t *testing.T) []*v1alpha1.LoadBalancerHealth {
 	t.Helper()
 	shift := time.Now().Truncate(time.Second).Sub(storedAt)
-	content := readFile(t, filepath.Join("testdata", "upgrade", "before.yaml"))
+	content := readFile(t, filepath.Join("testdata", "upgrade", "before.jsonl"))
 	var restored []*v1alpha1.LoadBalancerHealth
 	for _, object := range harness.ParseManifests(t, []byte(content)) {
 		status, found := object.Object["status"]

@@ -59,8 +59,8 @@ func TestOddObjects(t *testing.T) {
 		retried   = "{type: Reconciling, status: 'True', reason: ObservationRequested, message: retried}"
 	)
 	for _, c := range []struct{ name, object, status, kstatus, wait, checks, argo, message string }{
-		{"without conditions", "", "observedGeneration: 2", "Current", "InProgress", "InProgress", "Progressing", "Pending: there is no answer yet"},
-		{"with empty conditions", "", "observedGeneration: 2, conditions: []", "Current", "InProgress", "InProgress", "Progressing", "Pending: there is no answer yet"},
+		{"without conditions", "", "observedGeneration: 2", "Current", "InProgress", "InProgress", "Progressing", "Pending: there is no observation yet"},
+		{"with empty conditions", "", "observedGeneration: 2, conditions: []", "Current", "InProgress", "InProgress", "Progressing", "Pending: there is no observation yet"},
 		{"defaulted by the schema", "", "observedGeneration: -1", "InProgress", "InProgress", "InProgress", "Progressing", "Progressing: this generation was not observed yet"},
 		{"suspended at birth", "suspend: true", "observedGeneration: -1", "InProgress", "InProgress", "InProgress", "Suspended", "Suspended: spec.suspend is true"},
 		{"suspended, and stalled before", "suspend: true", "observedGeneration: 1, conditions: [" + notReady + "," + stalled + "]", "InProgress", "InProgress", "InProgress", "Suspended", "Suspended: spec.suspend is true"},
@@ -86,7 +86,7 @@ func TestOddObjects(t *testing.T) {
 		{"requested, attempted, stalled", requestNow, "observedGeneration: 2, lastAttemptedObserveRequest: now, conditions: [" + notReady + "," + stalled + "]", "Failed", "Failed", "Failed", "Degraded", "Forbidden: ask"},
 		{"requested, attempted, stalled by an older spec", requestNow, "observedGeneration: 1, lastAttemptedObserveRequest: now, conditions: [" + notReady + "," + stalled + "]", "InProgress", "InProgress", "InProgress", "Progressing", "Progressing: this generation was not observed yet"},
 		{"requested, answered, stalled since", requestNow, "observedGeneration: 2, lastHandledObserveRequest: now, conditions: [" + notReady + "," + stalled + "]", "Failed", "Failed", "Failed", "Degraded", "Forbidden: ask"},
-		{"requested and answered", requestNow, "observedGeneration: 2, lastHandledObserveRequest: now, conditions: [" + ready + "]", "Current", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
+		{"requested and handled", requestNow, "observedGeneration: 2, lastHandledObserveRequest: now, conditions: [" + ready + "]", "Current", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
 		{"requested, attempted, then answered", requestNow, "observedGeneration: 2, lastHandledObserveRequest: now, lastAttemptedObserveRequest: now, conditions: [" + ready + "]", "Current", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -105,7 +105,7 @@ const (
 	requestNow      = "annotations: {slb.lbhealth.dev/observe-requested-at: now}"
 	requestEmpty    = "annotations: {slb.lbhealth.dev/observe-requested-at: ''}"
 	otherAnnotation = "annotations: {example.com/other: now}"
-	noAnswer        = "ObservationRequested: the requested observation was not answered yet"
+	noAnswer        = "ObservationRequested: the requested observation is still pending"
 )
 
 // crafted is an object of the second generation, with a spec or annotations.

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 
--- The health of a LoadBalancerHealth, for Argo CD. argocd-cm.yaml holds the same
--- script, in the form in which Argo CD reads it.
+-- The health of a LoadBalancerHealth, for Argo CD. argocd-cm.yaml has the same
+-- script, in the form that Argo CD reads.
 
 local status = obj.status or {}
 local conditions = {}
@@ -21,8 +21,8 @@ local function because(health, kind, otherwise)
   return {status = health, message = condition.reason .. ": " .. (condition.message or "")}
 end
 
--- A request is pending until an answer served it. Before its first attempt,
--- the conditions are from before it.
+-- A request is pending until a successful observation handles it. Before its first attempt,
+-- the conditions are older than the request.
 local request = (obj.metadata.annotations or {})["slb.lbhealth.dev/observe-requested-at"]
 local pending = request ~= nil and request ~= "" and request ~= status.lastHandledObserveRequest
 local attempted = not pending or request == status.lastAttemptedObserveRequest
@@ -33,7 +33,7 @@ local requested = reconciling and conditions["Reconciling"].reason == "Observati
 if obj.spec.suspend then
   return {status = "Suspended", message = "Suspended: spec.suspend is true"}
 end
--- What was said of an older spec, or of another load balancer, says nothing of this one.
+-- Conditions of an older spec or of another load balancer do not apply.
 if status.observedGeneration ~= obj.metadata.generation or (reconciling and not requested) then
   return because("Progressing", "Reconciling", "Progressing: this generation was not observed yet")
 end
@@ -44,10 +44,10 @@ if attempted and is("Ready", "False") then
   return because("Degraded", "Ready")
 end
 if pending or reconciling then
-  return because("Progressing", "Reconciling", "ObservationRequested: the requested observation was not answered yet")
+  return because("Progressing", "Reconciling", "ObservationRequested: the requested observation is still pending")
 end
 if is("Ready", "True") then
   return because("Healthy", "Ready")
 end
 -- Unknown is never reported as unhealthy.
-return because("Progressing", "Ready", "Pending: there is no answer yet")
+return because("Progressing", "Ready", "Pending: there is no observation yet")

@@ -13,7 +13,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 )
 
-func TestHealthCallNamesItsLoadBalancerAndScope(t *testing.T) {
+func TestHealthCallHasLoadBalancerAndScope(t *testing.T) {
 	for name, test := range map[string]struct {
 		scope alicloud.Scope
 		want  map[string]string
@@ -55,7 +55,7 @@ func TestHealthCallNamesItsLoadBalancerAndScope(t *testing.T) {
 	}
 }
 
-func TestRefusalOfAPortNamesIt(t *testing.T) {
+func TestRefusalOfAPortMentionsIt(t *testing.T) {
 	for name, test := range map[string]struct {
 		code string
 		port int32

@@ -29,9 +29,9 @@ func costOf(t *testing.T, body []byte) (least time.Duration, err error) {
 	request := aRequest()
 	request.Credentials.SecurityToken = strings.Repeat("CAISvQJ1q6Ft5B2yfSjIr5f", 40) // as long as real ones
 	for i := range 3 {
-		took := alicloudtest.ProcessorTime(t, func() { _, err = client.DescribeHealthStatus(t.Context(), request) })
-		if i == 0 || took < least {
-			least = took
+		duration := alicloudtest.ProcessorTime(t, func() { _, err = client.DescribeHealthStatus(t.Context(), request) })
+		if i == 0 || duration < least {
+			least = duration
 		}
 	}
 	return least, err
@@ -49,19 +49,19 @@ func TestLongFieldsCostLittleMoreThanShortOnes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, length := range []int{longField, maxField, alicloud.MaxText} {
-		if took, err := costOf(t, responseOfFields(size, length)); err != nil || took > 5*short {
-			t.Errorf("fields of %d bytes take %s, of 20 bytes %s; error %v", length, took, short, err)
+		if duration, err := costOf(t, responseOfFields(size, length)); err != nil || duration > 5*short {
+			t.Errorf("fields of %d bytes take %s, of 20 bytes %s; error %v", length, duration, short, err)
 		}
 	}
 	for _, length := range []int{alicloud.MaxText + 1, 128 << 10} {
-		took, err := costOf(t, responseOfFields(size, length))
-		if err == nil || !strings.Contains(err.Error(), "a backend with a field of more than 4 KiB") || took > 2*short {
-			t.Errorf("fields of %d bytes take %s, of 20 bytes %s; error %v", length, took, short, err)
+		duration, err := costOf(t, responseOfFields(size, length))
+		if err == nil || !strings.Contains(err.Error(), "a backend with a field of more than 4 KiB") || duration > 2*short {
+			t.Errorf("fields of %d bytes take %s, of 20 bytes %s; error %v", length, duration, short, err)
 		}
 	}
 }
 
-func TestAListenersFieldsAreBoundedToo(t *testing.T) {
+func TestListenerFieldsAreBounded(t *testing.T) {
 	long := strings.Repeat("x", alicloud.MaxText+1)
 	for document, says := range map[string]string{
 		page("", listener(alicloudtest.LoadBalancer, 80, long)):                                              "a listener with a field of more than 4 KiB",

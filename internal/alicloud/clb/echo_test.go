@@ -12,8 +12,8 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 )
 
-// A row of an answer becomes a row of a status, an event and a line of the log.
-func TestAnEchoOfTheRequestDoesNotReachARow(t *testing.T) {
+// Statuses, events and logs repeat the rows of an observation.
+func TestRowHasNoEchoOfTheRequest(t *testing.T) {
 	request := aRequest()
 	request.Credentials.SecurityToken = strings.Repeat("CAISvQJ1q6Ft5B2yfSjIr5f", 30) // as long as real ones
 	query := func(name string) func(*http.Request) string {

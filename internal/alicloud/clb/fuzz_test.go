@@ -25,7 +25,7 @@ var echoingBodies = append([]string{
 	rows(`{"ServerId":"$SIGNATURE","ServerHealthStatus":"normal"}`),
 }, alicloudtest.EchoingRefusals...)
 
-// FuzzReadHealth answers a call of the real SDK.
+// FuzzReadHealth responds to a call of the real SDK.
 func FuzzReadHealth(f *testing.F) {
 	example, err := os.ReadFile("testdata/describe-health-status.json")
 	if err != nil {
@@ -55,7 +55,7 @@ func FuzzReadHealth(f *testing.F) {
 	})
 }
 
-// FuzzReadListeners answers every page of a list of listeners with the same document.
+// FuzzReadListeners responds to every call for a page with the same document.
 func FuzzReadListeners(f *testing.F) {
 	for _, document := range []string{
 		"", "{}", "null", alicloudtest.OneRow, page(""), page("again"), page("", "null"), page("", listener(alicloudtest.LoadBalancer, 80, "HTTP", `"HTTPListenerConfig":{"HealthCheck":"off","ListenerForward":true}`)),
@@ -70,15 +70,15 @@ func FuzzReadListeners(f *testing.F) {
 		client := clientOver(func(request *http.Request) (*http.Response, error) {
 			return alicloudtest.Response(request, 200+int(status)%400, echo.Fill(request)), nil
 		})
-		answer, err := client.DescribeLoadBalancerListeners(t.Context(), aListenersRequest(alicloudtest.LoadBalancer, "lb-2"))
+		list, err := client.DescribeLoadBalancerListeners(t.Context(), aListenersRequest(alicloudtest.LoadBalancer, "lb-2"))
 		if err != nil {
 			check(t, echo, nil, err)
 			return
 		}
-		if !requestID.MatchString(answer.RequestID) || answer.Calls != 1 || len(answer.Listeners) != 2 {
-			t.Errorf("got %+v", answer)
+		if !requestID.MatchString(list.RequestID) || list.Calls != 1 || len(list.Listeners) != 2 {
+			t.Errorf("got %+v", list)
 		}
-		for _, l := range slices.Concat(answer.Listeners[alicloudtest.LoadBalancer], answer.Listeners["lb-2"]) {
+		for _, l := range slices.Concat(list.Listeners[alicloudtest.LoadBalancer], list.Listeners["lb-2"]) {
 			if l.Port < 1 || !isPort(int(l.Port)) || l.HealthCheck != "" && l.HealthCheck != "on" && l.HealthCheck != "off" {
 				t.Errorf("the listener %+v", l)
 			}

@@ -14,7 +14,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-// noPort stands for a port that is no number: readRow finds it odd.
+// noPort is for a port that is no number: readRow finds it odd.
 const noPort = -1
 
 // caseSensitive matches keys as the SDK does, and keeps numbers as they are written.

@@ -31,7 +31,7 @@ func aListenersRequest(ids ...string) alicloud.ListenersRequest {
 	return alicloud.ListenersRequest{RegionID: alicloudtest.Region, LoadBalancerIDs: ids, Credentials: temporaryCredentials()}
 }
 
-// page is an answer of DescribeLoadBalancerListeners.
+// page is a response of DescribeLoadBalancerListeners.
 func page(next string, listeners ...string) string {
 	token := ""
 	if next != "" {
@@ -64,7 +64,7 @@ func listAndFail(t *testing.T, client *Client, request alicloud.ListenersRequest
 	return failure(t, err)
 }
 
-func TestAListenersCallNamesTheLoadBalancersAndIsSigned(t *testing.T) {
+func TestListenersCallIsSignedAndListsLoadBalancers(t *testing.T) {
 	var got *http.Request
 	client := clientOver(func(r *http.Request) (*http.Response, error) {
 		got = r
@@ -72,12 +72,12 @@ func TestAListenersCallNamesTheLoadBalancersAndIsSigned(t *testing.T) {
 	})
 	ids := []string{"lb-1", "lb-2", "lb-3"}
 	before := time.Now()
-	answer, err := client.DescribeLoadBalancerListeners(t.Context(), aListenersRequest(ids...))
+	result, err := client.DescribeLoadBalancerListeners(t.Context(), aListenersRequest(ids...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if answer.At.Before(before) || answer.Calls != 1 || answer.RequestID != "365F4154-92F6-4AE4-92F8-7FF34B540710" {
-		t.Errorf("got %+v", answer)
+	if result.At.Before(before) || result.Calls != 1 || result.RequestID != "365F4154-92F6-4AE4-92F8-7FF34B540710" {
+		t.Errorf("got %+v", result)
 	}
 	parameters := got.URL.Query()
 	for name, want := range map[string]string{
@@ -100,7 +100,7 @@ func listed(port int32, protocol, status, healthCheck string, redirectOnly bool)
 	return alicloud.Listener{Port: port, Protocol: protocol, Status: status, HealthCheck: healthCheck, RedirectOnly: redirectOnly}
 }
 
-func TestAListenerIsReadAsItCame(t *testing.T) {
+func TestListenerFields(t *testing.T) {
 	for name, test := range map[string]struct {
 		row  string
 		want alicloud.Listener
@@ -114,7 +114,7 @@ func TestAListenerIsReadAsItCame(t *testing.T) {
 		"UDP":                   {listener("lb-1", 65535, "udp", `"UDPListenerConfig":{"HealthCheckSwitch":"on","HealthCheck":"off"}`), listed(65535, "udp", "running", "on", false)},
 		"no switch":             {listener("lb-1", 53, "udp", `"UDPListenerConfig":{"HealthCheckType":"tcp"}`), listed(53, "udp", "running", "", false)},
 		"a switch of null":      {listener("lb-1", 53, "udp", `"UDPListenerConfig":{"HealthCheckSwitch":null}`), listed(53, "udp", "running", "", false)},
-		"a switch of tomorrow":  {listener("lb-1", 53, "udp", `"UDPListenerConfig":{"HealthCheckSwitch":"paused"}`), listed(53, "udp", "running", "", false)},
+		"an unknown switch":     {listener("lb-1", 53, "udp", `"UDPListenerConfig":{"HealthCheckSwitch":"paused"}`), listed(53, "udp", "running", "", false)},
 		"another one's switch":  {listener("lb-1", 80, "http", `"HTTPSListenerConfig":{"HealthCheck":"off"},"TCPListenerConfig":{"HealthCheckSwitch":"off"}`), listed(80, "http", "running", "", false)},
 		"another case":          {listener("lb-1", 80, "HTTP", `"HTTPListenerConfig":{"HealthCheck":"OFF","ListenerForward":"On"}`), listed(80, "http", "running", "off", true)},
 		"a stopped one":         {`{"LoadBalancerId":"lb-1","ListenerPort":80,"ListenerProtocol":"http","Status":"Stopped"}`, listed(80, "http", "stopped", "", false)},
@@ -125,19 +125,19 @@ func TestAListenerIsReadAsItCame(t *testing.T) {
 		"a protocol of the SDK": {listener("lb-1", 80, "tcpssl", `"AclIds":["acl-1"],"Tags":[{"TagKey":"a","TagValue":"b"}],"Extra":{"a":[1]}`), listed(80, "tcpssl", "running", "", false)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			answer, err := list(t, page("", test.row), "lb-1")
+			result, err := list(t, page("", test.row), "lb-1")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := answer.Listeners["lb-1"]; !reflect.DeepEqual(got, []alicloud.Listener{test.want}) {
+			if got := result.Listeners["lb-1"]; !reflect.DeepEqual(got, []alicloud.Listener{test.want}) {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})
 	}
 }
 
-func TestAnAnswerHoldsTheLoadBalancersThatWereAskedAbout(t *testing.T) {
-	answer, err := list(t, page("", listener("lb-2", 80, "tcp"), listener("lb-9", 80, "tcp"), listener("lb-2", 80, "udp"), listener("lb-9", 99999, "tcp")), "lb-1", "lb-2")
+func TestListHasTheLoadBalancersOfTheRequest(t *testing.T) {
+	got, err := list(t, page("", listener("lb-2", 80, "tcp"), listener("lb-9", 80, "tcp"), listener("lb-2", 80, "udp"), listener("lb-9", 99999, "tcp")), "lb-1", "lb-2")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,12 +145,12 @@ func TestAnAnswerHoldsTheLoadBalancersThatWereAskedAbout(t *testing.T) {
 		"lb-1": {},
 		"lb-2": {{Port: 80, Protocol: "tcp", Status: "running"}, {Port: 80, Protocol: "udp", Status: "running"}},
 	}
-	if !reflect.DeepEqual(answer.Listeners, want) {
-		t.Errorf("got %+v, want %+v", answer.Listeners, want)
+	if !reflect.DeepEqual(got.Listeners, want) {
+		t.Errorf("got %+v, want %+v", got.Listeners, want)
 	}
 }
 
-// pages answers with one page after the other, each to be asked for by the token of the one before.
+// pages is a client that gets one page after the other, and the tokens of its requests.
 func pages(t *testing.T, documents ...string) (*Client, *[]string) {
 	t.Helper()
 	tokens := &[]string{}
@@ -164,7 +164,7 @@ func pages(t *testing.T, documents ...string) (*Client, *[]string) {
 func TestEveryPageIsRead(t *testing.T) {
 	const second, third = "caeba0bbb2be03f84eb48b699f0a4883", "+/= &"
 	client, tokens := pages(t, page(second, listener("lb-1", 80, "tcp")), page(third), page("", listener("lb-2", 443, "tcp"), `{"LoadBalancerId":"lb-1","ListenerPort":80,"ListenerProtocol":"TCP","Status":"stopped"}`))
-	answer, err := client.DescribeLoadBalancerListeners(t.Context(), aListenersRequest("lb-1", "lb-2"))
+	got, err := client.DescribeLoadBalancerListeners(t.Context(), aListenersRequest("lb-1", "lb-2"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,12 +172,12 @@ func TestEveryPageIsRead(t *testing.T) {
 		"lb-1": {{Port: 80, Protocol: "tcp", Status: "stopped"}}, // on two pages: as it was last
 		"lb-2": {{Port: 443, Protocol: "tcp", Status: "running"}},
 	}
-	if answer.Calls != 3 || !reflect.DeepEqual(answer.Listeners, want) || !reflect.DeepEqual(*tokens, []string{"", second, third}) {
-		t.Errorf("got %+v by the tokens %q", answer, *tokens)
+	if got.Calls != 3 || !reflect.DeepEqual(got.Listeners, want) || !reflect.DeepEqual(*tokens, []string{"", second, third}) {
+		t.Errorf("got %+v by the tokens %q", got, *tokens)
 	}
 }
 
-func TestPagesHaveAnEnd(t *testing.T) {
+func TestPagesAreBounded(t *testing.T) {
 	t.Run("a token that comes again", func(t *testing.T) {
 		client, tokens := pages(t, page("a"), page("b"), page("a"))
 		failed := listAndFail(t, client, aListenersRequest())
@@ -216,7 +216,7 @@ func TestPagesHaveAnEnd(t *testing.T) {
 	})
 }
 
-func TestWhatIsNoListIsNotTakenForALoadBalancerWithoutListeners(t *testing.T) {
+func TestInvalidListIsNotALoadBalancerWithoutListeners(t *testing.T) {
 	const id = `"RequestId":"365F4154-92F6-4AE4-92F8-7FF34B540710"`
 	many := make([]string, maxListeners+1)
 	for i := range many {
@@ -270,7 +270,7 @@ func TestListenersOfManyPagesAreBounded(t *testing.T) {
 	}
 }
 
-func TestAListenersCallThatCannotBeMadeReachesNoServer(t *testing.T) {
+func TestInvalidListenersRequestReachesNoServer(t *testing.T) {
 	client := clientOver(func(*http.Request) (*http.Response, error) {
 		t.Error("a request was sent")
 		return nil, io.EOF
@@ -301,7 +301,7 @@ func TestAListenersCallThatCannotBeMadeReachesNoServer(t *testing.T) {
 	}
 }
 
-func TestARefusedListenersCallIsClassifiedAndNamesItsPermission(t *testing.T) {
+func TestRefusedListenersCallMentionsItsPermission(t *testing.T) {
 	for code, kind := range map[string]alicloud.Kind{
 		"Throttling.User": alicloud.Throttled, "InvalidLoadBalancerId.NotFound": alicloud.LoadBalancerNotFound, "Forbidden.RAM": alicloud.Forbidden,
 		"SignatureDoesNotMatch": alicloud.InvalidCredentials, "ListenerNotFound": alicloud.InvalidRequest, "OperationBusy": alicloud.ServiceError, "Whatever": alicloud.InvalidRequest,
@@ -327,7 +327,7 @@ func TestARefusedListenersCallIsClassifiedAndNamesItsPermission(t *testing.T) {
 	}
 }
 
-func TestARefusalKeepsEveryLoadBalancerOfABatchReadable(t *testing.T) {
+func TestRefusalKeepsEveryLoadBalancerOfABatchReadable(t *testing.T) {
 	const other = "lb-bp1o94dp5i6earr9g6d1l"
 	client := clientOver(func(request *http.Request) (*http.Response, error) {
 		return alicloudtest.Response(request, http.StatusNotFound, alicloudtest.ErrorDocument("InvalidLoadBalancerId.NotFound", "No "+other+" in 24ad9f8e7c6b5a4321024ad9.")), nil
@@ -338,9 +338,9 @@ func TestARefusalKeepsEveryLoadBalancerOfABatchReadable(t *testing.T) {
 	}
 }
 
-// The plumbing under both actions is one; what follows holds the second one to it.
+// Both actions share alicloud.Do; the following tests verify that the second one uses it.
 
-func TestAListenersCallFailsAsAHealthCallDoes(t *testing.T) {
+func TestListenersCallFailures(t *testing.T) {
 	for name, test := range map[string]struct {
 		respond http.HandlerFunc
 		kind    alicloud.Kind
@@ -375,16 +375,16 @@ func TestAListenersCallFailsAsAHealthCallDoes(t *testing.T) {
 	}
 }
 
-func TestAListenersCallThatIsGivenUpEndsAtOnce(t *testing.T) {
-	for name, partial := range map[string]string{"while waiting": "", "in the middle of the answer": page("")[:20]} {
+func TestCancelledListenersCallReturnsAtOnce(t *testing.T) {
+	for name, partial := range map[string]string{"while waiting": "", "in the middle of the response": page("")[:20]} {
 		t.Run(name, func(t *testing.T) {
-			reached, left := make(chan struct{}), make(chan struct{})
+			reached, closed := make(chan struct{}), make(chan struct{})
 			client := clientOf(t, alicloudtest.Patience, func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.WriteString(w, partial)
 				_ = http.NewResponseController(w).Flush()
 				close(reached)
 				<-r.Context().Done()
-				close(left)
+				close(closed)
 			})
 			ctx, cancel := context.WithCancel(t.Context())
 			go func() { <-reached; cancel() }()
@@ -392,15 +392,15 @@ func TestAListenersCallThatIsGivenUpEndsAtOnce(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 			select {
-			case <-left:
+			case <-closed:
 			case <-time.After(alicloudtest.Patience):
-				t.Error("the server does not see that the caller has left")
+				t.Error("the server does not see that the caller gave up")
 			}
 		})
 	}
 }
 
-func TestAListenersCallIsMadeAgainWhereItsConnectionWasClosed(t *testing.T) {
+func TestListenersCallIsRetriedAfterAnIdleClose(t *testing.T) {
 	requests, nonces := 0, map[string]bool{}
 	client := clientOf(t, alicloudtest.Patience, func(w http.ResponseWriter, r *http.Request) {
 		requests++
@@ -412,9 +412,9 @@ func TestAListenersCallIsMadeAgainWhereItsConnectionWasClosed(t *testing.T) {
 		alicloudtest.Serve(http.StatusOK, page(""))(w, r)
 	})
 	for range 2 {
-		answer, err := client.DescribeLoadBalancerListeners(t.Context(), aListenersRequest())
-		if err != nil || answer.Calls != 1 {
-			t.Fatalf("got (%+v, %v)", answer, err)
+		got, err := client.DescribeLoadBalancerListeners(t.Context(), aListenersRequest())
+		if err != nil || got.Calls != 1 {
+			t.Fatalf("got (%+v, %v)", got, err)
 		}
 	}
 	if requests != 3 || len(nonces) != 3 {
@@ -422,7 +422,7 @@ func TestAListenersCallIsMadeAgainWhereItsConnectionWasClosed(t *testing.T) {
 	}
 }
 
-func TestListenersCallsSideBySide(t *testing.T) {
+func TestConcurrentListenersCalls(t *testing.T) {
 	client := clientOver(func(request *http.Request) (*http.Response, error) {
 		document := page("", listener(request.URL.Query().Get("LoadBalancerId.1"), 80, "tcp"))
 		return alicloudtest.Response(request, http.StatusOK, document), nil
@@ -431,9 +431,9 @@ func TestListenersCallsSideBySide(t *testing.T) {
 	for i := range 16 {
 		group.Go(func() {
 			id := fmt.Sprintf("lb-%d", i)
-			answer, err := client.DescribeLoadBalancerListeners(t.Context(), aListenersRequest(id))
-			if err != nil || len(answer.Listeners[id]) != 1 {
-				t.Errorf("got (%+v, %v)", answer, err)
+			got, err := client.DescribeLoadBalancerListeners(t.Context(), aListenersRequest(id))
+			if err != nil || len(got.Listeners[id]) != 1 {
+				t.Errorf("got (%+v, %v)", got, err)
 			}
 			if _, err := client.DescribeHealthStatus(t.Context(), aRequest()); err == nil {
 				t.Error("a list of listeners passes for backends")
@@ -443,7 +443,7 @@ func TestListenersCallsSideBySide(t *testing.T) {
 	group.Wait()
 }
 
-func TestAnEchoOfTheRequestDoesNotReachAListener(t *testing.T) {
+func TestListenerHasNoEchoOfTheRequest(t *testing.T) {
 	for name, echo := range map[string]func(*http.Request) string{
 		"the signature":      func(r *http.Request) string { return r.URL.Query().Get("Signature") },
 		"the token, escaped": func(r *http.Request) string { return url.QueryEscape(r.URL.Query().Get("SecurityToken")) },

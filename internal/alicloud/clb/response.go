@@ -20,7 +20,7 @@ const statusUnknown = "unavailable"
 var backendsPath = alicloud.ListPath{Outer: "BackendServers", Inner: "BackendServer"}
 
 // rowFields pairs every field of a row of the API, by its key, with the field of
-// a backend that it goes to. It is the one list of the fields in this package:
+// a backend that receives it. It is the one list of the fields in this package:
 // rows are read, verified and decoded again by it.
 func rowFields(row *sdkslb.BackendServer, b *alicloud.Backend) (texts [6]textField, ports [2]portField) {
 	return [...]textField{

@@ -18,7 +18,7 @@ func rows(rows ...string) string {
 	return `{"RequestId":"365F4154-92F6-4AE4-92F8-7FF34B540710","BackendServers":{"BackendServer":[` + strings.Join(rows, ",") + `]}}`
 }
 
-// listeners is an answer of one backend behind so many listeners.
+// listeners is a response with one backend behind n listeners.
 func listeners(n int) string {
 	all := make([]string, n)
 	for i := range all {
@@ -27,7 +27,7 @@ func listeners(n int) string {
 	return rows(all...)
 }
 
-func TestTheReferencesExampleIsRead(t *testing.T) {
+func TestReferenceExample(t *testing.T) {
 	example, err := os.ReadFile("testdata/describe-health-status.json")
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +42,7 @@ func TestTheReferencesExampleIsRead(t *testing.T) {
 	}
 }
 
-func TestARowIsReadAsItCame(t *testing.T) {
+func TestRowFields(t *testing.T) {
 	for name, test := range map[string]struct {
 		row   string
 		scope alicloud.Scope
@@ -52,17 +52,17 @@ func TestARowIsReadAsItCame(t *testing.T) {
 			`{"ServerId":"eni-1","ServerIp":"10.0.0.1","EniHost":"10.0.0.9","Type":"eni","ListenerPort":443,"Protocol":"https","Port":8443,"ServerHealthStatus":"normal"}`, alicloud.Scope{},
 			alicloud.Backend{ServerID: "eni-1", ServerIP: "10.0.0.1", EniHost: "10.0.0.9", Type: "eni", ListenerPort: 443, ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "normal"},
 		},
-		"a protocol in capitals":     {`{"ServerId":"i-1","Protocol":"HTTPS","ServerHealthStatus":"normal"}`, alicloud.Scope{}, alicloud.Backend{ServerID: "i-1", ListenerProtocol: "https", ServerHealthStatus: "normal"}},
-		"the least":                  {`{"ServerId":"i-1","ServerHealthStatus":"unavailable"}`, alicloud.Scope{}, alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "unavailable"}},
-		"fields of tomorrow":         {`{"ServerId":"i-1","ServerHealthStatus":"normal","Zone":"a","Tags":{"Tag":[1,{}]},"Weight":100,"Description":null}`, alicloud.Scope{}, alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "normal"}},
-		"a status of tomorrow":       {`{"ServerId":"i-1","ServerHealthStatus":"draining"}`, alicloud.Scope{}, alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "draining"}},
-		"numbers in quotes":          {`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":"80","ListenerPort":"443"}`, alicloud.Scope{}, alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "normal", Port: 80, ListenerPort: 443}},
-		"empty numbers":              {`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":"","ListenerPort":null}`, alicloud.Scope{}, alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "normal"}},
-		"a number as id":             {`{"ServerId":42,"ServerHealthStatus":"normal"}`, alicloud.Scope{}, alicloud.Backend{ServerID: "42", ServerHealthStatus: "normal"}},
-		"the last ports":             {`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":65535,"ListenerPort":65535}`, alicloud.Scope{}, alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "normal", Port: 65535, ListenerPort: 65535}},
-		"no port, asked about one":   {`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":80}`, alicloud.Scope{ListenerPort: 443}, alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "normal", Port: 80, ListenerPort: 443}},
-		"a port, asked about others": {`{"ServerId":"i-1","ServerHealthStatus":"normal","ListenerPort":80}`, alicloud.Scope{ListenerPort: 443}, alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "normal", ListenerPort: 80}},
-		"a key in another case":      {`{"ServerId":"i-1","ServerHealthStatus":"normal","serverip":"10.0.0.1"}`, alicloud.Scope{}, alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "normal"}},
+		"a protocol in capitals": {`{"ServerId":"i-1","Protocol":"HTTPS","ServerHealthStatus":"normal"}`, alicloud.Scope{}, alicloud.Backend{ServerID: "i-1", ListenerProtocol: "https", ServerHealthStatus: "normal"}},
+		"the least":              {`{"ServerId":"i-1","ServerHealthStatus":"unavailable"}`, alicloud.Scope{}, alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "unavailable"}},
+		"unknown fields":         {`{"ServerId":"i-1","ServerHealthStatus":"normal","Zone":"a","Tags":{"Tag":[1,{}]},"Weight":100,"Description":null}`, alicloud.Scope{}, alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "normal"}},
+		"an unknown status":      {`{"ServerId":"i-1","ServerHealthStatus":"draining"}`, alicloud.Scope{}, alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "draining"}},
+		"numbers in quotes":      {`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":"80","ListenerPort":"443"}`, alicloud.Scope{}, alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "normal", Port: 80, ListenerPort: 443}},
+		"empty numbers":          {`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":"","ListenerPort":null}`, alicloud.Scope{}, alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "normal"}},
+		"a number as id":         {`{"ServerId":42,"ServerHealthStatus":"normal"}`, alicloud.Scope{}, alicloud.Backend{ServerID: "42", ServerHealthStatus: "normal"}},
+		"the last ports":         {`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":65535,"ListenerPort":65535}`, alicloud.Scope{}, alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "normal", Port: 65535, ListenerPort: 65535}},
+		"no port, scope of one":  {`{"ServerId":"i-1","ServerHealthStatus":"normal","Port":80}`, alicloud.Scope{ListenerPort: 443}, alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "normal", Port: 80, ListenerPort: 443}},
+		"a port out of scope":    {`{"ServerId":"i-1","ServerHealthStatus":"normal","ListenerPort":80}`, alicloud.Scope{ListenerPort: 443}, alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "normal", ListenerPort: 80}},
+		"a key in another case":  {`{"ServerId":"i-1","ServerHealthStatus":"normal","serverip":"10.0.0.1"}`, alicloud.Scope{}, alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "normal"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			observation, err := read(t, rows(test.row), test.scope)
@@ -76,11 +76,11 @@ func TestARowIsReadAsItCame(t *testing.T) {
 	}
 }
 
-func TestALoadBalancerWithoutBackendsIsAnAnswer(t *testing.T) {
+func TestLoadBalancerWithoutBackends(t *testing.T) {
 	for name, document := range map[string]string{
-		"plain":              alicloudtest.NoRows,
-		"with more":          `{"RequestId":"1","BackendServers":{"BackendServer":[],"Total":0},"Extra":{"Code":"x"}}`,
-		"with a byte of air": " \r\n" + alicloudtest.NoRows + "\n",
+		"plain":            alicloudtest.NoRows,
+		"with more":        `{"RequestId":"1","BackendServers":{"BackendServer":[],"Total":0},"Extra":{"Code":"x"}}`,
+		"with white space": " \r\n" + alicloudtest.NoRows + "\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			observation, err := read(t, document, alicloud.Scope{})
@@ -91,7 +91,7 @@ func TestALoadBalancerWithoutBackendsIsAnAnswer(t *testing.T) {
 	}
 }
 
-func TestTenThousandRowsAreRead(t *testing.T) {
+func TestTenThousandRows(t *testing.T) {
 	const count = 10_000
 	many := make([]string, count)
 	for i := range many {
@@ -112,14 +112,14 @@ func TestTenThousandRowsAreRead(t *testing.T) {
 	}
 }
 
-func TestAnAnswerMayHaveAsManyListenersAsALoadBalancer(t *testing.T) {
+func TestMostListenersOfAnObservation(t *testing.T) {
 	observation, err := read(t, listeners(maxListeners), alicloud.Scope{})
 	if err != nil || len(observation.Backends) != maxListeners {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestWhatIsNoAnswerIsNotTakenForALoadBalancerWithoutBackends(t *testing.T) {
+func TestInvalidResponseIsNotALoadBalancerWithoutBackends(t *testing.T) {
 	const id = `"RequestId":"365F4154-92F6-4AE4-92F8-7FF34B540710"`
 	for name, test := range map[string]struct{ document, says string }{
 		"an empty object":              {`{}`, "without BackendServers"},
@@ -182,7 +182,7 @@ func TestWhatIsNoAnswerIsNotTakenForALoadBalancerWithoutBackends(t *testing.T) {
 
 // A row that cannot be read must cost neither the other rows nor itself: a
 // backend that is not listed reads as removed.
-func TestAnOddRowCostsItsOwnPlaceOnly(t *testing.T) {
+func TestOddRowAffectsNoOtherRow(t *testing.T) {
 	good := alicloud.Backend{ServerID: "i-9", ServerIP: "10.0.0.9", ListenerPort: 443, ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "normal"}
 	const goodRow = `{"ServerId":"i-9","ServerIp":"10.0.0.9","ListenerPort":443,"Protocol":"https","Port":8443,"ServerHealthStatus":"normal"}`
 	for name, test := range map[string]struct {
@@ -193,7 +193,7 @@ func TestAnOddRowCostsItsOwnPlaceOnly(t *testing.T) {
 		"a port of -520":        {`{"ServerId":"i-1","ServerIp":"10.0.0.1","ListenerPort":443,"Protocol":"https","Port":-520,"ServerHealthStatus":"normal"}`, alicloud.Scope{}, alicloud.Backend{ServerID: "i-1", ServerIP: "10.0.0.1", ListenerPort: 443, ListenerProtocol: "https", ServerHealthStatus: "unavailable"}},
 		"a port too high":       {`{"ServerId":"i-1","Port":65536,"ServerHealthStatus":"abnormal"}`, alicloud.Scope{}, alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "unavailable"}},
 		"a listener too high":   {`{"ServerId":"i-1","ListenerPort":4294967739,"Protocol":"https","Port":80,"ServerHealthStatus":"normal"}`, alicloud.Scope{}, alicloud.Backend{ServerID: "i-1", ListenerProtocol: "https", Port: 80, ServerHealthStatus: "unavailable"}},
-		"asked about one":       {`{"ServerId":"i-1","ListenerPort":-1,"ServerHealthStatus":"normal"}`, alicloud.Scope{ListenerPort: 443}, alicloud.Backend{ServerID: "i-1", ListenerPort: 443, ServerHealthStatus: "unavailable"}},
+		"scope of one port":     {`{"ServerId":"i-1","ListenerPort":-1,"ServerHealthStatus":"normal"}`, alicloud.Scope{ListenerPort: 443}, alicloud.Backend{ServerID: "i-1", ListenerPort: 443, ServerHealthStatus: "unavailable"}},
 		"no status":             {`{"ServerId":"i-1","ListenerPort":443,"Port":80}`, alicloud.Scope{}, alicloud.Backend{ServerID: "i-1", ListenerPort: 443, Port: 80, ServerHealthStatus: "unavailable"}},
 		"a status of nothing":   {`{"ServerId":"i-1","ServerHealthStatus":"\u001b"}`, alicloud.Scope{}, alicloud.Backend{ServerID: "i-1", ServerHealthStatus: "unavailable"}},
 		"a list as status":      {`{"ServerId":"i-1","ListenerPort":443,"ServerHealthStatus":["normal"]}`, alicloud.Scope{}, alicloud.Backend{ServerID: "i-1", ListenerPort: 443, ServerHealthStatus: "unavailable"}},
@@ -218,7 +218,7 @@ func TestAnOddRowCostsItsOwnPlaceOnly(t *testing.T) {
 	}
 }
 
-func TestTheRequestIdMayComeAfterAnOddRow(t *testing.T) {
+func TestRequestIDAfterAnOddRow(t *testing.T) {
 	const row = `{"ServerId":"i-1","ServerHealthStatus":"normal"},{"ServerId":"i-2","Port":"http","ServerHealthStatus":"normal"}`
 	observation, err := read(t, `{"BackendServers":{"BackendServer":[`+row+`]},"RequestId":"42"}`, alicloud.Scope{})
 	if err != nil || observation.RequestID != "42" || observation.OddRows != 1 {
@@ -226,7 +226,7 @@ func TestTheRequestIdMayComeAfterAnOddRow(t *testing.T) {
 	}
 }
 
-func TestARowThatTheSDKCannotReadMakesNoAnswerOfWhatIsNone(t *testing.T) {
+func TestOddRowDoesNotMakeAnInvalidResponseValid(t *testing.T) {
 	const row = `{"ServerId":"i-1","ServerHealthStatus":"normal"},{"ServerId":"i-2","Port":"http","ServerHealthStatus":"normal"}`
 	const list = `"BackendServers":{"BackendServer":[` + row + `]}`
 	for name, test := range map[string]struct{ document, says string }{
@@ -252,7 +252,7 @@ func TestARowThatTheSDKCannotReadMakesNoAnswerOfWhatIsNone(t *testing.T) {
 	}
 }
 
-func TestFieldsAreMadeFitForATable(t *testing.T) {
+func TestFieldsAreCleaned(t *testing.T) {
 	long := strings.Repeat("é", 200)
 	for name, test := range map[string]struct{ value, want string }{
 		"escapes":       {`i-1\u001b[31m`, "i-1 [31m"},

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"regexp"
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/test/harness"
@@ -41,7 +42,18 @@ func (d *document) json() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the report: %w", err)
 	}
-	return append(data, '\n'), nil
+	return append(oneRowALine(data), '\n'), nil
+}
+
+var (
+	rowFields = regexp.MustCompile(`\n {8,}`)
+	rowEnd    = regexp.MustCompile(`\n {6}([}\]])`)
+)
+
+// oneRowALine joins the lines of indented JSON that belong to one row of the
+// measurements, which makes the file as easy to compare as a table.
+func oneRowALine(data []byte) []byte {
+	return rowEnd.ReplaceAll(rowFields.ReplaceAll(data, []byte(" ")), []byte(" $1"))
 }
 
 func outputFolder() string { return cmp.Or(os.Getenv("BENCH_OUT"), "docs") }

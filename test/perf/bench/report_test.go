@@ -5,6 +5,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +64,27 @@ func TestJSONKeys(t *testing.T) {
 	for _, key := range []string{"measurements", "machine", "date", "command", "form"} {
 		if decoded[key] == nil {
 			t.Errorf("there is no %s", key)
+		}
+	}
+}
+
+func TestOneRowALine(t *testing.T) {
+	t.Parallel()
+
+	r := measured()
+	r.Writes, r.Sizes = []writeResult{{Form: "a"}, {Form: "b"}}, []pair{r.Small}
+	data, err := json.MarshalIndent(map[string]any{"measurements": r}, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after any
+	rows := oneRowALine(data)
+	if err := errors.Join(json.Unmarshal(data, &before), json.Unmarshal(rows, &after)); err != nil || !reflect.DeepEqual(before, after) {
+		t.Errorf("%v: the content changed:\n%s", err, rows)
+	}
+	for _, row := range []string{`      { "form": "a", .* },`, `      { "form": "b", .* }`, `      { "size": .* "textbook": .* }`} {
+		if !regexp.MustCompile("(?m)^" + row + "$").Match(rows) {
+			t.Errorf("no line %q in\n%s", row, rows)
 		}
 	}
 }

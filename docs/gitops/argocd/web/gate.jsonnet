@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The gate: the next wave starts when three of four backends are normal, by an
-// answer from after this revision was applied. Argo CD fills the revision in
-// (application.yaml); another one is another request.
+// The gate: the next wave starts when three of four backends are normal in an
+// observation from after this revision was applied. Argo CD fills in the
+// revision (application.yaml); another revision is another request.
 {
   apiVersion: 'slb.lbhealth.dev/v1alpha1',
   kind: 'LoadBalancerHealth',
@@ -14,7 +14,7 @@
     },
   },
   spec: {
-    loadBalancerId: 'lb-demo-web',  // real ones look like lb-bp1qjwo61pqz3ahltv0mw
+    loadBalancerId: 'lb-demo-web',  // a real id is lb-bp1qjwo61pqz3ahltv0mw
     regionId: 'cn-hangzhou',
     listenerPort: 443,
     interval: '10s',

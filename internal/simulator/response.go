@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package simulator
 
 import (
@@ -17,17 +19,17 @@ const (
 	xmlHeader = `<?xml version="1.0" encoding="UTF-8"?>`
 )
 
-// document is an answer that is ready to be sent.
+// document is a response that is ready to be sent.
 type document struct {
 	status      int
 	contentType string
 	header      http.Header
 	body        []byte
-	// padding is how many blanks go before the body.
+	// padding is how many blanks precede the body.
 	padding int64
 }
 
-type healthAnswer struct {
+type healthResponse struct {
 	XMLName        xml.Name `json:"-" xml:"DescribeHealthStatusResponse"`
 	RequestID      string   `json:"RequestId" xml:"RequestId"`
 	BackendServers rowList  `json:"BackendServers" xml:"BackendServers"`
@@ -37,7 +39,7 @@ type rowList struct {
 	BackendServer []row `json:"BackendServer" xml:"BackendServer"`
 }
 
-// row has the API's names; what is not configured is not sent.
+// row has the API's names; fields that are not configured are not sent.
 type row struct {
 	ServerID           string `json:"ServerId" xml:"ServerId"`
 	ServerHealthStatus string `json:"ServerHealthStatus" xml:"ServerHealthStatus"`
@@ -49,7 +51,7 @@ type row struct {
 	Type               string `json:"Type,omitempty" xml:"Type,omitempty"`
 }
 
-type errorAnswer struct {
+type errorResponse struct {
 	XMLName   xml.Name `json:"-" xml:"Error"`
 	RequestID string   `json:"RequestId" xml:"RequestId"`
 	HostID    string   `json:"HostId" xml:"HostId"`
@@ -66,11 +68,11 @@ func healthDocument(req *request, requestID string, backends []Backend) document
 			ListenerPort: b.ListenerPort, Port: b.Port, Protocol: b.ListenerProtocol, Type: b.Type,
 		}
 	}
-	return encode(http.StatusOK, req.wantsJSON(), healthAnswer{RequestID: requestID, BackendServers: rowList{rows}})
+	return encode(http.StatusOK, req.wantsJSON(), healthResponse{RequestID: requestID, BackendServers: rowList{rows}})
 }
 
 func errorDocument(req *request, requestID string, err *apiError) document {
-	doc := encode(err.status, req.wantsJSON(), errorAnswer{
+	doc := encode(err.status, req.wantsJSON(), errorResponse{
 		RequestID: requestID,
 		HostID:    req.http.Host,
 		Code:      err.code,
@@ -83,17 +85,17 @@ func errorDocument(req *request, requestID string, err *apiError) document {
 	return doc
 }
 
-// encode cannot fail: the documents hold strings and numbers only, and both encoders replace what is not valid text.
-func encode(status int, asJSON bool, answer any) document {
+// encode cannot fail: the documents have strings and numbers only, and both encoders replace invalid text.
+func encode(status int, asJSON bool, response any) document {
 	var body bytes.Buffer
 	if asJSON {
 		encoder := json.NewEncoder(&body)
 		encoder.SetEscapeHTML(false)
-		_ = encoder.Encode(answer)
+		_ = encoder.Encode(response)
 		return document{status: status, contentType: typeJSON, body: bytes.TrimSpace(body.Bytes())}
 	}
 	body.WriteString(xmlHeader)
-	_ = xml.NewEncoder(&body).Encode(answer)
+	_ = xml.NewEncoder(&body).Encode(response)
 	return document{status: status, contentType: typeXML, body: body.Bytes()}
 }
 
