@@ -15,8 +15,8 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// CacheOptions are the options of the manager's cache: which objects it holds,
-// and how much of each. It leaves out pods that have finished: they are no
+// CacheOptions are the options of the manager's cache: which objects it
+// contains, and which of their fields. It excludes finished pods: they are no
 // backends, and in some clusters they are the most numerous.
 func CacheOptions(namespaces []string, selector labels.Selector, locator *BackendLocator) cache.Options {
 	served := make(map[string]cache.Config, len(namespaces))
