@@ -31,7 +31,7 @@
 
 {{- define "slb-health-operator.validateShards" -}}
 {{- if and .Values.shards (or .Values.watch.namespaces .Values.watch.selector .Values.leaderElectionId) -}}
-{{- fail "shards: set namespaces, selector and leaderElectionId in each shard, and leave watch and leaderElectionId empty" -}}
+{{- fail "shards: set namespaces, selector and leaderElectionId in each shard, not in watch and leaderElectionId" -}}
 {{- end -}}
 {{- $names := dict -}}
 {{- $served := dict -}}
