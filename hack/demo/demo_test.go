@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,10 +13,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/simulator"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const samples = "../../config/samples"
@@ -68,21 +68,14 @@ func readSamples(t *testing.T) (objects []v1alpha1.LoadBalancerHealth, secrets m
 		if err != nil {
 			t.Fatal(err)
 		}
-		for document := range bytes.SplitSeq(content, []byte("\n---\n")) {
-			var kind metav1.TypeMeta
+		for _, manifest := range harness.ParseManifests(t, content) {
 			var o v1alpha1.LoadBalancerHealth
 			var secret corev1.Secret
-			into := any(&o)
-			if err := yaml.Unmarshal(document, &kind); err != nil {
+			into := map[string]any{v1alpha1.Kind: &o, "Secret": &secret}[manifest.GetKind()]
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(manifest.Object, into, true); err != nil {
 				t.Fatalf("%s: %v", file, err)
 			}
-			if kind.Kind == "Secret" {
-				into = &secret
-			}
-			if err := yaml.UnmarshalStrict(document, into); err != nil {
-				t.Fatalf("%s: %v", file, err)
-			}
-			if kind.Kind == "Secret" {
+			if manifest.GetKind() == "Secret" {
 				secrets[secret.Name] = secret
 			} else {
 				objects = append(objects, o)

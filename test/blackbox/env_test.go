@@ -17,7 +17,6 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
-	"sigs.k8s.io/yaml"
 
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
@@ -185,49 +184,22 @@ func (w *env) addUser(t *testing.T, name string) *user {
 	return &user{name: name, config: added.Config(), kubeconfig: path}
 }
 
-func (u *user) subject() rbacv1.Subject {
-	return rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: u.name}
-}
-
-// bind grants a ClusterRole of config/rbac to the user, as it stands there.
+// bind grants a ClusterRole of config/rbac to the user.
 func (w *env) bind(t *testing.T, u *user, file string) {
 	t.Helper()
-	w.bindTo(t, u.subject(), file)
-}
-
-func (w *env) bindTo(t *testing.T, subject rbacv1.Subject, file string) {
-	t.Helper()
-	var role rbacv1.ClusterRole
-	readManifest(t, file, &role)
-	role.Name += "-" + subject.Name
-	w.create(t, &role)
-	w.create(t, &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: role.Name},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
-		Subjects:   []rbacv1.Subject{subject},
-	})
+	w.bindTo(t, harness.User(u.name), "", file)
 }
 
 // bindIn grants a Role of config/rbac to the user in a namespace.
 func (w *env) bindIn(t *testing.T, u *user, namespace, file string) {
 	t.Helper()
-	var role rbacv1.Role
-	readManifest(t, file, &role)
-	role.Namespace = namespace
-	role.Name += "-" + u.name
-	w.create(t, &role)
-	w.create(t, &rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: role.Name},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
-		Subjects:   []rbacv1.Subject{u.subject()},
-	})
+	w.bindTo(t, harness.User(u.name), namespace, file)
 }
 
-func readManifest(t *testing.T, file string, out any) {
+func (w *env) bindTo(t *testing.T, subject rbacv1.Subject, namespace, file string) {
 	t.Helper()
-	path := filepath.Join("..", "..", "config", "rbac", file)
-	if err := yaml.UnmarshalStrict([]byte(readFile(t, path)), out); err != nil {
-		t.Fatalf("%s: %v", path, err)
+	if err := harness.Grant(t.Context(), w.admin, subject, namespace, file); err != nil {
+		t.Fatal(err)
 	}
 }
 

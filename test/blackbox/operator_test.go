@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -139,28 +137,13 @@ func (o *operator) keepMetrics(t *testing.T) {
 }
 
 // metrics returns the series, spelled as they are served, with their values.
-func (o *operator) metrics(g Gomega) map[string]float64 {
+func (o *operator) metrics(g Gomega) harness.Series {
 	status, body, err := get(http.DefaultClient, "http://"+o.metricsAddress+"/metrics", "")
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(status).To(Equal(http.StatusOK))
-	series := map[string]float64{}
-	for line := range strings.Lines(body) {
-		name, text, found := cutLast(strings.TrimSpace(line), " ")
-		if !found || strings.HasPrefix(line, "#") {
-			continue
-		}
-		value, err := strconv.ParseFloat(text, 64)
-		g.Expect(err).NotTo(HaveOccurred(), line)
-		series[name] = value
-	}
+	series, err := harness.ParseSeries(body)
+	g.Expect(err).NotTo(HaveOccurred())
 	return series
-}
-
-func cutLast(s, separator string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, separator); i >= 0 {
-		return s[:i], s[i+len(separator):], true
-	}
-	return s, "", false
 }
 
 // get asks once, with a bearer token unless it is empty.

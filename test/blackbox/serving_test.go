@@ -44,7 +44,7 @@ func securesMetrics(t *testing.T, w *env) {
 	w.bind(t, guard, "role.yaml")
 	w.bind(t, guard, "metrics_auth_role.yaml")
 	reader, stranger := w.serviceAccount(t, namespace, "reader"), w.serviceAccount(t, namespace, "stranger")
-	w.bindTo(t, rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: "reader"}, "metrics_reader_role.yaml")
+	w.bindTo(t, rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: "reader"}, "", "metrics_reader_role.yaml")
 	op := w.startOperator(t, operatorOptions{
 		name: "secure", user: guard, namespaces: []string{namespace}, endpoint: w.simulator.URL, account: w.mainAccount,
 		args: []string{"--metrics-secure=true"},

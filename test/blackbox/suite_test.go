@@ -8,24 +8,12 @@
 package blackbox
 
 import (
-	"flag"
-	"fmt"
-	"os"
 	"testing"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// parallelSpecs is not bound to the number of processors: specs wait far more
-// than they compute.
-const parallelSpecs = "64"
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if err := flag.Set("test.parallel", parallelSpecs); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { harness.RunParallel(m, "64") }
 
 // spec is a rule and what proves it.
 type spec struct {

@@ -3,6 +3,7 @@
 package blackbox
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -27,7 +28,7 @@ var storedAt = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 // TestUpgrade checks that an upgrade keeps the statuses that the previous version
 // stored, without a transition. testdata/upgrade/before.jsonl has one object a line:
 // the nodes, the Services, and what version f441a1b (--max-status-backends=10) stored
-// about the load balancers of cloud.yaml, read from an API server, with all times
+// about the load balancers of cloud.jsonl, read from an API server, with all times
 // moved as if it were storedAt. To read one:
 //
 //	jq 'select(.metadata.name == "whole")' testdata/upgrade/before.jsonl
@@ -180,13 +181,11 @@ var (
 // prepareUpgrade makes the cloud, the namespaces and the Secrets.
 func (w *env) prepareUpgrade(t *testing.T) {
 	t.Helper()
-	var cloud struct {
-		LoadBalancers []map[string]any `json:"loadBalancers"`
-	}
-	if err := yaml.Unmarshal([]byte(readFile(t, filepath.Join("testdata", "upgrade", "cloud.yaml"))), &cloud); err != nil {
-		t.Fatal(err)
-	}
-	for _, lb := range cloud.LoadBalancers {
+	for line := range strings.Lines(readFile(t, filepath.Join("testdata", "upgrade", "cloud.jsonl"))) {
+		var lb map[string]any
+		if err := json.Unmarshal([]byte(line), &lb); err != nil {
+			t.Fatal(err)
+		}
 		id := lb["loadBalancerId"].(string)
 		delete(lb, "loadBalancerId")
 		w.simulator.do(t, http.MethodPut, "loadbalancers/"+id, lb, nil)

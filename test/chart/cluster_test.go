@@ -95,7 +95,7 @@ func (c *cluster) admitsPodsOf(t *testing.T, deployment *appsv1.Deployment) {
 func testInstaller(t *testing.T, c *cluster) {
 	const image = "registry.example/slb-health-operator:v1.2.3"
 	file := filepath.Join(t.TempDir(), "new", "install.yaml")
-	if _, err := run(t, nil, nil, "make", "-C", root, "build-installer", "TOOLS="+filepath.Dir(tool(t, "kustomize")), "INSTALLER="+file, "IMG="+image); err != nil {
+	if _, err := run(t, nil, nil, "make", "-C", root, "build-installer", "TOOLS="+harness.ToolsFolder(t), "INSTALLER="+file, "IMG="+image); err != nil {
 		t.Fatal(err)
 	}
 	manifests := read(t, file)

@@ -46,27 +46,13 @@ func run(t *testing.T, environment []string, input []byte, program string, args 
 	return out.Bytes(), nil
 }
 
-// tool is the path of a pinned tool, which the Makefile has built.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	folder := os.Getenv("TOOLS")
-	if folder == "" {
-		folder = filepath.Join(root, "bin", "tools")
-	}
-	path, err := filepath.Abs(filepath.Join(folder, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 // helmPath is the pinned Helm, or the one that HELM names.
 func helmPath(t *testing.T) string {
 	t.Helper()
 	if path := os.Getenv("HELM"); path != "" {
 		return path
 	}
-	return tool(t, "helm")
+	return filepath.Join(harness.ToolsFolder(t), "helm")
 }
 
 // helm runs Helm without the settings of the user who runs the test.

@@ -118,13 +118,11 @@ func NewControlPlane(t *testing.T, options ControlPlaneOptions) *ControlPlane {
 	return plane
 }
 
-// NewClient knows Kubernetes' own types and those of this module.
+// NewClient returns a client for Kubernetes' own types and those of this module.
 func NewClient(config *rest.Config) (client.Client, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			return nil, err
-		}
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, err
 	}
 	return client.New(config, client.Options{Scheme: scheme})
 }

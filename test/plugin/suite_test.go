@@ -6,23 +6,13 @@
 package plugin
 
 import (
-	"flag"
-	"fmt"
-	"os"
 	"testing"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// parallelSpecs exceeds the number of processors: specs mostly wait.
-const parallelSpecs = "32"
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if err := flag.Set("test.parallel", parallelSpecs); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
-	}
-	os.Exit(m.Run())
-}
+// specs mostly wait, so more of them run at once than there are processors.
+func TestMain(m *testing.M) { harness.RunParallel(m, "32") }
 
 // spec is a rule and its check, which has a namespace of its own.
 type spec struct {

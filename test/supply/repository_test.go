@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // root is the repository's folder.
@@ -34,23 +36,9 @@ func run(t *testing.T, folder, program string, args ...string) string {
 // tool returns the path of a pinned tool, built if it is not there.
 func tool(t *testing.T, name string) string {
 	t.Helper()
-	path := filepath.Join(toolsFolder(t), name)
+	path := filepath.Join(harness.ToolsFolder(t), name)
 	run(t, root, "make", "TOOLS="+filepath.Dir(path), path)
 	return path
-}
-
-// toolsFolder is where the Makefile puts its tools.
-func toolsFolder(t *testing.T) string {
-	t.Helper()
-	folder := os.Getenv("TOOLS")
-	if folder == "" {
-		folder = filepath.Join(root, "bin", "tools")
-	}
-	absolute, err := filepath.Abs(folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return absolute
 }
 
 // write makes a file, and the folders above it.

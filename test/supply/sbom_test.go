@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // bom is what the test reads of a CycloneDX document.
@@ -35,7 +37,7 @@ const testVersion = "v0.0.0-test"
 func sbom(t *testing.T) (program string, document []byte) {
 	t.Helper()
 	folder := t.TempDir()
-	run(t, root, "make", "sbom", "TOOLS="+toolsFolder(t), "BUILD_OUT="+folder, "VERSION="+testVersion)
+	run(t, root, "make", "sbom", "TOOLS="+harness.ToolsFolder(t), "BUILD_OUT="+folder, "VERSION="+testVersion)
 	program = filepath.Join(folder, "slb-health-operator")
 	document, err := os.ReadFile(program + ".cdx.json")
 	if err != nil {

@@ -13,14 +13,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -40,20 +39,14 @@ type api struct {
 }
 
 func newAPI(config *rest.Config) (*api, error) {
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			return nil, err
-		}
-	}
 	a := &api{}
 	var err error
-	if a.Client, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+	if a.Client, err = harness.NewClient(config); err != nil {
 		return nil, fmt.Errorf("a client: %w", err)
 	}
 	bare := rest.CopyConfig(config)
 	bare.APIPath, bare.GroupVersion = "/apis", &v1alpha1.GroupVersion
-	bare.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	bare.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
 	bare.Dial = a.dial
 	if a.raw, err = rest.RESTClientFor(bare); err != nil {
 		return nil, fmt.Errorf("a bare client: %w", err)
@@ -133,4 +126,23 @@ func (c *countedConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	c.api.sent.Add(int64(n))
 	return n, err
+}
+
+// requested counts the requests that the API server has served.
+type requested struct {
+	statusWrites int // also those that changed nothing
+	events       int // created or patched
+}
+
+func (a *api) requested(ctx context.Context) (requested, error) {
+	text, err := a.raw.Get().AbsPath("/metrics").DoRaw(ctx)
+	if err != nil {
+		return requested{}, fmt.Errorf("the API server's metrics: %w", err)
+	}
+	served, err := harness.ParseSeries(string(text))
+	const family = "apiserver_request_total"
+	return requested{
+		statusWrites: int(served.Sum(family, `resource="`+resource+`"`, `subresource="status"`)),
+		events:       int(served.Sum(family, `group="events.k8s.io"`, `resource="events"`)),
+	}, err
 }

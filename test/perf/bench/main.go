@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command bench measures the operator against the limit of what it stands on,
-// and against the reconciler that a tutorial would lead to, in one run on one
-// machine. `make bench` builds and runs it; BENCH=quick asks for the quick form,
-// and BENCH_OUT names the folder for the report (docs). `bin/bench writes` only
-// compares the forms of a status write.
+// Command bench compares the operator with the limit of its environment, and with a
+// textbook reconciler, in one run on one machine. `make bench` builds and runs it;
+// BENCH=quick selects the quick form, and BENCH_OUT names the folder for the report (docs).
 //
 //	form.go       how much is measured, as data
 //	bench.go      the order of things, and what is compared with what
@@ -13,8 +11,7 @@
 //	writes.go     the forms of a status write, which patches.go makes
 //	env.go        control plane, simulator and the programs; fleet.go what they work on
 //	watcher.go    when a status was stored; cores.go who used the processors meanwhile
-//	worker.go     the limits and the textbook reconciler, processes of their own:
-//	              caller.go, informer.go, patcher.go, textbook.go
+//	worker.go     the limits and the textbook reconciler, as processes; patcher.go writes
 //	figures.go    measurements to figures and goals
 //	files.go      the report: markdown.go
 package main
@@ -31,15 +28,15 @@ import (
 
 func main() {
 	harness.Main("bench", func(ctx context.Context) error {
-		if len(os.Args) > 1 && os.Args[1] != "writes" {
+		if len(os.Args) > 1 {
 			return runWorker(ctx, os.Args[1:], os.Stdout)
 		}
-		return report(ctx, len(os.Args) > 1)
+		return report(ctx)
 	})
 }
 
 // report measures, and writes the results.
-func report(ctx context.Context, writesOnly bool) (err error) {
+func report(ctx context.Context) (err error) {
 	form := full()
 	if os.Getenv("BENCH") == "quick" {
 		form = quick()
@@ -52,11 +49,6 @@ func report(ctx context.Context, writesOnly bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
-	if writesOnly {
-		results, err := compareWrites(ctx, b.api, form.writes)
-		printWrites(os.Stdout, results)
-		return err
-	}
 	if err := b.run(ctx); err != nil {
 		return err
 	}

@@ -4,20 +4,32 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"time"
 
+	"github.com/aliyun/alibaba-cloud-sdk-go/sdk"
+	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/auth/credentials"
+	"github.com/aliyun/alibaba-cloud-sdk-go/services/slb"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/test/perf/bench/textbook"
 )
 
-// What the operator is compared with runs in processes of its own, so that CPU
-// time and memory are read in the same way. The workers are subcommands of this
-// program; a worker prints its result, if it has one, as JSON.
+// workers are the programs that the operator is compared with. Each is a subcommand
+// of this program, and a process of its own, so that CPU time and memory are read in
+// the same way. A worker prints its result, if it has one, as JSON.
 var workers = map[string]func(ctx context.Context, o workerOptions, out io.Writer) error{
 	"caller":   callerWorker,
 	"informer": informerWorker,
@@ -38,7 +50,7 @@ type workerOptions struct {
 func runWorker(ctx context.Context, args []string, out io.Writer) error {
 	work, ok := workers[args[0]]
 	if !ok {
-		return fmt.Errorf("%q is not a part of the benchmark", args[0])
+		return fmt.Errorf("%q is not a worker of the benchmark", args[0])
 	}
 	var o workerOptions
 	fs := flag.NewFlagSet(args[0], flag.ContinueOnError)
@@ -54,7 +66,7 @@ func runWorker(ctx context.Context, args []string, out io.Writer) error {
 	return work(ctx, o, out)
 }
 
-// restConfig is without client-side rate limiting.
+// restConfig returns a configuration without client-side rate limiting.
 func (o workerOptions) restConfig() (*rest.Config, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
 	if err != nil {
@@ -64,7 +76,14 @@ func (o workerOptions) restConfig() (*rest.Config, error) {
 	return config, nil
 }
 
-// host is the endpoint as the SDK wants it.
+// typed adds a scheme of the operator's types only, which use the least memory.
+func (o workerOptions) typed() (*rest.Config, *runtime.Scheme, error) {
+	config, err := o.restConfig()
+	scheme := runtime.NewScheme()
+	return config, scheme, errors.Join(err, v1alpha1.AddToScheme(scheme))
+}
+
+// host returns the endpoint as the SDK expects it.
 func (o workerOptions) host() (string, error) {
 	parsed, err := url.Parse(o.endpoint)
 	if err != nil {
@@ -75,4 +94,93 @@ func (o workerOptions) host() (string, error) {
 
 func accessKey() (id, secret string) {
 	return os.Getenv("ALIBABA_CLOUD_ACCESS_KEY_ID"), os.Getenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET")
+}
+
+// shared wraps one transport for all calls: the SDK rewrites a bare
+// *http.Transport on every call, and leaves any other type alone.
+type shared struct{ http.RoundTripper }
+
+// callerWorker is the limit of observing: calls of the SDK in the way that is
+// known to be best, a throw-away client around one shared transport, and
+// nothing done with the answers.
+func callerWorker(ctx context.Context, o workerOptions, _ io.Writer) error {
+	host, err := o.host()
+	if err != nil {
+		return err
+	}
+	transport := shared{&http.Transport{MaxIdleConnsPerHost: o.concurrency, IdleConnTimeout: time.Minute}}
+	return paced(ctx, o.rate, int(o.rate*o.duration.Seconds()), func(int) error {
+		return describeBare(transport, host, callerBalancer)
+	})
+}
+
+func describeBare(transport http.RoundTripper, host, balancer string) error {
+	config := sdk.NewConfig().WithScheme("HTTPS").WithAutoRetry(false).WithMaxRetryTime(0).WithTimeout(10 * time.Second)
+	config.Transport = transport
+	client := &slb.Client{}
+	if err := client.InitWithOptions(region, config, credentials.NewStaticAKCredentialsProvider(accessKey())); err != nil {
+		return err
+	}
+	client.Domain = host
+	request := slb.CreateDescribeHealthStatusRequest()
+	request.RegionId, request.LoadBalancerId = region, balancer
+	_, err := client.DescribeHealthStatus(request)
+	return err
+}
+
+// informerWorker is the limit of memory: the objects in a typed cache without
+// managedFields, as the operator has them, and nothing else.
+func informerWorker(ctx context.Context, o workerOptions, _ io.Writer) error {
+	config, scheme, err := o.typed()
+	if err != nil {
+		return err
+	}
+	c, err := cache.New(config, cache.Options{Scheme: scheme, DefaultTransform: cache.TransformStripManagedFields()})
+	if err != nil {
+		return err
+	}
+	if _, err := c.GetInformer(ctx, &v1alpha1.LoadBalancerHealth{}, cache.BlockUntilSynced(false)); err != nil {
+		return err
+	}
+	return c.Start(ctx)
+}
+
+// textbookWorker runs the reconciler of package textbook, with as many workers
+// as the operator has.
+func textbookWorker(ctx context.Context, o workerOptions, _ io.Writer) error {
+	config, scheme, err := o.typed()
+	if err != nil {
+		return err
+	}
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
+	})
+	if err != nil {
+		return err
+	}
+	reconciler := &textbook.Reconciler{Client: mgr.GetClient(), Clients: make(chan *slb.Client, o.concurrency)}
+	for range o.concurrency {
+		client, err := o.newClient()
+		if err != nil {
+			return err
+		}
+		reconciler.Clients <- client
+	}
+	if err := reconciler.SetupWithManager(mgr); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+func (o workerOptions) newClient() (*slb.Client, error) {
+	host, err := o.host()
+	if err != nil {
+		return nil, err
+	}
+	client, err := slb.NewClientWithOptions(region, sdk.NewConfig().WithScheme("HTTPS"), credentials.NewStaticAKCredentialsProvider(accessKey()))
+	if err != nil {
+		return nil, err
+	}
+	client.Domain = host
+	return client, nil
 }

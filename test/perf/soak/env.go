@@ -5,19 +5,14 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
-	"sigs.k8s.io/yaml"
 
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
@@ -81,38 +76,12 @@ func (s *env) addOperator(ctx context.Context) error {
 }
 
 func (s *env) grant(ctx context.Context) error {
-	var everywhere rbacv1.ClusterRole
-	var here rbacv1.Role
-	if err := errors.Join(readManifest("role.yaml", &everywhere), readManifest("leader_election_role.yaml", &here)); err != nil {
+	user := harness.User(userName)
+	if err := s.Client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
 		return err
 	}
-	here.Namespace = namespace
-	subjects := []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: userName}}
-	for _, object := range []client.Object{
-		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}},
-		&everywhere, &here,
-		&rbacv1.ClusterRoleBinding{
-			ObjectMeta: metav1.ObjectMeta{Name: userName}, Subjects: subjects,
-			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: everywhere.Name},
-		},
-		&rbacv1.RoleBinding{
-			ObjectMeta: metav1.ObjectMeta{Name: userName, Namespace: namespace}, Subjects: subjects,
-			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: here.Name},
-		},
-	} {
-		if err := s.Client.Create(ctx, object); err != nil {
-			return fmt.Errorf("the operator's rights: %w", err)
-		}
-	}
-	return nil
-}
-
-func readManifest(file string, into any) error {
-	content, err := os.ReadFile(filepath.Join("config", "rbac", file))
-	if err != nil {
-		return err
-	}
-	return yaml.UnmarshalStrict(content, into)
+	return errors.Join(harness.Grant(ctx, s.Client, user, "", "role.yaml"),
+		harness.Grant(ctx, s.Client, user, namespace, "leader_election_role.yaml"))
 }
 
 // An operator is a running operator and where its metrics are.

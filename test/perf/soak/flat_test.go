@@ -58,19 +58,6 @@ func TestAFamilyThatGainsSeriesIsFound(t *testing.T) {
 	}
 }
 
-func TestSeriesAreRead(t *testing.T) {
-	s, err := parseSeries("# HELP go_goroutines x\ngo_goroutines 42\nworkqueue_depth{name=\"a b\",priority=\"1\"} 2\nworkqueue_depth{name=\"c\"} 1e+00\nslb_health_condition{} 1\n")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := s.sum("workqueue_depth"); got != 3 {
-		t.Errorf("the sum is %v", got)
-	}
-	if got := s.families(); len(got) != 2 || got["workqueue_depth"] != 2 || got["go_goroutines"] != 1 {
-		t.Errorf("the families are %v", got)
-	}
-}
-
 func TestAForbiddenWordIsFound(t *testing.T) {
 	vault := []string{"CAISa+b/c=="}
 	for _, text := range []string{"x CAISa+b/c==", "CAISa%2Bb%2Fc%3D%3D", "CAISa%252Bb%252Fc%253D%253D", "Q0FJU2ErYi9jPT0=", "Signature%3Dabc", "panic: no", "WARNING: DATA RACE"} {

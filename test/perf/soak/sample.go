@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -28,6 +29,9 @@ type sample struct {
 	// Series are counted by family, without those of objects, which come and go with them.
 	Series map[string]int `json:"-"`
 }
+
+// ofObjects is the prefix of the families whose series are of single objects.
+const ofObjects = "slb_health_"
 
 // One sample may be of a bad moment, so several are taken in a row.
 const (
@@ -66,15 +70,17 @@ func (o *operator) look(ctx context.Context) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
+	series := scraped.Count()
+	maps.DeleteFunc(series, func(family string, _ int) bool { return strings.HasPrefix(family, ofObjects) })
 	return sample{
-		Goroutines: scraped.sum("go_goroutines"), RSS: float64(used.RSS), Heap: scraped.sum("go_memstats_heap_inuse_bytes"),
-		Files: float64(files), Connections: float64(sockets), Waiting: scraped.sum("workqueue_depth"),
-		Series: scraped.families(),
+		Goroutines: scraped.Sum("go_goroutines"), RSS: float64(used.RSS), Heap: scraped.Sum("go_memstats_heap_inuse_bytes"),
+		Files: float64(files), Connections: float64(sockets), Waiting: scraped.Sum("workqueue_depth"),
+		Series: series,
 	}, nil
 }
 
 // scrape is what a Prometheus would get.
-func (o *operator) scrape(ctx context.Context) (series, error) {
+func (o *operator) scrape(ctx context.Context) (harness.Series, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, o.metricsURL, http.NoBody)
 	if err != nil {
 		return nil, err
@@ -88,55 +94,7 @@ func (o *operator) scrape(ctx context.Context) (series, error) {
 	if err != nil || response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("the operator's metrics: %s: %w", response.Status, err)
 	}
-	return parseSeries(string(content))
-}
-
-// series are values by name and labels, as they are served.
-type series map[string]float64
-
-func parseSeries(text string) (series, error) {
-	all := series{}
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		at := strings.LastIndexByte(line, ' ')
-		if at < 0 || strings.HasPrefix(line, "#") {
-			continue
-		}
-		value, err := strconv.ParseFloat(line[at+1:], 64)
-		if err != nil {
-			return nil, fmt.Errorf("the operator's metrics: %q: %w", line, err)
-		}
-		all[line[:at]] = value
-	}
-	return all, nil
-}
-
-func familyOf(name string) string {
-	family, _, _ := strings.Cut(name, "{")
-	return family
-}
-
-// sum is the total of a family.
-func (s series) sum(family string) (total float64) {
-	for name, value := range s {
-		if familyOf(name) == family {
-			total += value
-		}
-	}
-	return total
-}
-
-// ofObjects is how the names of families start whose series are of single objects.
-const ofObjects = "slb_health_"
-
-func (s series) families() map[string]int {
-	counted := map[string]int{}
-	for name := range s {
-		if family := familyOf(name); !strings.HasPrefix(family, ofObjects) {
-			counted[family]++
-		}
-	}
-	return counted
+	return harness.ParseSeries(string(content))
 }
 
 // openFiles counts a process's open files, and those that are connections or listen for some.
@@ -165,10 +123,7 @@ func (s *soak) countSeries(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	counted := map[string]int{}
-	for name := range scraped {
-		counted[familyOf(name)]++
-	}
+	counted := scraped.Count()
 	const conditions, statuses = 5, 3
 	for family, want := range map[string]int{
 		"slb_health_condition":                 conditions * statuses * len(s.objects),

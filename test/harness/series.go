@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Series are the values of Prometheus metrics by name and labels, both as the endpoint spells them.
+type Series map[string]float64
+
+// ParseSeries reads the text format of Prometheus.
+func ParseSeries(text string) (Series, error) {
+	all := Series{}
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		space := strings.LastIndexByte(line, ' ')
+		if space < 0 || strings.HasPrefix(line, "#") {
+			continue
+		}
+		value, err := strconv.ParseFloat(line[space+1:], 64)
+		if err != nil {
+			return nil, fmt.Errorf("the metric %q: %w", line, err)
+		}
+		all[line[:space]] = value
+	}
+	return all, nil
+}
+
+// Sum returns the total of the series of a family that have all labels, such as `code="200"`.
+func (s Series) Sum(family string, labels ...string) (total float64) {
+	for name, value := range s {
+		missing := func(label string) bool { return !strings.Contains(name, label) }
+		if familyOf(name) == family && !slices.ContainsFunc(labels, missing) {
+			total += value
+		}
+	}
+	return total
+}
+
+// Count returns the number of series of each family.
+func (s Series) Count() map[string]int {
+	counted := map[string]int{}
+	for name := range s {
+		counted[familyOf(name)]++
+	}
+	return counted
+}
+
+func familyOf(name string) string {
+	family, _, _ := strings.Cut(name, "{")
+	return family
+}
