@@ -25,16 +25,16 @@ import (
 // targetIndex finds the objects of a target in the cache.
 const targetIndex = "target"
 
-// Back-off of work that failed for a reason that says nothing of a load
-// balancer, such as an API server that does not answer.
+// Backoff of a reconcile that failed without a result for the load balancer, as
+// while the API server is down.
 const (
 	minBackoff = 200 * time.Millisecond
 	maxBackoff = 30 * time.Second
 )
 
-// backoff makes work that failed wait, longer each time, but no longer than
-// the target's interval: what could not be written is late by no more than what
-// was not seen yet.
+// backoff is the rate limiter of the queue. It doubles the delay after each
+// failure, but never exceeds the target's interval: a status is then late by at
+// most two intervals.
 type backoff struct {
 	workqueue.TypedRateLimiter[alicloud.Target]
 	targets *stateStore
@@ -44,18 +44,18 @@ func newBackoff(targets *stateStore) backoff {
 	return backoff{workqueue.NewTypedItemExponentialFailureRateLimiter[alicloud.Target](minBackoff, maxBackoff), targets}
 }
 
-// When implements workqueue.TypedRateLimiter. The worker that holds the target's key calls it.
+// When implements workqueue.TypedRateLimiter. The worker of the target's key calls it.
 func (b backoff) When(target alicloud.Target) time.Duration {
-	wait := b.TypedRateLimiter.When(target)
+	delay := b.TypedRateLimiter.When(target)
 	if interval := b.targets.get(target).interval; interval > 0 {
-		wait = min(wait, interval)
+		delay = min(delay, interval)
 	}
-	return wait
+	return delay
 }
 
 // Settings are the controller's own options.
 type Settings struct {
-	// Concurrency is how many targets are worked on at once.
+	// Concurrency is how many targets are reconciled at once.
 	Concurrency int
 	// CallTimeout bounds one call of the API.
 	CallTimeout time.Duration
@@ -81,7 +81,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, set
 				}
 				return nil
 			}),
-			builder.WithPredicates(asksForWork())).
+			builder.WithPredicates(needsReconcile())).
 		WithOptions(controller.TypedOptions[alicloud.Target]{
 			MaxConcurrentReconciles: settings.Concurrency,
 			RateLimiter:             newBackoff(&r.targets),
@@ -98,8 +98,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, set
 		Complete(r)
 }
 
-// TargetOf is the queue key of an object; false while the Service that it names
-// has no load balancer.
+// TargetOf returns the queue key of an object; false while the Service in its
+// spec.serviceRef has no load balancer.
 func TargetOf(object *v1alpha1.LoadBalancerHealth) (alicloud.Target, bool) {
 	id, region, ok := object.LoadBalancer()
 	target := alicloud.Target{RegionID: region, LoadBalancerID: id}
@@ -109,39 +109,39 @@ func TargetOf(object *v1alpha1.LoadBalancerHealth) (alicloud.Target, bool) {
 	return target, ok
 }
 
-// LastAnswered is when the object's load balancer last answered in this
-// process; zero: never. lastObservedTime lags behind by up to a heartbeat.
-// What is answered to others is no news of an object that is suspended.
-func (r *Reconciler) LastAnswered(object *v1alpha1.LoadBalancerHealth) time.Time {
+// LastObservedAt is when this process last observed the object's load balancer;
+// zero: never, or the object is suspended. status.lastObservedTime lags behind
+// by up to a heartbeat.
+func (r *Reconciler) LastObservedAt(object *v1alpha1.LoadBalancerHealth) time.Time {
 	if target, ok := TargetOf(object); ok && !object.Spec.Suspend {
 		return r.targets.lastObservedAt(target)
 	}
 	return time.Time{}
 }
 
-// asksForWork lets through what a user changed, the load balancer of a Service,
-// and a status that lost what this operator wrote; this operator's own status
-// writes are not among it.
-func asksForWork() predicate.Predicate {
+// needsReconcile passes an update of the spec, of an annotation that the
+// operator reads, or of the Service's load balancer, and a status that was reset.
+// It filters out the operator's own status writes.
+func needsReconcile() predicate.Predicate {
 	return predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool {
-			was, is := e.ObjectOld.(*v1alpha1.LoadBalancerHealth), e.ObjectNew.(*v1alpha1.LoadBalancerHealth)
-			before, _ := TargetOf(was)
-			now, _ := TargetOf(is)
-			return was.Generation != is.Generation || was.UID != is.UID || before != now ||
-				isWritten(was) && !isWritten(is) || annotationsChanged(was, is)
+			before, after := e.ObjectOld.(*v1alpha1.LoadBalancerHealth), e.ObjectNew.(*v1alpha1.LoadBalancerHealth)
+			targetBefore, _ := TargetOf(before)
+			targetAfter, _ := TargetOf(after)
+			return before.Generation != after.Generation || before.UID != after.UID || targetBefore != targetAfter ||
+				hasStatus(before) && !hasStatus(after) || annotationsChanged(before, after)
 		},
 	}
 }
 
-// annotationsChanged tells whether one of the annotations that are read changed.
-func annotationsChanged(was, is *v1alpha1.LoadBalancerHealth) bool {
+// annotationsChanged reports whether an annotation that the operator reads changed.
+func annotationsChanged(before, after *v1alpha1.LoadBalancerHealth) bool {
 	return slices.ContainsFunc([]string{v1alpha1.ObserveRequestedAtAnnotation, v1alpha1.ListenersAcceptedAtAnnotation},
-		func(key string) bool { return was.Annotations[key] != is.Annotations[key] })
+		func(key string) bool { return before.Annotations[key] != after.Annotations[key] })
 }
 
-// isWritten tells whether a status is one that this operator wrote, and not one
-// that was reset, as a restore from a backup does.
-func isWritten(object *v1alpha1.LoadBalancerHealth) bool {
+// hasStatus reports whether the operator wrote the status. A restore from a
+// backup resets it.
+func hasStatus(object *v1alpha1.LoadBalancerHealth) bool {
 	return object.Status.ObservedTarget != nil && meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionReady) != nil
 }

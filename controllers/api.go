@@ -29,6 +29,6 @@ type CredentialSource interface {
 	// account has no usable credentials, and another error when that is not known.
 	Credentials(ctx context.Context, account alicloud.Account) (alicloud.Credentials, error)
 	// Refused reports that the API refused these credentials, so that the next call
-	// of Credentials looks for newer ones.
+	// of Credentials reads them again.
 	Refused(account alicloud.Account, credentials alicloud.Credentials)
 }

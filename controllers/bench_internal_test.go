@@ -10,11 +10,11 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// What a write costs before it is sent: one of so many rows turned.
+// BenchmarkStatusPatch measures the patch of one changed row among many.
 func BenchmarkStatusPatch(b *testing.B) {
 	for _, rows := range []int{1, 20, 200, 10000} {
 		b.Run(strconv.Itoa(rows), func(b *testing.B) {
-			previous, next := statusOf(rows), statusOf(rows, turned(rows/2), func(s *v1alpha1.LoadBalancerHealthStatus) { s.LastRequestID = "next" })
+			previous, next := statusWithRows(rows), statusWithRows(rows, withAbnormal(rows/2), func(s *v1alpha1.LoadBalancerHealthStatus) { s.LastRequestID = "next" })
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := json.Marshal(statusPatch(&previous, &next)); err != nil {

@@ -25,7 +25,7 @@ type fakeCloud struct {
 
 	mu       sync.Mutex
 	accounts []simulator.Account
-	past     []simulator.Account
+	history  []simulator.Account
 }
 
 func newFakeCloud() *fakeCloud {
@@ -34,37 +34,37 @@ func newFakeCloud() *fakeCloud {
 	return c
 }
 
-// setAccount adds an account, or gives one of that access key another secret.
+// setAccount adds an account, or replaces the one with that access key.
 func (c *fakeCloud) setAccount(account simulator.Account) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.accounts = slices.DeleteFunc(c.accounts, func(a simulator.Account) bool { return a.AccessKeyID == account.AccessKeyID })
 	c.accounts = append(c.accounts, account)
-	c.past = append(c.past, account)
+	c.history = append(c.history, account)
 	c.Load(simulator.Config{Accounts: c.accounts})
 }
 
-// everyAccount returns every account that ever was.
-func (c *fakeCloud) everyAccount() []simulator.Account {
+// allAccounts returns every account that was ever set.
+func (c *fakeCloud) allAccounts() []simulator.Account {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Clone(c.past)
+	return slices.Clone(c.history)
 }
 
-// put makes or replaces a load balancer.
+// put creates or replaces a load balancer.
 func (c *fakeCloud) put(id string, backends ...simulator.Backend) {
 	GinkgoHelper()
 	Expect(c.PutLoadBalancer(simulator.LoadBalancer{LoadBalancerID: id, RegionID: region, Backends: backends})).To(Succeed())
 }
 
-// turn gives the backends of one server a status.
-func (c *fakeCloud) turn(id, serverID, status string) {
+// setStatus sets the health status of the backends of one server.
+func (c *fakeCloud) setStatus(id, serverID, status string) {
 	GinkgoHelper()
 	_, err := c.SetBackendStatus(id, simulator.Selector{ServerID: serverID}, status)
 	Expect(err).NotTo(HaveOccurred())
 }
 
-// fail makes the calls for a load balancer fail until heal.
+// fail makes the calls for a load balancer fail until restore.
 func (c *fakeCloud) fail(id string, fault simulator.Fault) {
 	GinkgoHelper()
 	c.mu.Lock()
@@ -73,7 +73,7 @@ func (c *fakeCloud) fail(id string, fault simulator.Fault) {
 	Expect(c.SetFaults(append(c.faultsOfOthers(id), fault))).To(Succeed())
 }
 
-func (c *fakeCloud) heal(id string) {
+func (c *fakeCloud) restore(id string) {
 	GinkgoHelper()
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -39,7 +39,7 @@ func (r *Reconciler) newEvaluation(ctx context.Context, rec *reconciliation) (*e
 		return nil, err
 	}
 	for i := range rec.objects {
-		// Ports come from the cache: with an error they are unknown.
+		// The cache returns the ports: with an error they are unknown.
 		if ports, _ := r.Ports.For(ctx, &rec.objects[i]); ports != nil {
 			if e.ports == nil {
 				e.ports = map[types.UID][]health.ServicePort{}
@@ -57,7 +57,7 @@ func (e *evaluation) evaluate(object *v1alpha1.LoadBalancerHealth) health.Outcom
 }
 
 // inputFor is what is known for one object: the last failure, or an observation
-// that covers what the object asks about. A failure from before an edit says
+// that covers the listeners in the object's spec. A failure from before an edit says
 // nothing of the edited object.
 func (e *evaluation) inputFor(object *v1alpha1.LoadBalancerHealth) health.Input {
 	failures := &e.state.failures

@@ -18,8 +18,8 @@ import (
 const (
 	// maxBackendEvents is how many backends of one observation get an event of their own.
 	maxBackendEvents = 10
-	// maxNamed is how many backends a summary event names.
-	maxNamed = 5
+	// maxListed is how many backends a summary event lists.
+	maxListed = 5
 	// actionObserve is the action of events about an observation.
 	actionObserve = "Observe"
 	// actionMonitor is the action of events about a Service whose object cannot be created.
@@ -153,7 +153,7 @@ func backendEvents(transition *health.BackendTransition) []objectEvent {
 	}
 }
 
-// locationNote ends the note of a backend with its node or pod. A removed backend
+// locationNote is the last part of a backend's note: its node or pod. A removed backend
 // has no diagnosis any more. For a backend that became abnormal just now, the note
 // says that its pod is Ready, which contradicts nothing yet.
 func locationNote(transition *health.BackendTransition) string {
@@ -172,11 +172,11 @@ func locationNote(transition *health.BackendTransition) string {
 	}
 }
 
-// backendsChangedEvent sums up many backends: counts, and the first few names,
-// the worst first.
+// backendsChangedEvent sums up many backends: the counts, and a list of the
+// first few, worst first.
 func backendsChangedEvent(transitions []health.BackendTransition) objectEvent {
 	e := objectEvent{eventType: corev1.EventTypeNormal, reason: v1alpha1.EventBackendsChanged}
-	var counts, names []string
+	var counts, listed []string
 	for _, to := range []struct{ status, phrase string }{
 		{v1alpha1.StatusAbnormal, "abnormal"},
 		{v1alpha1.StatusUnavailable, "without a health-check result"},
@@ -189,8 +189,8 @@ func backendsChangedEvent(transitions []health.BackendTransition) objectEvent {
 				continue
 			}
 			count++
-			if len(names) < maxNamed {
-				names = append(names, backendName(&transitions[i].Backend))
+			if len(listed) < maxListed {
+				listed = append(listed, backendName(&transitions[i].Backend))
 			}
 		}
 		if count == 0 {
@@ -202,12 +202,12 @@ func backendsChangedEvent(transitions []health.BackendTransition) objectEvent {
 		}
 	}
 	total := strings.Join(counts, ", ")
-	e.note = fmt.Sprintf("%d backends changed: %s; among them %s", len(transitions), total, strings.Join(names, ", "))
+	e.note = fmt.Sprintf("%d backends changed: %s; among them %s", len(transitions), total, strings.Join(listed, ", "))
 	e.about = "status.backends{" + total + "}"
 	return e
 }
 
-// backendName names a backend in events: its server, address and port, and its listener.
+// backendName is a backend in an event: its server, address and port, and its listener.
 func backendName(b *v1alpha1.BackendStatus) string {
 	name := b.Address()
 	if b.ListenerPort != 0 {

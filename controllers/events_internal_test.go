@@ -19,108 +19,112 @@ func row(i int) v1alpha1.BackendStatus {
 	return v1alpha1.BackendStatus{ServerID: fmt.Sprintf("i-%d", i), ServerIP: fmt.Sprintf("10.0.0.%d", i), ListenerPort: 443, ListenerProtocol: "https", Port: 8443}
 }
 
-func turn(i int, from, to string) health.BackendTransition {
+func transition(i int, from, to string) health.BackendTransition {
 	return health.BackendTransition{Backend: row(i), From: from, To: to}
 }
 
-func turns(n int, from, to string) (changes []health.BackendTransition) {
+func transitions(n int, from, to string) (all []health.BackendTransition) {
 	for i := range n {
-		changes = append(changes, turn(i+1, from, to))
+		all = append(all, transition(i+1, from, to))
 	}
-	return changes
+	return all
+}
+
+const firstBackend = "backend i-1 10.0.0.1:8443 (listener 443/https) "
+
+func conditionTransition(status metav1.ConditionStatus, reason string) *health.ConditionTransition {
+	return &health.ConditionTransition{Status: status, Reason: reason, Message: "message"}
+}
+
+var eventsOfTests = map[string]struct {
+	transitions health.Transitions
+	want        []string
+}{
+	"nothing": {},
+	"becomes abnormal": {
+		health.Transitions{Backends: transitions(1, "normal", "abnormal")},
+		[]string{"Warning BackendAbnormal " + firstBackend + "is abnormal: its health check fails, was normal"},
+	},
+	"becomes abnormal while the status omits it": {
+		health.Transitions{Backends: transitions(1, health.Omitted, "abnormal")},
+		[]string{"Warning BackendAbnormal " + firstBackend + "is abnormal: its health check fails"},
+	},
+	"becomes normal": {
+		health.Transitions{Backends: transitions(1, "abnormal", "normal")},
+		[]string{"Normal BackendNormal " + firstBackend + "is normal, was abnormal"},
+	},
+	"loses its result": {
+		health.Transitions{Backends: transitions(1, "normal", "unavailable")},
+		[]string{"Warning BackendUnavailable " + firstBackend + "has no health-check result, was normal"},
+	},
+	"added": {
+		health.Transitions{Backends: transitions(1, "", "normal")},
+		[]string{"Normal BackendAdded " + firstBackend + "was added, and is normal"},
+	},
+	"added without a result": {
+		health.Transitions{Backends: transitions(1, "", "unavailable")},
+		[]string{"Normal BackendAdded " + firstBackend + "was added, and is unavailable"},
+	},
+	"added abnormal": {
+		health.Transitions{Backends: transitions(1, "", "abnormal")},
+		[]string{
+			"Normal BackendAdded " + firstBackend + "was added, and is abnormal",
+			"Warning BackendAbnormal " + firstBackend + "is abnormal: its health check fails",
+		},
+	},
+	"removed": {
+		health.Transitions{Backends: transitions(1, "abnormal", "")},
+		[]string{"Normal BackendRemoved " + firstBackend + "was removed, was abnormal"},
+	},
+	"eleven change": {
+		health.Transitions{Backends: append(transitions(9, "abnormal", "normal"), transition(10, "normal", ""), transition(11, "normal", "abnormal"))},
+		[]string{"Warning BackendsChanged 11 backends changed: 1 abnormal, 9 normal, 1 removed; among them " +
+			"i-11 10.0.0.11:8443 (listener 443/https), i-1 10.0.0.1:8443 (listener 443/https), i-2 10.0.0.2:8443 (listener 443/https), " +
+			"i-3 10.0.0.3:8443 (listener 443/https), i-4 10.0.0.4:8443 (listener 443/https)"},
+	},
+	"eleven become normal": {
+		health.Transitions{Backends: transitions(11, "abnormal", "normal")},
+		[]string{"Normal BackendsChanged 11 backends changed: 11 normal; among them …"},
+	},
+	"eleven lose their result": {
+		health.Transitions{Backends: transitions(11, "normal", "unavailable")},
+		[]string{"Warning BackendsChanged 11 backends changed: 11 without a health-check result; among them …"},
+	},
+	"an unhealthy verdict": {
+		health.Transitions{Verdict: conditionTransition(metav1.ConditionFalse, "BelowMinHealthy")},
+		[]string{"Warning LoadBalancerUnhealthy BelowMinHealthy: message"},
+	},
+	"a healthy verdict": {
+		health.Transitions{Verdict: conditionTransition(metav1.ConditionTrue, "AllBackendsNormal")},
+		[]string{"Normal LoadBalancerHealthy AllBackendsNormal: message"},
+	},
+	"an unknown verdict": {
+		health.Transitions{Verdict: conditionTransition(metav1.ConditionUnknown, "ObservationStale")},
+		[]string{"Warning LoadBalancerHealthUnknown ObservationStale: message"},
+	},
+	"the cause, the backends, the verdict": {
+		health.Transitions{
+			Verdict:     conditionTransition(metav1.ConditionFalse, "BelowMinHealthy"),
+			Backends:    transitions(1, "normal", "abnormal"),
+			Observation: &health.ConditionTransition{Status: metav1.ConditionTrue, Reason: "ObservationSucceeded", Message: "answers again"},
+		},
+		[]string{
+			"Normal ObservationRecovered answers again",
+			"Warning BackendAbnormal " + firstBackend + "is abnormal: its health check fails, was normal",
+			"Warning LoadBalancerUnhealthy BelowMinHealthy: message",
+		},
+	},
+	"a failure": {
+		health.Transitions{Observation: conditionTransition(metav1.ConditionFalse, "Throttled")},
+		[]string{"Warning ObservationFailed Throttled: message"},
+	},
 }
 
 func TestEventsOf(t *testing.T) {
-	const name1 = "backend i-1 10.0.0.1:8443 (listener 443/https) "
-	conditionChange := func(status metav1.ConditionStatus, reason string) *health.ConditionTransition {
-		return &health.ConditionTransition{Status: status, Reason: reason, Message: "message"}
-	}
-	for name, test := range map[string]struct {
-		changes health.Transitions
-		want    []string
-	}{
-		"nothing": {},
-		"turned abnormal": {
-			health.Transitions{Backends: turns(1, "normal", "abnormal")},
-			[]string{"Warning BackendAbnormal " + name1 + "is abnormal: its health check fails, was normal"},
-		},
-		"turned abnormal while there was no room for its row": {
-			health.Transitions{Backends: turns(1, health.Omitted, "abnormal")},
-			[]string{"Warning BackendAbnormal " + name1 + "is abnormal: its health check fails"},
-		},
-		"turned normal": {
-			health.Transitions{Backends: turns(1, "abnormal", "normal")},
-			[]string{"Normal BackendNormal " + name1 + "is normal, was abnormal"},
-		},
-		"lost its result": {
-			health.Transitions{Backends: turns(1, "normal", "unavailable")},
-			[]string{"Warning BackendUnavailable " + name1 + "has no health-check result, was normal"},
-		},
-		"added": {
-			health.Transitions{Backends: turns(1, "", "normal")},
-			[]string{"Normal BackendAdded " + name1 + "was added, and is normal"},
-		},
-		"added without a result": {
-			health.Transitions{Backends: turns(1, "", "unavailable")},
-			[]string{"Normal BackendAdded " + name1 + "was added, and is unavailable"},
-		},
-		"added abnormal": {
-			health.Transitions{Backends: turns(1, "", "abnormal")},
-			[]string{
-				"Normal BackendAdded " + name1 + "was added, and is abnormal",
-				"Warning BackendAbnormal " + name1 + "is abnormal: its health check fails",
-			},
-		},
-		"removed": {
-			health.Transitions{Backends: turns(1, "abnormal", "")},
-			[]string{"Normal BackendRemoved " + name1 + "was removed, was abnormal"},
-		},
-		"eleven changed": {
-			health.Transitions{Backends: append(turns(9, "abnormal", "normal"), turn(10, "normal", ""), turn(11, "normal", "abnormal"))},
-			[]string{"Warning BackendsChanged 11 backends changed: 1 abnormal, 9 normal, 1 removed; among them " +
-				"i-11 10.0.0.11:8443 (listener 443/https), i-1 10.0.0.1:8443 (listener 443/https), i-2 10.0.0.2:8443 (listener 443/https), " +
-				"i-3 10.0.0.3:8443 (listener 443/https), i-4 10.0.0.4:8443 (listener 443/https)"},
-		},
-		"eleven turned normal": {
-			health.Transitions{Backends: turns(11, "abnormal", "normal")},
-			[]string{"Normal BackendsChanged 11 backends changed: 11 normal; among them …"},
-		},
-		"eleven lost their result": {
-			health.Transitions{Backends: turns(11, "normal", "unavailable")},
-			[]string{"Warning BackendsChanged 11 backends changed: 11 without a health-check result; among them …"},
-		},
-		"verdicts": {
-			health.Transitions{Verdict: conditionChange(metav1.ConditionFalse, "BelowMinHealthy")},
-			[]string{"Warning LoadBalancerUnhealthy BelowMinHealthy: message"},
-		},
-		"a good verdict": {
-			health.Transitions{Verdict: conditionChange(metav1.ConditionTrue, "AllBackendsNormal")},
-			[]string{"Normal LoadBalancerHealthy AllBackendsNormal: message"},
-		},
-		"no verdict": {
-			health.Transitions{Verdict: conditionChange(metav1.ConditionUnknown, "ObservationStale")},
-			[]string{"Warning LoadBalancerHealthUnknown ObservationStale: message"},
-		},
-		"the cause, the backends, the verdict": {
-			health.Transitions{
-				Verdict:     conditionChange(metav1.ConditionFalse, "BelowMinHealthy"),
-				Backends:    turns(1, "normal", "abnormal"),
-				Observation: &health.ConditionTransition{Status: metav1.ConditionTrue, Reason: "ObservationSucceeded", Message: "answers again"},
-			},
-			[]string{
-				"Normal ObservationRecovered answers again",
-				"Warning BackendAbnormal " + name1 + "is abnormal: its health check fails, was normal",
-				"Warning LoadBalancerUnhealthy BelowMinHealthy: message",
-			},
-		},
-		"a failure": {
-			health.Transitions{Observation: conditionChange(metav1.ConditionFalse, "Throttled")},
-			[]string{"Warning ObservationFailed Throttled: message"},
-		},
-	} {
+	for name, test := range eventsOfTests {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, n := range eventsOf(test.changes) {
+			for _, n := range eventsOf(test.transitions) {
 				got = append(got, n.eventType+" "+n.reason+" "+n.note)
 			}
 			same := slices.EqualFunc(got, test.want, func(got, want string) bool {
@@ -128,23 +132,23 @@ func TestEventsOf(t *testing.T) {
 				return got == want || open && strings.HasPrefix(got, prefix)
 			})
 			if !same {
-				t.Errorf("told\n%s\nnot\n%s", strings.Join(got, "\n"), strings.Join(test.want, "\n"))
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(test.want, "\n"))
 			}
 		})
 	}
 }
 
-func TestTenBackendsAreToldOneByOne(t *testing.T) {
-	events := eventsOf(health.Transitions{Backends: turns(10, "normal", "abnormal")})
+func TestTenBackendsHaveAnEventEach(t *testing.T) {
+	events := eventsOf(health.Transitions{Backends: transitions(10, "normal", "abnormal")})
 	equal(t, "the number of events", len(events), 10)
 	about := map[string]bool{}
 	for _, e := range events {
 		about[e.about] = true
 	}
-	equal(t, "the number of parts that they are about", len(about), 10)
+	equal(t, "the number of field paths", len(about), 10)
 }
 
-func TestBackendNames(t *testing.T) {
+func TestBackendName(t *testing.T) {
 	for want, backend := range map[string]v1alpha1.BackendStatus{
 		"i-1":                       {ServerID: "i-1"},
 		"i-1 10.0.0.1":              {ServerID: "i-1", ServerIP: "10.0.0.1"},
@@ -158,7 +162,7 @@ func TestBackendNames(t *testing.T) {
 	}
 }
 
-func TestEventsRegardTheObjectWhateverItsVersion(t *testing.T) {
+func TestEventsReferenceTheObjectWithoutItsVersion(t *testing.T) {
 	object, recorder := newObject(), &fakeRecorder{}
 	objectEvent{"Normal", "BackendNormal", "note with 100% of it", "status.backends{i-1}"}.record(recorder, &object)
 	recorded := recorder.recorded[0]

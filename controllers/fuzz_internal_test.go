@@ -17,10 +17,10 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/health"
 )
 
-// tape is the fuzz bytes; zeros follow its end.
-type tape struct{ data []byte }
+// fuzzInput reads choices from the fuzzer's bytes, and zeros after the last one.
+type fuzzInput struct{ data []byte }
 
-func (t *tape) next(n int) int {
+func (t *fuzzInput) next(n int) int {
 	if len(t.data) == 0 {
 		return 0
 	}
@@ -29,23 +29,23 @@ func (t *tape) next(n int) int {
 	return int(b) % n
 }
 
-func pick[T any](t *tape, from ...T) T { return from[t.next(len(from))] }
+func pick[T any](t *fuzzInput, from ...T) T { return from[t.next(len(from))] }
 
-// text is mostly one of a few, so that things are often equal.
-func (t *tape) text() string {
+// text is one of a few, so that two texts are often equal.
+func (t *fuzzInput) text() string {
 	return pick(t, "", "a", "b", "~1/0", `"\`, "<&>", "负载", strings.Repeat("x", 1+t.next(200)))
 }
 
-func (t *tape) time() metav1.Time {
+func (t *fuzzInput) time() metav1.Time {
 	return metav1.Time{Time: start.Add(time.Duration(t.next(3)) * time.Second)}
 }
 
-func (t *tape) counts() v1alpha1.Counts {
+func (t *fuzzInput) counts() v1alpha1.Counts {
 	return v1alpha1.Counts{Backends: int32(t.next(3)), Normal: int32(t.next(3)), Abnormal: int32(t.next(3)), Unavailable: int32(t.next(3))}
 }
 
-// status is any that the API server could hold.
-func (t *tape) status() v1alpha1.LoadBalancerHealthStatus {
+// status is a status that the API server may store.
+func (t *fuzzInput) status() v1alpha1.LoadBalancerHealthStatus {
 	s := v1alpha1.LoadBalancerHealthStatus{
 		ObservedGeneration: int64(t.next(3) - 1), OmittedBackends: int32(t.next(3)),
 		LastRequestID: t.text(), LastHandledObserveRequest: t.text(),
@@ -81,7 +81,7 @@ func (t *tape) status() v1alpha1.LoadBalancerHealthStatus {
 }
 
 // edited is the status after a few changes, as most writes are.
-func (t *tape) edited(s *v1alpha1.LoadBalancerHealthStatus) v1alpha1.LoadBalancerHealthStatus {
+func (t *fuzzInput) edited(s *v1alpha1.LoadBalancerHealthStatus) v1alpha1.LoadBalancerHealthStatus {
 	next := *s.DeepCopy()
 	for range t.next(4) {
 		if len(next.Backends) > 0 {
@@ -97,9 +97,9 @@ func (t *tape) edited(s *v1alpha1.LoadBalancerHealthStatus) v1alpha1.LoadBalance
 	return next
 }
 
-// FuzzStatusPatch holds that the patch from one status to another, applied by
-// what the API server applies it with, leads there, and that there is none
-// between equal ones.
+// FuzzStatusPatch checks that the patch from one status to another results in the
+// other when the API server's library applies it, and that equal statuses have
+// an empty patch.
 func FuzzStatusPatch(f *testing.F) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
@@ -110,12 +110,12 @@ func FuzzStatusPatch(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		tape := &tape{data: data}
-		previous := tape.status()
-		for _, next := range []v1alpha1.LoadBalancerHealthStatus{tape.edited(&previous), tape.status(), previous} {
+		input := &fuzzInput{data: data}
+		previous := input.status()
+		for _, next := range []v1alpha1.LoadBalancerHealthStatus{input.edited(&previous), input.status(), previous} {
 			changes := statusPatch(&previous, &next)
-			if got := patched(t, previous, changes); !apiequality.Semantic.DeepEqual(got, next) {
-				t.Fatalf("from %+v\nto   %+v\ncame %+v\nby   %+v", previous, next, got, changes)
+			if got := applyPatch(t, previous, changes); !apiequality.Semantic.DeepEqual(got, next) {
+				t.Fatalf("from %+v\nto %+v\ngot %+v\nwith %+v", previous, next, got, changes)
 			}
 			if same := apiequality.Semantic.DeepEqual(previous, next); same != (len(changes) == 0) {
 				t.Fatalf("the same %t, changes %+v", same, changes)
@@ -124,29 +124,29 @@ func FuzzStatusPatch(f *testing.F) {
 	})
 }
 
-// FuzzNotices holds that what is told of any changes is what the API server takes of an event.
-func FuzzNotices(f *testing.F) {
+// FuzzEvents checks that the events of any transitions are valid for the API server.
+func FuzzEvents(f *testing.F) {
 	f.Add("i-1", "https", "Throttled", "slow down", uint8(3), []byte{1, 2, 3})
 	f.Add(strings.Repeat("负", 42)+"..", strings.Repeat("é", 64), "ServiceError", strings.Repeat("words ", 300), uint8(200), []byte{0, 1, 2, 3, 0, 1})
 	f.Fuzz(func(t *testing.T, server, protocol, reason, message string, n uint8, states []byte) {
 		for _, text := range []*string{&server, &protocol, &reason, &message} {
-			*text = strings.ToValidUTF8(*text, " ") // as all texts are by then
+			*text = strings.ToValidUTF8(*text, " ") // as the client of the API does
 		}
-		tape := &tape{data: states}
-		changes := health.Transitions{
-			Observation: &health.ConditionTransition{Status: pick(tape, metav1.ConditionFalse, metav1.ConditionTrue), Reason: reason, Message: message},
-			Verdict:     &health.ConditionTransition{Status: pick(tape, metav1.ConditionFalse, metav1.ConditionUnknown), Reason: reason, Message: message},
+		input := &fuzzInput{data: states}
+		transitions := health.Transitions{
+			Observation: &health.ConditionTransition{Status: pick(input, metav1.ConditionFalse, metav1.ConditionTrue), Reason: reason, Message: message},
+			Verdict:     &health.ConditionTransition{Status: pick(input, metav1.ConditionFalse, metav1.ConditionUnknown), Reason: reason, Message: message},
 		}
 		for range n {
-			from, to := pick(tape, "", "normal", health.Omitted, "abnormal"), pick(tape, "abnormal", "", "normal", "unavailable")
-			changes.Backends = append(changes.Backends, health.BackendTransition{
+			from, to := pick(input, "", "normal", health.Omitted, "abnormal"), pick(input, "abnormal", "", "normal", "unavailable")
+			transitions.Backends = append(transitions.Backends, health.BackendTransition{
 				Backend: v1alpha1.BackendStatus{
 					ServerID: server, ListenerPort: 443, ListenerProtocol: protocol, Port: 80,
-					Pod: pick(tape, "", server), Node: pick(tape, "", protocol), Diagnosis: pick(tape, "", v1alpha1.DiagnosisPodNotReady, v1alpha1.Diagnosis(reason)),
+					Pod: pick(input, "", server), Node: pick(input, "", protocol), Diagnosis: pick(input, "", v1alpha1.DiagnosisPodNotReady, v1alpha1.Diagnosis(reason)),
 				}, From: from, To: to,
 			})
 		}
-		events := eventsOf(changes)
+		events := eventsOf(transitions)
 		if len(events) < 2 || len(events) > 2+2*maxBackendEvents {
 			t.Fatalf("%d events of %d transitions", len(events), n)
 		}

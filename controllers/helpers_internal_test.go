@@ -24,13 +24,13 @@ import (
 )
 
 var (
-	start      = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	testTarget = alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"}
-	ofSecret   = alicloud.Account{Namespace: "prod", Name: "slb-reader"}
+	start         = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	testTarget    = alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"}
+	secretAccount = alicloud.Account{Namespace: "prod", Name: "slb-reader"}
 )
 
-// clock advances on request, and a microsecond each time it is read: no two
-// events happen at the same time.
+// clock advances on request, and by a microsecond each time it is read: no two
+// times are equal.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -84,7 +84,7 @@ func stalled(o *v1alpha1.LoadBalancerHealth) {
 	o.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue}}
 }
 
-func anEdit(o *v1alpha1.LoadBalancerHealth) { o.Generation++ }
+func edited(o *v1alpha1.LoadBalancerHealth) { o.Generation++ }
 
 func requested(value string) func(*v1alpha1.LoadBalancerHealth) {
 	return func(o *v1alpha1.LoadBalancerHealth) {
@@ -96,29 +96,29 @@ func observedAt(at time.Time) func(*v1alpha1.LoadBalancerHealth) {
 	return func(o *v1alpha1.LoadBalancerHealth) { o.Status.LastObservedTime = &metav1.Time{Time: at} }
 }
 
-// fakeAPI answers what answer says, and counts.
+// fakeAPI calls respond, and records the requests.
 type fakeAPI struct {
 	requests []alicloud.Request
-	answer   func(alicloud.Request) (*alicloud.Observation, error)
+	respond  func(alicloud.Request) (*alicloud.Observation, error)
 }
 
 func (f *fakeAPI) DescribeHealthStatus(_ context.Context, request alicloud.Request) (*alicloud.Observation, error) {
 	f.requests = append(f.requests, request)
-	return f.answer(request)
+	return f.respond(request)
 }
 
-// fakeCluster is a client.Client of a list of objects and a Secret.
+// fakeCluster is a client.Client with a list of objects and a Secret.
 type fakeCluster struct {
 	client.Client
 	objects  []v1alpha1.LoadBalancerHealth
 	writes   int
 	writeErr error
 	patches  []string
-	// hanging are namespaces where writes take too long.
+	// hanging are namespaces where writes time out.
 	hanging []string
-	// conflicts is how many writes conflict before writeErr counts.
+	// conflicts is how many writes conflict before writeErr applies.
 	conflicts int
-	// live is the object as it is stored, when the cache holds an older one.
+	// live is the stored object; without a UID, the cache is up to date.
 	live v1alpha1.LoadBalancerHealth
 
 	secret *corev1.Secret
@@ -133,7 +133,7 @@ func (f *fakeCluster) List(_ context.Context, list client.ObjectList, _ ...clien
 
 func (f *fakeCluster) Get(_ context.Context, key client.ObjectKey, object client.Object, _ ...client.GetOption) error {
 	if live, ok := object.(*v1alpha1.LoadBalancerHealth); ok {
-		if f.live.UID == "" { // the cache holds what is stored
+		if f.live.UID == "" {
 			f.objects[0].DeepCopyInto(live)
 			return nil
 		}
@@ -173,7 +173,7 @@ func (w fakeStatusClient) Patch(_ context.Context, object client.Object, patch c
 	return w.cluster.writeErr
 }
 
-var errConflict = apierrors.NewConflict(schema.GroupResource{Resource: "loadbalancerhealths"}, "web", errors.New("it was written meanwhile"))
+var errConflict = apierrors.NewConflict(schema.GroupResource{Resource: "loadbalancerhealths"}, "web", errors.New("the object has been modified"))
 
 type noMetrics struct{}
 

@@ -63,7 +63,7 @@ func (d *ListenerDetails) of(target alicloud.Target) (details *alicloud.Listener
 	return d.store.of(target, d.Now())
 }
 
-// add schedules a target. known is true when a status holds the listeners that an
+// add schedules a target. known is true when a status has the listeners that an
 // earlier process listed, so that the first list can wait.
 func (d *ListenerDetails) add(target alicloud.Target, known bool) {
 	if d != nil {

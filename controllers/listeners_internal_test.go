@@ -5,8 +5,6 @@ package controllers
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,14 +14,14 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/ratelimit"
 )
 
-// fakeListeners lists the same listeners for every load balancer, and counts.
+// fakeListeners lists the same listeners for every load balancer, and records the requests.
 type fakeListeners struct {
 	clock    *clock
 	requests []alicloud.ListenersRequest
 	listed   []alicloud.Listener
 	// refused are load balancers that the identity may not list.
 	refused map[string]bool
-	// busy are load balancers that another change is pending for.
+	// busy are load balancers with a pending change.
 	busy    map[string]bool
 	failure error
 }
@@ -34,7 +32,7 @@ func (f *fakeListeners) DescribeLoadBalancerListeners(_ context.Context, request
 	if f.failure != nil {
 		return nil, f.failure
 	}
-	answer := &alicloud.ListenerList{RequestID: "r", At: at, Calls: 1, Listeners: map[string][]alicloud.Listener{}}
+	list := &alicloud.ListenerList{RequestID: "r", At: at, Calls: 1, Listeners: map[string][]alicloud.Listener{}}
 	for _, id := range request.LoadBalancerIDs {
 		if f.refused[id] {
 			return nil, &alicloud.Error{Kind: alicloud.Forbidden, Code: "Forbidden.RAM", Message: "m"}
@@ -42,9 +40,9 @@ func (f *fakeListeners) DescribeLoadBalancerListeners(_ context.Context, request
 		if f.busy[id] {
 			return nil, &alicloud.Error{Kind: alicloud.ServiceError, Code: "OperationBusy", Message: "m"}
 		}
-		answer.Listeners[id] = f.listed
+		list.Listeners[id] = f.listed
 	}
-	return answer, nil
+	return list, nil
 }
 
 var (
@@ -52,23 +50,23 @@ var (
 	listener80  = alicloud.Listener{Port: 80, Protocol: "tcp", Status: "running", HealthCheck: "on"}
 )
 
-// list gives the reconciler an API that lists these listeners.
-func (t *reconcileTest) list(listed ...alicloud.Listener) *fakeListeners {
+// withListenersAPI gives the reconciler an API that lists these listeners.
+func (t *reconcileTest) withListenersAPI(listed ...alicloud.Listener) *fakeListeners {
 	api := &fakeListeners{clock: t.clock, listed: listed, refused: map[string]bool{}, busy: map[string]bool{}}
 	t.Details = &ListenerDetails{API: api, Credentials: t.Credentials, Limiter: t.Limiter, Now: t.clock.Now}
 	return api
 }
 
-// answerWith has the API answer one normal backend behind each of the ports.
-func (t *reconcileTest) answerWith(ports ...int32) {
-	t.api.answer = func(request alicloud.Request) (*alicloud.Observation, error) {
-		sample := &alicloud.Observation{RequestID: "r", Scope: request.Scope, At: t.clock.Now()}
+// respondWith has the API return one normal backend for each of the ports.
+func (t *reconcileTest) respondWith(ports ...int32) {
+	t.api.respond = func(request alicloud.Request) (*alicloud.Observation, error) {
+		observation := &alicloud.Observation{RequestID: "r", Scope: request.Scope, At: t.clock.Now()}
 		for _, port := range ports {
-			sample.Backends = append(sample.Backends, alicloud.Backend{
+			observation.Backends = append(observation.Backends, alicloud.Backend{
 				ServerID: "i-1", ListenerPort: port, ListenerProtocol: map[int32]string{80: "tcp", 443: "https"}[port], Port: 8443, ServerHealthStatus: "normal",
 			})
 		}
-		return sample, nil
+		return observation, nil
 	}
 }
 
@@ -93,52 +91,52 @@ func (t *reconcileTest) expectPatch(parts ...string) {
 	patch := t.cluster.patches[len(t.cluster.patches)-1]
 	for _, part := range parts {
 		if !strings.Contains(patch, part) {
-			t.Errorf("the write lacks %s: %s", part, patch)
+			t.Errorf("the patch lacks %s: %s", part, patch)
 		}
 	}
 }
 
-func TestTheFirstVerdictKnowsTheListenersThatAreEmpty(t *testing.T) {
+func TestFirstVerdictIncludesEmptyListeners(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
-	api := test.list(listener80, listener443)
-	test.answerWith(80)
+	api := test.withListenersAPI(listener80, listener443)
+	test.respondWith(80)
 	test.step()
 	equal(t, "the number of lists", len(api.requests), 1)
 	equal(t, "the number of writes", test.cluster.writes, 1)
 	test.expectPatch(`"reason":"NoBackends"`, "listener 443/https has no backends")
 }
 
-func TestAListenerThatLosesItsBackendsIsLookedUpAtOnce(t *testing.T) {
+func TestListenerWithoutBackendsIsListedAtOnce(t *testing.T) {
 	test := newReconcileTest(t, newObject(withListeners(80, 443), observedAt(start)))
-	api := test.list(listener80, listener443)
-	test.answerWith(80)
+	api := test.withListenersAPI(listener80, listener443)
+	test.respondWith(80)
 	test.clock.advance(test.step())
 	test.step()
 	equal(t, "the number of lists", len(api.requests), 1)
 	test.expectPatch(`"reason":"NoBackends"`)
 	if strings.Contains(strings.Join(test.cluster.patches, ""), v1alpha1.ReasonListenerMissing) {
-		t.Error("it was missing in between")
+		t.Error("a patch has ListenerMissing")
 	}
 }
 
-// Details from before the answer say nothing of what it lacks.
-func TestOldDetailsDoNotTellWhetherAListenerExists(t *testing.T) {
+// A list from before the observation does not explain what the observation lacks.
+func TestOlderListDoesNotExplainMissingListener(t *testing.T) {
 	test := newReconcileTest(t, newObject(withListeners(80, 443), observedAt(start)))
-	api := test.list(listener80, listener443)
-	test.answerWith(80, 443)
+	api := test.withListenersAPI(listener80, listener443)
+	test.respondWith(80, 443)
 	test.Details.add(test.target, false)
 	test.Details.list(t.Context(), test.target)
 	api.failure = &alicloud.Error{Kind: alicloud.ServiceError, Message: "m"}
-	test.answerWith(80)
+	test.respondWith(80)
 	test.clock.advance(test.step())
 	test.step()
 	test.expectPatch(`"reason":"ListenerMissing"`)
 }
 
-func TestARequestListsTheListenersAnew(t *testing.T) {
+func TestRequestListsListenersAgain(t *testing.T) {
 	test := newReconcileTest(t, newObject(withListeners(80), observedAt(start)))
-	api := test.list(listener80)
-	test.answerWith(80)
+	api := test.withListenersAPI(listener80)
+	test.respondWith(80)
 	test.Details.add(test.target, false)
 	test.Details.list(t.Context(), test.target)
 	requested("now")(&test.cluster.objects[0])
@@ -148,11 +146,11 @@ func TestARequestListsTheListenersAnew(t *testing.T) {
 	test.expectPatch(`"reason":"NoBackends"`, `lastHandledObserveRequest`)
 }
 
-// The backoff is for lists that nothing new calls for.
-func TestARequestListsTheListenersAnewAlsoAfterAFailure(t *testing.T) {
+// The backoff does not apply to a list that a request needs.
+func TestRequestListsListenersAgainAfterFailure(t *testing.T) {
 	test := newReconcileTest(t, newObject(withListeners(80), observedAt(start)))
-	api := test.list(listener80)
-	test.answerWith(80)
+	api := test.withListenersAPI(listener80)
+	test.respondWith(80)
 	test.Details.add(test.target, false)
 	api.failure = &alicloud.Error{Kind: alicloud.Throttled, Message: "m"}
 	test.Details.list(t.Context(), test.target)
@@ -164,26 +162,26 @@ func TestARequestListsTheListenersAnewAlsoAfterAFailure(t *testing.T) {
 	test.expectPatch(`"reason":"NoBackends"`, `lastHandledObserveRequest`)
 }
 
-func TestAnAnswerWaitsForAPermitToListAndNoLongerThanFourSeconds(t *testing.T) {
+func TestObservationWaitsForListPermitUpToFourSeconds(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
-	test.list(listener80)
-	test.answerWith(80)
-	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 0.01, Burst: 1, Concurrency: 32}) // one call, and none for a long time
+	test.withListenersAPI(listener80)
+	test.respondWith(80)
+	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 0.01, Burst: 1, Concurrency: 32}) // one call
 	test.Details.Limiter = test.Limiter
 	wait := test.step()
 	if len(test.api.requests) != 1 || test.cluster.writes != 1 {
-		t.Fatalf("%d calls, %d writes, comes back after %s", len(test.api.requests), test.cluster.writes, wait)
+		t.Fatalf("%d calls, %d writes, requeued after %s", len(test.api.requests), test.cluster.writes, wait)
 	}
 
 	test = newReconcileTest(t, newObject(fresh))
-	test.list(listener80, listener443)
-	test.answerWith(80)
+	test.withListenersAPI(listener80, listener443)
+	test.respondWith(80)
 	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 0.5, Burst: 1, Concurrency: 32})
 	test.Details.Limiter = test.Limiter
 	wait = test.step()
 	equal(t, "the number of writes", test.cluster.writes, 0)
 	if wait > 2*time.Second {
-		t.Fatalf("comes back after %s", wait)
+		t.Fatalf("requeued after %s", wait)
 	}
 	test.clock.advance(wait)
 	test.step()
@@ -191,14 +189,14 @@ func TestAnAnswerWaitsForAPermitToListAndNoLongerThanFourSeconds(t *testing.T) {
 	test.expectPatch(`"reason":"NoBackends"`)
 }
 
-func TestListenersThatCannotBeListedHoldNoAnswerUp(t *testing.T) {
+func TestFailedListDoesNotDelayObservation(t *testing.T) {
 	for name, failure := range map[string]error{
 		"forbidden": &alicloud.Error{Kind: alicloud.Forbidden, Message: "m"}, "throttled": &alicloud.Error{Kind: alicloud.Throttled, Message: "m"},
 		"unreachable": &alicloud.Error{Kind: alicloud.EndpointUnreachable, Message: "m"}, "cancelled": context.DeadlineExceeded, "other": errors.New("x"),
 	} {
 		test := newReconcileTest(t, newObject(fresh))
-		test.list().failure = failure
-		test.answerWith(80)
+		test.withListenersAPI().failure = failure
+		test.respondWith(80)
 		test.step()
 		if test.cluster.writes != 1 {
 			t.Errorf("%s: %d writes", name, test.cluster.writes)
@@ -206,192 +204,11 @@ func TestListenersThatCannotBeListedHoldNoAnswerUp(t *testing.T) {
 	}
 }
 
-func TestARefusalIsRememberedForADayOrUntilTheCredentialsChange(t *testing.T) {
-	for name, test := range map[string]struct {
-		account alicloud.Account
-		renewed bool
-	}{"the operator's own identity, renewed": {alicloud.Account{}, false}, "another Secret": {ofSecret, true}} {
-		now := newClock()
-		target := alicloud.Target{Account: test.account, RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"}
-		var s listenerStore
-		s.add(target, now.Now(), false)
-		s.start(target, now.Now())
-		if !s.refused(target, "1", now.Now(), now.Now().Add(24*time.Hour)) {
-			t.Errorf("%s: the first refusal is none", name)
-		}
-		equal(t, name+": wanted after a refusal", s.wanted(target, now.Now(), "1", now.Now()), false)
-		equal(t, name+": wanted with other credentials", s.wanted(target, time.Time{}, "2", now.Now()), test.renewed)
-		now.advance(23 * time.Hour)
-		equal(t, name+": wanted on the same day", s.wanted(target, now.Now(), "1", now.Now()), false)
-		now.advance(2 * time.Hour)
-		equal(t, name+": wanted on the next day", s.wanted(target, time.Time{}, "1", now.Now()), true)
-		if s.refused(target, "1", now.Now(), now.Now().Add(24*time.Hour)) {
-			t.Errorf("%s: it is said twice", name)
-		}
-	}
-}
-
-func TestDetailsLapseAfterAQuarterOfAnHourOfFailures(t *testing.T) {
-	now, target := newClock(), alicloud.Target{LoadBalancerID: "lb-1"}
-	var s listenerStore
-	s.add(target, now.Now(), false)
-	batch := s.start(target, now.Now())
-	s.listed(target, batch, &alicloud.ListenerList{At: now.Now(), Listeners: map[string][]alicloud.Listener{"lb-1": {listener80}}})
-	now.advance(time.Hour) // it is observed once an hour
-	if details, lapsed := s.of(target, now.Now()); details == nil || lapsed {
-		t.Error("details lapse without a failure")
-	}
-	s.failed(target, s.start(target, now.Now()), now.Now())
-	now.advance(14 * time.Minute)
-	if details, lapsed := s.of(target, now.Now()); details == nil || lapsed {
-		t.Error("details lapse after 14 minutes")
-	}
-	now.advance(time.Minute)
-	if details, lapsed := s.of(target, now.Now()); details != nil || !lapsed {
-		t.Error("details are kept after 15 minutes")
-	}
-}
-
-// listFleet lets n load balancers of an account be observed for a time, and
-// returns the calls that listed them.
-func listFleet(t *testing.T, n int, now *clock, d *ListenerDetails, during time.Duration) {
-	t.Helper()
-	targets := make([]alicloud.Target, n)
-	for i := range targets {
-		targets[i] = alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: fmt.Sprintf("lb-%d", i)}
-		d.add(targets[i], false)
-	}
-	for end := now.Now().Add(during); now.Now().Before(end); now.advance(30 * time.Second / time.Duration(n)) {
-		target := targets[int(now.Now().UnixNano()/int64(30*time.Second/time.Duration(n)))%n]
-		if d.wanted(target, time.Time{}, "1") {
-			for again := d.list(t.Context(), target); !again.IsZero() && !again.After(now.Now()); {
-				again = d.list(t.Context(), target)
-			}
-		}
-	}
-}
-
-func newListFleet(t *testing.T) (*fakeListeners, *clock, *ListenerDetails) {
-	t.Helper()
-	test := newReconcileTest(t, newObject())
-	return test.list(listener80), test.clock, test.Details
-}
-
-func TestAHundredLoadBalancersAreListedTenACallEveryFiveMinutes(t *testing.T) {
-	api, now, d := newListFleet(t)
-	listFleet(t, 100, now, d, time.Minute)
-	if n := len(api.requests); n > 12 {
-		t.Errorf("%d calls for the first time", n)
-	}
-	for range 6 {
-		before := len(api.requests)
-		listFleet(t, 100, now, d, detailsInterval)
-		if n := len(api.requests) - before; n > 10 {
-			t.Errorf("%d calls in five minutes", n)
-		}
-	}
-	for i := range 100 {
-		details, _ := d.of(alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: fmt.Sprintf("lb-%d", i)})
-		if details == nil || now.Now().Sub(details.At) > detailsInterval+time.Minute {
-			t.Errorf("lb-%d: %+v", i, details)
-		}
-	}
-}
-
-func TestWherePermissionCoversSomeTheOthersDoNotSuffer(t *testing.T) {
-	api, now, d := newListFleet(t)
-	for _, i := range []int{3, 50, 51, 99} {
-		api.refused[fmt.Sprintf("lb-%d", i)] = true
-	}
-	listFleet(t, 100, now, d, 15*time.Minute)
-	for i := range 100 {
-		id := fmt.Sprintf("lb-%d", i)
-		details, lapsed := d.of(alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: id})
-		switch {
-		case api.refused[id] && details != nil:
-			t.Errorf("%s was refused, and has details", id)
-		case !api.refused[id] && (lapsed || details == nil || now.Now().Sub(details.At) > detailsInterval+time.Minute):
-			t.Errorf("%s: %+v", id, details)
-		}
-	}
-	before := len(api.requests)
-	listFleet(t, 100, now, d, time.Hour)
-	for _, request := range api.requests[before:] {
-		if slices.ContainsFunc(request.LoadBalancerIDs, func(id string) bool { return api.refused[id] }) {
-			t.Fatalf("a refused load balancer is asked about again: %v", request.LoadBalancerIDs)
-		}
-	}
-	if n := len(api.requests) - before; n > 12*10 {
-		t.Errorf("%d calls in an hour", n)
-	}
-}
-
-// The API refuses a whole batch while a change of one of its load balancers is pending.
-func TestWhereOneLoadBalancerIsBusyTheOthersDoNotSuffer(t *testing.T) {
-	api, now, d := newListFleet(t)
-	api.busy["lb-5"] = true
-	listFleet(t, 20, now, d, 30*time.Minute)
-	for i := range 20 {
-		id := fmt.Sprintf("lb-%d", i)
-		details, lapsed := d.of(alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: id})
-		if !api.busy[id] && (lapsed || details == nil || now.Now().Sub(details.At) > detailsInterval+time.Minute) {
-			t.Errorf("%s: %+v", id, details)
-		}
-	}
-	before := len(api.requests)
-	listFleet(t, 20, now, d, time.Hour)
-	if n := len(api.requests) - before; n > 12*4 { // two batches, and the busy one
-		t.Errorf("%d calls in an hour", n)
-	}
-	api.busy = nil
-	listFleet(t, 20, now, d, 2*detailsInterval)
-	if details, _ := d.of(alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-5"}); details == nil {
-		t.Error("it is not listed once the change is done")
-	}
-}
-
-func TestWhereTheAPIFailsEachBatchHasABackoff(t *testing.T) {
-	api, now, d := newListFleet(t)
-	api.failure = &alicloud.Error{Kind: alicloud.ServiceError, Code: "InternalError", Message: "m"}
-	listFleet(t, 100, now, d, 10*time.Minute) // the backoff reaches its maximum
-	before := len(api.requests)
-	listFleet(t, 100, now, d, time.Hour)
-	if n := len(api.requests) - before; n > 12*11 {
-		t.Errorf("%d calls in an hour", n)
-	}
-}
-
-func TestWithoutPermissionEachLoadBalancerIsTriedOnceADay(t *testing.T) {
-	api, now, d := newListFleet(t)
-	for i := range 100 {
-		api.refused[fmt.Sprintf("lb-%d", i)] = true
-	}
-	listFleet(t, 100, now, d, 20*time.Hour)
-	if n := len(api.requests); n > 110 {
-		t.Errorf("%d calls in 20 hours", n)
-	}
-}
-
-func TestTheListenersOfAForgottenTargetAreNotListed(t *testing.T) {
-	api, now, d := newListFleet(t)
-	listFleet(t, 10, now, d, time.Minute)
-	gone := alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-0"}
-	d.forget(gone)
-	if d.wanted(gone, now.Now(), "1") {
-		t.Error("it is wanted")
-	}
-	now.advance(detailsInterval)
-	d.list(t.Context(), alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"})
-	if last := api.requests[len(api.requests)-1].LoadBalancerIDs; slices.Contains(last, "lb-0") || len(last) != 9 {
-		t.Errorf("listed %v", last)
-	}
-}
-
-func TestARefusalThatTurnsIntoAFailureHasABackoff(t *testing.T) {
+func TestFailureAfterRefusalHasBackoff(t *testing.T) {
 	test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80), observedAt(start)))
-	api := test.list(listener80)
+	api := test.withListenersAPI(listener80)
 	api.failure = &alicloud.Error{Kind: alicloud.Forbidden, Code: "Forbidden.RAM", Message: "m"}
-	test.answerWith(80)
+	test.respondWith(80)
 	test.waits(20)
 	equal(t, "calls on the first day", len(api.requests), 1)
 	test.clock.advance(25 * time.Hour)
@@ -403,15 +220,15 @@ func TestARefusalThatTurnsIntoAFailureHasABackoff(t *testing.T) {
 	}
 }
 
-func TestARefusalThatMayPassIsTriedAgainWithinAnHour(t *testing.T) {
+func TestTransientRefusalIsRetriedWithinAnHour(t *testing.T) {
 	for _, failure := range []*alicloud.Error{
 		{Kind: alicloud.InvalidRequest, Code: "OperationDenied", Message: "m"},
 		{Kind: alicloud.LoadBalancerNotFound, Code: "InvalidLoadBalancerId.NotFound", Message: "m"},
 	} {
 		test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80), observedAt(start)))
-		api := test.list(listener80, listener443)
+		api := test.withListenersAPI(listener80, listener443)
 		api.failure = failure
-		test.answerWith(80)
+		test.respondWith(80)
 		test.waits(12)
 		api.failure = nil
 		test.waits(120) // an hour
@@ -421,10 +238,10 @@ func TestARefusalThatMayPassIsTriedAgainWithinAnHour(t *testing.T) {
 	}
 }
 
-func TestTheListenersOfSuspendedObjectsAreNotListed(t *testing.T) {
+func TestSuspendedTargetIsNotListed(t *testing.T) {
 	test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80), observedAt(start)))
-	api := test.list(listener80)
-	test.answerWith(80)
+	api := test.withListenersAPI(listener80)
+	test.respondWith(80)
 	other := newObject(withListeners(80), observedAt(start), func(o *v1alpha1.LoadBalancerHealth) {
 		o.Spec.LoadBalancerID, o.UID, o.Name = "lb-other", "uid-other", "other"
 		o.Status.ObservedTarget.LoadBalancerID = "lb-other"
@@ -449,14 +266,14 @@ func TestTheListenersOfSuspendedObjectsAreNotListed(t *testing.T) {
 	}
 }
 
-func TestAnObjectThatCannotBeWrittenListsNoListenersAgainAndAgain(t *testing.T) {
+func TestUnwritableObjectDoesNotRepeatLists(t *testing.T) {
 	other := newObject(every(30*time.Second), withListeners(80, 443), observedAt(start), func(o *v1alpha1.LoadBalancerHealth) {
-		o.Namespace, o.UID = "sealed", "uid-sealed"
+		o.Namespace, o.UID = "hanging", "uid-hanging"
 	})
 	test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80), observedAt(start)), other)
-	test.cluster.hanging = []string{"sealed"}
-	api := test.list(listener80)
-	test.answerWith(80)
+	test.cluster.hanging = []string{"hanging"}
+	api := test.withListenersAPI(listener80)
+	test.respondWith(80)
 	calls := 0
 	for range 400 {
 		n := len(test.api.requests)
@@ -477,23 +294,23 @@ func TestAnObjectThatCannotBeWrittenListsNoListenersAgainAndAgain(t *testing.T) 
 	}
 }
 
-func TestListenersThatAnAnswerDidNotWaitForAreListedSoon(t *testing.T) {
+func TestListenersAreListedSoonAfterObservationWithoutThem(t *testing.T) {
 	test := newReconcileTest(t, newObject(every(30*time.Second), withListeners(80, 443), observedAt(start)))
-	api := test.list(listener80, listener443)
-	test.answerWith(80, 443)
+	api := test.withListenersAPI(listener80, listener443)
+	test.respondWith(80, 443)
 	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 0.2, Burst: 1, Concurrency: 32}) // a permit every five seconds
 	test.Details.Limiter = ratelimit.New(ratelimit.Options{QPS: 100, Burst: 100, Concurrency: 32})
 	test.Details.add(test.target, false)
 	test.Details.list(t.Context(), test.target)
 	test.Details.Limiter = test.Limiter
 	equal(t, "lists", len(api.requests), 1)
-	test.answerWith(80)
+	test.respondWith(80)
 	from := test.clock.Now()
 	for len(api.requests) == 1 && test.clock.Now().Sub(from) < 10*time.Minute {
 		writes := test.cluster.writes
 		wait := test.step()
 		if test.cluster.writes > writes {
-			withListeners(80)(&test.cluster.objects[0]) // as written: 443 has no backends
+			withListeners(80)(&test.cluster.objects[0]) // the stored status: 443 has no backends
 			o := &test.cluster.objects[0]
 			o.Status.Listeners = []v1alpha1.ListenerStatus{
 				{Port: 80, Protocol: "tcp", Health: v1alpha1.Healthy, Counts: v1alpha1.Counts{Backends: 1, Normal: 1}},
@@ -502,34 +319,34 @@ func TestListenersThatAnAnswerDidNotWaitForAreListedSoon(t *testing.T) {
 		}
 		test.clock.advance(wait)
 	}
-	if took := test.clock.Now().Sub(from); took > 90*time.Second {
-		t.Errorf("listed after %s, the listener is missing meanwhile", took)
+	if delay := test.clock.Now().Sub(from); delay > 90*time.Second {
+		t.Errorf("listed after %s, and missing until then", delay)
 	}
 }
 
-func TestAnAnswerThatIsHeldIsEvaluatedBeforeTheNextAttempt(t *testing.T) {
+func TestWaitingObservationIsEvaluatedBeforeNextAttempt(t *testing.T) {
 	other := newObject(every(time.Hour), withListeners(80), observedAt(start), func(o *v1alpha1.LoadBalancerHealth) { o.Name, o.UID = "other", "uid-other" })
 	test := newReconcileTest(t, newObject(every(time.Hour), withListeners(80), observedAt(start), requested("a")), other)
-	test.list(listener80)
-	test.answerWith(80)
+	test.withListenersAPI(listener80)
+	test.respondWith(80)
 	test.Details.Limiter = ratelimit.New(ratelimit.Options{QPS: 0.3, Burst: 1, Concurrency: 32})
-	taken, _ := test.Details.Limiter.Reserve(ratelimit.Claim{Bucket: bucketOf(test.target), Item: test.target.LoadBalancerID, Action: "x"}, test.clock.Now()) // the burst
-	taken.Release(ratelimit.Result{Called: true}, test.clock.Now())
+	permit, _ := test.Details.Limiter.Reserve(ratelimit.Claim{Bucket: bucketOf(test.target), Item: test.target.LoadBalancerID, Action: "x"}, test.clock.Now()) // the burst
+	permit.Release(ratelimit.Result{Called: true}, test.clock.Now())
 	test.step()
 	equal(t, "calls", len(test.api.requests), 1)
-	equal(t, "writes while it is held", test.cluster.writes, 0)
+	equal(t, "writes while it waits", test.cluster.writes, 0)
 	requested("b")(&test.cluster.objects[1])
 	test.failWith(&alicloud.Error{Kind: alicloud.EndpointUnreachable, Message: "m"})
 	test.clock.advance(time.Second)
 	test.step()
 	for _, patch := range test.cluster.patches {
 		if strings.Contains(patch, `lastAttemptedObserveRequest","value":"a"`) {
-			t.Errorf("request a was answered, and is written as failed: %s", patch)
+			t.Errorf("request a was handled, and is written as failed: %s", patch)
 		}
 	}
 }
 
-func TestListenersWithAndWithoutAProtocolAreNotListedAgainAndAgain(t *testing.T) {
+func TestMixedProtocolsDoNotRepeatLists(t *testing.T) {
 	for name, rows := range map[string][]alicloud.Backend{
 		"mixed protocols": {{ServerID: "i-1", ListenerPort: 443, ServerHealthStatus: "normal"}, {ServerID: "i-1", ListenerPort: 443, ListenerProtocol: "https", ServerHealthStatus: "normal"}},
 	} {
@@ -540,8 +357,8 @@ func TestListenersWithAndWithoutAProtocolAreNotListedAgainAndAgain(t *testing.T)
 				{Port: 443, Protocol: "https", Health: v1alpha1.Healthy, Counts: v1alpha1.Counts{Backends: 1, Normal: 1}},
 			}
 		}))
-		api := test.list(listener443)
-		test.api.answer = func(request alicloud.Request) (*alicloud.Observation, error) {
+		api := test.withListenersAPI(listener443)
+		test.api.respond = func(request alicloud.Request) (*alicloud.Observation, error) {
 			return &alicloud.Observation{RequestID: "r", Scope: request.Scope, At: test.clock.Now(), Backends: rows}, nil
 		}
 		test.waits(20)
@@ -551,15 +368,15 @@ func TestListenersWithAndWithoutAProtocolAreNotListedAgainAndAgain(t *testing.T)
 	}
 }
 
-func TestOneFailedListDoesNotLapseWhereTheIntervalIsLong(t *testing.T) {
+func TestOneFailedListDoesNotLapseWithLongInterval(t *testing.T) {
 	test := newReconcileTest(t, newObject(every(time.Hour), withListeners(80), observedAt(start), func(o *v1alpha1.LoadBalancerHealth) {
 		o.Status.Listeners = append(o.Status.Listeners, v1alpha1.ListenerStatus{Port: 443, Protocol: "https", Health: v1alpha1.Unhealthy, State: v1alpha1.ListenerRunning})
 		o.Status.Listeners[0].State = v1alpha1.ListenerRunning
 	}))
-	api := test.list(listener80, listener443)
-	test.answerWith(80)
+	api := test.withListenersAPI(listener80, listener443)
+	test.respondWith(80)
 	api.failure = &alicloud.Error{Kind: alicloud.ServiceError, Message: "m"}
-	test.waits(1) // lists, and fails once
+	test.waits(1) // one failed list
 	api.failure = nil
 	equal(t, "lists", len(api.requests), 1)
 	n := len(test.cluster.patches)

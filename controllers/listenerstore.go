@@ -106,7 +106,7 @@ func (s *listenerStore) of(target alicloud.Target, now time.Time) (*alicloud.Lis
 }
 
 // wanted reports whether to list a target: it is due, or its last list is older
-// than since, and so is the last one that failed. The zero since is older than any.
+// than since, and so is the last failed one. No list is older than a zero since.
 func (s *listenerStore) wanted(target alicloud.Target, since time.Time, credentials string, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,7 +173,7 @@ func (s *listenerStore) start(target alicloud.Target, now time.Time) []string {
 	return batch
 }
 
-// each visits the remaining entries of a batch, and ends their call.
+// each visits the remaining entries of a batch, which are no longer busy.
 func (s *listenerStore) each(target alicloud.Target, batch []string, visit func(id string, e *listenerEntry)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -194,7 +194,7 @@ func (s *listenerStore) listed(target alicloud.Target, batch []string, list *ali
 	})
 }
 
-// release ends the call of a batch after a panic.
+// release frees a batch whose call panicked.
 func (s *listenerStore) release(target alicloud.Target, batch []string) {
 	s.each(target, batch, func(string, *listenerEntry) {})
 }

@@ -31,21 +31,22 @@ import (
 // fieldOwner is the operator's name among the managers of an object's fields.
 const fieldOwner = client.FieldOwner("slb-health-operator")
 
-// Backoff of an object that was refused: no watch says that a quota has room again.
+// Backoff after the API server refused an object: no watch reports that a quota
+// has room again.
 const (
 	minRefusedBackoff = time.Second
 	maxRefusedBackoff = time.Minute
 )
 
-// monitor creates the object that a Service asks for, keeps its label, and
-// deletes it when the Service asks no more. It returns when to try again; 0:
-// when something changes. The shard that the Service selects creates the object,
-// and the one that serves it deletes it: the Service's labels may have changed since.
+// monitor creates the object of a Service with MonitorAnnotation, updates its
+// label, and deletes it when the annotation is removed. It returns after what
+// time to retry; 0: on the next change. The shard of the Service creates the
+// object. The shard of the object deletes it: the Service may have moved since.
 func (s *ServiceReconciler) monitor(ctx context.Context, service *corev1.Service) (time.Duration, error) {
-	wanted, err := wantsObject(service)
-	ours := s.Selector == nil || s.Selector.Matches(labels.Set(service.Labels))
+	monitored, err := isMonitored(service)
+	inShard := s.Selector == nil || s.Selector.Matches(labels.Set(service.Labels))
 	if err != nil {
-		if ours {
+		if inShard {
 			s.report(ctx, service, objectEvent{reason: v1alpha1.EventMonitorAnnotationInvalid, note: err.Error()})
 		}
 		return 0, nil
@@ -53,20 +54,20 @@ func (s *ServiceReconciler) monitor(ctx context.Context, service *corev1.Service
 	object := &v1alpha1.LoadBalancerHealth{}
 	err = s.Client.Get(ctx, client.ObjectKeyFromObject(service), object)
 	switch {
-	case apierrors.IsNotFound(err) && wanted && ours:
+	case apierrors.IsNotFound(err) && monitored && inShard:
 		return s.create(ctx, service)
 	case apierrors.IsNotFound(err):
 		s.refusals.forget(client.ObjectKeyFromObject(service))
 		return 0, nil
 	case err != nil:
 		return 0, err
-	case wanted && !metav1.IsControlledBy(object, service):
-		if !ours {
+	case monitored && !metav1.IsControlledBy(object, service):
+		if !inShard {
 			return 0, nil
 		}
-		return s.taken(ctx, service, object), nil
-	case wanted:
-		return s.follows(ctx, service, object)
+		return s.nameConflict(ctx, service, object), nil
+	case monitored:
+		return s.syncLabel(ctx, service, object)
 	case metav1.IsControlledBy(object, service):
 		return s.remove(ctx, service, object)
 	default:
@@ -75,25 +76,25 @@ func (s *ServiceReconciler) monitor(ctx context.Context, service *corev1.Service
 	}
 }
 
-// wantsObject reads the annotation of a Service: true where it asks for an
-// object, and an error where it says neither yes nor no.
-func wantsObject(service *corev1.Service) (bool, error) {
+// isMonitored parses the annotation of a Service: true when it requests an
+// object, and an error when it is no boolean.
+func isMonitored(service *corev1.Service) (bool, error) {
 	value, found := service.Annotations[v1alpha1.MonitorAnnotation]
 	if !found || !service.DeletionTimestamp.IsZero() {
 		return false, nil
 	}
-	wanted, err := strconv.ParseBool(strings.ToLower(strings.TrimSpace(value)))
+	monitored, err := strconv.ParseBool(strings.ToLower(strings.TrimSpace(value)))
 	if err != nil {
 		return false, fmt.Errorf("the annotation %s has the value %q, which is neither true nor false: write one of them; nothing changes until then", v1alpha1.MonitorAnnotation, alicloud.CleanText(value))
 	}
-	return wanted, nil
+	return monitored, nil
 }
 
-// create makes an object with the Service's labels, so that it is of the same
-// shard, and shows up under the same selectors.
+// create creates an object with the Service's labels, so that it is in the same
+// shard, and the same selectors match it.
 func (s *ServiceReconciler) create(ctx context.Context, service *corev1.Service) (time.Duration, error) {
 	if s.Schema.Lacks(fieldServiceRef) {
-		return s.refused(ctx, service, "LoadBalancerHealth "+service.Name+" cannot be created: "+outdatedFor(fieldServiceRef)), nil
+		return s.reportRefusal(ctx, service, "LoadBalancerHealth "+service.Name+" cannot be created: "+outdatedFor(fieldServiceRef)), nil
 	}
 	object := &v1alpha1.LoadBalancerHealth{
 		ObjectMeta: metav1.ObjectMeta{
@@ -112,62 +113,63 @@ func (s *ServiceReconciler) create(ctx context.Context, service *corev1.Service)
 		if err := s.liveMetadata(ctx, object, live); err != nil {
 			return 0, client.IgnoreNotFound(err)
 		}
-		return s.taken(ctx, service, live), nil
-	case isOfEndingNamespace(err):
-		return 0, nil // and so is the Service
+		return s.nameConflict(ctx, service, live), nil
+	case isNamespaceTerminating(err):
+		return 0, nil // the Service terminates, too
 	case isRefusal(err):
-		return s.refused(ctx, service, fmt.Sprintf("LoadBalancerHealth %s cannot be created: %s. Change what refuses it, or the annotation %s; the operator tries again",
+		return s.reportRefusal(ctx, service, fmt.Sprintf("LoadBalancerHealth %s cannot be created: %s. Remove the cause, or set the annotation %s to false; the operator retries",
 			service.Name, alicloud.CleanText(err.Error()), v1alpha1.MonitorAnnotation)), nil
 	default:
 		return 0, fmt.Errorf("creating the object of Service %s: %w", client.ObjectKeyFromObject(service), err)
 	}
 }
 
-// taken handles an object that has the name, unless it is this Service's, or
-// about to be deleted, as that of a former Service of the name.
-func (s *ServiceReconciler) taken(ctx context.Context, service *corev1.Service, object metav1.Object) time.Duration {
+// nameConflict reports an object that has the name. It does not report one that
+// is deleted soon: a terminating one, and that of a former Service of the name.
+func (s *ServiceReconciler) nameConflict(ctx context.Context, service *corev1.Service, object metav1.Object) time.Duration {
 	owner := metav1.GetControllerOf(object)
 	if owner != nil && owner.Kind == cluster.KindService && owner.Name == service.Name || object.GetDeletionTimestamp() != nil {
 		s.refusals.forget(client.ObjectKeyFromObject(service))
 		return 0
 	}
-	return s.refused(ctx, service, fmt.Sprintf("LoadBalancerHealth %s exists and does not belong to the Service, so the operator leaves it alone: delete it, or set the annotation %s to false",
+	return s.reportRefusal(ctx, service, fmt.Sprintf("LoadBalancerHealth %s exists and is not controlled by the Service, so the operator does not change it: delete it, or set the annotation %s to false",
 		service.Name, v1alpha1.MonitorAnnotation))
 }
 
-// refused reports that the object of a Service cannot be made, and says when to try again.
-func (s *ServiceReconciler) refused(ctx context.Context, service *corev1.Service, note string) time.Duration {
+// reportRefusal reports that the object of a Service cannot be created, and
+// returns after what time to retry.
+func (s *ServiceReconciler) reportRefusal(ctx context.Context, service *corev1.Service, note string) time.Duration {
 	s.report(ctx, service, objectEvent{reason: v1alpha1.EventMonitorRefused, note: note})
 	return s.refusals.backoff(client.ObjectKeyFromObject(service))
 }
 
-// report records a Warning on a Service once for each cause.
+// report records a Warning on a Service, once for each cause.
 func (s *ServiceReconciler) report(ctx context.Context, service *corev1.Service, e objectEvent) {
 	if !s.refusals.isNew(service, e.reason+e.note) {
 		return
 	}
-	log.FromContext(ctx).Info("a Service asks for an object that cannot be made", "reason", e.reason, "message", e.note)
+	log.FromContext(ctx).Info("the object of a Service cannot be created", "reason", e.reason, "message", e.note)
 	e.eventType, e.about = corev1.EventTypeWarning, "metadata.annotations["+v1alpha1.MonitorAnnotation+"]"
 	e.recordOn(s.Events, actionMonitor, &corev1.ObjectReference{
 		APIVersion: "v1", Kind: cluster.KindService, Namespace: service.Namespace, Name: service.Name, UID: service.UID,
 	})
 }
 
-// follows keeps the load balancer's label of an object that of its Service.
-func (s *ServiceReconciler) follows(ctx context.Context, service *corev1.Service, object *v1alpha1.LoadBalancerHealth) (time.Duration, error) {
+// syncLabel copies the load balancer's label of a Service to its object.
+func (s *ServiceReconciler) syncLabel(ctx context.Context, service *corev1.Service, object *v1alpha1.LoadBalancerHealth) (time.Duration, error) {
 	const label = v1alpha1.ServiceLoadBalancerLabel
-	is, has := service.Labels[label]
-	was, had := object.Labels[label]
-	if is == was && has == had {
+	want, wanted := service.Labels[label]
+	got, found := object.Labels[label]
+	if got == want && found == wanted {
 		s.refusals.forget(client.ObjectKeyFromObject(service))
 		return 0, nil
 	}
-	if live, err := s.ownOnly(ctx, service, object, "its label is not updated"); live == nil {
+	if live, err := s.readIfSoleManager(ctx, service, object, "its label is not updated"); live == nil {
 		return 0, err
 	}
 	var value any
-	if has {
-		value = is
+	if wanted {
+		value = want
 	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": object.UID, "labels": map[string]any{label: value}}})
 	if err != nil {
@@ -175,40 +177,42 @@ func (s *ServiceReconciler) follows(ctx context.Context, service *corev1.Service
 	}
 	target := &v1alpha1.LoadBalancerHealth{ObjectMeta: metav1.ObjectMeta{Namespace: object.Namespace, Name: object.Name}}
 	err = s.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, patch), fieldOwner)
-	return ignoreOvertaken(err)
+	return requeueConflict(err)
 }
 
-// remove deletes the object of a Service that asks no more, unless others
-// manage it by now.
+// remove deletes the object of a Service that no longer requests it, unless
+// another field manager manages its spec.
 func (s *ServiceReconciler) remove(ctx context.Context, service *corev1.Service, object *v1alpha1.LoadBalancerHealth) (time.Duration, error) {
-	live, err := s.ownOnly(ctx, service, object, "it is not deleted")
+	live, err := s.readIfSoleManager(ctx, service, object, "it is not deleted")
 	if live == nil {
 		return 0, err
 	}
 	s.refusals.forget(client.ObjectKeyFromObject(service))
-	// What became of it since it was read is for the next time.
+	// The next reconcile handles a change since the read.
 	err = s.Client.Delete(ctx, object, client.Preconditions{UID: &live.UID, ResourceVersion: &live.ResourceVersion})
-	return ignoreOvertaken(err)
+	return requeueConflict(err)
 }
 
-// ownOnly reads an object past the cache, which holds no managers of fields;
-// nil where it is gone, or others manage its spec.
-func (s *ServiceReconciler) ownOnly(ctx context.Context, service *corev1.Service, object *v1alpha1.LoadBalancerHealth, so string) (*metav1.PartialObjectMetadata, error) {
+// readIfSoleManager reads an object past the cache, which drops managedFields.
+// It returns nil when the object does not exist, or when another manager has a
+// field of its spec; consequence is what the log then says.
+func (s *ServiceReconciler) readIfSoleManager(ctx context.Context, service *corev1.Service, object *v1alpha1.LoadBalancerHealth, consequence string) (*metav1.PartialObjectMetadata, error) {
 	live := &metav1.PartialObjectMetadata{}
 	if err := s.liveMetadata(ctx, object, live); err != nil || live.UID != object.UID {
 		return nil, client.IgnoreNotFound(err)
 	}
-	if other := otherManager(live.ManagedFields); other != "" {
-		if s.refusals.isNew(service, so+other) {
-			log.FromContext(ctx).Info("another manager has fields of the object's spec, so the operator leaves it alone: "+so, "name", object.Name, "manager", other)
+	if manager := conflictingManager(live.ManagedFields); manager != "" {
+		if s.refusals.isNew(service, consequence+manager) {
+			log.FromContext(ctx).Info("another manager has fields of the object's spec: "+consequence, "name", object.Name, "manager", manager)
 		}
 		return nil, nil
 	}
 	return live, nil
 }
 
-// otherManager is the first manager of a field of the spec that is not the operator; "": none.
-func otherManager(managed []metav1.ManagedFieldsEntry) string {
+// conflictingManager is the first manager other than the operator that has a
+// field of the spec; "": none.
+func conflictingManager(managed []metav1.ManagedFieldsEntry) string {
 	for i := range managed {
 		entry := &managed[i]
 		if entry.Manager == string(fieldOwner) || entry.FieldsV1 == nil {
@@ -216,7 +220,7 @@ func otherManager(managed []metav1.ManagedFieldsEntry) string {
 		}
 		var fields map[string]json.RawMessage
 		if err := json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields); err != nil {
-			return entry.Manager // it may be
+			return entry.Manager // it may have one
 		}
 		if _, found := fields["f:spec"]; found {
 			return entry.Manager
@@ -233,16 +237,16 @@ func (s *ServiceReconciler) liveMetadata(ctx context.Context, object client.Obje
 	return s.Live.Get(ctx, client.ObjectKeyFromObject(object), live)
 }
 
-// ignoreOvertaken turns the conflict of a write that others came before into a time to try again.
-func ignoreOvertaken(err error) (time.Duration, error) {
+// requeueConflict returns after what time to retry a write that conflicted.
+func requeueConflict(err error) (time.Duration, error) {
 	if isConflict(err) {
 		return conflictRetry, nil
 	}
 	return 0, client.IgnoreNotFound(err)
 }
 
-// isRefusal tells whether the API server refused an object for what it is, as
-// for a quota or a policy: to ask again at once is of no use.
+// isRefusal reports whether the API server rejected an object itself, as a quota
+// or a policy does: an immediate retry is of no use.
 func isRefusal(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
@@ -256,9 +260,9 @@ func isRefusal(err error) bool {
 	}
 }
 
-// isOfEndingNamespace tells whether a write was refused because the namespace is
-// being deleted, or is gone: nothing there needs the write any more.
-func isOfEndingNamespace(err error) bool {
+// isNamespaceTerminating reports whether a write was refused because the
+// namespace is terminating or deleted: the write is no longer needed.
+func isNamespaceTerminating(err error) bool {
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		return true
 	}
@@ -270,39 +274,41 @@ func isOfEndingNamespace(err error) bool {
 	return details != nil && details.Kind == "namespaces"
 }
 
-// refusals remembers of Services what was reported, so that a cause is
-// reported once, and how often the object was refused. It starts empty.
+// refusals is what this process reported on each Service, so that it reports a
+// cause once, and how often the API server refused the object. A process may
+// lose all of it.
 type refusals struct {
 	byService sync.Map // types.NamespacedName to refusal
 }
 
 type refusal struct {
-	uid   types.UID
-	cause string
-	tries int
+	uid      types.UID
+	cause    string
+	attempts int
 }
 
-// numbers differ between two equal causes, as the use of a quota does.
+// numbers differ between two reports of one cause, such as the usage of a quota.
 var numbers = regexp.MustCompile(`\d+`)
 
-// isNew tells whether a cause was not reported of a Service yet, and remembers it.
+// isNew reports whether a cause is a new one for a Service, and stores it.
 func (r *refusals) isNew(service *corev1.Service, cause string) bool {
-	key, is := client.ObjectKeyFromObject(service), r.of(client.ObjectKeyFromObject(service))
+	key := client.ObjectKeyFromObject(service)
+	last := r.of(key)
 	cause = numbers.ReplaceAllString(cause, "#")
-	if is.uid == service.UID && is.cause == cause {
+	if last.uid == service.UID && last.cause == cause {
 		return false
 	}
 	r.byService.Store(key, refusal{uid: service.UID, cause: cause})
 	return true
 }
 
-// backoff counts a try, and returns how long to wait for the next.
+// backoff counts an attempt, and returns the delay before the next.
 func (r *refusals) backoff(key types.NamespacedName) time.Duration {
-	is := r.of(key)
-	wait := min(minRefusedBackoff<<min(is.tries, 10), maxRefusedBackoff)
-	is.tries++
-	r.byService.Store(key, is)
-	return wait
+	last := r.of(key)
+	delay := min(minRefusedBackoff<<min(last.attempts, 10), maxRefusedBackoff)
+	last.attempts++
+	r.byService.Store(key, last)
+	return delay
 }
 
 func (r *refusals) forget(key types.NamespacedName) { r.byService.Delete(key) }

@@ -27,17 +27,17 @@ var (
 	errQuota = apierrors.NewForbidden(healths, "web", errors.New("exceeded quota: few, requested: count/loadbalancerhealths.slb.lbhealth.dev=1, used: 2, limited: 2"))
 )
 
-// monitorCluster has a Service, and an object of its name or none.
+// monitorCluster is a client.Client with a Service, and at most one object of its name.
 type monitorCluster struct {
 	fakeCluster
 	service *corev1.Service
 	object  *v1alpha1.LoadBalancerHealth // in the cache
-	stored  *v1alpha1.LoadBalancerHealth // what the API server has besides
-	refuse  error
+	stored  *v1alpha1.LoadBalancerHealth // in the API server; nil: as in the cache
+	err     error                        // of Create and Delete
 
 	created, deleted, patched int
 	patch                     string
-	owner                     string
+	fieldOwner                string
 }
 
 func (c *monitorCluster) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
@@ -67,27 +67,27 @@ func (c *monitorCluster) Get(_ context.Context, key client.ObjectKey, into clien
 }
 
 func (c *monitorCluster) Create(_ context.Context, _ client.Object, options ...client.CreateOption) error {
-	var chosen client.CreateOptions
-	chosen.ApplyOptions(options)
-	c.created, c.owner = c.created+1, chosen.FieldManager
-	return c.refuse
+	var applied client.CreateOptions
+	applied.ApplyOptions(options)
+	c.created, c.fieldOwner = c.created+1, applied.FieldManager
+	return c.err
 }
 
 func (c *monitorCluster) Delete(_ context.Context, _ client.Object, options ...client.DeleteOption) error {
-	var chosen client.DeleteOptions
-	chosen.ApplyOptions(options)
-	if chosen.Preconditions == nil || chosen.Preconditions.UID == nil || chosen.Preconditions.ResourceVersion == nil {
-		return errors.New("whatever became of it meanwhile is deleted")
+	var applied client.DeleteOptions
+	applied.ApplyOptions(options)
+	if applied.Preconditions == nil || applied.Preconditions.UID == nil || applied.Preconditions.ResourceVersion == nil {
+		return errors.New("the deletion has no preconditions")
 	}
 	c.deleted++
-	return c.refuse
+	return c.err
 }
 
 func (c *monitorCluster) Patch(_ context.Context, object client.Object, patch client.Patch, options ...client.PatchOption) error {
-	var chosen client.PatchOptions
-	chosen.ApplyOptions(options)
+	var applied client.PatchOptions
+	applied.ApplyOptions(options)
 	data, err := patch.Data(object)
-	c.patched, c.patch, c.owner = c.patched+1, string(data), chosen.FieldManager
+	c.patched, c.patch, c.fieldOwner = c.patched+1, string(data), applied.FieldManager
 	return err
 }
 
@@ -102,15 +102,15 @@ func webService(annotations map[string]string) *corev1.Service {
 	}
 }
 
-func monitored(annotation string) *corev1.Service {
+func monitoredService(annotation string) *corev1.Service {
 	service := webService(map[string]string{v1alpha1.MonitorAnnotation: annotation})
 	service.UID = "uid-service"
 	return service
 }
 
-// ofTheService makes an object that of the Service that asks for it.
-func ofTheService(o *v1alpha1.LoadBalancerHealth) {
-	ofService("web", nil)(o)
+// ownedByService makes the Service web the controller of an object.
+func ownedByService(o *v1alpha1.LoadBalancerHealth) {
+	withServiceRef("web", nil)(o)
 	o.Labels = map[string]string{v1alpha1.ServiceLoadBalancerLabel: "lb-1"}
 	o.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: cluster.KindService, Name: "web", UID: "uid-service", Controller: new(true)}}
 }
@@ -124,8 +124,8 @@ func managedBy(manager, fields, subresource string) func(*v1alpha1.LoadBalancerH
 }
 
 const (
-	ofSpec   = `{"f:spec":{"f:interval":{}}}`
-	ofLabels = `{"f:metadata":{"f:labels":{"f:app":{}}}}`
+	specFields  = `{"f:spec":{"f:interval":{}}}`
+	labelFields = `{"f:metadata":{"f:labels":{"f:app":{}}}}`
 )
 
 func (c *monitorCluster) services() (*ServiceReconciler, *fakeRecorder) {
@@ -135,81 +135,92 @@ func (c *monitorCluster) services() (*ServiceReconciler, *fakeRecorder) {
 }
 
 func serviceObject(edits ...func(*v1alpha1.LoadBalancerHealth)) *v1alpha1.LoadBalancerHealth {
-	made := newObject(append([]func(*v1alpha1.LoadBalancerHealth){ofTheService}, edits...)...)
-	return &made
+	object := newObject(append([]func(*v1alpha1.LoadBalancerHealth){ownedByService}, edits...)...)
+	return &object
 }
 
-func TestTheAnnotationIsABoolean(t *testing.T) {
+func TestMonitorAnnotationIsBoolean(t *testing.T) {
 	for value, want := range map[string]string{
 		"true": "yes", "True": "yes", "tRuE": "yes", " true\n": "yes", "1": "yes", "t": "yes",
 		"false": "no", "FALSE": "no", "0": "no", "f ": "no",
 		"yes": "neither", "on": "neither", "": "neither", "2": "neither", "true,": "neither",
 	} {
 		got := "no"
-		wanted, err := wantsObject(monitored(value))
+		monitored, err := isMonitored(monitoredService(value))
 		if err != nil {
 			got = "neither"
-		} else if wanted {
+		} else if monitored {
 			got = "yes"
 		}
 		equal(t, "the annotation "+value, got, want)
 	}
-	wanted, err := wantsObject(webService(nil))
-	equal(t, "without the annotation", wanted, false)
+	monitored, err := isMonitored(webService(nil))
+	equal(t, "without the annotation", monitored, false)
 	if err != nil {
 		t.Error(err)
 	}
-	ending := monitored("maybe")
-	ending.DeletionTimestamp = &metav1.Time{Time: start}
-	if wanted, err := wantsObject(ending); wanted || err != nil {
-		t.Errorf("one that is being deleted: %t, %v", wanted, err)
+	terminating := monitoredService("maybe")
+	terminating.DeletionTimestamp = &metav1.Time{Time: start}
+	if monitored, err := isMonitored(terminating); monitored || err != nil {
+		t.Errorf("a terminating Service: %t, %v", monitored, err)
 	}
 }
 
-func TestWhatAServiceAsksForIsDone(t *testing.T) {
-	former, anothers, going := serviceObject(), serviceObject(), serviceObject()
-	former.OwnerReferences[0].UID = "uid-former"
-	anothers.OwnerReferences = nil
-	going.OwnerReferences, going.DeletionTimestamp = nil, &metav1.Time{Time: start}
-	for name, test := range map[string]struct {
-		annotation                string
-		object, stored            *v1alpha1.LoadBalancerHealth
-		refuse                    error
-		created, deleted, patched int
-		event                     string
-		retry                     bool
-	}{
-		"an object":                         {annotation: "true", created: 1},
-		"none":                              {annotation: "false"},
-		"it is there":                       {annotation: "true", object: serviceObject()},
-		"it asks no more":                   {annotation: "false", object: serviceObject(), deleted: 1},
-		"others only looked after labels":   {annotation: "false", object: serviceObject(managedBy("kubectl", ofLabels, "")), deleted: 1},
-		"the operator made its spec":        {annotation: "false", object: serviceObject(managedBy(string(fieldOwner), ofSpec, "")), deleted: 1},
-		"the status is no spec":             {annotation: "false", object: serviceObject(managedBy("other", `{"f:status":{}}`, "status")), deleted: 1},
-		"others manage its spec":            {annotation: "false", object: serviceObject(managedBy("argocd", ofSpec, ""))},
-		"others manage what cannot be read": {annotation: "false", object: serviceObject(managedBy("argocd", `{"f:`, ""))},
-		"it was replaced meanwhile":         {annotation: "false", object: serviceObject(), stored: serviceObject(func(o *v1alpha1.LoadBalancerHealth) { o.UID = "uid-next" })},
-		"it was written meanwhile":          {annotation: "false", object: serviceObject(), refuse: errConflict, deleted: 1, retry: true},
-		"neither yes nor no":                {annotation: "maybe", event: v1alpha1.EventMonitorAnnotationInvalid},
-		"neither, with an object":           {annotation: "", object: serviceObject(), event: v1alpha1.EventMonitorAnnotationInvalid},
-		"its name is taken":                 {annotation: "true", object: anothers, event: v1alpha1.EventMonitorRefused, retry: true},
-		"taken, in another shard":           {annotation: "true", stored: anothers, refuse: apierrors.NewAlreadyExists(healths, "web"), created: 1, event: v1alpha1.EventMonitorRefused, retry: true},
-		"the cache is behind":               {annotation: "true", stored: serviceObject(), refuse: apierrors.NewAlreadyExists(healths, "web"), created: 1},
-		"a former Service's":                {annotation: "true", object: former},
-		"one that is going":                 {annotation: "true", object: going},
-		"another's, and it asks no more":    {annotation: "false", object: anothers},
-		"no room":                           {annotation: "true", refuse: errQuota, created: 1, event: v1alpha1.EventMonitorRefused, retry: true},
-		"a policy": {annotation: "true", refuse: apierrors.NewInvalid(schema.GroupKind{Group: "slb.lbhealth.dev", Kind: v1alpha1.Kind}, "web", nil),
-			created: 1, event: v1alpha1.EventMonitorRefused, retry: true},
-		"a namespace that ends": {annotation: "true", refuse: endingNamespace(), created: 1},
-		"a namespace that went": {annotation: "true", refuse: apierrors.NewNotFound(corev1.Resource("namespaces"), "prod"), created: 1},
-		"another label":         {annotation: "true", object: serviceObject(func(o *v1alpha1.LoadBalancerHealth) { o.Labels[v1alpha1.ServiceLoadBalancerLabel] = "lb-0" }), patched: 1},
-		"another label, another manager": {annotation: "true", object: serviceObject(managedBy("argocd", ofSpec, ""), func(o *v1alpha1.LoadBalancerHealth) {
-			o.Labels[v1alpha1.ServiceLoadBalancerLabel] = "lb-0"
-		})},
-	} {
+// foreignObject is an object that no Service controls.
+func foreignObject() *v1alpha1.LoadBalancerHealth {
+	return serviceObject(func(o *v1alpha1.LoadBalancerHealth) { o.OwnerReferences = nil })
+}
+
+func ownedBy(uid types.UID) func(*v1alpha1.LoadBalancerHealth) {
+	return func(o *v1alpha1.LoadBalancerHealth) { o.OwnerReferences[0].UID = uid }
+}
+
+func terminating(o *v1alpha1.LoadBalancerHealth) {
+	o.OwnerReferences, o.DeletionTimestamp = nil, &metav1.Time{Time: start}
+}
+
+var monitorTests = map[string]struct {
+	annotation                string
+	object, stored            *v1alpha1.LoadBalancerHealth
+	err                       error
+	created, deleted, patched int
+	event                     string
+	retry                     bool
+}{
+	"monitored":                             {annotation: "true", created: 1},
+	"not monitored":                         {annotation: "false"},
+	"the object exists":                     {annotation: "true", object: serviceObject()},
+	"no longer monitored":                   {annotation: "false", object: serviceObject(), deleted: 1},
+	"another manager has labels":            {annotation: "false", object: serviceObject(managedBy("kubectl", labelFields, "")), deleted: 1},
+	"the operator manages its spec":         {annotation: "false", object: serviceObject(managedBy(string(fieldOwner), specFields, "")), deleted: 1},
+	"another manager has the status":        {annotation: "false", object: serviceObject(managedBy("other", `{"f:status":{}}`, "status")), deleted: 1},
+	"another manager has its spec":          {annotation: "false", object: serviceObject(managedBy("argocd", specFields, ""))},
+	"another manager has unreadable fields": {annotation: "false", object: serviceObject(managedBy("argocd", `{"f:`, ""))},
+	"the object was replaced":               {annotation: "false", object: serviceObject(), stored: serviceObject(func(o *v1alpha1.LoadBalancerHealth) { o.UID = "uid-next" })},
+	"the deletion conflicts":                {annotation: "false", object: serviceObject(), err: errConflict, deleted: 1, retry: true},
+	"no boolean":                            {annotation: "maybe", event: v1alpha1.EventMonitorAnnotationInvalid},
+	"no boolean, with an object":            {annotation: "", object: serviceObject(), event: v1alpha1.EventMonitorAnnotationInvalid},
+	"a foreign object has the name":         {annotation: "true", object: foreignObject(), event: v1alpha1.EventMonitorRefused, retry: true},
+	"a foreign object of another shard":     {annotation: "true", stored: foreignObject(), err: apierrors.NewAlreadyExists(healths, "web"), created: 1, event: v1alpha1.EventMonitorRefused, retry: true},
+	"the cache lags behind":                 {annotation: "true", stored: serviceObject(), err: apierrors.NewAlreadyExists(healths, "web"), created: 1},
+	"the object of a former Service":        {annotation: "true", object: serviceObject(ownedBy("uid-former"))},
+	"a terminating object":                  {annotation: "true", object: serviceObject(terminating)},
+	"a foreign object, not monitored":       {annotation: "false", object: foreignObject()},
+	"a quota":                               {annotation: "true", err: errQuota, created: 1, event: v1alpha1.EventMonitorRefused, retry: true},
+	"a policy": {annotation: "true", err: apierrors.NewInvalid(schema.GroupKind{Group: "slb.lbhealth.dev", Kind: v1alpha1.Kind}, "web", nil),
+		created: 1, event: v1alpha1.EventMonitorRefused, retry: true},
+	"a terminating namespace": {annotation: "true", err: terminatingNamespace(), created: 1},
+	"a deleted namespace":     {annotation: "true", err: apierrors.NewNotFound(corev1.Resource("namespaces"), "prod"), created: 1},
+	"another label":           {annotation: "true", object: serviceObject(func(o *v1alpha1.LoadBalancerHealth) { o.Labels[v1alpha1.ServiceLoadBalancerLabel] = "lb-0" }), patched: 1},
+	"another label, another manager": {annotation: "true", object: serviceObject(managedBy("argocd", specFields, ""), func(o *v1alpha1.LoadBalancerHealth) {
+		o.Labels[v1alpha1.ServiceLoadBalancerLabel] = "lb-0"
+	})},
+}
+
+func TestMonitor(t *testing.T) {
+	for name, test := range monitorTests {
 		t.Run(name, func(t *testing.T) {
-			fake := &monitorCluster{service: monitored(test.annotation), object: test.object, stored: test.stored, refuse: test.refuse}
+			fake := &monitorCluster{service: monitoredService(test.annotation), object: test.object, stored: test.stored, err: test.err}
 			services, recorder := fake.services()
 			retry, err := services.monitor(t.Context(), fake.service)
 			if err != nil {
@@ -218,7 +229,7 @@ func TestWhatAServiceAsksForIsDone(t *testing.T) {
 			equal(t, "created", fake.created, test.created)
 			equal(t, "deleted", fake.deleted, test.deleted)
 			equal(t, "patched", fake.patched, test.patched)
-			equal(t, "is tried again", retry > 0, test.retry)
+			equal(t, "is retried", retry > 0, test.retry)
 			event := ""
 			for _, recorded := range recorder.recorded {
 				event += recorded.reason
@@ -228,17 +239,17 @@ func TestWhatAServiceAsksForIsDone(t *testing.T) {
 	}
 }
 
-func endingNamespace() error {
+func terminatingNamespace() error {
 	err := apierrors.NewForbidden(healths, "web", errors.New("unable to create new content in namespace prod because it is being terminated"))
 	err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
 	return err
 }
 
-func TestARefusalIsReportedOnTheServiceOnceForEachCause(t *testing.T) {
-	fake := &monitorCluster{service: monitored("true"), refuse: errQuota}
+func TestRefusalIsReportedOncePerCause(t *testing.T) {
+	fake := &monitorCluster{service: monitoredService("true"), err: errQuota}
 	services, recorder := fake.services()
 	var waits []time.Duration
-	try := func() {
+	monitor := func() {
 		t.Helper()
 		wait, err := services.monitor(t.Context(), fake.service)
 		if err != nil {
@@ -247,48 +258,47 @@ func TestARefusalIsReportedOnTheServiceOnceForEachCause(t *testing.T) {
 		waits = append(waits, wait)
 	}
 	for range 10 {
-		try()
+		monitor()
 	}
-	fake.refuse = apierrors.NewForbidden(healths, "web", errors.New("exceeded quota: few, requested: count/loadbalancerhealths.slb.lbhealth.dev=1, used: 3, limited: 3"))
-	try()
+	fake.err = apierrors.NewForbidden(healths, "web", errors.New("exceeded quota: few, requested: count/loadbalancerhealths.slb.lbhealth.dev=1, used: 3, limited: 3"))
+	monitor()
 	if len(recorder.recorded) != 1 {
-		t.Fatalf("told %v", recorder.recorded)
+		t.Fatalf("recorded %v", recorder.recorded)
 	}
 	recorded := recorder.recorded[0]
 	equal(t, "the kind", recorded.regarding.Kind, "Service")
 	equal(t, "the API version", recorded.regarding.APIVersion, "v1")
 	equal(t, "the name", recorded.regarding.Namespace+"/"+recorded.regarding.Name+" "+string(recorded.regarding.UID), "prod/web uid-service")
 	equal(t, "the type", recorded.eventType, corev1.EventTypeWarning)
-	if !strings.Contains(recorded.note, "exceeded quota: few") || !strings.Contains(recorded.note, "tries again") {
+	if !strings.Contains(recorded.note, "exceeded quota: few") || !strings.Contains(recorded.note, "the operator retries") {
 		t.Errorf("the note is %q", recorded.note)
 	}
 	if waits[0] != minRefusedBackoff || waits[1] != 2*minRefusedBackoff || waits[9] != maxRefusedBackoff {
-		t.Errorf("it waits %v", waits)
+		t.Errorf("the backoffs are %v", waits)
 	}
 
-	fake.refuse = apierrors.NewForbidden(healths, "web", errors.New("policy says no"))
-	try()
+	fake.err = apierrors.NewForbidden(healths, "web", errors.New("denied by policy"))
+	monitor()
 	equal(t, "events after another cause", len(recorder.recorded), 2)
-	fake.refuse = nil
-	try()
-	fake.refuse = errQuota
-	try()
-	equal(t, "events after the cause came back", len(recorder.recorded), 3)
+	fake.err = nil
+	monitor()
+	fake.err = errQuota
+	monitor()
+	equal(t, "events after the cause recurred", len(recorder.recorded), 3)
 	fake.service.UID = "uid-next"
-	try()
+	monitor()
 	equal(t, "events of another Service", len(recorder.recorded), 4)
-	equal(t, "the wait after it was possible", waits[len(waits)-2], minRefusedBackoff)
-	equal(t, "the owner of the fields", fake.owner, "slb-health-operator")
+	equal(t, "the backoff after a success", waits[len(waits)-2], minRefusedBackoff)
+	equal(t, "the field owner", fake.fieldOwner, "slb-health-operator")
 }
 
-// An API server that fails says nothing of the object.
-func TestAFailureOfTheAPIServerIsNoRefusal(t *testing.T) {
+func TestAPIServerFailureIsNotARefusal(t *testing.T) {
 	for _, failure := range []error{
 		errors.New("connection refused"), apierrors.NewInternalError(errors.New("failed calling webhook")),
-		apierrors.NewTooManyRequests("slow down", 1), apierrors.NewUnauthorized("who are you"), errConflict,
+		apierrors.NewTooManyRequests("slow down", 1), apierrors.NewUnauthorized("invalid token"), errConflict,
 		apierrors.NewNotFound(healths, "web"), &apierrors.StatusError{ErrStatus: metav1.Status{Code: http.StatusServiceUnavailable}},
 	} {
-		fake := &monitorCluster{service: monitored("true"), refuse: failure}
+		fake := &monitorCluster{service: monitoredService("true"), err: failure}
 		services, recorder := fake.services()
 		if _, err := services.monitor(t.Context(), fake.service); !errors.Is(err, failure) {
 			t.Errorf("%v: got %v", failure, err)
@@ -297,21 +307,21 @@ func TestAFailureOfTheAPIServerIsNoRefusal(t *testing.T) {
 	}
 }
 
-// The object that a Service asks for may be refused, by a quota or a policy.
-func TestAnObjectThatCannotBeMadeDoesNotHoldUpTheOthersOfItsService(t *testing.T) {
-	fake := &monitorCluster{service: monitored("true"), refuse: errQuota}
-	fake.objects = []v1alpha1.LoadBalancerHealth{newObject(ofService(webRequest.Name, nil))}
+// A quota or a policy may refuse the object of a Service.
+func TestRefusedObjectDoesNotDelayOthersOfItsService(t *testing.T) {
+	fake := &monitorCluster{service: monitoredService("true"), err: errQuota}
+	fake.objects = []v1alpha1.LoadBalancerHealth{newObject(withServiceRef(webRequest.Name, nil))}
 	services, _ := fake.services()
 	result, err := services.Reconcile(t.Context(), webRequest)
 	if err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "the number of writes", fake.writes, 1)
-	equal(t, "the time until it is tried again", result.RequeueAfter, minRefusedBackoff)
+	equal(t, "the time until the retry", result.RequeueAfter, minRefusedBackoff)
 }
 
-func TestTheObjectOfAServiceGoesWhereverTheServiceWent(t *testing.T) {
-	fake := &monitorCluster{service: monitored("false"), object: serviceObject()}
+func TestObjectIsDeletedByItsOwnShard(t *testing.T) {
+	fake := &monitorCluster{service: monitoredService("false"), object: serviceObject()}
 	services, _ := fake.services()
 	services.Selector = labels.SelectorFromSet(labels.Set{"shard": "a"})
 	fake.service.Labels["shard"] = "b"
@@ -321,11 +331,9 @@ func TestTheObjectOfAServiceGoesWhereverTheServiceWent(t *testing.T) {
 	equal(t, "the number of objects deleted", fake.deleted, 1)
 }
 
-// Each shard sees every Service.
-func TestOneShardReportsWhatIsWrongWithAService(t *testing.T) {
-	taken := serviceObject()
-	taken.OwnerReferences = nil
-	for _, fake := range []*monitorCluster{{service: monitored("maybe")}, {service: monitored("true"), object: taken}, {service: monitored("true")}} {
+// Every shard watches all Services.
+func TestOnlyTheServicesShardReports(t *testing.T) {
+	for _, fake := range []*monitorCluster{{service: monitoredService("maybe")}, {service: monitoredService("true"), object: foreignObject()}, {service: monitoredService("true")}} {
 		services, recorder := fake.services()
 		services.Selector = labels.SelectorFromSet(labels.Set{"shard": "a"})
 		if _, err := services.monitor(t.Context(), fake.service); err != nil {
@@ -336,7 +344,7 @@ func TestOneShardReportsWhatIsWrongWithAService(t *testing.T) {
 	}
 }
 
-func TestTheLabelOfALoadBalancerFollowsTheService(t *testing.T) {
+func TestLoadBalancerLabelIsSynced(t *testing.T) {
 	for name, test := range map[string]struct {
 		service, object map[string]string
 		patch           string
@@ -349,7 +357,7 @@ func TestTheLabelOfALoadBalancerFollowsTheService(t *testing.T) {
 			`{"metadata":{"labels":{"service.k8s.alibaba/loadbalancer-id":null},"uid":"uid-web"}}`},
 		"another label": {map[string]string{"app": "api"}, map[string]string{"app": "web"}, ""},
 	} {
-		fake := &monitorCluster{service: monitored("true"), object: serviceObject()}
+		fake := &monitorCluster{service: monitoredService("true"), object: serviceObject()}
 		fake.service.Labels, fake.object.Labels = test.service, test.object
 		services, _ := fake.services()
 		if _, err := services.monitor(t.Context(), fake.service); err != nil {
@@ -359,21 +367,21 @@ func TestTheLabelOfALoadBalancerFollowsTheService(t *testing.T) {
 	}
 }
 
-func TestAServiceThatIsGoneLeavesNothingBehind(t *testing.T) {
-	fake := &monitorCluster{service: monitored("true"), refuse: errQuota}
+func TestDeletedServiceIsForgotten(t *testing.T) {
+	fake := &monitorCluster{service: monitoredService("true"), err: errQuota}
 	services, _ := fake.services()
 	if _, err := services.Reconcile(t.Context(), webRequest); err != nil {
 		t.Fatal(err)
 	}
 	key := types.NamespacedName{Namespace: "prod", Name: "web"}
 	if _, found := services.refusals.byService.Load(key); !found {
-		t.Fatal("nothing is remembered")
+		t.Fatal("the refusal is not stored")
 	}
 	fake.service = nil
 	if _, err := services.Reconcile(t.Context(), webRequest); err != nil {
 		t.Fatal(err)
 	}
 	if _, found := services.refusals.byService.Load(key); found {
-		t.Error("a Service that is gone is remembered")
+		t.Error("the refusals of a deleted Service are stored")
 	}
 }

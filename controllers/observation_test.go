@@ -23,22 +23,22 @@ func onListener(port int32, protocol v1alpha1.ListenerProtocol) func(*v1alpha1.L
 }
 
 var _ = Describe("An observation", func() {
-	var at place
-	BeforeEach(func(ctx SpecContext) { at = newPlace(ctx, shared) })
+	var f fixture
+	BeforeEach(func(ctx SpecContext) { f = newFixture(ctx, shared) })
 
-	It("of a new object is made at once, and all of it is in the status", func(ctx SpecContext) {
-		cloud.put(at.lb,
+	It("of a new object is made at once, and the status has all of it", func(ctx SpecContext) {
+		cloud.put(f.lb,
 			simulator.Backend{ServerID: "i-2", ServerIP: "10.0.0.2", ListenerPort: 443, ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "abnormal"},
 			simulator.Backend{ServerID: "i-1", ServerIP: "10.0.0.1", Type: "ecs", ListenerPort: 443, ListenerProtocol: "https", Port: 8443},
 			simulator.Backend{ServerID: "eni-3", ServerIP: "10.0.0.3", EniHost: "10.0.0.30", Type: "eni", ListenerPort: 80, ListenerProtocol: "http", Port: 8080, ServerHealthStatus: "unavailable"},
 		)
 		before := time.Now().Truncate(time.Second)
-		object := at.observed(ctx, "web", nil)
+		object := f.observed(ctx, "web", nil)
 
 		status := object.Status
 		now := metav1.Time{Time: status.LastObservedTime.Time}
 		Expect(now.Time).To(And(BeTemporally(">=", before), BeTemporally("<=", time.Now())))
-		Expect(status.LastRequestID).To(Equal(cloud.lastCall(at.lb).RequestID))
+		Expect(status.LastRequestID).To(Equal(cloud.lastCall(f.lb).RequestID))
 		Expect(*status.Summary).To(Equal(v1alpha1.Summary{Listeners: 2, Counts: v1alpha1.Counts{Backends: 3, Normal: 1, Abnormal: 1, Unavailable: 1}}))
 		Expect(status.Listeners).To(Equal([]v1alpha1.ListenerStatus{
 			{Port: 80, Protocol: "http", Health: v1alpha1.Unknown, Counts: v1alpha1.Counts{Backends: 1, Unavailable: 1}},
@@ -58,22 +58,22 @@ var _ = Describe("An observation", func() {
 		for _, c := range status.Conditions {
 			Expect(c.ObservedGeneration).To(Equal(object.Generation))
 		}
-		Expect(cloud.CallCount(at.lb)).To(Equal(1))
+		Expect(cloud.CallCount(f.lb)).To(Equal(1))
 	})
 
-	It("for one listener asks about that one, and for several about all", func(ctx SpecContext) {
-		cloud.put(at.lb, append(https(2),
+	It("is of one listener for one object, and of all listeners for several", func(ctx SpecContext) {
+		cloud.put(f.lb, append(https(2),
 			simulator.Backend{ServerID: "i-1", ServerIP: "10.0.0.1", ListenerPort: 80, ListenerProtocol: "http", Port: 8080, ServerHealthStatus: "abnormal"})...)
-		secure := at.observed(ctx, "secure", onListener(443, v1alpha1.ProtocolHTTPS))
-		call := cloud.lastCall(at.lb)
+		secure := f.observed(ctx, "secure", onListener(443, v1alpha1.ProtocolHTTPS))
+		call := cloud.lastCall(f.lb)
 		Expect(call.ListenerPort).To(Equal(443))
 		Expect(call.ListenerProtocol).To(Equal("https"))
 
-		plain := at.observed(ctx, "plain", onListener(80, ""))
-		call = cloud.lastCall(at.lb)
+		plain := f.observed(ctx, "plain", onListener(80, ""))
+		call = cloud.lastCall(f.lb)
 		Expect(call.ListenerPort).To(BeZero())
 		Expect(call.ListenerProtocol).To(BeEmpty())
-		Expect(cloud.CallCount(at.lb)).To(Equal(2))
+		Expect(cloud.CallCount(f.lb)).To(Equal(2))
 
 		Expect(rows(secure)).To(Equal([]string{"443/https i-1 normal", "443/https i-2 normal"}))
 		Expect(rows(plain)).To(Equal([]string{"80/http i-1 abnormal"}))
@@ -81,47 +81,47 @@ var _ = Describe("An observation", func() {
 		Expect(condition(plain, "Ready")).To(Equal("False BelowMinHealthy"))
 
 		observe(ctx, plain)
-		Expect(cloud.lastCall(at.lb).ListenerPort).To(BeZero())
-		Expect(cloud.CallCount(at.lb)).To(Equal(3))
+		Expect(cloud.lastCall(f.lb).ListenerPort).To(BeZero())
+		Expect(cloud.CallCount(f.lb)).To(Equal(3))
 	})
 
-	It("of a port that TCP and UDP share is made of all listeners, from the first refusal on", func(ctx SpecContext) {
-		cloud.put(at.lb,
+	It("of a port that TCP and UDP share is of all listeners, from the first refusal on", func(ctx SpecContext) {
+		cloud.put(f.lb,
 			simulator.Backend{ServerID: "i-1", ListenerPort: 53, ListenerProtocol: "tcp", Port: 53},
 			simulator.Backend{ServerID: "i-1", ListenerPort: 53, ListenerProtocol: "udp", Port: 53, ServerHealthStatus: "abnormal"},
 			simulator.Backend{ServerID: "i-1", ListenerPort: 80, ListenerProtocol: "http", Port: 80})
-		object := at.observed(ctx, "dns", onListener(53, ""))
+		object := f.observed(ctx, "dns", onListener(53, ""))
 		Expect(rows(object)).To(Equal([]string{"53/tcp i-1 normal", "53/udp i-1 abnormal"}))
 		Expect(condition(object, "Observed")).To(Equal("True ObservationSucceeded"))
-		calls := cloud.callsFor(at.lb)
+		calls := cloud.callsFor(f.lb)
 		Expect(calls).To(HaveLen(2))
 		Expect(calls[0].Outcome).To(Equal("TooManyListeners"))
 		Expect(calls[1].ListenerPort).To(BeZero())
 
 		observe(ctx, object)
-		Expect(cloud.CallCount(at.lb)).To(Equal(3))
-		Expect(cloud.lastCall(at.lb).ListenerPort).To(BeZero())
+		Expect(cloud.CallCount(f.lb)).To(Equal(3))
+		Expect(cloud.lastCall(f.lb).ListenerPort).To(BeZero())
 	})
 
-	It("with nobody's backends is a verdict too", func(ctx SpecContext) {
-		cloud.put(at.lb)
-		object := at.observed(ctx, "web", nil)
+	It("without backends has a verdict, too", func(ctx SpecContext) {
+		cloud.put(f.lb)
+		object := f.observed(ctx, "web", nil)
 		Expect(object).To(haveConditions("Ready False NoBackends", "Healthy False NoBackends", "Observed True ObservationSucceeded"))
 		Expect(*object.Status.Summary).To(Equal(v1alpha1.Summary{}))
 	})
 
-	It("serves a second object that comes within seconds", func(ctx SpecContext) {
-		cloud.put(at.lb, https(1)...)
-		at.observed(ctx, "first", nil)
-		second := at.observed(ctx, "second", onListener(443, ""))
+	It("serves a second object that is created within seconds", func(ctx SpecContext) {
+		cloud.put(f.lb, https(1)...)
+		f.observed(ctx, "first", nil)
+		second := f.observed(ctx, "second", onListener(443, ""))
 		Expect(rows(second)).To(HaveLen(1))
-		calls := cloud.callsFor(at.lb)
-		for _, further := range calls[1:] { // on a machine that stood still meanwhile
+		calls := cloud.callsFor(f.lb)
+		for _, further := range calls[1:] { // on a machine that paused
 			Expect(further.Time.Sub(calls[0].Time)).To(BeNumerically(">", health.FreshFor-time.Second))
 		}
 	})
 
-	It("of 10,000 rows keeps what matters and counts all", func(ctx SpecContext) {
+	It("of 10,000 rows keeps the abnormal ones and counts all", func(ctx SpecContext) {
 		backends := https(10_000)
 		for i := range backends {
 			switch {
@@ -131,8 +131,8 @@ var _ = Describe("An observation", func() {
 				backends[i].ServerHealthStatus = "unavailable"
 			}
 		}
-		cloud.put(at.lb, backends...)
-		object := at.observed(ctx, "large", nil)
+		cloud.put(f.lb, backends...)
+		object := f.observed(ctx, "large", nil)
 		Expect(*object.Status.Summary).To(Equal(v1alpha1.Summary{Listeners: 1, Counts: v1alpha1.Counts{Backends: 10_000, Normal: 9_700, Abnormal: 200, Unavailable: 100}}))
 		Expect(object.Status.OmittedBackends).To(BeEquivalentTo(9_500))
 		kept := map[string]int{}
@@ -145,12 +145,12 @@ var _ = Describe("An observation", func() {
 })
 
 var _ = Describe("An edited spec", func() {
-	var at place
-	BeforeEach(func(ctx SpecContext) { at = newPlace(ctx, shared) })
+	var f fixture
+	BeforeEach(func(ctx SpecContext) { f = newFixture(ctx, shared) })
 
-	It("is judged at once", func(ctx SpecContext) {
-		cloud.put(at.lb, https(2)...)
-		object := at.observed(ctx, "web", nil)
+	It("is evaluated at once", func(ctx SpecContext) {
+		cloud.put(f.lb, https(2)...)
+		object := f.observed(ctx, "web", nil)
 		for i, policy := range []struct {
 			minHealthy intstr.IntOrString
 			ready      string
@@ -168,23 +168,23 @@ var _ = Describe("An edited spec", func() {
 		}
 	})
 
-	It("that names another load balancer is observed there at once, and the old backends leave without events", func(ctx SpecContext) {
-		cloud.put(at.lb, https(3)...)
-		other := "lb-other-" + at.namespace
+	It("with another load balancer is observed at once, and drops the old backends without events", func(ctx SpecContext) {
+		cloud.put(f.lb, https(3)...)
+		other := "lb-other-" + f.namespace
 		cloud.put(other, simulator.Backend{ServerID: "i-9", ListenerPort: 80, ListenerProtocol: "http", Port: 80})
-		object := at.observed(ctx, "web", nil)
+		object := f.observed(ctx, "web", nil)
 		edit(ctx, object, func(o *v1alpha1.LoadBalancerHealth) { o.Spec.LoadBalancerID = other })
 		Eventually(current).WithContext(ctx).WithArguments(object).Should(BeTrue())
 		Expect(rows(object)).To(Equal([]string{"80/http i-9 normal"}))
 		Expect(object.Status.ObservedTarget.LoadBalancerID).To(Equal(other))
-		Expect(cloud.CallCount(at.lb)).To(Equal(1))
+		Expect(cloud.CallCount(f.lb)).To(Equal(1))
 		Expect(cloud.CallCount(other)).To(Equal(1))
 		expectEvents(ctx, object)
 	})
 
-	It("that names another listener drops the backends of the old one without events", func(ctx SpecContext) {
-		cloud.put(at.lb, append(https(2), simulator.Backend{ServerID: "i-9", ListenerPort: 80, ListenerProtocol: "http", Port: 80})...)
-		object := at.observed(ctx, "web", onListener(443, ""))
+	It("with another listener drops the backends of the old one without events", func(ctx SpecContext) {
+		cloud.put(f.lb, append(https(2), simulator.Backend{ServerID: "i-9", ListenerPort: 80, ListenerProtocol: "http", Port: 80})...)
+		object := f.observed(ctx, "web", onListener(443, ""))
 		edit(ctx, object, onListener(80, ""))
 		Eventually(current).WithContext(ctx).WithArguments(object).Should(BeTrue())
 		Expect(rows(object)).To(Equal([]string{"80/http i-9 normal"}))
@@ -193,70 +193,70 @@ var _ = Describe("An edited spec", func() {
 })
 
 var _ = Describe("The request annotation", func() {
-	var at place
-	BeforeEach(func(ctx SpecContext) { at = newPlace(ctx, shared) })
+	var f fixture
+	BeforeEach(func(ctx SpecContext) { f = newFixture(ctx, shared) })
 
 	once := func(ctx SpecContext, object *v1alpha1.LoadBalancerHealth) {
 		GinkgoHelper()
-		before := cloud.CallCount(at.lb)
+		before := cloud.CallCount(f.lb)
 		observe(ctx, object)
-		Expect(cloud.CallCount(at.lb)).To(Equal(before + 1))
-		Consistently(cloud.CallCount).WithArguments(at.lb).Should(Equal(before + 1))
+		Expect(cloud.CallCount(f.lb)).To(Equal(before + 1))
+		Consistently(cloud.CallCount).WithArguments(f.lb).Should(Equal(before + 1))
 	}
 
 	It("is served at once, and once for each value", func(ctx SpecContext) {
-		cloud.put(at.lb, https(1)...)
-		object := at.observed(ctx, "web", nil)
+		cloud.put(f.lb, https(1)...)
+		object := f.observed(ctx, "web", nil)
 		once(ctx, object)
 		once(ctx, object)
 		edit(ctx, object, func(o *v1alpha1.LoadBalancerHealth) { o.Annotations = nil })
-		Consistently(cloud.CallCount).WithArguments(at.lb).Should(Equal(3))
+		Consistently(cloud.CallCount).WithArguments(f.lb).Should(Equal(3))
 	})
 
 	It("is attempted at once while observations fail", func(ctx SpecContext) {
-		cloud.put(at.lb, https(1)...)
-		object := at.observed(ctx, "web", nil)
-		cloud.fail(at.lb, simulator.Fault{Kind: simulator.FaultThrottle})
+		cloud.put(f.lb, https(1)...)
+		object := f.observed(ctx, "web", nil)
+		cloud.fail(f.lb, simulator.Fault{Kind: simulator.FaultThrottle})
 		once(ctx, object)
 		Expect(condition(object, "Observed")).To(Equal("False Throttled"))
 		once(ctx, object)
 		Expect(object.Status.LastHandledObserveRequest).To(BeEmpty(), "a failure serves no request")
 	})
 
-	It("is retried until it is answered, and Ready means nothing until then", func(ctx SpecContext) {
-		cloud.put(at.lb, https(2)...)
-		object := at.observed(ctx, "web", nil)
-		cloud.fail(at.lb, simulator.Fault{Kind: simulator.FaultThrottle})
-		cloud.turn(at.lb, "i-1", "abnormal")
-		cloud.turn(at.lb, "i-2", "abnormal")
+	It("is retried until it succeeds, and is Reconciling until then", func(ctx SpecContext) {
+		cloud.put(f.lb, https(2)...)
+		object := f.observed(ctx, "web", nil)
+		cloud.fail(f.lb, simulator.Fault{Kind: simulator.FaultThrottle})
+		cloud.setStatus(f.lb, "i-1", "abnormal")
+		cloud.setStatus(f.lb, "i-2", "abnormal")
 		value := request(ctx, object)
 		Eventually(conditionOf(ctx, object, "Reconciling")).Should(Equal("True ObservationRequested"))
 		Expect(object.Status.LastAttemptedObserveRequest).To(Equal(value))
-		cloud.heal(at.lb)
+		cloud.restore(f.lb)
 		Eventually(conditionOf(ctx, object, "Reconciling")).WithTimeout(20 * time.Second).Should(BeEmpty())
 		Expect(object.Status.LastHandledObserveRequest).To(Equal(value))
 		Expect(condition(object, "Ready")).To(Equal("False BelowMinHealthy"))
 	})
 
 	It("is attempted once while stalled", func(ctx SpecContext) {
-		cloud.put(at.lb, https(1)...)
-		object := at.observed(ctx, "web", nil)
-		cloud.fail(at.lb, simulator.Fault{Kind: simulator.FaultStatus, HTTPStatus: 403, Code: "Forbidden.RAM", Message: "User not authorized"})
+		cloud.put(f.lb, https(1)...)
+		object := f.observed(ctx, "web", nil)
+		cloud.fail(f.lb, simulator.Fault{Kind: simulator.FaultStatus, HTTPStatus: 403, Code: "Forbidden.RAM", Message: "User not authorized"})
 		once(ctx, object)
 		Expect(condition(object, "Stalled")).To(Equal("True Forbidden"))
 		once(ctx, object)
-		cloud.heal(at.lb)
+		cloud.restore(f.lb)
 		once(ctx, object)
 		Expect(condition(object, "Stalled")).To(BeEmpty())
 	})
 
 	It("on several objects of one load balancer is served by one observation each at most", func(ctx SpecContext) {
-		cloud.put(at.lb, https(1)...)
+		cloud.put(f.lb, https(1)...)
 		var objects []*v1alpha1.LoadBalancerHealth
 		for i := range 4 {
-			objects = append(objects, at.observed(ctx, fmt.Sprintf("web-%d", i), nil))
+			objects = append(objects, f.observed(ctx, fmt.Sprintf("web-%d", i), nil))
 		}
-		before := cloud.CallCount(at.lb)
+		before := cloud.CallCount(f.lb)
 		var values []string
 		for _, object := range objects {
 			values = append(values, request(ctx, object))
@@ -267,6 +267,6 @@ var _ = Describe("The request annotation", func() {
 				return object.Status.LastHandledObserveRequest, err
 			}).Should(Equal(values[i]))
 		}
-		Expect(cloud.CallCount(at.lb) - before).To(And(BeNumerically(">=", 1), BeNumerically("<=", len(objects))))
+		Expect(cloud.CallCount(f.lb) - before).To(And(BeNumerically(">=", 1), BeNumerically("<=", len(objects))))
 	})
 })

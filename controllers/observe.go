@@ -113,7 +113,7 @@ func (r *Reconciler) call(ctx context.Context, rec *reconciliation) (*attempt, e
 var errQueued = errors.New("queued for a permit")
 
 // callOnce makes one call if there is a permit. It looks up the credentials
-// while it holds the permit: a lookup may take as long as a call.
+// with the permit: a lookup can last as long as a call.
 func (r *Reconciler) callOnce(ctx context.Context, rec *reconciliation) (observation *alicloud.Observation, used alicloud.Credentials, err error) {
 	permit, requeueAt := r.Limiter.Reserve(claimFor(rec, r.Now()), r.Now())
 	if rec.state.permitAt = requeueAt; permit == nil {
@@ -132,7 +132,7 @@ func (r *Reconciler) callOnce(ctx context.Context, rec *reconciliation) (observa
 	return observation, used, err
 }
 
-// renew looks for newer credentials than those that the API refused. It
+// renew requests newer credentials than those that the API refused. It
 // returns the refusal when there are none, and another error when that is
 // unknown: the token may have expired while STS is down.
 func (r *Reconciler) renew(ctx context.Context, account alicloud.Account, refused alicloud.Credentials, refusal *alicloud.Error) error {
@@ -147,8 +147,8 @@ func (r *Reconciler) renew(ctx context.Context, account alicloud.Account, refuse
 // credentialsChanged looks up the credentials of a target again while they are
 // at fault, so that the operator uses a fixed Secret long before a Stalled
 // target is due. It needs a permit, as a call does: while STS hangs, a fleet
-// whose credentials are at fault would hold every worker. Without a permit the
-// next reconcile tries again.
+// whose credentials are at fault would block every worker. Without a permit the
+// next reconcile retries.
 func (r *Reconciler) credentialsChanged(ctx context.Context, rec *reconciliation) bool {
 	if at := rec.state.recheckAt(); at.IsZero() || rec.now.Before(at) {
 		return false

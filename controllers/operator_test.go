@@ -31,17 +31,23 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/ratelimit"
 )
 
-// shardLabel tells which operator of this suite serves an object.
+// shardLabel selects the operator of this suite that serves an object.
 const shardLabel = "test.lbhealth.dev/shard"
+
+const callTimeout = 10 * time.Second
 
 // settings are the operator's flags that specs set.
 type settings struct {
-	shard     string
-	heartbeat time.Duration
-	discovery bool // --service-discovery
-	names     bool // --backend-names
-	// namespaces are --watch-namespace; none: all.
+	shard            string
+	heartbeat        time.Duration
+	serviceDiscovery bool
+	backendNames     bool
+	// namespaces are those of --watch-namespace; none: all.
 	namespaces []string
+}
+
+func (s settings) selector() labels.Selector {
+	return labels.SelectorFromSet(labels.Set{shardLabel: s.shard})
 }
 
 // operator is the program as cmd/slb-health-operator wires it, without its servers.
@@ -51,67 +57,74 @@ type operator struct {
 	stop     func()
 }
 
-// startOperator runs an operator until stop, at the latest until the suite or
-// the spec that started it ends.
+// startOperator runs an operator until stop or the end of the spec or suite that
+// started it.
 func startOperator(s settings) *operator {
 	GinkgoHelper()
-	const callTimeout = 10 * time.Second
 	locator := &cluster.BackendLocator{}
 	mgr, err := ctrl.NewManager(operatorConfig, ctrl.Options{
 		Scheme:                 newScheme(),
 		Metrics:                metricsserver.Options{BindAddress: "0"},
 		HealthProbeBindAddress: "0",
 		Controller:             config.Controller{SkipNameValidation: new(true)},
-		Cache:                  cluster.CacheOptions(s.namespaces, labels.SelectorFromSet(labels.Set{shardLabel: s.shard}), locator),
+		Cache:                  cluster.CacheOptions(s.namespaces, s.selector(), locator),
 	})
 	Expect(err).NotTo(HaveOccurred())
-	endpoint, err := alicloud.ParseEndpoint(cloud.url, alicloud.NetworkInternet)
-	Expect(err).NotTo(HaveOccurred())
 	registry := prometheus.NewRegistry()
-	caller, err := alicloud.NewCaller(alicloud.CallerOptions{Endpoint: endpoint, Timeout: callTimeout, Concurrency: 8, UserAgent: "slb-health-operator/test", Metrics: registry})
-	Expect(err).NotTo(HaveOccurred())
-
-	recorder := events.New(events.Options{Client: mgr.GetClient(), Controller: "slb-health-operator", Instance: "test", Now: time.Now, Log: mgr.GetLogger()})
-	Expect(mgr.Add(recorder)).To(Succeed())
-	selector := labels.SelectorFromSet(labels.Set{shardLabel: s.shard})
-	status := &controllers.StatusWriter{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: selector, Events: recorder}
-	options := health.Options{MaxBackends: 500, Heartbeat: cmp.Or(s.heartbeat, 5*time.Minute)}
-	reconciler := &controllers.Reconciler{
-		Reader:      mgr.GetClient(),
-		Status:      status,
-		API:         clb.NewClient(caller),
-		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: alicloud.NewIdentity(time.Now, ""), Now: time.Now},
-		Limiter:     ratelimit.New(ratelimit.Options{QPS: 1000, Burst: 1000, Concurrency: 32}),
-		Locator:     locator,
-		Options:     options,
-		Now:         time.Now,
-	}
-	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastAnswered: reconciler.LastAnswered, Elected: mgr.Elected()})
-	reconciler.Metrics, status.Metrics = fleet, fleet
-	registry.MustRegister(fleet, ratelimit.RateLimits{Limiter: reconciler.Limiter, Now: time.Now})
-
 	ctx, cancel := context.WithCancel(context.Background())
-	Expect(reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: 8, CallTimeout: callTimeout})).To(Succeed())
-	if s.names {
+	addControllers(ctx, mgr, s, locator, registry)
+	if s.backendNames {
 		Expect(locator.SetupWithManager(ctx, mgr, s.namespaces)).To(Succeed())
 	}
-	services := &controllers.ServiceReconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: selector, Status: status, Events: recorder,
-		Enabled: s.discovery, Options: options, Now: time.Now,
-	}
-	Expect(services.SetupWithManager(ctx, mgr)).To(Succeed())
-	ended := make(chan error, 1)
-	go func() { ended <- mgr.Start(ctx) }()
+	stopped := make(chan error, 1)
+	go func() { stopped <- mgr.Start(ctx) }()
 	stop := sync.OnceFunc(func() {
 		cancel()
-		Eventually(ended).Should(Receive(BeNil()))
+		Eventually(stopped).Should(Receive(BeNil()))
 	})
 	DeferCleanup(stop)
 	Eventually(mgr.Elected()).Should(BeClosed())
 	return &operator{shard: s.shard, registry: registry, stop: stop}
 }
 
-// trafficLog sees what the operators ask the API server.
+// addControllers adds both controllers, the event recorder and the metrics to a manager.
+func addControllers(ctx context.Context, mgr ctrl.Manager, s settings, locator *cluster.BackendLocator, registry *prometheus.Registry) {
+	GinkgoHelper()
+	recorder := events.New(events.Options{Client: mgr.GetClient(), Controller: "slb-health-operator", Instance: "test", Now: time.Now, Log: mgr.GetLogger()})
+	Expect(mgr.Add(recorder)).To(Succeed())
+	status := &controllers.StatusWriter{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: s.selector(), Events: recorder}
+	options := health.Options{MaxBackends: 500, Heartbeat: cmp.Or(s.heartbeat, 5*time.Minute)}
+	reconciler := &controllers.Reconciler{
+		Reader:      mgr.GetClient(),
+		Status:      status,
+		API:         clb.NewClient(newCaller(registry)),
+		Credentials: &controllers.SecretCredentials{Reader: mgr.GetAPIReader(), Own: alicloud.NewIdentity(time.Now, ""), Now: time.Now},
+		Limiter:     ratelimit.New(ratelimit.Options{QPS: 1000, Burst: 1000, Concurrency: 32}),
+		Locator:     locator,
+		Options:     options,
+		Now:         time.Now,
+	}
+	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastObservedAt: reconciler.LastObservedAt, Elected: mgr.Elected()})
+	reconciler.Metrics, status.Metrics = fleet, fleet
+	registry.MustRegister(fleet, ratelimit.RateLimits{Limiter: reconciler.Limiter, Now: time.Now})
+	Expect(reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: 8, CallTimeout: callTimeout})).To(Succeed())
+	services := &controllers.ServiceReconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: s.selector(), Status: status, Events: recorder,
+		Enabled: s.serviceDiscovery, Options: options, Now: time.Now,
+	}
+	Expect(services.SetupWithManager(ctx, mgr)).To(Succeed())
+}
+
+func newCaller(registry *prometheus.Registry) *alicloud.Caller {
+	GinkgoHelper()
+	endpoint, err := alicloud.ParseEndpoint(cloud.url, alicloud.NetworkInternet)
+	Expect(err).NotTo(HaveOccurred())
+	caller, err := alicloud.NewCaller(alicloud.CallerOptions{Endpoint: endpoint, Timeout: callTimeout, Concurrency: 8, UserAgent: "slb-health-operator/test", Metrics: registry})
+	Expect(err).NotTo(HaveOccurred())
+	return caller
+}
+
+// trafficLog records the requests of the operators to the API server.
 type trafficLog struct {
 	mu        sync.Mutex
 	forbidden []string
@@ -126,19 +139,19 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 
 func (t *trafficLog) wrap(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
-		answer, err := next.RoundTrip(r)
+		response, err := next.RoundTrip(r)
 		if err == nil {
-			t.add(r, answer.StatusCode, answer.StatusCode == http.StatusForbidden && isOfAuthorizer(answer))
+			t.add(r, response.StatusCode, response.StatusCode == http.StatusForbidden && isUnauthorized(response))
 		}
-		return answer, err
+		return response, err
 	})
 }
 
-// isOfAuthorizer tells whether the operator lacks a right; else admission, such as
-// a quota, refused what it may do.
-func isOfAuthorizer(answer *http.Response) bool {
-	body, err := io.ReadAll(answer.Body)
-	answer.Body = io.NopCloser(bytes.NewReader(body))
+// isUnauthorized reports whether the operator lacks a permission. Otherwise
+// admission, such as a quota, refused the request.
+func isUnauthorized(response *http.Response) bool {
+	body, err := io.ReadAll(response.Body)
+	response.Body = io.NopCloser(bytes.NewReader(body))
 	return err != nil || bytes.Contains(body, []byte(operatorUser+`\" cannot `)) || bytes.Contains(body, []byte(operatorUser+`" cannot `))
 }
 
@@ -185,7 +198,7 @@ func (t *trafficLog) conflictsIn(namespace string) int {
 	return t.conflicts[namespace]
 }
 
-// logBuffer keeps what the operators log, and shows it with the spec that fails.
+// logBuffer keeps the log of the operators, and writes it to GinkgoWriter, too.
 type logBuffer struct {
 	mu    sync.Mutex
 	bytes bytes.Buffer

@@ -20,35 +20,35 @@ type operation struct {
 	Value any    `json:"value,omitempty"`
 }
 
-// statusPatch is the least JSON patch that turns one status into another: the
-// fields that differ and, where the backends are the same ones, the rows that
-// differ. docs/benchmarks.md compares it with the other forms of a patch.
+// statusPatch is the smallest JSON patch from one status to another: the fields
+// that differ and, if the backends are the same, the rows that differ.
+// docs/benchmarks.md compares it with the other forms of a patch.
 func statusPatch(previous, next *v1alpha1.LoadBalancerHealthStatus) []operation {
 	var changes []operation
-	was, is := reflect.ValueOf(previous).Elem(), reflect.ValueOf(next).Elem()
-	for i := range is.NumField() {
-		before, after := was.Field(i).Interface(), is.Field(i).Interface()
-		name, _, _ := strings.Cut(is.Type().Field(i).Tag.Get("json"), ",")
+	previousValue, nextValue := reflect.ValueOf(previous).Elem(), reflect.ValueOf(next).Elem()
+	for i := range nextValue.NumField() {
+		before, after := previousValue.Field(i).Interface(), nextValue.Field(i).Interface()
+		name, _, _ := strings.Cut(nextValue.Type().Field(i).Tag.Get("json"), ",")
 		path := "/status/" + name
 		if rows, ok := after.([]v1alpha1.BackendStatus); ok {
-			if few, ok := rowChanges(path, before.([]v1alpha1.BackendStatus), rows); ok {
-				changes = append(changes, few...)
+			if rowPatches, ok := rowChanges(path, before.([]v1alpha1.BackendStatus), rows); ok {
+				changes = append(changes, rowPatches...)
 				continue
 			}
 		} else if apiequality.Semantic.DeepEqual(before, after) {
 			continue
 		}
-		if isEmpty(is.Field(i)) {
+		if isEmpty(nextValue.Field(i)) {
 			changes = append(changes, operation{Op: "remove", Path: path})
 		} else {
-			changes = append(changes, operation{Op: "add", Path: path, Value: after}) // replaces what is there
+			changes = append(changes, operation{Op: "add", Path: path, Value: after}) // also replaces
 		}
 	}
 	return changes
 }
 
-// rowChanges replaces single rows of the same backends; false when the
-// backends are others, or so many rows differ that the whole list is shorter.
+// rowChanges replaces single rows; false when the backends differ, or when so
+// many rows differ that the whole list is shorter.
 func rowChanges(path string, previous, next []v1alpha1.BackendStatus) ([]operation, bool) {
 	if len(previous) != len(next) {
 		return nil, false

@@ -13,7 +13,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-func statusOf(rows int, edits ...func(*v1alpha1.LoadBalancerHealthStatus)) v1alpha1.LoadBalancerHealthStatus {
+func statusWithRows(rows int, edits ...func(*v1alpha1.LoadBalancerHealthStatus)) v1alpha1.LoadBalancerHealthStatus {
 	status := v1alpha1.LoadBalancerHealthStatus{
 		ObservedGeneration: 1,
 		Conditions:         []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: "AllBackendsNormal"}},
@@ -32,7 +32,7 @@ func statusOf(rows int, edits ...func(*v1alpha1.LoadBalancerHealthStatus)) v1alp
 	return status
 }
 
-func turned(rows ...int) func(*v1alpha1.LoadBalancerHealthStatus) {
+func withAbnormal(rows ...int) func(*v1alpha1.LoadBalancerHealthStatus) {
 	return func(s *v1alpha1.LoadBalancerHealthStatus) {
 		for _, row := range rows {
 			s.Backends[row].ServerHealthStatus = "abnormal"
@@ -40,21 +40,21 @@ func turned(rows ...int) func(*v1alpha1.LoadBalancerHealthStatus) {
 	}
 }
 
-func TestAPatchIsNoMoreThanWhatDiffers(t *testing.T) {
+func TestStatusPatchHasOnlyDifferences(t *testing.T) {
 	for name, test := range map[string]struct {
 		previous, next v1alpha1.LoadBalancerHealthStatus
 		want           []string
 	}{
-		"nothing":          {statusOf(3), statusOf(3), nil},
-		"an empty list":    {statusOf(0), statusOf(0, func(s *v1alpha1.LoadBalancerHealthStatus) { s.Backends = []v1alpha1.BackendStatus{} }), nil},
-		"one row":          {statusOf(3), statusOf(3, turned(1)), []string{"replace /status/backends/1"}},
-		"most rows":        {statusOf(4), statusOf(4, turned(0, 1, 2, 3)), []string{"add /status/backends"}},
-		"a row that came":  {statusOf(3), statusOf(4), []string{"add /status/backends"}},
-		"every row gone":   {statusOf(3), statusOf(0), []string{"remove /status/backends"}},
-		"the first rows":   {statusOf(0), statusOf(3), []string{"add /status/backends"}},
-		"another server":   {statusOf(3), statusOf(3, func(s *v1alpha1.LoadBalancerHealthStatus) { s.Backends[2].ServerID = "i-z" }), []string{"add /status/backends"}},
-		"a count to zero":  {statusOf(0, func(s *v1alpha1.LoadBalancerHealthStatus) { s.OmittedBackends = 7 }), statusOf(0), []string{"remove /status/omittedBackends"}},
-		"a part of fields": {statusOf(0), statusOf(0, func(s *v1alpha1.LoadBalancerHealthStatus) { s.ObservedTarget.ListenerPort = 0 }), []string{"add /status/observedTarget"}},
+		"nothing":               {statusWithRows(3), statusWithRows(3), nil},
+		"an empty list":         {statusWithRows(0), statusWithRows(0, func(s *v1alpha1.LoadBalancerHealthStatus) { s.Backends = []v1alpha1.BackendStatus{} }), nil},
+		"one row":               {statusWithRows(3), statusWithRows(3, withAbnormal(1)), []string{"replace /status/backends/1"}},
+		"most rows":             {statusWithRows(4), statusWithRows(4, withAbnormal(0, 1, 2, 3)), []string{"add /status/backends"}},
+		"an added row":          {statusWithRows(3), statusWithRows(4), []string{"add /status/backends"}},
+		"no row left":           {statusWithRows(3), statusWithRows(0), []string{"remove /status/backends"}},
+		"the first rows":        {statusWithRows(0), statusWithRows(3), []string{"add /status/backends"}},
+		"another server":        {statusWithRows(3), statusWithRows(3, func(s *v1alpha1.LoadBalancerHealthStatus) { s.Backends[2].ServerID = "i-z" }), []string{"add /status/backends"}},
+		"a count reset to zero": {statusWithRows(0, func(s *v1alpha1.LoadBalancerHealthStatus) { s.OmittedBackends = 7 }), statusWithRows(0), []string{"remove /status/omittedBackends"}},
+		"a nested field":        {statusWithRows(0), statusWithRows(0, func(s *v1alpha1.LoadBalancerHealthStatus) { s.ObservedTarget.ListenerPort = 0 }), []string{"add /status/observedTarget"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
@@ -68,7 +68,8 @@ func TestAPatchIsNoMoreThanWhatDiffers(t *testing.T) {
 	}
 }
 
-func patched(t *testing.T, previous v1alpha1.LoadBalancerHealthStatus, changes []operation) v1alpha1.LoadBalancerHealthStatus {
+// applyPatch applies a patch to a status with the API server's library.
+func applyPatch(t *testing.T, previous v1alpha1.LoadBalancerHealthStatus, changes []operation) v1alpha1.LoadBalancerHealthStatus {
 	t.Helper()
 	data, err := json.Marshal(changes)
 	if err != nil {

@@ -48,7 +48,7 @@ func waitingSince(object *v1alpha1.LoadBalancerHealth) time.Time {
 	return object.CreationTimestamp.Time
 }
 
-// productCLB is the product that a permit is for, as internal/metrics names it.
+// productCLB is the product of a permit, as in the labels of internal/metrics.
 const productCLB = "clb"
 
 // bucketOf is the rate limit that the calls about a target count against.

@@ -35,18 +35,18 @@ func TestUrgentClaimRequester(t *testing.T) {
 		objects list
 		want    ratelimit.Requester
 	}{
-		"the only one":              {list{newObject(requested("1"))}, ratelimit.Requester{Namespace: "prod", Name: "web"}},
-		"not one without a request": {list{newObject(named("a", "old"), ago(time.Hour)), newObject(named("b", "new"), requested("1"))}, ratelimit.Requester{Namespace: "b", Name: "new"}},
+		"the only object":                 {list{newObject(requested("1"))}, ratelimit.Requester{Namespace: "prod", Name: "web"}},
+		"not an object without a request": {list{newObject(named("a", "old"), ago(time.Hour)), newObject(named("b", "new"), requested("1"))}, ratelimit.Requester{Namespace: "b", Name: "new"}},
 		"the oldest observation": {list{
 			newObject(named("a", "young"), requested("1"), ago(time.Minute)), newObject(named("b", "old"), requested("2"), ago(time.Hour)),
 		}, ratelimit.Requester{Namespace: "b", Name: "old"}},
-		"a new one by its creation": {list{
-			newObject(named("a", "new"), createdAt(start.Add(-time.Minute))), newObject(named("b", "old"), anEdit, ago(time.Hour)),
+		"a new object by its creation": {list{
+			newObject(named("a", "new"), createdAt(start.Add(-time.Minute))), newObject(named("b", "old"), edited, ago(time.Hour)),
 		}, ratelimit.Requester{Namespace: "b", Name: "old"}},
-		"a new one waiting longer": {list{
-			newObject(named("a", "edited"), anEdit, ago(time.Minute)), newObject(named("b", "new"), createdAt(start.Add(-time.Hour))),
+		"a new object waiting longer": {list{
+			newObject(named("a", "edited"), edited, ago(time.Minute)), newObject(named("b", "new"), createdAt(start.Add(-time.Hour))),
 		}, ratelimit.Requester{Namespace: "b", Name: "new"}},
-		"not a suspended one": {list{newObject(named("a", "off"), requested("1"), suspended, ago(time.Hour)), newObject(named("b", "on"), requested("1"))}, ratelimit.Requester{Namespace: "b", Name: "on"}},
+		"not a suspended object": {list{newObject(named("a", "off"), requested("1"), suspended, ago(time.Hour)), newObject(named("b", "on"), requested("1"))}, ratelimit.Requester{Namespace: "b", Name: "on"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for range 2 { // in either order
@@ -108,7 +108,7 @@ func TestFailedCredentialsUseNoToken(t *testing.T) {
 	test.cluster.secret = newSecret("1", keyPair("LTAIa"))
 	test.clock.advance(credentialsRecheck)
 	test.step()
-	test.expectCalls(1) // with the token that is still there
+	test.expectCalls(1) // with the unused token
 }
 
 func TestTargetsOfOneAccountAndRegionShareABucket(t *testing.T) {

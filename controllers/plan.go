@@ -28,7 +28,7 @@ const (
 )
 
 // reconciliation is one reconcile of one target: what it works on, and what it
-// knows so far. It holds no client: what is decided from it is pure.
+// knows so far. It has no client, so that decisions about it are pure.
 type reconciliation struct {
 	target alicloud.Target
 	// objects are the target's. They belong to the cache: read only.

@@ -11,7 +11,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-// planned is the reconciliation of objects whose plan was made.
+// planned is a reconciliation of objects with its plan.
 func planned(state *targetState, observation *alicloud.Observation, objects ...v1alpha1.LoadBalancerHealth) *reconciliation {
 	rec := &reconciliation{target: testTarget, objects: objects, state: state, processStartedAt: start, now: start, observation: observation}
 	rec.makePlan()
@@ -59,8 +59,8 @@ func TestPlanServesAllObjects(t *testing.T) {
 }
 
 func TestUrgentObjects(t *testing.T) {
-	past := &targetState{requests: requestHistory{"uid-web": {generation: 2, request: "now"}}}
-	failed := &targetState{requests: past.requests, failures: failureHistory{last: &alicloud.Error{Kind: alicloud.Throttled}}}
+	attempted := &targetState{requests: requestHistory{"uid-web": {generation: 2, request: "now"}}}
+	failed := &targetState{requests: attempted.requests, failures: failureHistory{last: &alicloud.Error{Kind: alicloud.Throttled}}}
 	handled := func(o *v1alpha1.LoadBalancerHealth) { o.Status.LastHandledObserveRequest = "now" }
 	whole, onlyPort80 := &alicloud.Observation{}, &alicloud.Observation{Scope: alicloud.Scope{ListenerPort: 80}}
 	for name, test := range map[string]struct {
@@ -70,19 +70,19 @@ func TestUrgentObjects(t *testing.T) {
 		urgent      bool
 	}{
 		"none":                                {newObject(), &targetState{}, nil, false},
-		"an edited object":                    {newObject(anEdit), &targetState{}, nil, true},
-		"an edited object, recently observed": {newObject(anEdit), &targetState{}, whole, false},
-		"an edited object, another port observed":  {newObject(anEdit, onPort(443)), &targetState{}, onlyPort80, true},
-		"an edited object, one port observed":      {newObject(anEdit), &targetState{}, onlyPort80, true},
-		"an edited object that failed, not saved":  {newObject(anEdit), failed, nil, false},
-		"an object edited after it failed":         {newObject(func(o *v1alpha1.LoadBalancerHealth) { o.Generation = 3 }), failed, nil, true},
-		"an edited object after a restart":         {newObject(anEdit), past, nil, true},
-		"a request":                                {newObject(requested("now")), &targetState{}, nil, true},
-		"a request, recently observed":             {newObject(requested("now")), &targetState{}, whole, true},
-		"a request that was served, but not saved": {newObject(requested("now")), past, nil, false},
-		"a newer request":                          {newObject(requested("again")), past, nil, true},
-		"a request that was handled":               {newObject(requested("now"), handled), &targetState{}, nil, false},
-		"a suspended object":                       {newObject(anEdit, requested("now"), suspended), &targetState{}, nil, false},
+		"an edited object":                    {newObject(edited), &targetState{}, nil, true},
+		"an edited object, recently observed": {newObject(edited), &targetState{}, whole, false},
+		"an edited object, another port observed": {newObject(edited, onPort(443)), &targetState{}, onlyPort80, true},
+		"an edited object, one port observed":     {newObject(edited), &targetState{}, onlyPort80, true},
+		"an edited object that failed, not saved": {newObject(edited), failed, nil, false},
+		"an object edited after it failed":        {newObject(func(o *v1alpha1.LoadBalancerHealth) { o.Generation = 3 }), failed, nil, true},
+		"an edited object after a restart":        {newObject(edited), attempted, nil, true},
+		"a request":                               {newObject(requested("now")), &targetState{}, nil, true},
+		"a request, recently observed":            {newObject(requested("now")), &targetState{}, whole, true},
+		"a request that was attempted, not saved": {newObject(requested("now")), attempted, nil, false},
+		"a newer request":                         {newObject(requested("again")), attempted, nil, true},
+		"a request that was handled":              {newObject(requested("now"), handled), &targetState{}, nil, false},
+		"a suspended object":                      {newObject(edited, requested("now"), suspended), &targetState{}, nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			equal(t, "urgent", planOf(test.state, test.observation, test.object).urgent, test.urgent)
@@ -159,24 +159,24 @@ func TestTargetOf(t *testing.T) {
 	targetOf := func(edits ...func(*v1alpha1.LoadBalancerHealth)) alicloud.Target {
 		object := newObject(edits...)
 		target, ok := TargetOf(&object)
-		equal(t, "having one", ok, target != alicloud.Target{})
+		equal(t, "having a target", ok, target != alicloud.Target{})
 		return target
 	}
 	equal(t, "the target", targetOf(), testTarget)
 	equal(t, "the target of a Secret", targetOf(func(o *v1alpha1.LoadBalancerHealth) {
 		o.Spec.Credentials = &v1alpha1.Credentials{SecretRef: v1alpha1.SecretReference{Name: "slb-reader"}}
-	}), alicloud.Target{Account: ofSecret, RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"})
-	equal(t, "the target of a Service that has none", targetOf(ofService("web", nil)), alicloud.Target{})
-	has := &v1alpha1.ServiceLoadBalancer{ServiceName: "web", LoadBalancerID: "lb-2", RegionID: "cn-beijing"}
-	equal(t, "the target of a Service", targetOf(ofService("web", has)), alicloud.Target{RegionID: "cn-beijing", LoadBalancerID: "lb-2"})
-	equal(t, "the target of a Service after another", targetOf(ofService("shop", has)), alicloud.Target{})
+	}), alicloud.Target{Account: secretAccount, RegionID: "cn-hangzhou", LoadBalancerID: "lb-1"})
+	equal(t, "the target of a Service without a load balancer", targetOf(withServiceRef("web", nil)), alicloud.Target{})
+	loadBalancer := &v1alpha1.ServiceLoadBalancer{ServiceName: "web", LoadBalancerID: "lb-2", RegionID: "cn-beijing"}
+	equal(t, "the target of a Service", targetOf(withServiceRef("web", loadBalancer)), alicloud.Target{RegionID: "cn-beijing", LoadBalancerID: "lb-2"})
+	equal(t, "the target after serviceRef changed", targetOf(withServiceRef("shop", loadBalancer)), alicloud.Target{})
 }
 
-// ofService makes an object name a Service that has a load balancer, or none.
-func ofService(name string, has *v1alpha1.ServiceLoadBalancer) func(*v1alpha1.LoadBalancerHealth) {
+// withServiceRef makes an object reference a Service; loadBalancer is the one in the status, or nil.
+func withServiceRef(name string, loadBalancer *v1alpha1.ServiceLoadBalancer) func(*v1alpha1.LoadBalancerHealth) {
 	return func(o *v1alpha1.LoadBalancerHealth) {
 		o.Spec.LoadBalancerID, o.Spec.RegionID = "", ""
 		o.Spec.ServiceRef = &v1alpha1.ServiceReference{Name: name}
-		o.Status.ServiceLoadBalancer = has
+		o.Status.ServiceLoadBalancer = loadBalancer
 	}
 }

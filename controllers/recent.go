@@ -13,7 +13,7 @@ import (
 // recentObservations keeps observations for health.FreshFor, so that an object
 // created a moment later on the same load balancer, and a write that must be
 // repeated, cost no further call. The reconciler deletes an observation as soon
-// as the statuses hold it.
+// as the statuses contain it.
 type recentObservations struct {
 	mu       sync.Mutex
 	byTarget map[alicloud.Target]*alicloud.Observation

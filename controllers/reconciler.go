@@ -2,8 +2,8 @@
 
 // Package controllers writes what the SLB API answers into the status of the
 // LoadBalancerHealth objects. The unit of work is a load balancer: the queue
-// holds alicloud.Targets. A worker takes one, observes it once, and updates
-// every object that names it.
+// contains alicloud.Targets. A worker gets one, observes it once, and updates
+// every object with that target.
 //
 // The steps of a reconcile, in order:
 //
@@ -72,7 +72,7 @@ type Reconciler struct {
 	Ports *cluster.ServicePorts
 	// Locator finds the nodes and pods that backends are; nil: off.
 	Locator *cluster.BackendLocator
-	// Metrics takes how late observations start.
+	// Metrics records how late observations start.
 	Metrics LagRecorder
 	// Options decide what is written.
 	Options health.Options
@@ -85,9 +85,9 @@ type Reconciler struct {
 	startedAt time.Time
 }
 
-// LagRecorder takes how late observations start.
+// LagRecorder records how late observations start.
 type LagRecorder interface {
-	// ObservationStarted takes how late a routine observation started after its due time.
+	// ObservationStarted records the time from when a routine observation was due to its start.
 	ObservationStarted(lag time.Duration)
 }
 
@@ -116,7 +116,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, target alicloud.Target) (rec
 	summary := r.updateStatuses(ctx, rec)
 	r.refreshListeners(ctx, rec)
 	if rec.observed && !rec.plan.urgent && !rec.state.writes.unsaved {
-		r.recent.delete(target) // the statuses hold it, and no object is new
+		r.recent.delete(target) // the statuses contain it, and no object is new
 	}
 	if err = errors.Join(err, summary.err); err != nil {
 		return reconcile.Result{}, unlessStopping(ctx, err)
@@ -258,8 +258,9 @@ func (r *Reconciler) objectsOf(ctx context.Context, target alicloud.Target) ([]v
 	return list.Items, nil
 }
 
-// unlessStopping drops the error of work that the end of the process cut off:
-// it is no failure, and the statuses hold what matters.
+// unlessStopping drops the error of a reconcile that was canceled because the
+// process stops: that is no failure, and the statuses have all that the next
+// process needs.
 func unlessStopping(ctx context.Context, err error) error {
 	if errors.Is(context.Cause(ctx), context.Canceled) {
 		return nil

@@ -18,7 +18,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/ratelimit"
 )
 
-// reconcileTest steps one target through time.
+// reconcileTest reconciles one target with a fake clock.
 type reconcileTest struct {
 	*testing.T
 	*Reconciler
@@ -33,7 +33,7 @@ func newReconcileTest(t *testing.T, objects ...v1alpha1.LoadBalancerHealth) *rec
 	t.Helper()
 	test := &reconcileTest{T: t, cluster: &fakeCluster{objects: objects}, api: &fakeAPI{}, clock: newClock()}
 	test.target, _ = TargetOf(&objects[0])
-	test.api.answer = func(request alicloud.Request) (*alicloud.Observation, error) {
+	test.api.respond = func(request alicloud.Request) (*alicloud.Observation, error) {
 		return &alicloud.Observation{RequestID: "r", Scope: request.Scope, At: test.clock.Now(), Backends: []alicloud.Backend{
 			{ServerID: "i-1", ListenerPort: 443, ListenerProtocol: "https", Port: 8443, ServerHealthStatus: "normal"},
 		}}, nil
@@ -43,10 +43,10 @@ func newReconcileTest(t *testing.T, objects ...v1alpha1.LoadBalancerHealth) *rec
 }
 
 func (t *reconcileTest) failWith(failure *alicloud.Error) {
-	t.api.answer = func(alicloud.Request) (*alicloud.Observation, error) { return nil, failure }
+	t.api.respond = func(alicloud.Request) (*alicloud.Observation, error) { return nil, failure }
 }
 
-// step reconciles and returns when the target comes back; 0 for never.
+// step reconciles, and returns after what time the target is requeued; 0: never.
 func (t *reconcileTest) step() time.Duration {
 	t.Helper()
 	result, err := t.Reconcile(t.Context(), t.target)
@@ -56,7 +56,7 @@ func (t *reconcileTest) step() time.Duration {
 	return result.RequeueAfter
 }
 
-// stepWithError reconciles, which must fail.
+// stepWithError reconciles, and requires an error.
 func (t *reconcileTest) stepWithError() {
 	t.Helper()
 	if result, err := t.Reconcile(t.Context(), t.target); err == nil {
@@ -74,36 +74,36 @@ func fresh(o *v1alpha1.LoadBalancerHealth) {
 }
 
 func withSecret(o *v1alpha1.LoadBalancerHealth) {
-	o.Spec.Credentials = &v1alpha1.Credentials{SecretRef: v1alpha1.SecretReference{Name: ofSecret.Name}}
+	o.Spec.Credentials = &v1alpha1.Credentials{SecretRef: v1alpha1.SecretReference{Name: secretAccount.Name}}
 }
 
-func TestAKnownTargetWaitsForItsSlotAfterAStart(t *testing.T) {
+func TestObservedTargetWaitsForItsSlotAfterStart(t *testing.T) {
 	test := newReconcileTest(t, newObject(observedAt(start.Add(-time.Minute))))
 	wait := test.step()
 	test.expectCalls(0)
 	if wait <= 0 || wait > time.Minute {
-		t.Fatalf("comes back after %s", wait)
+		t.Fatalf("requeued after %s", wait)
 	}
 	test.clock.advance(wait)
 	test.step()
 	test.expectCalls(1)
 }
 
-// Else all of a fleet would be due at once, and late by the time of the standby.
-func TestAKnownTargetWaitsForItsSlotAfterALongStandby(t *testing.T) {
+// Otherwise a whole fleet would be due at once, with a lag as long as the standby.
+func TestObservedTargetWaitsForItsSlotAfterLongStandby(t *testing.T) {
 	test := newReconcileTest(t, newObject(observedAt(start.Add(10*time.Hour-time.Second))))
-	test.begin = sync.Once{} // no worker has looked yet
+	test.begin = sync.Once{} // no worker has started
 	test.clock.advance(10 * time.Hour)
 	wait := test.step()
 	test.expectCalls(0)
 	if wait <= 0 || wait > time.Minute {
-		t.Fatalf("comes back after %s", wait)
+		t.Fatalf("requeued after %s", wait)
 	}
 }
 
-// As one that another shard had, or that was restored: the time since the start
-// says nothing of it.
-func TestATargetThatComesToARunningProcessIsObservedInItsSlot(t *testing.T) {
+// Another shard had the target before, or a backup restored it: its slot does not
+// depend on when the process started.
+func TestTargetNewToProcessIsObservedInItsSlot(t *testing.T) {
 	const up = 10 * time.Hour
 	test := newReconcileTest(t, newObject(observedAt(start.Add(up-10*time.Second))))
 	lags := &recordedLags{}
@@ -112,7 +112,7 @@ func TestATargetThatComesToARunningProcessIsObservedInItsSlot(t *testing.T) {
 	wait := test.step()
 	test.expectCalls(0)
 	if wait <= 0 || wait > time.Minute {
-		t.Fatalf("comes back after %s", wait)
+		t.Fatalf("requeued after %s", wait)
 	}
 	test.clock.advance(wait)
 	test.step()
@@ -129,7 +129,7 @@ type recordedLags struct {
 
 func (r *recordedLags) ObservationStarted(lag time.Duration) { r.all = append(r.all, lag) }
 
-func TestAWorkerThatComesTooEarlyDoesNotAsk(t *testing.T) {
+func TestEarlyReconcileDoesNotObserve(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	wait := test.step()
 	test.expectCalls(1)
@@ -141,24 +141,24 @@ func TestAWorkerThatComesTooEarlyDoesNotAsk(t *testing.T) {
 	test.expectCalls(1)
 }
 
-func TestASpentBudgetIsWaitedForElsewhere(t *testing.T) {
+func TestTargetWithoutPermitIsRequeued(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 0.1, Burst: 1, Concurrency: 1})
 	other := alicloud.Target{RegionID: test.target.RegionID, LoadBalancerID: "lb-other"}
-	take := func() time.Duration {
-		turn, again := test.Limiter.Reserve(ratelimit.Claim{Bucket: bucketOf(other), Item: other.LoadBalancerID}, test.clock.Now())
-		if turn == nil {
-			return again.Sub(test.clock.Now())
+	reserve := func() time.Duration {
+		permit, requeueAt := test.Limiter.Reserve(ratelimit.Claim{Bucket: bucketOf(other), Item: other.LoadBalancerID}, test.clock.Now())
+		if permit == nil {
+			return requeueAt.Sub(test.clock.Now())
 		}
-		turn.Release(ratelimit.Result{Called: true}, test.clock.Now())
+		permit.Release(ratelimit.Result{Called: true}, test.clock.Now())
 		return 0
 	}
-	equal(t, "the wait of the first", take(), 0)
-	test.clock.advance(test.step()) // it says that it is pending if it is not observed soon
+	equal(t, "the delay of the first permit", reserve(), 0)
+	test.clock.advance(test.step()) // until the status reports Pending
 	wait := test.step()
 	test.expectCalls(0)
 	if wait < 7*time.Second || wait > 8*time.Second {
-		t.Fatalf("comes back after %s", wait)
+		t.Fatalf("requeued after %s", wait)
 	}
 	test.clock.advance(3 * time.Second)
 	test.step()
@@ -166,31 +166,15 @@ func TestASpentBudgetIsWaitedForElsewhere(t *testing.T) {
 	test.clock.advance(6 * time.Second)
 	test.step()
 	test.expectCalls(1)
-	if next := take(); next < 8*time.Second || next > 10*time.Second {
-		t.Errorf("the turn after it comes in %s: one call took more than one turn", next)
+	if next := reserve(); next < 8*time.Second || next > 10*time.Second {
+		t.Errorf("the next permit is available in %s: one call used more than one", next)
 	}
 }
 
-func TestWorkThatFailedWaitsNoLongerThanAnInterval(t *testing.T) {
-	test := newReconcileTest(t, newObject(fresh, func(o *v1alpha1.LoadBalancerHealth) { o.Spec.Interval.Duration = 5 * time.Second }))
-	test.step()
-	queue := newBackoff(&test.targets)
-	equal(t, "the first wait", queue.When(test.target), minBackoff)
-	for range 20 {
-		queue.When(test.target)
-	}
-	equal(t, "the longest wait", queue.When(test.target), 5*time.Second)
-	other := alicloud.Target{LoadBalancerID: "lb-other"}
-	for range 20 {
-		queue.When(other)
-	}
-	equal(t, "the longest wait of one without an interval", queue.When(other), maxBackoff)
-}
-
-func TestAnAnswerIsHeldForThoseThatComeTogetherAndNotForRoutine(t *testing.T) {
+func TestRecentObservationServesNewObjectsOnly(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	test.step()
-	for range 2 { // two more come, one after the other
+	for range 2 { // two more are created, one after the other
 		test.cluster.objects = append(test.cluster.objects, newObject(fresh))
 		test.step()
 	}
@@ -202,72 +186,12 @@ func TestAnAnswerIsHeldForThoseThatComeTogetherAndNotForRoutine(t *testing.T) {
 	test.clock.advance(test.step())
 	test.step()
 	test.expectCalls(2)
-	equal(t, "the number of answers that are held", len(test.recent.byTarget), 0)
+	equal(t, "the number of recent observations", len(test.recent.byTarget), 0)
 }
 
-func TestAnotherWaysCredentialsAreAtFaultIsAnObservation(t *testing.T) {
-	test := newReconcileTest(t, newObject(fresh, withSecret))
-	test.step()
-	equal(t, "the failure", test.targets.get(test.target).failures.last.Message,
-		"Secret prod/slb-reader does not exist: create it with the keys accessKeyId and accessKeySecret, or correct spec.credentials.secretRef.name")
-	test.cluster.objects[0] = newObject(withSecret, stalled)
-	test.cluster.secret = newSecret("1", map[string]string{"accessKeyId": "LTAIa"})
-	test.clock.advance(test.step())
-	test.step()
-	equal(t, "the failure", test.targets.get(test.target).failures.last.Message, "Secret prod/slb-reader has no value for the key accessKeySecret: add it")
-	test.expectCalls(0)
-}
-
-// A Secret may have been read just after the call that was refused, and serves
-// for half a minute; the look after that must not find it still fresh.
-func TestAMendedSecretIsUsedWithinHalfAMinute(t *testing.T) {
-	test := newReconcileTest(t, newObject(fresh, withSecret))
-	test.cluster.secret = newSecret("1", keyPair("LTAIwrong"))
-	answer := test.api.answer
-	test.failWith(&alicloud.Error{Kind: alicloud.InvalidCredentials, Message: "m"})
-	wait := test.step()
-	test.expectCalls(1)
-
-	test.cluster.objects[0] = newObject(withSecret, stalled)
-	test.cluster.secret = newSecret("2", keyPair("LTAIright"))
-	test.api.answer = answer
-	mended := test.clock.Now()
-	for len(test.api.requests) == 1 && test.clock.Now().Sub(mended) < time.Hour {
-		test.clock.advance(wait)
-		wait = test.step()
-	}
-	if after := test.clock.Now().Sub(mended); after > 31*time.Second {
-		t.Errorf("used after %s", after)
-	}
-	equal(t, "the key", test.api.requests[1].Credentials.AccessKeyID, "LTAIright")
-}
-
-// STS may hang: looks at the credentials must leave workers to others, as calls do.
-func TestCredentialsAtFaultAreLookedUpWithinATurn(t *testing.T) {
-	test := newReconcileTest(t, newObject(fresh, withSecret))
-	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 100, Burst: 100, Concurrency: 1})
-	test.step()
-	test.cluster.objects[0] = newObject(withSecret, stalled)
-	equal(t, "the number of looks", test.cluster.gets, 1)
-
-	other := test.target
-	other.LoadBalancerID = "lb-other"
-	turn, _ := test.Limiter.Reserve(ratelimit.Claim{Bucket: bucketOf(other), Item: other.LoadBalancerID}, test.clock.Now())
-	for range 3 {
-		test.clock.advance(credentialsRecheck)
-		test.step()
-	}
-	equal(t, "the number of looks while another holds the only turn", test.cluster.gets, 1)
-	turn.Release(ratelimit.Result{Called: true}, test.clock.Now())
-	test.clock.advance(credentialsRecheck)
-	test.step()
-	equal(t, "the number of looks", test.cluster.gets, 2)
-	test.expectCalls(0)
-}
-
-// A look at the credentials that is overdue must not wake it: it would be
-// overdue again at once, and so a thousand times a second until the turn comes.
-func TestATargetInLineComesBackForItsTurnOnly(t *testing.T) {
+// An overdue recheck of the credentials must not requeue the target: the recheck
+// would stay overdue, and repeat a thousand times a second until the permit.
+func TestQueuedTargetIsRequeuedForItsPermitOnly(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 0.001, Burst: 1, Concurrency: 1}) // one call in 1000 s
 	test.failWith(&alicloud.Error{Kind: alicloud.Forbidden, Message: "m"})
@@ -278,15 +202,15 @@ func TestATargetInLineComesBackForItsTurnOnly(t *testing.T) {
 		test.clock.advance(test.step())
 	}
 	test.expectCalls(2)
-	if steps > 25 { // each 15 s until it is due after 5 min, and then for its turn
-		t.Errorf("it came back %d times", steps)
+	if steps > 25 { // every 15 s until it is due after 5 min, and then for its permit
+		t.Errorf("reconciled %d times", steps)
 	}
 }
 
-func TestAProcessThatEndsReportsNoFailure(t *testing.T) {
+func TestStoppingProcessReportsNoFailure(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	ctx, cancel := context.WithCancel(t.Context())
-	test.api.answer = func(alicloud.Request) (*alicloud.Observation, error) {
+	test.api.respond = func(alicloud.Request) (*alicloud.Observation, error) {
 		cancel()
 		return nil, ctx.Err()
 	}
@@ -297,35 +221,21 @@ func TestAProcessThatEndsReportsNoFailure(t *testing.T) {
 	equal(t, "the number of events", len(test.recorder.recorded), 0)
 }
 
-func TestATargetWithoutObjectsIsForgotten(t *testing.T) {
+func TestTargetWithoutObjectsIsForgotten(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	test.step()
 	test.cluster.objects = nil
 	equal(t, "the wait", test.step(), 0)
-	if _, remembered := test.targets.byTarget.Load(test.target); remembered || len(test.recent.byTarget) > 0 {
-		t.Error("it is remembered")
+	if _, found := test.targets.byTarget.Load(test.target); found || len(test.recent.byTarget) > 0 {
+		t.Error("its state is kept")
 	}
 	test.expectCalls(1)
 }
 
-func TestASuspendedTargetDoesNotComeBack(t *testing.T) {
+func TestSuspendedTargetIsNotRequeued(t *testing.T) {
 	test := newReconcileTest(t, newObject(suspended))
 	equal(t, "the wait", test.step(), 0)
 	test.expectCalls(0)
-}
-
-// Its metric would look as if it were observed.
-func TestWhatOthersAreAnsweredIsNoNewsOfASuspendedObject(t *testing.T) {
-	looks, rests := newObject(fresh), newObject(suspended)
-	test := newReconcileTest(t, looks, rests)
-	test.step()
-	test.expectCalls(1)
-	if test.LastAnswered(&looks).IsZero() {
-		t.Error("no answer for the object that was observed")
-	}
-	if at := test.LastAnswered(&rests); !at.IsZero() {
-		t.Errorf("the suspended object was answered at %s", at)
-	}
 }
 
 func healthy(o *v1alpha1.LoadBalancerHealth) {
@@ -333,17 +243,17 @@ func healthy(o *v1alpha1.LoadBalancerHealth) {
 	o.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionHealthy, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAllBackendsNormal}}
 }
 
-// As while the API server cannot decrypt it, to a process that never read it.
-func TestAVerdictGoesStaleWhileTheSecretCannotBeRead(t *testing.T) {
+// The API server cannot decrypt the Secret, and this process never read it.
+func TestVerdictBecomesStaleWhileSecretCannotBeRead(t *testing.T) {
 	test := newReconcileTest(t, newObject(withSecret, healthy, observedAt(start.Add(-time.Hour))))
-	test.cluster.getErr = errors.New("the key management service is away")
+	test.cluster.getErr = errors.New("the key management service is down")
 	test.clock.advance(test.step())
 	for test.cluster.writes == 0 && test.clock.Now().Sub(start) < time.Hour {
 		test.stepWithError()
 		test.clock.advance(time.Second)
 	}
 	if after := test.clock.Now().Sub(start); after < 3*time.Minute || after > 3*time.Minute+2*time.Second {
-		t.Fatalf("it stands for %s, at intervals of a minute", after)
+		t.Fatalf("the verdict is not stale before %s, at an interval of a minute", after)
 	}
 	if !strings.Contains(test.cluster.patches[0], v1alpha1.ReasonObservationStale) {
 		t.Error(test.cluster.patches[0])
@@ -351,49 +261,49 @@ func TestAVerdictGoesStaleWhileTheSecretCannotBeRead(t *testing.T) {
 	test.expectCalls(0)
 }
 
-func TestStaleVerdictsAreTakenBackInTime(t *testing.T) {
+func TestTargetIsRequeuedWhenVerdictBecomesStale(t *testing.T) {
 	test := newReconcileTest(t, newObject(every(time.Hour), healthy))
 	test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m", RetryAfter: 1000 * time.Hour})
 	test.clock.advance(test.step())
 	wait := test.step()
 	test.expectCalls(1)
 	if wait > 3*time.Hour {
-		t.Errorf("comes back after %s, when the verdict is long stale", wait)
+		t.Errorf("requeued after %s, long after the verdict is stale", wait)
 	}
 }
 
-// The interval may be an hour: a request that was not answered comes back by
-// its own backoff, from its first attempt on.
-func TestARequestThatWasNotAnsweredComesBackSoon(t *testing.T) {
+// The interval may be an hour: a request that failed has its own backoff, from
+// its first attempt on.
+func TestUnhandledRequestIsRequeuedSoon(t *testing.T) {
 	test := newReconcileTest(t, newObject(every(time.Hour), observedAt(start), requested("now")))
-	answers := test.api.answer
+	respond := test.api.respond
 	test.failWith(&alicloud.Error{Kind: alicloud.ServiceError, Message: "failed"})
 	for calls, want := range []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second} {
 		wait := test.step()
 		test.expectCalls(calls + 1)
 		if wait > want || wait < want-time.Second {
-			t.Fatalf("after %d attempts it comes back after %s, not %s", calls+1, wait, want)
+			t.Fatalf("after %d attempts it is requeued after %s, not %s", calls+1, wait, want)
 		}
 		test.cluster.objects[0].Status.LastAttemptedObserveRequest = "now"
 		test.clock.advance(wait)
 	}
-	test.api.answer = answers
+	test.api.respond = respond
 	if wait := test.step(); wait < 25*time.Minute {
-		t.Errorf("after the answer it comes back after %s", wait)
+		t.Errorf("after the success it is requeued after %s", wait)
 	}
-	// A value that was attempted before is requested again after another one was
-	// answered, too soon for a call.
+	// An earlier value is requested again after another one was handled, too soon
+	// for a call.
 	requested("another")(&test.cluster.objects[0])
 	test.step()
 	test.cluster.objects[0].Status.LastHandledObserveRequest = "another"
 	requested("now")(&test.cluster.objects[0])
 	if wait := test.step(); wait > 5*time.Second {
-		t.Errorf("the value of before comes back after %s", wait)
+		t.Errorf("the earlier value is requeued after %s", wait)
 	}
 }
 
-// An older schema let such a region in; its host name would be that of a bucket.
-func TestAStoredRegionThatIsNoneStallsAtOnceAndIsNeverCalled(t *testing.T) {
+// An older schema accepted such a region. Its host name would be that of a bucket.
+func TestInvalidStoredRegionStallsWithoutCall(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh, func(o *v1alpha1.LoadBalancerHealth) { o.Spec.RegionID = "oss-cn-hangzhou" }))
 	caller, err := alicloud.NewCaller(alicloud.CallerOptions{Timeout: time.Second, Concurrency: 1})
 	if err != nil {
@@ -408,66 +318,18 @@ func TestAStoredRegionThatIsNoneStallsAtOnceAndIsNeverCalled(t *testing.T) {
 	equal(t, "the number of writes", test.cluster.writes, 1)
 	for _, want := range []string{`"type":"Stalled","status":"True"`, `"reason":"InvalidRequest"`} {
 		if !strings.Contains(test.cluster.patches[0], want) {
-			t.Errorf("%s does not hold %s", test.cluster.patches[0], want)
+			t.Errorf("%s lacks %s", test.cluster.patches[0], want)
 		}
 	}
 }
 
-// failingSTS gives a token once, and fails when it is refused.
-type failingSTS struct {
-	ended   bool
-	failure error
-}
-
-func (f *failingSTS) Credentials(context.Context, alicloud.Account) (alicloud.Credentials, error) {
-	if f.ended {
-		return alicloud.Credentials{}, f.failure
-	}
-	return alicloud.Credentials{AccessKeyID: "STS.a", AccessKeySecret: "s", SecurityToken: "t", Version: "1"}, nil
-}
-
-func (f *failingSTS) Refused(alicloud.Account, alicloud.Credentials) { f.ended = true }
-
-func TestATokenThatEndsWhileSTSIsDownCallsNoPerson(t *testing.T) {
-	down := &alicloud.Error{Kind: alicloud.EndpointUnreachable, Message: "the operator's own credentials (RRSA): sts.aliyuncs.com: no answer"}
-	test := newReconcileTest(t, newObject(fresh))
-	sts := &failingSTS{failure: down}
-	test.Credentials = sts
-	test.failWith(&alicloud.Error{Kind: alicloud.InvalidCredentials, Code: "InvalidSecurityToken.Expired", Message: "m"})
-	wait := test.step()
-	equal(t, "the failure", test.targets.get(test.target).failures.last, down)
-	test.expectCalls(1)
-	if strings.Contains(test.cluster.patches[0], v1alpha1.ConditionStalled) || !strings.Contains(test.cluster.patches[0], "EndpointUnreachable") {
-		t.Error(test.cluster.patches[0])
-	}
-	if wait > 2*time.Minute {
-		t.Errorf("asked again after %s", wait)
-	}
-
-	// What the lookup itself says is a failure of credentials is looked up again, but not asked about.
-	refused := &alicloud.Error{Kind: alicloud.CredentialsNotFound, Message: "the operator's own credentials (RRSA): refused with EntityNotExist.Role"}
-	*sts = failingSTS{failure: refused}
-	test.clock.advance(wait)
-	test.cluster.objects[0] = newObject()
-	test.step()
-	equal(t, "the failure", test.targets.get(test.target).failures.last, refused)
-	test.expectCalls(2)
-	test.cluster.objects[0] = newObject(stalled)
-	for range 5 {
-		test.clock.advance(credentialsRecheck)
-		test.step()
-	}
-	test.expectCalls(2)
-	equal(t, "the failure", test.targets.get(test.target).failures.last, refused)
-}
-
-func TestAFirstObservationThatIsQueuedForAMomentCostsOneWrite(t *testing.T) {
+func TestBrieflyQueuedFirstObservationCostsOneWrite(t *testing.T) {
 	for qps, writes := range map[float64]int{5: 1, 0.2: 2} {
 		test := newReconcileTest(t, newObject(fresh))
 		test.Limiter = ratelimit.New(ratelimit.Options{QPS: qps, Burst: 1, Concurrency: 32})
 		other := alicloud.Target{RegionID: test.target.RegionID, LoadBalancerID: "lb-other"}
-		taken, _ := test.Limiter.Reserve(ratelimit.Claim{Bucket: bucketOf(other), Item: other.LoadBalancerID}, test.clock.Now())
-		taken.Release(ratelimit.Result{Called: true}, test.clock.Now())
+		permit, _ := test.Limiter.Reserve(ratelimit.Claim{Bucket: bucketOf(other), Item: other.LoadBalancerID}, test.clock.Now())
+		permit.Release(ratelimit.Result{Called: true}, test.clock.Now())
 		for len(test.api.requests) == 0 {
 			test.clock.advance(test.step())
 		}

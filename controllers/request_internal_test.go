@@ -13,8 +13,8 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-// stored lets what is written become what the cache holds.
-func (t *reconcileTest) stored() *v1alpha1.LoadBalancerHealthStatus {
+// cachedStatus is the status of the first object in the cache, to edit.
+func (t *reconcileTest) cachedStatus() *v1alpha1.LoadBalancerHealthStatus {
 	return &t.cluster.objects[0].Status
 }
 
@@ -25,7 +25,7 @@ func attempted(value string) func(*v1alpha1.LoadBalancerHealth) {
 	}
 }
 
-// waits steps until the next call, and returns how long each took to come.
+// waits reconciles until the next n calls, and returns the delay of each.
 func (t *reconcileTest) waits(n int) []time.Duration {
 	t.Helper()
 	var waits []time.Duration
@@ -41,12 +41,12 @@ func (t *reconcileTest) waits(n int) []time.Duration {
 				t.Fatalf("no call, after %v", waits)
 			}
 		}
-		waits = append(waits, t.clock.Now().Sub(since).Truncate(time.Millisecond)) // the clock ticks at each look
+		waits = append(waits, t.clock.Now().Sub(since).Truncate(time.Millisecond)) // the clock advances when it is read
 	}
 	return waits
 }
 
-func TestARequestThatIsNotAnsweredIsRetriedAfterFiveSecondsDoubling(t *testing.T) {
+func TestRequestBackoffDoublesFromFiveSeconds(t *testing.T) {
 	for interval, want := range map[time.Duration][]time.Duration{
 		time.Hour:       {5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, time.Minute, time.Minute},
 		8 * time.Second: {5 * time.Second, 8 * time.Second, 8 * time.Second},
@@ -56,9 +56,9 @@ func TestARequestThatIsNotAnsweredIsRetriedAfterFiveSecondsDoubling(t *testing.T
 		test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m"})
 		test.step()
 		test.expectCalls(1)
-		test.stored().LastAttemptedObserveRequest = "now"
+		test.cachedStatus().LastAttemptedObserveRequest = "now"
 		for i, got := range test.waits(len(want)) {
-			// A slot of the interval may come before.
+			// A slot of the interval may be earlier.
 			if got > want[i] || interval == time.Hour && got != want[i] {
 				t.Errorf("interval %s: retry %d after %s, not %s", interval, i+1, got, want[i])
 			}
@@ -66,7 +66,7 @@ func TestARequestThatIsNotAnsweredIsRetriedAfterFiveSecondsDoubling(t *testing.T
 	}
 }
 
-func TestANewRequestIsAttemptedAtOnceAndStartsAnew(t *testing.T) {
+func TestNewRequestIsAttemptedAtOnceWithNewBackoff(t *testing.T) {
 	test := newReconcileTest(t, newObject(every(time.Hour), healthy, observedAt(start), requested("first")))
 	test.failWith(&alicloud.Error{Kind: alicloud.EndpointUnreachable, Message: "m"})
 	test.step()
@@ -79,7 +79,7 @@ func TestANewRequestIsAttemptedAtOnceAndStartsAnew(t *testing.T) {
 	}
 }
 
-func TestAStalledObjectsRequestIsRetriedAtThePaceOfStalled(t *testing.T) {
+func TestStalledRequestIsRetriedAtStalledInterval(t *testing.T) {
 	test := newReconcileTest(t, newObject(stalled, attempted("now"), observedAt(start)))
 	test.failWith(&alicloud.Error{Kind: alicloud.Forbidden, Message: "m"})
 	test.clock.advance(test.step())
@@ -90,7 +90,7 @@ func TestAStalledObjectsRequestIsRetriedAtThePaceOfStalled(t *testing.T) {
 	}
 }
 
-func TestARetriedRequestWaitsForAsLongAsTheAPIAsksFor(t *testing.T) {
+func TestRequestRetryHonorsRetryAfter(t *testing.T) {
 	test := newReconcileTest(t, newObject(every(time.Hour), healthy, observedAt(start), requested("now")))
 	test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m", RetryAfter: 17 * time.Second})
 	test.step()
@@ -99,7 +99,7 @@ func TestARetriedRequestWaitsForAsLongAsTheAPIAsksFor(t *testing.T) {
 	}
 }
 
-func TestARefusedRequestIsRepeatedWithinHalfAMinuteUntilItIsKnownToLast(t *testing.T) {
+func TestRefusedCallIsRepeatedEveryHalfMinuteUntilStalled(t *testing.T) {
 	test := newReconcileTest(t, newObject(every(time.Hour), healthy, observedAt(start), fresh))
 	test.failWith(&alicloud.Error{Kind: alicloud.InvalidRequest, Code: "OperationDenied", Message: "m"})
 	test.step()
@@ -108,16 +108,16 @@ func TestARefusedRequestIsRepeatedWithinHalfAMinuteUntilItIsKnownToLast(t *testi
 		t.Errorf("repeated after %v", waits)
 	}
 	if last := test.cluster.patches[len(test.cluster.patches)-1]; !strings.Contains(last, "Stalled") {
-		t.Errorf("three in a row over a minute do not stall: %s", last)
+		t.Errorf("three failures over a minute do not stall: %s", last)
 	}
 	for _, patch := range test.cluster.patches[:len(test.cluster.patches)-1] {
 		if strings.Contains(patch, "Stalled") {
-			t.Errorf("it stalls before the third: %s", patch)
+			t.Errorf("it stalls before the third failure: %s", patch)
 		}
 	}
 }
 
-func TestAFailureOfTheOperatorsOwnStallsAtOnce(t *testing.T) {
+func TestLocalFailureStallsAtOnce(t *testing.T) {
 	test := newReconcileTest(t, newObject(every(time.Hour), healthy, observedAt(start), fresh))
 	test.failWith(&alicloud.Error{Kind: alicloud.InvalidRequest, Local: true, Message: "m"})
 	test.step()
@@ -126,7 +126,7 @@ func TestAFailureOfTheOperatorsOwnStallsAtOnce(t *testing.T) {
 	}
 }
 
-func TestANewLeaderRetriesARequestWithinAMinute(t *testing.T) {
+func TestNewLeaderRetriesRequestWithinAMinute(t *testing.T) {
 	worst := time.Duration(0)
 	for i := range 20 {
 		test := newReconcileTest(t, newObject(every(time.Hour), healthy, attempted("now"), observedAt(start.Add(-10*time.Minute)), func(o *v1alpha1.LoadBalancerHealth) {
@@ -137,12 +137,12 @@ func TestANewLeaderRetriesARequestWithinAMinute(t *testing.T) {
 		worst = max(worst, wait)
 	}
 	if worst > time.Minute {
-		t.Errorf("the first attempt of the new leader comes after %s", worst)
+		t.Errorf("the new leader makes its first attempt after %s", worst)
 	}
 }
 
-// That of another object on the same load balancer may be long.
-func TestARequestStartsItsOwnBackoff(t *testing.T) {
+// The backoff of another object on the load balancer may be long.
+func TestEachRequestHasItsOwnBackoff(t *testing.T) {
 	other := newObject(every(time.Hour), healthy, observedAt(start), func(o *v1alpha1.LoadBalancerHealth) { o.Name, o.UID = "other", "uid-other" })
 	test := newReconcileTest(t, newObject(every(time.Hour), healthy, observedAt(start), requested("old")), other)
 	test.failWith(&alicloud.Error{Kind: alicloud.EndpointUnreachable, Message: "m"})
@@ -157,7 +157,7 @@ func TestARequestStartsItsOwnBackoff(t *testing.T) {
 	}
 }
 
-func TestARefusalOfAnotherPortStartsToCountAnew(t *testing.T) {
+func TestRefusalOfAnotherPortRestartsCount(t *testing.T) {
 	test := newReconcileTest(t, newObject(every(30*time.Second), fresh, onPort(999)))
 	test.failWith(&alicloud.Error{Kind: alicloud.InvalidRequest, Code: "ListenerNotFound", Message: "m"})
 	test.waits(4)

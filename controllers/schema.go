@@ -19,14 +19,14 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// How often the CustomResourceDefinition is compared again: soon while it is
-// outdated or could not be read, because a new one is about to be applied.
+// How often the operator compares the CustomResourceDefinition again: sooner
+// while it is outdated or could not be read, so that the operator finds a new one.
 const (
 	schemaRecheck         = 10 * time.Minute
 	schemaRecheckOutdated = 30 * time.Second
 )
 
-// The fields that objects with serviceRef cannot do without.
+// The fields that objects with serviceRef require.
 const (
 	fieldServiceRef          = "spec.serviceRef"
 	fieldServiceLoadBalancer = "status.serviceLoadBalancer"
@@ -35,35 +35,37 @@ const (
 // crdRemedy is what to do about an outdated CustomResourceDefinition.
 const crdRemedy = "apply the CustomResourceDefinition of the operator's version: kubectl apply --server-side -f config/crd/bases/slb.lbhealth.dev_loadbalancerhealths.yaml"
 
-// Schema knows which fields that the operator writes the CustomResourceDefinition
-// of the cluster lacks. The API server drops them from what is written, so that a
-// status would never be found as it was written. nil lacks nothing.
+// Schema compares the fields that the operator writes with those of the
+// cluster's CustomResourceDefinition. The API server drops a field that it does
+// not know, so that a stored status would always differ from the one that the
+// operator wrote. A nil Schema lacks no field.
 type Schema struct {
-	// Read reads the OpenAPI v3 document of the API. Whoever is authenticated may
-	// (ClusterRole system:discovery), so it takes no right of the operator's own.
+	// Read reads the OpenAPI v3 document of the API. Every authenticated user may
+	// (ClusterRole system:discovery), so the operator needs no role for it.
 	Read func(ctx context.Context) ([]byte, error)
-	// Log takes what is found.
+	// Log reports a change.
 	Log logr.Logger
 
-	lacks atomic.Pointer[lacking] // nil: not known yet, or nothing
-	known atomic.Bool
-	// unread tells that it was said already that the document cannot be read.
-	unread bool
+	missing atomic.Pointer[missingFields] // nil: none, or not compared yet
+	// compared is true after the first comparison.
+	compared atomic.Bool
+	// failureLogged is true after Check has logged that it cannot read the document.
+	failureLogged bool
 }
 
-// lacking is what a CustomResourceDefinition lacks.
-type lacking struct {
-	// paths are the fields, as in status.listeners[].state.
+// missingFields are the fields that a CustomResourceDefinition lacks.
+type missingFields struct {
+	// paths are all of them, such as status.listeners[].state.
 	paths []string
-	// status is the same below status.
+	// status are those below status.
 	status fieldSet
 }
 
-// fieldSet are fields of a struct by index; an empty one below stands for the
-// whole field.
+// fieldSet is a set of struct fields by index; the value is a subset of the
+// field's own fields, empty for the whole field.
 type fieldSet map[int]fieldSet
 
-// ReadOpenAPI reads the document that Schema compares with.
+// ReadOpenAPI returns a function that reads the OpenAPI v3 document of the API.
 func ReadOpenAPI(client discovery.DiscoveryInterface) func(context.Context) ([]byte, error) {
 	return func(ctx context.Context) ([]byte, error) {
 		ctx, cancel := context.WithTimeout(ctx, kubernetesTimeout)
@@ -72,14 +74,14 @@ func ReadOpenAPI(client discovery.DiscoveryInterface) func(context.Context) ([]b
 	}
 }
 
-// Start implements manager.Runnable: it compares again now and then until ctx ends.
+// Start implements manager.Runnable: it checks periodically until ctx is done.
 func (s *Schema) Start(ctx context.Context) error {
 	for {
-		wait := schemaRecheck
-		if s.Outdated() || !s.known.Load() {
-			wait = schemaRecheckOutdated
+		interval := schemaRecheck
+		if s.Outdated() || !s.compared.Load() {
+			interval = schemaRecheckOutdated
 		}
-		timer := time.NewTimer(wait)
+		timer := time.NewTimer(interval)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -90,111 +92,113 @@ func (s *Schema) Start(ctx context.Context) error {
 	}
 }
 
-// NeedLeaderElection implements manager.LeaderElectionRunnable: a standby is to know when it leads.
+// NeedLeaderElection implements manager.LeaderElectionRunnable: a standby checks
+// too, so that it knows the result when it becomes the leader.
 func (*Schema) NeedLeaderElection() bool { return false }
 
-// Check compares with the CustomResourceDefinition as it is now, and logs what
-// is new. Where it cannot be read, what was known before holds.
+// Check compares the operator with the current CustomResourceDefinition, and logs
+// a change. The last result stays in use while the document cannot be read.
 func (s *Schema) Check(ctx context.Context) {
 	document, err := s.Read(ctx)
 	if err == nil {
 		err = s.compare(document)
 	}
-	if err != nil && ctx.Err() == nil && !s.known.Load() && !s.unread {
-		s.unread = true
-		s.Log.Info("the CustomResourceDefinition could not be compared with what the operator writes; that is tried again", "reason", err.Error())
+	if err != nil && ctx.Err() == nil && !s.compared.Load() && !s.failureLogged {
+		s.failureLogged = true
+		s.Log.Info("the CustomResourceDefinition could not be compared with what the operator writes; the operator retries", "reason", err.Error())
 	}
 }
 
 func (s *Schema) compare(document []byte) error {
-	is, err := lackingIn(document)
+	missing, err := missingFieldsIn(document)
 	if err != nil {
 		return err
 	}
-	was := s.lacks.Swap(is)
-	s.known.Store(true)
+	previous := s.missing.Swap(missing)
+	s.compared.Store(true)
 	switch {
-	case is == nil && was != nil:
-		s.Log.Info("the CustomResourceDefinition has every field that the operator writes now")
-	case is != nil && (was == nil || !slices.Equal(is.paths, was.paths)):
-		s.Log.Error(nil, "the CustomResourceDefinition "+crdName+" is older than the operator and lacks fields that it writes, which are left out: "+crdRemedy, "fields", is.paths)
+	case missing == nil && previous != nil:
+		s.Log.Info("the CustomResourceDefinition now has every field that the operator writes")
+	case missing != nil && (previous == nil || !slices.Equal(missing.paths, previous.paths)):
+		s.Log.Error(nil, "the CustomResourceDefinition "+crdName+" is older than the operator and lacks fields, which the operator omits: "+crdRemedy, "fields", missing.paths)
 	}
 	return nil
 }
 
 const crdName = "loadbalancerhealths.slb.lbhealth.dev"
 
-// Outdated tells whether the CustomResourceDefinition lacks a field.
-func (s *Schema) Outdated() bool { return s != nil && s.lacks.Load() != nil }
+// Outdated reports whether the CustomResourceDefinition lacks a field.
+func (s *Schema) Outdated() bool { return s != nil && s.missing.Load() != nil }
 
-// Lacks tells whether a field, one above it or one below it is missing.
+// Lacks reports whether a field, one of its parents or one of its children is missing.
 func (s *Schema) Lacks(path string) bool {
 	if s == nil {
 		return false
 	}
-	is := s.lacks.Load()
-	return is != nil && slices.ContainsFunc(is.paths, func(missing string) bool {
-		return strings.HasPrefix(path+".", missing+".") || strings.HasPrefix(missing, path+".")
+	missing := s.missing.Load()
+	return missing != nil && slices.ContainsFunc(missing.paths, func(p string) bool {
+		return strings.HasPrefix(path+".", p+".") || strings.HasPrefix(p, path+".")
 	})
 }
 
-// outdatedFor says that an object cannot do without a field that is missing.
+// outdatedFor is the message about an object that requires a missing field.
 func outdatedFor(field string) string {
 	return "the CustomResourceDefinition " + crdName + " is older than the operator and has no " + field + ": " + crdRemedy
 }
 
-// Fit leaves out of a status what the API server would drop. What the status
-// shares with others is not changed.
+// Fit clears the fields of a status that the API server would drop. It copies
+// what the status shares with others before it changes it.
 func (s *Schema) Fit(status *v1alpha1.LoadBalancerHealthStatus) {
 	if s == nil {
 		return
 	}
-	if is := s.lacks.Load(); is != nil {
-		leaveOut(reflect.ValueOf(status).Elem(), is.status)
+	if missing := s.missing.Load(); missing != nil {
+		clearFields(reflect.ValueOf(status).Elem(), missing.status)
 	}
 }
 
-// leaveOut sets fields of a struct to zero, in copies of what pointers and
-// slices below it hold.
-func leaveOut(v reflect.Value, fields fieldSet) {
+// clearFields sets fields of a struct to zero, in copies of the values behind its
+// pointers and slices.
+func clearFields(v reflect.Value, fields fieldSet) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		if !v.IsNil() {
-			held := reflect.New(v.Type().Elem())
-			held.Elem().Set(v.Elem())
-			v.Set(held)
-			leaveOut(held.Elem(), fields)
+			clone := reflect.New(v.Type().Elem())
+			clone.Elem().Set(v.Elem())
+			v.Set(clone)
+			clearFields(clone.Elem(), fields)
 		}
 	case reflect.Slice:
-		held := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
-		reflect.Copy(held, v)
-		v.Set(held)
-		for i := range held.Len() {
-			leaveOut(held.Index(i), fields)
+		clone := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
+		reflect.Copy(clone, v)
+		v.Set(clone)
+		for i := range clone.Len() {
+			clearFields(clone.Index(i), fields)
 		}
 	default:
 		for i, below := range fields {
 			if len(below) == 0 {
 				v.Field(i).SetZero()
 			} else {
-				leaveOut(v.Field(i), below)
+				clearFields(v.Field(i), below)
 			}
 		}
 	}
 }
 
-// property is the part of an OpenAPI schema that tells which fields there are.
+// property is the part of an OpenAPI schema that lists the fields.
 type property struct {
-	Properties map[string]*property      `json:"properties"`
-	Items      *property                 `json:"items"`
-	Open       bool                      `json:"x-kubernetes-preserve-unknown-fields"`
-	Kinds      []metav1.GroupVersionKind `json:"x-kubernetes-group-version-kind"`
+	Properties map[string]*property `json:"properties"`
+	Items      *property            `json:"items"`
+	// Open schemas accept fields that they do not list.
+	Open  bool                      `json:"x-kubernetes-preserve-unknown-fields"`
+	Kinds []metav1.GroupVersionKind `json:"x-kubernetes-group-version-kind"`
 }
 
-// lackingIn compares an OpenAPI v3 document with the fields that the operator
-// writes: the status, and spec.serviceRef of the objects that Services ask for.
-// nil: it has them all.
-func lackingIn(document []byte) (*lacking, error) {
+// missingFieldsIn compares an OpenAPI v3 document with the fields that the
+// operator writes: the status, and spec.serviceRef of the objects that it creates
+// for Services. It returns nil when no field is missing.
+func missingFieldsIn(document []byte) (*missingFields, error) {
 	var openAPI struct {
 		Components struct {
 			Schemas map[string]*property `json:"schemas"`
@@ -208,29 +212,30 @@ func lackingIn(document []byte) (*lacking, error) {
 		if !slices.Contains(schema.Kinds, ours) {
 			continue
 		}
-		is := &lacking{}
-		is.status = is.compare("status", reflect.TypeFor[v1alpha1.LoadBalancerHealthStatus](), schema.Properties["status"])
+		missing := &missingFields{}
+		missing.status = missing.compare("status", reflect.TypeFor[v1alpha1.LoadBalancerHealthStatus](), schema.Properties["status"])
 		if spec := schema.Properties["spec"]; spec != nil {
-			is.compare(fieldServiceRef, reflect.TypeFor[v1alpha1.ServiceReference](), spec.Properties["serviceRef"])
+			missing.compare(fieldServiceRef, reflect.TypeFor[v1alpha1.ServiceReference](), spec.Properties["serviceRef"])
 		}
-		if len(is.paths) == 0 {
+		if len(missing.paths) == 0 {
 			return nil, nil
 		}
-		return is, nil
+		return missing, nil
 	}
 	return nil, fmt.Errorf("the OpenAPI document of %s has no %s", v1alpha1.GroupVersion, v1alpha1.Kind)
 }
 
-// compare notes which fields of a type a schema lacks, and returns them by index.
-func (l *lacking) compare(path string, of reflect.Type, schema *property) fieldSet {
+// compare adds the paths of the fields of a type that a schema lacks, and
+// returns these fields by index.
+func (m *missingFields) compare(path string, of reflect.Type, schema *property) fieldSet {
 	switch {
 	case schema == nil:
-		l.paths = append(l.paths, path)
+		m.paths = append(m.paths, path)
 		return nil
 	case of.Kind() == reflect.Pointer:
-		return l.compare(path, of.Elem(), schema)
+		return m.compare(path, of.Elem(), schema)
 	case of.Kind() == reflect.Slice:
-		return l.compare(path+"[]", of.Elem(), schema.Items)
+		return m.compare(path+"[]", of.Elem(), schema.Items)
 	case of.Kind() != reflect.Struct || of == reflect.TypeFor[metav1.Time]() || schema.Open:
 		return nil
 	}
@@ -242,8 +247,8 @@ func (l *lacking) compare(path string, of reflect.Type, schema *property) fieldS
 		if name == "" { // embedded
 			in, found = path, schema
 		}
-		before := len(l.paths)
-		if part := l.compare(in, field.Type, found); len(l.paths) > before {
+		before := len(m.paths)
+		if part := m.compare(in, field.Type, found); len(m.paths) > before {
 			missing[i] = part
 		}
 	}

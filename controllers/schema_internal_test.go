@@ -19,13 +19,13 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// fieldsOfListenerStates are the fields that the CRD has got since listeners have a state.
+// fieldsOfListenerStates are the fields of the CRD since listeners have a state.
 var fieldsOfListenerStates = []string{
 	"status.listeners[].lastTransitionTime", "status.listeners[].state", "status.listeners[].healthCheck",
 	"status.listeners[].missingSince", "status.lastAttemptedObserveRequest",
 }
 
-// document returns the OpenAPI document of the CRD, as the API server serves it, with edits.
+// document is the OpenAPI document that the API server publishes for the CRD, with edits.
 func document(t *testing.T, edits ...func(schema map[string]any)) []byte {
 	t.Helper()
 	content, err := os.ReadFile("../config/crd/bases/slb.lbhealth.dev_loadbalancerhealths.yaml")
@@ -66,7 +66,7 @@ func dropListenerStates(schema map[string]any) {
 	}
 }
 
-// drop deletes a property of a schema, by its path.
+// drop removes a property from a schema, by its path.
 func drop(path string) func(map[string]any) {
 	return func(schema map[string]any) {
 		names := strings.Split(strings.ReplaceAll(path, "[]", ""), ".")
@@ -80,32 +80,32 @@ func drop(path string) func(map[string]any) {
 	}
 }
 
-func TestWhatACustomResourceDefinitionLacks(t *testing.T) {
+func TestMissingFieldsIn(t *testing.T) {
 	for name, test := range map[string]struct {
 		edit func(map[string]any)
 		want []string
 	}{
-		"this version's":           {func(map[string]any) {}, nil},
-		"an older one":             {dropListenerStates, fieldsOfListenerStates},
-		"a field of a pointer":     {drop("status.observedTarget.serviceName"), []string{"status.observedTarget.serviceName"}},
-		"a field of an embedded":   {drop("status.listeners.abnormal"), []string{"status.listeners[].abnormal"}},
-		"a field of a condition":   {drop("status.conditions.observedGeneration"), []string{"status.conditions[].observedGeneration"}},
-		"a whole list":             {drop("status.backends"), []string{"status.backends"}},
-		"what an object asks with": {drop("spec.serviceRef"), []string{"spec.serviceRef"}},
-		"a field that is not ours": {drop("spec.interval"), nil},
-		"one that drops nothing":   {func(schema map[string]any) { open(schema, "status") }, nil},
-		"one that drops nothing below": {func(schema map[string]any) {
+		"this version's":                               {func(map[string]any) {}, nil},
+		"an older one":                                 {dropListenerStates, fieldsOfListenerStates},
+		"a field of a pointer":                         {drop("status.observedTarget.serviceName"), []string{"status.observedTarget.serviceName"}},
+		"a field of an embedded struct":                {drop("status.listeners.abnormal"), []string{"status.listeners[].abnormal"}},
+		"a field of a condition":                       {drop("status.conditions.observedGeneration"), []string{"status.conditions[].observedGeneration"}},
+		"a whole list":                                 {drop("status.backends"), []string{"status.backends"}},
+		"a field of the spec that the operator writes": {drop("spec.serviceRef"), []string{"spec.serviceRef"}},
+		"a field that only users write":                {drop("spec.interval"), nil},
+		"a status with unknown fields":                 {func(schema map[string]any) { open(schema, "status") }, nil},
+		"a field with unknown fields": {func(schema map[string]any) {
 			open(schema["properties"].(map[string]any)["status"].(map[string]any), "summary")
 		}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			is, err := lackingIn(document(t, test.edit))
+			missing, err := missingFieldsIn(document(t, test.edit))
 			if err != nil {
 				t.Fatal(err)
 			}
 			var got []string
-			if is != nil {
-				got = is.paths
+			if missing != nil {
+				got = missing.paths
 			}
 			slices.Sort(got)
 			if !slices.Equal(got, slices.Sorted(slices.Values(test.want))) {
@@ -113,21 +113,21 @@ func TestWhatACustomResourceDefinitionLacks(t *testing.T) {
 			}
 		})
 	}
-	for name, broken := range map[string]string{"no document": "", "of others": `{"components":{"schemas":{"x":{}}}}`} {
-		if is, err := lackingIn([]byte(broken)); err == nil {
-			t.Errorf("%s: got %v", name, is)
+	for name, broken := range map[string]string{"an empty document": "", "of another API": `{"components":{"schemas":{"x":{}}}}`} {
+		if missing, err := missingFieldsIn([]byte(broken)); err == nil {
+			t.Errorf("%s: got %v", name, missing)
 		}
 	}
 }
 
-// open makes a property hold whatever it is given.
+// open makes a property accept unknown fields.
 func open(schema map[string]any, name string) {
 	schema["properties"].(map[string]any)[name] = map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true}
 }
 
 func schemaOf(t *testing.T, documents ...[]byte) (*Schema, *[]string) {
 	t.Helper()
-	var lines []string
+	var messages []string
 	return &Schema{
 		Read: func(context.Context) ([]byte, error) {
 			next := documents[0]
@@ -139,11 +139,11 @@ func schemaOf(t *testing.T, documents ...[]byte) (*Schema, *[]string) {
 			}
 			return next, nil
 		},
-		Log: funcr.New(func(_, line string) { lines = append(lines, line) }, funcr.Options{}),
-	}, &lines
+		Log: funcr.New(func(_, message string) { messages = append(messages, message) }, funcr.Options{}),
+	}, &messages
 }
 
-func TestAStatusIsFitForAnOlderCustomResourceDefinition(t *testing.T) {
+func TestFitClearsFieldsThatOlderCRDLacks(t *testing.T) {
 	schema, _ := schemaOf(t, document(t, dropListenerStates,
 		drop("status.serviceLoadBalancer"), drop("status.observedTarget.serviceName"), drop("status.backends.pod")))
 	schema.Check(t.Context())
@@ -170,7 +170,7 @@ func TestAStatusIsFitForAnOlderCustomResourceDefinition(t *testing.T) {
 		t.Errorf("got %+v, want %+v", fit, want)
 	}
 	if !apiequality.Semantic.DeepEqual(&shared, before) {
-		t.Error("what the status shares with the stored one was changed")
+		t.Error("Fit changed what the status shares with the stored one")
 	}
 	equal(t, "outdated", schema.Outdated(), true)
 	for field, want := range map[string]bool{
@@ -181,37 +181,37 @@ func TestAStatusIsFitForAnOlderCustomResourceDefinition(t *testing.T) {
 	}
 }
 
-func TestAnOutdatedCustomResourceDefinitionIsSaidOnce(t *testing.T) {
+func TestOutdatedCRDIsLoggedOnce(t *testing.T) {
 	older, current := document(t, dropListenerStates), document(t)
-	schema, lines := schemaOf(t, nil, nil, older, older, nil, current, current, older, current)
+	schema, messages := schemaOf(t, nil, nil, older, older, nil, current, current, older, current)
 	for i, want := range []struct {
-		says     string // in a new line; "": none
+		message  string // part of the new message; "": none
 		outdated bool
 	}{
 		{"could not be compared", false},
 		{"", false},
 		{"kubectl apply", true},
 		{"", true},
-		{"", true}, // what was known holds
-		{"has every field", false},
+		{"", true}, // the last result stays in use
+		{"now has every field", false},
 		{"", false},
 		{"status.lastAttemptedObserveRequest", true},
 	} {
-		before := len(*lines)
+		before := len(*messages)
 		schema.Check(t.Context())
 		equal(t, "outdated", schema.Outdated(), want.outdated)
-		said := (*lines)[before:]
-		if want.says == "" && len(said) > 0 || want.says != "" && (len(said) != 1 || !strings.Contains(said[0], want.says)) {
-			t.Errorf("check %d: said %q, not %q", i, said, want.says)
+		logged := (*messages)[before:]
+		if want.message == "" && len(logged) > 0 || want.message != "" && (len(logged) != 1 || !strings.Contains(logged[0], want.message)) {
+			t.Errorf("check %d: logged %q, not %q", i, logged, want.message)
 		}
 	}
 }
 
-func TestWithoutASchemaNothingIsLeftOut(t *testing.T) {
+func TestFitWithoutSchemaKeepsEveryField(t *testing.T) {
 	for _, schema := range []*Schema{nil, {}} {
-		status := statusOf(2)
+		status := statusWithRows(2)
 		schema.Fit(&status)
-		if want := statusOf(2); !apiequality.Semantic.DeepEqual(status, want) {
+		if want := statusWithRows(2); !apiequality.Semantic.DeepEqual(status, want) {
 			t.Errorf("got %v", status)
 		}
 		equal(t, "lacks", schema.Lacks(fieldServiceRef), false)
@@ -219,11 +219,11 @@ func TestWithoutASchemaNothingIsLeftOut(t *testing.T) {
 	}
 }
 
-// An object that Services ask for, and the objects that name one, need fields of their own.
-func TestServicesSayThatTheCustomResourceDefinitionIsTooOld(t *testing.T) {
+// The operator creates objects with spec.serviceRef, and writes status.serviceLoadBalancer.
+func TestServicesReportOutdatedCRD(t *testing.T) {
 	schema, _ := schemaOf(t, document(t, drop("spec.serviceRef"), drop("status.serviceLoadBalancer")))
 	schema.Check(t.Context())
-	cluster := &monitorCluster{service: monitored("true")}
+	cluster := &monitorCluster{service: monitoredService("true")}
 	services, recorder := cluster.services()
 	services.Schema = schema
 	retry, err := services.monitor(t.Context(), cluster.service)
@@ -232,7 +232,7 @@ func TestServicesSayThatTheCustomResourceDefinitionIsTooOld(t *testing.T) {
 	}
 	equal(t, "the number of objects created", cluster.created, 0)
 	if len(recorder.recorded) != 1 || !strings.Contains(recorder.recorded[0].note, "older than the operator and has no spec.serviceRef") {
-		t.Errorf("told %v", recorder.recorded)
+		t.Errorf("recorded %v", recorder.recorded)
 	}
 	d, err := services.discover(t.Context(), webRequest.NamespacedName, nil)
 	if err != nil || d.Failure == nil || !d.Failure.Local || !strings.Contains(d.Failure.Message, "has no status.serviceLoadBalancer") {

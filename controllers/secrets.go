@@ -19,7 +19,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-// Keys of a Secret that spec.credentials.secretRef names.
+// Keys of the Secret in spec.credentials.secretRef.
 const (
 	keyAccessKeyID     = "accessKeyId"
 	keyAccessKeySecret = "accessKeySecret"
@@ -27,36 +27,37 @@ const (
 )
 
 const (
-	// secretFreshFor is how long a Secret serves before it is read again: a
-	// rotated one must be in use within a minute, and one at fault must be read
+	// secretFreshFor is how long a Secret is used before it is read again: the
+	// operator must use a rotated one within a minute, and must read one at fault
 	// at each recheck.
 	secretFreshFor = credentialsRecheck - time.Second
-	// secretForgottenAfter is how long a Secret that is not read again stays in
-	// memory: its objects may be deleted, suspended, or name another one.
-	secretForgottenAfter = 10 * time.Minute
+	// secretIdleTimeout is after what time an unused Secret is dropped: its objects
+	// may be deleted, suspended, or use another one.
+	secretIdleTimeout = 10 * time.Minute
 )
 
-// SecretCredentials is CredentialSource over Secrets, and over Own for
-// the operator's own identity.
+// SecretCredentials is a CredentialSource that reads Secrets, and Own for the
+// operator's own identity.
 type SecretCredentials struct {
 	// Reader reads Secrets one by one, past any cache: a cache would list and
 	// watch them all.
 	Reader client.Reader
-	// Own is the operator's own identity; nil where every object must name a Secret.
+	// Own is the operator's own identity; nil when every object must have a Secret.
 	Own CredentialSource
 	// Now is the clock.
 	Now func() time.Time
 
-	mu   sync.Mutex
-	read map[alicloud.Account]readCredentials
+	mu     sync.Mutex
+	cached map[alicloud.Account]cachedCredentials
 }
 
 var _ CredentialSource = (*SecretCredentials)(nil)
 
-type readCredentials struct {
+type cachedCredentials struct {
 	credentials alicloud.Credentials
-	at          time.Time
-	forget      *time.Timer
+	readAt      time.Time
+	// expire drops the entry after secretIdleTimeout.
+	expire *time.Timer
 }
 
 // Credentials implements CredentialSource.
@@ -65,27 +66,27 @@ func (s *SecretCredentials) Credentials(ctx context.Context, account alicloud.Ac
 	case account.IsDefault() && s.Own == nil:
 		return alicloud.Credentials{}, &alicloud.Error{
 			Kind: alicloud.CredentialsNotFound, Local: true,
-			Message: "this operator lends nobody its own identity (--require-credentials): name a Secret in spec.credentials.secretRef",
+			Message: "this operator requires credentials of each object (--require-credentials): name a Secret in spec.credentials.secretRef",
 		}
 	case account.IsDefault():
 		return s.Own.Credentials(ctx, account)
 	}
 	now := s.Now()
-	last, known := s.last(account)
-	if known && now.Sub(last.at) < secretFreshFor {
+	last, known := s.get(account)
+	if known && now.Sub(last.readAt) < secretFreshFor {
 		return last.credentials, nil
 	}
 	found, err := s.fetch(ctx, account)
 	_, unusable := errors.AsType[*alicloud.Error](err)
 	switch {
 	case err == nil:
-		s.keep(account, found, now)
+		s.put(account, found, now)
 	case unusable:
 		s.forget(account)
 	case known:
-		// Kubernetes does not answer: what signed a minute ago still does, and
-		// not every call is to wait until that is found out.
-		s.keep(account, last.credentials, now)
+		// Kubernetes is down: the credentials that worked a minute ago still do,
+		// and not every call may wait for the timeout.
+		s.put(account, last.credentials, now)
 		return last.credentials, nil
 	}
 	return found, err
@@ -99,14 +100,14 @@ func (s *SecretCredentials) Refused(account alicloud.Account, credentials aliclo
 		}
 		return
 	}
-	if last, known := s.last(account); known && last.credentials.Version == credentials.Version {
+	if last, known := s.get(account); known && last.credentials.Version == credentials.Version {
 		s.forget(account)
 	}
 }
 
 func (s *SecretCredentials) fetch(ctx context.Context, account alicloud.Account) (alicloud.Credentials, error) {
 	var secret corev1.Secret
-	// client-go logs whole answers at high verbosity, to the context's logger.
+	// client-go logs whole responses at high verbosity, to the context's logger.
 	ctx, cancel := context.WithTimeout(klog.NewContext(ctx, logr.Discard()), kubernetesTimeout)
 	defer cancel()
 	err := s.Reader.Get(ctx, client.ObjectKey{Namespace: account.Namespace, Name: account.Name}, &secret)
@@ -122,10 +123,10 @@ func (s *SecretCredentials) fetch(ctx context.Context, account alicloud.Account)
 	}
 	value := func(key string) string { return strings.TrimSpace(string(secret.Data[key])) }
 	for _, key := range []string{keyAccessKeyID, keyAccessKeySecret, keySecurityToken} {
-		switch held := value(key); {
-		case held == "" && key != keySecurityToken:
+		switch data := value(key); {
+		case data == "" && key != keySecurityToken:
 			return alicloud.Credentials{Version: secret.ResourceVersion}, notFound("Secret %s has no value for the key %s: add it", account, key)
-		case len(held) > alicloud.MaxKey:
+		case len(data) > alicloud.MaxKey:
 			return alicloud.Credentials{Version: secret.ResourceVersion}, notFound("Secret %s has more than %d KiB for the key %s: correct it", account, alicloud.MaxKey>>10, key)
 		}
 	}
@@ -141,32 +142,32 @@ func notFound(format string, args ...any) *alicloud.Error {
 	return &alicloud.Error{Kind: alicloud.CredentialsNotFound, Message: fmt.Sprintf(format, args...)}
 }
 
-func (s *SecretCredentials) last(account alicloud.Account) (readCredentials, bool) {
+func (s *SecretCredentials) get(account alicloud.Account) (cachedCredentials, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last, known := s.read[account]
+	last, known := s.cached[account]
 	return last, known
 }
 
-func (s *SecretCredentials) keep(account alicloud.Account, credentials alicloud.Credentials, now time.Time) {
+func (s *SecretCredentials) put(account alicloud.Account, credentials alicloud.Credentials, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.read == nil {
-		s.read = map[alicloud.Account]readCredentials{}
+	if s.cached == nil {
+		s.cached = map[alicloud.Account]cachedCredentials{}
 	}
-	forget := s.read[account].forget
-	if forget == nil {
-		forget = time.AfterFunc(secretForgottenAfter, func() { s.forget(account) })
+	expire := s.cached[account].expire
+	if expire == nil {
+		expire = time.AfterFunc(secretIdleTimeout, func() { s.forget(account) })
 	}
-	forget.Reset(secretForgottenAfter)
-	s.read[account] = readCredentials{credentials, now, forget}
+	expire.Reset(secretIdleTimeout)
+	s.cached[account] = cachedCredentials{credentials, now, expire}
 }
 
 func (s *SecretCredentials) forget(account alicloud.Account) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if last, known := s.read[account]; known {
-		last.forget.Stop()
-		delete(s.read, account)
+	if last, known := s.cached[account]; known {
+		last.expire.Stop()
+		delete(s.cached, account)
 	}
 }

@@ -21,7 +21,7 @@ import (
 
 func newSecret(version string, data map[string]string) *corev1.Secret {
 	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: ofSecret.Namespace, Name: ofSecret.Name, UID: "uid-secret", ResourceVersion: version},
+		ObjectMeta: metav1.ObjectMeta{Namespace: secretAccount.Namespace, Name: secretAccount.Name, UID: "uid-secret", ResourceVersion: version},
 		Data:       map[string][]byte{},
 	}
 	for key, value := range data {
@@ -48,7 +48,7 @@ func newSecretTest(t *testing.T) *secretTest {
 
 func (t *secretTest) key() string {
 	t.Helper()
-	found, err := t.source.Credentials(t.Context(), ofSecret)
+	found, err := t.source.Credentials(t.Context(), secretAccount)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func (t *secretTest) key() string {
 
 func (t *secretTest) failure() string {
 	t.Helper()
-	_, err := t.source.Credentials(t.Context(), ofSecret)
+	_, err := t.source.Credentials(t.Context(), secretAccount)
 	var failure *alicloud.Error
 	if !errors.As(err, &failure) || failure.Kind != alicloud.CredentialsNotFound {
 		t.Fatalf("%v is not CredentialsNotFound", err)
@@ -65,7 +65,7 @@ func (t *secretTest) failure() string {
 	return failure.Message
 }
 
-func TestASecretIsReadAgainWhenItIsNotFreshAnyMore(t *testing.T) {
+func TestSecretIsReadAgainWhenNotFresh(t *testing.T) {
 	test := newSecretTest(t)
 	equal(t, "the key", test.key(), "LTAIone")
 	test.cluster.secret = newSecret("2", keyPair("LTAItwo"))
@@ -77,22 +77,22 @@ func TestASecretIsReadAgainWhenItIsNotFreshAnyMore(t *testing.T) {
 	equal(t, "the number of reads", test.cluster.gets, 2)
 }
 
-func TestARefusedSecretIsReadAgainAtOnce(t *testing.T) {
+func TestRefusedSecretIsReadAgainAtOnce(t *testing.T) {
 	test := newSecretTest(t)
-	old, err := test.source.Credentials(t.Context(), ofSecret)
+	old, err := test.source.Credentials(t.Context(), secretAccount)
 	if err != nil {
 		t.Fatal(err)
 	}
 	test.cluster.secret = newSecret("2", keyPair("LTAItwo"))
-	test.source.Refused(ofSecret, old)
+	test.source.Refused(secretAccount, old)
 	equal(t, "the key after a refusal", test.key(), "LTAItwo")
 
-	test.source.Refused(ofSecret, old)
+	test.source.Refused(secretAccount, old)
 	equal(t, "the key after the old one was refused once more", test.key(), "LTAItwo")
 	equal(t, "the number of reads", test.cluster.gets, 2)
 }
 
-func TestADeletedSecretIsNotUsedAnyMore(t *testing.T) {
+func TestDeletedSecretIsNotUsed(t *testing.T) {
 	test := newSecretTest(t)
 	test.key()
 	test.cluster.secret = nil
@@ -101,17 +101,17 @@ func TestADeletedSecretIsNotUsedAnyMore(t *testing.T) {
 		t.Error(message)
 	}
 	test.cluster.getErr = errors.New("connection refused")
-	if _, err := test.source.Credentials(t.Context(), ofSecret); err == nil {
-		t.Error("used after it was deleted")
+	if _, err := test.source.Credentials(t.Context(), secretAccount); err == nil {
+		t.Error("the deleted Secret is used")
 	}
 	test.cluster.getErr, test.cluster.secret = nil, newSecret("9", keyPair("LTAInew"))
 	equal(t, "the key of a new Secret", test.key(), "LTAInew")
 }
 
-func TestTheLastSecretServesWhileKubernetesDoesNotAnswer(t *testing.T) {
+func TestCachedSecretIsUsedWhileKubernetesIsDown(t *testing.T) {
 	test := newSecretTest(t)
 	test.cluster.getErr = errors.New("connection refused")
-	_, err := test.source.Credentials(t.Context(), ofSecret)
+	_, err := test.source.Credentials(t.Context(), secretAccount)
 	var failure *alicloud.Error
 	if err == nil || errors.As(err, &failure) || !strings.Contains(err.Error(), "Secret prod/slb-reader") {
 		t.Errorf("the first read failed with %v", err)
@@ -126,12 +126,12 @@ func TestTheLastSecretServesWhileKubernetesDoesNotAnswer(t *testing.T) {
 	} {
 		test.cluster.getErr = err
 		test.clock.advance(time.Hour)
-		equal(t, "the key, "+name, test.key(), "LTAIone")
+		equal(t, "the key after "+name, test.key(), "LTAIone")
 	}
 }
 
-// A read may hang for kubernetesTimeout, and with it a worker and a turn of the budget.
-func TestNotEveryCallWaitsForAKubernetesThatDoesNotAnswer(t *testing.T) {
+// A read may hang for kubernetesTimeout, and block a worker with its permit.
+func TestSecretReadIsNotRepeatedWhileKubernetesIsDown(t *testing.T) {
 	test := newSecretTest(t)
 	test.key()
 	test.cluster.getErr = errors.New("connection refused")
@@ -143,25 +143,25 @@ func TestNotEveryCallWaitsForAKubernetesThatDoesNotAnswer(t *testing.T) {
 
 	test.cluster.getErr, test.cluster.secret = nil, newSecret("2", keyPair("LTAItwo"))
 	test.clock.advance(secretFreshFor)
-	equal(t, "the key when Kubernetes answers again", test.key(), "LTAItwo")
+	equal(t, "the key when Kubernetes is up again", test.key(), "LTAItwo")
 }
 
-func TestASecretThatMayNotBeReadIsNotUsedAnyMore(t *testing.T) {
+func TestForbiddenSecretIsNotUsed(t *testing.T) {
 	test := newSecretTest(t)
 	test.key()
-	test.cluster.getErr = apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, ofSecret.Name, errors.New("no role"))
+	test.cluster.getErr = apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, secretAccount.Name, errors.New("no role"))
 	test.clock.advance(secretFreshFor)
 	if message := test.failure(); !strings.Contains(message, "may not read Secret prod/slb-reader: allow its ServiceAccount to get secrets in namespace prod") {
 		t.Error(message)
 	}
 }
 
-func TestWhatASecretHolds(t *testing.T) {
+func TestSecretData(t *testing.T) {
 	longKey := strings.Repeat("s", alicloud.MaxKey)
 	for name, c := range map[string]struct {
-		data map[string]string
-		want alicloud.Credentials
-		says string
+		data    map[string]string
+		want    alicloud.Credentials
+		message string
 	}{
 		"keys":           {keyPair("LTAIa"), alicloud.Credentials{AccessKeyID: "LTAIa", AccessKeySecret: "secret-of-LTAIa"}, ""},
 		"white space":    {map[string]string{"accessKeyId": " LTAIa\n", "accessKeySecret": "\ts\r\n", "securityToken": " t \n"}, alicloud.Credentials{AccessKeyID: "LTAIa", AccessKeySecret: "s", SecurityToken: "t"}, ""},
@@ -178,11 +178,11 @@ func TestWhatASecretHolds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			test := newSecretTest(t)
 			test.cluster.secret = newSecret("5", c.data)
-			if c.says != "" {
-				equal(t, "the message", test.failure(), c.says)
+			if c.message != "" {
+				equal(t, "the message", test.failure(), c.message)
 				return
 			}
-			got, err := test.source.Credentials(t.Context(), ofSecret)
+			got, err := test.source.Credentials(t.Context(), secretAccount)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -194,7 +194,7 @@ func TestWhatASecretHolds(t *testing.T) {
 	}
 }
 
-func TestTwoStatesOfASecretHaveTwoVersions(t *testing.T) {
+func TestEachStateOfASecretHasItsVersion(t *testing.T) {
 	versions := map[string]bool{}
 	for _, secret := range []*corev1.Secret{
 		newSecret("1", keyPair("LTAIa")), newSecret("2", keyPair("LTAIa")), newSecret("3", nil),
@@ -207,37 +207,37 @@ func TestTwoStatesOfASecretHaveTwoVersions(t *testing.T) {
 	} {
 		test := newSecretTest(t)
 		test.cluster.secret = secret
-		found, _ := test.source.Credentials(t.Context(), ofSecret)
+		found, _ := test.source.Credentials(t.Context(), secretAccount)
 		versions[found.Version] = true
 	}
 	equal(t, "the number of versions", len(versions), 5)
 }
 
-// Nothing needs to be read for that: the last object of an account may be gone.
-func TestUnusedSecretsAreForgotten(t *testing.T) {
+// The last object of an account may be deleted, so no read triggers this.
+func TestUnusedSecretsAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		test := newSecretTest(t)
 		test.source.Now = time.Now
-		inMemory := func(when string, want int) {
+		expectCached := func(when string, want int) {
 			t.Helper()
 			synctest.Wait()
 			test.source.mu.Lock()
 			defer test.source.mu.Unlock()
-			equal(t, "the number of Secrets in memory "+when, len(test.source.read), want)
+			equal(t, "the number of cached Secrets "+when, len(test.source.cached), want)
 		}
 		test.key()
-		time.Sleep(secretForgottenAfter - time.Second)
-		inMemory("just before", 1)
+		time.Sleep(secretIdleTimeout - time.Second)
+		expectCached("just before", 1)
 		test.key() // read again
-		time.Sleep(secretForgottenAfter - time.Second)
-		inMemory("after another read", 1)
+		time.Sleep(secretIdleTimeout - time.Second)
+		expectCached("after another read", 1)
 		time.Sleep(time.Second)
-		inMemory("when it was not read again", 0)
+		expectCached("after the timeout", 0)
 		equal(t, "the key", test.key(), "LTAIone")
 	})
 }
 
-func TestTheOperatorsOwnIdentityIsNotASecret(t *testing.T) {
+func TestOwnIdentityReadsNoSecret(t *testing.T) {
 	test := newSecretTest(t)
 	own := &ownKeys{}
 	test.source.Own = own
@@ -250,7 +250,7 @@ func TestTheOperatorsOwnIdentityIsNotASecret(t *testing.T) {
 	equal(t, "the number of reads", test.cluster.gets, 0)
 }
 
-func TestAnObjectWithoutASecretIsRefusedWhereOneIsRequired(t *testing.T) {
+func TestObjectWithoutRequiredSecretFails(t *testing.T) {
 	test := newSecretTest(t)
 	test.source.Own = nil
 	_, err := test.source.Credentials(t.Context(), alicloud.Account{})
@@ -262,13 +262,13 @@ func TestAnObjectWithoutASecretIsRefusedWhereOneIsRequired(t *testing.T) {
 	equal(t, "the key of a Secret", test.key(), "LTAIone")
 }
 
-func TestNoErrorHoldsWhatASecretHolds(t *testing.T) {
+func TestSecretDataIsNeverPrinted(t *testing.T) {
 	test := newSecretTest(t)
 	test.cluster.secret = newSecret("1", map[string]string{"accessKeyId": "LTAIhidden", "securityToken": "hidden-token"})
-	found, err := test.source.Credentials(t.Context(), ofSecret)
+	found, err := test.source.Credentials(t.Context(), secretAccount)
 	printed := fmt.Sprintf("%v %+v %#v %s", err, err, err, found)
 	test.cluster.secret = newSecret("2", keyPair("LTAIhidden"))
-	found, _ = test.source.Credentials(t.Context(), ofSecret)
+	found, _ = test.source.Credentials(t.Context(), secretAccount)
 	printed += fmt.Sprintf("%v %+v %#v %s", found, found, &found, found)
 	if strings.Contains(printed, "hidden") {
 		t.Error(printed)

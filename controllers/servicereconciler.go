@@ -29,16 +29,16 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/health"
 )
 
-// serviceIndex finds the objects that name a Service.
+// serviceIndex finds the objects that reference a Service.
 const serviceIndex = "service"
 
-// serviceConcurrency is how many Services are reconciled at once. That takes no
-// call to Alibaba Cloud, and seldom a write.
+// serviceConcurrency is how many Services are reconciled at once. A reconcile
+// makes no call to Alibaba Cloud, and seldom a write.
 const serviceConcurrency = 4
 
 // ServiceReconciler writes the load balancer of a Service into
-// status.serviceLoadBalancer of the objects that name the Service, and creates
-// objects for the Services that request one. It does not observe: once its
+// status.serviceLoadBalancer of the objects that reference the Service, and
+// creates objects for the Services that request one. It does not observe: once its
 // Service has a load balancer, an object is to the Reconciler like any other.
 type ServiceReconciler struct {
 	// Client reads from the cache, and writes objects.
@@ -52,7 +52,7 @@ type ServiceReconciler struct {
 	// Events records why an object cannot be created.
 	Events EventRecorder
 	// Enabled is true when the operator may read Services and nodes. Otherwise the
-	// objects that name a Service report it.
+	// objects that reference a Service report it.
 	Enabled bool
 	// RegionID is the region of every Service's load balancer; "": that of the nodes.
 	RegionID string
@@ -67,14 +67,14 @@ type ServiceReconciler struct {
 	refusals refusals
 }
 
-// serviceState is what this process keeps of a Service. Only the worker that
-// holds the Service's key uses it.
+// serviceState is what this process keeps of a Service. Only the worker of the
+// Service's key uses it.
 type serviceState struct {
 	failures failureHistory
 	writes   writeHistory
 }
 
-// serviceStates holds the state of every Service that objects name.
+// serviceStates is the state of every Service with objects.
 type serviceStates struct {
 	byService sync.Map // types.NamespacedName to *serviceState
 }
@@ -88,10 +88,10 @@ func (s *serviceStates) delete(key types.NamespacedName) { s.byService.Delete(ke
 
 // Allowed returns an error when the operator may not list a kind that it needs.
 func (s *ServiceReconciler) Allowed(ctx context.Context, reader client.Reader, namespaces []string) error {
-	for _, kind := range s.reads() {
+	for _, kind := range s.cachedKinds() {
 		// The cache retries after any other error.
 		if err := cluster.CanList(ctx, reader, kind.name, namespaces); apierrors.IsForbidden(err) {
-			return fmt.Errorf("--service-discovery: %w: apply config/service-discovery, or leave the flag out", err)
+			return fmt.Errorf("--service-discovery: %w: apply config/service-discovery, or remove the flag", err)
 		}
 	}
 	return nil
@@ -110,13 +110,13 @@ func (s *ServiceReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manag
 	}
 	b := builder.ControllerManagedBy(mgr).
 		Named("service").
-		Watches(&v1alpha1.LoadBalancerHealth{}, handler.EnqueueRequestsFromMapFunc(servicesOf), builder.WithPredicates(asksForWork())).
+		Watches(&v1alpha1.LoadBalancerHealth{}, handler.EnqueueRequestsFromMapFunc(servicesOf), builder.WithPredicates(needsReconcile())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: serviceConcurrency,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minBackoff, maxBackoff),
 			ReconciliationTimeout:   time.Minute,
 		})
-	for _, kind := range s.reads() {
+	for _, kind := range s.cachedKinds() {
 		// Before the manager starts, so that a standby has them, too.
 		if _, err := mgr.GetCache().GetInformer(ctx, kind.object, cache.BlockUntilSynced(false)); err != nil {
 			return err
@@ -128,24 +128,24 @@ func (s *ServiceReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manag
 	return b.Complete(s)
 }
 
-// kind is a kind that the reconciler reads to find load balancers.
-type kind struct {
+// cachedKind is a kind that the reconciler reads from the cache to find load balancers.
+type cachedKind struct {
 	name   string
 	object client.Object
 }
 
-func (s *ServiceReconciler) reads() []kind {
+func (s *ServiceReconciler) cachedKinds() []cachedKind {
 	if !s.Enabled {
 		return nil
 	}
-	kinds := []kind{{cluster.KindService, &corev1.Service{}}}
+	kinds := []cachedKind{{cluster.KindService, &corev1.Service{}}}
 	if s.RegionID == "" {
-		kinds = append(kinds, kind{cluster.KindNode, &corev1.Node{}})
+		kinds = append(kinds, cachedKind{cluster.KindNode, &corev1.Node{}})
 	}
 	return kinds
 }
 
-// servicesOf returns the Services that an object names, or that own it.
+// servicesOf returns the Service in an object's spec, and the one that owns it.
 func servicesOf(_ context.Context, object client.Object) []reconcile.Request {
 	var requests []reconcile.Request
 	add := func(name string) {
@@ -167,7 +167,7 @@ func (s *ServiceReconciler) Reconcile(ctx context.Context, request reconcile.Req
 		return reconcile.Result{}, err
 	}
 	var retry time.Duration
-	var failed error // it concerns the Service's own object, not the others that name it
+	var failed error // of the Service's own object, and not of the others that reference it
 	if service == nil {
 		s.refusals.forget(request.NamespacedName)
 	} else {
@@ -183,7 +183,7 @@ func (s *ServiceReconciler) Reconcile(ctx context.Context, request reconcile.Req
 	return result, nil
 }
 
-// discoverFor finds the load balancer of a Service for the objects that name it.
+// discoverFor finds the load balancer of a Service for the objects that reference it.
 func (s *ServiceReconciler) discoverFor(ctx context.Context, request reconcile.Request, service *corev1.Service) (reconcile.Result, error) {
 	var list v1alpha1.LoadBalancerHealthList
 	err := s.Client.List(ctx, &list, client.InNamespace(request.Namespace), client.MatchingFields{serviceIndex: request.Name}, client.UnsafeDisableDeepCopy)
@@ -263,11 +263,11 @@ func (s *ServiceReconciler) service(ctx context.Context, key types.NamespacedNam
 func (s *ServiceReconciler) discover(ctx context.Context, key types.NamespacedName, service *corev1.Service) (health.Discovery, error) {
 	switch {
 	case !s.Enabled:
-		return health.Discovery{Failure: &alicloud.Error{Kind: alicloud.InvalidRequest, Local: true, Message: "spec.serviceRef needs an operator that runs with --service-discovery: start it so, or write loadBalancerId and regionId in its place"}}, nil
+		return health.Discovery{Failure: &alicloud.Error{Kind: alicloud.InvalidRequest, Local: true, Message: "spec.serviceRef needs an operator that runs with --service-discovery: set the flag, or replace spec.serviceRef by loadBalancerId and regionId"}}, nil
 	case s.Schema.Lacks(fieldServiceLoadBalancer):
 		return health.Discovery{Failure: &alicloud.Error{Kind: alicloud.InvalidRequest, Local: true, Message: outdatedFor(fieldServiceLoadBalancer)}}, nil
 	case service == nil:
-		return health.Discovery{Failure: &alicloud.Error{Kind: alicloud.LoadBalancerNotFound, Message: fmt.Sprintf("Service %s does not exist: create it, or name another one in spec.serviceRef", key)}}, nil
+		return health.Discovery{Failure: &alicloud.Error{Kind: alicloud.LoadBalancerNotFound, Message: fmt.Sprintf("Service %s does not exist: create it, or correct spec.serviceRef.name", key)}}, nil
 	}
 	regions := []string{s.RegionID}
 	if s.RegionID == "" {

@@ -15,8 +15,8 @@ import (
 
 var webRequest = reconcile.Request{NamespacedName: types.NamespacedName{Namespace: "prod", Name: "web"}}
 
-func TestAnObjectThatCannotBeWrittenDoesNotHoldUpTheOthersOfItsService(t *testing.T) {
-	cluster := &fakeCluster{objects: []v1alpha1.LoadBalancerHealth{newObject(ofService(webRequest.Name, nil)), newObject(ofService(webRequest.Name, nil))}, writeErr: errors.New("refused")}
+func TestFailedWriteDoesNotDelayOthersOfItsService(t *testing.T) {
+	cluster := &fakeCluster{objects: []v1alpha1.LoadBalancerHealth{newObject(withServiceRef(webRequest.Name, nil)), newObject(withServiceRef(webRequest.Name, nil))}, writeErr: errors.New("refused")}
 	services, _ := newServiceReconciler(cluster, newClock())
 	if _, err := services.Reconcile(t.Context(), webRequest); err == nil {
 		t.Error("no error: the queue does not retry")
@@ -24,9 +24,9 @@ func TestAnObjectThatCannotBeWrittenDoesNotHoldUpTheOthersOfItsService(t *testin
 	equal(t, "the number of writes", cluster.writes, 2)
 }
 
-// Each would hold a worker for kubernetesTimeout.
-func TestOneWriteThatHangsIsEnoughForTheObjectsOfAService(t *testing.T) {
-	cluster := &fakeCluster{objects: []v1alpha1.LoadBalancerHealth{newObject(ofService(webRequest.Name, nil)), newObject(ofService(webRequest.Name, nil))}, writeErr: context.DeadlineExceeded}
+// Each would block a worker for kubernetesTimeout.
+func TestHangingWriteSkipsOthersOfItsService(t *testing.T) {
+	cluster := &fakeCluster{objects: []v1alpha1.LoadBalancerHealth{newObject(withServiceRef(webRequest.Name, nil)), newObject(withServiceRef(webRequest.Name, nil))}, writeErr: context.DeadlineExceeded}
 	services, _ := newServiceReconciler(cluster, newClock())
 	if _, err := services.Reconcile(t.Context(), webRequest); err == nil {
 		t.Error("no error: the queue does not retry")

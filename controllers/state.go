@@ -16,7 +16,7 @@ import (
 
 // targetState is what this process keeps of a target beside the objects'
 // statuses. A process may lose all of it: a new one starts without. Only the
-// worker that holds the target's key reads or writes it, observedAt excepted.
+// worker of the target's key reads or writes it, except for observedAt.
 type targetState struct {
 	// firstSeenAt is when this process first reconciled the target.
 	firstSeenAt time.Time
@@ -40,7 +40,7 @@ type targetState struct {
 }
 
 // credentialState is the version of the credentials that the last attempt
-// used, and when the operator last looked them up.
+// used, and the time of the last lookup.
 type credentialState struct {
 	version   string
 	checkedAt time.Time
@@ -105,7 +105,7 @@ func (h *failureHistory) add(failure *alicloud.Error, now time.Time) {
 	h.sameKindInARow++
 }
 
-// requestHistory holds what the last attempt was made for, by object.
+// requestHistory is the requests that the last attempt was made for, by object.
 type requestHistory map[types.UID]attemptedRequest
 
 // attemptedRequest is what an object requested an observation with.
@@ -140,7 +140,7 @@ func (h *requestHistory) attempted(active []*v1alpha1.LoadBalancerHealth) (edite
 	return edited
 }
 
-// stateStore holds the targetState of every target with objects.
+// stateStore is the targetState of every target with objects.
 type stateStore struct {
 	byTarget sync.Map // alicloud.Target to *targetState
 }
@@ -155,7 +155,7 @@ func (s *stateStore) get(target alicloud.Target) *targetState {
 
 func (s *stateStore) delete(target alicloud.Target) { s.byTarget.Delete(target) }
 
-// lastObservedAt is when a target last answered in this process; zero: never.
+// lastObservedAt is when this process last observed a target; zero: never.
 func (s *stateStore) lastObservedAt(target alicloud.Target) time.Time {
 	if found, ok := s.byTarget.Load(target); ok {
 		return found.(*targetState).lastObservedAt()

@@ -43,9 +43,9 @@ func TestRecentObservationsAreBounded(t *testing.T) {
 		now := start.Add(time.Duration(i) * time.Second / perSecond)
 		r.put(numbered(i), &alicloud.Observation{At: now}, now)
 	}
-	held := int(health.FreshFor/time.Second) * perSecond
-	equal(t, "the number of observations", len(r.byTarget), held)
-	equal(t, "the number of their ages", len(r.byAge), held)
+	kept := int(health.FreshFor/time.Second) * perSecond
+	equal(t, "the number of observations", len(r.byTarget), kept)
+	equal(t, "the number of their ages", len(r.byAge), kept)
 }
 
 func TestNewerObservationReplacesOlder(t *testing.T) {
@@ -96,9 +96,9 @@ func TestFailureHistory(t *testing.T) {
 	fail(alicloud.LoadBalancerNotFound, 4)
 	check("after one more", 1, start.Add(time.Second))
 	state.succeeded(&alicloud.Observation{At: start})
-	check("after an answer", 0, time.Time{})
+	check("after a success", 0, time.Time{})
 	if state.failures.last != nil {
-		t.Error("it still fails after an answer")
+		t.Error("the last failure is kept after a success")
 	}
 }
 
@@ -113,19 +113,19 @@ func TestInputForObject(t *testing.T) {
 		observed    bool
 		want        string
 	}{
-		"an answer":                                {newObject(), nil, whole, true, "observation"},
-		"an answer of a few seconds ago":           {newObject(), nil, whole, false, "observation"},
-		"an answer that covers it":                 {newObject(onPort(80)), nil, onlyPort80, false, "observation"},
-		"an answer about something else":           {newObject(onPort(443)), nil, onlyPort80, false, ""},
-		"an answer about a part":                   {newObject(), nil, onlyPort80, false, ""},
-		"nothing":                                  {newObject(), nil, nil, false, ""},
-		"a failure":                                {newObject(), failure, nil, true, "failure"},
-		"a failure of a while ago":                 {newObject(), failure, nil, false, "failure"},
-		"a failure, and the answer before it":      {newObject(), failure, whole, true, "failure"},
-		"a failure from before the object's edit":  {newObject(anEdit), failure, nil, false, ""},
-		"a failure from after the object's edit":   {newObject(anEdit), failure, nil, true, "failure"},
-		"an answer of seconds before the edit":     {newObject(anEdit), nil, whole, false, "observation"},
-		"a failure before an edit, and old answer": {newObject(anEdit), failure, whole, false, ""},
+		"an observation":                               {newObject(), nil, whole, true, "observation"},
+		"an observation of a few seconds ago":          {newObject(), nil, whole, false, "observation"},
+		"an observation that covers it":                {newObject(onPort(80)), nil, onlyPort80, false, "observation"},
+		"an observation of another listener":           {newObject(onPort(443)), nil, onlyPort80, false, ""},
+		"an observation of one listener":               {newObject(), nil, onlyPort80, false, ""},
+		"nothing":                                      {newObject(), nil, nil, false, ""},
+		"a failure":                                    {newObject(), failure, nil, true, "failure"},
+		"a failure of a while ago":                     {newObject(), failure, nil, false, "failure"},
+		"a failure, and the observation before it":     {newObject(), failure, whole, true, "failure"},
+		"a failure before an edit":                     {newObject(edited), failure, nil, false, ""},
+		"a failure after an edit":                      {newObject(edited), failure, nil, true, "failure"},
+		"an observation of seconds before an edit":     {newObject(edited), nil, whole, false, "observation"},
+		"a failure before an edit, and an observation": {newObject(edited), failure, whole, false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := inputFor(&targetState{failures: failureHistory{last: test.failure}}, test.observation, test.observed, &test.object)
@@ -155,16 +155,16 @@ func TestRequestIsHandledByTheAttemptMadeForIt(t *testing.T) {
 }
 
 func TestWriteHistoryKeepsOnlyExistingObjects(t *testing.T) {
-	stays, goes := newObject(), newObject(func(o *v1alpha1.LoadBalancerHealth) { o.UID = "uid-gone" })
+	existing, deleted := newObject(), newObject(func(o *v1alpha1.LoadBalancerHealth) { o.UID = "uid-deleted" })
 	history := &writeHistory{}
-	for _, object := range []*v1alpha1.LoadBalancerHealth{&stays, &goes} {
+	for _, object := range []*v1alpha1.LoadBalancerHealth{&existing, &deleted} {
 		history.wrote(object, "8")
 		history.lost(object, health.Outcome{})
 	}
-	history.keepOnly([]v1alpha1.LoadBalancerHealth{stays})
+	history.keepOnly([]v1alpha1.LoadBalancerHealth{existing})
 	equal(t, "the number of writes", len(history.written), 1)
 	equal(t, "the number of unconfirmed writes", len(history.unconfirmed), 1)
-	if !history.newerThan(&stays) {
+	if !history.newerThan(&existing) {
 		t.Error("the write of an existing object was deleted")
 	}
 }

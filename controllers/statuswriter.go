@@ -26,7 +26,7 @@ const (
 	// object before it returns the conflict.
 	maxConflicts = 5
 	// kubernetesTimeout bounds one request to Kubernetes. While etcd is down the
-	// API server holds a write for a minute, and with it a worker.
+	// API server blocks a write, and with it a worker, for a minute.
 	kubernetesTimeout = 10 * time.Second
 )
 
@@ -59,8 +59,8 @@ type evaluator interface {
 }
 
 // update evaluates an object and writes its status if that changed, then
-// records the transitions. The patch holds for the resourceVersion that was
-// evaluated only: on top of another one it would record transitions twice. When
+// records the transitions. The patch applies only to the resourceVersion that
+// was evaluated: on top of another one it would record transitions twice. When
 // the cache lags behind this process's own write, as while the watch is down,
 // and on a conflict, it evaluates the live object, so nothing delays a status.
 func (w *StatusWriter) update(ctx context.Context, object *v1alpha1.LoadBalancerHealth, writes *writeHistory, e evaluator) (outcome health.Outcome, err error) {
@@ -125,7 +125,7 @@ func (w *StatusWriter) read(ctx context.Context, object *v1alpha1.LoadBalancerHe
 
 var errEdited = errors.New("it was edited in the meantime")
 
-// patch sends a patch that holds for the object's resourceVersion only, and
+// patch sends a patch that applies only to the object's resourceVersion, and
 // returns the new one. It requests a response without the rows, which would be
 // decoded for nothing.
 func (w *StatusWriter) patch(ctx context.Context, object *v1alpha1.LoadBalancerHealth, operations []operation) (version string, err error) {

@@ -17,8 +17,8 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-func TestAConflictIsTriedAgainWithoutAnotherCall(t *testing.T) {
-	for name, failure := range map[string]*alicloud.Error{"after an answer": nil, "after a failure": {Kind: alicloud.Throttled, Message: "m"}} {
+func TestConflictIsRetriedWithoutAnotherCall(t *testing.T) {
+	for name, failure := range map[string]*alicloud.Error{"after a success": nil, "after a failure": {Kind: alicloud.Throttled, Message: "m"}} {
 		t.Run(name, func(t *testing.T) {
 			test := newReconcileTest(t, newObject(fresh))
 			if failure != nil {
@@ -37,62 +37,62 @@ func TestAConflictIsTriedAgainWithoutAnotherCall(t *testing.T) {
 	}
 }
 
-// Somebody writes a label every few milliseconds: the status is none of theirs.
-func TestAWriteOfSomethingElseDoesNotHoldTheStatusUp(t *testing.T) {
+// Another client writes a label every few milliseconds.
+func TestOtherWritersDoNotDelayStatus(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	test.cluster.objects[0].ResourceVersion = "1"
 	test.cluster.objects[0].DeepCopyInto(&test.cluster.live)
 	test.cluster.live.ResourceVersion = "2"
 	test.cluster.conflicts = 2
 	if wait := test.step(); wait == conflictRetry {
-		t.Error("the write is left for later")
+		t.Error("the status is not written in this reconcile")
 	}
 	equal(t, "the number of writes", test.cluster.writes, 3)
 	for i, version := range []string{"1", "2", "2"} {
-		if held := `{"op":"replace","path":"/metadata/resourceVersion","value":"` + version + `"}`; !strings.Contains(test.cluster.patches[i], held) {
-			t.Errorf("write %d does not hold for version %s: %s", i, version, test.cluster.patches[i])
+		if precondition := `{"op":"replace","path":"/metadata/resourceVersion","value":"` + version + `"}`; !strings.Contains(test.cluster.patches[i], precondition) {
+			t.Errorf("patch %d has no precondition for version %s: %s", i, version, test.cluster.patches[i])
 		}
 	}
 	test.expectCalls(1)
 }
 
-func TestAnObjectThatWentToAnotherShardIsLeftToIt(t *testing.T) {
+func TestObjectMovedToAnotherShardIsNotWritten(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh, func(o *v1alpha1.LoadBalancerHealth) { o.Labels = map[string]string{"shard": "a"} }))
 	test.Status.Selector = labels.SelectorFromSet(labels.Set{"shard": "a"})
 	test.cluster.objects[0].DeepCopyInto(&test.cluster.live)
 	test.cluster.live.Labels, test.cluster.live.ResourceVersion = map[string]string{"shard": "b"}, "8"
 	test.cluster.conflicts = 1
 	test.step()
-	equal(t, "the number of writes, one of them in vain", test.cluster.writes, 1)
+	equal(t, "the number of writes, with the conflict", test.cluster.writes, 1)
 	equal(t, "the number of events", len(test.recorder.recorded), 0)
 }
 
-// The cache holds an older status, as while the watch is cut.
-func TestALaggingCacheDoesNotHoldAStatusUp(t *testing.T) {
+// The cache has an older status, as while the watch is down.
+func TestLaggingCacheDoesNotDelayStatus(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	test.cluster.live = newObject(func(o *v1alpha1.LoadBalancerHealth) { o.ResourceVersion = "8" }) // this process's own write
 	test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m"})
 	test.cluster.conflicts = 1
 	if wait := test.step(); wait == conflictRetry {
-		t.Error("the write is left for later")
+		t.Error("the status is not written in this reconcile")
 	}
 	equal(t, "the number of writes", test.cluster.writes, 2)
-	if held := `{"op":"replace","path":"/metadata/resourceVersion","value":"8"}`; !strings.Contains(test.cluster.patches[1], held) {
-		t.Errorf("the second write is not on top of the live object: %s", test.cluster.patches[1])
+	if precondition := `{"op":"replace","path":"/metadata/resourceVersion","value":"8"}`; !strings.Contains(test.cluster.patches[1], precondition) {
+		t.Errorf("the second patch is not for the live object: %s", test.cluster.patches[1])
 	}
 	equal(t, "the number of events", len(test.recorder.recorded), 1)
 }
 
-func TestAnObjectThatWasEditedMeanwhileIsWorkOfItsOwn(t *testing.T) {
+func TestEditedObjectIsRequeued(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
-	test.cluster.live = newObject(anEdit)
+	test.cluster.live = newObject(edited)
 	test.cluster.conflicts = 1
 	equal(t, "the wait", test.step(), conflictRetry)
 	equal(t, "the number of writes", test.cluster.writes, 1)
 }
 
-// The API server wrote the status, and its answer got lost.
-func TestAWriteThatGotThroughUnnoticedIsToldOnce(t *testing.T) {
+// The API server stored the status, and the response was lost.
+func TestUnconfirmedWriteThatSucceededIsRecordedOnce(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m"})
 	test.cluster.writeErr = errors.New("connection reset")
@@ -111,8 +111,8 @@ func TestAWriteThatGotThroughUnnoticedIsToldOnce(t *testing.T) {
 	equal(t, "the number of writes", test.cluster.writes, 1)
 }
 
-// A backend turns and turns back while the cache shows it as it was at first.
-func TestACacheThatIsBehindItsOwnWritesIsNotBelieved(t *testing.T) {
+// A backend may change and change back before the cache has the first change.
+func TestWriteHistoryNewerThan(t *testing.T) {
 	var writes writeHistory
 	object := newObject()
 	equal(t, "newer before any write", writes.newerThan(&object), false)
@@ -120,10 +120,10 @@ func TestACacheThatIsBehindItsOwnWritesIsNotBelieved(t *testing.T) {
 	equal(t, "newer than version 7", writes.newerThan(&object), true)
 	object.ResourceVersion = "10"
 	equal(t, "newer than version 10", writes.newerThan(&object), false)
-	equal(t, "the number of writes that are kept", len(writes.written), 0)
+	equal(t, "the number of stored writes", len(writes.written), 0)
 }
 
-func TestAWriteThatDidNotGetThroughIsNotTold(t *testing.T) {
+func TestFailedWriteIsRecordedAfterRetryOnly(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m"})
 	test.cluster.writeErr = errors.New("connection reset")
@@ -134,7 +134,7 @@ func TestAWriteThatDidNotGetThroughIsNotTold(t *testing.T) {
 	equal(t, "the number of events", len(test.recorder.recorded), 1)
 }
 
-func TestNothingIsToldBeforeItIsWritten(t *testing.T) {
+func TestEventsAreRecordedAfterWrite(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m"})
 	test.cluster.writeErr = errConflict
@@ -147,7 +147,7 @@ func TestNothingIsToldBeforeItIsWritten(t *testing.T) {
 	equal(t, "the number of events", len(test.recorder.recorded), 1)
 }
 
-func TestAnAnswerThatCouldNotBeWrittenIsAskedForAgainSoon(t *testing.T) {
+func TestUnsavedObservationIsRepeatedSoon(t *testing.T) {
 	everyHour := newObject(every(time.Hour), observedAt(start.Add(-time.Hour)))
 	test := newReconcileTest(t, everyHour)
 	test.clock.advance(test.step())
@@ -155,23 +155,23 @@ func TestAnAnswerThatCouldNotBeWrittenIsAskedForAgainSoon(t *testing.T) {
 	test.stepWithError()
 	test.expectCalls(1)
 
-	// The answer is too old to be judged by, and Kubernetes writes again.
+	// The observation is too old to be evaluated, and Kubernetes is up again.
 	test.clock.advance(10 * time.Second)
 	test.cluster.writeErr = nil
 	wait := test.step()
 	if wait > 30*time.Second {
-		t.Fatalf("comes back after %s", wait)
+		t.Fatalf("requeued after %s", wait)
 	}
 	test.clock.advance(wait)
 	test.step()
 	test.expectCalls(2)
 	equal(t, "the number of writes", test.cluster.writes, 2)
 	if wait = test.step(); wait < time.Minute {
-		t.Errorf("comes back after %s, though it is saved", wait)
+		t.Errorf("requeued after %s, though it is saved", wait)
 	}
 }
 
-func TestANamespaceWhereWritesHangHoldsUpNoOther(t *testing.T) {
+func TestHangingNamespaceDoesNotDelayOthers(t *testing.T) {
 	in := func(namespace string) func(*v1alpha1.LoadBalancerHealth) {
 		return func(o *v1alpha1.LoadBalancerHealth) { o.Namespace, o.UID = namespace, uuid.NewUUID() }
 	}
@@ -179,7 +179,7 @@ func TestANamespaceWhereWritesHangHoldsUpNoOther(t *testing.T) {
 		hanging []string
 		writes  int
 	}{
-		"a webhook of one": {[]string{"a"}, 3}, // one of its two, and both others
+		"a webhook of one": {[]string{"a"}, 3}, // one of its two, and the two others
 		"the API server":   {[]string{"a", "b", "c"}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -191,7 +191,7 @@ func TestANamespaceWhereWritesHangHoldsUpNoOther(t *testing.T) {
 	}
 }
 
-func TestAnObjectThatCannotBeWrittenDoesNotMakeCalls(t *testing.T) {
+func TestUnwritableObjectMakesNoCalls(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh, requested("now")))
 	test.failWith(&alicloud.Error{Kind: alicloud.ServiceError, Message: "m", RetryAfter: time.Hour})
 	test.cluster.writeErr = errors.New("etcd is full")
@@ -206,8 +206,8 @@ func TestAnObjectThatCannotBeWrittenDoesNotMakeCalls(t *testing.T) {
 	test.expectCalls(2)
 }
 
-// A condition that another controller added meanwhile takes nothing away.
-func TestAnUnconfirmedWriteThatAnotherWriterTouchedHasItsEvents(t *testing.T) {
+// Another controller has added a condition since.
+func TestUnconfirmedWriteUnderAnotherWriteIsRecorded(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m"})
 	test.cluster.writeErr = errors.New("connection reset")
@@ -226,13 +226,13 @@ func TestAnUnconfirmedWriteThatAnotherWriterTouchedHasItsEvents(t *testing.T) {
 	equal(t, "the number of events", len(test.recorder.recorded), 1)
 }
 
-func TestAnUnconfirmedWriteThatDidNotGetThroughHasNoEventsYet(t *testing.T) {
+func TestUnconfirmedWriteThatFailedIsNotRecorded(t *testing.T) {
 	test := newReconcileTest(t, newObject(fresh))
 	test.failWith(&alicloud.Error{Kind: alicloud.Throttled, Message: "m"})
 	test.cluster.writeErr = errors.New("connection reset")
 	test.stepWithError()
 	test.cluster.live = test.cluster.objects[0]
-	test.cluster.live.Labels = map[string]string{"touched": "yes"}
+	test.cluster.live.Labels = map[string]string{"edited": "yes"}
 	test.stepWithError()
 	equal(t, "the number of events", len(test.recorder.recorded), 0)
 }

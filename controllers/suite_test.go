@@ -29,19 +29,18 @@ import (
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// operatorUser is whom the API server knows the operators of this suite as. It
-// may do what the roles in config/rbac, config/service-discovery and
-// config/backend-names allow, and nothing else.
+// operatorUser is the user of the operators of this suite. It has the roles in
+// config/rbac, config/service-discovery and config/backend-names, and no other.
 const operatorUser = "slb-health-operator"
 
 var (
 	admin client.Client
-	// operatorConfig is operatorUser's; what goes over it is in traffic.
+	// operatorConfig is the config of operatorUser; traffic records its requests.
 	operatorConfig *rest.Config
 	traffic        = &trafficLog{conflicts: map[string]int{}, creations: map[string]int{}}
 	logs           = &logBuffer{}
 	cloud          *fakeCloud
-	// shared serves the specs that need no operator of their own.
+	// shared is the operator of the specs that need no operator of their own.
 	shared *operator
 )
 
@@ -94,9 +93,9 @@ var _ = AfterSuite(func() {
 	if traffic == nil || admin == nil {
 		return
 	}
-	Expect(traffic.refused()).To(BeEmpty(), "the role in config/rbac does not allow what the operator did")
-	Expect(traffic.secretsOtherThanGet()).To(BeEmpty(), "Secrets are only ever read one by one")
-	for _, account := range cloud.everyAccount() {
+	Expect(traffic.refused()).To(BeEmpty(), "the role in config/rbac does not allow these requests")
+	Expect(traffic.secretsOtherThanGet()).To(BeEmpty(), "Secrets are read one by one only")
+	for _, account := range cloud.allAccounts() {
 		Expect(logs.String()).NotTo(ContainSubstring(account.AccessKeySecret))
 		Expect(logs.String()).NotTo(ContainSubstring(account.AccessKeyID))
 	}
@@ -110,8 +109,7 @@ func newScheme() *runtime.Scheme {
 	return scheme
 }
 
-// grantRole lets the operators do what a role allows, and waits until they may: its
-// last rule stands for all.
+// grantRole binds a role to the operators, and waits until its last rule applies.
 func grantRole(ctx context.Context, file string) {
 	GinkgoHelper()
 	content, err := os.ReadFile(file)

@@ -10,13 +10,13 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// A change is one thing that turned.
+// change is one difference between two states of an object.
 type change struct {
 	text  string
 	color color
 }
 
-// backendKey tells backends of an object apart.
+// backendKey identifies a backend of an object.
 type backendKey struct {
 	listener           listenerKey
 	serverID, serverIP string
@@ -27,23 +27,23 @@ func keyOf(b *v1alpha1.BackendStatus) backendKey {
 	return backendKey{listenerKey{b.ListenerPort, b.ListenerProtocol}, b.ServerID, b.ServerIP, b.Port}
 }
 
-// changes are what turned between two states of an object: backends in the
-// order of the newer one, then those that are gone, then the verdict, then
-// whether it is observed. Rows of different load balancers are not compared,
-// and rows that were or are left out neither came nor went.
+// changes are the differences between two states of an object: its backends in
+// the order of the newer state, then removed backends, then the verdict, then the
+// observation. The rows of different load balancers are not compared. A row that
+// one of the statuses omits is neither added nor removed.
 func changes(before, after *v1alpha1.LoadBalancerHealth) []change {
 	var found []change
 	if sameTarget(before, after) {
 		found = backendChanges(before, after)
 	}
-	if was, is := rankOf(before), rankOf(after); was.word() != is.word() {
-		found = append(found, change{fmt.Sprintf("%s → %s (%s)", was.word(), is.word(), reasonOf(after, v1alpha1.ConditionReady)), is.color()})
+	if from, to := rankOf(before), rankOf(after); from.label() != to.label() {
+		found = append(found, change{fmt.Sprintf("%s → %s (%s)", from.label(), to.label(), reasonOf(after, v1alpha1.ConditionReady)), to.color()})
 	}
-	was, is := statusOf(before, v1alpha1.ConditionObserved), statusOf(after, v1alpha1.ConditionObserved)
+	from, to := statusOf(before, v1alpha1.ConditionObserved), statusOf(after, v1alpha1.ConditionObserved)
 	switch {
-	case is == metav1.ConditionFalse && (was != is || reasonOf(before, v1alpha1.ConditionObserved) != reasonOf(after, v1alpha1.ConditionObserved)):
+	case to == metav1.ConditionFalse && (from != to || reasonOf(before, v1alpha1.ConditionObserved) != reasonOf(after, v1alpha1.ConditionObserved)):
 		found = append(found, change{"observation failed: " + messageOf(after, v1alpha1.ConditionObserved), yellow})
-	case was == metav1.ConditionFalse && is == metav1.ConditionTrue:
+	case from == metav1.ConditionFalse && to == metav1.ConditionTrue:
 		found = append(found, change{"observation recovered", green})
 	}
 	return found
@@ -60,25 +60,25 @@ func backendChanges(before, after *v1alpha1.LoadBalancerHealth) []change {
 		b := &before.Status.Backends[i]
 		old[keyOf(b)] = b.ServerHealthStatus
 	}
-	whole := before.Status.OmittedBackends == 0 && after.Status.OmittedBackends == 0
+	complete := before.Status.OmittedBackends == 0 && after.Status.OmittedBackends == 0
 	var found []change
 	for i := range after.Status.Backends {
 		b := &after.Status.Backends[i]
-		was, known := old[keyOf(b)]
+		from, known := old[keyOf(b)]
 		delete(old, keyOf(b))
 		switch name := backendName(b); {
-		case known && was != b.ServerHealthStatus:
-			found = append(found, change{fmt.Sprintf("%s  %s → %s%s", name, was, b.ServerHealthStatus, whereabouts(b)), colorOf(b.ServerHealthStatus)})
-		case !known && whole:
-			found = append(found, change{fmt.Sprintf("%s  added, %s%s", name, b.ServerHealthStatus, whereabouts(b)), colorOf(b.ServerHealthStatus)})
+		case known && from != b.ServerHealthStatus:
+			found = append(found, change{fmt.Sprintf("%s  %s → %s%s", name, from, b.ServerHealthStatus, locationText(b)), colorOf(b.ServerHealthStatus)})
+		case !known && complete:
+			found = append(found, change{fmt.Sprintf("%s  added, %s%s", name, b.ServerHealthStatus, locationText(b)), colorOf(b.ServerHealthStatus)})
 		}
 	}
-	if !whole {
+	if !complete {
 		return found
 	}
 	for i := range before.Status.Backends {
 		b := &before.Status.Backends[i]
-		if _, gone := old[keyOf(b)]; gone {
+		if _, removed := old[keyOf(b)]; removed {
 			found = append(found, change{backendName(b) + "  removed", faint})
 		}
 	}

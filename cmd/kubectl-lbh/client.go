@@ -27,17 +27,18 @@ var scheme = newScheme()
 func newScheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	if err := v1alpha1.AddToScheme(s); err != nil {
-		panic(err) // it is a fixed list of types
+		panic(err) // the list of types is constant
 	}
 	return s
 }
 
-// client reads and asks for the objects of a namespace, "" being all.
+// client reads the objects of a namespace, and requests observations. namespace
+// is "" for all.
 type client struct {
-	rest      rest.Interface
-	host      string
-	namespace string
-	link      *link
+	rest       rest.Interface
+	host       string
+	namespace  string
+	connection *connection
 }
 
 func (o *options) client() (*client, error) {
@@ -49,9 +50,9 @@ func (o *options) client() (*client, error) {
 	config.APIPath, config.GroupVersion = "/apis", &v1alpha1.GroupVersion
 	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	config.UserAgent = "kubectl-lbh/" + version
-	c := &client{host: config.Host, link: &link{}}
-	o.link = c.link
-	config.Wrap(c.link.wrap)
+	c := &client{host: config.Host, connection: &connection{}}
+	o.connection = c.connection
+	config.Wrap(c.connection.wrap)
 	if c.rest, err = rest.RESTClientFor(config); err != nil {
 		return nil, err
 	}
@@ -62,7 +63,7 @@ func (o *options) client() (*client, error) {
 	return c, err
 }
 
-// object returns a client, and the object of a name.
+// object returns a client, and the object with a name.
 func (o *options) object(ctx context.Context, name string) (*client, *v1alpha1.LoadBalancerHealth, error) {
 	c, err := o.client()
 	if err != nil {
@@ -85,8 +86,8 @@ func (c *client) get(ctx context.Context, name string) (*v1alpha1.LoadBalancerHe
 	return object, c.explain(err, "view")
 }
 
-// ask annotates an object so that it is observed now.
-func (c *client) ask(ctx context.Context, name, value string) error {
+// requestObservation sets the request annotation of an object.
+func (c *client) requestObservation(ctx context.Context, name, value string) error {
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
 		"annotations": map[string]string{v1alpha1.ObserveRequestedAtAnnotation: value},
 	}})
@@ -97,30 +98,32 @@ func (c *client) ask(ctx context.Context, name, value string) error {
 	return c.explain(err, "edit")
 }
 
-// listWatch is all that an informer needs.
+// listWatch is the ListerWatcher of an informer.
 func (c *client) listWatch(edit func(*metav1.ListOptions)) *cache.ListWatch {
 	return cache.NewFilteredListWatchFromClient(c.rest, resource, c.namespace, edit)
 }
 
-// until waits until an object is as it should be. step sees each of its states.
-func (c *client) until(ctx context.Context, name string, step func(*v1alpha1.LoadBalancerHealth) (bool, error)) error {
+// waitFor calls step with each state of an object until step returns true or an
+// error, or the object is deleted.
+func (c *client) waitFor(ctx context.Context, name string, step func(*v1alpha1.LoadBalancerHealth) (bool, error)) error {
 	lw := c.listWatch(func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", name).String()
 	})
-	gone := fmt.Errorf("%s was deleted", name)
-	stillThere := func(store cache.Store) (bool, error) { // it may have gone since somebody looked
+	errDeleted := fmt.Errorf("%s was deleted", name)
+	// The object may have been deleted before the watch began.
+	exists := func(store cache.Store) (bool, error) {
 		if len(store.ListKeys()) == 0 {
-			return false, gone
+			return false, errDeleted
 		}
 		return false, nil
 	}
-	_, err := watchtools.UntilWithSync(ctx, lw, &v1alpha1.LoadBalancerHealth{}, stillThere, func(event watch.Event) (bool, error) {
+	_, err := watchtools.UntilWithSync(ctx, lw, &v1alpha1.LoadBalancerHealth{}, exists, func(event watch.Event) (bool, error) {
 		object, ok := event.Object.(*v1alpha1.LoadBalancerHealth)
 		switch {
 		case !ok:
 			return false, nil
 		case event.Type == watch.Deleted:
-			return false, gone
+			return false, errDeleted
 		default:
 			return step(object)
 		}

@@ -15,7 +15,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 )
 
-// options are those that several subcommands share.
+// options are the flags and streams that subcommands share.
 type options struct {
 	genericiooptions.IOStreams
 	flags         *genericclioptions.ConfigFlags
@@ -24,7 +24,7 @@ type options struct {
 	fieldSelector string
 	color         string
 	heartbeat     time.Duration
-	link          *link
+	connection    *connection
 	now           func() time.Time
 }
 
@@ -38,7 +38,7 @@ func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	o.flags.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().StringVar(&o.color, "color", "auto", "Colour: auto (on a terminal, unless NO_COLOR is set), always or never.")
-	root.PersistentFlags().DurationVar(&o.heartbeat, "status-heartbeat", defaultHeartbeat, "The operator's flag of that name: an object that was not updated for that and an interval is not taken for current.")
+	root.PersistentFlags().DurationVar(&o.heartbeat, "status-heartbeat", defaultHeartbeat, "The operator's --status-heartbeat. A status that was not updated for longer than this plus an interval is not current.")
 	_ = root.RegisterFlagCompletionFunc("color", cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
 		if !slices.Contains([]string{"auto", "always", "never"}, o.color) {
@@ -58,11 +58,11 @@ func newFleetCommand(o *options) *cobra.Command {
 		Example: `  kubectl lbh                 every LoadBalancerHealth of the namespace, worst first
   kubectl lbh -A -o wide      of all namespaces, with the message of each
   kubectl lbh tree web        listeners and backends of one, and since when
-  kubectl lbh watch -A        live, with what turns
+  kubectl lbh watch -A        the table, live, and the changes
   kubectl lbh wait web        until it is healthy
-  kubectl lbh refresh web     observe it now, and show the answer`,
+  kubectl lbh refresh web     observe it now, and show the result`,
 		Annotations:       map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl lbh"},
-		Args:              cobra.ArbitraryArgs, // names, not misspelt commands
+		Args:              cobra.ArbitraryArgs, // names of objects, not misspelt commands
 		ValidArgsFunction: o.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runFleet(cmd.Context(), o, printing, args)
@@ -76,14 +76,14 @@ func newFleetCommand(o *options) *cobra.Command {
 
 func newTreeCommand(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "tree NAME", Short: "Listeners and backends of one object, and since when", Args: oneName, ValidArgsFunction: o.completeName,
+		Use: "tree NAME", Short: "Listeners and backends of one object, and since when", Args: exactlyOneName, ValidArgsFunction: o.completeName,
 		RunE: func(cmd *cobra.Command, args []string) error { return runTree(cmd.Context(), o, args[0]) },
 	}
 }
 
 func newWatchCommand(o *options) *cobra.Command {
 	c := &cobra.Command{
-		Use: "watch [NAME...]", Short: "The table, live, and what turns as it happens", ValidArgsFunction: o.completeNames,
+		Use: "watch [NAME...]", Short: "The table, live, and the changes", ValidArgsFunction: o.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error { return runWatch(cmd.Context(), o, args) },
 	}
 	o.addFilters(c)
@@ -91,50 +91,50 @@ func newWatchCommand(o *options) *cobra.Command {
 }
 
 func newWaitCommand(o *options) *cobra.Command {
-	var what string
+	var condition string
 	var timeout time.Duration
 	c := &cobra.Command{
-		Use: "wait NAME", Short: "Wait until an object is healthy, or stalled, and say how far it is", Args: oneName, ValidArgsFunction: o.completeName,
+		Use: "wait NAME", Short: "Wait until an object is healthy or stalled, and show the progress", Args: exactlyOneName, ValidArgsFunction: o.completeName,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runWait(cmd.Context(), o, args[0], what, timeout)
+			return runWait(cmd.Context(), o, args[0], condition, timeout)
 		},
 	}
-	c.Flags().StringVar(&what, "for", "healthy", "What to wait for: healthy, ready or observed.")
+	c.Flags().StringVar(&condition, "for", "healthy", "Condition to wait for: healthy, ready or observed.")
 	_ = c.RegisterFlagCompletionFunc("for", cobra.FixedCompletions([]string{"healthy", "ready", "observed"}, cobra.ShellCompDirectiveNoFileComp))
-	c.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "How long to wait at most.")
+	c.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "The longest time to wait.")
 	return c
 }
 
 func newRefreshCommand(o *options) *cobra.Command {
 	var timeout time.Duration
 	c := &cobra.Command{
-		Use: "refresh NAME", Short: "Observe one object now, and show the answer", Args: oneName, ValidArgsFunction: o.completeName,
+		Use: "refresh NAME", Short: "Observe one object now, and show the result", Args: exactlyOneName, ValidArgsFunction: o.completeName,
 		RunE: func(cmd *cobra.Command, args []string) error { return runRefresh(cmd.Context(), o, args[0], timeout) },
 	}
-	c.Flags().DurationVar(&timeout, "timeout", time.Minute, "How long to wait for an answer at most.")
+	c.Flags().DurationVar(&timeout, "timeout", time.Minute, "The longest time to wait for the observation.")
 	return c
 }
 
 func (o *options) addFilters(c *cobra.Command) {
-	c.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "The objects of all namespaces.")
-	c.Flags().StringVarP(&o.selector, "selector", "l", "", "Labels of the objects, such as team=web.")
-	c.Flags().StringVar(&o.fieldSelector, "field-selector", "", "Fields of the objects, such as metadata.name!=web.")
+	c.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "Show the objects of all namespaces.")
+	c.Flags().StringVarP(&o.selector, "selector", "l", "", "Label selector, such as team=web.")
+	c.Flags().StringVar(&o.fieldSelector, "field-selector", "", "Field selector, such as metadata.name!=web.")
 }
 
-// filter are the options of a list or watch that the flags ask for.
+// filter are the list options of --selector and --field-selector.
 func (o *options) filter() metav1.ListOptions {
 	return metav1.ListOptions{LabelSelector: o.selector, FieldSelector: o.fieldSelector}
 }
 
-// eitherNames complains about objects that are chosen by name and otherwise.
-func (o *options) eitherNames(names []string) error {
+// validateSelection returns an error for names together with -A or a selector.
+func (o *options) validateSelection(names []string) error {
 	if len(names) > 0 && (o.allNamespaces || o.filter() != metav1.ListOptions{}) {
 		return errors.New("write either names or -A, -l and --field-selector")
 	}
 	return nil
 }
 
-func oneName(_ *cobra.Command, args []string) error {
+func exactlyOneName(_ *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return errors.New("write the name of one LoadBalancerHealth")
 	}
@@ -149,7 +149,7 @@ func (o *options) completeName(cmd *cobra.Command, args []string, prefix string)
 	return o.completeNames(cmd, args, prefix)
 }
 
-// completeNames completes the names of objects, each once.
+// completeNames completes the names of objects that the arguments lack.
 func (o *options) completeNames(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	c, err := o.client()
 	if err != nil {

@@ -18,30 +18,30 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// A rank orders objects: the smaller, the sooner somebody should look.
+// rank orders objects, the most urgent first.
 type rank int
 
 const (
 	unhealthy rank = iota
 	stalled
-	outdated // not updated for longer than a running operator takes
+	notUpdated // a running operator would have updated the status
 	unknown
-	failing // healthy as far as is known, but the last observation failed
+	failing // healthy by the last observation, but newer ones failed
 	partly  // healthy, though not every backend is normal
 	pending
 	healthy
 	suspended
 )
 
-// rank says how urgent an object is, and does not trust an old status.
+// rank is the rank of an object, whose status may be old.
 func (o *options) rank(object *v1alpha1.LoadBalancerHealth) rank {
-	if o.silence(object) != "" {
-		return outdated
+	if o.notUpdated(object) != "" {
+		return notUpdated
 	}
 	return rankOf(object)
 }
 
-// rankOf says how urgent an object is by its status.
+// rankOf is the rank of an object by its status.
 func rankOf(object *v1alpha1.LoadBalancerHealth) rank {
 	verdict, reason := statusOf(object, v1alpha1.ConditionHealthy), reasonOf(object, v1alpha1.ConditionHealthy)
 	switch {
@@ -64,14 +64,14 @@ func rankOf(object *v1alpha1.LoadBalancerHealth) rank {
 	}
 }
 
-// word is what the rank is called in the table.
-func (r rank) word() string {
+// label is the rank in the column HEALTH.
+func (r rank) label() string {
 	switch r {
 	case unhealthy:
 		return "Unhealthy"
 	case stalled:
 		return "Stalled"
-	case outdated, unknown:
+	case notUpdated, unknown:
 		return "Unknown"
 	case pending:
 		return "Pending"
@@ -86,7 +86,7 @@ func (r rank) color() color {
 	switch r {
 	case unhealthy, stalled:
 		return red
-	case outdated, unknown, failing, partly:
+	case notUpdated, unknown, failing, partly:
 		return yellow
 	case healthy:
 		return green
@@ -116,7 +116,7 @@ func messageOf(object *v1alpha1.LoadBalancerHealth, kind string) string {
 	return ""
 }
 
-// sortWorstFirst orders by rank, the more abnormal backends the sooner, then by name.
+// sortWorstFirst sorts by rank, then by the number of abnormal backends, then by name.
 func (o *options) sortWorstFirst(objects []v1alpha1.LoadBalancerHealth) {
 	slices.SortStableFunc(objects, func(a, b v1alpha1.LoadBalancerHealth) int {
 		return cmp.Or(
@@ -135,8 +135,8 @@ func summaryOf(object *v1alpha1.LoadBalancerHealth) v1alpha1.Summary {
 	return *object.Status.Summary
 }
 
-// targetOf names what an object observes: by its Service, as long as that has no
-// load balancer.
+// targetOf is the load balancer and region of an object, or its Service while that
+// has no load balancer.
 func targetOf(object *v1alpha1.LoadBalancerHealth) (loadBalancer, region string) {
 	id, region, ok := object.LoadBalancer()
 	if !ok {
@@ -145,7 +145,7 @@ func targetOf(object *v1alpha1.LoadBalancerHealth) (loadBalancer, region string)
 	return id, region
 }
 
-// counts is "4/6": normal backends of all; "-" before the first answer.
+// counts is "4/6", the normal backends of all; "-" before the first observation.
 func counts(object *v1alpha1.LoadBalancerHealth) string {
 	if object.Status.Summary == nil {
 		return "-"
@@ -166,12 +166,12 @@ func runFleet(ctx context.Context, o *options, printing *genericclioptions.Print
 	format := *printing.OutputFormat
 	if format == "" || format == "wide" {
 		if len(list.Items) == 0 {
-			_, err := fmt.Fprintln(o.ErrOut, none(c.namespace))
+			_, err := fmt.Fprintln(o.ErrOut, notFoundMessage(c.namespace))
 			return err
 		}
 		t := fleet(list.Items, c.namespace == "", format == "wide", o)
 		if columns, _, ok := sizeOf(o.Out); ok && format == "" {
-			t.fit(columns) // -o wide has everything, and wraps
+			t.fit(columns) // -o wide shows every column
 		}
 		return t.write(o.Out, o.colored(o.Out))
 	}
@@ -193,9 +193,9 @@ func runFleet(ctx context.Context, o *options, printing *genericclioptions.Print
 	return printer.PrintObj(list, o.Out)
 }
 
-// find returns the named objects, or all.
+// find returns the objects with the names, or all.
 func (o *options) find(ctx context.Context, c *client, names []string) (*v1alpha1.LoadBalancerHealthList, error) {
-	if err := o.eitherNames(names); err != nil {
+	if err := o.validateSelection(names); err != nil {
 		return nil, err
 	}
 	if len(names) == 0 {
@@ -212,23 +212,23 @@ func (o *options) find(ctx context.Context, c *client, names []string) (*v1alpha
 	return list, nil
 }
 
-// none says that there is nothing to show.
-func none(namespace string) string {
+// notFoundMessage is shown instead of an empty table.
+func notFoundMessage(namespace string) string {
 	if namespace == "" {
 		return "No LoadBalancerHealth found."
 	}
 	return "No LoadBalancerHealth found in namespace " + namespace + "."
 }
 
-// fleet is a row for each object.
+// fleet is the table with a row for each object.
 func fleet(objects []v1alpha1.LoadBalancerHealth, namespaces, wide bool, o *options) *table {
 	t := &table{}
 	if namespaces {
-		t.head = append(t.head, "NAMESPACE")
+		t.header = append(t.header, "NAMESPACE")
 	}
-	t.head = append(t.head, "NAME", "HEALTH", "REASON", "NORMAL", "ABNORMAL", "UNAVAILABLE", "LOADBALANCER", "REGION")
+	t.header = append(t.header, "NAME", "HEALTH", "REASON", "NORMAL", "ABNORMAL", "UNAVAILABLE", "LOADBALANCER", "REGION")
 	if wide {
-		t.head = append(t.head, "PORT", "OBSERVED", "MESSAGE")
+		t.header = append(t.header, "PORT", "OBSERVED", "MESSAGE")
 	}
 	for i := range objects {
 		t.rows = append(t.rows, fleetRow(&objects[i], namespaces, wide, o))
@@ -243,7 +243,7 @@ func fleetRow(object *v1alpha1.LoadBalancerHealth, namespaces, wide bool, o *opt
 		row = append(row, cell{text: object.Namespace})
 	}
 	loadBalancer, region := targetOf(object)
-	row = append(row, cell{text: object.Name}, cell{r.word(), r.color()}, cell{text: cmp.Or(o.reasonShown(object), "-")}, cell{text: counts(object)},
+	row = append(row, cell{text: object.Name}, cell{r.label(), r.color()}, cell{text: cmp.Or(o.reasonShown(object), "-")}, cell{text: counts(object)},
 		number(summary.Abnormal, red), number(summary.Unavailable, yellow), cell{text: loadBalancer}, cell{text: region})
 	if wide {
 		port := "*"
@@ -255,10 +255,10 @@ func fleetRow(object *v1alpha1.LoadBalancerHealth, namespaces, wide bool, o *opt
 	return row
 }
 
-// reasonShown is why an object has its rank.
+// reasonShown is the reason of an object's rank.
 func (o *options) reasonShown(object *v1alpha1.LoadBalancerHealth) string {
 	switch o.rank(object) {
-	case outdated:
+	case notUpdated:
 		return reasonNotUpdated
 	case failing:
 		return reasonOf(object, v1alpha1.ConditionObserved)
@@ -267,16 +267,16 @@ func (o *options) reasonShown(object *v1alpha1.LoadBalancerHealth) string {
 	}
 }
 
-// messageShown is the message of an object, after that it may be old.
+// messageShown is the message of an object, with a warning before an old one.
 func (o *options) messageShown(object *v1alpha1.LoadBalancerHealth) string {
 	message := messageOf(object, v1alpha1.ConditionReady)
-	if silence := o.silence(object); silence != "" {
-		return strings.TrimSpace(silence + " " + message)
+	if warning := o.notUpdated(object); warning != "" {
+		return strings.TrimSpace(warning + " " + message)
 	}
 	return message
 }
 
-// number is a count that stands out unless it is 0.
+// number is a count, coloured unless it is 0.
 func number(n int32, c color) cell {
 	if n == 0 {
 		c = plain

@@ -11,22 +11,22 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-func TestTheWorstComesFirst(t *testing.T) {
+func TestWorstFirst(t *testing.T) {
 	t.Parallel()
 
 	const succeeded = v1alpha1.ReasonObservationSucceeded
 	fleet := []v1alpha1.LoadBalancerHealth{
-		*object("healthy", good(), "normal"),
-		*object("suspended", said("Unknown", v1alpha1.ReasonSuspended, "Unknown", v1alpha1.ReasonSuspended)),
-		*object("partly", said("True", v1alpha1.ReasonMinHealthyMet, "True", succeeded), "normal", "abnormal"),
+		*object("healthy", allNormal(), "normal"),
+		*object("suspended", conditions("Unknown", v1alpha1.ReasonSuspended, "Unknown", v1alpha1.ReasonSuspended)),
+		*object("partly", conditions("True", v1alpha1.ReasonMinHealthyMet, "True", succeeded), "normal", "abnormal"),
 		*object("new", nil),
-		*object("failing", said("True", v1alpha1.ReasonAllBackendsNormal, "False", v1alpha1.ReasonThrottled), "normal"),
-		*object("stale", said("Unknown", v1alpha1.ReasonObservationStale, "False", v1alpha1.ReasonThrottled), "normal"),
-		*object("stalled", append(said("Unknown", v1alpha1.ReasonPending, "False", v1alpha1.ReasonForbidden),
+		*object("failing", conditions("True", v1alpha1.ReasonAllBackendsNormal, "False", v1alpha1.ReasonThrottled), "normal"),
+		*object("stale", conditions("Unknown", v1alpha1.ReasonObservationStale, "False", v1alpha1.ReasonThrottled), "normal"),
+		*object("stalled", append(conditions("Unknown", v1alpha1.ReasonPending, "False", v1alpha1.ReasonForbidden),
 			[3]string{v1alpha1.ConditionStalled, "True", v1alpha1.ReasonForbidden})),
-		*silent("silent", 7*time.Minute),
-		*object("bad", said("False", v1alpha1.ReasonBelowMinHealthy, "True", succeeded), "abnormal"),
-		*object("worse", said("False", v1alpha1.ReasonBelowMinHealthy, "True", succeeded), "abnormal", "abnormal"),
+		*updatedAgo("old", 7*time.Minute),
+		*object("bad", conditions("False", v1alpha1.ReasonBelowMinHealthy, "True", succeeded), "abnormal"),
+		*object("worse", conditions("False", v1alpha1.ReasonBelowMinHealthy, "True", succeeded), "abnormal", "abnormal"),
 	}
 	o, _ := newOptions()
 	o.sortWorstFirst(fleet)
@@ -34,20 +34,20 @@ func TestTheWorstComesFirst(t *testing.T) {
 	for i := range fleet {
 		names = append(names, fleet[i].Name)
 	}
-	if want := []string{"worse", "bad", "stalled", "silent", "stale", "failing", "partly", "new", "healthy", "suspended"}; !slices.Equal(names, want) {
+	if want := []string{"worse", "bad", "stalled", "old", "stale", "failing", "partly", "new", "healthy", "suspended"}; !slices.Equal(names, want) {
 		t.Errorf("%q, not %q", names, want)
 	}
 }
 
-func TestTheTable(t *testing.T) {
+func TestFleetTable(t *testing.T) {
 	t.Parallel()
 
 	o, out := newOptions()
 	objects := []v1alpha1.LoadBalancerHealth{
-		*object("web", said("True", v1alpha1.ReasonMinHealthyMet, "True", v1alpha1.ReasonObservationSucceeded), "normal", "normal", "abnormal"),
+		*object("web", conditions("True", v1alpha1.ReasonMinHealthyMet, "True", v1alpha1.ReasonObservationSucceeded), "normal", "normal", "abnormal"),
 		*object("a-longer-name", nil),
-		*object("failing", said("True", v1alpha1.ReasonAllBackendsNormal, "False", v1alpha1.ReasonThrottled), "normal"),
-		*silent("silent", 7*time.Minute),
+		*object("failing", conditions("True", v1alpha1.ReasonAllBackendsNormal, "False", v1alpha1.ReasonThrottled), "normal"),
+		*updatedAgo("old", 7*time.Minute),
 	}
 	if err := fleet(objects, true, true, o).write(out, false); err != nil {
 		t.Fatal(err)
@@ -57,14 +57,14 @@ NAMESPACE   NAME            HEALTH    REASON          NORMAL   ABNORMAL   UNAVAI
 prod        web             Healthy   MinHealthyMet   2/3      1          0             lb-web             cn-hangzhou   *      -          about MinHealthyMet
 prod        a-longer-name   Pending   -               -        0          0             lb-a-longer-name   cn-hangzhou   *      -          
 prod        failing         Healthy   Throttled       1/1      0          0             lb-failing         cn-hangzhou   *      -          about AllBackendsNormal
-prod        silent          Unknown   NotUpdated      1/1      0          0             lb-silent          cn-hangzhou   *      7m         not updated for 7m: is the operator running? about AllBackendsNormal
+prod        old             Unknown   NotUpdated      1/1      0          0             lb-old             cn-hangzhou   *      7m         not updated for 7m: is the operator running? about AllBackendsNormal
 `
 	if got := "\n" + out.String(); got != want {
 		t.Errorf("got%s\nwant%s", got, want)
 	}
 }
 
-func TestAServiceIsNamedUntilItHasALoadBalancer(t *testing.T) {
+func TestServiceIsShownUntilItHasALoadBalancer(t *testing.T) {
 	t.Parallel()
 
 	web := object("web", nil)
@@ -78,12 +78,12 @@ func TestAServiceIsNamedUntilItHasALoadBalancer(t *testing.T) {
 	}
 }
 
-func TestColoursDoNotMoveColumns(t *testing.T) {
+func TestColoursDoNotShiftColumns(t *testing.T) {
 	t.Parallel()
 
 	o, out := newOptions()
 	objects := []v1alpha1.LoadBalancerHealth{
-		*object("web", said("False", v1alpha1.ReasonBelowMinHealthy, "True", ""), "abnormal"), *object("api", good(), "normal"),
+		*object("web", conditions("False", v1alpha1.ReasonBelowMinHealthy, "True", ""), "abnormal"), *object("api", allNormal(), "normal"),
 	}
 	_ = fleet(objects, false, false, o).write(out, false)
 	plainText := out.String()
@@ -101,7 +101,7 @@ func TestColoursDoNotMoveColumns(t *testing.T) {
 	}
 }
 
-func TestATerminalObeysNothingThatAnObjectHolds(t *testing.T) {
+func TestControlCharactersAreReplaced(t *testing.T) {
 	t.Parallel()
 
 	o, out := newOptions()
@@ -119,18 +119,18 @@ func TestATerminalObeysNothingThatAnObjectHolds(t *testing.T) {
 	other := hostile.DeepCopy()
 	other.Status.Backends[0].ServerHealthStatus = "normal" + evil
 	for _, c := range changes(hostile, other) {
-		out.WriteString(line{noon, evil, c}.render(false))
+		out.WriteString(logEntry{noon, evil, c}.render(false))
 	}
 	if strings.ContainsAny(out.String(), "\x1b\x07\u202e") || strings.Contains(out.String(), "b\nc") {
 		t.Errorf("%q", out.String())
 	}
 }
 
-func TestTheTree(t *testing.T) {
+func TestTree(t *testing.T) {
 	t.Parallel()
 
 	o, out := newOptions()
-	web := object("web", said("True", v1alpha1.ReasonMinHealthyMet, "False", v1alpha1.ReasonThrottled), "normal", "abnormal", "unavailable")
+	web := object("web", conditions("True", v1alpha1.ReasonMinHealthyMet, "False", v1alpha1.ReasonThrottled), "normal", "abnormal", "unavailable")
 	web.Status.OmittedBackends = 7
 	if err := tree(out, web, o); err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ web  Healthy  MinHealthyMet  lb-web cn-hangzhou
 │  ├─ i-1 10.0.0.1:8443  normal       since 5m
 │  ├─ i-2 10.0.0.1:8443  abnormal     since 5m
 │  └─ i-3 10.0.0.1:8443  unavailable  since 5m
-└─ and 7 backends that the status leaves out
+└─ and 7 backends that the status omits
 `
 	if got := "\n" + out.String(); got != want {
 		t.Errorf("got%s\nwant%s", got, want)

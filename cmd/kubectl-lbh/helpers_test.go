@@ -15,22 +15,22 @@ import (
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 
-// newOptions are without colour, at noon.
+// newOptions returns options without colours, at noon.
 func newOptions() (o *options, out *bytes.Buffer) {
 	streams, _, out, _ := genericiooptions.NewTestIOStreams()
 	return &options{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true), color: "never", heartbeat: defaultHeartbeat, now: func() time.Time { return noon }}, out
 }
 
-// object makes one whose conditions are type, status, reason in turn, with a
-// backend of each state.
-func object(name string, conditions [][3]string, states ...string) *v1alpha1.LoadBalancerHealth {
+// object returns an object with a backend in each state. Each condition is its
+// type, status and reason.
+func object(name string, wanted [][3]string, states ...string) *v1alpha1.LoadBalancerHealth {
 	o := &v1alpha1.LoadBalancerHealth{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "prod", Name: name, Generation: 1},
 		Spec:       v1alpha1.LoadBalancerHealthSpec{LoadBalancerID: "lb-" + name, RegionID: "cn-hangzhou"},
 	}
 	s := &o.Status
 	s.ObservedGeneration = 1
-	for _, c := range conditions {
+	for _, c := range wanted {
 		s.Conditions = append(s.Conditions, metav1.Condition{
 			Type: c[0], Status: metav1.ConditionStatus(c[1]), Reason: c[2], Message: "about " + c[2],
 			ObservedGeneration: 1, LastTransitionTime: metav1.NewTime(noon),
@@ -61,8 +61,8 @@ func object(name string, conditions [][3]string, states ...string) *v1alpha1.Loa
 	return o
 }
 
-// said are the three conditions of an object: the verdict, and how it was observed.
-func said(verdict, reason, observed, observedReason string) [][3]string {
+// conditions are the three conditions of an object with this verdict and observation.
+func conditions(verdict, reason, observed, observedReason string) [][3]string {
 	return [][3]string{
 		{v1alpha1.ConditionReady, verdict, reason},
 		{v1alpha1.ConditionHealthy, verdict, reason},
@@ -70,13 +70,13 @@ func said(verdict, reason, observed, observedReason string) [][3]string {
 	}
 }
 
-// silent is a healthy object that was updated so long ago.
-func silent(name string, age time.Duration) *v1alpha1.LoadBalancerHealth {
-	o := object(name, good(), "normal")
+// updatedAgo is a healthy object that was updated so long ago.
+func updatedAgo(name string, age time.Duration) *v1alpha1.LoadBalancerHealth {
+	o := object(name, allNormal(), "normal")
 	o.Status.LastObservedTime = new(metav1.NewTime(noon.Add(-age)))
 	return o
 }
 
-func good() [][3]string {
-	return said("True", v1alpha1.ReasonAllBackendsNormal, "True", v1alpha1.ReasonObservationSucceeded)
+func allNormal() [][3]string {
+	return conditions("True", v1alpha1.ReasonAllBackendsNormal, "True", v1alpha1.ReasonObservationSucceeded)
 }

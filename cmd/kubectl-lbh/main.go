@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kubectl-lbh is `kubectl lbh`: what LoadBalancerHealth objects say, for
-// people who look.
+// Command kubectl-lbh is the plugin `kubectl lbh`. It shows LoadBalancerHealth
+// objects in a terminal, and waits for them in scripts.
 //
-//	command.go   flags and subcommands
-//	client.go    the API server; link.go whether it answers, explain.go what to do if not
-//	fleet.go     a row for each object, worst first
-//	tree.go      one object: listeners, backends, since when
-//	changes.go   what turned between two states of an object
-//	watch.go     both, live; screen.go draws it
-//	wait.go      until an object is healthy; refresh.go until an answer came
-//	fresh.go     whether a status is still current
-//	text.go      columns, colours, ages
+//	command.go     flags and subcommands
+//	client.go      requests to the API server
+//	connection.go  whether the API server is reachable, and its clock
+//	explain.go     errors of the API server, with a remedy
+//	fleet.go       the table: a row for each object, worst first
+//	tree.go        one object with its listeners and backends
+//	changes.go     the differences between two states of an object
+//	watch.go       the table, live, and the changes; screen.go draws it
+//	wait.go        waits until an object is healthy
+//	refresh.go     requests an observation, and waits for it
+//	staleness.go   whether a status is current
+//	text.go        columns, colours, ages
 package main
 
 import (
@@ -26,22 +29,22 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// interruptedStatus is what shells give a program that Ctrl-C ended.
-const interruptedStatus = 130
+// exitInterrupted is the exit code after Ctrl-C, as in shells.
+const exitInterrupted = 130
 
 // version is set by the linker.
 var version = "dev"
 
 func main() {
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, restore)                   // a second Ctrl-C ends it at once
-	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // client-go would write across the live view
+	context.AfterFunc(ctx, restore)                   // a second Ctrl-C exits at once
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // client-go would log into the live view
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 	err := newCommand(streams).ExecuteContext(ctx)
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
-		os.Exit(interruptedStatus)
+		os.Exit(exitInterrupted)
 	default:
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)

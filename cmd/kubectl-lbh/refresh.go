@@ -22,20 +22,20 @@ func runRefresh(ctx context.Context, o *options, name string, timeout time.Durat
 		return errSuspended(name)
 	}
 	request := &observeRequest{value: o.now().UTC().Format(time.RFC3339Nano)}
-	if err := c.ask(ctx, name, request.value); err != nil {
+	if err := c.requestObservation(ctx, name, request.value); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	err = c.until(ctx, name, func(state *v1alpha1.LoadBalancerHealth) (bool, error) {
+	err = c.waitFor(ctx, name, func(state *v1alpha1.LoadBalancerHealth) (bool, error) {
 		object = state
-		return request.answered(state)
+		return request.handled(state)
 	})
 	switch {
 	case err == nil:
 		return tree(o.Out, object, o)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("%s%s", request.unanswered(object, timeout), c.link.besides())
+		return fmt.Errorf("%s%s", request.timeoutMessage(object, timeout), c.connection.errorSuffix())
 	default:
 		return err
 	}
@@ -45,46 +45,46 @@ func errSuspended(name string) error {
 	return fmt.Errorf("%s is suspended, so it is not observed: set spec.suspend to false", name)
 }
 
-// An observeRequest is a value of the request annotation.
+// observeRequest is a value of the request annotation.
 type observeRequest struct {
 	value string
-	seen  bool // in an object; a watch may begin before the request
+	seen  bool // in a state of the object; the watch may begin before the request
 }
 
-// answered tells whether an answer came, and fails once none will come without
-// manual action. A failure that passes is tried again by the operator.
-func (r *observeRequest) answered(object *v1alpha1.LoadBalancerHealth) (bool, error) {
-	was := r.seen
+// handled reports whether an observation handled the request. It returns an error
+// when that requires manual action. The operator retries after other failures.
+func (r *observeRequest) handled(object *v1alpha1.LoadBalancerHealth) (bool, error) {
+	seenBefore := r.seen
 	r.seen = object.Annotations[v1alpha1.ObserveRequestedAtAnnotation] == r.value
 	switch {
 	case object.Status.LastHandledObserveRequest == r.value:
 		return true, nil
 	case object.Spec.Suspend:
 		return false, errSuspended(object.Name)
-	case was && !r.seen:
+	case seenBefore && !r.seen:
 		return false, fmt.Errorf("another request replaced this one before %s was observed: run it again", object.Name)
 	case r.failed(object) && isStalled(object):
-		return false, fmt.Errorf("%s cannot be observed: %s", object.Name, because(object, v1alpha1.ConditionStalled))
+		return false, fmt.Errorf("%s cannot be observed: %s", object.Name, reasonAndMessage(object, v1alpha1.ConditionStalled))
 	default:
 		return false, nil
 	}
 }
 
-// failed tells whether an attempt for this request ended without an answer.
+// failed reports whether an attempt for this request failed.
 func (r *observeRequest) failed(object *v1alpha1.LoadBalancerHealth) bool {
 	return object.Status.LastAttemptedObserveRequest == r.value
 }
 
-// unanswered says why there is no answer yet, and what to do.
-func (r *observeRequest) unanswered(object *v1alpha1.LoadBalancerHealth, timeout time.Duration) string {
+// timeoutMessage is why the request was not handled in time, and what to do.
+func (r *observeRequest) timeoutMessage(object *v1alpha1.LoadBalancerHealth, timeout time.Duration) string {
 	if r.failed(object) && statusOf(object, v1alpha1.ConditionObserved) == metav1.ConditionFalse {
-		return fmt.Sprintf("%s was not answered within %s: %s; the operator tries again: kubectl lbh wait %s waits for the answer",
-			object.Name, timeout, because(object, v1alpha1.ConditionObserved), object.Name)
+		return fmt.Sprintf("%s could not be observed within %s: %s; the operator retries: kubectl lbh wait %s waits for it",
+			object.Name, timeout, reasonAndMessage(object, v1alpha1.ConditionObserved), object.Name)
 	}
 	return fmt.Sprintf("%s was not observed within %s: does slb-health-operator run, and does it serve this object?", object.Name, timeout)
 }
 
-// because is the reason and message of a condition.
-func because(object *v1alpha1.LoadBalancerHealth, kind string) string {
-	return tame(reasonOf(object, kind) + ": " + messageOf(object, kind))
+// reasonAndMessage is "reason: message" of a condition.
+func reasonAndMessage(object *v1alpha1.LoadBalancerHealth, kind string) string {
+	return sanitize(reasonOf(object, kind) + ": " + messageOf(object, kind))
 }

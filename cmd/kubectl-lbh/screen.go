@@ -11,34 +11,34 @@ import (
 )
 
 const (
-	// The alternate screen, without a cursor. What is too long all the same, in
-	// a font that thinks otherwise of a character, must not push rows down.
-	enterScreen = "\x1b[?1049h\x1b[?25l\x1b[?7l"
-	leaveScreen = "\x1b[?7h\x1b[?25h\x1b[?1049l"
-	toTop       = "\x1b[H"
-	clearLine   = "\x1b[K"
-	clearBelow  = "\x1b[J"
+	// The alternate screen, without cursor and wrapping: a row that is too long in
+	// the terminal's font must not shift the rows below.
+	enterAltScreen = "\x1b[?1049h\x1b[?25l\x1b[?7l"
+	exitAltScreen  = "\x1b[?7h\x1b[?25h\x1b[?1049l"
+	toTop          = "\x1b[H"
+	clearRow       = "\x1b[K"
+	clearBelow     = "\x1b[J"
 )
 
-// keptLines is how many changes a screen remembers.
-const keptLines = 200
+// maxLogEntries is how many changes a screen keeps.
+const maxLogEntries = 200
 
-// screen is the view of a terminal: the table, and below it the newest changes.
-// When it closes, the changes stay where the shell goes on.
+// screen is the view in a terminal: the table, and below it the newest changes.
+// close prints the changes below the shell's prompt.
 type screen struct {
 	o         *options
 	namespace string
 	objects   []v1alpha1.LoadBalancerHealth
-	told      []line
+	log       []logEntry
 	entered   bool
 }
 
 func newScreen(o *options, namespace string) *screen { return &screen{o: o, namespace: namespace} }
 
-func (s *screen) show(objects []v1alpha1.LoadBalancerHealth, told []line) error {
+func (s *screen) show(objects []v1alpha1.LoadBalancerHealth, entries []logEntry) error {
 	s.objects = objects
-	s.told = append(s.told, told...)
-	s.told = s.told[max(0, len(s.told)-keptLines):]
+	s.log = append(s.log, entries...)
+	s.log = s.log[max(0, len(s.log)-maxLogEntries):]
 	return s.tick()
 }
 
@@ -50,35 +50,35 @@ func (s *screen) tick() error {
 	text := toTop
 	if !s.entered {
 		s.entered = true
-		text = enterScreen + toTop
+		text = enterAltScreen + toTop
 	}
 	_, err := fmt.Fprint(s.o.Out, text+s.draw(width, height))
 	return err
 }
 
-// draw is the screen's whole content: the table takes what the newest changes
-// leave of the height, and those at least a third.
+// draw renders the whole screen. The log gets at least a third of the height, and
+// the table the rest.
 func (s *screen) draw(width, height int) string {
 	colored := s.o.colored(s.o.Out)
-	rows := []string{none(s.namespace)}
+	rows := []string{notFoundMessage(s.namespace)}
 	if len(s.objects) > 0 {
 		var buffer bytes.Buffer
 		t := fleet(s.objects, s.namespace == "", false, s.o)
 		t.fit(width)
-		_ = t.write(&buffer, colored) // a buffer takes everything
+		_ = t.write(&buffer, colored) // a buffer returns no error
 		rows = strings.Split(strings.TrimSuffix(buffer.String(), "\n"), "\n")
 	}
-	told := min(len(s.told), max(height/3, height-len(rows)-2))
-	if room := max(height-told-2, 2); len(rows) > room {
+	logged := min(len(s.log), max(height/3, height-len(rows)-2))
+	if room := max(height-logged-2, 2); len(rows) > room {
 		hidden := len(rows) - room + 1
 		rows = append(rows[:room-1], fmt.Sprintf("… and %d more", hidden))
 	}
 	rows = append(rows, "")
-	for _, l := range s.told[len(s.told)-told:] {
-		rows = append(rows, l.render(colored))
+	for _, e := range s.log[len(s.log)-logged:] {
+		rows = append(rows, e.render(colored))
 	}
 	for i, row := range rows {
-		rows[i] = cut(row, width) + clearLine
+		rows[i] = truncate(row, width) + clearRow
 	}
 	return strings.Join(rows, "\r\n") + clearBelow
 }
@@ -88,17 +88,17 @@ func (s *screen) close() error {
 		return nil
 	}
 	var text strings.Builder
-	text.WriteString(leaveScreen)
-	for _, l := range s.told {
-		text.WriteString(l.render(s.o.colored(s.o.Out)) + "\n")
+	text.WriteString(exitAltScreen)
+	for _, e := range s.log {
+		text.WriteString(e.render(s.o.colored(s.o.Out)) + "\n")
 	}
 	_, err := fmt.Fprint(s.o.Out, text.String())
 	return err
 }
 
-// cut shortens a row to what fits, without counting or splitting escapes.
-func cut(row string, width int) string {
-	if visible(row) <= width {
+// truncate shortens a row to a width. It neither counts nor splits escapes.
+func truncate(row string, width int) string {
+	if displayWidth(row) <= width {
 		return row
 	}
 	var text strings.Builder
@@ -110,7 +110,7 @@ func cut(row string, width int) string {
 		case escape:
 			escape = r != 'm'
 		default:
-			if seen += columnsOf(r); seen >= width {
+			if seen += runeWidth(r); seen >= width {
 				return text.String() + "…\x1b[0m"
 			}
 		}
@@ -119,8 +119,8 @@ func cut(row string, width int) string {
 	return text.String()
 }
 
-// visible is how many columns a row takes: its escapes take none.
-func visible(row string) (n int) {
+// displayWidth is the width of a row in columns; escapes have none.
+func displayWidth(row string) (n int) {
 	escape := false
 	for _, r := range row {
 		switch {
@@ -129,7 +129,7 @@ func visible(row string) (n int) {
 		case escape:
 			escape = r != 'm'
 		default:
-			n += columnsOf(r)
+			n += runeWidth(r)
 		}
 	}
 	return n

@@ -17,7 +17,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// A color is the number of an ANSI escape; plain is none.
+// color is the number of an ANSI escape; plain is none.
 type color int
 
 const (
@@ -28,8 +28,9 @@ const (
 	yellow color = 33
 )
 
-// tame takes out of a text what a terminal would obey, whoever wrote it into an object.
-func tame(text string) string {
+// sanitize replaces the control characters in a text of an object, which a terminal
+// would interpret.
+func sanitize(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
@@ -38,16 +39,16 @@ func tame(text string) string {
 	}, text)
 }
 
-// paint gives a text its colour, and tames it.
+// paint sanitizes a text, and colours it.
 func (c color) paint(text string, colored bool) string {
-	text = tame(text)
+	text = sanitize(text)
 	if !colored || c == plain {
 		return text
 	}
 	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", c, text)
 }
 
-// colored tells whether what goes to out may have colours.
+// colored reports whether the output may have colours.
 func (o *options) colored(out io.Writer) bool {
 	switch o.color {
 	case "always":
@@ -55,12 +56,12 @@ func (o *options) colored(out io.Writer) bool {
 	case "never":
 		return false
 	default:
-		_, unwanted := os.LookupEnv("NO_COLOR")
-		return !unwanted && isTerminal(out)
+		_, disabled := os.LookupEnv("NO_COLOR")
+		return !disabled && isTerminal(out)
 	}
 }
 
-// isTerminal tells whether out is a terminal that obeys escapes.
+// isTerminal reports whether out is a terminal that interprets escapes.
 func isTerminal(out io.Writer) bool {
 	file, ok := out.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb"
@@ -76,9 +77,9 @@ func sizeOf(out io.Writer) (columns, rows int, ok bool) {
 	return columns, rows, err == nil && columns > 0
 }
 
-// columnsOf is how many columns of a terminal a character takes: Chinese ones
-// take two, and accents that sit upon another none.
-func columnsOf(r rune) int {
+// runeWidth is the width of a character in columns: two for a Chinese one, zero
+// for a combining accent.
+func runeWidth(r rune) int {
 	if unicode.In(r, unicode.Mn, unicode.Me) {
 		return 0
 	}
@@ -90,36 +91,36 @@ func columnsOf(r rune) int {
 	}
 }
 
-// pad fills a text up with spaces, after it is tamed.
+// pad appends spaces to a text, for its width after sanitize.
 func pad(text string, columns int) string {
-	return text + strings.Repeat(" ", max(0, columns-visible(tame(text))))
+	return text + strings.Repeat(" ", max(0, columns-displayWidth(sanitize(text))))
 }
 
-// A cell is a word in a table.
+// cell is a text in a table.
 type cell struct {
 	text  string
 	color color
 }
 
-// A table has columns as wide as their widest word.
+// table has columns as wide as their widest cell.
 type table struct {
-	head []string
-	rows [][]cell
+	header []string
+	rows   [][]cell
 }
 
 const gap = "   "
 
-// keptColumns stay, however narrow a terminal is.
-const keptColumns = 4
+// minColumns is how many columns even the narrowest terminal shows.
+const minColumns = 4
 
-// fit leaves out the last columns that there is no room for.
+// fit drops the last columns that exceed a width.
 func (t *table) fit(columns int) {
 	needed := -len(gap)
 	for i, w := range t.widths() {
-		if needed += len(gap) + w; needed <= columns || i < keptColumns {
+		if needed += len(gap) + w; needed <= columns || i < minColumns {
 			continue
 		}
-		t.head = t.head[:i]
+		t.header = t.header[:i]
 		for j := range t.rows {
 			t.rows[j] = t.rows[j][:i]
 		}
@@ -128,13 +129,13 @@ func (t *table) fit(columns int) {
 }
 
 func (t *table) widths() []int {
-	widths := make([]int, len(t.head))
-	for i, word := range t.head {
+	widths := make([]int, len(t.header))
+	for i, word := range t.header {
 		widths[i] = len(word)
 	}
 	for _, row := range t.rows {
 		for i, c := range row {
-			widths[i] = max(widths[i], visible(tame(c.text)))
+			widths[i] = max(widths[i], displayWidth(sanitize(c.text)))
 		}
 	}
 	return widths
@@ -143,7 +144,7 @@ func (t *table) widths() []int {
 func (t *table) write(out io.Writer, colored bool) error {
 	widths := t.widths()
 	var text strings.Builder
-	line := func(cells []cell) {
+	writeRow := func(cells []cell) {
 		for i, c := range cells {
 			text.WriteString(c.color.paint(c.text, colored))
 			if i < len(cells)-1 {
@@ -152,19 +153,19 @@ func (t *table) write(out io.Writer, colored bool) error {
 		}
 		text.WriteString("\n")
 	}
-	head := make([]cell, len(t.head))
-	for i, word := range t.head {
-		head[i] = cell{text: word}
+	header := make([]cell, len(t.header))
+	for i, word := range t.header {
+		header[i] = cell{text: word}
 	}
-	line(head)
+	writeRow(header)
 	for _, row := range t.rows {
-		line(row)
+		writeRow(row)
 	}
 	_, err := io.WriteString(out, text.String())
 	return err
 }
 
-// age is how long ago something was, as kubectl says it; "-" when it never was.
+// age is the time since at in kubectl's format; "-" for the zero time.
 func (o *options) age(at *metav1.Time) string {
 	if at.IsZero() {
 		return "-"

@@ -20,7 +20,7 @@ func runTree(ctx context.Context, o *options, name string) error {
 	return tree(o.Out, object, o)
 }
 
-// listenerKey is what a listener and its backends have in common.
+// listenerKey identifies the listener of a backend.
 type listenerKey struct {
 	port     int32
 	protocol string
@@ -43,12 +43,12 @@ func tree(out io.Writer, object *v1alpha1.LoadBalancerHealth, o *options) error 
 	p := &printer{out: out}
 	r := o.rank(object)
 	loadBalancer, region := targetOf(object)
-	p.printf("%s  %s  %s  %s\n", object.Name, r.color().paint(r.word(), colored), cmp.Or(tame(headReason(object, r)), "-"), tame(loadBalancer+" "+region))
-	if silence := o.silence(object); silence != "" {
-		p.printf("│  %s\n", yellow.paint(silence+" What follows is stored.", colored))
+	p.printf("%s  %s  %s  %s\n", object.Name, r.color().paint(r.label(), colored), cmp.Or(sanitize(headReason(object, r)), "-"), sanitize(loadBalancer+" "+region))
+	if warning := o.notUpdated(object); warning != "" {
+		p.printf("│  %s\n", yellow.paint(warning+" This is the stored status:", colored))
 	}
 	if message := messageOf(object, v1alpha1.ConditionReady); message != "" {
-		p.printf("│  %s\n", tame(message))
+		p.printf("│  %s\n", sanitize(message))
 	}
 	if r == failing {
 		p.printf("│  %s\n", yellow.paint(messageOf(object, v1alpha1.ConditionObserved), colored))
@@ -64,18 +64,19 @@ func tree(out io.Writer, object *v1alpha1.LoadBalancerHealth, o *options) error 
 			branch, trunk = "└─ ", "   "
 		}
 		key := listenerKey{l.Port, l.Protocol}
-		p.printf("%s%s  %s  %d/%d normal\n", branch, tame(key.String()), healthColor(l.Health).paint(string(l.Health), colored), l.Normal, l.Backends)
+		p.printf("%s%s  %s  %d/%d normal\n", branch, sanitize(key.String()), healthColor(l.Health).paint(string(l.Health), colored), l.Normal, l.Backends)
 		p.backends(trunk, backends[key], o, colored)
 	}
 	if n := object.Status.OmittedBackends; n > 0 {
-		p.printf("└─ and %d backends that the status leaves out\n", n)
+		p.printf("└─ and %d backends that the status omits\n", n)
 	}
 	return p.err
 }
 
-// headReason is the reason beside the rank. Why observations fail has a line of its own.
+// headReason is the reason beside the rank. The reason of a failed observation is
+// in a row of its own.
 func headReason(object *v1alpha1.LoadBalancerHealth, r rank) string {
-	if r == outdated {
+	if r == notUpdated {
 		return reasonNotUpdated
 	}
 	return reasonOf(object, v1alpha1.ConditionReady)
@@ -92,7 +93,7 @@ func healthColor(h v1alpha1.Health) color {
 	}
 }
 
-// A printer remembers the first error.
+// printer keeps the first error.
 type printer struct {
 	out io.Writer
 	err error
@@ -107,7 +108,7 @@ func (p *printer) printf(format string, args ...any) {
 func (p *printer) backends(trunk string, rows []v1alpha1.BackendStatus, o *options, colored bool) {
 	width := 0
 	for i := range rows {
-		width = max(width, visible(tame(rows[i].Address())))
+		width = max(width, displayWidth(sanitize(rows[i].Address())))
 	}
 	for i := range rows {
 		branch := "├─ "
@@ -115,15 +116,15 @@ func (p *printer) backends(trunk string, rows []v1alpha1.BackendStatus, o *optio
 			branch = "└─ "
 		}
 		state := rows[i].ServerHealthStatus
-		p.printf("%s%s%s  %s  since %s%s\n", trunk, branch, tame(pad(rows[i].Address(), width)),
-			colorOf(state).paint(pad(state, len(v1alpha1.StatusUnavailable)), colored), o.age(&rows[i].LastTransitionTime), whereabouts(&rows[i]))
+		p.printf("%s%s%s  %s  since %s%s\n", trunk, branch, sanitize(pad(rows[i].Address(), width)),
+			colorOf(state).paint(pad(state, len(v1alpha1.StatusUnavailable)), colored), o.age(&rows[i].LastTransitionTime), locationText(&rows[i]))
 	}
 }
 
-// whereabouts ends the line of a backend that the cluster knows.
-func whereabouts(b *v1alpha1.BackendStatus) string {
+// locationText is the last part of a backend's row: its node or pod.
+func locationText(b *v1alpha1.BackendStatus) string {
 	if text := b.Location(); text != "" {
-		return "  " + tame(text)
+		return "  " + sanitize(text)
 	}
 	return ""
 }

@@ -9,31 +9,31 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-func TestATreeSaysWhereBackendsRun(t *testing.T) {
+func TestTreeShowsLocations(t *testing.T) {
 	o, out := newOptions()
-	web := object("web", good(), "normal", "abnormal", "normal", "normal")
-	rows := web.Status.Backends
-	rows[0].Node = "node-1"
-	rows[1].Pod, rows[1].Node, rows[1].Diagnosis = "prod/web-1", "node-2", v1alpha1.DiagnosisPodReadyButAbnormal
-	rows[2].Diagnosis = v1alpha1.DiagnosisOrphan
+	web := object("web", allNormal(), "normal", "abnormal", "normal", "normal")
+	backends := web.Status.Backends
+	backends[0].Node = "node-1"
+	backends[1].Pod, backends[1].Node, backends[1].Diagnosis = "prod/web-1", "node-2", v1alpha1.DiagnosisPodReadyButAbnormal
+	backends[2].Diagnosis = v1alpha1.DiagnosisOrphan
 	if err := tree(out, web, o); err != nil {
 		t.Fatal(err)
 	}
-	lines := strings.Split(out.String(), "\n")
+	rows := strings.Split(out.String(), "\n")
 	for i, want := range []string{
 		"since 5m  node node-1",
 		"since 5m  pod prod/web-1; node node-2; the pod is Ready: does a NetworkPolicy or a host firewall block health checks from 100.64.0.0/10?",
 		"since 5m  no node or pod of this cluster",
 		"since 5m",
 	} {
-		if line := lines[i+3]; !strings.HasSuffix(line, want) {
-			t.Errorf("%q does not end with %q", line, want)
+		if row := rows[i+3]; !strings.HasSuffix(row, want) {
+			t.Errorf("%q lacks the suffix %q", row, want)
 		}
 	}
 }
 
-func TestWhatTurnedSaysWhereItRuns(t *testing.T) {
-	before, after := object("web", good(), "normal"), object("web", good(), "abnormal")
+func TestChangeShowsLocation(t *testing.T) {
+	before, after := object("web", allNormal(), "normal"), object("web", allNormal(), "abnormal")
 	after.Status.Backends[0].Pod = "prod/\x1bweb-1"
 	got := changes(before, after)
 	want := change{"443/https i-1 10.0.0.1:8443  normal → abnormal  pod prod/·web-1", red}
@@ -42,11 +42,11 @@ func TestWhatTurnedSaysWhereItRuns(t *testing.T) {
 	}
 }
 
-func TestTheAddressOfABackendCanBeCopied(t *testing.T) {
+func TestIPv6AddressIsBracketed(t *testing.T) {
 	t.Parallel()
 
 	o, out := newOptions()
-	before, after := object("web", good(), "normal"), object("web", good(), "abnormal")
+	before, after := object("web", allNormal(), "normal"), object("web", allNormal(), "abnormal")
 	for _, web := range []*v1alpha1.LoadBalancerHealth{before, after} {
 		web.Status.Backends[0].ServerIP = "2408::8"
 	}

@@ -15,17 +15,17 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// conditionFor is what can be waited for.
+// conditionFor is the condition for each value of --for.
 var conditionFor = map[string]string{
 	"healthy":  v1alpha1.ConditionHealthy,
 	"ready":    v1alpha1.ConditionReady,
 	"observed": v1alpha1.ConditionObserved,
 }
 
-func runWait(ctx context.Context, o *options, name, what string, timeout time.Duration) error {
-	condition, ok := conditionFor[what]
+func runWait(ctx context.Context, o *options, name, value string, timeout time.Duration) error {
+	condition, ok := conditionFor[value]
 	if !ok {
-		return fmt.Errorf("--for=%s: write healthy, ready or observed", what)
+		return fmt.Errorf("--for=%s: write healthy, ready or observed", value)
 	}
 	c, object, err := o.object(ctx, name)
 	if err != nil {
@@ -38,38 +38,38 @@ func runWait(ctx context.Context, o *options, name, what string, timeout time.Du
 	w := &waiter{o: o, condition: condition, fail: fail}
 	done, err := w.step(object)
 	if err == nil && !done {
-		err = c.until(ctx, name, w.step)
+		err = c.waitFor(ctx, name, w.step)
 	}
 	w.stop()
-	switch outdated, ok := errors.AsType[outdatedError](context.Cause(ctx)); {
+	switch notUpdated, ok := errors.AsType[notUpdatedError](context.Cause(ctx)); {
 	case err == nil:
-		_, err = fmt.Fprintf(o.Out, "%s is %s\n", name, what)
+		_, err = fmt.Fprintf(o.Out, "%s is %s\n", name, value)
 		return err
 	case ok:
-		return outdated
+		return notUpdated
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("%s is not %s after %s: %s%s", name, what, timeout, w.last, c.link.besides())
+		return fmt.Errorf("%s is not %s after %s: %s%s", name, value, timeout, w.last, c.connection.errorSuffix())
 	default:
 		return err
 	}
 }
 
-// A waiter looks at the states of an object.
+// waiter checks each state of an object.
 type waiter struct {
 	o         *options
 	condition string
-	last      string      // the progress that was printed last
-	fail      func(error) // ends the wait
-	silence   *time.Timer // until the object is outdated
+	last      string      // the last printed progress
+	fail      func(error) // cancels the wait
+	deadline  *time.Timer // until the status is no longer current
 }
 
-// outdatedError is about an object that has not been updated for too long.
-type outdatedError string
+// notUpdatedError is about a status that is not current.
+type notUpdatedError string
 
-func (e outdatedError) Error() string { return string(e) }
+func (e notUpdatedError) Error() string { return string(e) }
 
-// step looks at a state: whether it is what is waited for, or will not be
-// without manual action, or is not to be trusted.
+// step reports whether a state has the condition. It returns an error when that
+// requires manual action, and when the status is not current.
 func (w *waiter) step(object *v1alpha1.LoadBalancerHealth) (bool, error) {
 	w.stop()
 	if now := progress(object, w.condition); now != w.last {
@@ -79,47 +79,47 @@ func (w *waiter) step(object *v1alpha1.LoadBalancerHealth) (bool, error) {
 		}
 	}
 	if isStalled(object) {
-		return false, fmt.Errorf("%s is stalled: %s", object.Name, because(object, v1alpha1.ConditionStalled))
+		return false, fmt.Errorf("%s is stalled: %s", object.Name, reasonAndMessage(object, v1alpha1.ConditionStalled))
 	}
-	if silence := w.o.silence(object); silence != "" {
-		return false, w.outdated(object, silence)
+	if warning := w.o.notUpdated(object); warning != "" {
+		return false, w.notUpdated(object, warning)
 	}
 	if last, due := nextUpdate(object, w.o.heartbeat); !due.IsZero() {
-		w.silence = time.AfterFunc(due.Sub(w.o.serverNow()), func() { w.fail(w.outdated(object, w.o.notUpdatedSince(last))) })
+		w.deadline = time.AfterFunc(due.Sub(w.o.serverNow()), func() { w.fail(w.notUpdated(object, w.o.notUpdatedSince(last))) })
 	}
 	return reached(object, w.condition), nil
 }
 
-func (w *waiter) outdated(object *v1alpha1.LoadBalancerHealth, silence string) error {
-	return outdatedError(fmt.Sprintf("%s was %s Stored is: %s", object.Name, silence, progress(object, w.condition)))
+func (w *waiter) notUpdated(object *v1alpha1.LoadBalancerHealth, warning string) error {
+	return notUpdatedError(fmt.Sprintf("%s was %s Its stored status: %s", object.Name, warning, progress(object, w.condition)))
 }
 
 func (w *waiter) stop() {
-	if w.silence != nil {
-		w.silence.Stop()
+	if w.deadline != nil {
+		w.deadline.Stop()
 	}
 }
 
-// reached tells whether a condition is True, of the generation that is there,
-// and not from before a request that no answer has served.
+// reached reports whether a condition is True for the current generation, and no
+// request is pending.
 func reached(object *v1alpha1.LoadBalancerHealth, condition string) bool {
 	_, pending := pendingRequest(object)
-	return current(object) && !pending && statusOf(object, condition) == metav1.ConditionTrue
+	return isCurrent(object) && !pending && statusOf(object, condition) == metav1.ConditionTrue
 }
 
-// progress says how far an object is: "3/5 backends normal (BelowMinHealthy)".
+// progress is the state of an object, such as "3/5 backends normal (BelowMinHealthy)".
 func progress(object *v1alpha1.LoadBalancerHealth, condition string) string {
-	if !current(object) {
+	if !isCurrent(object) {
 		return "not observed yet"
 	}
 	var parts []string
 	if _, pending := pendingRequest(object); pending {
-		parts = append(parts, "the requested observation is not answered yet")
+		parts = append(parts, "the requested observation is pending")
 	} else if object.Status.Summary != nil {
 		parts = append(parts, fmt.Sprintf("%s backends normal (%s)", counts(object), reasonOf(object, condition)))
 	}
-	if attempted(object) && statusOf(object, v1alpha1.ConditionObserved) == metav1.ConditionFalse {
-		parts = append(parts, "cannot be observed: "+tame(messageOf(object, v1alpha1.ConditionObserved)))
+	if isAttempted(object) && statusOf(object, v1alpha1.ConditionObserved) == metav1.ConditionFalse {
+		parts = append(parts, "cannot be observed: "+sanitize(messageOf(object, v1alpha1.ConditionObserved)))
 	}
 	return cmp.Or(strings.Join(parts, "; "), reasonOf(object, condition))
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-func TestEachCommandHasATimeoutOfItsOwn(t *testing.T) {
+func TestEachCommandHasItsOwnTimeout(t *testing.T) {
 	t.Parallel()
 
 	streams, _, _, _ := genericiooptions.NewTestIOStreams()
@@ -26,7 +26,7 @@ func TestEachCommandHasATimeoutOfItsOwn(t *testing.T) {
 		if flag := c.Flags().Lookup("timeout"); flag != nil {
 			found++
 			if flag.Value.String() != flag.DefValue {
-				t.Errorf("%s says that it waits %s, and waits %s", c.Name(), flag.DefValue, flag.Value)
+				t.Errorf("%s has the default timeout %s in its help, but %s in fact", c.Name(), flag.DefValue, flag.Value)
 			}
 		}
 	}
@@ -39,23 +39,23 @@ func kindOf(kind string) metav1.TypeMeta {
 	return metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: kind}
 }
 
-// An object can go between the look at it and the watch, which then says nothing.
-func TestWaitNoticesWhatWentBeforeTheWatch(t *testing.T) {
+// An object may be deleted after the read and before the watch, which then has no event.
+func TestWaitFailsForObjectDeletedBeforeTheWatch(t *testing.T) {
 	t.Parallel()
 
-	web := object("web", said("False", v1alpha1.ReasonBelowMinHealthy, "True", v1alpha1.ReasonObservationSucceeded), "abnormal")
+	web := object("web", conditions("False", v1alpha1.ReasonBelowMinHealthy, "True", v1alpha1.ReasonObservationSucceeded), "abnormal")
 	web.TypeMeta = kindOf("LoadBalancerHealth")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var answer any = &v1alpha1.LoadBalancerHealthList{TypeMeta: kindOf("LoadBalancerHealthList"), Items: []v1alpha1.LoadBalancerHealth{}}
+		var response any = &v1alpha1.LoadBalancerHealthList{TypeMeta: kindOf("LoadBalancerHealthList"), Items: []v1alpha1.LoadBalancerHealth{}}
 		switch {
 		case strings.HasSuffix(r.URL.Path, "/web"):
-			answer = web
+			response = web
 		case r.URL.Query().Has("watch"):
 			http.Error(w, "no watch here", http.StatusBadRequest)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(answer)
+		_ = json.NewEncoder(w).Encode(response)
 	}))
 	t.Cleanup(server.Close)
 	o, _ := newOptions()

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,56 +18,58 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// A happening is an object before and after; nil where it was not or is no more.
-type happening struct {
+// update is an object before and after an event; nil before it was added, and
+// after it was deleted.
+type update struct {
 	before, after *v1alpha1.LoadBalancerHealth
 }
 
-// A view shows a fleet and what happens to it.
+// view shows a fleet and the log of its changes.
 type view interface {
-	// show is called with everything at first, and after each happening.
-	show(objects []v1alpha1.LoadBalancerHealth, told []line) error
-	// tick is called every second, for a terminal that has another size.
+	// show is called with all objects, first without entries, and then after each
+	// update with the new entries.
+	show(objects []v1alpha1.LoadBalancerHealth, entries []logEntry) error
+	// tick is called every second, as the terminal may have been resized.
 	tick() error
 	close() error
 }
 
-// A line tells of a change, and when it was seen.
-type line struct {
+// logEntry is a change of an object, with its time.
+type logEntry struct {
 	at     time.Time
 	object string
 	change
 }
 
-func (l line) render(colored bool) string {
-	return l.at.Local().Format("15:04:05") + "  " + tame(l.object) + "  " + l.color.paint(l.text, colored)
+func (e logEntry) render(colored bool) string {
+	return e.at.Local().Format("15:04:05") + "  " + sanitize(e.object) + "  " + e.color.paint(e.text, colored)
 }
 
 func runWatch(ctx context.Context, o *options, names []string) error {
-	if err := o.eitherNames(names); err != nil {
+	if err := o.validateSelection(names); err != nil {
 		return err
 	}
 	c, err := o.client()
 	if err != nil {
 		return err
 	}
-	if _, err := c.list(ctx, o.filter()); err != nil { // say at once what is wrong
+	if _, err := c.list(ctx, o.filter()); err != nil { // an informer would retry without an error
 		return err
 	}
-	var v view = &lines{o: o, namespace: c.namespace}
+	var v view = &pipeView{o: o, namespace: c.namespace}
 	if isTerminal(o.Out) {
 		v = newScreen(o, c.namespace)
 	}
-	return errors.Join(follow(ctx, o, c, names, v), v.close())
+	return errors.Join(runView(ctx, o, c, names, v), v.close())
 }
 
-// follow keeps a view up to date until ctx ends, which Ctrl-C makes it do.
-func follow(ctx context.Context, o *options, c *client, names []string, v view) error {
-	happenings, synced, err := c.happenings(ctx, o.filter())
+// runView keeps a view up to date until ctx is done, as after Ctrl-C.
+func runView(ctx context.Context, o *options, c *client, names []string, v view) error {
+	updates, synced, err := c.updates(ctx, o.filter())
 	if err != nil {
 		return err
 	}
-	f := &follower{o: o, c: c, names: names, view: v, fleet: map[cache.ObjectName]*v1alpha1.LoadBalancerHealth{}, outdated: map[cache.ObjectName]bool{}}
+	f := &fleetView{o: o, c: c, names: names, view: v, fleet: map[cache.ObjectName]*v1alpha1.LoadBalancerHealth{}, notUpdated: map[cache.ObjectName]bool{}}
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for err == nil {
@@ -77,57 +80,57 @@ func follow(ctx context.Context, o *options, c *client, names []string, v view) 
 			err = f.tick()
 		case <-synced:
 			synced, f.complete = nil, true
-			f.silent() // the table says it
+			f.notUpdatedEntries() // the table shows these
 			err = f.show(nil)
-		case h := <-happenings:
-			err = f.take(h)
+		case u := <-updates:
+			err = f.onUpdate(u)
 		}
 	}
 	return err
 }
 
-// A follower is a view and what it shows.
-type follower struct {
-	o        *options
-	c        *client
-	names    []string // none: all
-	view     view
-	fleet    map[cache.ObjectName]*v1alpha1.LoadBalancerHealth
-	outdated map[cache.ObjectName]bool // those that were said to be
-	complete bool                      // once what was there at first is in the fleet
+// fleetView is a view with its data.
+type fleetView struct {
+	o          *options
+	c          *client
+	names      []string // none: all
+	view       view
+	fleet      map[cache.ObjectName]*v1alpha1.LoadBalancerHealth
+	notUpdated map[cache.ObjectName]bool // those with such an entry
+	complete   bool                      // true when the fleet has all initial objects
 }
 
-func (f *follower) tick() error {
+func (f *fleetView) tick() error {
 	if !f.complete {
 		return nil
 	}
-	if news := append(f.c.link.news(f.o.now()), f.silent()...); len(news) > 0 {
-		return f.show(news)
+	if entries := append(f.c.connection.transition(f.o.now()), f.notUpdatedEntries()...); len(entries) > 0 {
+		return f.show(entries)
 	}
 	return f.view.tick()
 }
 
-// silent tells of objects that have not been updated for too long, and of those
-// that are again, each once.
-func (f *follower) silent() []line {
-	maps.DeleteFunc(f.outdated, func(name cache.ObjectName, _ bool) bool { return f.fleet[name] == nil })
-	var told []line
+// notUpdatedEntries are the entries about objects whose status is no longer
+// current, or current again, once each.
+func (f *fleetView) notUpdatedEntries() []logEntry {
+	maps.DeleteFunc(f.notUpdated, func(name cache.ObjectName, _ bool) bool { return f.fleet[name] == nil })
+	var entries []logEntry
 	for name, object := range f.fleet {
-		silence := f.o.silence(object)
-		if f.outdated[name] == (silence != "") {
+		warning := f.o.notUpdated(object)
+		if f.notUpdated[name] == (warning != "") {
 			continue
 		}
 		c := change{"updated again", green}
-		if f.outdated[name] = silence != ""; f.outdated[name] {
-			c = change{silence, yellow}
+		if f.notUpdated[name] = warning != ""; f.notUpdated[name] {
+			c = change{warning, yellow}
 		}
-		told = append(told, line{f.o.now(), title(name, f.c.namespace == ""), c})
+		entries = append(entries, logEntry{f.o.now(), title(name, f.c.namespace == ""), c})
 	}
-	slices.SortFunc(told, func(a, b line) int { return strings.Compare(a.object, b.object) })
-	return told
+	slices.SortFunc(entries, func(a, b logEntry) int { return strings.Compare(a.object, b.object) })
+	return entries
 }
 
-// title is what an object is called in a line.
+// title is the name of an object in an entry.
 func title(name cache.ObjectName, namespaces bool) string {
 	if namespaces {
 		return name.String()
@@ -135,50 +138,47 @@ func title(name cache.ObjectName, namespaces bool) string {
 	return name.Name
 }
 
-func (f *follower) take(h happening) error {
-	if !wanted(h, f.names) {
+func (f *fleetView) onUpdate(u update) error {
+	if !u.matches(f.names) {
 		return nil
 	}
-	told := apply(f.fleet, h, f.o.now(), f.c.namespace == "")
+	entries := u.apply(f.fleet, f.o.now(), f.c.namespace == "")
 	if !f.complete {
 		return nil
 	}
-	return f.show(told)
+	return f.show(entries)
 }
 
-func (f *follower) show(told []line) error { return f.view.show(f.o.sorted(f.fleet), told) }
+func (f *fleetView) show(entries []logEntry) error { return f.view.show(f.o.sorted(f.fleet), entries) }
 
-func wanted(h happening, names []string) bool {
-	object := h.after
-	if object == nil {
-		object = h.before
-	}
-	return len(names) == 0 || slices.Contains(names, object.Name)
+// object is the newest state of the object.
+func (u update) object() *v1alpha1.LoadBalancerHealth { return cmp.Or(u.after, u.before) }
+
+// matches reports whether the object has one of the names; none: all do.
+func (u update) matches(names []string) bool {
+	return len(names) == 0 || slices.Contains(names, u.object().Name)
 }
 
-// apply brings a fleet up to date and returns what is to be told.
-func apply(fleet map[cache.ObjectName]*v1alpha1.LoadBalancerHealth, h happening, now time.Time, namespaces bool) []line {
-	object := h.after
-	if object == nil {
-		object = h.before
-	}
+// apply updates a fleet, and returns the entries about the changes.
+func (u update) apply(fleet map[cache.ObjectName]*v1alpha1.LoadBalancerHealth, now time.Time, namespaces bool) []logEntry {
+	object := u.object()
 	name := cache.ObjectName{Namespace: object.Namespace, Name: object.Name}
-	called := title(name, namespaces)
+	label := title(name, namespaces)
 	before := fleet[name]
 	switch {
-	case h.after == nil:
+	case u.after == nil:
 		delete(fleet, name)
-		return []line{{now, called, change{"deleted", faint}}}
+		return []logEntry{{now, label, change{"deleted", faint}}}
 	case before == nil:
-		fleet[name] = h.after
-		return []line{{now, called, change{"is new", plain}}}
+		fleet[name] = u.after
+		return []logEntry{{now, label, change{"added", plain}}}
 	}
-	fleet[name] = h.after
-	var told []line
-	for _, c := range changes(before, h.after) {
-		told = append(told, line{now, called, c})
+	fleet[name] = u.after
+	var entries []logEntry
+	for _, c := range changes(before, u.after) {
+		entries = append(entries, logEntry{now, label, c})
 	}
-	return told
+	return entries
 }
 
 func (o *options) sorted(fleet map[cache.ObjectName]*v1alpha1.LoadBalancerHealth) []v1alpha1.LoadBalancerHealth {
@@ -190,22 +190,22 @@ func (o *options) sorted(fleet map[cache.ObjectName]*v1alpha1.LoadBalancerHealth
 	return objects
 }
 
-// happenings lists and watches, over interruptions too. synced closes when what
-// was there at first has been sent.
-func (c *client) happenings(ctx context.Context, filter metav1.ListOptions) (sent <-chan happening, synced <-chan struct{}, err error) {
-	happenings := make(chan happening)
+// updates lists and watches the objects, and reconnects after failures. synced is
+// closed after the initial objects were sent.
+func (c *client) updates(ctx context.Context, filter metav1.ListOptions) (sent <-chan update, synced <-chan struct{}, err error) {
+	updates := make(chan update)
 	send := func(before, after any) {
-		var h happening
-		h.before, _ = before.(*v1alpha1.LoadBalancerHealth)
-		h.after, _ = after.(*v1alpha1.LoadBalancerHealth)
+		var u update
+		u.before, _ = before.(*v1alpha1.LoadBalancerHealth)
+		u.after, _ = after.(*v1alpha1.LoadBalancerHealth)
 		if tombstone, ok := before.(cache.DeletedFinalStateUnknown); ok {
-			h.before, _ = tombstone.Obj.(*v1alpha1.LoadBalancerHealth)
+			u.before, _ = tombstone.Obj.(*v1alpha1.LoadBalancerHealth)
 		}
-		if h.before == nil && h.after == nil {
+		if u.before == nil && u.after == nil {
 			return
 		}
 		select {
-		case happenings <- h:
+		case updates <- u:
 		case <-ctx.Done():
 		}
 	}
@@ -227,32 +227,32 @@ func (c *client) happenings(ctx context.Context, filter metav1.ListOptions) (sen
 			close(complete)
 		}
 	}()
-	return happenings, complete, nil
+	return updates, complete, nil
 }
 
-// lines is the view of a pipe: the table once, and then a line for each change.
-type lines struct {
+// pipeView is the view in a pipe: the table once, and then the entries.
+type pipeView struct {
 	o         *options
 	namespace string
 	shown     bool
 }
 
-func (v *lines) show(objects []v1alpha1.LoadBalancerHealth, told []line) error {
+func (v *pipeView) show(objects []v1alpha1.LoadBalancerHealth, entries []logEntry) error {
 	if !v.shown {
 		v.shown = true
 		if len(objects) == 0 {
-			_, err := fmt.Fprintln(v.o.ErrOut, none(v.namespace))
+			_, err := fmt.Fprintln(v.o.ErrOut, notFoundMessage(v.namespace))
 			return err
 		}
 		return fleet(objects, v.namespace == "", false, v.o).write(v.o.Out, v.o.colored(v.o.Out))
 	}
 	var text strings.Builder
-	for _, l := range told {
-		text.WriteString(l.render(v.o.colored(v.o.Out)) + "\n")
+	for _, e := range entries {
+		text.WriteString(e.render(v.o.colored(v.o.Out)) + "\n")
 	}
 	_, err := fmt.Fprint(v.o.Out, text.String())
 	return err
 }
 
-func (*lines) tick() error  { return nil }
-func (*lines) close() error { return nil }
+func (*pipeView) tick() error  { return nil }
+func (*pipeView) close() error { return nil }

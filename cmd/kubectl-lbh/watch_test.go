@@ -21,16 +21,16 @@ func textsOf(found []change) []string {
 	return texts
 }
 
-func TestWhatTurnedIsTold(t *testing.T) {
+func TestChangesBetween(t *testing.T) {
 	t.Parallel()
 
 	succeeded := v1alpha1.ReasonObservationSucceeded
-	before := object("web", good(), "normal", "normal")
-	worse := object("web", said("False", v1alpha1.ReasonBelowMinHealthy, "True", succeeded), "abnormal", "normal", "normal")
-	fails := object("web", said("True", v1alpha1.ReasonAllBackendsNormal, "False", v1alpha1.ReasonThrottled), "normal", "normal")
-	moved := object("web", good(), "abnormal")
+	before := object("web", allNormal(), "normal", "normal")
+	worse := object("web", conditions("False", v1alpha1.ReasonBelowMinHealthy, "True", succeeded), "abnormal", "normal", "normal")
+	fails := object("web", conditions("True", v1alpha1.ReasonAllBackendsNormal, "False", v1alpha1.ReasonThrottled), "normal", "normal")
+	moved := object("web", allNormal(), "abnormal")
 	moved.Status.ObservedTarget.LoadBalancerID = "lb-other"
-	omitting := object("web", good(), "abnormal")
+	omitting := object("web", allNormal(), "abnormal")
 	omitting.Status.OmittedBackends = 1
 	for name, c := range map[string]struct {
 		before, after *v1alpha1.LoadBalancerHealth
@@ -40,14 +40,14 @@ func TestWhatTurnedIsTold(t *testing.T) {
 		"a backend, one more, the verdict": {before, worse, []string{
 			"443/https i-1 10.0.0.1:8443  normal → abnormal", "443/https i-3 10.0.0.1:8443  added, normal", "Healthy → Unhealthy (BelowMinHealthy)",
 		}},
-		"back": {worse, before, []string{
+		"the reverse": {worse, before, []string{
 			"443/https i-1 10.0.0.1:8443  abnormal → normal", "443/https i-3 10.0.0.1:8443  removed", "Unhealthy → Healthy (AllBackendsNormal)",
 		}},
-		"a failure":                          {before, fails, []string{"observation failed: about Throttled"}},
-		"the same failure":                   {fails, fails.DeepCopy(), nil},
-		"its end":                            {fails, before, []string{"observation recovered"}},
-		"another load balancer":              {before, moved, nil},
-		"what is left out has not been lost": {before, omitting, []string{"443/https i-1 10.0.0.1:8443  normal → abnormal"}},
+		"a failure":                       {before, fails, []string{"observation failed: about Throttled"}},
+		"the same failure":                {fails, fails.DeepCopy(), nil},
+		"its recovery":                    {fails, before, []string{"observation recovered"}},
+		"another load balancer":           {before, moved, nil},
+		"a backend that the status omits": {before, omitting, []string{"443/https i-1 10.0.0.1:8443  normal → abnormal"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -58,35 +58,35 @@ func TestWhatTurnedIsTold(t *testing.T) {
 	}
 }
 
-func TestAFleetIsBroughtUpToDate(t *testing.T) {
+func TestApplyUpdatesTheFleet(t *testing.T) {
 	t.Parallel()
 
 	fleet := map[cache.ObjectName]*v1alpha1.LoadBalancerHealth{}
-	web := object("web", good(), "normal")
+	web := object("web", allNormal(), "normal")
 	for _, step := range []struct {
-		happening
+		update
 		want string
-		left int
+		size int
 	}{
-		{happening{after: web}, "prod/web is new", 1},
-		{happening{before: web, after: object("web", good(), "abnormal")}, "prod/web 443/https i-1 10.0.0.1:8443  normal → abnormal", 1},
-		{happening{before: web}, "prod/web deleted", 0},
+		{update{after: web}, "prod/web added", 1},
+		{update{before: web, after: object("web", allNormal(), "abnormal")}, "prod/web 443/https i-1 10.0.0.1:8443  normal → abnormal", 1},
+		{update{before: web}, "prod/web deleted", 0},
 	} {
-		told := apply(fleet, step.happening, noon, true)
-		if len(told) != 1 || told[0].object+" "+told[0].text != step.want || len(fleet) != step.left {
-			t.Errorf("%+v, and %d left; want %q and %d", told, len(fleet), step.want, step.left)
+		entries := step.apply(fleet, noon, true)
+		if len(entries) != 1 || entries[0].object+" "+entries[0].text != step.want || len(fleet) != step.size {
+			t.Errorf("%+v, and %d objects; want %q and %d", entries, len(fleet), step.want, step.size)
 		}
 	}
 }
 
-func TestAScreenHoldsWhatFits(t *testing.T) {
+func TestScreenFitsTheTerminal(t *testing.T) {
 	t.Parallel()
 
 	o, _ := newOptions()
 	s := newScreen(o, "prod")
 	for i := range 30 {
-		s.objects = append(s.objects, *object(fmt.Sprintf("object-%02d", i), good(), "normal"))
-		s.told = append(s.told, line{noon, "object", change{fmt.Sprintf("change %02d", i), plain}})
+		s.objects = append(s.objects, *object(fmt.Sprintf("object-%02d", i), allNormal(), "normal"))
+		s.log = append(s.log, logEntry{noon, "object", change{fmt.Sprintf("change %02d", i), plain}})
 	}
 	for _, size := range [][2]int{{80, 24}, {40, 10}, {200, 100}, {20, 5}} {
 		rows := strings.Split(strings.TrimSuffix(s.draw(size[0], size[1]), clearBelow), "\r\n")
@@ -94,29 +94,29 @@ func TestAScreenHoldsWhatFits(t *testing.T) {
 			t.Errorf("%d rows of %d", len(rows), size[1])
 		}
 		for _, row := range rows {
-			if n := visible(strings.TrimSuffix(row, clearLine)); n > size[0] {
-				t.Errorf("%q takes %d of %d columns", row, n, size[0])
+			if n := displayWidth(strings.TrimSuffix(row, clearRow)); n > size[0] {
+				t.Errorf("%q has %d columns of %d", row, n, size[0])
 			}
 		}
 		if last := rows[len(rows)-1]; !strings.Contains(last, "change 29") && size[0] > 30 {
-			t.Errorf("the newest change is not there: %q", last)
+			t.Errorf("the newest change is missing: %q", last)
 		}
 	}
 	if text := s.draw(80, 24); !strings.Contains(text, "… and ") {
-		t.Error("nothing tells of what is left out")
+		t.Error("the number of hidden objects is missing")
 	}
 }
 
-func TestRowsAreCutBetweenEscapes(t *testing.T) {
+func TestTruncateKeepsEscapes(t *testing.T) {
 	t.Parallel()
 
 	row := "ab" + red.paint("cdef", true) + "gh"
 	for width, want := range map[int]int{1: 1, 3: 3, 5: 5, 7: 7, 8: 8, 20: 8} {
-		got := cut(row, width)
-		if n := visible(got); n != want {
+		got := truncate(row, width)
+		if n := displayWidth(got); n != want {
 			t.Errorf("%q has %d columns of %d, not %d", got, n, width, want)
 		}
-		if cut, whole := strings.Contains(got, "…"), width >= 8; cut == whole {
+		if truncated, whole := strings.Contains(got, "…"), width >= 8; truncated == whole {
 			t.Errorf("%q in %d columns", got, width)
 		}
 	}
@@ -125,26 +125,26 @@ func TestRowsAreCutBetweenEscapes(t *testing.T) {
 func TestProgress(t *testing.T) {
 	t.Parallel()
 
-	edited := object("web", good(), "normal")
+	edited := object("web", allNormal(), "normal")
 	edited.Generation = 2
-	failing := said("True", v1alpha1.ReasonAllBackendsNormal, "False", v1alpha1.ReasonThrottled)
+	failing := conditions("True", v1alpha1.ReasonAllBackendsNormal, "False", v1alpha1.ReasonThrottled)
 	for want, o := range map[string]*v1alpha1.LoadBalancerHealth{
 		"not observed yet":                      edited,
-		"1/2 backends normal (BelowMinHealthy)": object("web", said("False", v1alpha1.ReasonBelowMinHealthy, "True", ""), "normal", "abnormal"),
-		"cannot be observed: about Forbidden":   object("web", said("Unknown", v1alpha1.ReasonPending, "False", v1alpha1.ReasonForbidden)),
-		"1/1 backends normal (AllBackendsNormal); cannot be observed: about Throttled":       object("web", said("True", v1alpha1.ReasonAllBackendsNormal, "False", v1alpha1.ReasonThrottled), "normal"),
-		"the requested observation is not answered yet":                                      requesting(object("web", failing, "normal"), "", ""),
-		"the requested observation is not answered yet; cannot be observed: about Throttled": requesting(object("web", failing, "normal"), "", "now"),
-		"1/1 backends normal (AllBackendsNormal)":                                            object("web", good(), "normal"),
+		"1/2 backends normal (BelowMinHealthy)": object("web", conditions("False", v1alpha1.ReasonBelowMinHealthy, "True", ""), "normal", "abnormal"),
+		"cannot be observed: about Forbidden":   object("web", conditions("Unknown", v1alpha1.ReasonPending, "False", v1alpha1.ReasonForbidden)),
+		"1/1 backends normal (AllBackendsNormal); cannot be observed: about Throttled": object("web", conditions("True", v1alpha1.ReasonAllBackendsNormal, "False", v1alpha1.ReasonThrottled), "normal"),
+		"the requested observation is pending":                                         withRequest(object("web", failing, "normal"), "", ""),
+		"the requested observation is pending; cannot be observed: about Throttled":    withRequest(object("web", failing, "normal"), "", "now"),
+		"1/1 backends normal (AllBackendsNormal)":                                      object("web", allNormal(), "normal"),
 	} {
 		if got := progress(o, v1alpha1.ConditionHealthy); got != want {
 			t.Errorf("%q, not %q", got, want)
 		}
 	}
-	if reached(requesting(object("web", good(), "normal"), "older", "now"), v1alpha1.ConditionHealthy) || !reached(requesting(object("web", good(), "normal"), "now", ""), v1alpha1.ConditionHealthy) {
-		t.Error("an answer from before the request counts, or one from after it does not")
+	if reached(withRequest(object("web", allNormal(), "normal"), "older", "now"), v1alpha1.ConditionHealthy) || !reached(withRequest(object("web", allNormal(), "normal"), "now", ""), v1alpha1.ConditionHealthy) {
+		t.Error("an observation before the request counts, or one after it does not")
 	}
-	if reached(edited, v1alpha1.ConditionHealthy) || !reached(object("web", good(), "normal"), v1alpha1.ConditionHealthy) {
+	if reached(edited, v1alpha1.ConditionHealthy) || !reached(object("web", allNormal(), "normal"), v1alpha1.ConditionHealthy) {
 		t.Error("an older generation counts, or a current one does not")
 	}
 }

@@ -84,7 +84,7 @@ func addControllers(ctx context.Context, o *options, mgr manager.Manager, record
 	if err != nil {
 		return err
 	}
-	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastAnswered: reconciler.LastAnswered, Elected: mgr.Elected()})
+	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastObservedAt: reconciler.LastObservedAt, Elected: mgr.Elected()})
 	ctrlmetrics.Registry.MustRegister(fleet, ratelimit.RateLimits{Limiter: reconciler.Limiter, Now: time.Now})
 	reconciler.Status, reconciler.Options, reconciler.Locator = status, decide, locator
 	status.Metrics, reconciler.Metrics = fleet, fleet

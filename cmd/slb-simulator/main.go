@@ -40,8 +40,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return simulator.Run(ctx, opts)
 }
 
-// parseFlags parses the flags. It prints the usage only with --help, so that an
-// invalid flag is an error of one line.
+// parseFlags parses the flags. It prints the usage only with --help, so that the
+// error about an invalid flag is short.
 func parseFlags(args []string, stdout, stderr io.Writer) (simulator.RunOptions, error) {
 	opts := simulator.RunOptions{Stdout: stdout}
 	flags := flag.NewFlagSet("slb-simulator", flag.ContinueOnError)

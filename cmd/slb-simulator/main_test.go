@@ -56,9 +56,9 @@ func TestHelpIsOnStandardOutputAndHasEveryFlag(t *testing.T) {
 
 func TestRunPrintsItsAddressAndStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	stdout := writerFunc(func(line []byte) { // printed once it listens
-		if !strings.HasPrefix(string(line), "listening on http://127.0.0.1:") {
-			t.Errorf("printed %q", line)
+	stdout := writerFunc(func(text []byte) { // printed once it listens
+		if !strings.HasPrefix(string(text), "listening on http://127.0.0.1:") {
+			t.Errorf("printed %q", text)
 		}
 		cancel()
 	})

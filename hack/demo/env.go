@@ -73,8 +73,8 @@ func (s *env) open(ctx context.Context, out io.Writer) error {
 		start func() error
 	}{
 		{"a control plane (etcd, kube-apiserver) with the CRD of config/crd", s.startControlPlane},
-		{"slb-simulator, which stands in for Alibaba Cloud SLB", s.startSimulator},
-		{"slb-health-operator, with an access key that the simulator knows", s.startOperator},
+		{"slb-simulator, instead of Alibaba Cloud SLB", s.startSimulator},
+		{"slb-health-operator, with an access key of the simulator", s.startOperator},
 	} {
 		started := time.Now()
 		if err := part.start(); err != nil {
@@ -85,7 +85,7 @@ func (s *env) open(ctx context.Context, out io.Writer) error {
 		}
 		fmt.Fprintf(out, "  %4.1fs  %s\n", time.Since(started).Seconds(), part.what)
 	}
-	fmt.Fprintln(out, "The logs of the last two are in "+s.folder+".")
+	fmt.Fprintln(out, "Logs of the simulator and the operator: "+s.folder)
 	return nil
 }
 

@@ -42,7 +42,7 @@ func main() {
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	context.AfterFunc(ctx, func() {
 		restore() // a second Ctrl-C ends the demo at once
-		fmt.Fprintln(os.Stderr, "\nending, and cleaning up …")
+		fmt.Fprintln(os.Stderr, "\nstopping, and cleaning up …")
 	})
 	stay := os.Getenv("DEMO_EXIT") == "" || os.Getenv("DEMO_EXIT") == "0"
 	err := run(ctx, os.Stdout, stay)
@@ -72,7 +72,7 @@ func run(ctx context.Context, out io.Writer, stay bool) (err error) {
 			return err
 		}
 	}
-	r.printf("\nEvery step was seen. It took %s.\n", time.Since(started).Round(time.Second))
+	r.printf("\nAll steps succeeded in %s.\n", time.Since(started).Round(time.Second))
 	if !stay {
 		return nil
 	}

@@ -109,20 +109,20 @@ func (c change) make(ctx context.Context, simulator *harness.Simulator) error {
 func (r *runner) printHints() {
 	s := r.env
 	r.printf(`
-Everything keeps running. In another terminal:
+Everything keeps running. Continue in another terminal:
 
   export KUBECONFIG=%s
   export PATH=%s:$PATH
   kubectl get lbh --watch
 
-Break a backend, and fix it with "normal":
+Make a backend fail, and fix it with "normal":
 
   curl -X PATCH %s%s -d '{"serverId":"i-web-1","serverHealthStatus":"abnormal"}'
 
 The operator's metrics: curl http://%s/metrics
 Logs: %s
 
-Ctrl-C ends it.
+Ctrl-C stops the demo and cleans up.
 `, s.controlPlane.Kubeconfig(), filepath.Dir(s.controlPlane.Kubectl()), s.simulator.URL, webBackends, s.metrics,
 		filepath.Join(s.folder, "operator.stderr")+", "+filepath.Join(s.folder, "simulator.stderr"))
 }

@@ -72,8 +72,8 @@ const (
 func healthy() step {
 	return step{
 		title: "Healthy",
-		text: "Three load balancers are observed: web every 5 s, and Ready while half of its backends are healthy;\n" +
-			"api by the defaults; partner with another account's access key.",
+		text: "The operator observes three load balancers: web every 5 s, Ready while half of its backends are healthy;\n" +
+			"api with the defaults; partner with another account's access key.",
 		first: []string{"kubectl apply -k config/samples", waitReady},
 		expected: []expectation{
 			web.condition(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAllBackendsNormal),
@@ -89,7 +89,7 @@ func incident() []step {
 	return []step{
 		{
 			title:   "One backend fails",
-			text:    "The health check of i-web-1 fails. Three of four are more than half: web stays Ready, and says so.",
+			text:    "The health check of i-web-1 fails. Three of four are more than half: web stays Ready, with the reason MinHealthyMet.",
 			changes: []change{turn("i-web-1", v1alpha1.StatusAbnormal)},
 			expected: []expectation{
 				web.condition(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonMinHealthyMet),
@@ -136,8 +136,8 @@ func throttling() []step {
 	return []step{
 		{
 			title: "Throttling",
-			text: "The API refuses the calls of the operator's account. That says nothing about backends: web keeps its last\n" +
-				"verdict, Observed says why it is not renewed, and only after 90 s without an answer would it be Unknown.",
+			text: "The API throttles the calls of the operator's account. The backends may still be healthy: web keeps its last\n" +
+				"verdict, and Observed names the cause. After 90 s without a success the verdict would become Unknown.",
 			changes: []change{{http.MethodPut, faults, `{"faults":[{"kind":"throttle","accessKeyId":"` + accessKeyID + `"}]}`}},
 			expected: []expectation{
 				web.condition(v1alpha1.ConditionObserved, metav1.ConditionFalse, v1alpha1.ReasonThrottled),
@@ -150,7 +150,7 @@ func throttling() []step {
 		},
 		{
 			title:   "Throttling ends",
-			text:    "The next call is answered again.",
+			text:    "The next call succeeds.",
 			changes: []change{{method: http.MethodDelete, path: faults}},
 			expected: []expectation{
 				web.condition(v1alpha1.ConditionObserved, metav1.ConditionTrue, v1alpha1.ReasonObservationSucceeded),

@@ -14,7 +14,8 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 )
 
-// BenchmarkCachedPod measures what a pod takes in the cache for --backend-names, with its indexes.
+// BenchmarkCachedPod measures the memory of a cached pod with its indexes, as with
+// --backend-names.
 func BenchmarkCachedPod(b *testing.B) {
 	index := toolscache.NewIndexer(toolscache.MetaNamespaceKeyFunc, toolscache.Indexers{
 		podsByIP:                  func(object any) ([]string, error) { return addressesOf(object.(*corev1.Pod)), nil },

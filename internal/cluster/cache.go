@@ -15,8 +15,8 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// CacheOptions are the options of the manager's cache: which objects it holds,
-// and how much of each. It leaves out pods that have finished: they are no
+// CacheOptions are the options of the manager's cache: which objects it
+// contains, and which of their fields. It excludes finished pods: they are no
 // backends, and in some clusters they are the most numerous.
 func CacheOptions(namespaces []string, selector labels.Selector, locator *BackendLocator) cache.Options {
 	served := make(map[string]cache.Config, len(namespaces))
@@ -142,7 +142,7 @@ func slimPod(pod *corev1.Pod) *corev1.Pod {
 	return slim
 }
 
-// slimService keeps what names the load balancer and the listeners of a Service.
+// slimService keeps the fields with the load balancer and the listeners of a Service.
 func slimService(service *corev1.Service) *corev1.Service {
 	slim := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{

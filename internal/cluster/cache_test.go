@@ -36,7 +36,7 @@ func TestSlimLoadBalancerHealth(t *testing.T) {
 	}
 	rows := slim.(*v1alpha1.LoadBalancerHealth).Status.Backends
 	if unsafe.StringData(rows[0].ServerHealthStatus) != unsafe.StringData(rows[1].ServerHealthStatus) {
-		t.Error("equal words of two rows do not share their memory")
+		t.Error("equal words of two rows are stored twice")
 	}
 	if secret, err := Slim(&corev1.Secret{}); err != nil || secret == nil {
 		t.Errorf("another kind: %v, %v", secret, err)

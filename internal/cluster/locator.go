@@ -33,7 +33,7 @@ const (
 	typeVirtual = "virtual-kubelet"
 )
 
-// noInstance is the index of nodes whose providerID names no instance.
+// noInstance is the index of nodes whose providerID has no instance.
 const noInstance = "?"
 
 // BackendLocator finds the node or pod that a backend is. A nil locator, and
@@ -42,13 +42,13 @@ type BackendLocator struct {
 	reader client.Reader
 	// nodes and pods are true while the operator may read them.
 	nodes, pods atomic.Bool
-	// allNamespaces is true when the cache holds the pods of every namespace: an
+	// allNamespaces is true when the cache has the pods of every namespace: an
 	// address that no pod has then belongs to no pod.
 	allNamespaces bool
 }
 
 // SetupWithManager indexes nodes and the pods of the given namespaces in the
-// cache. A kind that the operator may not list is left out until the next
+// cache. A kind that the operator may not list is ignored until the next
 // start: health, and the other kind, are of use without it.
 func (l *BackendLocator) SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespaces []string) error {
 	l.reader, l.allNamespaces = mgr.GetClient(), len(namespaces) == 0
@@ -63,7 +63,7 @@ func (l *BackendLocator) SetupWithManager(ctx context.Context, mgr ctrl.Manager,
 		{KindPod, &l.pods, &corev1.Pod{}, podsByIP, func(object client.Object) []string { return addressesOf(object.(*corev1.Pod)) }},
 	} {
 		if err := CanList(ctx, mgr.GetAPIReader(), kind.name, namespaces); err != nil {
-			mgr.GetLogger().Info("--backend-names: the status names no backend of this kind: apply config/backend-names, or leave the flag out", "kind", kind.name, "reason", err.Error())
+			mgr.GetLogger().Info("--backend-names: the status has no backend of this kind: apply config/backend-names, or remove the flag", "kind", kind.name, "reason", err.Error())
 			continue
 		}
 		if err := mgr.GetFieldIndexer().IndexField(ctx, kind.object, kind.index, kind.keys); err != nil {
@@ -74,8 +74,8 @@ func (l *BackendLocator) SetupWithManager(ctx context.Context, mgr ctrl.Manager,
 	return nil
 }
 
-// watchFailed handles watch errors of the cache. A kind that the operator may no
-// longer read is left out: the cache would keep showing its old contents.
+// watchFailed handles watch errors of the cache. The locator ignores a kind that
+// the operator may no longer read: the cache would keep showing its old contents.
 func (l *BackendLocator) watchFailed(ctx context.Context, reflector *toolscache.Reflector, err error) {
 	toolscache.DefaultWatchErrorHandler(ctx, reflector, err)
 	if l == nil || !apierrors.IsForbidden(err) {
@@ -273,7 +273,7 @@ func readySince(pod *corev1.Pod) time.Time {
 }
 
 // instanceOf is the index value of a node: its ECS instance, noInstance when its
-// providerID names none, or no value for another provider's and for virtual nodes.
+// providerID has none, or no value for another provider's and for virtual nodes.
 func instanceOf(node *corev1.Node) []string {
 	_, instance, ok := parseProviderID(node)
 	if !ok || instance == "" && node.Labels[labelType] == typeVirtual {

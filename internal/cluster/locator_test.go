@@ -54,8 +54,8 @@ func TestNodeNotReady(t *testing.T) {
 		"new":     {nil, false},
 		"Ready":   {[]corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}, false},
 		"not":     {[]corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionFalse}}, true},
-		"silent":  {[]corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}}, true},
-		"its lot": {[]corev1.NodeCondition{{Type: corev1.NodeDiskPressure, Status: corev1.ConditionFalse}}, false},
+		"unknown": {[]corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}}, true},
+		"other":   {[]corev1.NodeCondition{{Type: corev1.NodeDiskPressure, Status: corev1.ConditionFalse}}, false},
 	} {
 		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}, Status: corev1.NodeStatus{Conditions: test.conditions}}
 		equal(t, name, locationOf(slimNode(node)), health.Location{Node: "n", NodeNotReady: test.want})
@@ -70,12 +70,12 @@ func TestReadySince(t *testing.T) {
 			{Type: corev1.PodReady, Status: status, LastTransitionTime: at},
 		}}}
 	}
-	ready, ending := pod(corev1.ConditionTrue), pod(corev1.ConditionTrue)
-	ending.DeletionTimestamp = &at
-	equal(t, "a Ready one", readySince(slimPod(ready)), start)
-	equal(t, "one that is not", readySince(slimPod(pod(corev1.ConditionFalse))).IsZero(), true)
-	equal(t, "one on its way out", readySince(slimPod(ending)).IsZero(), true)
-	equal(t, "a new one", readySince(slimPod(&corev1.Pod{})).IsZero(), true)
+	ready, terminating := pod(corev1.ConditionTrue), pod(corev1.ConditionTrue)
+	terminating.DeletionTimestamp = &at
+	equal(t, "a Ready pod", readySince(slimPod(ready)), start)
+	equal(t, "a pod that is not Ready", readySince(slimPod(pod(corev1.ConditionFalse))).IsZero(), true)
+	equal(t, "a terminating pod", readySince(slimPod(terminating)).IsZero(), true)
+	equal(t, "a new pod", readySince(slimPod(&corev1.Pod{})).IsZero(), true)
 }
 
 func TestSlimPod(t *testing.T) {
@@ -122,7 +122,7 @@ func TestLocatorDropsForbiddenKind(t *testing.T) {
 	(*BackendLocator)(nil).watchFailed(t.Context(), pods, forbidden)
 }
 
-// nodeCache holds nodes and pods with their indexes, as the manager's cache does.
+// nodeCache lists nodes and pods by their indexes, as the manager's cache does.
 type nodeCache struct {
 	client.Reader
 	nodes []corev1.Node

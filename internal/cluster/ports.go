@@ -24,9 +24,9 @@ const (
 	// annotationOverride with the value true lets the controller replace the
 	// listeners of a load balancer that the user created.
 	annotationOverride = "force-override-listeners"
-	// annotationOwnServerGroups names server groups that the user created.
+	// annotationOwnServerGroups are server groups that the user created.
 	annotationOwnServerGroups = "vgroup-port"
-	// annotationForward names ports that only redirect, and where to: 80:443.
+	// annotationForward are ports that only redirect, and their targets: 80:443.
 	annotationForward = "forward-port"
 	// annotationProtocols gives ports a protocol: https:443,http:80.
 	annotationProtocols = "protocol-port"
@@ -87,12 +87,12 @@ func portsOf(service *corev1.Service) []health.ServicePort {
 	for i := range service.Spec.Ports {
 		port := &service.Spec.Ports[i]
 		number := strconv.Itoa(int(port.Port))
-		if slices.ContainsFunc(forwards, func(p pair) bool { return p.left == number }) {
+		if slices.ContainsFunc(forwards, func(p pair) bool { return p.key == number }) {
 			continue
 		}
 		listener := health.ServicePort{Port: port.Port, Protocol: strings.ToLower(string(port.Protocol))}
-		if at := slices.IndexFunc(protocols, func(p pair) bool { return p.right == number }); at >= 0 {
-			listener.Protocol = strings.ToLower(protocols[at].left)
+		if at := slices.IndexFunc(protocols, func(p pair) bool { return p.value == number }); at >= 0 {
+			listener.Protocol = strings.ToLower(protocols[at].key)
 		}
 		ports = append(ports, listener)
 	}
@@ -117,14 +117,14 @@ func annotationOf(annotations map[string]string, name string) string {
 	return ""
 }
 
-// pair is one left:right of a list that is separated by commas.
-type pair struct{ left, right string }
+// pair is one key:value of a list that is separated by commas.
+type pair struct{ key, value string }
 
 func pairsOf(list string) []pair {
 	var pairs []pair
 	for entry := range strings.SplitSeq(list, ",") {
-		if left, right, found := strings.Cut(entry, ":"); found {
-			pairs = append(pairs, pair{strings.TrimSpace(left), strings.TrimSpace(right)})
+		if key, value, found := strings.Cut(entry, ":"); found {
+			pairs = append(pairs, pair{strings.TrimSpace(key), strings.TrimSpace(value)})
 		}
 	}
 	return pairs

@@ -50,7 +50,7 @@ func TestPortsOf(t *testing.T) {
 		"protocols with spaces":             {map[string]string{newPrefix + "protocol-port": "https:443, http: 80"}, named},
 		"protocols of the old prefix":       {map[string]string{oldPrefix + "protocol-port": "https:443,http:80"}, named},
 		"both prefixes":                     {map[string]string{oldPrefix + "protocol-port": "http:443", newPrefix + "protocol-port": "https:443,http:80"}, named},
-		"protocols that are none":           {map[string]string{newPrefix + "protocol-port": "https"}, all},
+		"invalid protocols":                 {map[string]string{newPrefix + "protocol-port": "https"}, all},
 		"a port that redirects":             {map[string]string{newPrefix + "forward-port": "80:443"}, all[1:]},
 		"a load balancer of the user":       {map[string]string{newPrefix + "id": "lb-1"}, nil},
 		"the same, of the old prefix":       {map[string]string{oldPrefix + "id": "lb-1"}, nil},
@@ -69,17 +69,17 @@ func TestPortsOf(t *testing.T) {
 			}
 		})
 	}
-	ending, internal := webPorts(nil), webPorts(nil)
-	ending.DeletionTimestamp = &metav1.Time{Time: start}
+	terminating, internal := webPorts(nil), webPorts(nil)
+	terminating.DeletionTimestamp = &metav1.Time{Time: start}
 	internal.Spec.Type = corev1.ServiceTypeClusterIP
-	for name, service := range map[string]*corev1.Service{"one that is being deleted": ending, "one without a load balancer": internal} {
+	for name, service := range map[string]*corev1.Service{"a terminating Service": terminating, "a Service without a load balancer": internal} {
 		if got := portsOf(slimService(service)); got != nil {
 			t.Errorf("%s: got %v", name, got)
 		}
 	}
 }
 
-// serviceCache holds one Service; nil: none.
+// serviceCache returns one Service; nil: none.
 type serviceCache struct {
 	client.Reader
 	service *corev1.Service
@@ -113,14 +113,14 @@ func TestServicePortsFor(t *testing.T) {
 		object v1alpha1.LoadBalancerHealth
 		want   int
 	}{
-		"its Service's":                      {&ServicePorts{&serviceCache{service: webPorts(nil)}}, object("web", "lb-1"), 3},
-		"another Service's":                  {&ServicePorts{&serviceCache{service: webPorts(nil)}}, object("api", "lb-1"), 0},
-		"those of the next load balancer":    {&ServicePorts{&serviceCache{service: webPorts(nil)}}, object("web", "lb-0"), 0},
-		"no Service":                         {&ServicePorts{&serviceCache{}}, object("web", "lb-1"), 0},
-		"a Service without a load balancer":  {&ServicePorts{&serviceCache{service: webPorts(nil)}}, object("web", ""), 0},
-		"an object that names none":          {&ServicePorts{&serviceCache{err: errors.New("must not be read")}}, object("", ""), 0},
-		"an operator that may read none":     {nil, object("web", "lb-1"), 0},
-		"an object without a load balancer ": {nil, object("web", ""), 0},
+		"its Service's":                         {&ServicePorts{&serviceCache{service: webPorts(nil)}}, object("web", "lb-1"), 3},
+		"another Service's":                     {&ServicePorts{&serviceCache{service: webPorts(nil)}}, object("api", "lb-1"), 0},
+		"an object of an earlier load balancer": {&ServicePorts{&serviceCache{service: webPorts(nil)}}, object("web", "lb-0"), 0},
+		"no Service":                            {&ServicePorts{&serviceCache{}}, object("web", "lb-1"), 0},
+		"a Service without a load balancer":     {&ServicePorts{&serviceCache{service: webPorts(nil)}}, object("web", ""), 0},
+		"an object without serviceRef":          {&ServicePorts{&serviceCache{err: errors.New("must not be read")}}, object("", ""), 0},
+		"an operator without permission":        {nil, object("web", "lb-1"), 0},
+		"an object without a load balancer ":    {nil, object("web", ""), 0},
 	} {
 		if got, err := test.ports.For(t.Context(), &test.object); len(got) != test.want || err != nil {
 			t.Errorf("%s: got %v, %v", name, got, err)
@@ -128,7 +128,7 @@ func TestServicePortsFor(t *testing.T) {
 	}
 	broken, of := &ServicePorts{&serviceCache{err: errors.New("no informer")}}, object("web", "lb-1")
 	if _, err := broken.For(t.Context(), &of); err == nil {
-		t.Error("an error of the cache is taken for no Service")
+		t.Error("an error of the cache is ignored")
 	}
 }
 

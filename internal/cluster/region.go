@@ -13,7 +13,7 @@ import (
 )
 
 // Regions returns the regions of the nodes, sorted. Alibaba Cloud's cloud
-// controller manager writes provider ids; anyone may write a label. So labels
+// controller manager writes provider ids; any user may write a label. So labels
 // count only where no provider id has a region, and one foreign node changes nothing.
 func Regions(nodes []corev1.Node) []string {
 	var fromProviderID, fromLabel []string

@@ -44,9 +44,9 @@ func LoadBalancer(service types.NamespacedName, label string, regions []string) 
 	if len(regions) == 1 {
 		return health.Discovery{Found: &v1alpha1.ServiceLoadBalancer{ServiceName: service.Name, LoadBalancerID: label, RegionID: regions[0]}}
 	}
-	d := fail(alicloud.LoadBalancerNotFound, "has the load balancer %s, but no node tells the region: set --region-id", label)
+	d := fail(alicloud.LoadBalancerNotFound, "has the load balancer %s, but no node has a region: set --region-id", label)
 	if len(regions) > 1 {
-		d = fail(alicloud.InvalidRequest, "has the load balancer %s, but the nodes are in the regions %s: set --region-id, or write loadBalancerId and regionId in place of serviceRef", label, strings.Join(regions, ", "))
+		d = fail(alicloud.InvalidRequest, "has the load balancer %s, but the nodes are in the regions %s: set --region-id, or replace serviceRef by loadBalancerId and regionId", label, strings.Join(regions, ", "))
 	}
 	d.WithoutRegion = &v1alpha1.ServiceLoadBalancer{ServiceName: service.Name, LoadBalancerID: label}
 	return d

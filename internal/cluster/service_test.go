@@ -20,8 +20,8 @@ func TestRegionOf(t *testing.T) {
 		"label":                          {"", "cn-beijing", "cn-beijing"},
 		"both":                           {"cn-hangzhou.i-1", "cn-beijing", "cn-hangzhou"},
 		"an instance without a region":   {"i-1", "cn-beijing", "cn-beijing"},
-		"no cloud":                       {"", "", ""},
-		"a machine at home":              {"ack-hybrid://cn-hangzhou.node-1", "cn-hangzhou", ""},
+		"neither":                        {"", "", ""},
+		"a hybrid node":                  {"ack-hybrid://cn-hangzhou.node-1", "cn-hangzhou", ""},
 		"another cloud":                  {"aws:///eu-central-1a/i-1", "eu-central-1", ""},
 		"a region that is a host's name": {"evil.example.i-1", "", ""},
 		"a label that is a host's name":  {"", "x.example.com/", ""},
@@ -71,7 +71,7 @@ func TestLoadBalancer(t *testing.T) {
 		label   string
 		regions []string
 		kind    alicloud.Kind
-		says    string
+		message string
 	}{
 		"CLB":             {"lb-bp1qjwo61pqz3ahltv0mw", one, "", ""},
 		"an old id":       {"139a00604ad-cn-east-hangzhou-01", one, "", ""},
@@ -80,7 +80,7 @@ func TestLoadBalancer(t *testing.T) {
 		"ALB":             {"alb-1", one, alicloud.InvalidRequest, "has the ALB instance alb-1"},
 		"GWLB":            {"gwlb-1", one, alicloud.InvalidRequest, "has the GWLB instance gwlb-1"},
 		"no id":           {"lb 1", one, alicloud.InvalidRequest, "that is no id of a load balancer"},
-		"no region":       {"lb-1", nil, alicloud.LoadBalancerNotFound, "no node tells the region: set --region-id"},
+		"no region":       {"lb-1", nil, alicloud.LoadBalancerNotFound, "no node has a region: set --region-id"},
 		"several regions": {"lb-1", []string{"cn-beijing", "cn-hangzhou"}, alicloud.InvalidRequest, "the nodes are in the regions cn-beijing, cn-hangzhou: set --region-id"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestLoadBalancer(t *testing.T) {
 				}
 				return
 			}
-			if found != nil || failure.Kind != test.kind || !strings.HasPrefix(failure.Message, "Service prod/web ") || !strings.Contains(failure.Message, test.says) {
+			if found != nil || failure.Kind != test.kind || !strings.HasPrefix(failure.Message, "Service prod/web ") || !strings.Contains(failure.Message, test.message) {
 				t.Errorf("got %v, %v", found, failure)
 			}
 			if failure.Local != (test.kind == alicloud.InvalidRequest) {

@@ -31,9 +31,9 @@ const (
 type Options struct {
 	// Reader lists the objects from the cache.
 	Reader client.Reader
-	// LastAnswered is when this process last observed the load balancer of an
+	// LastObservedAt is when this process last observed the load balancer of an
 	// object without a failure; zero: never.
-	LastAnswered func(object *v1alpha1.LoadBalancerHealth) time.Time
+	LastObservedAt func(object *v1alpha1.LoadBalancerHealth) time.Time
 	// Elected is closed when this process leads. Only the leader exports the
 	// objects, so that each series exists once.
 	Elected <-chan struct{}
@@ -225,7 +225,7 @@ func readyReason(object *v1alpha1.LoadBalancerHealth) string {
 
 // lastObserved is the later of the observation of this process and that in the status.
 func (f *Fleet) lastObserved(object *v1alpha1.LoadBalancerHealth) time.Time {
-	at := f.options.LastAnswered(object)
+	at := f.options.LastObservedAt(object)
 	if stored := object.Status.LastObservedTime; stored != nil && stored.After(at) {
 		return stored.Time
 	}

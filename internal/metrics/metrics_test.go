@@ -66,7 +66,7 @@ func web() v1alpha1.LoadBalancerHealth {
 func newFleet(c *cache, answered time.Time) *metrics.Fleet {
 	return metrics.New(metrics.Options{
 		Reader: c, Elected: elected,
-		LastAnswered: func(*v1alpha1.LoadBalancerHealth) time.Time { return answered },
+		LastObservedAt: func(*v1alpha1.LoadBalancerHealth) time.Time { return answered },
 	})
 }
 
@@ -204,7 +204,7 @@ func TestOnlyTheLeaderExportsObjects(t *testing.T) {
 	elected := make(chan struct{})
 	fleet := metrics.New(metrics.Options{
 		Reader: &cache{objects: []v1alpha1.LoadBalancerHealth{web()}}, Elected: elected,
-		LastAnswered: func(*v1alpha1.LoadBalancerHealth) time.Time { return time.Time{} },
+		LastObservedAt: func(*v1alpha1.LoadBalancerHealth) time.Time { return time.Time{} },
 	})
 	const onlyLag = 1
 	if n := testutil.CollectAndCount(fleet); n != onlyLag {

@@ -38,8 +38,9 @@ type Call struct {
 	Fault string `json:"fault,omitempty"`
 }
 
-// Report is the response of GET /admin/v1/calls: exact counts since the last reset, of the first 10,000 ids by load balancer
-// (of DescribeHealthStatus, which has one), and the newest calls, oldest first.
+// Report is the response of GET /admin/v1/calls: exact counts since the last reset, of the
+// first 10,000 ids by load balancer (of DescribeHealthStatus, which has one), and the newest
+// calls, oldest first.
 type Report struct {
 	Total          int            `json:"total"`
 	ByAction       map[string]int `json:"byAction"`

@@ -79,9 +79,10 @@ func LoadConfig(path string) (Config, error) {
 	return cfg, nil
 }
 
-// ParseConfig reads and checks YAML or JSON. Unknown fields, duplicate keys and values that the API could not return are
-// refused: a typing error must not become a test that passes for the wrong reason. So is a file without content: it is
-// probably incomplete, and would disable the verification of signatures.
+// ParseConfig reads and checks YAML or JSON. Unknown fields, duplicate keys and values that
+// the API could not return are refused: a typing error must not become a test that passes
+// for the wrong reason. So is a file without content: it is probably incomplete, and would
+// disable the verification of signatures.
 func ParseConfig(data []byte) (Config, error) {
 	if hasSecondDocument(string(data)) {
 		return Config{}, errors.New("a second YAML document follows ---: write one document")

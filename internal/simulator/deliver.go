@@ -34,8 +34,9 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, delay time.Dura
 	}
 }
 
-// wait returns true once d is over, and false when the client disconnects or the server stops before. Without d it waits for
-// these alone. The server's write timeout is for clients that read slowly, so it starts after the wait.
+// wait returns true once d is over, and false when the client disconnects or the server
+// stops before. Without d it waits for these alone. The server's write timeout is for
+// clients that read slowly, so it starts after the wait.
 func (s *Server) wait(w http.ResponseWriter, r *http.Request, d time.Duration) bool {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d + writeGrace))
 	var over <-chan time.Time

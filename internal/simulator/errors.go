@@ -51,8 +51,8 @@ func errInvalid(name string) *apiError {
 		message: fmt.Sprintf("The specified parameter %q is not valid.", name)}
 }
 
-// errSignature quotes what the server signed, as the real one does: clients compare it with theirs to distinguish a wrong
-// secret from a wrong encoding.
+// errSignature quotes what the server signed, as the real one does: clients compare it with
+// theirs to distinguish a wrong secret from a wrong encoding.
 func errSignature(serverSide string) *apiError {
 	return &apiError{code: "SignatureDoesNotMatch", status: http.StatusBadRequest,
 		message: "Specified signature does not match our calculation. " + serverSide}

@@ -52,9 +52,10 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Fault is one rule: the calls that it selects get the response of its kind. Rules are tried in order, and the first
-// that selects a call decides, except that the rules after a delay still apply. They apply to calls that the gateway would
-// accept, whether or not the load balancer exists.
+// Fault is one rule: the calls that it selects get the response of its kind. Rules are tried
+// in order, and the first that selects a call decides, except that the rules after a delay
+// still apply. They apply to calls that the gateway would accept, whether or not the load
+// balancer exists.
 type Fault struct {
 	// kind is one of the Fault constants.
 	Kind string `json:"kind"`

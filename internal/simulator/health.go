@@ -59,8 +59,9 @@ func parseListener(params map[string]string) (listenerFilter, *apiError) {
 	return filter, nil
 }
 
-// rows refuses a port that several listeners share (TCP and UDP may) unless the call has the protocol. A backend without a
-// configured protocol is for an older response, which does not show it, and matches each.
+// rows refuses a port that several listeners share (TCP and UDP may) unless the call has the
+// protocol. A backend without a configured protocol is for an older response, which does not
+// show it, and matches each.
 func (f listenerFilter) rows(backends []Backend) ([]Backend, *apiError) {
 	if f == (listenerFilter{}) {
 		return backends, nil

@@ -116,7 +116,8 @@ func nextNonce() string {
 	return fmt.Sprintf("nonce-%d", nonces.last)
 }
 
-// callParams is a correct call of the test account at now, with overrides; an override with "" removes the parameter out.
+// callParams is a correct call of the test account at now, with overrides; an override with
+// "" removes the parameter out.
 func callParams(now time.Time, overrides map[string]string) map[string]string {
 	params := map[string]string{
 		"Action": ActionHealthStatus, "Version": apiVersion, "Format": "JSON", "AccessKeyId": testKey,

@@ -152,8 +152,9 @@ func parsePage(params map[string]string) (listenersPage, *apiError) {
 	return page, nil
 }
 
-// position orders listeners over all load balancers. A token is the position of the last listener of its page, so that the
-// next page is correct after listeners were added or removed.
+// position orders listeners over all load balancers. A token is the position of the last
+// listener of its page, so that the next page is correct after listeners were added or
+// removed.
 func (r listenerRow) position() string {
 	return fmt.Sprintf("%s/%05d/%s", r.LoadBalancerID, r.ListenerPort, r.ListenerProtocol)
 }

@@ -98,8 +98,8 @@ func (req *request) fillCommon() {
 	req.timestamp, req.nonce = header.Get("X-Acs-Date"), header.Get("X-Acs-Signature-Nonce")
 }
 
-// wantsJSON reports the response's format: the Format parameter decides, then, for calls signed through headers, Accept.
-// The default of the protocol is XML.
+// wantsJSON reports the response's format: the Format parameter decides, then, for calls
+// signed through headers, Accept. The default of the protocol is XML.
 func (req *request) wantsJSON() bool {
 	if format := req.params["Format"]; format != "" || req.acs3 == nil {
 		return strings.EqualFold(format, "JSON")

@@ -92,7 +92,8 @@ func readConfig(path string) ([]byte, Config, error) {
 	return data, cfg, nil
 }
 
-// loadTLS offers no HTTP/2, so that a reset or a truncated response closes the connection, and not just one stream of it.
+// loadTLS offers no HTTP/2, so that a reset or a truncated response closes the connection,
+// and not just one stream of it.
 func loadTLS(certFile, keyFile string) (*tls.Config, error) {
 	switch {
 	case certFile == "" && keyFile == "":

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package simulator is an HTTP server that speaks the RPC protocol of Alibaba Cloud SLB's DescribeHealthStatus and
-// DescribeLoadBalancerListeners as the real endpoint does, checks signatures, nonces and time, throttles per account, and misbehaves on request.
+// Package simulator is an HTTP server that speaks the RPC protocol of Alibaba Cloud SLB's
+// DescribeHealthStatus and DescribeLoadBalancerListeners as the real endpoint does, checks
+// signatures, nonces and time, throttles per account, and misbehaves on request.
 //
 // A test uses it in process:
 //
@@ -49,8 +50,9 @@ type Server struct {
 	stopOnce sync.Once
 }
 
-// New makes a simulator of a configuration and does not validate it: one not from LoadConfig or ParseConfig may be validated
-// with Config.Validate, or have values on purpose that this refuses.
+// New makes a simulator of a configuration and does not validate it: one not from LoadConfig
+// or ParseConfig may be validated with Config.Validate, or have values on purpose that this
+// refuses.
 func New(cfg Config, opts Options) *Server {
 	s := &Server{now: opts.Now, log: opts.Logger, nonces: newNonceLog(maxNonces), calls: newCallLog(), stopped: make(chan struct{})}
 	if s.now == nil {
@@ -162,7 +164,8 @@ func (s *Server) SetBackendStatus(loadBalancerID string, sel Selector, status st
 	})
 }
 
-// AddBackend appends one row, and its listener if there is none yet. An error is ErrNoLoadBalancer, ErrBackendExists, or has the bad field.
+// AddBackend appends one row, and its listener if there is none yet. An error is
+// ErrNoLoadBalancer, ErrBackendExists, or has the bad field.
 func (s *Server) AddBackend(loadBalancerID string, backend Backend) error {
 	if err := backend.validate(""); err != nil {
 		return err
@@ -176,8 +179,8 @@ func (s *Server) AddBackend(loadBalancerID string, backend Backend) error {
 	})
 }
 
-// RemoveBackends removes the rows that sel selects and returns how many these were, with the errors of SetBackendStatus.
-// Their listeners stay.
+// RemoveBackends removes the rows that sel selects and returns how many these were, with the
+// errors of SetBackendStatus. Their listeners stay.
 func (s *Server) RemoveBackends(loadBalancerID string, sel Selector) (int, error) {
 	return s.fleet.editMatching(loadBalancerID, sel, func(backends []Backend) []Backend {
 		return slices.DeleteFunc(backends, sel.matches)

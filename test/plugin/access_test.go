@@ -16,15 +16,15 @@ import (
 )
 
 var accessSpecs = []spec{
-	{"a kubeconfig and a context are taken from flags", contextByFlag},
-	{"a user without permission gets the verb, and the role to ask for", withoutRights},
-	{"an unreachable API server is reported in one line", noAPIServer},
-	{"without the CRD, the message has what to install", noCRD},
-	{"without a kubeconfig, the message has what was tried instead", noKubeconfig},
+	{"flags set the kubeconfig and the context", contextByFlag},
+	{"a user without permission gets the verb and the missing role", withoutPermission},
+	{"an unreachable API server is one error", noAPIServer},
+	{"without the CRD, the error has what to install", noCRD},
+	{"without a kubeconfig, the error has the default server", noKubeconfig},
 }
 
-// kubeconfig writes one with a context for the stage, whose namespace it has,
-// and a context for an address without a listener.
+// kubeconfig writes a kubeconfig with a context "here" for the fixture's namespace,
+// and a current context "elsewhere" with another server.
 func (s *fixture) kubeconfig(t *testing.T, server string) string {
 	t.Helper()
 	config, err := clientcmd.LoadFromFile(s.Plane.Kubeconfig())
@@ -60,13 +60,13 @@ func contextByFlag(t *testing.T, s *fixture) {
 	finish(t, s.command("--context", "typo")).fails(t, `context "typo" does not exist`)
 }
 
-func withoutRights(t *testing.T, s *fixture) {
+func withoutPermission(t *testing.T, s *fixture) {
 	s.pair(t)
-	const look = "RoleBinding in namespace "
-	s.lbh(t, "--as", "eve").fails(t, `User "eve" cannot list resource`, "ask for a "+look+s.namespace+" to the ClusterRole view")
+	const binding = "RoleBinding in namespace "
+	s.lbh(t, "--as", "eve").fails(t, `User "eve" cannot list resource`, "request a "+binding+s.namespace+" to the ClusterRole view")
 	s.lbh(t, "watch", "--as", "eve").fails(t, "cannot list", "the ClusterRole view")
 	s.lbh(t, "tree", "web", "--as", "eve").fails(t, "cannot get", "the ClusterRole view")
-	finish(t, s.command("-A", "--as", "eve")).fails(t, "ask for a ClusterRoleBinding to the ClusterRole view")
+	finish(t, s.command("-A", "--as", "eve")).fails(t, "request a ClusterRoleBinding to the ClusterRole view")
 
 	s.grant(t, "viewer", "loadbalancerhealth_viewer_role.yaml")
 	if got := firstColumn(s.lbh(t, "--as", "viewer").succeeds(t)); got != "api web" {
@@ -77,7 +77,7 @@ func withoutRights(t *testing.T, s *fixture) {
 	s.lbh(t, "refresh", "web", "--as", "editor", "--timeout=1s").fails(t, "web was not observed within 1s")
 }
 
-// grant gives a user in this namespace what config/rbac adds to the cluster's own role.
+// grant binds a role of config/rbac to a user in the fixture's namespace.
 func (s *fixture) grant(t *testing.T, user, file string) {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", file))
@@ -104,7 +104,7 @@ func (s *fixture) grant(t *testing.T, user, file string) {
 
 func noAPIServer(t *testing.T, s *fixture) {
 	for _, args := range [][]string{nil, {"tree", "web"}, {"watch"}, {"wait", "web"}, {"refresh", "web"}} {
-		s.lbh(t, append(args, "--server", nowhere)...).fails(t, "no answer from the API server "+nowhere, "connection refused", "--kubeconfig")
+		s.lbh(t, append(args, "--server", nowhere)...).fails(t, "the API server "+nowhere+" is unreachable", "connection refused", "--kubeconfig")
 	}
 }
 

@@ -14,10 +14,10 @@ import (
 
 var completionSpecs = []spec{
 	{"kubectl completes commands, names, flags and their values", completion},
-	{"help names commands as they are typed", help},
+	{"help shows commands as users type them", help},
 }
 
-// complete asks kubectl, as the shell does, which asks kubectl_complete-lbh.
+// complete runs kubectl's completion as a shell does. kubectl runs kubectl_complete-lbh.
 func (s *fixture) complete(t *testing.T, words ...string) []string {
 	t.Helper()
 	command := exec.Command(filepath.Join(s.path, "kubectl"), append([]string{"__complete", "lbh"}, words...)...)
@@ -54,7 +54,7 @@ func completion(t *testing.T, s *fixture) {
 	}
 	got := s.complete(t, in, "")
 	for _, want := range []string{"tree\tListeners and backends of one object, and since when", "wait\t", "watch\t", "refresh\t", "web\tBelowMinHealthy"} {
-		if !slices.ContainsFunc(got, func(line string) bool { return strings.HasPrefix(line, want) }) {
+		if !slices.ContainsFunc(got, func(text string) bool { return strings.HasPrefix(text, want) }) {
 			t.Errorf("%q lacks %q", got, want)
 		}
 	}

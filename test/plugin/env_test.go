@@ -20,15 +20,15 @@ import (
 
 const (
 	programs = "../../bin"
-	// unserved is the label of objects that the operator leaves alone.
+	// unserved is the label of objects that the operator does not serve.
 	unserved = "unserved"
-	// patience is for what takes seconds on an idle machine.
+	// patience is the timeout of what needs seconds on an idle machine.
 	patience = 90 * time.Second
 	pause    = 100 * time.Millisecond
 )
 
-// suite is what the specs share: a cluster, the operator, and a folder that is
-// a user's PATH.
+// suite is shared by the specs: a cluster, the operator, and the folder of a
+// user's PATH.
 type suite struct {
 	*harness.Env
 	path     string
@@ -44,7 +44,7 @@ func newSuite(t *testing.T) *suite {
 	return s
 }
 
-// userPath is a folder with kubectl, the plugin, and what completes it.
+// userPath is a folder with kubectl, the plugin, and its completion script.
 func userPath(t *testing.T, kubectl string) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -67,7 +67,7 @@ func userPath(t *testing.T, kubectl string) string {
 	return folder
 }
 
-// fixture is a namespace of a spec's own.
+// fixture is the namespace of one spec.
 type fixture struct {
 	*suite
 	namespace string
@@ -80,16 +80,16 @@ func (s *suite) newFixture(t *testing.T) *fixture {
 	return f
 }
 
-// lb is the id of this fixture's load balancer of a name.
+// lb is the id of a load balancer of this fixture.
 func (s *fixture) lb(name string) string { return "lb-" + s.namespace + "-" + name }
 
-// put makes a load balancer whose backends are in these states.
+// put creates a load balancer with a backend in each state.
 func (s *fixture) put(t *testing.T, name string, states ...string) {
 	t.Helper()
 	s.Put(t, s.lb(name), harness.Backends(443, "https", states...)...)
 }
 
-// observe makes an object for the load balancer of its name.
+// observe creates an object for the load balancer of its name.
 func (s *fixture) observe(t *testing.T, name string, edits ...func(*v1alpha1.LoadBalancerHealth)) {
 	t.Helper()
 	object := &v1alpha1.LoadBalancerHealth{
@@ -104,7 +104,7 @@ func (s *fixture) observe(t *testing.T, name string, edits ...func(*v1alpha1.Loa
 	}
 }
 
-// until waits for an object whose condition Ready has this reason.
+// until waits until an object's condition Ready has this reason.
 func (s *fixture) until(t *testing.T, name, reason string) {
 	t.Helper()
 	eventually(t, func(g Gomega) {
@@ -118,8 +118,7 @@ func (s *fixture) until(t *testing.T, name, reason string) {
 	})
 }
 
-// stored are conditions that a test writes in the operator's place, as type,
-// status and reason.
+// Conditions for store, as type, status and reason.
 var (
 	storedHealthy = [][3]string{
 		{v1alpha1.ConditionReady, "True", v1alpha1.ReasonAllBackendsNormal},
@@ -139,8 +138,8 @@ var (
 	}
 )
 
-// store writes the status of an object that the operator leaves alone: it was
-// observed so long ago.
+// store writes the status of an object that the operator does not serve, as if it
+// was observed so long ago.
 func (s *fixture) store(t *testing.T, name string, conditions [][3]string, age time.Duration, edits ...func(*v1alpha1.LoadBalancerHealth)) {
 	t.Helper()
 	object := s.read(t, name)
@@ -172,7 +171,7 @@ func (s *fixture) read(t *testing.T, name string) *v1alpha1.LoadBalancerHealth {
 	return object
 }
 
-// request asks for an observation by annotation.
+// request requests an observation by annotation.
 func (s *fixture) request(t *testing.T, name, value string) {
 	t.Helper()
 	object := s.read(t, name)
@@ -182,7 +181,7 @@ func (s *fixture) request(t *testing.T, name, value string) {
 	}
 }
 
-// requested waits for a request other than that, and returns it.
+// requested waits for another request than this one, and returns it.
 func (s *fixture) requested(t *testing.T, name, other string) (value string) {
 	t.Helper()
 	eventually(t, func(g Gomega) {
@@ -196,7 +195,7 @@ func handled(value string) func(*v1alpha1.LoadBalancerHealth) {
 	return func(o *v1alpha1.LoadBalancerHealth) { o.Status.LastHandledObserveRequest = value }
 }
 
-func tried(value string) func(*v1alpha1.LoadBalancerHealth) {
+func attempted(value string) func(*v1alpha1.LoadBalancerHealth) {
 	return func(o *v1alpha1.LoadBalancerHealth) { o.Status.LastAttemptedObserveRequest = value }
 }
 

@@ -18,15 +18,15 @@ import (
 )
 
 var fleetSpecs = []spec{
-	{"the table has the worst first, and no colour in a pipe", theWorstComesFirst},
-	{"names choose objects, in the order of the table", namesChooseObjects},
-	{"labels and fields choose objects", selectorsChooseObjects},
-	{"-A shows every namespace, and says which", everyNamespace},
-	{"an empty namespace is reported, and is no failure", nothingThere},
-	{"an unknown name is reported, with where to look", unknownName},
-	{"a tree shows listeners, backends, and since when", aTree},
-	{"a tree says which nodes and pods backends are", aTreeWithNames},
-	{"what an object holds cannot steer a terminal", hostileCharacters},
+	{"the table has the worst object first, and no colour in a pipe", worstFirst},
+	{"names select objects, in the order of the table", selectByName},
+	{"labels and fields select objects", selectByLabelOrField},
+	{"-A shows every namespace, with a column for it", everyNamespace},
+	{"an empty namespace is reported, and is no failure", emptyNamespace},
+	{"an unknown name is reported, with a remedy", unknownName},
+	{"a tree shows listeners, backends, and since when", showTree},
+	{"a tree shows the nodes and pods of backends", showTreeWithLocations},
+	{"control characters in an object do not reach the terminal", controlCharacters},
 }
 
 // percent wants all backends to be healthy.
@@ -43,7 +43,7 @@ func labelled(key, value string) func(*v1alpha1.LoadBalancerHealth) {
 
 func suspended(o *v1alpha1.LoadBalancerHealth) { o.Spec.Suspend = true }
 
-// fleet makes one object of each rank, and waits until they are what they are.
+// fleet creates one object of each rank, and waits for its status.
 func (s *fixture) fleet(t *testing.T) {
 	t.Helper()
 	s.put(t, "good", "normal", "normal")
@@ -65,7 +65,7 @@ func (s *fixture) fleet(t *testing.T) {
 	}
 }
 
-func theWorstComesFirst(t *testing.T, s *fixture) {
+func worstFirst(t *testing.T, s *fixture) {
 	s.fleet(t)
 	want := strings.ReplaceAll(`
 NAME        HEALTH      REASON              NORMAL   ABNORMAL   UNAVAILABLE   LOADBALANCER         REGION
@@ -80,27 +80,27 @@ asleep      Suspended   Suspended           -        0          0             lb
 		t.Errorf("got%s\nwant%s", got, want)
 	}
 	if got := s.lbh(t, "--color=always").succeeds(t); !strings.Contains(got, "\x1b[31mUnhealthy\x1b[0m") {
-		t.Errorf("no colour where it is asked for: %q", got)
+		t.Errorf("no colour with --color=always: %q", got)
 	}
 }
 
-// firstColumn are the names in a table, without its head.
+// firstColumn is the first column of a table, without its header.
 func firstColumn(table string) string {
 	var names []string
-	for line := range strings.Lines(table) {
-		names = append(names, strings.Fields(line)[0])
+	for row := range strings.Lines(table) {
+		names = append(names, strings.Fields(row)[0])
 	}
 	return strings.Join(names[min(1, len(names)):], " ")
 }
 
-// pair are two objects that are not observed yet.
+// pair creates two objects that are not observed.
 func (s *fixture) pair(t *testing.T) {
 	t.Helper()
 	s.observe(t, "api", labelled(unserved, "a"))
 	s.observe(t, "web", labelled(unserved, "b"))
 }
 
-func namesChooseObjects(t *testing.T, s *fixture) {
+func selectByName(t *testing.T, s *fixture) {
 	s.pair(t)
 	s.observe(t, "third", labelled(unserved, "c"))
 	if got := firstColumn(s.lbh(t, "web", "api").succeeds(t)); got != "api web" {
@@ -109,7 +109,7 @@ func namesChooseObjects(t *testing.T, s *fixture) {
 	s.lbh(t, "web", "-l", "a=b").fails(t, "either names or -A, -l and --field-selector")
 }
 
-func selectorsChooseObjects(t *testing.T, s *fixture) {
+func selectByLabelOrField(t *testing.T, s *fixture) {
 	s.pair(t)
 	for flag, want := range map[string]string{
 		"-l=" + unserved + "=b": "web", "--selector=" + unserved + " in (a,b)": "api web",
@@ -134,7 +134,7 @@ func everyNamespace(t *testing.T, s *fixture) {
 	}
 }
 
-func nothingThere(t *testing.T, s *fixture) {
+func emptyNamespace(t *testing.T, s *fixture) {
 	r := s.lbh(t)
 	if want := "No LoadBalancerHealth found in namespace " + s.namespace + ".\n"; r.code != 0 || r.stdout != "" || r.stderr != want {
 		t.Errorf("%+v, not %q", r, want)
@@ -148,10 +148,10 @@ func unknownName(t *testing.T, s *fixture) {
 	s.lbh(t, "tree").fails(t, "write the name of one LoadBalancerHealth")
 }
 
-// since is an age, which a test cannot know.
+// since matches an age, which differs between runs.
 var since = regexp.MustCompile(`since \S+`)
 
-func aTree(t *testing.T, s *fixture) {
+func showTree(t *testing.T, s *fixture) {
 	s.put(t, "web", "normal", "abnormal", "unavailable")
 	s.observe(t, "web", percent("34%"))
 	s.until(t, "web", v1alpha1.ReasonHealthCheckUnavailable)
@@ -168,7 +168,7 @@ web  Unknown  HealthCheckUnavailable  lb-NS-web cn-hangzhou
 	}
 }
 
-func aTreeWithNames(t *testing.T, s *fixture) {
+func showTreeWithLocations(t *testing.T, s *fixture) {
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-of-names"}, Spec: corev1.NodeSpec{ProviderID: harness.Region + ".i-named"}}
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "web-1"},
@@ -188,7 +188,7 @@ func aTreeWithNames(t *testing.T, s *fixture) {
 		map[string]any{"serverId": "eni-named", "serverIp": "10.9.0.1", "type": "eni", "serverHealthStatus": "abnormal"})
 	s.observe(t, "web")
 	s.until(t, "web", v1alpha1.ReasonMinHealthyMet)
-	eventually(t, func(g Gomega) { // the operator may hear of both later
+	eventually(t, func(g Gomega) { // the operator's cache may lag behind
 		g.Expect(s.lbh(t, "tree", "web").succeeds(t)).To(And(
 			MatchRegexp(`i-named 10\.9\.0\.2 .*  node node-of-names\n`),
 			MatchRegexp(`eni-named 10\.9\.0\.1 .*  pod `+s.namespace+`/web-1; node node-of-names; the pod is not Ready\n`)))

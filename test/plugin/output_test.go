@@ -62,9 +62,9 @@ func otherOutputs(t *testing.T, s *fixture) {
 	s.put(t, "web", "normal", "abnormal")
 	s.observe(t, "web")
 	s.until(t, "web", v1alpha1.ReasonMinHealthyMet)
-	lines := strings.Split(s.lbh(t, "-o", "wide").succeeds(t), "\n")
-	if !strings.HasSuffix(lines[0], "PORT   OBSERVED   MESSAGE") || !strings.HasSuffix(lines[1], "1 of 2 backends are normal (1 abnormal)") {
-		t.Errorf("%q", lines)
+	rows := strings.Split(s.lbh(t, "-o", "wide").succeeds(t), "\n")
+	if !strings.HasSuffix(rows[0], "PORT   OBSERVED   MESSAGE") || !strings.HasSuffix(rows[1], "1 of 2 backends are normal (1 abnormal)") {
+		t.Errorf("%q", rows)
 	}
 	if got := s.lbh(t, "-o", "name").succeeds(t); got != "loadbalancerhealth.slb.lbhealth.dev/web\n" {
 		t.Errorf("%q", got)

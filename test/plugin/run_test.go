@@ -15,16 +15,16 @@ import (
 	"time"
 )
 
-// dataRace is what a program says that the race detector watches over.
+// dataRace is the message of the race detector.
 const dataRace = "WARNING: DATA RACE"
 
-// result is what a command left.
+// result is the output and the exit code of a command.
 type result struct {
 	stdout, stderr string
 	code           int
 }
 
-// environment is a user's: a kubeconfig, PATH and a terminal, and nothing else.
+// environment is the environment of a user: a kubeconfig, PATH and a terminal.
 func (s *suite) environment(extra ...string) []string {
 	return append([]string{
 		"HOME=" + s.Folder, "TERM=xterm-256color", "KUBECONFIG=" + s.Plane.Kubeconfig(),
@@ -32,48 +32,48 @@ func (s *suite) environment(extra ...string) []string {
 	}, extra...)
 }
 
-// command is `kubectl lbh` with these arguments, beneath the stage's namespace.
+// command is `kubectl lbh` with these arguments.
 func (s *fixture) command(args ...string) *exec.Cmd {
 	command := exec.Command(filepath.Join(s.path, "kubectl"), append([]string{"lbh"}, args...)...)
 	command.Env = s.environment()
 	return command
 }
 
-// lbh runs `kubectl lbh` in the stage's namespace.
+// lbh runs `kubectl lbh` in the fixture's namespace.
 func (s *fixture) lbh(t *testing.T, args ...string) result {
 	t.Helper()
 	return finish(t, s.command(append(args, "-n", s.namespace)...))
 }
 
-// finish runs a command to its end, with pipes for a terminal.
+// finish runs a command with pipes, and waits for it.
 func finish(t *testing.T, command *exec.Cmd) result {
 	t.Helper()
 	p := launch(t, command)
 	return p.wait(t)
 }
 
-// process is a command that runs beside the test.
+// process is a running command.
 type process struct {
 	command        *exec.Cmd
 	stdout, stderr *output
-	ended          chan struct{}
+	exited         chan struct{}
 	failure        error
 }
 
 func launch(t *testing.T, command *exec.Cmd) *process {
 	t.Helper()
-	p := &process{command: command, stdout: &output{}, stderr: &output{}, ended: make(chan struct{})}
+	p := &process{command: command, stdout: &output{}, stderr: &output{}, exited: make(chan struct{})}
 	command.Stdout, command.Stderr = p.stdout, p.stderr
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
 		p.failure = command.Wait()
-		close(p.ended)
+		close(p.exited)
 	}()
 	t.Cleanup(func() {
-		_ = command.Process.Kill() // unless it has ended
-		<-p.ended
+		_ = command.Process.Kill() // if it still runs
+		<-p.exited
 	})
 	return p
 }
@@ -86,13 +86,13 @@ func (p *process) interrupt(t *testing.T) {
 	}
 }
 
-// wait waits for the end.
+// wait waits until the command exits.
 func (p *process) wait(t *testing.T) result {
 	t.Helper()
 	select {
-	case <-p.ended:
+	case <-p.exited:
 	case <-time.After(patience):
-		t.Fatalf("%q has not ended: %q, %q", p.command.Args, p.stdout, p.stderr)
+		t.Fatalf("%q has not exited: %q, %q", p.command.Args, p.stdout, p.stderr)
 	}
 	var exit *exec.ExitError
 	if p.failure != nil && !errors.As(p.failure, &exit) {
@@ -123,7 +123,7 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// succeeds demands a clean end, and nothing on standard error.
+// succeeds requires exit code 0 and an empty standard error.
 func (r result) succeeds(t *testing.T) string {
 	t.Helper()
 	if r.code != 0 || r.stderr != "" {
@@ -132,17 +132,17 @@ func (r result) succeeds(t *testing.T) string {
 	return r.stdout
 }
 
-// fails demands exit code 1, and one line that says all of this.
+// fails requires exit code 1, and an error with all these parts.
 func (r result) fails(t *testing.T, parts ...string) {
 	t.Helper()
-	lines := strings.Split(strings.TrimSuffix(r.stderr, "\n"), "\n")
-	last := lines[len(lines)-1]
+	rows := strings.Split(strings.TrimSuffix(r.stderr, "\n"), "\n")
+	last := rows[len(rows)-1]
 	if r.code != 1 || r.stdout != "" || !strings.HasPrefix(last, "error: ") {
 		t.Errorf("exit code %d, standard output %q, standard error %q", r.code, r.stdout, r.stderr)
 	}
 	for _, part := range parts {
 		if !strings.Contains(last, part) {
-			t.Errorf("%q does not say %q", last, part)
+			t.Errorf("%q lacks %q", last, part)
 		}
 	}
 }

@@ -16,25 +16,24 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-// A terminal is what a person sits at: a shell script runs in it, an emulator
-// draws what it writes, and keys can be pressed.
+// terminal runs a shell script, with an emulator that draws its output.
 type terminal struct {
-	file  *os.File
-	raw   *output
-	ended chan struct{}
+	file   *os.File
+	raw    *output
+	exited chan struct{}
 
-	mu     sync.Mutex // the emulator locks some of what it does, and not all
+	mu     sync.Mutex // the emulator locks some of its methods only
 	screen vt10x.Terminal
 }
 
-// Write is what the script shows.
+// Write draws the script's output.
 func (term *terminal) Write(p []byte) (int, error) {
 	term.mu.Lock()
 	defer term.mu.Unlock()
 	return term.screen.Write(p)
 }
 
-// terminal opens one of that size, with the stage's namespace as $NS.
+// terminal opens a terminal of that size, with the fixture's namespace as $NS.
 func (s *fixture) terminal(t *testing.T, columns, rows int, script string, environment ...string) *terminal {
 	t.Helper()
 	command := exec.Command("/bin/sh", "-c", script)
@@ -43,18 +42,18 @@ func (s *fixture) terminal(t *testing.T, columns, rows int, script string, envir
 	if err != nil {
 		t.Fatal(err)
 	}
-	term := &terminal{file: file, screen: vt10x.New(vt10x.WithSize(columns, rows)), raw: &output{}, ended: make(chan struct{})}
+	term := &terminal{file: file, screen: vt10x.New(vt10x.WithSize(columns, rows)), raw: &output{}, exited: make(chan struct{})}
 	go func() {
-		_, _ = io.Copy(io.MultiWriter(term, term.raw), file) // ends with an error when the script has
+		_, _ = io.Copy(io.MultiWriter(term, term.raw), file) // returns an error when the script exits
 		_ = command.Wait()
-		close(term.ended)
+		close(term.exited)
 	}()
 	t.Cleanup(func() {
 		select {
-		case <-term.ended:
-		default: // the shell leads a group of its own; a process left in it holds the terminal
+		case <-term.exited:
+		default: // the shell's process group; any process of it keeps the terminal open
 			_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL)
-			<-term.ended
+			<-term.exited
 		}
 		_ = file.Close()
 		if strings.Contains(term.raw.String(), dataRace) {
@@ -85,61 +84,61 @@ func (term *terminal) press(t *testing.T, keys string) {
 	}
 }
 
-// lines are the rows of the screen, down to the last one that is not empty.
-func (term *terminal) lines() []string {
+// rows are the rows of the screen, without empty ones at the bottom.
+func (term *terminal) rows() []string {
 	term.mu.Lock()
-	lines := strings.Split(term.screen.String(), "\n")
+	rows := strings.Split(term.screen.String(), "\n")
 	term.mu.Unlock()
 	last := 0
-	for i, line := range lines {
-		if lines[i] = strings.TrimRight(line, " "); lines[i] != "" {
+	for i, row := range rows {
+		if rows[i] = strings.TrimRight(row, " "); rows[i] != "" {
 			last = i + 1
 		}
 	}
-	return lines[:last]
+	return rows[:last]
 }
 
 // shows waits for all of these on the screen.
 func (term *terminal) shows(t *testing.T, parts ...string) {
 	t.Helper()
 	eventually(t, func(g Gomega) {
-		text := strings.Join(term.lines(), "\n")
+		text := strings.Join(term.rows(), "\n")
 		for _, part := range parts {
 			g.Expect(text).To(ContainSubstring(part))
 		}
 	})
 }
 
-// colorOf is the colour of the end of a text on the screen.
+// colorOf is the colour of the last character of a text on the screen.
 func (term *terminal) colorOf(t *testing.T, text string) vt10x.Color {
 	t.Helper()
-	lines := term.lines()
+	rows := term.rows()
 	term.mu.Lock()
 	defer term.mu.Unlock()
-	for y, line := range lines {
-		if before, _, found := strings.Cut(line, text); found {
+	for y, row := range rows {
+		if before, _, found := strings.Cut(row, text); found {
 			return term.screen.Cell(len([]rune(before+text))-1, y).FG
 		}
 	}
-	t.Fatalf("%q is not on the screen:\n%s", text, strings.Join(lines, "\n"))
+	t.Fatalf("%q is not on the screen:\n%s", text, strings.Join(rows, "\n"))
 	return 0
 }
 
-// live reports whether a program has taken the screen over.
+// live reports whether a program uses the alternate screen.
 func (term *terminal) live() bool {
 	term.mu.Lock()
 	defer term.mu.Unlock()
 	return term.screen.Mode()&vt10x.ModeAltScreen != 0
 }
 
-func (term *terminal) cursorIsThere() bool {
+func (term *terminal) cursorVisible() bool {
 	term.mu.Lock()
 	defer term.mu.Unlock()
 	return term.screen.CursorVisible()
 }
 
-// end waits for the end of the script.
-func (term *terminal) end(t *testing.T) {
+// waitExit waits until the script exits.
+func (term *terminal) waitExit(t *testing.T) {
 	t.Helper()
-	eventually(t, func(g Gomega) { g.Expect(term.ended).To(BeClosed()) })
+	eventually(t, func(g Gomega) { g.Expect(term.exited).To(BeClosed()) })
 }

@@ -15,37 +15,37 @@ import (
 )
 
 var waitSpecs = []spec{
-	{"wait says how far it is, and ends with 0 when it is there", waitForHealth},
-	{"wait ends at once where there is nothing to wait for", nothingToWaitFor},
-	{"wait that takes too long says what was seen last, and ends with 1", waitTooLong},
-	{"wait ends when the object is deleted", waitForTheDeleted},
-	{"Ctrl-C ends wait with 130, and is no failure of the object", waitInterrupted},
-	{"wait takes healthy, ready and observed", waitForWhat},
-	{"wait ends at once on a stalled object, and says why", waitForTheStalled},
-	{"wait trusts no status that is not updated", waitForTheSilent},
-	{"wait notices that a status is not updated any more", waitUntilSilent},
-	{"wait does not pass on an answer from before a request", waitForTheRequested},
-	{"wait takes Stalled for final once a request was attempted", waitForTheRequestedAndStalled},
+	{"wait shows the progress, and exits with 0 when it is reached", waitForHealth},
+	{"wait exits at once when there is nothing to wait for", waitForCurrent},
+	{"wait shows the last state on a timeout, and exits with 1", waitTimeout},
+	{"wait exits when the object is deleted", waitForDeleted},
+	{"Ctrl-C makes wait exit with 130, without an error", waitInterrupted},
+	{"wait accepts healthy, ready and observed", waitForEachCondition},
+	{"wait exits at once on a stalled object, with the reason", waitForStalled},
+	{"wait rejects a status that is not updated", waitForNotUpdated},
+	{"wait exits when a status is no longer updated", waitUntilNotUpdated},
+	{"wait ignores an observation from before a request", waitForRequested},
+	{"wait exits on Stalled once a request was attempted", waitForRequestedAndStalled},
 }
 
 var refreshSpecs = []spec{
-	{"refresh shows what the API says now", refreshNow},
-	{"refresh fails while the API does not answer, and says why", refreshThrottled},
-	{"refresh succeeds once the API answers again", refreshRecovers},
-	{"refresh fails at once on what requires manual action, and says what", refreshStalls},
-	{"refresh takes no failure from before it for its own", refreshAfterStalled},
+	{"refresh shows the current state", refreshNow},
+	{"refresh fails while the API fails, with the reason", refreshThrottled},
+	{"refresh succeeds once the API recovers", refreshRecovers},
+	{"refresh fails at once on what requires manual action, with the remedy", refreshStalls},
+	{"refresh ignores a failure from before it", refreshAfterStalled},
 	{"refresh shows nothing when its attempt stalls", refreshStalledByStatus},
-	{"refresh that another request replaces says so", refreshReplaced},
+	{"refresh reports that another request replaced it", refreshReplaced},
 	{"refresh reports an object that is not observed", refreshUnserved},
 }
 
-// set changes the state of the server of that number.
+// set changes the state of a server.
 func (s *fixture) set(t *testing.T, name, server, state string) {
 	t.Helper()
 	s.Admin(t, http.MethodPatch, "loadbalancers/"+s.lb(name)+"/backends", map[string]any{"serverId": server, "serverHealthStatus": state})
 }
 
-// belowMinimum makes a load balancer with 3 of 5 backends normal, which needs all.
+// belowMinimum creates a load balancer with 3 of 5 normal backends, and an object that needs all.
 func (s *fixture) belowMinimum(t *testing.T) {
 	t.Helper()
 	s.put(t, "web", "normal", "normal", "normal", "abnormal", "abnormal")
@@ -70,7 +70,7 @@ func waitForHealth(t *testing.T, s *fixture) {
 	}
 }
 
-func nothingToWaitFor(t *testing.T, s *fixture) {
+func waitForCurrent(t *testing.T, s *fixture) {
 	s.put(t, "web", "normal")
 	s.observe(t, "web")
 	s.until(t, "web", v1alpha1.ReasonAllBackendsNormal)
@@ -79,7 +79,7 @@ func nothingToWaitFor(t *testing.T, s *fixture) {
 	}
 }
 
-func waitTooLong(t *testing.T, s *fixture) {
+func waitTimeout(t *testing.T, s *fixture) {
 	s.belowMinimum(t)
 	r := s.lbh(t, "wait", "web", "--timeout=2s")
 	r.fails(t, "web is not healthy after 2s: 3/5 backends normal (BelowMinHealthy)")
@@ -88,7 +88,7 @@ func waitTooLong(t *testing.T, s *fixture) {
 	}
 }
 
-func waitForTheDeleted(t *testing.T, s *fixture) {
+func waitForDeleted(t *testing.T, s *fixture) {
 	s.belowMinimum(t)
 	p := launch(t, s.command("wait", "web", "-n", s.namespace))
 	eventually(t, func(g Gomega) { g.Expect(p.stderr.String()).To(Equal(threeOfFive)) })
@@ -109,7 +109,7 @@ func waitInterrupted(t *testing.T, s *fixture) {
 	}
 }
 
-func waitForWhat(t *testing.T, s *fixture) {
+func waitForEachCondition(t *testing.T, s *fixture) {
 	s.belowMinimum(t)
 	if r := s.lbh(t, "wait", "web", "--for=observed"); r.code != 0 || r.stdout != "web is observed\n" {
 		t.Errorf("%+v", r)
@@ -118,7 +118,7 @@ func waitForWhat(t *testing.T, s *fixture) {
 	s.lbh(t, "wait", "web", "--for=condition=Ready").fails(t, "write healthy, ready or observed")
 }
 
-func waitForTheStalled(t *testing.T, s *fixture) {
+func waitForStalled(t *testing.T, s *fixture) {
 	s.put(t, "web", "normal")
 	s.Fail(t, s.lb("web"), "Forbidden.RAM", 403, 0)
 	s.observe(t, "web")
@@ -127,7 +127,7 @@ func waitForTheStalled(t *testing.T, s *fixture) {
 	}
 }
 
-func waitForTheSilent(t *testing.T, s *fixture) {
+func waitForNotUpdated(t *testing.T, s *fixture) {
 	s.observe(t, "web", labelled(unserved, "true"))
 	s.store(t, "web", storedHealthy, 7*time.Minute)
 	s.lbh(t, "wait", "web").fails(t, "web was not updated for 7m: is the operator running?")
@@ -145,7 +145,7 @@ func waitForTheSilent(t *testing.T, s *fixture) {
 	s.lbh(t, "wait", "asleep", "--timeout=1s").fails(t, "asleep is not healthy after 1s", "Suspended")
 }
 
-func waitUntilSilent(t *testing.T, s *fixture) {
+func waitUntilNotUpdated(t *testing.T, s *fixture) {
 	s.observe(t, "web", labelled(unserved, "true"))
 	s.store(t, "web", [][3]string{{v1alpha1.ConditionHealthy, "False", v1alpha1.ReasonBelowMinHealthy}}, 0)
 	s.lbh(t, "wait", "web", "--status-heartbeat=1s").fails(t, "web was not updated for ", "is the operator running?", "BelowMinHealthy")
@@ -153,14 +153,14 @@ func waitUntilSilent(t *testing.T, s *fixture) {
 	s.lbh(t, "wait", "new", "--status-heartbeat=1s").fails(t, "new was not updated for ", "not observed yet")
 }
 
-func waitForTheRequested(t *testing.T, s *fixture) {
+func waitForRequested(t *testing.T, s *fixture) {
 	s.observe(t, "web", labelled(unserved, "true"))
 	s.store(t, "web", storedHealthy, time.Second)
 	s.request(t, "web", "now")
-	const pending = "web: the requested observation is not answered yet\n"
+	const pending = "web: the requested observation is pending\n"
 	p := launch(t, s.command("wait", "web", "-n", s.namespace))
 	eventually(t, func(g Gomega) { g.Expect(p.stderr.String()).To(Equal(pending)) })
-	s.store(t, "web", storedThrottled, time.Second, tried("now"))
+	s.store(t, "web", storedThrottled, time.Second, attempted("now"))
 	eventually(t, func(g Gomega) { g.Expect(p.stderr.String()).To(HaveSuffix("; cannot be observed: about Throttled\n")) })
 	s.store(t, "web", storedHealthy, 0, handled("now"))
 	if r := p.wait(t); r.code != 0 || r.stdout != "web is healthy\n" {
@@ -168,21 +168,21 @@ func waitForTheRequested(t *testing.T, s *fixture) {
 	}
 }
 
-func waitForTheRequestedAndStalled(t *testing.T, s *fixture) {
+func waitForRequestedAndStalled(t *testing.T, s *fixture) {
 	s.observe(t, "web", labelled(unserved, "true"))
 	s.store(t, "web", storedStalled, time.Second)
 	s.request(t, "web", "now")
-	s.lbh(t, "wait", "web", "--timeout=1s").fails(t, "web is not healthy after 1s: the requested observation is not answered yet")
-	s.store(t, "web", storedStalled, time.Second, tried("now"))
+	s.lbh(t, "wait", "web", "--timeout=1s").fails(t, "web is not healthy after 1s: the requested observation is pending")
+	s.store(t, "web", storedStalled, time.Second, attempted("now"))
 	s.lbh(t, "wait", "web").fails(t, "web is stalled: Forbidden: about Forbidden")
 }
 
-// seldom is observed once, unless requested.
-func seldom(o *v1alpha1.LoadBalancerHealth) { o.Spec.Interval = metav1.Duration{Duration: time.Hour} }
+// hourly is an interval without a second observation, unless one is requested.
+func hourly(o *v1alpha1.LoadBalancerHealth) { o.Spec.Interval = metav1.Duration{Duration: time.Hour} }
 
 func refreshNow(t *testing.T, s *fixture) {
 	s.put(t, "web", "normal", "normal")
-	s.observe(t, "web", seldom)
+	s.observe(t, "web", hourly)
 	s.until(t, "web", v1alpha1.ReasonAllBackendsNormal)
 	s.set(t, "web", "i-2", "abnormal")
 	want := strings.ReplaceAll(`
@@ -199,17 +199,17 @@ web  Healthy  MinHealthyMet  lb-NS-web cn-hangzhou
 
 func refreshThrottled(t *testing.T, s *fixture) {
 	s.put(t, "web", "normal")
-	s.observe(t, "web", seldom)
+	s.observe(t, "web", hourly)
 	s.until(t, "web", v1alpha1.ReasonAllBackendsNormal)
 	s.Fail(t, s.lb("web"), "Throttling.User", 400, 0)
 	s.set(t, "web", "i-1", "abnormal")
-	s.lbh(t, "refresh", "web", "--timeout=5s").fails(t, "web was not answered within 5s: Throttled: ", "kubectl lbh wait web")
-	s.lbh(t, "wait", "web", "--timeout=1s").fails(t, "web is not healthy after 1s: the requested observation is not answered yet; cannot be observed: ")
+	s.lbh(t, "refresh", "web", "--timeout=5s").fails(t, "web could not be observed within 5s: Throttled: ", "kubectl lbh wait web")
+	s.lbh(t, "wait", "web", "--timeout=1s").fails(t, "web is not healthy after 1s: the requested observation is pending; cannot be observed: ")
 }
 
 func refreshRecovers(t *testing.T, s *fixture) {
 	s.put(t, "web", "normal", "normal")
-	s.observe(t, "web", seldom)
+	s.observe(t, "web", hourly)
 	s.until(t, "web", v1alpha1.ReasonAllBackendsNormal)
 	s.Fail(t, s.lb("web"), "InternalError", 500, 2)
 	s.set(t, "web", "i-2", "abnormal")
@@ -219,20 +219,20 @@ func refreshRecovers(t *testing.T, s *fixture) {
 }
 
 func refreshStalls(t *testing.T, s *fixture) {
-	s.observe(t, "nowhere", seldom)
+	s.observe(t, "nowhere", hourly)
 	s.lbh(t, "refresh", "nowhere").fails(t, "nowhere cannot be observed: LoadBalancerNotFound: ")
 	s.put(t, "keyless", "normal")
-	s.observe(t, "keyless", seldom, func(o *v1alpha1.LoadBalancerHealth) {
+	s.observe(t, "keyless", hourly, func(o *v1alpha1.LoadBalancerHealth) {
 		o.Spec.Credentials = &v1alpha1.Credentials{SecretRef: v1alpha1.SecretReference{Name: "absent"}}
 	})
 	s.lbh(t, "refresh", "keyless").fails(t, "keyless cannot be observed: CredentialsNotFound: ", "absent does not exist: create it")
 }
 
-// refreshAfterStalled fixes what an object was stalled by.
+// refreshAfterStalled refreshes an object after its cause was fixed.
 func refreshAfterStalled(t *testing.T, s *fixture) {
 	s.put(t, "web", "normal")
 	s.Fail(t, s.lb("web"), "Forbidden.RAM", 403, 1)
-	s.observe(t, "web", seldom)
+	s.observe(t, "web", hourly)
 	s.until(t, "web", v1alpha1.ReasonForbidden)
 	if got := s.lbh(t, "refresh", "web").succeeds(t); !strings.Contains(got, "web  Healthy  AllBackendsNormal") {
 		t.Errorf("%s", got)
@@ -241,16 +241,16 @@ func refreshAfterStalled(t *testing.T, s *fixture) {
 
 func refreshStalledByStatus(t *testing.T, s *fixture) {
 	s.observe(t, "web", labelled(unserved, "true"))
-	s.store(t, "web", storedStalled, time.Second, tried("older"), handled("older"))
+	s.store(t, "web", storedStalled, time.Second, attempted("older"), handled("older"))
 	p := launch(t, s.command("refresh", "web", "-n", s.namespace))
 	value := s.requested(t, "web", "")
-	s.store(t, "web", storedThrottled, time.Second, tried(value)) // which passes
-	s.store(t, "web", storedStalled, time.Second, tried(value))
+	s.store(t, "web", storedThrottled, time.Second, attempted(value)) // a transient failure
+	s.store(t, "web", storedStalled, time.Second, attempted(value))
 	p.wait(t).fails(t, "web cannot be observed: Forbidden: about Forbidden")
 
 	p = launch(t, s.command("refresh", "web", "-n", s.namespace))
 	value = s.requested(t, "web", value)
-	s.store(t, "web", storedThrottled, time.Second, tried(value))
+	s.store(t, "web", storedThrottled, time.Second, attempted(value))
 	s.store(t, "web", storedHealthy, time.Second, handled(value))
 	if got := p.wait(t).succeeds(t); !strings.HasPrefix(got, "web  Healthy  AllBackendsNormal") {
 		t.Errorf("%s", got)

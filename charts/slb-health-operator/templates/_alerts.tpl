@@ -1,6 +1,6 @@
 {{/* SPDX-License-Identifier: Apache-2.0 */}}
 
-{{/* The rules of config/prometheus, for this release's Service and for Leases that somebody named otherwise. */}}
+{{/* The rules of config/prometheus, for this release's Service and for Leases with a name from values. */}}
 {{- define "slb-health-operator.alerts" -}}
 {{- $leases := list "slb-health-operator.*" -}}
 {{- range include "slb-health-operator.shards" . | fromYamlArray -}}

@@ -1,6 +1,6 @@
 {{/* SPDX-License-Identifier: Apache-2.0 */}}
 
-{{/* A list of environment variables: whom the operator is, then what else was asked for. */}}
+{{/* A list of environment variables: the operator's identity, then extraEnv. */}}
 {{- define "slb-health-operator.env" -}}
 {{- with .root.Values.identity -}}
 {{- if $.root.Values.requireCredentials }}
@@ -16,10 +16,10 @@
 {{- if eq (default "" $.root.Values.slb.network) "vpc" }}
 - {name: ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED, value: "true"}
 {{- end }}
-{{- /* The node's role is another identity: it must not stand in where the add-on injects nothing. */}}
+{{- /* The node's role is another identity: without the add-on, the operator must not use it instead. */}}
 - {name: ALIBABA_CLOUD_ECS_METADATA_DISABLED, value: "true"}
 {{- else if eq .type "ecsRole" }}
-{{- /* "false" says that this identity is meant, also without a name. */}}
+{{- /* "false" selects this identity, also without a name. */}}
 - {name: ALIBABA_CLOUD_ECS_METADATA_DISABLED, value: "false"}
 {{- with .ecsRole.name }}
 - {name: ALIBABA_CLOUD_ECS_METADATA, value: {{ . | quote }}}

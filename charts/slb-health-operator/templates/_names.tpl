@@ -4,7 +4,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* 28 leaves room for the longest ending, -controller-manager-metrics-service, in a Service's 63. */}}
+{{/* 28 allows for the longest suffix, -controller-manager-metrics-service, in a Service's 63. */}}
 {{- define "slb-health-operator.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
@@ -19,7 +19,7 @@
 {{- include "slb-health-operator.fullname" . }}-controller-manager-metrics-service
 {{- end -}}
 
-{{/* What a Service, a policy or a monitor selects: every pod of the release. */}}
+{{/* Selector of the Service, policy and monitor: every pod of the release. */}}
 {{- define "slb-health-operator.selectorLabels" -}}
 control-plane: controller-manager
 app.kubernetes.io/name: {{ include "slb-health-operator.name" . }}
@@ -42,7 +42,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
-{{/* root, name (without the release's), namespace, labels, annotations: all but the first two may be left out. */}}
+{{/* root, name (without the release's), namespace, labels, annotations: all but the first two are optional. */}}
 {{- define "slb-health-operator.metadata" -}}
 name: {{ include "slb-health-operator.fullname" .root }}-{{ .name }}
 {{- with .namespace }}
@@ -51,7 +51,7 @@ namespace: {{ . }}
 {{- include "slb-health-operator.tags" . }}
 {{- end -}}
 
-{{/* Labels of the chart's own prevail over those of values, since others select by them. */}}
+{{/* The chart's own labels override those of values, because selectors use them. */}}
 {{- define "slb-health-operator.tags" }}
 labels:
   {{- $own := include "slb-health-operator.labels" .root | fromYaml }}
@@ -62,7 +62,7 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* A list of shards: one without a name where no shards are asked for. */}}
+{{/* A list of shards: one without a name if values set no shards. */}}
 {{- define "slb-health-operator.shards" -}}
 {{- $whole := dict "namespaces" .Values.watch.namespaces "selector" .Values.watch.selector "leaderElectionId" .Values.leaderElectionId -}}
 {{- $shards := list -}}
@@ -78,12 +78,12 @@ annotations:
 {{- toYaml $shards -}}
 {{- end -}}
 
-{{/* Whether metrics are served to others than the pod itself. */}}
+{{/* Whether metrics are served outside the pod. */}}
 {{- define "slb-health-operator.servesMetrics" -}}
 {{- if and .Values.metrics.enabled (not .Values.namespaced) }}true{{ end -}}
 {{- end -}}
 
-{{/* The digest that a release signed is of the tag that it made. */}}
+{{/* The signed digest belongs to the tag of the release. */}}
 {{- define "slb-health-operator.image" -}}
 {{- $signed := ternary "" (index .Chart.Annotations "slb.lbhealth.dev/image-digest") (ne .Values.image.tag "") -}}
 {{- $digest := default $signed .Values.image.digest -}}

@@ -1,6 +1,6 @@
 {{/* SPDX-License-Identifier: Apache-2.0 */}}
 
-{{/* root and shard, as everything in this file. */}}
+{{/* Arguments, as everywhere in this file: root and shard. */}}
 {{- define "slb-health-operator.pod" -}}
 {{- $values := .root.Values -}}
 serviceAccountName: {{ include "slb-health-operator.serviceAccountName" .root }}
@@ -90,8 +90,8 @@ volumes: {{- . | trim | nindent 0 }}
 {{- end }}
 {{- end -}}
 
-{{/* What is null is left to the operator. Numbers come as floats: as integers they are spelled without an exponent.
-An off without quotes is the boolean false to YAML. */}}
+{{/* The operator has its own default for null. Helm parses numbers as floats: int64 prints them without an exponent.
+YAML parses off without quotes as the boolean false. */}}
 {{- define "slb-health-operator.tuning" -}}
 {{- range $flag, $value := dict "slb-network" .slb.network "slb-endpoint" .slb.endpoint "slb-qps" .slb.qps "slb-timeout" .slb.timeout "listener-details" (ternary "off" .listenerDetails (kindIs "bool" .listenerDetails)) "status-heartbeat" .status.heartbeat "zap-log-level" .log.level "zap-encoder" .log.format "zap-time-encoding" .log.timeEncoding "zap-stacktrace-level" .log.stacktraceLevel }}
 {{- with $value }}

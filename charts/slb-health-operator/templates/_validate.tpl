@@ -1,37 +1,37 @@
 {{/* SPDX-License-Identifier: Apache-2.0 */}}
 
-{{/* What the schema cannot say: values that do not go together. */}}
+{{/* Combinations of values that the schema cannot validate. */}}
 {{- define "slb-health-operator.validate" -}}
 {{- include "slb-health-operator.validateShards" . -}}
 {{- include "slb-health-operator.validateIdentity" .Values.identity -}}
 {{- if and (eq .Values.identity.type "rrsa") (eq (default "" .Values.slb.network) "vpc") (not .Values.identity.rrsa.stsRegion) (not .Values.requireCredentials) -}}
-{{- fail "slb.network: vpc does not move STS, which gives the credentials of RRSA: set identity.rrsa.stsRegion, such as cn-hangzhou" -}}
+{{- fail "slb.network: vpc does not apply to STS, which RRSA needs: set identity.rrsa.stsRegion, such as cn-hangzhou" -}}
 {{- end -}}
 {{- with .Values -}}
 {{- if and (not .serviceAccount.create) (not .serviceAccount.name) -}}
 {{- fail "serviceAccount.create is false: name the ServiceAccount in serviceAccount.name" -}}
 {{- end -}}
 {{- if and .slb.endpoint (eq (default "" .slb.network) "vpc") -}}
-{{- fail "slb.endpoint replaces the regions' endpoints, so slb.network: vpc means nothing beside it: leave one of them out" -}}
+{{- fail "slb.endpoint replaces the regions' endpoints, so slb.network: vpc has no effect: set only one of them" -}}
 {{- end -}}
 {{- if and .serviceDiscovery.regionId (not .serviceDiscovery.enabled) -}}
-{{- fail "serviceDiscovery.regionId is for the Services that serviceDiscovery.enabled finds: set that too, or leave it out" -}}
+{{- fail "serviceDiscovery.regionId requires serviceDiscovery.enabled: set both, or neither" -}}
 {{- end -}}
 {{- if and .namespaced .serviceDiscovery.enabled (not .serviceDiscovery.regionId) -}}
-{{- fail "serviceDiscovery: with namespaced, nodes cannot be read: set serviceDiscovery.regionId" -}}
+{{- fail "serviceDiscovery: with namespaced, the operator cannot read nodes: set serviceDiscovery.regionId" -}}
 {{- end -}}
 {{- if and .namespaced .metrics.certSecret -}}
-{{- fail "metrics.certSecret: with namespaced, metrics are served inside the pod alone, without TLS" -}}
+{{- fail "metrics.certSecret: with namespaced, metrics are served only inside the pod, without TLS" -}}
 {{- end -}}
 {{- if and .metrics.serviceMonitor.enabled (or .namespaced (not .metrics.enabled)) -}}
-{{- fail "metrics.serviceMonitor.enabled: nothing can be scraped with namespaced, or without metrics.enabled" -}}
+{{- fail "metrics.serviceMonitor.enabled requires metrics.enabled, and namespaced: false" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 
 {{- define "slb-health-operator.validateShards" -}}
 {{- if and .Values.shards (or .Values.watch.namespaces .Values.watch.selector .Values.leaderElectionId) -}}
-{{- fail "shards: write what each shard serves in the shard, and leave watch and leaderElectionId empty" -}}
+{{- fail "shards: set namespaces, selector and leaderElectionId in each shard, not in watch and leaderElectionId" -}}
 {{- end -}}
 {{- $names := dict -}}
 {{- $served := dict -}}
@@ -51,7 +51,7 @@
 {{- define "slb-health-operator.validateIdentity" -}}
 {{- if eq .type "rrsa" -}}
 {{- if and .rrsa.roleName (or .rrsa.roleArn .rrsa.oidcProviderArn) -}}
-{{- fail "identity.rrsa: roleName is for the add-on, roleArn and oidcProviderArn are for clusters without it: leave one of them out" -}}
+{{- fail "identity.rrsa: roleName is for the add-on, roleArn and oidcProviderArn are for clusters without it: set only one of the two" -}}
 {{- end -}}
 {{- if not (or .rrsa.roleName (and .rrsa.roleArn .rrsa.oidcProviderArn)) -}}
 {{- fail "identity.rrsa: set roleName, or both roleArn and oidcProviderArn" -}}

@@ -9,15 +9,15 @@ import (
 	"testing"
 )
 
-func TestALinkTellsOfTroubleOnce(t *testing.T) {
+func TestConnectionReportsFailureOnce(t *testing.T) {
 	t.Parallel()
 
-	l := &link{}
+	c := &connection{}
 	var response *http.Response
 	var failure error
-	transport := l.wrap(roundTripper(func(*http.Request) (*http.Response, error) { return response, failure }))
-	gone, leave := context.WithCancel(t.Context())
-	leave()
+	transport := c.wrap(roundTripper(func(*http.Request) (*http.Response, error) { return response, failure }))
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
 	for _, step := range []struct {
 		ctx     context.Context
 		status  int
@@ -25,11 +25,11 @@ func TestALinkTellsOfTroubleOnce(t *testing.T) {
 		want    string
 	}{
 		{t.Context(), http.StatusOK, nil, ""},
-		{t.Context(), 0, errors.New("connection refused"), "does not answer: connection refused; what is shown may be old"},
+		{t.Context(), 0, errors.New("connection refused"), "is unreachable: connection refused; the view may be old"},
 		{t.Context(), 0, errors.New("connection refused"), ""},
-		{gone, 0, context.Canceled, ""},
-		{t.Context(), http.StatusForbidden, nil, "answers 403 Forbidden; what is shown may be old"},
-		{t.Context(), http.StatusOK, nil, "answers again"},
+		{canceled, 0, context.Canceled, ""},
+		{t.Context(), http.StatusForbidden, nil, "responds with 403 Forbidden; the view may be old"},
+		{t.Context(), http.StatusOK, nil, "is reachable again"},
 		{t.Context(), http.StatusOK, nil, ""},
 	} {
 		request, err := http.NewRequestWithContext(step.ctx, http.MethodGet, "https://example.com", http.NoBody)
@@ -37,12 +37,12 @@ func TestALinkTellsOfTroubleOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		response, failure = &http.Response{StatusCode: step.status, Status: "403 Forbidden", Body: http.NoBody}, step.failure
-		if answer, err := transport.RoundTrip(request); err == nil {
-			_ = answer.Body.Close()
+		if received, err := transport.RoundTrip(request); err == nil {
+			_ = received.Body.Close()
 		}
 		got := ""
-		for _, told := range l.news(noon) {
-			got += told.text
+		for _, entry := range c.transition(noon) {
+			got += entry.text
 		}
 		if got != step.want {
 			t.Errorf("%+v: %q", step, got)

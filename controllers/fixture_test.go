@@ -24,27 +24,27 @@ import (
 
 var sequence atomic.Int64
 
-// place is a namespace and a load balancer id that belong to one spec.
-type place struct {
+// fixture is the namespace and the load balancer of one spec.
+type fixture struct {
 	namespace, lb string
 	operator      *operator
 }
 
-// newPlace returns a place whose objects the operator serves.
-func newPlace(ctx context.Context, served *operator) place {
+// newFixture creates a fixture for objects of the operator's shard.
+func newFixture(ctx context.Context, served *operator) fixture {
 	GinkgoHelper()
 	name := "spec-" + strconv.FormatInt(sequence.Add(1), 10)
 	Expect(admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})).To(Succeed())
-	return place{namespace: name, lb: "lb-" + name, operator: served}
+	return fixture{namespace: name, lb: "lb-" + name, operator: served}
 }
 
-// create makes an object on the place's load balancer that is due once an
-// hour, so that what a spec sees sooner was asked for.
-func (p place) create(ctx context.Context, name string, edit func(*v1alpha1.LoadBalancerHealth)) *v1alpha1.LoadBalancerHealth {
+// create creates an object on the fixture's load balancer. Its interval is an
+// hour, so that an earlier observation must have another cause.
+func (f fixture) create(ctx context.Context, name string, edit func(*v1alpha1.LoadBalancerHealth)) *v1alpha1.LoadBalancerHealth {
 	GinkgoHelper()
 	object := &v1alpha1.LoadBalancerHealth{
-		ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: name, Labels: map[string]string{shardLabel: p.operator.shard}},
-		Spec:       v1alpha1.LoadBalancerHealthSpec{LoadBalancerID: p.lb, RegionID: region, Interval: metav1.Duration{Duration: time.Hour}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: name, Labels: map[string]string{shardLabel: f.operator.shard}},
+		Spec:       v1alpha1.LoadBalancerHealthSpec{LoadBalancerID: f.lb, RegionID: region, Interval: metav1.Duration{Duration: time.Hour}},
 	}
 	if edit != nil {
 		edit(object)
@@ -53,17 +53,17 @@ func (p place) create(ctx context.Context, name string, edit func(*v1alpha1.Load
 	return object
 }
 
-// observed makes an object and waits for its first observation.
-func (p place) observed(ctx context.Context, name string, edit func(*v1alpha1.LoadBalancerHealth)) *v1alpha1.LoadBalancerHealth {
+// observed creates an object and waits for its first observation.
+func (f fixture) observed(ctx context.Context, name string, edit func(*v1alpha1.LoadBalancerHealth)) *v1alpha1.LoadBalancerHealth {
 	GinkgoHelper()
-	object := p.create(ctx, name, edit)
+	object := f.create(ctx, name, edit)
 	Eventually(current).WithContext(ctx).WithArguments(object).Should(BeTrue())
 	return object
 }
 
 // reload reads an object again.
 func reload(ctx context.Context, object *v1alpha1.LoadBalancerHealth) error {
-	// Into a new one: fields that are gone would stay.
+	// Into a new one: decoding keeps the fields that were removed.
 	var found v1alpha1.LoadBalancerHealth
 	err := admin.Get(ctx, client.ObjectKeyFromObject(object), &found)
 	if err == nil {
@@ -72,13 +72,13 @@ func reload(ctx context.Context, object *v1alpha1.LoadBalancerHealth) error {
 	return err
 }
 
-// current reads an object again and tells whether its generation was looked at.
+// current reads an object again, and reports whether its generation was observed.
 func current(ctx context.Context, object *v1alpha1.LoadBalancerHealth) (bool, error) {
 	err := reload(ctx, object)
 	return object.Generation == object.Status.ObservedGeneration, err
 }
 
-// edit changes an object as a user does, whatever else changes it meanwhile.
+// edit patches an object as a user does, regardless of other writers.
 func edit(ctx context.Context, object *v1alpha1.LoadBalancerHealth, change func(*v1alpha1.LoadBalancerHealth)) {
 	GinkgoHelper()
 	before := object.DeepCopy()
@@ -86,7 +86,7 @@ func edit(ctx context.Context, object *v1alpha1.LoadBalancerHealth, change func(
 	Expect(admin.Patch(ctx, object, client.MergeFrom(before))).To(Succeed())
 }
 
-// request asks for an observation by annotation.
+// request requests an observation by annotation.
 func request(ctx context.Context, object *v1alpha1.LoadBalancerHealth) string {
 	GinkgoHelper()
 	value := "request-" + strconv.FormatInt(sequence.Add(1), 10)
@@ -96,8 +96,8 @@ func request(ctx context.Context, object *v1alpha1.LoadBalancerHealth) string {
 	return value
 }
 
-// observe requests an observation and waits until its answer, or that it was
-// attempted in vain, is in the status.
+// observe requests an observation, and waits until the status has its result or
+// its failure.
 func observe(ctx context.Context, object *v1alpha1.LoadBalancerHealth) {
 	GinkgoHelper()
 	value := request(ctx, object)
@@ -123,7 +123,7 @@ func message(object *v1alpha1.LoadBalancerHealth, conditionType string) string {
 	return found.Message
 }
 
-// haveConditions matches an object by "Type Status Reason", all of them.
+// haveConditions matches an object with exactly these conditions, as "Type Status Reason".
 func haveConditions(wanted ...any) gomegatypes.GomegaMatcher {
 	return WithTransform(func(object *v1alpha1.LoadBalancerHealth) (all []string) {
 		for _, c := range object.Status.Conditions {
@@ -148,8 +148,8 @@ func eventsOf(ctx context.Context, object *v1alpha1.LoadBalancerHealth) ([]event
 	return slices.DeleteFunc(list.Items, func(e eventsv1.Event) bool { return e.Regarding.UID != object.UID }), err
 }
 
-// recordedEvents returns the events about an object as "Type Reason: note"; a repeated
-// one says so.
+// recordedEvents returns the events about an object as "Type Reason: note", with
+// the count of a repeated one.
 func recordedEvents(ctx context.Context, object *v1alpha1.LoadBalancerHealth) ([]string, error) {
 	events, err := eventsOf(ctx, object)
 	var all []string
@@ -163,7 +163,7 @@ func recordedEvents(ctx context.Context, object *v1alpha1.LoadBalancerHealth) ([
 	return all, err
 }
 
-// expectEvents waits for exactly these events, and that no others follow.
+// expectEvents waits for exactly these events, and for no further one.
 func expectEvents(ctx context.Context, object *v1alpha1.LoadBalancerHealth, wanted ...any) {
 	GinkgoHelper()
 	Eventually(recordedEvents).WithContext(ctx).WithArguments(object).Should(ConsistOf(wanted...))

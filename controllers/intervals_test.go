@@ -23,48 +23,48 @@ func everyFiveSeconds(edits ...func(*v1alpha1.LoadBalancerHealth)) func(*v1alpha
 	}
 }
 
-// What takes several intervals to see is set up first and looked at later, so
-// that the specs of this container wait at the same time.
+// These specs last several intervals. All of them are set up first, so that they
+// wait at the same time.
 var _ = Describe("Over time", Ordered, func() {
 	const intervals = 5
 	var (
-		quiet, beating, suspended, deleted, missing, wrong place
+		quiet, beating, suspended, deleted, missing, wrong fixture
 
-		ten                          []*v1alpha1.LoadBalancerHealth
-		beat, unsecret, mended, idle *v1alpha1.LoadBalancerHealth
-		deletedCalls, tenCalls       int
-		mendedAt                     time.Time
+		ten                                    []*v1alpha1.LoadBalancerHealth
+		beat, createdSecret, fixedSecret, idle *v1alpha1.LoadBalancerHealth
+		deletedCalls, tenCalls                 int
+		fixedAt                                time.Time
 	)
 
 	BeforeAll(func(ctx SpecContext) {
-		missing, wrong = newPlace(ctx, shared), newPlace(ctx, shared)
+		missing, wrong = newFixture(ctx, shared), newFixture(ctx, shared)
 		cloud.put(missing.lb, https(1)...)
 		cloud.put(wrong.lb, https(1)...)
 		cloud.setAccount(missing.account("created-later"))
-		cloud.setAccount(wrong.account("mended-later"))
+		cloud.setAccount(wrong.account("fixed-later"))
 		wrong.writeSecret(ctx, wrong.account("wrong-at-first"))
-		unsecret = missing.observed(ctx, "web", withSecret("slb-reader"))
-		mended = wrong.observed(ctx, "web", withSecret("slb-reader"))
+		createdSecret = missing.observed(ctx, "web", withSecret("slb-reader"))
+		fixedSecret = wrong.observed(ctx, "web", withSecret("slb-reader"))
 		missing.writeSecret(ctx, missing.account("created-later"))
-		wrong.writeSecret(ctx, wrong.account("mended-later"))
-		mendedAt = time.Now()
-		Expect(condition(unsecret, "Stalled")).To(Equal("True CredentialsNotFound"))
-		Expect(condition(mended, "Stalled")).To(Equal("True InvalidCredentials"))
+		wrong.writeSecret(ctx, wrong.account("fixed-later"))
+		fixedAt = time.Now()
+		Expect(condition(createdSecret, "Stalled")).To(Equal("True CredentialsNotFound"))
+		Expect(condition(fixedSecret, "Stalled")).To(Equal("True InvalidCredentials"))
 
-		deleted = newPlace(ctx, shared)
+		deleted = newFixture(ctx, shared)
 		cloud.put(deleted.lb, https(1)...)
 		Expect(admin.Delete(ctx, deleted.observed(ctx, "web", everyFiveSeconds()))).To(Succeed())
 		deletedCalls = cloud.CallCount(deleted.lb)
 
-		suspended = newPlace(ctx, shared)
+		suspended = newFixture(ctx, shared)
 		cloud.put(suspended.lb, https(1)...)
 		idle = suspended.observed(ctx, "web", everyFiveSeconds(func(o *v1alpha1.LoadBalancerHealth) { o.Spec.Suspend = true }))
 
-		beating = newPlace(ctx, startOperator(settings{shard: "heartbeat", heartbeat: time.Second}))
+		beating = newFixture(ctx, startOperator(settings{shard: "heartbeat", heartbeat: time.Second}))
 		cloud.put(beating.lb, https(1)...)
 		beat = beating.observed(ctx, "web", everyFiveSeconds())
 
-		quiet = newPlace(ctx, shared)
+		quiet = newFixture(ctx, shared)
 		var backends []simulator.Backend
 		for port := range 10 {
 			backends = append(backends, simulator.Backend{ServerID: "i-1", ListenerPort: 8000 + port, ListenerProtocol: "tcp", Port: 80})
@@ -80,7 +80,7 @@ var _ = Describe("Over time", Ordered, func() {
 		tenCalls = cloud.CallCount(quiet.lb)
 	})
 
-	It("an unchanged status is written as a heartbeat, with nothing new but the observation", func(ctx SpecContext) {
+	It("the heartbeat writes an unchanged status with the time and request id of its observation", func(ctx SpecContext) {
 		before := beat.DeepCopy()
 		Eventually(func() (string, error) {
 			err := reload(ctx, beat)
@@ -112,26 +112,26 @@ var _ = Describe("Over time", Ordered, func() {
 		}
 	})
 
-	It("nobody asks about a suspended object", func(ctx SpecContext) {
+	It("a suspended object is not observed", func(ctx SpecContext) {
 		Expect(cloud.CallCount(suspended.lb)).To(BeZero())
 		before := idle.ResourceVersion
 		Expect(reload(ctx, idle)).To(Succeed())
 		Expect(idle.ResourceVersion).To(Equal(before))
 	})
 
-	It("nobody asks about a deleted object", func() {
+	It("a deleted object is not observed", func() {
 		Expect(cloud.CallCount(deleted.lb)).To(Equal(deletedCalls))
 	})
 
-	DescribeTable("a Secret that was mended is used within half a minute, unasked",
+	DescribeTable("a fixed Secret is used within half a minute without a request",
 		func(ctx SpecContext, object **v1alpha1.LoadBalancerHealth) {
 			Eventually(func() (string, error) {
 				err := reload(ctx, *object)
 				return condition(*object, "Ready"), err
 			}).WithTimeout(45 * time.Second).Should(Equal("True AllBackendsNormal"))
-			Expect(time.Since(mendedAt)).To(BeNumerically("<", 45*time.Second))
+			Expect(time.Since(fixedAt)).To(BeNumerically("<", 45*time.Second))
 		},
-		Entry("one that was missing", &unsecret),
-		Entry("one that was refused", &mended),
+		Entry("a missing Secret", &createdSecret),
+		Entry("a refused Secret", &fixedSecret),
 	)
 })

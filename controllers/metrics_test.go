@@ -19,7 +19,7 @@ import (
 
 func all() *intstr.IntOrString { return new(intstr.FromString("100%")) }
 
-// labelled are the labels of an object's series, and others as name, value, ….
+// labelled are the labels of an object's series, and others as pairs of name and value.
 func labelled(object *v1alpha1.LoadBalancerHealth, others ...string) map[string]string {
 	labels := map[string]string{"namespace": object.Namespace, "name": object.Name}
 	for i := 0; i < len(others); i += 2 {
@@ -28,7 +28,7 @@ func labelled(object *v1alpha1.LoadBalancerHealth, others ...string) map[string]
 	return labels
 }
 
-// series returns the series that have these labels among theirs, by name and labels.
+// series returns the series with these labels, by name and the other labels.
 func (o *operator) series(labels map[string]string) map[string]float64 {
 	GinkgoHelper()
 	families, err := o.registry.Gather()
@@ -36,16 +36,16 @@ func (o *operator) series(labels map[string]string) map[string]float64 {
 	found := map[string]float64{}
 	for _, family := range families {
 		for _, metric := range family.GetMetric() {
-			has := map[string]string{}
+			matching := map[string]string{}
 			var text []string
 			for _, label := range metric.GetLabel() {
-				has[label.GetName()] = label.GetValue()
+				matching[label.GetName()] = label.GetValue()
 				if _, given := labels[label.GetName()]; !given {
 					text = append(text, label.GetName()+"="+label.GetValue())
 				}
 			}
-			maps.DeleteFunc(has, func(name, value string) bool { return labels[name] != value || value == "" })
-			if len(has) == len(labels) {
+			maps.DeleteFunc(matching, func(name, value string) bool { return labels[name] != value || value == "" })
+			if len(matching) == len(labels) {
 				found[family.GetName()+"{"+strings.Join(text, ",")+"}"] =
 					metric.GetGauge().GetValue() + metric.GetCounter().GetValue() + float64(metric.GetHistogram().GetSampleCount())
 			}
@@ -54,7 +54,7 @@ func (o *operator) series(labels map[string]string) map[string]float64 {
 	return found
 }
 
-// value is that of the one series of this name that has these labels.
+// value is the value of the one series with this name and these labels.
 func (o *operator) value(name string, labels map[string]string) float64 {
 	GinkgoHelper()
 	var values []float64
@@ -72,20 +72,20 @@ func backendsOf(lb string, port int, protocol, status string) string {
 }
 
 var _ = Describe("The metrics", func() {
-	It("say what the statuses say, and nothing of an object that is gone", func(ctx SpecContext) {
-		at := newPlace(ctx, shared)
+	It("agree with the statuses, and have no series of a deleted object", func(ctx SpecContext) {
+		f := newFixture(ctx, shared)
 		backends := append(https(3), simulator.Backend{ServerID: "i-9", ListenerPort: 80, ListenerProtocol: "http", Port: 80, ServerHealthStatus: "unavailable"})
 		backends[0].ServerHealthStatus = "abnormal"
-		cloud.put(at.lb, backends...)
-		object := at.observed(ctx, "web", nil)
-		cloud.turn(at.lb, "i-2", "abnormal")
+		cloud.put(f.lb, backends...)
+		object := f.observed(ctx, "web", nil)
+		cloud.setStatus(f.lb, "i-2", "abnormal")
 		observe(ctx, object)
 
 		Eventually(func() map[string]float64 { return shared.series(labelled(object)) }).Should(And(
-			HaveKeyWithValue(backendsOf(at.lb, 443, "https", "normal"), 1.0),
-			HaveKeyWithValue(backendsOf(at.lb, 443, "https", "abnormal"), 2.0),
-			HaveKeyWithValue(backendsOf(at.lb, 443, "https", "unavailable"), 0.0),
-			HaveKeyWithValue(backendsOf(at.lb, 80, "http", "unavailable"), 1.0),
+			HaveKeyWithValue(backendsOf(f.lb, 443, "https", "normal"), 1.0),
+			HaveKeyWithValue(backendsOf(f.lb, 443, "https", "abnormal"), 2.0),
+			HaveKeyWithValue(backendsOf(f.lb, 443, "https", "unavailable"), 0.0),
+			HaveKeyWithValue(backendsOf(f.lb, 80, "http", "unavailable"), 1.0),
 			HaveKeyWithValue("slb_health_condition{condition=Observed,status=True}", 1.0),
 			HaveKeyWithValue("slb_health_condition{condition=Observed,status=False}", 0.0),
 			HaveKeyWithValue("slb_health_condition{condition=Ready,status=Unknown}", 1.0),
@@ -99,25 +99,25 @@ var _ = Describe("The metrics", func() {
 		Eventually(func() map[string]float64 { return shared.series(labelled(object)) }).Should(BeEmpty())
 	})
 
-	It("name the load balancer that the backends belong to, and no other", func(ctx SpecContext) {
-		at := newPlace(ctx, shared)
-		other := "lb-other-" + at.namespace
-		cloud.put(at.lb, https(2)...)
+	It("have the load balancer of the backends, and no other", func(ctx SpecContext) {
+		f := newFixture(ctx, shared)
+		other := "lb-other-" + f.namespace
+		cloud.put(f.lb, https(2)...)
 		cloud.put(other, https(1)...)
 		cloud.fail(other, simulator.Fault{Kind: simulator.FaultDelay, Delay: simulator.Duration(1500 * time.Millisecond)})
-		object := at.observed(ctx, "web", nil)
+		object := f.observed(ctx, "web", nil)
 		edit(ctx, object, func(o *v1alpha1.LoadBalancerHealth) { o.Spec.LoadBalancerID = other })
 		Eventually(cloud.CallCount).WithArguments(other).Should(Equal(1))
 		Expect(shared.series(labelled(object, "load_balancer_id", other))).To(BeEmpty())
 
 		Eventually(current).WithContext(ctx).WithArguments(object).Should(BeTrue())
-		Eventually(func() map[string]float64 { return shared.series(labelled(object, "load_balancer_id", at.lb)) }).Should(BeEmpty())
+		Eventually(func() map[string]float64 { return shared.series(labelled(object, "load_balancer_id", f.lb)) }).Should(BeEmpty())
 	})
 
-	It("stay whole when another client writes a status that repeats a listener", func(ctx SpecContext) {
-		at := newPlace(ctx, shared)
-		cloud.put(at.lb, https(2)...)
-		object := at.observed(ctx, "web", func(o *v1alpha1.LoadBalancerHealth) { o.Spec.Interval.Duration = time.Hour })
+	It("can be gathered when another client writes a status that repeats a listener", func(ctx SpecContext) {
+		f := newFixture(ctx, shared)
+		cloud.put(f.lb, https(2)...)
+		object := f.observed(ctx, "web", func(o *v1alpha1.LoadBalancerHealth) { o.Spec.Interval.Duration = time.Hour })
 		Eventually(func() error {
 			if err := reload(ctx, object); err != nil {
 				return err
@@ -125,14 +125,14 @@ var _ = Describe("The metrics", func() {
 			object.Status.Listeners = append(object.Status.Listeners, object.Status.Listeners...)
 			return admin.Status().Update(ctx, object)
 		}).Should(Succeed())
-		// series demands that the whole registry can be gathered.
+		// series requires that the whole registry can be gathered.
 		Eventually(func() map[string]float64 { return shared.series(labelled(object)) }).Should(And(
 			HaveKeyWithValue("slb_health_dropped_series{}", 4.0),
-			HaveKeyWithValue(backendsOf(at.lb, 443, "https", "normal"), 2.0),
+			HaveKeyWithValue(backendsOf(f.lb, 443, "https", "normal"), 2.0),
 		))
 	})
 
-	It("are well named", func() {
+	It("follow the naming conventions", func() {
 		problems, err := testutil.GatherAndLint(shared.registry)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(problems).To(BeEmpty())
