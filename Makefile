@@ -81,19 +81,16 @@ api-docs: $(CRD_REF_DOCS) ## Generate docs/api.md from api/.
 dashboard-picture: controlplane build ## Draw what the dashboard's queries return from a running operator: docs/dashboard.svg.
 	@DASHBOARD_PICTURE='$(CURDIR)/docs/dashboard.svg' go test -count=1 -run '^TestDashboardPicture$$' -v $(TEST_ARGS) ./test/prometheus
 
-# ONE_PANEL_A_LINE joins the lines of indented JSON that belong to one panel: the chart's copy is for machines.
-ONE_PANEL_A_LINE = /^     |^    [}\]]/ {sub(/^ */, ""); printf "%s", $$0; next} {printf "%s%s", n, $$0; n = "\n"} END {print ""}
-
 # helm-docs reads only the chart, and prints nothing unless it fails.
 .PHONY: chart
 chart: manifests $(HELM_DOCS) ## Copy the files of config/ that the chart shares, and generate its README.md from values.yaml.
 	@mkdir -p $(CHART)/files
-	cp config/crd/bases/slb.lbhealth.dev_loadbalancerhealths.yaml $(CHART)/files/crd.yaml
+	go run ./hack/compact 9 config/crd/bases/slb.lbhealth.dev_loadbalancerhealths.yaml > $(CHART)/files/crd.json
 	cp config/rbac/role.yaml $(CHART)/files/role.yaml
 	cp config/service-discovery/role.yaml $(CHART)/files/service-discovery-role.yaml
 	cp config/backend-names/role.yaml $(CHART)/files/backend-names-role.yaml
 	cp config/prometheus/alerts.yaml $(CHART)/files/alerts.yaml
-	awk '$(ONE_PANEL_A_LINE)' config/grafana/slb-health.json > $(CHART)/files/dashboard.json
+	go run ./hack/compact 2 config/grafana/slb-health.json > $(CHART)/files/dashboard.json
 	$(HELM_DOCS) --chart-search-root=$(CHART) --sort-values-order=file --log-level=warning
 
 .PHONY: fmt

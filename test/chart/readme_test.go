@@ -3,6 +3,7 @@
 package chart
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 )
 
 const (
@@ -86,13 +86,13 @@ func olderChart(t *testing.T) string {
 	if err := os.CopyFS(folder, os.DirFS(chartFolder)); err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(folder, "files", "crd.yaml")
+	file := filepath.Join(folder, "files", "crd.json")
 	var crd apiextensionsv1.CustomResourceDefinition
-	if err := yaml.Unmarshal(read(t, file), &crd); err != nil {
+	if err := json.Unmarshal(read(t, file), &crd); err != nil {
 		t.Fatal(err)
 	}
 	crd.Spec.Versions[0].AdditionalPrinterColumns = crd.Spec.Versions[0].AdditionalPrinterColumns[1:]
-	content, err := yaml.Marshal(crd)
+	content, err := json.Marshal(crd)
 	if err != nil {
 		t.Fatal(err)
 	}
