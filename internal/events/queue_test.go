@@ -172,8 +172,9 @@ func TestFailingNamespaceIsRetriedWithBackoff(t *testing.T) {
 	attempts := make(chan time.Time, 1000)
 	var succeeds atomic.Bool
 	r := started(t, recorderTo(func(context.Context, *eventsv1.Event) error {
+		success := succeeds.Swap(false) // before the test sees the attempt, and sets the next one
 		attempts <- time.Now()
-		if succeeds.Swap(false) {
+		if success {
 			return nil
 		}
 		return errRefused
