@@ -105,7 +105,7 @@ func (s *Schema) Check(ctx context.Context) {
 	}
 	if err != nil && ctx.Err() == nil && !s.compared.Load() && !s.failureLogged {
 		s.failureLogged = true
-		s.Log.Info("the CustomResourceDefinition could not be compared with what the operator writes; the operator retries", "reason", err.Error())
+		s.Log.Error(err, "the CustomResourceDefinition could not be compared with what the operator writes; the operator retries")
 	}
 }
 

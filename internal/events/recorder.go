@@ -228,8 +228,8 @@ func (r *Recorder) writeFirst(ctx context.Context, namespace string) {
 		}
 	}
 	if err != nil && !apierrors.IsNotFound(err) { // NotFound: its namespace was deleted
-		r.options.Log.Info("an event was not written", "reason", event.Reason, "note", event.Note,
-			"namespace", namespace, "name", event.Regarding.Name, "error", err.Error())
+		r.options.Log.Error(err, "an event was not written", "reason", event.Reason, "note", event.Note,
+			"namespace", namespace, "name", event.Regarding.Name)
 	}
 	r.next(namespace, retry)
 }
