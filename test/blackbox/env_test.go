@@ -4,6 +4,7 @@ package blackbox
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -97,29 +98,50 @@ func newBareEnv(t *testing.T, o envOptions) *env {
 	return w
 }
 
-// build reports its failure without ending the test, for it runs beside it.
+// build builds the programs into bin/, once per process: each suite then reuses the files of the one before. It
+// reports its failure without ending the test, because it runs beside it.
 func build(t *testing.T, quick bool) programs {
 	t.Helper()
-	folder := t.TempDir()
-	args := []string{"build", "-buildvcs=false", "-o", folder + string(filepath.Separator)}
-	environment := os.Environ()
-	if compiler, err := exec.Command("go", "env", "CC").Output(); quick {
-		environment = append(environment, "CGO_ENABLED=0")
-	} else if err == nil && hasProgram(string(compiler)) {
-		args = append(args, "-race")
-		environment = append(environment, "CGO_ENABLED=1")
-	} else {
-		t.Log("there is no C compiler: the programs are built without the race detector")
+	built := buildRace
+	if quick {
+		built = buildQuick
 	}
-	command := exec.Command("go", append(args, "./cmd/slb-health-operator", "./cmd/slb-simulator")...)
-	command.Dir, command.Env = filepath.Join("..", ".."), environment
+	p, err := built()
+	if err != nil {
+		t.Error(err)
+	}
+	return p
+}
+
+var (
+	buildRace  = sync.OnceValues(func() (programs, error) { return buildInto("race", raceArgs()) })
+	buildQuick = sync.OnceValues(func() (programs, error) { return buildInto("norace", []string{"CGO_ENABLED=0", "go", "build"}) })
+)
+
+// raceArgs are the environment and the command of a build with the race detector, where there is a C compiler.
+func raceArgs() []string {
+	if compiler, err := exec.Command("go", "env", "CC").Output(); err == nil && hasProgram(string(compiler)) {
+		return []string{"CGO_ENABLED=1", "go", "build", "-race"}
+	}
+	fmt.Fprintln(os.Stderr, "there is no C compiler: the programs are built without the race detector")
+	return []string{"CGO_ENABLED=0", "go", "build"}
+}
+
+func buildInto(name string, args []string) (programs, error) {
+	folder, err := filepath.Abs(filepath.Join("..", "..", "bin", name))
+	if err != nil {
+		return programs{}, err
+	}
+	args = append(args, "-buildvcs=false", "-o", folder+string(filepath.Separator), "./cmd/slb-health-operator", "./cmd/slb-simulator")
+	command := exec.Command("env", args...)
+	command.Dir = filepath.Join("..", "..")
 	if output, err := command.CombinedOutput(); err != nil {
-		t.Errorf("go %s: %v\n%s", strings.Join(command.Args[1:], " "), err, output)
+		return programs{}, fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, output)
 	}
 	return programs{
 		operator:  filepath.Join(folder, "slb-health-operator"),
 		simulator: filepath.Join(folder, "slb-simulator"),
-	}
+	}, nil
 }
 
 func hasProgram(commandLine string) bool {
