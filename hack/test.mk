@@ -35,6 +35,12 @@ test-unit: race-note ## Test the packages that need no control plane.
 test-envtest: controlplane race-note ## Test the packages that need a control plane.
 	@$(GO_TEST) -count=1 $(TEST_ARGS) $$($(ENVTEST))
 
+# The suites of test/blackbox build them too: the go command then finds that there is nothing to do.
+.PHONY: build-test
+build-test: ## Build the programs that test/blackbox and the soak run: bin/race and bin/norace.
+	@$(call WITH_RACE,build) -buildvcs=false -o bin/race/ ./cmd/slb-health-operator ./cmd/slb-simulator
+	@CGO_ENABLED=0 go build -buildvcs=false -o bin/norace/ ./cmd/slb-health-operator ./cmd/slb-simulator
+
 .PHONY: test-blackbox
 test-blackbox: controlplane build race-note ## Test the built programs against each other over HTTPS.
 	@$(GO_TEST) -count=1 -skip '^Test(Faults.*|Kills|Failover|Shards)$$' $(TEST_ARGS) ./test/blackbox/...
@@ -98,7 +104,7 @@ fuzz: ## Fuzz every target, one after another (FUZZTIME=30s each, FUZZ=pattern).
 
 .PHONY: soak
 soak: controlplane build ## Inject faults for a while: nothing may grow, and the last status must be correct (SOAK=10m SOAK_SEED=n SOAK_OUT=folder SOAK_RACE=0).
-	@$(if $(SOAK_WITH_RACE),CGO_ENABLED=1 go build -race -buildvcs=false -o bin/race/ ./cmd/slb-health-operator)
+	@$(if $(SOAK_WITH_RACE),$(MAKE) build-test)
 	@CGO_ENABLED=0 go build -C test/perf -trimpath -buildvcs=false -o $(BIN)/soak ./soak
 	@SOAK='$(SOAK)' SOAK_SEED='$(SOAK_SEED)' SOAK_OUT='$(SOAK_OUT)' SOAK_RACE=$(if $(SOAK_WITH_RACE),1,0) exec bin/soak
 

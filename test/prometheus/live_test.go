@@ -34,6 +34,7 @@ const (
 // fires at its part, no other does, and each resolves after it. Another team has
 // an object of the same name, about which there is never an alert.
 func TestAlertsOfARunningOperator(t *testing.T) {
+	t.Parallel() // it waits, and the tests of the rules compute
 	began := time.Now()
 	first, second, late := replica{mainJob, "a", harness.FreeAddressFor(t)}, replica{mainJob, "b", harness.FreeAddressFor(t)}, replica{"late", "c", harness.FreeAddressFor(t)}
 	s := newEnv(t, readMonitor(t), first, second, late)

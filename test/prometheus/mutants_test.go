@@ -13,6 +13,7 @@ import (
 // TestEachPartOfARuleIsTested breaks the rules part by part: each time, a test in
 // the folder rules must fail.
 func TestEachPartOfARuleIsTested(t *testing.T) {
+	t.Parallel()
 	tests := ruleTests(t)
 	for i, r := range readRules(t).all() {
 		mutants := mutantsOf(t, r)
