@@ -91,6 +91,27 @@ func TestCIRunsOneScript(t *testing.T) {
 	}
 }
 
+// TestCIRunsEverySuite compares .ci/run to the suites of hack/test.mk. test-rbac is a part of test-blackbox.
+func TestCIRunsEverySuite(t *testing.T) {
+	script, err := os.ReadFile(filepath.Join(root, ".ci", "run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	makefile, err := os.ReadFile(filepath.Join(root, "hack", "test.mk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	suites := regexp.MustCompile(`(?m)^test-([a-z]+):`).FindAllSubmatch(makefile, -1)
+	if len(suites) < 13 {
+		t.Errorf("only %d suites", len(suites))
+	}
+	for _, suite := range suites {
+		if name := string(suite[1]); name != "rbac" && !strings.Contains(string(script), "make test SUITE="+name+`"`) {
+			t.Errorf(".ci/run does not run the suite %s", name)
+		}
+	}
+}
+
 // TestOnlyPublishingMayWrite keeps what compiles the code of others apart from
 // what can sign and publish.
 func TestOnlyPublishingMayWrite(t *testing.T) {
