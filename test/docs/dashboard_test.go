@@ -75,7 +75,7 @@ func TestPanelsOfTheDashboardDoNotOverlap(t *testing.T) {
 
 func TestQueriesOfTheDashboardUseVariablesThatExist(t *testing.T) {
 	d, content := readDashboard(t)
-	known := map[string]bool{"__rate_interval": true, "__all": true}
+	known := map[string]bool{"__rate_interval": true, "__all": true, "__data": true, "__url_time_range": true, "1": true}
 	for _, v := range d.Templating.List {
 		known[v.Name] = true
 	}
