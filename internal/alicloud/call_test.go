@@ -304,7 +304,7 @@ func TestCallStopsAtItsTimeout(t *testing.T) {
 	if duration := time.Since(start); duration < 50*time.Millisecond || duration > 5*time.Second {
 		t.Errorf("returned after %s", duration)
 	}
-	if failed.Kind != EndpointUnreachable || !strings.Contains(failed.Message, "no answer within 50ms") {
+	if failed.Kind != EndpointUnreachable || !strings.Contains(failed.Message, "no response within 50ms") {
 		t.Errorf("got %v", failed)
 	}
 }

@@ -165,7 +165,7 @@ func verifyFailure(t *testing.T, failed *Error, echo *alicloudtest.Echo) {
 		alicloudtest.VerifySecretless(t, failed, signature)
 	}
 	switch {
-	case strings.Contains(failed.Message, "no answer within"):
+	case strings.Contains(failed.Message, "no response within"):
 		t.Errorf("the call waited for the end of the connection: %s", failed)
 	case failed.RetryAfter < 0 || failed.RetryAfter > maxRetryAfter:
 		t.Errorf("RetryAfter is %s", failed.RetryAfter)

@@ -190,14 +190,14 @@ func (p *provider) explain(err error) *Error {
 			CleanField(unread.Path), unread.Err, p.variable)
 	}
 	if exchange, ok := errors.AsType[*url.Error](err); ok {
-		why := "no answer in time"
+		why := "no response in time"
 		if !exchange.Timeout() {
 			why = disconnection(err)
 		}
 		return failed(EndpointUnreachable, "%s: %s; check DNS, proxy and firewall", hostOf(exchange.URL), why)
 	}
 	if address := submatch(unanswered, err); address != "" {
-		return failed(EndpointUnreachable, "%s: no answer; check proxy, firewall and network policies", hostOf(address))
+		return failed(EndpointUnreachable, "%s: no response; check proxy, firewall and network policies", hostOf(address))
 	}
 	if code := submatch(refusalCode, err); code != "" && code != "Success" {
 		if kind := classify(code, 0, 0); kind == Throttled || kind == ServiceError {

@@ -64,7 +64,7 @@ func TestCallIsRetriedAtMostOnce(t *testing.T) {
 	client := newTrustingClient(t, server)
 	call(t, client, aRequest())
 	failed := callAndFail(t, client, aRequest())
-	if !strings.Contains(failed.Message, "closed the connection without an answer") || requests != 3 {
+	if !strings.Contains(failed.Message, "closed the connection without a response") || requests != 3 {
 		t.Errorf("%d requests, %v", requests, failed)
 	}
 }
