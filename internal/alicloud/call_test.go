@@ -226,7 +226,7 @@ func TestCancelledCallReturnsTheContextsErrorAtOnce(t *testing.T) {
 				pause(t.Context(), 20*time.Millisecond)
 			}
 			cancelled := time.Now()
-			cancel(&Error{Kind: ServiceError, Message: "a cause that must not pass for an answer"})
+			cancel(&Error{Kind: ServiceError, Message: "a cause that must not pass for a response"})
 			err := <-done
 			var failed *Error
 			if !errors.Is(err, context.Canceled) || errors.As(err, &failed) {

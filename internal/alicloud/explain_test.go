@@ -147,20 +147,20 @@ func TestRetryAfterIsReportedAndMakesServiceUnavailableAThrottle(t *testing.T) {
 		atLeast     time.Duration
 		atMost      time.Duration
 	}{
-		"seconds":                  {503, "ServiceUnavailable", "7", Throttled, 7 * time.Second, 7 * time.Second},
-		"a date":                   {503, "ServiceUnavailable", time.Now().Add(3 * time.Minute).UTC().Format(http.TimeFormat), Throttled, 2 * time.Minute, 3 * time.Minute},
-		"a date that is past":      {503, "ServiceUnavailable", time.Now().Add(-time.Minute).UTC().Format(http.TimeFormat), ServiceError, 0, 0},
-		"days":                     {503, "ServiceUnavailable", "864000", Throttled, 5 * time.Minute, 5 * time.Minute},
-		"years":                    {503, "ServiceUnavailable", "2147483647", Throttled, 5 * time.Minute, 5 * time.Minute},
-		"none":                     {503, "ServiceUnavailable", "", ServiceError, 0, 0},
-		"a negative number":        {503, "ServiceUnavailable", "-7", ServiceError, 0, 0},
-		"beyond any number":        {503, "ServiceUnavailable", "99999999999999999999", ServiceError, 0, 0},
-		"words":                    {503, "ServiceUnavailable", "soon", ServiceError, 0, 0},
-		"another status":           {500, "ServiceUnavailable", "7", ServiceError, 7 * time.Second, 7 * time.Second},
-		"another code":             {503, "InternalError", "7", ServiceError, 7 * time.Second, 7 * time.Second},
-		"throttled":                {400, "Throttling.User", "7", Throttled, 7 * time.Second, 7 * time.Second},
-		"no document":              {429, "", "7", Throttled, 7 * time.Second, 7 * time.Second},
-		"an answer that is broken": {200, "Whatever", "7", InvalidResponse, 7 * time.Second, 7 * time.Second},
+		"seconds":                   {503, "ServiceUnavailable", "7", Throttled, 7 * time.Second, 7 * time.Second},
+		"a date":                    {503, "ServiceUnavailable", time.Now().Add(3 * time.Minute).UTC().Format(http.TimeFormat), Throttled, 2 * time.Minute, 3 * time.Minute},
+		"a date that is past":       {503, "ServiceUnavailable", time.Now().Add(-time.Minute).UTC().Format(http.TimeFormat), ServiceError, 0, 0},
+		"days":                      {503, "ServiceUnavailable", "864000", Throttled, 5 * time.Minute, 5 * time.Minute},
+		"years":                     {503, "ServiceUnavailable", "2147483647", Throttled, 5 * time.Minute, 5 * time.Minute},
+		"none":                      {503, "ServiceUnavailable", "", ServiceError, 0, 0},
+		"a negative number":         {503, "ServiceUnavailable", "-7", ServiceError, 0, 0},
+		"beyond any number":         {503, "ServiceUnavailable", "99999999999999999999", ServiceError, 0, 0},
+		"words":                     {503, "ServiceUnavailable", "soon", ServiceError, 0, 0},
+		"another status":            {500, "ServiceUnavailable", "7", ServiceError, 7 * time.Second, 7 * time.Second},
+		"another code":              {503, "InternalError", "7", ServiceError, 7 * time.Second, 7 * time.Second},
+		"throttled":                 {400, "Throttling.User", "7", Throttled, 7 * time.Second, 7 * time.Second},
+		"no document":               {429, "", "7", Throttled, 7 * time.Second, 7 * time.Second},
+		"a response that is broken": {200, "Whatever", "7", InvalidResponse, 7 * time.Second, 7 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := startHTTPS(t, func(w http.ResponseWriter, r *http.Request) {
@@ -333,11 +333,11 @@ func TestInvalidResponsesAreExplained(t *testing.T) {
 			w.Header().Set("X-Filler", strings.Repeat("x", 100<<10))
 			alicloudtest.Serve(http.StatusOK, alicloudtest.OneRow)(w, r)
 		}, EndpointUnreachable, "its response cannot be read as HTTP/1.1"},
-		"a reset":                      {alicloudtest.AfterRequest(alicloudtest.Reset), EndpointUnreachable, "closed the connection without a response"},
-		"a close":                      {alicloudtest.AfterRequest(func(net.Conn) {}), EndpointUnreachable, "closed the connection without a response"},
-		"an interim answer, and close": {alicloudtest.AfterRequest(func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n") }), EndpointUnreachable, ""},
-		"the bare connection":          {alicloudtest.AfterRequest(switchProtocols), InvalidResponse, "HTTP 101 with a switch to another protocol"},
-		"a login page elsewhere":       {http.RedirectHandler("https://login.invalid/", http.StatusFound).ServeHTTP, InvalidResponse, "HTTP 302 with a redirect"},
+		"a reset":                        {alicloudtest.AfterRequest(alicloudtest.Reset), EndpointUnreachable, "closed the connection without a response"},
+		"a close":                        {alicloudtest.AfterRequest(func(net.Conn) {}), EndpointUnreachable, "closed the connection without a response"},
+		"an interim response, and close": {alicloudtest.AfterRequest(func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n") }), EndpointUnreachable, ""},
+		"the bare connection":            {alicloudtest.AfterRequest(switchProtocols), InvalidResponse, "HTTP 101 with a switch to another protocol"},
+		"a login page elsewhere":         {http.RedirectHandler("https://login.invalid/", http.StatusFound).ServeHTTP, InvalidResponse, "HTTP 302 with a redirect"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := startHTTPS(t, test.respond)

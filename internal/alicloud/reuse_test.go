@@ -46,7 +46,7 @@ func TestIdleConnectionClosedByTheServerIsNoFailure(t *testing.T) {
 	}
 	for nonce, times := range server.nonces {
 		if times > 1 {
-			t.Errorf("nonce %s was used %d times: the API takes each once", nonce, times)
+			t.Errorf("nonce %s was used %d times: the API accepts each once", nonce, times)
 		}
 	}
 }

@@ -268,7 +268,7 @@ func TestGoMethodsMirrorTheAdminAPI(t *testing.T) {
 		t.Errorf("got %d %v", n, err)
 	}
 	if err := sim.PutLoadBalancer(LoadBalancer{LoadBalancerID: "lb-new"}); err == nil {
-		t.Error("a load balancer without region was taken")
+		t.Error("a load balancer without region was accepted")
 	}
 	if err := sim.AddBackend("lb-empty", Backend{ServerID: "i-1"}); err != nil {
 		t.Error(err)
@@ -277,6 +277,6 @@ func TestGoMethodsMirrorTheAdminAPI(t *testing.T) {
 		t.Errorf("got %d %v", n, err)
 	}
 	if !sim.DeleteLoadBalancer("lb-empty") || sim.DeleteLoadBalancer("lb-empty") {
-		t.Error("DeleteLoadBalancer does not tell whether there was one")
+		t.Error("DeleteLoadBalancer does not report whether there was one")
 	}
 }

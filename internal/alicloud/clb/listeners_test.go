@@ -237,7 +237,7 @@ func TestInvalidListIsNotALoadBalancerWithoutListeners(t *testing.T) {
 		"in lower case":         {`{` + id + `,"listeners":[]}`, "without Listeners"},
 		"an error document":     {alicloudtest.ErrorDocument("Forbidden.RAM", "no"), "an error document"},
 		"an error with a list":  {`{"Code":"Throttling",` + id + `,"Listeners":[]}`, "an error document"},
-		"another answer":        {alicloudtest.OneRow, "without Listeners"},
+		"another response":      {alicloudtest.OneRow, "without Listeners"},
 		"a listener of null":    {page("", "null"), "without LoadBalancerId"},
 		"a listener of nothing": {page("", `{"ListenerPort":80,"ListenerProtocol":"tcp","Status":"running"}`), "without LoadBalancerId"},
 		"a listener of text":    {page("", `"80"`), ""},
