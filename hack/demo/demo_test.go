@@ -3,7 +3,6 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -64,10 +63,7 @@ func readSamples(t *testing.T) (objects []v1alpha1.LoadBalancerHealth, secrets m
 	}
 	secrets = map[string]corev1.Secret{}
 	for _, file := range files {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		content := harness.ReadFile(t, file)
 		for _, manifest := range harness.ParseManifests(t, content) {
 			var o v1alpha1.LoadBalancerHealth
 			var secret corev1.Secret

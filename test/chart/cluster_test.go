@@ -98,7 +98,7 @@ func testInstaller(t *testing.T, c *cluster) {
 	if _, err := run(t, nil, nil, "make", "-C", root, "build-installer", "TOOLS="+harness.ToolsFolder(t), "INSTALLER="+file, "IMG="+image); err != nil {
 		t.Fatal(err)
 	}
-	manifests := read(t, file)
+	manifests := harness.ReadFile(t, file)
 	c.accepts(t, manifests)
 	var kinds []string
 	for _, object := range parse(t, manifests) {

@@ -15,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -22,15 +24,6 @@ const (
 	published = "oci://ghcr.io/lbhealth/charts/slb-health-operator --version 0.1.0"
 	crdName   = "loadbalancerhealths.slb.lbhealth.dev"
 )
-
-func read(t *testing.T, path string) []byte {
-	t.Helper()
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return content
-}
 
 // readme runs the commands that stand under a heading of the chart's README.
 type readme struct {
@@ -88,7 +81,7 @@ func olderChart(t *testing.T) string {
 	}
 	file := filepath.Join(folder, "files", "crd.json")
 	var crd apiextensionsv1.CustomResourceDefinition
-	if err := json.Unmarshal(read(t, file), &crd); err != nil {
+	if err := json.Unmarshal(harness.ReadFile(t, file), &crd); err != nil {
 		t.Fatal(err)
 	}
 	crd.Spec.Versions[0].AdditionalPrinterColumns = crd.Spec.Versions[0].AdditionalPrinterColumns[1:]
@@ -107,7 +100,7 @@ func testReadme(t *testing.T, c *cluster) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &readme{cluster: c, text: string(read(t, filepath.Join(chartFolder, "README.md"))), home: t.TempDir()}
+	r := &readme{cluster: c, text: string(harness.ReadFile(t, filepath.Join(chartFolder, "README.md"))), home: t.TempDir()}
 	uninstall := r.commands(t, "Uninstall")
 
 	t.Run("install, upgrade, uninstall", func(t *testing.T) {

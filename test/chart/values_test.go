@@ -5,7 +5,6 @@ package chart
 import (
 	"encoding/json"
 	"maps"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -13,14 +12,13 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 func readValues(t *testing.T, path string) map[string]any {
 	t.Helper()
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := harness.ReadFile(t, path)
 	values := map[string]any{}
 	if err := yaml.UnmarshalStrict(content, &values); err != nil {
 		t.Fatalf("%s: %v", path, err)
@@ -62,10 +60,7 @@ func (s valuesSchema) properties(definitions map[string]valuesSchema, prefix str
 
 func readSchema(t *testing.T) map[string]bool {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(chartFolder, "values.schema.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := harness.ReadFile(t, filepath.Join(chartFolder, "values.schema.json"))
 	var s valuesSchema
 	if err := json.Unmarshal(content, &s); err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ package gitops
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -87,10 +88,7 @@ func documentedRows(t *testing.T) []string {
 
 func readme(t *testing.T) string {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(docs, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := harness.ReadFile(t, filepath.Join(docs, "README.md"))
 	return string(content)
 }
 

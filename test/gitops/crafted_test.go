@@ -4,7 +4,6 @@ package gitops
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/kubernetes/fake"
 	"sigs.k8s.io/yaml"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -27,10 +28,7 @@ func settingsPatch(t *testing.T) *corev1.ConfigMap {
 }
 
 func TestConfigMapHoldsTheScript(t *testing.T) {
-	script, err := os.ReadFile(filepath.Join(docs, "argocd", "health.lua"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	script := harness.ReadFile(t, filepath.Join(docs, "argocd", "health.lua"))
 	data := settingsPatch(t).Data
 	if data[healthKey] != string(script) {
 		t.Errorf("argocd-cm.yaml has\n%s\nhealth.lua has\n%s", data[healthKey], script)

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -21,6 +20,8 @@ import (
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // engines judge objects as they do in a cluster that is set up as docs/gitops says.
@@ -97,10 +98,7 @@ func kustomization(t *testing.T, name string) kustomizev1.Kustomization {
 // decode reads every document of a file of docs/gitops as a type, strictly.
 func decode[T any](t *testing.T, name string) []T {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(docs, name))
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := harness.ReadFile(t, filepath.Join(docs, name))
 	var found []T
 	for reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(content))); ; {
 		document, err := reader.Read()

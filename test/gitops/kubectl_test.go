@@ -5,7 +5,6 @@ package gitops
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,6 +12,8 @@ import (
 
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const samples = "config/samples"
@@ -20,10 +21,7 @@ const samples = "config/samples"
 // TestKubectl applies the samples, as people and tools do.
 func TestKubectl(t *testing.T) {
 	t.Parallel()
-	loadBalancers, err := os.ReadFile(filepath.Join(root, "hack", "demo", "simulator.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	loadBalancers := harness.ReadFile(t, filepath.Join(root, "hack", "demo", "simulator.yaml"))
 	s := newEnv(t, string(loadBalancers))
 	s.startOperator(t, "operator")
 	t.Run("apply again", func(t *testing.T) { s.applyAgain(t) })

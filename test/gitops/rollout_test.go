@@ -20,6 +20,8 @@ import (
 	ssautil "github.com/fluxcd/pkg/ssa/utils"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // image is what docs/gitops/flux/web rolls out; firstTag is its tag there.
@@ -82,10 +84,7 @@ func newFlux(t *testing.T, s *env) *flux {
 func (f *flux) release(t *testing.T, name, tag string) []*unstructured.Unstructured {
 	t.Helper()
 	file := filepath.Join(f.Folder, "docs", "gitops", "flux", "web", "kustomization.yaml")
-	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := harness.ReadFile(t, file)
 	before, after, found := strings.Cut(string(content), "newTag: ")
 	_, after, more := strings.Cut(after, " ")
 	if !found || !more {

@@ -109,10 +109,7 @@ func withOptions(t *testing.T) string {
 		t.Fatal(err)
 	}
 	file := filepath.Join(copied, "default", "kustomization.yaml")
-	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := harness.ReadFile(t, file)
 	const line = "components: [../network-policy, ../service-discovery, ../backend-names]"
 	on := strings.Replace(string(content), "\n# "+line, "\n"+line, 1)
 	if on == string(content) {

@@ -3,21 +3,19 @@
 package manifests
 
 import (
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // TestImage holds the image to what makes an intruder's life hard: nothing in
 // it but the program, which runs as an unprivileged user.
 func TestImage(t *testing.T) {
-	content, err := os.ReadFile(filepath.Join("..", "..", "Dockerfile"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := harness.ReadFile(t, filepath.Join("..", "..", "Dockerfile"))
 	arguments, final := lastStage(string(content))
 
 	base := regexp.MustCompile(`\$\{(\w+)\}`).ReplaceAllStringFunc(final[0].value, func(name string) string {

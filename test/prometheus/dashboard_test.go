@@ -4,11 +4,12 @@ package prometheus
 
 import (
 	"encoding/json"
-	"os"
 	"regexp"
 	"testing"
 
 	. "github.com/onsi/gomega"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // dashboard is Grafana's model, as much of it as is tested and drawn.
@@ -44,10 +45,7 @@ type panel struct {
 
 func readDashboard(t *testing.T) dashboard {
 	t.Helper()
-	content, err := os.ReadFile("../../config/grafana/slb-health.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := harness.ReadFile(t, "../../config/grafana/slb-health.json")
 	var d dashboard
 	if err := json.Unmarshal(content, &d); err != nil {
 		t.Fatal(err)

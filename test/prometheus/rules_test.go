@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -42,10 +44,7 @@ type rule struct {
 
 func readRules(t *testing.T) rules {
 	t.Helper()
-	content, err := os.ReadFile(alertsFile)
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := harness.ReadFile(t, alertsFile)
 	var resource struct {
 		Spec rules `json:"spec"`
 	}
@@ -97,10 +96,7 @@ func ruleTests(t *testing.T) map[string]string {
 	}
 	tests := map[string]string{}
 	for _, path := range paths {
-		content, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		content := harness.ReadFile(t, path)
 		tests[filepath.Base(path)] = string(content)
 	}
 	return tests
@@ -173,10 +169,7 @@ func duration(t *testing.T, text string) time.Duration {
 
 func TestEachAlertHasARunbook(t *testing.T) {
 	var want []string
-	contents, err := os.ReadFile(filepath.Join(runbooksFolder, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	contents := harness.ReadFile(t, filepath.Join(runbooksFolder, "README.md"))
 	for _, r := range readRules(t).all() {
 		page := r.Alert + ".md"
 		want = append(want, page)

@@ -14,6 +14,8 @@ import (
 	"text/template"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const release = "v1.2.3"
@@ -49,10 +51,7 @@ func TestKrewTakesThePlugin(t *testing.T) {
 
 // TestDistHasWhatKrewDownloads holds dist.sh to the addresses in .krew.yaml.
 func TestDistHasWhatKrewDownloads(t *testing.T) {
-	script, err := os.ReadFile(filepath.Join(root, "hack", "release", "dist.sh"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	script := harness.ReadFile(t, filepath.Join(root, "hack", "release", "dist.sh"))
 	_, platforms := krewManifest(t, filepath.Join(root, ".krew.yaml")) // any file will do
 	var names []string
 	for _, p := range platforms {
@@ -72,10 +71,7 @@ type krewPlatform struct{ os, arch, uri string }
 // archive for every platform.
 func krewManifest(t *testing.T, archive string) (text []byte, platforms []krewPlatform) {
 	t.Helper()
-	content, err := os.ReadFile(archive)
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := harness.ReadFile(t, archive)
 	functions := template.FuncMap{
 		"addURIAndSha": func(address, tag string) (string, error) {
 			var uri bytes.Buffer

@@ -7,7 +7,6 @@ import (
 	"debug/buildinfo"
 	"encoding/json"
 	"maps"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -39,11 +38,7 @@ func sbom(t *testing.T) (program string, document []byte) {
 	folder := t.TempDir()
 	run(t, root, "make", "sbom", "TOOLS="+harness.ToolsFolder(t), "BUILD_OUT="+folder, "VERSION="+testVersion)
 	program = filepath.Join(folder, "slb-health-operator")
-	document, err := os.ReadFile(program + ".cdx.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return program, document
+	return program, harness.ReadFile(t, program+".cdx.json")
 }
 
 func TestSBOMListsEveryModule(t *testing.T) {

@@ -3,13 +3,14 @@
 package supply
 
 import (
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 var (
@@ -27,10 +28,7 @@ func TestActionsArePinned(t *testing.T) {
 		t.Fatalf("workflows: %v, %v", files, err)
 	}
 	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := harness.ReadFile(t, file)
 		for line := range strings.Lines(string(text)) {
 			if !strings.Contains(line, "uses:") {
 				continue
@@ -61,10 +59,7 @@ type workflow struct {
 
 func readWorkflow(t *testing.T, name string) workflow {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, ".github", "workflows", name))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := harness.ReadFile(t, filepath.Join(root, ".github", "workflows", name))
 	var w workflow
 	if err := yaml.Unmarshal(text, &w); err != nil {
 		t.Fatal(err)
@@ -93,14 +88,8 @@ func TestCIRunsOneScript(t *testing.T) {
 
 // TestCIRunsEverySuite compares .ci/run to the suites of hack/test.mk. test-rbac is a part of test-blackbox.
 func TestCIRunsEverySuite(t *testing.T) {
-	script, err := os.ReadFile(filepath.Join(root, ".ci", "run"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	makefile, err := os.ReadFile(filepath.Join(root, "hack", "test.mk"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	script := harness.ReadFile(t, filepath.Join(root, ".ci", "run"))
+	makefile := harness.ReadFile(t, filepath.Join(root, "hack", "test.mk"))
 	suites := regexp.MustCompile(`(?m)^test-([a-z]+):`).FindAllSubmatch(makefile, -1)
 	if len(suites) < 13 {
 		t.Errorf("only %d suites", len(suites))
