@@ -45,7 +45,7 @@ func (c *cluster) kubectl(t *testing.T, input []byte, args ...string) ([]byte, e
 	return run(t, nil, input, kubectlPath(t), append([]string{"--kubeconfig", c.kubeconfig}, args...)...)
 }
 
-// accepts demands that the API server takes manifests as they stand, unknown fields and all.
+// accepts verifies that the API server accepts manifests, with strict validation.
 func (c *cluster) accepts(t *testing.T, manifests []byte) {
 	t.Helper()
 	if _, err := c.kubectl(t, manifests, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-"); err != nil {
@@ -56,10 +56,9 @@ func (c *cluster) accepts(t *testing.T, manifests []byte) {
 func testModes(t *testing.T, c *cluster) {
 	for _, mode := range modes(t) {
 		t.Run(mode, func(t *testing.T) {
-			manifests := template(t, mode)
-			c.accepts(t, manifests)
-			for _, object := range parse(t, manifests).of("Deployment") {
-				c.admitsPodsOf(t, into[appsv1.Deployment](t, object))
+			c.accepts(t, template(t, mode))
+			for _, deployment := range deployments(t, mode) {
+				c.admitsPodsOf(t, deployment)
 			}
 		})
 	}
@@ -112,8 +111,8 @@ func testInstaller(t *testing.T, c *cluster) {
 	if got := only[appsv1.Deployment](t, parse(t, manifests), "Deployment").Spec.Template.Spec.Containers[0].Image; got != image {
 		t.Errorf("its image is %s", got)
 	}
-	// A release adds the digest to a line of this form.
+	// A release adds the digest to an image of this form.
 	if !strings.Contains(string(manifests), "image: "+image+"\n") {
-		t.Error("its image is on no line of its own")
+		t.Error("its image has another form")
 	}
 }

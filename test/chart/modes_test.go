@@ -87,7 +87,7 @@ func TestKeyIsReadFromItsSecret(t *testing.T) {
 				continue
 			}
 			for _, volume := range pod.Volumes {
-				if volume.Name == mount.Name && volume.Secret != nil && mount.SubPath == "" { // a subPath is never brought up to date
+				if volume.Name == mount.Name && volume.Secret != nil && mount.SubPath == "" { // the kubelet never updates a subPath
 					got = volume.Secret.SecretName
 				}
 			}
@@ -99,8 +99,8 @@ func TestKeyIsReadFromItsSecret(t *testing.T) {
 	}
 }
 
-// TestTokenIsWhereItIsLookedFor follows the token of RRSA from the volume to the variable.
-func TestTokenIsWhereItIsLookedFor(t *testing.T) {
+// TestTokenFileIsMounted follows the token of RRSA from the volume to the variable.
+func TestTokenFileIsMounted(t *testing.T) {
 	deployment := deployments(t, "rrsa")[0]
 	file := variables(deployment)["ALIBABA_CLOUD_OIDC_TOKEN_FILE"]
 	for _, mount := range deployment.Spec.Template.Spec.Containers[0].VolumeMounts {
@@ -139,7 +139,7 @@ func TestNodeRoleIsReached(t *testing.T) {
 	}
 }
 
-// TestCertificateIsMounted holds the flag to the volume.
+// TestCertificateIsMounted compares the flag to the volume.
 func TestCertificateIsMounted(t *testing.T) {
 	pod := deployments(t, "everything")[0].Spec.Template.Spec
 	for _, mount := range pod.Containers[0].VolumeMounts {
@@ -184,15 +184,15 @@ func TestShardsAreApart(t *testing.T) {
 			}
 		}
 	}
-	memory := map[string]string{}
+	limits := map[string]string{}
 	replicas := map[string]int32{}
 	for _, shard := range deployments(t, "shards") {
-		memory[shard.Name] = shard.Spec.Template.Spec.Containers[0].Resources.Limits.Memory().String()
+		limits[shard.Name] = shard.Spec.Template.Spec.Containers[0].Resources.Limits.Memory().String()
 		replicas[shard.Name] = *shard.Spec.Replicas
 	}
 	const prefix = "slb-health-operator-controller-manager-"
-	if memory[prefix+"a"] != "512Mi" || memory[prefix+"b"] != "2Gi" || replicas[prefix+"web"] != 0 || replicas[prefix+"a"] != 2 {
-		t.Errorf("memory %v, replicas %v", memory, replicas)
+	if limits[prefix+"a"] != "512Mi" || limits[prefix+"b"] != "2Gi" || replicas[prefix+"web"] != 0 || replicas[prefix+"a"] != 2 {
+		t.Errorf("memory limits %v, replicas %v", limits, replicas)
 	}
 }
 
@@ -247,7 +247,7 @@ func TestAlertsAreAboutThisRelease(t *testing.T) {
 	}
 }
 
-// TestNamespacedStaysInItsNamespaces demands Roles, and those where objects are served.
+// TestNamespacedStaysInItsNamespaces demands Roles, in the namespaces of the objects.
 func TestNamespacedStaysInItsNamespaces(t *testing.T) {
 	for mode, served := range map[string][]string{
 		"namespaced":         {namespace},
@@ -271,13 +271,13 @@ func TestNamespacedStaysInItsNamespaces(t *testing.T) {
 			}
 		}
 		if !slices.Equal(slices.Sorted(slices.Values(granted)), served) {
-			t.Errorf("%s: rights in %q, not %q", mode, granted, served)
+			t.Errorf("%s: permissions in %q, not %q", mode, granted, served)
 		}
 	}
 }
 
-// TestWhatIsOptInIsReadWhereItIsAskedFor holds the rights to config/service-discovery and config/backend-names.
-func TestWhatIsOptInIsReadWhereItIsAskedFor(t *testing.T) {
+// TestOptInPermissions compares the roles to config/service-discovery and config/backend-names.
+func TestOptInPermissions(t *testing.T) {
 	optIn := []string{"nodes", "pods", "services"}
 	for mode, want := range map[string][]string{
 		"": nil, "service-discovery": {"nodes", "services"}, "backend-names": {"nodes", "pods"}, "namespaced-several": {"pods", "services"},

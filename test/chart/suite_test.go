@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package chart holds the Helm chart to config/, puts what it renders before a
-// real API server and its arguments before the operator, and installs, upgrades
-// and removes it as its README says.
+// Package chart compares the Helm chart to config/, applies it to a real API server,
+// starts the operator with its arguments, and installs, upgrades and removes it as
+// its README says.
 package chart
 
 import (

@@ -39,7 +39,7 @@ func (r rendered) only(t *testing.T, kind string, into any) {
 	}
 }
 
-// testHardening looks at what the restricted Pod Security Standard leaves open, too.
+// testHardening also checks what the restricted Pod Security Standard permits.
 func testHardening(t *testing.T, objects rendered) {
 	var deployment appsv1.Deployment
 	objects.only(t, "Deployment", &deployment)
@@ -67,7 +67,7 @@ func testHardening(t *testing.T, objects rendered) {
 		t.Errorf("it starts %q", manager.Command)
 	}
 	if manager.Resources.Limits.Memory().IsZero() {
-		t.Error("its memory has no limit")
+		t.Error("it has no memory limit")
 	}
 	for _, variable := range manager.Env {
 		if variable.Value != "" {
@@ -77,7 +77,7 @@ func testHardening(t *testing.T, objects rendered) {
 	if slices.Contains(manager.Args, "--metrics-secure=false") && !slices.ContainsFunc(manager.Args, func(arg string) bool {
 		return strings.HasPrefix(arg, "--metrics-bind-address=127.0.0.1:")
 	}) {
-		t.Errorf("anybody may read the metrics: %q", manager.Args)
+		t.Errorf("the metrics are public: %q", manager.Args)
 	}
 }
 
@@ -100,8 +100,7 @@ func testConfined(t *testing.T, objects rendered, namespace string) {
 	}
 }
 
-// withOptions is a copy of config/ in which the line of config/default that adds
-// what is opt-in is no comment any more.
+// withOptions copies config/ and enables the opt-in components of config/default.
 func withOptions(t *testing.T) string {
 	t.Helper()
 	copied := t.TempDir()
@@ -110,10 +109,10 @@ func withOptions(t *testing.T) string {
 	}
 	file := filepath.Join(copied, "default", "kustomization.yaml")
 	content := harness.ReadFile(t, file)
-	const line = "components: [../network-policy, ../service-discovery, ../backend-names]"
-	on := strings.Replace(string(content), "\n# "+line, "\n"+line, 1)
+	const components = "components: [../network-policy, ../service-discovery, ../backend-names]"
+	on := strings.Replace(string(content), "\n# "+components, "\n"+components, 1)
 	if on == string(content) {
-		t.Fatalf("%s has no comment %q", file, line)
+		t.Fatalf("%s has no comment %q", file, components)
 	}
 	if err := os.WriteFile(file, []byte(on), 0o600); err != nil {
 		t.Fatal(err)

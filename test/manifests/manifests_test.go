@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package manifests puts config/ before a real API server: what a typing error,
-// an unknown field or a pod that the restricted Pod Security Standard refuses
-// would break in a user's cluster breaks here.
+// Package manifests applies config/ to a real API server, which refuses typing
+// errors, unknown fields and pods that violate the restricted Pod Security Standard.
 package manifests
 
 import (
@@ -42,8 +41,8 @@ func TestManifests(t *testing.T) {
 		k.run(t, everything, "diff", "--server-side", "-f", "-")
 	})
 	t.Run("samples are valid", func(t *testing.T) {
-		samples := k.run(t, nil, "kustomize", configFolder+"/samples")
-		k.run(t, samples, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-")
+		examples := k.run(t, nil, "kustomize", configFolder+"/samples")
+		k.run(t, examples, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-")
 	})
 	t.Run("for one namespace alone", func(t *testing.T) { testNamespaced(t, admin, k) })
 	t.Run("pods are restricted", func(t *testing.T) { testPods(t, admin, namespace) })

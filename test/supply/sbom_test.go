@@ -77,7 +77,7 @@ func TestSBOMListsEveryModule(t *testing.T) {
 		t.Errorf("the program is made of\n%q\nits SBOM lists\n%q", modules, found)
 	}
 
-	// Whoever makes the list again must be able to compare: no times, no random numbers.
+	// A second SBOM must be comparable: no times, no random numbers.
 	if _, again := sbom(t); !bytes.Equal(document, again) {
 		t.Error("two SBOMs of the same program differ")
 	}

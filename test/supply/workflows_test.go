@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	// uses is a step or job that runs what somebody else wrote.
+	// uses is a step or job that runs code of others.
 	uses = regexp.MustCompile(`^\s*(- )?uses:\s*(\S+)(\s+#\s*(\S+))?\s*$`)
 	// pinned is an action at a digest: a tag can be moved to other code.
 	pinned = regexp.MustCompile(`^[\w.-]+/[\w./-]+@[0-9a-f]{40}$`)
@@ -29,18 +29,18 @@ func TestActionsArePinned(t *testing.T) {
 	}
 	for _, file := range files {
 		text := harness.ReadFile(t, file)
-		for line := range strings.Lines(string(text)) {
-			if !strings.Contains(line, "uses:") {
+		for row := range strings.Lines(string(text)) {
+			if !strings.Contains(row, "uses:") {
 				continue
 			}
-			found := uses.FindStringSubmatch(line)
+			found := uses.FindStringSubmatch(row)
 			switch {
 			case found == nil:
-				t.Errorf("%s: cannot read %q", file, line)
+				t.Errorf("%s: cannot read %q", file, row)
 			case strings.HasPrefix(found[2], "./"):
 				// Of this repository, at this commit.
 			case !pinned.MatchString(found[2]) || !exact.MatchString(found[4]):
-				t.Errorf("%s: write owner/action@digest # v1.2.3, not %q", file, strings.TrimSpace(line))
+				t.Errorf("%s: write owner/action@digest # v1.2.3, not %q", file, strings.TrimSpace(row))
 			}
 		}
 	}
@@ -67,7 +67,7 @@ func readWorkflow(t *testing.T, name string) workflow {
 	return w
 }
 
-// TestCIRunsOneScript holds the workflow to what runs everywhere else too.
+// TestCIRunsOneScript verifies that the workflow runs what can run everywhere else.
 func TestCIRunsOneScript(t *testing.T) {
 	ran := 0
 	for _, job := range readWorkflow(t, "ci.yaml").Jobs {
