@@ -12,7 +12,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// dashboard is Grafana's model, as much of it as is tested and drawn.
+// dashboard is the part of Grafana's model that the tests need.
 type dashboard struct {
 	Title  string  `json:"title"`
 	Panels []panel `json:"panels"`
@@ -53,9 +53,9 @@ func readDashboard(t *testing.T) dashboard {
 	return d
 }
 
-// everything is what the variables are when nothing was chosen.
-func everything(lookBack string) map[string]string {
-	return map[string]string{"__rate_interval": lookBack, "cluster": ".*", "namespace": ".*", "name": ".*", "job": ".*"}
+// everything has the variables without a selection.
+func everything(window string) map[string]string {
+	return map[string]string{"__rate_interval": window, "cluster": ".*", "namespace": ".*", "name": ".*", "job": ".*"}
 }
 
 var variable = regexp.MustCompile(`\$(\w+)`)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package prometheus holds config/prometheus to what Prometheus makes of it.
+// Package prometheus tests config/prometheus with Prometheus.
 package prometheus
 
 import (
@@ -25,7 +25,7 @@ const (
 	runbooksURL    = "https://github.com/lbhealth/slb-health-operator/blob/main/docs/runbooks/"
 )
 
-// rules are the part of a PrometheusRule that Prometheus reads.
+// rules are the groups of a PrometheusRule.
 type rules struct {
 	Groups []struct {
 		Name  string `json:"name"`
@@ -57,7 +57,7 @@ func readRules(t *testing.T) rules {
 	return resource.Spec
 }
 
-// write puts the rules into a file as Prometheus reads it.
+// write writes the rules as a file of Prometheus.
 func (r rules) write(t *testing.T, path string) {
 	t.Helper()
 	content, err := yaml.Marshal(r)
@@ -116,7 +116,7 @@ func promtool(t *testing.T, r rules, args ...string) (output string, failed erro
 	return string(combined), err
 }
 
-func TestAlertsFireWhenTheyShouldAndThenOnly(t *testing.T) {
+func TestAlertsFireOnlyForTheirCause(t *testing.T) {
 	tests := ruleTests(t)
 	args := append([]string{"test", "rules"}, slices.Sorted(maps.Keys(tests))...)
 	for _, args := range [][]string{{"check", "rules", "rules.yaml"}, args} {
@@ -131,8 +131,8 @@ func TestAlertsFireWhenTheyShouldAndThenOnly(t *testing.T) {
 	}
 }
 
-// TestOneCauseMakesOneAlertAtATime holds that an alert about an object that is
-// kept is gone when one that takes over fires.
+// TestOneCauseMakesOneAlertAtATime verifies that keep_firing_for of an alert ends
+// before an alert with precedence fires.
 func TestOneCauseMakesOneAlertAtATime(t *testing.T) {
 	longest := map[string]time.Duration{}
 	after := map[string]time.Duration{}
