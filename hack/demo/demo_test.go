@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/simulator"
@@ -65,16 +64,11 @@ func readObjects(t *testing.T) (objects []v1alpha1.LoadBalancerHealth, secrets m
 	for _, file := range files {
 		content := harness.ReadFile(t, file)
 		for _, manifest := range harness.ParseManifests(t, content) {
-			var o v1alpha1.LoadBalancerHealth
-			var secret corev1.Secret
-			into := map[string]any{v1alpha1.Kind: &o, "Secret": &secret}[manifest.GetKind()]
-			if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(manifest.Object, into, true); err != nil {
-				t.Fatalf("%s: %v", file, err)
-			}
 			if manifest.GetKind() == "Secret" {
-				secrets[secret.Name] = secret
+				secret := harness.Decode[corev1.Secret](t, manifest)
+				secrets[secret.Name] = *secret
 			} else {
-				objects = append(objects, o)
+				objects = append(objects, *harness.Decode[v1alpha1.LoadBalancerHealth](t, manifest))
 			}
 		}
 	}

@@ -58,7 +58,7 @@ func testModes(t *testing.T, c *cluster) {
 		t.Run(mode, func(t *testing.T) {
 			c.accepts(t, template(t, mode))
 			for _, deployment := range deployments(t, mode) {
-				c.admitsPodsOf(t, deployment)
+				harness.VerifyPods(t, c.admin, deployment)
 			}
 		})
 	}
@@ -68,26 +68,6 @@ func testModes(t *testing.T, c *cluster) {
 			t.Errorf("a ServiceMonitor with a misspelt field: %v", err)
 		}
 	})
-}
-
-// admitsPodsOf creates a pod of a Deployment, in a dry run.
-func (c *cluster) admitsPodsOf(t *testing.T, deployment *appsv1.Deployment) {
-	t.Helper()
-	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: deployment.Namespace, Name: "operator",
-			Labels: deployment.Spec.Template.Labels, Annotations: deployment.Spec.Template.Annotations,
-		},
-		Spec: *deployment.Spec.Template.Spec.DeepCopy(),
-	}
-	if err := c.admin.Create(t.Context(), pod.DeepCopy(), client.DryRunAll); err != nil {
-		t.Errorf("a pod of %s: %v", deployment.Name, err)
-	}
-	// The namespace does enforce something.
-	pod.Spec.Containers[0].SecurityContext = nil
-	if err := c.admin.Create(t.Context(), pod, client.DryRunAll); err == nil || !strings.Contains(err.Error(), "PodSecurity") {
-		t.Errorf("a pod of %s without a security context: %v, not refused by PodSecurity", deployment.Name, err)
-	}
 }
 
 // testInstaller applies what a release offers as install.yaml.
@@ -108,7 +88,7 @@ func testInstaller(t *testing.T, c *cluster) {
 			t.Errorf("it has no %s", kind)
 		}
 	}
-	if got := only[appsv1.Deployment](t, parse(t, manifests), "Deployment").Spec.Template.Spec.Containers[0].Image; got != image {
+	if got := harness.Only[appsv1.Deployment](t, parse(t, manifests), "Deployment").Spec.Template.Spec.Containers[0].Image; got != image {
 		t.Errorf("its image is %s", got)
 	}
 	// A release adds the digest to an image of this form.

@@ -146,7 +146,7 @@ func (c *cluster) columns(t *testing.T) int {
 	crd := &unstructured.Unstructured{}
 	crd.SetGroupVersionKind(apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition"))
 	c.get(t, client.ObjectKey{Name: crdName}, crd)
-	return len(into[apiextensionsv1.CustomResourceDefinition](t, *crd).Spec.Versions[0].AdditionalPrinterColumns)
+	return len(harness.Decode[apiextensionsv1.CustomResourceDefinition](t, *crd).Spec.Versions[0].AdditionalPrinterColumns)
 }
 
 // createObject makes a LoadBalancerHealth as soon as its kind is served.

@@ -14,35 +14,13 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// rendered is what kustomize makes of a folder.
-type rendered []unstructured.Unstructured
-
-func parse(t *testing.T, manifests []byte) rendered {
-	t.Helper()
-	return harness.ParseManifests(t, manifests)
-}
-
-// only finds the one object of a kind.
-func (r rendered) only(t *testing.T, kind string, into any) {
-	t.Helper()
-	found := slices.DeleteFunc(slices.Clone(r), func(o unstructured.Unstructured) bool { return o.GetKind() != kind })
-	if len(found) != 1 {
-		t.Fatalf("%d of kind %s", len(found), kind)
-	}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(found[0].Object, into, true); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // testHardening also checks what the restricted Pod Security Standard permits.
-func testHardening(t *testing.T, objects rendered) {
-	var deployment appsv1.Deployment
-	objects.only(t, "Deployment", &deployment)
+func testHardening(t *testing.T, objects []unstructured.Unstructured) {
+	deployment := harness.Only[appsv1.Deployment](t, objects, "Deployment")
 	pod := &deployment.Spec.Template.Spec
 	if c := pod.SecurityContext; c == nil || c.RunAsNonRoot == nil || !*c.RunAsNonRoot || c.RunAsUser == nil || *c.RunAsUser == 0 ||
 		c.SeccompProfile == nil || c.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
@@ -82,7 +60,7 @@ func testHardening(t *testing.T, objects rendered) {
 }
 
 // testConfined demands that nothing is outside the operator's own namespace.
-func testConfined(t *testing.T, objects rendered, namespace string) {
+func testConfined(t *testing.T, objects []unstructured.Unstructured, namespace string) {
 	for i := range objects {
 		o := &objects[i]
 		if o.GetNamespace() != namespace || o.GetKind() == "Namespace" {
@@ -120,13 +98,10 @@ func withOptions(t *testing.T) string {
 	return filepath.Join(copied, "default")
 }
 
-func testNetworkPolicy(t *testing.T, objects rendered) {
-	var deployment appsv1.Deployment
-	var service corev1.Service
-	var policy networkingv1.NetworkPolicy
-	objects.only(t, "Deployment", &deployment)
-	objects.only(t, "Service", &service)
-	objects.only(t, "NetworkPolicy", &policy)
+func testNetworkPolicy(t *testing.T, objects []unstructured.Unstructured) {
+	deployment := harness.Only[appsv1.Deployment](t, objects, "Deployment")
+	service := harness.Only[corev1.Service](t, objects, "Service")
+	policy := harness.Only[networkingv1.NetworkPolicy](t, objects, "NetworkPolicy")
 	spec := &policy.Spec
 	selects := labels.SelectorFromSet(spec.PodSelector.MatchLabels)
 	if policy.Namespace != namespace || selects.Empty() || !selects.Matches(labels.Set(deployment.Spec.Template.Labels)) {
