@@ -74,7 +74,7 @@ func TestQueriesOfTheDashboardUseVariablesThatExist(t *testing.T) {
 	for _, v := range d.Templating.List {
 		known[v.Name] = true
 	}
-	for _, found := range regexp.MustCompile(`\$\{?(\w+)`).FindAllStringSubmatch(content, -1) {
+	for _, found := range regexp.MustCompile(`(?:\$\{?|[?&]var-)(\w+)`).FindAllStringSubmatch(content, -1) {
 		if !known[found[1]] {
 			t.Errorf("there is no variable %s", found[1])
 		}
