@@ -62,7 +62,8 @@ func TestAlertsOfARunningOperator(t *testing.T) {
 	operator = standby
 	t.Run("no panel of the dashboard is empty", func(t *testing.T) { s.expectPanels(t) })
 	t.Run("what the dashboard shows can be drawn", func(t *testing.T) {
-		p := picture{s.server, everything(quickRange), began.Truncate(pictureStep), time.Now().Truncate(pictureStep)}
+		now := time.Now().Add(pictureStep) // truncated, it is still after what the panels have
+		p := picture{s.server, everything(quickRange), began.Truncate(pictureStep), now.Truncate(pictureStep)}
 		p.draw(t, readDashboard(t), filepath.Join(t.TempDir(), "dashboard.svg"))
 	})
 	s.put(t, "web", "normal")
