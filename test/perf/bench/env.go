@@ -14,18 +14,18 @@ import (
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// operatorConcurrency is the operator's default, and that of all here.
+// operatorConcurrency is the operator's default; all subjects use it.
 const operatorConcurrency = 32
 
-// env is what the measurements share.
+// env is the environment of all measurements.
 type env struct {
 	*harness.Env
 	api       *api
 	watcher   *watcher
 	simulator *simulator
-	size      size            // what there is now
+	size      size            // of what exists now
 	abnormal  map[string]bool // the load balancers whose first backend is abnormal
-	endWatch  context.CancelFunc
+	stopWatch context.CancelFunc
 }
 
 func openEnv(ctx context.Context) (*env, error) {
@@ -34,8 +34,8 @@ func openEnv(ctx context.Context) (*env, error) {
 		return nil, err
 	}
 	s := &env{Env: opened, simulator: &simulator{opened.Simulator}}
-	watching, endWatch := context.WithCancel(ctx)
-	s.endWatch = endWatch
+	watching, stopWatch := context.WithCancel(ctx)
+	s.stopWatch = stopWatch
 	if s.api, err = newAPI(s.Plane.Config); err == nil {
 		s.watcher, err = s.api.watch(watching)
 	}
@@ -46,11 +46,11 @@ func openEnv(ctx context.Context) (*env, error) {
 }
 
 func (s *env) close() error {
-	s.endWatch() // the API server waits for watches to end
+	s.stopWatch() // the API server waits for open watches when it stops
 	return s.Close()
 }
 
-// A subject is a program that brings statuses up to date.
+// A subject is a program that updates statuses.
 type subject struct {
 	name  string
 	start func(ctx context.Context, s *env) (*harness.Process, error)
@@ -93,6 +93,9 @@ func (s size) balancerIDs() []string {
 	}
 	return ids
 }
+
+// rate is the number of load balancers per second that are observed.
+func (s size) rate() float64 { return float64(s.Balancers) / s.Interval.Seconds() }
 
 func (s size) String() string {
 	return fmt.Sprintf("%d load balancers, %d rows, %d objects on each, every %s", s.Balancers, s.Rows, s.Objects, s.Interval)
