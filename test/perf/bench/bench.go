@@ -20,14 +20,14 @@ type trial struct {
 
 // A pair contains the trials of both subjects at the same size.
 type pair struct {
-	Size     size  `json:"size"`
-	Operator trial `json:"operator"`
-	Textbook trial `json:"textbook"`
+	Size     fleetSize `json:"size"`
+	Operator trial     `json:"operator"`
+	Textbook trial     `json:"textbook"`
 }
 
 // A subjectTrial is a subject, and where its measurements are stored.
 type subjectTrial struct {
-	subject subject
+	subject testSubject
 	trial   *trial
 }
 
@@ -173,15 +173,15 @@ func (b *bench) compare(ctx context.Context, p *pair) error {
 	return nil
 }
 
-func (b *bench) measureTrial(ctx context.Context, subject subject, size size, trial *trial) error {
+func (b *bench) measureTrial(ctx context.Context, subject testSubject, size fleetSize, t *trial) error {
 	return b.with(ctx, subject, func(process *harness.Process) error {
 		measured, err := b.steady(ctx, size, process)
 		if err != nil {
 			return err
 		}
-		trial.Steady = measured[0]
+		t.Steady = measured[0]
 		if size.Objects > 1 { // this size is there for the number of calls: count them exactly
-			trial.Steady.CallsPerInterval, err = b.exactCallsPerInterval(ctx, size)
+			t.Steady.CallsPerInterval, err = b.exactCallsPerInterval(ctx, size)
 		}
 		return err
 	})
@@ -189,7 +189,7 @@ func (b *bench) measureTrial(ctx context.Context, subject subject, size size, tr
 
 // provide creates exactly the load balancers and objects of a size, and has them
 // observed, so that a program that starts next starts as after a restart.
-func (b *bench) provide(ctx context.Context, size size) error {
+func (b *bench) provide(ctx context.Context, size fleetSize) error {
 	b.logf("%s", size)
 	if b.size == size {
 		return nil
@@ -204,7 +204,7 @@ func (b *bench) provide(ctx context.Context, size size) error {
 }
 
 // with runs a subject while do runs.
-func (b *bench) with(ctx context.Context, subject subject, do func(*harness.Process) error) error {
+func (b *bench) with(ctx context.Context, subject testSubject, do func(*harness.Process) error) error {
 	b.logf("  %s", subject.name)
 	if err := b.revertFlips(ctx); err != nil {
 		return err
@@ -219,7 +219,7 @@ func (b *bench) with(ctx context.Context, subject subject, do func(*harness.Proc
 
 // timeout limits the time until every status is stored: ten times what the limit
 // needs, and some intervals.
-func (b *bench) timeout(size size) time.Duration {
+func (b *bench) timeout(size fleetSize) time.Duration {
 	return 5*size.Interval + time.Duration(10*float64(size.Balancers*size.Objects)/b.limit*float64(time.Second))
 }
 

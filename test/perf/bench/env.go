@@ -23,7 +23,7 @@ type env struct {
 	api       *api
 	watcher   *watcher
 	simulator *simulator
-	size      size            // of what exists now
+	size      fleetSize       // of what exists now
 	abnormal  map[string]bool // the load balancers whose first backend is abnormal
 	stopWatch context.CancelFunc
 }
@@ -50,20 +50,20 @@ func (s *env) close() error {
 	return s.Close()
 }
 
-// A subject is a program that updates statuses.
-type subject struct {
+// A testSubject is a program that updates statuses.
+type testSubject struct {
 	name  string
 	start func(ctx context.Context, s *env) (*harness.Process, error)
 }
 
 var (
-	operatorSubject = subject{"operator", func(ctx context.Context, s *env) (*harness.Process, error) {
+	operatorSubject = testSubject{"operator", func(ctx context.Context, s *env) (*harness.Process, error) {
 		return harness.Start(ctx, s.Folder, "operator", s.Environment(accessKeyID, accessKeySecret), filepath.Join(s.Bin, "slb-health-operator"),
 			"--kubeconfig", s.Plane.Kubeconfig(), "--slb-endpoint", s.simulator.URL,
 			"--slb-qps", "1000000", "--slb-burst", "1000000", "--concurrency", strconv.Itoa(operatorConcurrency),
 			"--status-heartbeat", "1h", "--metrics-bind-address", "0", "--health-probe-bind-address", "0")
 	}}
-	textbookSubject = subject{"textbook", func(ctx context.Context, s *env) (*harness.Process, error) {
+	textbookSubject = testSubject{"textbook", func(ctx context.Context, s *env) (*harness.Process, error) {
 		return s.startWorker(ctx, "textbook")
 	}}
 )
@@ -78,15 +78,15 @@ func (s *env) startWorker(ctx context.Context, name string, args ...string) (*ha
 	return harness.Start(ctx, s.Folder, name, s.Environment(accessKeyID, accessKeySecret), self, all...)
 }
 
-// A size is how much there is to observe.
-type size struct {
+// A fleetSize is how much there is to observe.
+type fleetSize struct {
 	Balancers int           `json:"loadBalancers"`
 	Objects   int           `json:"objectsOnEach"`
 	Rows      int           `json:"rows"`
 	Interval  time.Duration `json:"intervalNanoseconds"`
 }
 
-func (s size) balancerIDs() []string {
+func (s fleetSize) balancerIDs() []string {
 	ids := make([]string, s.Balancers)
 	for i := range ids {
 		ids[i] = balancerID(i)
@@ -95,8 +95,8 @@ func (s size) balancerIDs() []string {
 }
 
 // rate is the number of load balancers per second that are observed.
-func (s size) rate() float64 { return float64(s.Balancers) / s.Interval.Seconds() }
+func (s fleetSize) rate() float64 { return float64(s.Balancers) / s.Interval.Seconds() }
 
-func (s size) String() string {
+func (s fleetSize) String() string {
 	return fmt.Sprintf("%d load balancers, %d rows, %d objects on each, every %s", s.Balancers, s.Rows, s.Objects, s.Interval)
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // resize replaces all load balancers and objects by those of a size.
-func (s *env) resize(ctx context.Context, size size) error {
+func (s *env) resize(ctx context.Context, size fleetSize) error {
 	if err := s.api.clear(ctx); err != nil {
 		return err
 	}

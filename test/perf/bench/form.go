@@ -15,9 +15,9 @@ type form struct {
 
 	// large and small are the sizes whose costs are compared. If they are zero, the
 	// size of the storm and a tenth of it are compared.
-	large, small size
-	shared       size
-	sizes        []size // further sizes, for the table only
+	large, small fleetSize
+	shared       fleetSize
+	sizes        []fleetSize // further sizes, for the table only
 
 	// uptime is the age of a program when its RSS is read. Everything else is
 	// counted during the window before.
@@ -52,13 +52,13 @@ func full() form {
 			rows: []int{1, usualRows, 200, 500}, concurrencies: []int{8, 32}, objects: 64,
 			rounds: 2, slice: 500 * time.Millisecond, warmUp: 10 * time.Second,
 		},
-		large:  size{Balancers: 10_000, Objects: 1, Rows: usualRows, Interval: 30 * time.Second},
-		small:  size{Balancers: 1_000, Objects: 1, Rows: usualRows, Interval: 30 * time.Second},
-		shared: size{Balancers: 50, Objects: 10, Rows: usualRows, Interval: minInterval},
+		large:  fleetSize{Balancers: 10_000, Objects: 1, Rows: usualRows, Interval: 30 * time.Second},
+		small:  fleetSize{Balancers: 1_000, Objects: 1, Rows: usualRows, Interval: 30 * time.Second},
+		shared: fleetSize{Balancers: 50, Objects: 10, Rows: usualRows, Interval: minInterval},
 		uptime: 130 * time.Second, window: 60 * time.Second, stormAfter: 10 * time.Second, rounds: 5, demand: 2.5, part: 10,
 	}
 	for _, rows := range []int{1, usualRows, 200, 2000} {
-		f.sizes = append(f.sizes, size{Balancers: 100, Objects: 1, Rows: rows, Interval: minInterval})
+		f.sizes = append(f.sizes, fleetSize{Balancers: 100, Objects: 1, Rows: rows, Interval: minInterval})
 	}
 	return f
 }
@@ -70,14 +70,14 @@ func quick() form {
 			rows: []int{usualRows}, concurrencies: []int{32}, objects: 64,
 			rounds: 1, slice: 500 * time.Millisecond, warmUp: 2 * time.Second,
 		},
-		shared: size{Balancers: 20, Objects: 10, Rows: usualRows, Interval: minInterval},
+		shared: fleetSize{Balancers: 20, Objects: 10, Rows: usualRows, Interval: minInterval},
 		uptime: 9 * time.Second, window: 5 * time.Second, stormAfter: 2 * time.Second, rounds: 1, demand: 1.4, part: 6,
 	}
 }
 
 // stormSize has so many load balancers that a storm needs more writes than the limit.
-func stormSize(limit, demand float64) size {
+func stormSize(limit, demand float64) fleetSize {
 	const step = 60 // a multiple of every part and of ten
 	n := step * int(math.Round(demand*limit*minInterval.Seconds()/step))
-	return size{Balancers: min(max(n, 5*step), 160*step), Objects: 1, Rows: usualRows, Interval: minInterval}
+	return fleetSize{Balancers: min(max(n, 5*step), 160*step), Objects: 1, Rows: usualRows, Interval: minInterval}
 }

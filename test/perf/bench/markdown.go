@@ -81,7 +81,7 @@ func printFigures(out io.Writer, rows []figure) {
 }
 
 // stormText returns the rate of a storm, and how many writes are missing.
-func stormText(s *storm, size size) string {
+func stormText(s *storm, size fleetSize) string {
 	text := fmt.Sprintf("%.0f/s", s.Throughput)
 	if all := size.Balancers * size.Objects; s.Writes < all {
 		text += fmt.Sprintf(" (only %d of %d arrived)", s.Writes, all)
@@ -97,13 +97,13 @@ func printSizes(out io.Writer, r *results) {
 	for i := range all {
 		p := &all[i]
 		for _, t := range p.trials() {
-			s, storm := t.trial.Steady, "–"
+			s, rate := t.trial.Steady, "–"
 			if t.trial.Storm != nil {
-				storm = stormText(t.trial.Storm, p.Size)
+				rate = stormText(t.trial.Storm, p.Size)
 			}
 			fmt.Fprintf(out, "| %d | %d | %d | %s | %s | %.2f | %.2f | %.0f µs | %.2f | %s (%s) | %s |\n",
 				p.Size.Balancers, p.Size.Rows, p.Size.Objects, p.Size.Interval, t.subject.name,
-				s.CallsPerInterval, s.WritesPerObservation, s.CPUPerObservation, s.Cores, mebibytes(s.RSS), mebibytes(s.PeakRSS), storm)
+				s.CallsPerInterval, s.WritesPerObservation, s.CPUPerObservation, s.Cores, mebibytes(s.RSS), mebibytes(s.PeakRSS), rate)
 		}
 	}
 }

@@ -50,7 +50,7 @@ func (s *env) meter(ctx context.Context, p *harness.Process) (meter, error) {
 }
 
 // times returns the uptime and the window for a size: short intervals need less.
-func (b *bench) times(size size) (uptime, window time.Duration) {
+func (b *bench) times(size fleetSize) (uptime, window time.Duration) {
 	if size.Interval > minInterval {
 		return b.form.uptime, b.form.window
 	}
@@ -59,7 +59,7 @@ func (b *bench) times(size size) (uptime, window time.Duration) {
 }
 
 // steady measures programs that have just started, all at the same time.
-func (b *bench) steady(ctx context.Context, size size, programs ...*harness.Process) ([]steady, error) {
+func (b *bench) steady(ctx context.Context, size fleetSize, programs ...*harness.Process) ([]steady, error) {
 	uptime, window := b.times(size)
 	if err := harness.Wait(ctx, uptime-window); err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func (b *bench) steady(ctx context.Context, size size, programs ...*harness.Proc
 	return measured, nil
 }
 
-func between(before, after meter, size size) (steady, error) {
+func between(before, after meter, size fleetSize) (steady, error) {
 	calls, took, cpu := after.calls-before.calls, after.at.Sub(before.at), after.usage.CPU-before.usage.CPU
 	if calls == 0 {
 		return steady{}, fmt.Errorf("made no calls in %s", took)
@@ -110,7 +110,7 @@ const (
 
 // startCaller starts bare calls at the rate at which a size is observed. It resets
 // the simulator's counters, which have room for a limited number of ids.
-func (s *env) startCaller(ctx context.Context, size size, duration time.Duration) (*harness.Process, error) {
+func (s *env) startCaller(ctx context.Context, size fleetSize, duration time.Duration) (*harness.Process, error) {
 	if err := s.simulator.put(ctx, callerBalancer, size.Rows); err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func (s *env) startCaller(ctx context.Context, size size, duration time.Duration
 }
 
 // callsPerInterval counts the calls per load balancer and interval, in the window before now.
-func callsPerInterval(calls []call, now time.Time, window time.Duration, size size) float64 {
+func callsPerInterval(calls []call, now time.Time, window time.Duration, size fleetSize) float64 {
 	n := 0
 	for _, c := range calls {
 		if c.Time.After(now.Add(-window)) && !c.Time.After(now) {
@@ -131,7 +131,7 @@ func callsPerInterval(calls []call, now time.Time, window time.Duration, size si
 	return float64(n) / float64(size.Balancers) * float64(size.Interval) / float64(window)
 }
 
-func (b *bench) exactCallsPerInterval(ctx context.Context, size size) (float64, error) {
+func (b *bench) exactCallsPerInterval(ctx context.Context, size fleetSize) (float64, error) {
 	now := time.Now()
 	report, err := b.simulator.calls(ctx, keptCalls)
 	if err != nil {
@@ -141,8 +141,8 @@ func (b *bench) exactCallsPerInterval(ctx context.Context, size size) (float64, 
 	return callsPerInterval(report.Calls, now, window, size), nil
 }
 
-// delays returns the time from each request, by its id, to the status that it led to.
-func delays(stored []update, requested map[string]time.Time) ([]time.Duration, error) {
+// matchDelays returns the time from each request, by its id, to the status that it led to.
+func matchDelays(stored []update, requested map[string]time.Time) ([]time.Duration, error) {
 	found := make([]time.Duration, 0, len(stored))
 	for _, u := range stored {
 		if at, ok := requested[u.requestID]; ok {
@@ -160,7 +160,7 @@ func newDelay(delays []time.Duration) delay {
 }
 
 // waitUntilObserved waits until every object was observed since the watcher's reset.
-func (s *env) waitUntilObserved(ctx context.Context, size size, limit time.Duration) error {
+func (s *env) waitUntilObserved(ctx context.Context, size fleetSize, limit time.Duration) error {
 	all := size.Balancers * size.Objects
 	seen, err := s.watcher.waitFor(ctx, all, limit, func(u update) bool { return u.requestID != "" })
 	if err == nil && len(seen) < all {

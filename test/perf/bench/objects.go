@@ -109,7 +109,7 @@ func describe(s *v1alpha1.LoadBalancerHealthStatus) {
 	}
 }
 
-func (s size) objects() []*v1alpha1.LoadBalancerHealth {
+func (s fleetSize) objects() []*v1alpha1.LoadBalancerHealth {
 	objects := make([]*v1alpha1.LoadBalancerHealth, 0, s.Balancers*s.Objects)
 	for i := range s.Balancers {
 		for n := range s.Objects {

@@ -21,7 +21,7 @@ func newResults() *results {
 	r.Storms.Limit = stormResult{Storm: storm{Writes: 10, Throughput: 100}, Delay: delay{P99: 10}}
 	r.Storms.Operator = stormResult{Storm: storm{Writes: 10, Throughput: 95}, Delay: delay{P99: 12}}
 	r.Storms.Textbook = stormResult{Storm: storm{Writes: 10, Throughput: 50}, Delay: delay{P99: 600}}
-	r.Storms.Size = size{Balancers: 900, Objects: 1, Rows: 20, Interval: minInterval}
+	r.Storms.Size = fleetSize{Balancers: 900, Objects: 1, Rows: 20, Interval: minInterval}
 	for _, p := range []*pair{&r.Large, &r.Small, &r.Shared} {
 		p.Operator.Steady = steady{CallsPerInterval: 1, CPUPerObservation: 220, Cores: 0.1, RSS: 120 << 20}
 		p.Textbook.Steady = steady{CallsPerInterval: 10, WritesPerObservation: 1, CPUPerObservation: 900, Cores: 0.4, RSS: 90 << 20}
@@ -135,7 +135,7 @@ func TestStormsExceedTheLimit(t *testing.T) {
 }
 
 func TestMissingWritesOfAStormAreShown(t *testing.T) {
-	all := size{Balancers: 100, Objects: 1}
+	all := fleetSize{Balancers: 100, Objects: 1}
 	for writes, want := range map[int]string{100: "20/s", 28: "20/s (only 28 of 100 arrived)"} {
 		if got := stormText(&storm{Writes: writes, Throughput: 20}, all); got != want {
 			t.Errorf("%d writes: %s, want %s", writes, got, want)

@@ -60,7 +60,7 @@ func TestCallsPerInterval(t *testing.T) {
 	for i := range 20 { // two load balancers, each every 5 s
 		calls = append(calls, call{Time: time.Unix(int64(5*(i/2)), int64(i%2)*1e9)})
 	}
-	two := size{Balancers: 2, Interval: 5 * time.Second}
+	two := fleetSize{Balancers: 2, Interval: 5 * time.Second}
 	now := time.Unix(43, 0)
 	if got := callsPerInterval(calls, now, 20*time.Second, two); math.Abs(got-1) > 1e-9 {
 		t.Errorf("%v calls per interval, want 1", got)
@@ -76,11 +76,11 @@ func TestDelays(t *testing.T) {
 
 	at := time.Unix(1000, 0)
 	stored := []update{{requestID: "A", at: at.Add(30 * time.Millisecond)}, {requestID: "of another", at: at}}
-	got, err := delays(stored, map[string]time.Time{"A": at, "B": at})
+	got, err := matchDelays(stored, map[string]time.Time{"A": at, "B": at})
 	if err != nil || len(got) != 1 || got[0] != 30*time.Millisecond {
 		t.Errorf("%v, %v", got, err)
 	}
-	if _, err := delays(stored, nil); err == nil {
+	if _, err := matchDelays(stored, nil); err == nil {
 		t.Error("no error without any match")
 	}
 }

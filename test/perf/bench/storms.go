@@ -38,7 +38,7 @@ type stormResult struct {
 // storms contain the measurements in which the API server is the bottleneck. The
 // limit is measured before and after the operator, because machines vary.
 type storms struct {
-	Size     size        `json:"size"`
+	Size     fleetSize   `json:"size"`
 	Before   stormResult `json:"limitBefore"`
 	After    stormResult `json:"limitAfter"`
 	Limit    stormResult `json:"limit"` // of both
@@ -77,7 +77,7 @@ func (b *bench) measureStorms(ctx context.Context) error {
 
 // barePatches measures the bare patcher: everything at once, then a part at a rate.
 // It returns the delays of the latter.
-func (b *bench) barePatches(ctx context.Context, size size, result *stormResult) ([]time.Duration, error) {
+func (b *bench) barePatches(ctx context.Context, size fleetSize, result *stormResult) ([]time.Duration, error) {
 	b.logf("  bare patches")
 	b.watcher.reset()
 	var err error
@@ -105,12 +105,12 @@ func (b *bench) barePatches(ctx context.Context, size size, result *stormResult)
 	if err != nil {
 		return nil, err
 	}
-	delays, err := delays(stored, sent)
+	delays, err := matchDelays(stored, sent)
 	result.Delay = newDelay(delays)
 	return delays, err
 }
 
-func (b *bench) bareStorm(ctx context.Context, size size) (storm, error) {
+func (b *bench) bareStorm(ctx context.Context, size fleetSize) (storm, error) {
 	patcher, err := b.startWorker(ctx, "patcher", "--count", strconv.Itoa(size.Balancers))
 	if err != nil {
 		return storm{}, err
@@ -130,7 +130,7 @@ func (b *bench) bareStorm(ctx context.Context, size size) (storm, error) {
 // underStorm measures a subject: rounds of flips at a constant, moderate rate, then
 // everything at once. The storm is last, because its Events are still being written
 // when its statuses are stored.
-func (b *bench) underStorm(ctx context.Context, subject subject, size size, rounds int, result *stormResult) error {
+func (b *bench) underStorm(ctx context.Context, subject testSubject, size fleetSize, rounds int, result *stormResult) error {
 	return b.with(ctx, subject, func(p *harness.Process) error {
 		err := harness.Wait(ctx, b.form.stormAfter)
 		if err == nil && rounds > 0 {
@@ -150,7 +150,7 @@ func (b *bench) underStorm(ctx context.Context, subject subject, size size, roun
 }
 
 // delay measures the time from the API's response to the stored status at a moderate rate.
-func (b *bench) delay(ctx context.Context, size size, rounds int) (delay, error) {
+func (b *bench) delay(ctx context.Context, size fleetSize, rounds int) (delay, error) {
 	b.watcher.reset()
 	n := size.Balancers / b.form.part
 	for round := range rounds {
@@ -170,13 +170,13 @@ func (b *bench) delay(ctx context.Context, size size, rounds int) (delay, error)
 	if err != nil {
 		return delay{}, err
 	}
-	delays, err := delays(stored, responses)
+	delays, err := matchDelays(stored, responses)
 	return newDelay(delays), err
 }
 
 // flipAndWait flips the first backend of load balancers during one interval, and
 // waits until every status contains it.
-func (b *bench) flipAndWait(ctx context.Context, size size, ids []string) error {
+func (b *bench) flipAndWait(ctx context.Context, size fleetSize, ids []string) error {
 	if err := b.flipBackends(ctx, ids, size.Interval); err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func (b *bench) flipAndWait(ctx context.Context, size size, ids []string) error 
 
 // storm flips the first backend of every load balancer at once, and waits until
 // the statuses contain it.
-func (b *bench) storm(ctx context.Context, size size, program *harness.Process) (storm, error) {
+func (b *bench) storm(ctx context.Context, size fleetSize, program *harness.Process) (storm, error) {
 	before, err := b.api.requested(ctx)
 	if err != nil {
 		return storm{}, err
@@ -215,7 +215,7 @@ func (b *bench) storm(ctx context.Context, size size, program *harness.Process) 
 
 // waitForStorm waits for the writes of a storm. Some may be missing at the timeout:
 // with thousands of rows the textbook is too slow.
-func (b *bench) waitForStorm(ctx context.Context, size size, recorder *cpuRecorder, counts func(update) bool) (storm, error) {
+func (b *bench) waitForStorm(ctx context.Context, size fleetSize, recorder *cpuRecorder, counts func(update) bool) (storm, error) {
 	all := size.Balancers * size.Objects
 	seen, err := b.watcher.waitFor(ctx, all, b.timeout(size), counts)
 	if err != nil {
