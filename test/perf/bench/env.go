@@ -78,7 +78,7 @@ func (s *env) startWorker(ctx context.Context, name string, args ...string) (*ha
 	return harness.Start(ctx, s.Folder, name, s.Environment(accessKeyID, accessKeySecret), self, all...)
 }
 
-// A fleetSize is how much there is to observe.
+// A fleetSize is how many load balancers, objects and rows the programs observe.
 type fleetSize struct {
 	Balancers int           `json:"loadBalancers"`
 	Objects   int           `json:"objectsOnEach"`

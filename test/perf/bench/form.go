@@ -25,7 +25,7 @@ type form struct {
 	stormAfter     time.Duration // the age of a program at the first flips
 	rounds         int           // of flips of a part of the load balancers
 	demand         float64       // the writes of a storm, as a multiple of the limit
-	part           int           // the divisor of the load balancers of a round, so that they need a quarter of the limit
+	part           int           // a round flips 1/part of the load balancers: a quarter of the limit
 }
 
 // writesForm configures the comparison of the forms of a status write.
@@ -43,7 +43,7 @@ const (
 	minInterval = 5 * time.Second
 )
 
-// Go collects garbage at minInterval every two minutes and then returns free pages to
+// Go collects garbage at least every two minutes and then returns free pages to
 // the kernel: the full form waits for it.
 func full() form {
 	f := form{

@@ -29,7 +29,7 @@ type watcher struct {
 	failure error
 }
 
-// versioned is a response of which only the resourceVersion is needed.
+// versioned decodes only the resourceVersion of a response.
 type versioned struct {
 	Metadata struct {
 		ResourceVersion string `json:"resourceVersion"`

@@ -149,7 +149,7 @@ func editObject(edit func(*soak, *v1alpha1.LoadBalancerHealth)) func(*soak, cont
 	return func(s *soak, ctx context.Context) error { return s.patch(ctx, s.randomObject(), edit) }
 }
 
-// patch edits an object as a user does: whatever is stored, without a resourceVersion.
+// patch edits an object as a user does, without a resourceVersion, and so without conflicts.
 func (s *soak) patch(ctx context.Context, o *v1alpha1.LoadBalancerHealth, edit func(*soak, *v1alpha1.LoadBalancerHealth)) error {
 	before := o.DeepCopy()
 	edit(s, o)
