@@ -4,8 +4,6 @@ package docs
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,16 +11,10 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestAlertingTellsOfEveryAlert holds the table in docs/alerting.md to the rules.
-func TestAlertingTellsOfEveryAlert(t *testing.T) {
-	content, err := os.ReadFile(filepath.Join(root, "config", "prometheus", "alerts.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	document, err := os.ReadFile(filepath.Join(root, "docs", "alerting.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+// TestAlertingPageHasEveryAlert compares the table in docs/alerting.md to the rules.
+func TestAlertingPageHasEveryAlert(t *testing.T) {
+	content := read(t, "config/prometheus/alerts.yaml")
+	document := read(t, "docs/alerting.md")
 	var rules struct {
 		Spec struct {
 			Groups []struct {
@@ -33,7 +25,7 @@ func TestAlertingTellsOfEveryAlert(t *testing.T) {
 			}
 		}
 	}
-	if err := yaml.Unmarshal(content, &rules); err != nil {
+	if err := yaml.Unmarshal([]byte(content), &rules); err != nil {
 		t.Fatal(err)
 	}
 	rows := 0
@@ -48,12 +40,12 @@ func TestAlertingTellsOfEveryAlert(t *testing.T) {
 			}
 			want := fmt.Sprintf("\n| [%s](runbooks/%s.md) | %s | %.0f min | ", r.Alert, r.Alert, r.Labels["severity"], after.Minutes())
 			rows++
-			if !strings.Contains(string(document), want) {
-				t.Errorf("docs/alerting.md has no line that starts with %q", want)
+			if !strings.Contains(document, want) {
+				t.Errorf("docs/alerting.md has no row that starts with %q", want)
 			}
 		}
 	}
-	if got := strings.Count(string(document), "](runbooks/SLB"); rows == 0 || got != rows {
+	if got := strings.Count(document, "](runbooks/SLB"); rows == 0 || got != rows {
 		t.Errorf("docs/alerting.md has %d alerts, alerts.yaml %d", got, rows)
 	}
 }

@@ -7,11 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// TestDocumentedTestsExist holds what a page says that a test proves to the tests.
+// TestDocumentedTestsExist verifies that every test exists that a page names.
 func TestDocumentedTestsExist(t *testing.T) {
 	declared := map[string]bool{}
 	each(t, "_test.go", func(_, content string) {
@@ -33,25 +34,32 @@ func TestDocumentedTestsExist(t *testing.T) {
 	}
 }
 
-// each reads the files of the repository whose names end so.
+// each reads the files of the repository with a suffix.
 func each(t *testing.T, suffix string, visit func(file, content string)) {
 	t.Helper()
-	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && (entry.Name() == ".git" || entry.Name() == "bin" || entry.Name() == "dist"):
+		case entry.IsDir() && slices.Contains([]string{".git", "bin", "dist"}, entry.Name()):
 			return fs.SkipDir
-		case entry.IsDir() || !strings.HasSuffix(file, suffix):
-			return nil
+		case !entry.IsDir() && strings.HasSuffix(path, suffix):
+			name := strings.TrimPrefix(filepath.ToSlash(path), root+"/")
+			visit(name, read(t, name))
 		}
-		content, err := os.ReadFile(file)
-		if err == nil {
-			visit(file, string(content))
-		}
-		return err
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// read returns a file of the repository.
+func read(t *testing.T, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
 }
