@@ -55,6 +55,7 @@ func TestHistoryChecks(t *testing.T) {
 	}
 }
 
+// TestEventChecks proves that the checks of TestKills find every wrong event.
 func TestEventChecks(t *testing.T) {
 	statuses, _ := exampleHistory()
 	transitions := transitionsOf(statuses)

@@ -25,7 +25,7 @@ var identitySpecs = []spec{
 	{"where credentials are required, an object without them is refused and one with them is not", requiresCredentials},
 }
 
-// session is the lifetime of credentials. The operator does not use the last three minutes, so it renews them after 2 s.
+// session is the lifetime of credentials. The operator renews them three minutes before they expire, so after 2 s.
 const session = 3*time.Minute + 2*time.Second
 
 // roleEnvironment returns the variables that RRSA sets in a pod, and a token of the vault.

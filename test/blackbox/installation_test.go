@@ -87,7 +87,7 @@ func (w *env) startInstalled(t *testing.T, i installation) *operator {
 	return op
 }
 
-// shippedArgs returns the arguments of the Deployment, with the variables that the kubelet resolves.
+// shippedArgs returns the arguments of the Deployment, with its variables resolved as the kubelet does.
 func (w *env) shippedArgs(t *testing.T, i installation) []string {
 	t.Helper()
 	var deployment appsv1.Deployment

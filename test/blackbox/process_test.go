@@ -18,7 +18,7 @@ import (
 // stopGrace is the timeout of a graceful termination.
 const stopGrace = 30 * time.Second
 
-// process adds to harness.Process what fails a test.
+// process is a harness.Process whose failures fail the test.
 type process struct{ *harness.Process }
 
 // start runs a program with exactly this environment until the test ends. A name is unique in a folder, because its

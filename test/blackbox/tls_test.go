@@ -114,7 +114,7 @@ func speaksNoHTTP2(t *testing.T, w *env) {
 	offering := func(protocols ...string) func(*tls.Config) {
 		return func(c *tls.Config) { c.NextProtos = protocols }
 	}
-	w.eventually(t, func(g Gomega) { // readiness does not wait for it
+	w.eventually(t, func(g Gomega) { // readiness does not wait for the metrics server
 		state, err := shakeHands(op.metricsAddress, self.Pool, offering("h2", "http/1.1"))
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(state.NegotiatedProtocol).To(Equal("http/1.1"))
