@@ -214,8 +214,8 @@ func statusTexts(revisions []revision) []string {
 		case f.object == nil:
 			texts = append(texts, "deleted")
 			last = nil
-		case len(f.object.Status.Conditions) == 0:
-			// The object is created, and not observed yet.
+		case len(f.object.Status.Conditions) == 0 || last == nil && statesOf(f.object)["Observed"] == "Unknown Pending":
+			// The object is not observed yet. On a loaded machine its first observation is queued for long enough to say so.
 		case last == nil || !apiequality.Semantic.DeepEqual(last, &f.object.Status):
 			texts = append(texts, statusTextOf(f.object))
 			last = &f.object.Status
