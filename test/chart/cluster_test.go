@@ -58,7 +58,9 @@ func testModes(t *testing.T, c *cluster) {
 		t.Run(mode, func(t *testing.T) {
 			c.accepts(t, template(t, mode))
 			for _, deployment := range deployments(t, mode) {
-				harness.VerifyPods(t, c.admin, deployment)
+				if !deployment.Spec.Template.Spec.HostNetwork { // which restricted forbids
+					harness.VerifyPods(t, c.admin, deployment)
+				}
 			}
 		})
 	}
