@@ -36,6 +36,10 @@ func TestCluster(t *testing.T) {
 	}
 	t.Run("every mode is valid, and its pods are restricted", func(t *testing.T) { testModes(t, k) })
 	t.Run("one file installs it all", func(t *testing.T) { testInstaller(t, k) })
+	t.Run("upgrade from the former chart, and rollback", func(t *testing.T) { testUpgrade(t, k) })
+	t.Run("upgrade of a release with a long name", func(t *testing.T) { testUpgradeOfLongName(t, k) })
+	t.Run("another release name", func(t *testing.T) { testOtherRelease(t, k) })
+	t.Run("an umbrella chart", func(t *testing.T) { testUmbrella(t, k) })
 	t.Run("the README's commands", func(t *testing.T) { testReadme(t, k) })
 }
 
