@@ -22,6 +22,7 @@ type cluster struct {
 }
 
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	c := harness.NewControlPlane(t, harness.ControlPlaneOptions{CRDs: []string{filepath.Join(root, "bin", "monitoring-crds")}})
 	admin, err := client.New(c.Config, client.Options{})
 	if err != nil {

@@ -25,6 +25,7 @@ var everyKind = fmt.Sprintf(`{
 // TestLongNames renders releases whose names are as long as Helm permits and differ in
 // their last letter, and long overrides. All these objects could be in one cluster.
 func TestLongNames(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("long-release-", 4)
 	owners := map[string]string{}
 	for _, test := range []struct{ release, override string }{

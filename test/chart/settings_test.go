@@ -85,20 +85,22 @@ var settings = []struct{ values, kind, path, want string }{
 }
 
 func TestSettings(t *testing.T) {
+	t.Parallel()
+	rendered := map[string]objects{}
 	for _, test := range settings {
-		t.Run(test.kind+" "+test.path+" "+test.values, func(t *testing.T) {
-			found := render(t, test.values, "--set", "metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true").of(test.kind)
-			var got, want any
-			if len(found) > 0 {
-				got = field(found[0].Object, test.path)
-			}
-			if err := json.Unmarshal([]byte(test.want), &want); err != nil {
-				t.Fatal(err)
-			}
-			if difference := cmp.Diff(want, plain(t, got)); difference != "" {
-				t.Errorf("want -, got +:\n%s", difference)
-			}
-		})
+		if _, is := rendered[test.values]; !is {
+			rendered[test.values] = render(t, test.values, "--set", "metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true")
+		}
+		var got, want any
+		if found := rendered[test.values].of(test.kind); len(found) > 0 {
+			got = field(found[0].Object, test.path)
+		}
+		if err := json.Unmarshal([]byte(test.want), &want); err != nil {
+			t.Fatal(err)
+		}
+		if difference := cmp.Diff(want, plain(t, got)); difference != "" {
+			t.Errorf("%s: %s of the %s: want -, got +:\n%s", test.values, test.path, test.kind, difference)
+		}
 	}
 }
 
@@ -132,6 +134,7 @@ func field(node any, path string) any {
 
 // TestNamespaceOverride demands that no object stays in the namespace of the release.
 func TestNamespaceOverride(t *testing.T) {
+	t.Parallel()
 	for _, values := range []string{
 		`{"namespaceOverride": "42", "metrics": {"serviceMonitor": {"enabled": true}, "prometheusRule": {"enabled": true}, "dashboard": {"enabled": true}}, "networkPolicy": {"enabled": true}}`,
 		`{"namespaceOverride": "42", "namespaced": true}`,
@@ -152,6 +155,7 @@ func TestNamespaceOverride(t *testing.T) {
 }
 
 func TestRunbookBaseURL(t *testing.T) {
+	t.Parallel()
 	pages := func(values string) []string {
 		var rule struct {
 			Spec struct {
@@ -187,17 +191,17 @@ func TestRunbookBaseURL(t *testing.T) {
 
 // TestExtraObjects renders objects and text as templates of the chart.
 func TestExtraObjects(t *testing.T) {
-	maps := parse(t, template(t, "everything")).of("ConfigMap")
+	rendered := parse(t, template(t, "everything")).of("ConfigMap")
 	for name, want := range map[string]map[string]string{
 		release + "-extra": {"image": "mirror.example/copies/slb-health-operator:v9.8.7@sha256:" + strings.Repeat("0123456789abcdef", 4)},
 		"as-text":          {"metrics": "true"},
 	} {
-		i := slices.IndexFunc(maps, func(o unstructured.Unstructured) bool { return o.GetName() == name })
+		i := slices.IndexFunc(rendered, func(o unstructured.Unstructured) bool { return o.GetName() == name })
 		if i < 0 {
 			t.Errorf("there is no ConfigMap %s", name)
 			continue
 		}
-		if got := harness.Decode[corev1.ConfigMap](t, maps[i]).Data; !cmp.Equal(got, want) {
+		if got := harness.Decode[corev1.ConfigMap](t, rendered[i]).Data; !cmp.Equal(got, want) {
 			t.Errorf("%s has %v, not %v", name, got, want)
 		}
 	}
@@ -205,6 +209,7 @@ func TestExtraObjects(t *testing.T) {
 
 // TestImage combines registries with tags and digests.
 func TestImage(t *testing.T) {
+	t.Parallel()
 	digest := "sha256:" + strings.Repeat("ab", 32)
 	for values, want := range map[string]string{
 		`{}`: "ghcr.io/lbhealth/slb-health-operator:v0.0.0-dev",
@@ -228,6 +233,7 @@ func TestImage(t *testing.T) {
 }
 
 func TestImagePullSecrets(t *testing.T) {
+	t.Parallel()
 	for values, want := range map[string][]string{
 		`{}`:                                    {},
 		`{"imagePullSecrets": [{"name": "a"}]}`: {"a"},
@@ -246,6 +252,7 @@ func TestImagePullSecrets(t *testing.T) {
 
 // TestBadSettingsAreRefused demands a message with the value's name.
 func TestBadSettingsAreRefused(t *testing.T) {
+	t.Parallel()
 	for values, name := range map[string]string{
 		`{"enabled": "yes"}`: "enabled",
 		`{"global": {"imageRegistry": "https://registry.example"}}`:                      "imageRegistry",
@@ -295,6 +302,7 @@ func notes(t *testing.T, values string) string {
 
 // TestNotes demands the warnings for the values that cause them, and no others.
 func TestNotes(t *testing.T) {
+	t.Parallel()
 	warnings := []string{"ImagePullBackOff", "set replicaCount", "set crds.enabled", "set metrics.serviceMonitor.additionalLabels", "installed nothing", "restricted Pod Security"}
 	for values, want := range map[string][]string{
 		`{}`:                       {"ImagePullBackOff", "restricted Pod Security"},

@@ -49,6 +49,7 @@ dependencies:
 // TestUmbrella renders the chart as a dependency with a condition, on and off, under
 // its own name and another.
 func TestUmbrella(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{release, "lbh"} {
 		t.Run(name, func(t *testing.T) {
 			folder := umbrella(t, name, "global: {imageRegistry: mirror.example, storageClass: fast}\n"+name+": {enabled: true, replicaCount: 1}\n")
@@ -86,6 +87,7 @@ func TestUmbrella(t *testing.T) {
 
 // TestDisabledWithoutCondition demands the same of the value alone.
 func TestDisabledWithoutCondition(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes(t) {
 		if rest := parse(t, template(t, mode, "--set", "enabled=false")); len(rest) > 0 {
 			t.Errorf("%q: %d objects of a disabled chart", mode, len(rest))

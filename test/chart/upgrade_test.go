@@ -97,7 +97,7 @@ func (c *cluster) observed(t *testing.T) objects {
 		t.Fatal(err)
 	}
 	event := &eventsv1.Event{
-		ObjectMeta: metav1.ObjectMeta{Namespace: object.GetNamespace(), GenerateName: "web."}, EventTime: metav1.NowMicro(),
+		ObjectMeta: metav1.ObjectMeta{Namespace: object.GetNamespace(), Name: "web." + string(object.GetUID())}, EventTime: metav1.NowMicro(),
 		ReportingController: "slb-health-operator", ReportingInstance: "one", Action: "Observe", Type: "Warning", Reason: "BackendAbnormal",
 	}
 	event.Regarding.UID, event.Regarding.Name, event.Regarding.Namespace = object.GetUID(), object.GetName(), object.GetNamespace()
