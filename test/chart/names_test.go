@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -28,7 +29,7 @@ func TestLongNames(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("long-release-", 4)
 	owners := map[string]string{}
-	for _, test := range []struct{ release, override string }{
+	for _, test := range []struct{ release, override string }{ // y is a boolean in YAML
 		{release: release}, {release: "y"}, {long + "a", ""}, {long + "b", ""}, {long[:38] + "slb-health-opea", ""},
 		{"o", strings.Repeat("o", 99) + "a"}, {"p", strings.Repeat("o", 99) + "b"},
 	} {
@@ -95,8 +96,7 @@ func verifyReferences(t *testing.T, rendered objects) {
 		demand("ServiceAccount", namespace, binding.Subjects[0].Name)
 	}
 	for _, object := range rendered.of("Deployment") {
-		account, _, _ := unstructured.NestedString(object.Object, "spec", "template", "spec", "serviceAccountName")
-		demand("ServiceAccount", namespace, account)
+		demand("ServiceAccount", namespace, harness.Decode[appsv1.Deployment](t, object).Spec.Template.Spec.ServiceAccountName)
 	}
 	service := rendered.of("Service")[0].GetName()
 	if rule := fmt.Sprint(rendered.of("PrometheusRule")[0].Object); !strings.Contains(rule, fmt.Sprintf("job=%q", service)) {
