@@ -32,6 +32,9 @@ func TestScrapeAuthorization(t *testing.T) {
 	}{
 		"the chart's account":               {"", own, "", map[string]int{"Secret": 1, "ServiceAccount": 1, "ClusterRoleBinding": 1}},
 		"the chart's account, without RBAC": {",rbac.create=false", own, "", map[string]int{"Secret": 1, "ServiceAccount": 1}},
+		"values of an older chart": {
+			"," + monitor + "authorization=null", own, "", map[string]int{"Secret": 1, "ServiceAccount": 1, "ClusterRoleBinding": 1},
+		},
 		"another Secret": {
 			"," + monitor + "authorization.create=false," + monitor + "authorization.credentials.name=prometheus," + monitor + "authorization.credentials.key=bearer",
 			map[string]string{"name": "prometheus", "key": "bearer"}, "", map[string]int{},

@@ -90,14 +90,3 @@ annotations:
 {{- .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
 {{- with $digest }}@{{ . }}{{ end -}}
 {{- end -}}
-
-{{/* The Secret and key with the token to scrape with; nothing if a scrape class has it. */}}
-{{- define "slb-health-operator.scrapeCredentials" -}}
-{{- with .Values.metrics.serviceMonitor.authorization -}}
-{{- if .create -}}
-{name: {{ include "slb-health-operator.fullname" $ }}-metrics-scraper-token, key: token}
-{{- else if .credentials -}}
-{name: {{ .credentials.name | quote }}, key: {{ .credentials.key | quote }}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
