@@ -29,7 +29,7 @@ func trust(t *testing.T, args ...string) string {
 }
 
 // TestTrustPolicyHasTheDocumentedShape compares the output to the form that
-// Alibaba Cloud documents for RRSA, member by member.
+// Alibaba Cloud documents for RRSA, field by field.
 func TestTrustPolicyHasTheDocumentedShape(t *testing.T) {
 	want := map[string]any{
 		"Version": "1",

@@ -255,15 +255,15 @@ func (s *env) expectScrapes(t *testing.T, status, job string) {
 
 // scrapeError is the last error of the target of a job.
 func (s *env) scrapeError(g Gomega, job string) string {
-	var answer struct {
+	var response struct {
 		Data struct {
 			ActiveTargets []struct {
 				ScrapePool, LastError string
 			}
 		}
 	}
-	g.Expect(s.server.get("/api/v1/targets", &answer)).Error().NotTo(HaveOccurred())
-	for _, target := range answer.Data.ActiveTargets {
+	g.Expect(s.server.get("/api/v1/targets", &response)).Error().NotTo(HaveOccurred())
+	for _, target := range response.Data.ActiveTargets {
 		if strings.HasPrefix(target.ScrapePool, job+"/") {
 			return target.LastError
 		}
