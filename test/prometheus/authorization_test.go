@@ -47,22 +47,23 @@ func TestScrapeNeedsAuthorization(t *testing.T) {
 	}
 	shipped := e.kustomize(t, "prometheus")
 	endpoint := endpointOf(t, shipped)
-	bindings := append(documentedBindings(t), object[rbacv1.ClusterRoleBinding](t, shipped, "ClusterRoleBinding"))
-	if len(bindings) != 3 {
-		t.Fatalf("%d bindings", len(bindings))
+	own := object[rbacv1.ClusterRoleBinding](t, shipped, "ClusterRoleBinding")
+	bindings := documentedBindings(t)
+	if len(bindings) != 2 {
+		t.Fatalf("%d bindings are documented", len(bindings))
 	}
 
 	address := harness.FreeAddressFor(t)
 	e.StartOperator(t, "secured", "prometheus-test-key", "prometheus-test-secret", "--metrics-bind-address", address)
-	scrapes := []map[string]any{secured(t, endpoint, "anonymous", address, "")}
+	shippedToken := e.secretToken(t, shipped, e.createAccount(t, own), endpoint)
+	scrapes := []map[string]any{
+		secured(t, endpoint, "anonymous", address, ""), secured(t, endpoint, own.Subjects[0].Name, address, shippedToken),
+	}
 	for _, binding := range bindings {
 		account := e.createAccount(t, binding)
-		token := e.token(t, account)
-		if account.Namespace == operatorNamespace {
-			token = e.secretOf(t, shipped, account, endpoint, token)
-		}
-		scrapes = append(scrapes, secured(t, endpoint, account.Name, address, token))
+		scrapes = append(scrapes, secured(t, endpoint, account.Name, address, e.podToken(t, account)))
 	}
+	bindings = append(bindings, own)
 	e.server = startServerWith(t, e.Folder, scrapes)
 
 	e.expectScrapes(t, "401", "anonymous")
@@ -77,6 +78,7 @@ func TestScrapeNeedsAuthorization(t *testing.T) {
 		e.expectScrapes(t, "", binding.Subjects[0].Name)
 	}
 	e.expectScrapes(t, "401", "anonymous")
+	t.Run("a deleted Secret revokes its token", func(t *testing.T) { e.revoke(t, shippedToken) })
 }
 
 // TestDocumentedScrapeConfig checks the configuration of docs/alerting.md with
@@ -212,7 +214,8 @@ func (s *env) createAccount(t *testing.T, binding *rbacv1.ClusterRoleBinding) *c
 	return account
 }
 
-func (s *env) token(t *testing.T, account *corev1.ServiceAccount) string {
+// podToken returns a token as the pods of an account have it.
+func (s *env) podToken(t *testing.T, account *corev1.ServiceAccount) string {
 	t.Helper()
 	request := &authenticationv1.TokenRequest{}
 	if err := s.Client.SubResource("token").Create(s.Ctx, account, request); err != nil {
@@ -221,14 +224,17 @@ func (s *env) token(t *testing.T, account *corev1.ServiceAccount) string {
 	return request.Status.Token
 }
 
-// secretOf creates the Secret that ships, with a token of its account: the control
-// plane of the test has no controller manager, which would write one. It reads the
-// token as the ServiceMonitor names it.
-func (s *env) secretOf(t *testing.T, manifests []unstructured.Unstructured, account *corev1.ServiceAccount, endpoint scrapeEndpoint, token string) string {
+// secretToken creates the Secret that ships, with a token as kube-controller-manager
+// writes it, and reads the token as the ServiceMonitor names it.
+func (s *env) secretToken(t *testing.T, manifests []unstructured.Unstructured, account *corev1.ServiceAccount, endpoint scrapeEndpoint) string {
 	t.Helper()
 	secret := object[corev1.Secret](t, manifests, "Secret")
 	if name := secret.Annotations[corev1.ServiceAccountNameKey]; secret.Type != corev1.SecretTypeServiceAccountToken || name != account.Name {
 		t.Errorf("the Secret has the type %s, and is for %q", secret.Type, name)
+	}
+	token, err := s.Plane.SecretToken(account, secret.Name)
+	if err != nil {
+		t.Fatal(err)
 	}
 	secret.Data = map[string][]byte{corev1.ServiceAccountTokenKey: []byte(token)}
 	s.create(t, secret)
@@ -238,6 +244,20 @@ func (s *env) secretOf(t *testing.T, manifests []unstructured.Unstructured, acco
 		t.Fatal(err)
 	}
 	return string(read.Data[selected.Key])
+}
+
+// revoke deletes the Secret that ships: the API server then refuses its token.
+func (s *env) revoke(t *testing.T, token string) {
+	t.Helper()
+	authenticated := func(g Gomega) bool {
+		review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}
+		g.Expect(s.Client.Create(s.Ctx, review)).To(Succeed())
+		return review.Status.Authenticated
+	}
+	NewWithT(t).Expect(authenticated(NewWithT(t))).To(BeTrue())
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: "slb-health-operator-metrics-scraper-token"}}
+	s.remove(t, secret)
+	eventually(t, func(g Gomega) { g.Expect(authenticated(g)).To(BeFalse()) })
 }
 
 // expectScrapes waits until the scrapes of a job fail with a status; "": until they succeed.
