@@ -90,13 +90,13 @@ func TestDocumentedScrapeConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	block := regexp.MustCompile("(?s)```yaml\n(scrape_configs:.*?)```").FindSubmatch(page)
-	if block == nil || !bytes.Contains(block[1], []byte("job_name: "+mainJob+" ")) {
+	if len(block) != 2 || !bytes.Contains(block[1], []byte("job_name: "+mainJob+" ")) {
 		t.Fatalf("%s has no scrape configuration of the job %s", alertingPage, mainJob)
 	}
 	folder := t.TempDir()
 	token, config := filepath.Join(folder, "token"), filepath.Join(folder, "prometheus.yaml")
 	// Debian's build has no discovery by Kubernetes.
-	static := regexp.MustCompile(`kubernetes_sd_configs:\n  - .*\n    .*\n`).ReplaceAll(block[1], []byte("static_configs: []\n"))
+	static := regexp.MustCompile(`kubernetes_sd_configs:\n {2}- .*\n {4}.*\n`).ReplaceAll(block[1], []byte("static_configs: []\n"))
 	content := strings.Replace(string(static), "/var/run/secrets/kubernetes.io/serviceaccount/token", token, 1)
 	for path, content := range map[string]string{token: "token", config: content} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
