@@ -183,6 +183,9 @@ func TestBadValuesAreRefused(t *testing.T) {
 		{`{"namespaced": true, "metrics": {"certSecret": "tls"}}`, "metrics.certSecret"},
 		{`{"namespaced": true, "metrics": {"serviceMonitor": {"enabled": true}}}`, "metrics.serviceMonitor.enabled"},
 		{`{"metrics": {"enabled": false, "serviceMonitor": {"enabled": true}}}`, "metrics.serviceMonitor.enabled"},
+		{`{"metrics": {"serviceMonitor": {"authorization": {"credentials": {"name": "s", "key": "k"}}}}}`, "set create: false"},
+		{`{"metrics": {"serviceMonitor": {"authorization": {"create": false, "credentials": {"name": "s"}}}}}`, "both name and key"},
+		{`{"metrics": {"serviceMonitor": {"authorization": {"create": false, "credentials": {"file": "/token"}}}}}`, "file"},
 		{`{"extraArgs": ["slb-qps=1"]}`, "extraArgs"},
 	} {
 		t.Run(test.json, func(t *testing.T) {

@@ -31,6 +31,14 @@
 {{- if and .metrics.serviceMonitor.enabled (or .namespaced (not .metrics.enabled)) -}}
 {{- fail "metrics.serviceMonitor.enabled requires metrics.enabled, and namespaced: false" -}}
 {{- end -}}
+{{- with .metrics.serviceMonitor.authorization -}}
+{{- if and .create .credentials -}}
+{{- fail "metrics.serviceMonitor.authorization: credentials replace the token that the chart creates: set create: false" -}}
+{{- end -}}
+{{- if and .credentials (not (and .credentials.name .credentials.key)) -}}
+{{- fail "metrics.serviceMonitor.authorization.credentials: set both name and key" -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
