@@ -73,11 +73,11 @@ func (s *ServiceReconciler) reconcileObject(ctx context.Context, service *corev1
 	case !exists:
 		return s.create(ctx, service, decision)
 	case decision.byDefault && observes(object, service) && !isDeletedSoon(object, service):
-		state, retry = s.useForeign(service, object)
+		return stateMonitored, s.useForeign(service, object), nil
 	default:
 		state, retry = s.nameConflict(ctx, service, object)
+		return state, retry, nil
 	}
-	return state, retry, nil
 }
 
 // reconcileOwn updates or deletes the object of a Service.
@@ -90,15 +90,15 @@ func (s *ServiceReconciler) reconcileOwn(ctx context.Context, service *corev1.Se
 	return stateMonitored, retry, err
 }
 
-// useForeign counts a Service as monitored by an object that a user created. No
-// watch reports that an object without serviceRef was deleted, so that of a load
-// balancer's id is looked up periodically.
-func (s *ServiceReconciler) useForeign(service *corev1.Service, object *v1alpha1.LoadBalancerHealth) (string, time.Duration) {
+// useForeign accepts an object that a user created as the one of a Service. No
+// watch reports that an object without serviceRef was deleted, so the operator
+// checks that of a load balancer's id periodically.
+func (s *ServiceReconciler) useForeign(service *corev1.Service, object *v1alpha1.LoadBalancerHealth) time.Duration {
 	s.refusals.forget(client.ObjectKeyFromObject(service))
 	if object.Spec.ServiceRef == nil {
-		return stateMonitored, maxRefusedBackoff
+		return maxRefusedBackoff
 	}
-	return stateMonitored, 0
+	return 0
 }
 
 // create creates an object with the Service's labels, so that it is in the same

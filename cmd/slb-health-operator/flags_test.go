@@ -167,7 +167,7 @@ func TestMonitorRequiresServiceDiscovery(t *testing.T) {
 		"--service-discovery=false --monitor=all": "--monitor=all requires --service-discovery: set that too, or remove it",
 	} {
 		o, err := parseOptions(strings.Fields(args), io.Discard)
-		got := ""
+		var got string
 		if err != nil {
 			got = err.Error()
 		} else {
