@@ -166,6 +166,8 @@ func TestBadValuesAreRefused(t *testing.T) {
 		{`{"serviceDiscovery": {"enabled": true, "regionId": "Hangzhou"}}`, "regionId"},
 		{`{"serviceDiscovery": {"regionId": "cn-hangzhou"}}`, "serviceDiscovery.enabled"},
 		{`{"namespaced": true, "serviceDiscovery": {"enabled": true}}`, "serviceDiscovery.regionId"},
+		{`{"serviceDiscovery": {"enabled": true, "monitor": "some"}}`, "monitor"},
+		{`{"serviceDiscovery": {"monitor": "all"}}`, "serviceDiscovery.enabled"},
 		{`{"log": {"level": "loud"}}`, "level"},
 		{`{"watch": {"namespaces": ["Not_A_Name"]}}`, "namespaces"},
 		{`{"leaderElectionId": "Not_A_Name"}`, "leaderElectionId"},

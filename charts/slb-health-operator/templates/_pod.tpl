@@ -117,6 +117,9 @@ YAML parses off without quotes as the boolean false. */}}
 {{- end }}
 {{- if .serviceDiscovery.enabled }}
 - --service-discovery
+{{- with .serviceDiscovery.monitor }}
+- --monitor={{ . }}
+{{- end }}
 {{- with .serviceDiscovery.regionId }}
 - {{ printf "--region-id=%s" . | quote }}
 {{- end }}

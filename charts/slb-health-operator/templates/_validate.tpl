@@ -22,6 +22,9 @@
 {{- if and .serviceDiscovery.regionId (not .serviceDiscovery.enabled) -}}
 {{- fail "serviceDiscovery.regionId requires serviceDiscovery.enabled: set both, or neither" -}}
 {{- end -}}
+{{- if and (eq (default "" .serviceDiscovery.monitor) "all") (not .serviceDiscovery.enabled) -}}
+{{- fail "serviceDiscovery.monitor: all requires serviceDiscovery.enabled: set both, or neither" -}}
+{{- end -}}
 {{- if and .namespaced .serviceDiscovery.enabled (not .serviceDiscovery.regionId) -}}
 {{- fail "serviceDiscovery: with namespaced, the operator cannot read nodes: set serviceDiscovery.regionId" -}}
 {{- end -}}
