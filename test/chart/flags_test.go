@@ -4,6 +4,7 @@ package chart
 
 import (
 	"encoding/json"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -58,7 +59,7 @@ func flagsOf(t *testing.T, values map[string]any) (map[string][]string, error) {
 	}
 	found := map[string][]string{}
 	for _, object := range parse(t, manifests).of("Deployment") {
-		for _, argument := range into[appsv1.Deployment](t, object).Spec.Template.Spec.Containers[0].Args {
+		for _, argument := range harness.Decode[appsv1.Deployment](t, object).Spec.Template.Spec.Containers[0].Args {
 			name, _, _ := strings.Cut(strings.TrimPrefix(argument, "--"), "=")
 			found[name] = append(found[name], argument)
 		}
