@@ -75,6 +75,8 @@ func refusesFlags(t *testing.T, w *env) {
 		{"require-credentials", []string{"--require-credentials=perhaps"}},
 		{"service-discovery", []string{"--service-discovery=perhaps"}},
 		{"service-discovery: the operator may not list every Service", []string{"--service-discovery"}},
+		{"monitor must be annotated or all", []string{"--service-discovery", "--monitor=some"}},
+		{"monitor=all requires --service-discovery", []string{"--monitor=all"}},
 		{"backend-names", []string{"--backend-names=perhaps"}},
 		{"region-id", []string{"--region-id=cn-hangzhou"}},
 		{"region-id", []string{"--service-discovery", "--region-id=Hangzhou"}},
@@ -130,7 +132,7 @@ func explainsFlags(t *testing.T, w *env) {
 		"kubeconfig", "metrics-bind-address", "health-probe-bind-address", "metrics-secure",
 		"metrics-cert-path", "metrics-cert-name", "metrics-cert-key", "leader-elect", "credentials-path",
 		"leader-election-namespace", "leader-election-id", "slb-endpoint", "slb-network", "slb-qps", "slb-burst", "slb-timeout", "concurrency",
-		"watch-namespace", "watch-selector", "status-heartbeat", "max-status-backends", "service-discovery", "region-id", "backend-names",
+		"watch-namespace", "watch-selector", "status-heartbeat", "max-status-backends", "service-discovery", "monitor", "region-id", "backend-names",
 		"require-credentials", "zap-log-level",
 	} {
 		g.Expect(stdout + stderr).To(MatchRegexp(`(?m)^\s*--?` + name + `\b`))

@@ -3,10 +3,19 @@
 {{/* Arguments, as everywhere in this file: root and shard. */}}
 {{- define "slb-health-operator.pod" -}}
 {{- $values := .root.Values -}}
-serviceAccountName: {{ include "slb-health-operator.serviceAccountName" .root }}
+serviceAccountName: {{ include "slb-health-operator.serviceAccountName" .root | quote }}
 automountServiceAccountToken: true
 terminationGracePeriodSeconds: {{ int64 $values.terminationGracePeriodSeconds }}
-{{- range $field := list "imagePullSecrets" "priorityClassName" "nodeSelector" "tolerations" "affinity" }}
+{{- with $values.hostNetwork }}
+hostNetwork: true
+{{- end }}
+{{- with default (ternary "ClusterFirstWithHostNet" "" (eq (toString $values.hostNetwork) "true")) $values.dnsPolicy }}
+dnsPolicy: {{ . }}
+{{- end }}
+{{- with include "slb-health-operator.imagePullSecrets" .root }}
+imagePullSecrets: {{- . | nindent 2 }}
+{{- end }}
+{{- range $field := list "priorityClassName" "nodeSelector" "tolerations" "affinity" }}
 {{- with index $values $field }}
 {{ $field }}: {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -108,6 +117,9 @@ YAML parses off without quotes as the boolean false. */}}
 {{- end }}
 {{- if .serviceDiscovery.enabled }}
 - --service-discovery
+{{- with .serviceDiscovery.monitor }}
+- --monitor={{ . }}
+{{- end }}
 {{- with .serviceDiscovery.regionId }}
 - {{ printf "--region-id=%s" . | quote }}
 {{- end }}
