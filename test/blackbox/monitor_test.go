@@ -25,7 +25,7 @@ const manyServices = 60
 func TestMonitorAll(t *testing.T) {
 	w := newEnv(t, envOptions{audited: true})
 	w.addSimulator(t)
-	w.bind(t, w.operator, "../service-discovery/role.yaml")
+	w.bind(t, w.operator, "", "../service-discovery/role.yaml")
 	w.createNamespace(t, mainNamespace)
 	run := func(name, monitor string) *operator {
 		return w.startOperator(t, operatorOptions{
@@ -81,7 +81,7 @@ func TestMonitorAll(t *testing.T) {
 			ContainSubstring("MonitorCreated"), ContainSubstring("LoadBalancerHealth many-9 was deleted: the Service has no annotation slb.lbhealth.dev/monitor")))
 		op.stop(t)
 	})
-	behaves(t, w)
+	noRaceOrPanic(t, w)
 }
 
 // balanced makes a Service of type LoadBalancer; loadBalancer "": it has none yet.
@@ -140,10 +140,10 @@ func (w *env) awaitServiceEvents(t *testing.T, want map[string]int) {
 func (w *env) costs(t *testing.T, creations, starts int) {
 	t.Helper()
 	g := NewWithT(t)
-	g.Expect(w.audit.of(t, w.operator, func(a *logged) bool {
-		return a.ObjectRef.Resource == "loadbalancerhealths" && a.Verb == "create"
+	g.Expect(w.audit.of(t, w.operator.name, func(a *auditedRequest) bool {
+		return a.ObjectRef != nil && a.ObjectRef.Resource == "loadbalancerhealths" && a.Verb == "create"
 	})).To(HaveLen(creations))
-	g.Expect(w.audit.of(t, w.operator, (*logged).listsAll)).To(HaveLen(starts))
+	g.Expect(w.audit.of(t, w.operator.name, (*auditedRequest).listsAll)).To(HaveLen(starts))
 }
 
 // observesOnly expects the number of objects, none of which is Stalled.

@@ -56,7 +56,7 @@ func TestLongNames(t *testing.T) {
 	}
 }
 
-// TestLongNamesWithDots demands that no name is cut beside a dot.
+// TestLongNamesWithDots demands that truncated names have no dot before the hash.
 func TestLongNamesWithDots(t *testing.T) {
 	for _, object := range render(t, `{"namespaced": true, "fullnameOverride": "`+strings.Repeat("o.", 50)+`o"}`) {
 		verifyName(t, object)

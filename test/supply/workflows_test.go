@@ -71,10 +71,6 @@ func readWorkflow(t *testing.T, name string) workflow {
 	return w
 }
 
-// TestCIRunsOneScript verifies that the workflow runs what can run everywhere else.
-	return read[workflow](t, ".github", "workflows", name)
-}
-
 // TestCIRunsOneScript holds the workflow to what runs everywhere else too: one script, and the one suite that
 // .ci/run leaves out.
 func TestCIRunsOneScript(t *testing.T) {

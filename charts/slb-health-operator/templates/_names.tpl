@@ -10,7 +10,7 @@
 {{- include "slb-health-operator.formerFullname" (dict "root" . "full" $full) | default $full -}}
 {{- end -}}
 
-{{/* Charts before 0.1.0 cut it to 28 characters. An upgrade keeps these names: a RAM role trusts the ServiceAccount by
+{{/* Charts before 0.1.0 truncated it to 28 characters. An upgrade keeps these names: a RAM role trusts the ServiceAccount by
 name, and a binding of the user names the metrics-reader role. */}}
 {{- define "slb-health-operator.formerFullname" -}}
 {{- $former := .full | trunc 28 | trimSuffix "-" -}}
@@ -27,7 +27,7 @@ name, and a binding of the user names the metrics-reader role. */}}
 {{- end -}}
 {{- end -}}
 
-{{/* root, name: at most 63 characters, as a Service allows. The hash distinguishes names that are cut. */}}
+{{/* root, name: at most 63 characters, as a Service allows. The hash distinguishes truncated names. */}}
 {{- define "slb-health-operator.objectName" -}}
 {{- $full := include "slb-health-operator.fullname" .root -}}
 {{- $longest := sub 62 (len .name) | int -}}
