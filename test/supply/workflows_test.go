@@ -10,8 +10,8 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/lbhealth/slb-health-operator/test/harness"
 	"github.com/google/go-cmp/cmp"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 var (
