@@ -139,7 +139,9 @@ var _ = Describe("With --monitor=all, a Service", func() {
 		own := f.create(ctx, "own", withServiceRef("own"))
 		f.createService(ctx, "own", f.lb)
 		f.serviceStates(map[string]float64{"monitored": 4})
-		Eventually(serviceEvents).WithContext(ctx).WithArguments(web).Should(ConsistOf(createdByDefault))
+		for _, service := range []*corev1.Service{web, kept, edited} {
+			Eventually(serviceEvents).WithContext(ctx).WithArguments(service).Should(ConsistOf(HavePrefix("Normal MonitorCreated")))
+		}
 		first.stop()
 
 		creations := traffic.creationsIn(f.namespace)
