@@ -196,7 +196,7 @@ func (s *soak) rotate(ctx context.Context) error {
 }
 
 func (s *soak) cutAPI(context.Context) error {
-	s.relay.Cut()
+	s.relay.Disconnect()
 	return nil
 }
 
