@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // page is a document, and what its commands need. Keys are parts of commands: a key
@@ -34,7 +36,7 @@ func (p *page) run(t *testing.T, s *shell) {
 		}
 	}
 	s.assigned = nil
-	for _, b := range blocksOf(readFile(t, filepath.Join(root, p.file))) {
+	for _, b := range blocksOf(string(harness.ReadFile(t, filepath.Join(root, p.file)))) {
 		for _, command := range b.commands() {
 			for key := range unused {
 				if strings.Contains(command, key) {
@@ -98,13 +100,4 @@ func (s *shell) run(t *testing.T, command string) (string, error) {
 	process.Dir, process.Env, process.WaitDelay = s.folder, append(os.Environ(), s.environment...), time.Second
 	output, err := process.CombinedOutput()
 	return string(output), err
-}
-
-func readFile(t *testing.T, path string) string {
-	t.Helper()
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(content)
 }

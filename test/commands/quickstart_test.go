@@ -26,7 +26,7 @@ func TestQuickStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := blocksOf(readFile(t, filepath.Join(repository, "docs", "quick-start.md")))
+	blocks := blocksOf(string(harness.ReadFile(t, filepath.Join(repository, "docs", "quick-start.md"))))
 	start := blocks[0].commands()
 	if len(start) != 1 || !strings.HasPrefix(start[0], "make ") {
 		t.Fatalf("the quick start begins with %q", start)
@@ -57,7 +57,7 @@ func runDemo(t *testing.T, repository, command string) string {
 	t.Cleanup(demo.Stop)
 	var output string
 	NewWithT(t).Eventually(func(g Gomega) {
-		output = readFile(t, demo.Stdout)
+		output = string(harness.ReadFile(t, demo.Stdout))
 		if err := demo.Alive(); err != nil {
 			t.Fatalf("%v\n%s", err, output)
 		}

@@ -13,6 +13,8 @@ import (
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -50,7 +52,7 @@ func newCheckout(t *testing.T) checkout {
 	}
 	// The example refers to a tag of the repository.
 	overlay := filepath.Join(folder, overlayFolder, "kustomization.yaml")
-	text := strings.NewReplacer("https://github.com/lbhealth/slb-health-operator//", "../../../../", "?ref="+newVersion, "").Replace(readFile(t, overlay))
+	text := strings.NewReplacer("https://github.com/lbhealth/slb-health-operator//", "../../../../", "?ref="+newVersion, "").Replace(string(harness.ReadFile(t, overlay)))
 	if err := os.WriteFile(overlay, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +67,7 @@ func (c checkout) withOlderCRD(t *testing.T) checkout {
 	t.Helper()
 	for _, name := range []string{crdFile, "charts/slb-health-operator/files/crd.json"} {
 		var crd apiextensionsv1.CustomResourceDefinition
-		if err := yaml.Unmarshal([]byte(readFile(t, c.path(name))), &crd); err != nil {
+		if err := yaml.Unmarshal(harness.ReadFile(t, c.path(name)), &crd); err != nil {
 			t.Fatal(err)
 		}
 		columns := &crd.Spec.Versions[0].AdditionalPrinterColumns

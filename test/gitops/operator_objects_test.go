@@ -10,6 +10,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // serviceAccount is the one that docs/install.md and the trust policy of RRSA name.
@@ -24,9 +26,9 @@ func expectOperator(t *testing.T, objects []unstructured.Unstructured, flags ...
 		kinds[objects[i].GetKind()]++
 		switch objects[i].GetKind() {
 		case "Deployment":
-			deployment = typed[appsv1.Deployment](t, objects, "Deployment")
+			deployment = harness.Only[appsv1.Deployment](t, objects, "Deployment")
 		case "ClusterRoleBinding":
-			expectSubject(t, typed[rbacv1.ClusterRoleBinding](t, objects[i:i+1], "ClusterRoleBinding"))
+			expectSubject(t, harness.Only[rbacv1.ClusterRoleBinding](t, objects[i:i+1], "ClusterRoleBinding"))
 		default:
 		}
 	}

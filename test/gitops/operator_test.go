@@ -24,7 +24,6 @@ import (
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
@@ -43,9 +42,9 @@ func TestOperatorExamples(t *testing.T) {
 	// Argo CD runs the helm of its PATH.
 	t.Setenv("PATH", harness.ToolsFolder(t)+":"+os.Getenv("PATH"))
 	s := newOperatorEnv(t)
-	application := typed[v1alpha1.Application](t, example(t, "argocd.yaml"), "Application")
-	source := typed[sourcev1.OCIRepository](t, example(t, "flux.yaml"), "OCIRepository")
-	release := typed[helmv2.HelmRelease](t, example(t, "flux.yaml"), "HelmRelease")
+	application := harness.Only[v1alpha1.Application](t, example(t, "argocd.yaml"), "Application")
+	source := harness.Only[sourcev1.OCIRepository](t, example(t, "flux.yaml"), "OCIRepository")
+	release := harness.Only[helmv2.HelmRelease](t, example(t, "flux.yaml"), "HelmRelease")
 
 	t.Run("the API server accepts the examples", func(t *testing.T) {
 		for _, name := range []string{"argocd.yaml", "flux.yaml"} {
@@ -63,6 +62,7 @@ func TestOperatorExamples(t *testing.T) {
 		s.accepts(t, argo)
 		expectOperator(t, argo, "--service-discovery", "--backend-names")
 	})
+	t.Run("Argo CD upgrades the CRD, and prunes it only without the annotation", func(t *testing.T) { testSync(t, s, application, argo) })
 	t.Run("the CRD is a template", func(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(chartFolder, "crds")); err == nil {
 			t.Error("the chart has a folder crds/: set the CRD policies of flux.yaml, and explain them")
@@ -112,25 +112,7 @@ func (s *env) accepts(t *testing.T, objects []unstructured.Unstructured) {
 // example reads the objects of a file of docs/gitops/operator.
 func example(t *testing.T, name string) []unstructured.Unstructured {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(docs, "operator", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return harness.ParseManifests(t, content)
-}
-
-// typed returns the one object of a kind, without a field that its type lacks.
-func typed[T any](t *testing.T, objects []unstructured.Unstructured, kind string) *T {
-	t.Helper()
-	found := slices.DeleteFunc(slices.Clone(objects), func(o unstructured.Unstructured) bool { return o.GetKind() != kind })
-	if len(found) != 1 {
-		t.Fatalf("%d objects of kind %s", len(found), kind)
-	}
-	object := new(T)
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(found[0].Object, object, true); err != nil {
-		t.Fatalf("%s: %v", kind, err)
-	}
-	return object
+	return harness.ParseManifests(t, harness.ReadFile(t, filepath.Join(docs, "operator", name)))
 }
 
 // testVersions compares the versions and addresses of the examples to those of a release.
@@ -193,10 +175,7 @@ func renderOverlay(t *testing.T) []unstructured.Unstructured {
 		}
 	}
 	file := filepath.Join(copied, folder, "kustomization.yaml")
-	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := harness.ReadFile(t, file)
 	remote := regexp.MustCompile(`(?m)^(?:# )?- ` + regexp.QuoteMeta(repoURL) + `//(\S+)\?ref=` + regexp.QuoteMeta(operatorVersion) + `$`)
 	if found := remote.FindAll(content, -1); len(found) != 4 || strings.Count(string(content), repoURL) != len(found) {
 		t.Fatalf("the overlay refers to %q", found)
