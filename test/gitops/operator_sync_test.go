@@ -78,20 +78,22 @@ func crdColumns(t *testing.T, s *env) int {
 // syncOperator runs a sync with prune and ServerSideApply, for an application that manages the CRD.
 func syncOperator(t *testing.T, s *env, objects []*unstructured.Unstructured) []common.ResourceSyncResult {
 	t.Helper()
-	state := cache.NewClusterCache(s.Plane.Config)
+	state := cache.NewClusterCache(s.Plane.Config, cache.SetPopulateResourceInfoHandler(func(object *unstructured.Unstructured, _ bool) (info any, keep bool) {
+		return nil, object.GetName() == crdName
+	}))
 	if err := state.EnsureSynced(); err != nil {
 		t.Fatal(err)
 	}
 	defer state.Invalidate()
 	o := outcome{phase: common.OperationRunning}
 	for began := metav1.Now(); !o.phase.Completed(); {
-		live, err := state.GetManagedLiveObjs(objects, func(r *cache.Resource) bool { return r.Ref.Kind == "CustomResourceDefinition" && r.Ref.Name == crdName })
+		live, err := state.GetManagedLiveObjs(objects, func(r *cache.Resource) bool { return r.Ref.Name == crdName })
 		if err != nil {
 			t.Fatal(err)
 		}
 		reconciled := sync.Reconcile(objects, live, operatorNamespace, state)
 		steps, cleanup, err := sync.NewSyncContext(operatorVersion, reconciled, s.Plane.Config, s.Plane.Config, &kube.KubectlCmd{Tracer: tracing.NopTracer{}}, operatorNamespace,
-			state.GetOpenAPISchema(), sync.WithOperationSettings(false, true, false, false), sync.WithServerSideApply(true), sync.WithInitialState(o.phase, o.message, o.results, began))
+			state.GetOpenAPISchema(), sync.WithOperationSettings(false, true, false, false), sync.WithServerSideApply(true), sync.WithServerSideApplyManager("argocd-controller"), sync.WithInitialState(o.phase, o.message, o.results, began))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@
 package gitops
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -36,11 +37,24 @@ const (
 	operatorVersion   = "v0.1.0"
 )
 
+// TestMain puts the pinned tools into PATH: Argo CD runs the helm that it finds there.
+func TestMain(m *testing.M) {
+	tools := cmp.Or(os.Getenv("TOOLS"), filepath.Join("..", "..", "bin", "tools"))
+	absolute, err := filepath.Abs(tools)
+	if err == nil {
+		err = os.Setenv("PATH", absolute+":"+os.Getenv("PATH"))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	os.Exit(m.Run())
+}
+
 // TestOperatorExamples checks the examples of docs/gitops/operator with the types and CRDs of their
 // engines, renders them with Argo CD's own code, Helm and kustomize, and applies the results.
 func TestOperatorExamples(t *testing.T) {
-	// Argo CD runs the helm of its PATH.
-	t.Setenv("PATH", harness.ToolsFolder(t)+":"+os.Getenv("PATH"))
+	t.Parallel()
 	s := newOperatorEnv(t)
 	application := harness.Only[v1alpha1.Application](t, example(t, "argocd.yaml"), "Application")
 	source := harness.Only[sourcev1.OCIRepository](t, example(t, "flux.yaml"), "OCIRepository")
@@ -62,7 +76,6 @@ func TestOperatorExamples(t *testing.T) {
 		s.accepts(t, argo)
 		expectOperator(t, argo, "--service-discovery", "--backend-names")
 	})
-	t.Run("Argo CD upgrades the CRD, and prunes it only without the annotation", func(t *testing.T) { testSync(t, s, application, argo) })
 	t.Run("the CRD is a template", func(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(chartFolder, "crds")); err == nil {
 			t.Error("the chart has a folder crds/: set the CRD policies of flux.yaml, and explain them")
@@ -74,6 +87,7 @@ func TestOperatorExamples(t *testing.T) {
 		expectOperator(t, overlay, "--service-discovery", "--backend-names", "--slb-network=vpc")
 		expectComponents(t, overlay)
 	})
+	t.Run("Argo CD upgrades the CRD, and prunes it only without the annotation", func(t *testing.T) { testSync(t, s, application, argo) })
 }
 
 // newOperatorEnv starts an API server that knows the kinds of Argo CD, Flux and the Prometheus Operator.
