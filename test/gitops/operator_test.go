@@ -3,6 +3,7 @@
 package gitops
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -62,7 +63,7 @@ func TestOperatorExamples(t *testing.T) {
 
 	t.Run("the API server accepts the examples", func(t *testing.T) {
 		for _, name := range []string{"argocd.yaml", "flux.yaml"} {
-			s.kubectl(t, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", filepath.Join("docs/gitops/operator", name))
+			s.kubectl(t, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "docs/gitops/operator/"+name)
 		}
 	})
 	t.Run("all name the same release", func(t *testing.T) { testVersions(t, application, source, release) })
@@ -215,18 +216,14 @@ func renderOverlay(t *testing.T) []unstructured.Unstructured {
 // tool runs a pinned tool, and returns what it prints.
 func tool(t *testing.T, name string, args ...string) []byte {
 	t.Helper()
-	output, err := exec.CommandContext(t.Context(), filepath.Join(harness.ToolsFolder(t), name), args...).Output()
+	command := exec.CommandContext(t.Context(), filepath.Join(harness.ToolsFolder(t), name), args...)
+	var problems bytes.Buffer
+	command.Stderr = &problems
+	output, err := command.Output()
 	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, stderrOf(err))
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, &problems)
 	}
 	return output
-}
-
-func stderrOf(err error) string {
-	if exit, ok := err.(*exec.ExitError); ok {
-		return string(exit.Stderr)
-	}
-	return ""
 }
 
 // objectsByName returns the objects in the order of their names, as JSON.
