@@ -24,17 +24,16 @@ import (
 
 const (
 	resource = "loadbalancerhealths"
-	// metadataAnswer asks the API server to leave spec and status out of its answer.
-	metadataAnswer = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-	// setupConcurrency is for what is not measured.
+	// acceptMetadata makes the API server respond with the metadata only.
+	acceptMetadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+	// setupConcurrency is for requests that are not measured.
 	setupConcurrency = 32
 )
 
-// An api is what the measurements need of Kubernetes.
+// An api is a typed client, and a bare one that counts its bytes on the wire.
 type api struct {
 	client.Client
-	raw *rest.RESTClient
-	// sent and received count bytes on the wire of raw.
+	raw            *rest.RESTClient
 	sent, received atomic.Int64
 }
 
@@ -54,16 +53,15 @@ func newAPI(config *rest.Config) (*api, error) {
 	return a, nil
 }
 
-// write sends a status in one form. The answer is the caller's to decode, or not to.
+// write sends a status in one form, and returns the response undecoded.
 func (a *api) write(ctx context.Context, form writeForm, name string, body []byte) ([]byte, error) {
 	request := a.raw.Patch(form.kind)
 	if form.kind == "" {
 		request = a.raw.Verb(http.MethodPut).SetHeader("Content-Type", "application/json")
 	}
+	request.SetHeader("Accept", "application/json")
 	if form.metadataOnly {
-		request.SetHeader("Accept", metadataAnswer)
-	} else {
-		request.SetHeader("Accept", "application/json")
+		request.SetHeader("Accept", acceptMetadata)
 	}
 	if form.kind == types.ApplyYAMLPatchType {
 		request.Param("fieldManager", "bench").Param("force", "true")
@@ -71,7 +69,7 @@ func (a *api) write(ctx context.Context, form writeForm, name string, body []byt
 	return request.Namespace(namespace).Resource(resource).Name(name).SubResource("status").Body(body).DoRaw(ctx)
 }
 
-// create makes the namespace and the objects, many at a time.
+// create creates the namespace and the objects, many at a time.
 func (a *api) create(ctx context.Context, objects []*v1alpha1.LoadBalancerHealth) error {
 	err := a.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
@@ -82,9 +80,9 @@ func (a *api) create(ctx context.Context, objects []*v1alpha1.LoadBalancerHealth
 	})
 }
 
-// clear deletes every object, one by one: of ten thousand a single request
-// would take longer than the API server allows. They have no finalizers, so
-// they are gone when it returns.
+// clear deletes every object, one by one: a single request for ten thousand
+// would exceed the API server's timeout. The objects have no finalizers, so none
+// exists when it returns.
 func (a *api) clear(ctx context.Context) error {
 	objects, err := a.list(ctx)
 	if err != nil {
@@ -128,9 +126,9 @@ func (c *countedConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// requested counts the requests that the API server has served.
+// requested counts requests that the API server has served.
 type requested struct {
-	statusWrites int // also those that changed nothing
+	statusWrites int // including those without a change
 	events       int // created or patched
 }
 

@@ -11,52 +11,52 @@ import (
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// readEvery is how often CPU times are read during a storm: ten of the kernel's ticks.
-const readEvery = 10 * harness.ClockTick
+// readInterval is between two readings of CPU times during a storm.
+const readInterval = 10 * harness.ClockTick
 
 // The processes of a storm, besides etcd and the simulator.
 const (
 	apiServer = "kube-apiserver"
-	writer    = "writer" // the program under measurement
-	bencher   = "bench"  // this one, which watches
+	writer    = "writer" // the measured program
+	bencher   = "bench"  // this program, which watches
 )
 
-// A reading is the CPU time that each process has had.
+// A reading is the CPU time that each process has used.
 type reading struct {
 	at  time.Time
 	cpu map[string]time.Duration
 }
 
-// A coreRecord reads CPU times until it is ended, because only afterwards is it
-// known when a storm began and ended.
-type coreRecord struct {
+// A cpuRecorder reads CPU times until it is stopped, because the times at which a
+// storm starts and stops are known only afterwards.
+type cpuRecorder struct {
 	pids     map[string]int
 	readings []reading
-	end      func()
+	stop     func()
 }
 
-// recordCores begins a record of everything that a storm keeps busy.
-func (s *env) recordCores(program *harness.Process) (*coreRecord, error) {
-	r := &coreRecord{pids: map[string]int{writer: program.PID(), bencher: os.Getpid()}}
+// startCPURecorder records every process that a storm keeps busy.
+func (s *env) startCPURecorder(program *harness.Process) (*cpuRecorder, error) {
+	r := &cpuRecorder{pids: map[string]int{writer: program.PID(), bencher: os.Getpid()}}
 	for _, name := range []string{"etcd", apiServer, "slb-simulator"} {
 		var err error
 		if r.pids[name], err = harness.ChildNamed(name); err != nil {
 			return nil, err
 		}
 	}
-	ended, done := make(chan struct{}), make(chan struct{})
-	r.end = sync.OnceFunc(func() {
-		close(ended)
+	stopping, done := make(chan struct{}), make(chan struct{})
+	r.stop = sync.OnceFunc(func() {
+		close(stopping)
 		<-done
 	})
 	r.read()
 	go func() {
 		defer close(done)
-		ticker := time.NewTicker(readEvery)
+		ticker := time.NewTicker(readInterval)
 		defer ticker.Stop()
 		for {
 			select {
-			case <-ended:
+			case <-stopping:
 				return
 			case <-ticker.C:
 				r.read()
@@ -66,27 +66,22 @@ func (s *env) recordCores(program *harness.Process) (*coreRecord, error) {
 	return r, nil
 }
 
-func (r *coreRecord) read() {
+func (r *cpuRecorder) read() {
 	next := reading{at: time.Now(), cpu: map[string]time.Duration{}}
 	if n := len(r.readings); n > 0 {
 		next.cpu = maps.Clone(r.readings[n-1].cpu)
 	}
 	for name, pid := range r.pids {
-		if u, err := harness.UsageOf(pid); err == nil { // one that ended keeps what it had
+		if u, err := harness.UsageOf(pid); err == nil { // an exited process keeps its last value
 			next.cpu[name] = u.CPU
 		}
 	}
 	r.readings = append(r.readings, next)
 }
 
-// between is how many cores each process kept busy from one time to another.
-func (r *coreRecord) between(from, to time.Time) map[string]float64 {
-	r.end()
-	return coresBetween(r.readings, from, to)
-}
-
-// coresBetween takes the last reading before from and the first after to.
-func coresBetween(readings []reading, from, to time.Time) map[string]float64 {
+// busyCores is how many cores each process kept busy, from the last reading before
+// from to the first after to.
+func busyCores(readings []reading, from, to time.Time) map[string]float64 {
 	first, last := readings[0], readings[len(readings)-1]
 	for _, r := range readings {
 		if !r.at.After(from) {

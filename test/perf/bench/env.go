@@ -14,18 +14,18 @@ import (
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// operatorConcurrency is the operator's default, and that of all here.
+// operatorConcurrency is the operator's default; all subjects use it.
 const operatorConcurrency = 32
 
-// env is what the measurements share.
+// env is the environment of all measurements.
 type env struct {
 	*harness.Env
 	api       *api
 	watcher   *watcher
 	simulator *simulator
-	size      size            // what there is now
+	size      fleetSize       // of what exists now
 	abnormal  map[string]bool // the load balancers whose first backend is abnormal
-	endWatch  context.CancelFunc
+	stopWatch context.CancelFunc
 }
 
 func openEnv(ctx context.Context) (*env, error) {
@@ -34,8 +34,8 @@ func openEnv(ctx context.Context) (*env, error) {
 		return nil, err
 	}
 	s := &env{Env: opened, simulator: &simulator{opened.Simulator}}
-	watching, endWatch := context.WithCancel(ctx)
-	s.endWatch = endWatch
+	watching, stopWatch := context.WithCancel(ctx)
+	s.stopWatch = stopWatch
 	if s.api, err = newAPI(s.Plane.Config); err == nil {
 		s.watcher, err = s.api.watch(watching)
 	}
@@ -46,24 +46,24 @@ func openEnv(ctx context.Context) (*env, error) {
 }
 
 func (s *env) close() error {
-	s.endWatch() // the API server waits for watches to end
+	s.stopWatch() // the API server waits for open watches when it stops
 	return s.Close()
 }
 
-// A subject is a program that brings statuses up to date.
-type subject struct {
+// A testSubject is a program that updates statuses.
+type testSubject struct {
 	name  string
 	start func(ctx context.Context, s *env) (*harness.Process, error)
 }
 
 var (
-	operatorSubject = subject{"operator", func(ctx context.Context, s *env) (*harness.Process, error) {
+	operatorSubject = testSubject{"operator", func(ctx context.Context, s *env) (*harness.Process, error) {
 		return harness.Start(ctx, s.Folder, "operator", s.Environment(accessKeyID, accessKeySecret), filepath.Join(s.Bin, "slb-health-operator"),
 			"--kubeconfig", s.Plane.Kubeconfig(), "--slb-endpoint", s.simulator.URL,
 			"--slb-qps", "1000000", "--slb-burst", "1000000", "--concurrency", strconv.Itoa(operatorConcurrency),
 			"--status-heartbeat", "1h", "--metrics-bind-address", "0", "--health-probe-bind-address", "0")
 	}}
-	textbookSubject = subject{"textbook", func(ctx context.Context, s *env) (*harness.Process, error) {
+	textbookSubject = testSubject{"textbook", func(ctx context.Context, s *env) (*harness.Process, error) {
 		return s.startWorker(ctx, "textbook")
 	}}
 )
@@ -78,15 +78,15 @@ func (s *env) startWorker(ctx context.Context, name string, args ...string) (*ha
 	return harness.Start(ctx, s.Folder, name, s.Environment(accessKeyID, accessKeySecret), self, all...)
 }
 
-// A size is how much there is to observe.
-type size struct {
+// A fleetSize is how many load balancers, objects and rows the programs observe.
+type fleetSize struct {
 	Balancers int           `json:"loadBalancers"`
 	Objects   int           `json:"objectsOnEach"`
 	Rows      int           `json:"rows"`
 	Interval  time.Duration `json:"intervalNanoseconds"`
 }
 
-func (s size) balancerIDs() []string {
+func (s fleetSize) balancerIDs() []string {
 	ids := make([]string, s.Balancers)
 	for i := range ids {
 		ids[i] = balancerID(i)
@@ -94,6 +94,9 @@ func (s size) balancerIDs() []string {
 	return ids
 }
 
-func (s size) String() string {
+// rate is the number of load balancers per second that are observed.
+func (s fleetSize) rate() float64 { return float64(s.Balancers) / s.Interval.Seconds() }
+
+func (s fleetSize) String() string {
 	return fmt.Sprintf("%d load balancers, %d rows, %d objects on each, every %s", s.Balancers, s.Rows, s.Objects, s.Interval)
 }

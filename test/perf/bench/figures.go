@@ -4,46 +4,45 @@ package main
 
 import "fmt"
 
-// A figure is one number that is held against a goal, for both subjects.
+// A figure is one number of both subjects, with its goal.
 type figure struct {
-	key, name string
-	goal      float64
-	// most means that more is better.
-	most               bool
+	key, name          string
+	goal               float64
+	moreIsBetter       bool
 	operator, textbook float64
 }
 
-// figures are the report's, in its order.
+// figures are in the order of the report.
 func figures(r *results) []figure {
 	s, bytes := &r.Storms, func(t *trial) float64 { return float64(t.Steady.RSS) }
 	return []figure{
-		{key: "callsPerInterval", name: "API calls for a load balancer in an interval, with 10 objects on it", goal: 1,
+		{key: "callsPerInterval", name: "API calls per load balancer and interval, with 10 objects on it", goal: 1,
 			operator: r.Shared.Operator.Steady.CallsPerInterval, textbook: r.Shared.Textbook.Steady.CallsPerInterval},
-		{key: "steadyWrites", name: "status writes for an observation that finds nothing new", goal: 0,
+		{key: "steadyWrites", name: "status writes per observation while nothing changes", goal: 0,
 			operator: r.Large.Operator.Steady.WritesPerObservation, textbook: r.Large.Textbook.Steady.WritesPerObservation},
-		{key: "stormVsLimit", name: "status writes a second when everything changes, of what bare patches do", goal: 0.9, most: true,
+		{key: "stormVsLimit", name: "status writes per second when everything changes, relative to bare patches", goal: 0.9, moreIsBetter: true,
 			operator: s.Operator.Storm.Throughput / s.Limit.Storm.Throughput, textbook: s.Textbook.Storm.Throughput / s.Limit.Storm.Throughput},
-		{key: "statusDelayP99VsPatch", name: "99th percentile from the answer to the stored status, times that of a bare patch", goal: 1.5,
+		{key: "statusDelayP99VsPatch", name: "99th percentile from the API's response to the stored status, relative to a bare patch", goal: 1.5,
 			operator: s.Operator.Delay.P99 / s.Limit.Delay.P99, textbook: s.Textbook.Delay.P99 / s.Limit.Delay.P99},
-		{key: "cpuVsSdkCall", name: "CPU for an observation that finds nothing new, times that of a bare SDK call", goal: 1.3,
+		{key: "cpuVsSdkCall", name: "CPU per observation while nothing changes, relative to a bare SDK call", goal: 1.3,
 			operator: r.Large.Operator.Steady.CPUPerObservation / r.Call.CPUPerObservation,
 			textbook: r.Large.Textbook.Steady.CPUPerObservation / r.Call.CPUPerObservation},
-		{key: "rssVsInformer", name: "memory, times that of a bare informer", goal: 1.5,
+		{key: "rssVsInformer", name: "memory, relative to a bare informer", goal: 1.5,
 			operator: bytes(&r.Large.Operator) / float64(r.Informer.RSS), textbook: bytes(&r.Large.Textbook) / float64(r.Informer.RSS)},
-		{key: "cpuGrowth", name: "CPU at ten times the load balancers, times that before", goal: 10.5,
+		{key: "cpuGrowth", name: "growth of CPU at ten times the load balancers", goal: 10.5,
 			operator: r.Large.Operator.Steady.Cores / r.Small.Operator.Steady.Cores,
 			textbook: r.Large.Textbook.Steady.Cores / r.Small.Textbook.Steady.Cores},
-		{key: "rssGrowth", name: "memory at ten times the load balancers, times that before", goal: 10.5,
+		{key: "rssGrowth", name: "growth of memory at ten times the load balancers", goal: 10.5,
 			operator: bytes(&r.Large.Operator) / bytes(&r.Small.Operator), textbook: bytes(&r.Large.Textbook) / bytes(&r.Small.Textbook)},
 	}
 }
 
-// tolerance is for what a window cuts off at its ends: half a percent.
+// tolerance is for calls just outside a window of measurement: half a percent.
 const tolerance = 0.005
 
 // met reports whether a value reaches the goal.
 func (f figure) met(value float64) bool {
-	if f.most {
+	if f.moreIsBetter {
 		return value >= f.goal-tolerance
 	}
 	return value <= f.goal+tolerance
@@ -52,7 +51,7 @@ func (f figure) met(value float64) bool {
 // goalText is the goal with its direction.
 func (f figure) goalText() string {
 	switch {
-	case f.most:
+	case f.moreIsBetter:
 		return fmt.Sprintf("≥ %.2f", f.goal)
 	case f.goal == 0 || f.goal == 1:
 		return fmt.Sprintf("%.2f", f.goal)
@@ -61,11 +60,11 @@ func (f figure) goalText() string {
 	}
 }
 
-// factor is how many times better the operator is than the textbook; 0 where
-// there is no such number, because the better of the two is nothing at all.
+// factor is how many times better the operator is than the textbook; 0 where it
+// would be infinite.
 func (f figure) factor() float64 {
 	operator, textbook := f.operator, f.textbook
-	if f.most {
+	if f.moreIsBetter {
 		operator, textbook = textbook, operator
 	}
 	if operator == 0 {

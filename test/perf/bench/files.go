@@ -14,7 +14,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// write puts the report's files into a folder.
+// write writes the files of the report into a folder.
 func (d *document) write(folder string) error {
 	var markdown bytes.Buffer
 	d.markdown(&markdown)
@@ -25,8 +25,8 @@ func (d *document) write(folder string) error {
 	return harness.WriteFiles(folder, map[string][]byte{"benchmarks.md": markdown.Bytes(), "benchmarks.json": data})
 }
 
-// json has the figures of the operator under their keys, those of the textbook
-// under its name, and what they were computed from.
+// json contains the figures of the operator under their keys, those of the textbook
+// under "textbook", and the measurements behind them.
 func (d *document) json() ([]byte, error) {
 	operator, textbook := map[string]any{}, map[string]any{}
 	for _, r := range figures(d.results) {
@@ -42,23 +42,23 @@ func (d *document) json() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the report: %w", err)
 	}
-	return append(oneRowALine(data), '\n'), nil
+	return append(oneRowPerLine(data), '\n'), nil
 }
 
 var (
 	rowFields = regexp.MustCompile(`\n {8,}`)
-	rowEnd    = regexp.MustCompile(`\n {6}([}\]])`)
+	rowClose  = regexp.MustCompile(`\n {6}([}\]])`)
 )
 
-// oneRowALine joins the lines of indented JSON that belong to one row of the
-// measurements, which makes the file as easy to compare as a table.
-func oneRowALine(data []byte) []byte {
-	return rowEnd.ReplaceAll(rowFields.ReplaceAll(data, []byte(" ")), []byte(" $1"))
+// oneRowPerLine joins the lines of indented JSON that belong to one row of the
+// measurements, so that differences are as easy to read as in a table.
+func oneRowPerLine(data []byte) []byte {
+	return rowClose.ReplaceAll(rowFields.ReplaceAll(data, []byte(" ")), []byte(" $1"))
 }
 
 func outputFolder() string { return cmp.Or(os.Getenv("BENCH_OUT"), "docs") }
 
-// commandOf is what a person types.
+// commandOf returns the make command of a form.
 func commandOf(f form) string {
 	if f.name == "quick" {
 		return "make bench BENCH=quick"

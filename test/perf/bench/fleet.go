@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// change replaces the load balancers and the objects that are there by those of a size.
-func (s *env) change(ctx context.Context, size size) error {
+// resize replaces all load balancers and objects by those of a size.
+func (s *env) resize(ctx context.Context, size fleetSize) error {
 	if err := s.api.clear(ctx); err != nil {
 		return err
 	}
@@ -25,19 +25,16 @@ func (s *env) change(ctx context.Context, size size) error {
 	return s.api.create(ctx, size.objects())
 }
 
-// turn turns the first backend of load balancers.
-func (s *env) turn(ctx context.Context, ids []string) error {
-	err := parallel(setupConcurrency, ids, func(_ int, id string) error { return s.simulator.set(ctx, id, !s.abnormal[id]) })
-	return s.turned(ids, err)
-}
-
-// turnWithin is turn, spread over some time.
-func (s *env) turnWithin(ctx context.Context, duration time.Duration, ids []string) error {
-	rate := float64(len(ids)) / duration.Seconds()
-	return s.turned(ids, paced(ctx, rate, len(ids), func(i int) error { return s.simulator.set(ctx, ids[i], !s.abnormal[ids[i]]) }))
-}
-
-func (s *env) turned(ids []string, err error) error {
+// flipBackends makes the first backend of load balancers abnormal, or normal again:
+// at once, or spread over a duration.
+func (s *env) flipBackends(ctx context.Context, ids []string, spread time.Duration) error {
+	flip := func(i int) error { return s.simulator.set(ctx, ids[i], !s.abnormal[ids[i]]) }
+	var err error
+	if spread > 0 {
+		err = startAtRate(ctx, float64(len(ids))/spread.Seconds(), len(ids), flip)
+	} else {
+		err = parallel(setupConcurrency, ids, func(i int, _ string) error { return flip(i) })
+	}
 	if err != nil {
 		return err
 	}
@@ -47,22 +44,22 @@ func (s *env) turned(ids []string, err error) error {
 	return nil
 }
 
-// agree makes the load balancers what the statuses say, so that a program that
-// starts finds nothing new.
-func (s *env) agree(ctx context.Context) error {
+// revertFlips makes the load balancers equal to the stored statuses, so that a
+// program that starts finds no change.
+func (s *env) revertFlips(ctx context.Context) error {
 	objects, err := s.api.list(ctx)
 	if err != nil {
 		return err
 	}
-	var wrong []string
+	var flipped []string
 	for i := range objects {
 		id, summary := objects[i].Spec.LoadBalancerID, objects[i].Status.Summary
 		if s.size.Objects == 1 && summary != nil && summary.Abnormal > 0 != s.abnormal[id] {
-			wrong = append(wrong, id)
+			flipped = append(flipped, id)
 		}
 	}
-	return s.turn(ctx, wrong)
+	return s.flipBackends(ctx, flipped, 0)
 }
 
-// agrees reports whether a status says what its load balancer is.
-func (s *env) agrees(c change) bool { return c.abnormal > 0 == s.abnormal[balancerOf(c.name)] }
+// isCurrent reports whether a stored status agrees with its load balancer.
+func (s *env) isCurrent(u update) bool { return u.abnormal > 0 == s.abnormal[balancerOf(u.name)] }

@@ -13,38 +13,38 @@ type form struct {
 	timeout time.Duration
 	writes  writesForm
 
-	// large and small are the sizes whose costs are compared; zero: as many
-	// load balancers as the storm has, and a tenth of that.
-	large, small size
-	shared       size
-	sizes        []size // further ones, for the table only
+	// large and small are the sizes whose costs are compared. If they are zero, the
+	// size of the storm and a tenth of it are compared.
+	large, small fleetSize
+	shared       fleetSize
+	sizes        []fleetSize // further sizes, for the table only
 
-	// uptime is how old a program is when its memory is read, and window the
-	// last part of that, in which everything else is counted.
+	// uptime is the age of a program when its RSS is read. Everything else is
+	// counted during the window before.
 	uptime, window time.Duration
-	stormAfter     time.Duration // how old a program is when backends turn for the first time
-	rounds         int           // of turning a part of the load balancers
-	demand         float64       // how much more a storm asks for than the limit gives
-	part           int           // the part of the load balancers that turn at once, so that they do at a quarter of the limit
+	stormAfter     time.Duration // the age of a program at the first flips
+	rounds         int           // of flips of a part of the load balancers
+	demand         float64       // the writes of a storm, as a multiple of the limit
+	part           int           // a round flips 1/part of the load balancers: a quarter of the limit
 }
 
-// writesForm is for the comparison of the forms of a status write.
+// writesForm configures the comparison of the forms of a status write.
 type writesForm struct {
 	rows, concurrencies []int
 	objects             int
 	rounds              int
-	slice               time.Duration // of a form in each round
+	slice               time.Duration // per form and round
 	warmUp              time.Duration
 }
 
 const (
 	usualRows = 20
-	// least is the shortest interval that the API takes.
-	least = 5 * time.Second
+	// minInterval is the shortest interval that the API accepts.
+	minInterval = 5 * time.Second
 )
 
-// Go collects garbage every two minutes at the latest, and gives memory back
-// after that: the full form waits for it.
+// Go collects garbage at least every two minutes and then returns free pages to
+// the kernel: the full form waits for it.
 func full() form {
 	f := form{
 		name: "full", timeout: time.Hour,
@@ -52,13 +52,13 @@ func full() form {
 			rows: []int{1, usualRows, 200, 500}, concurrencies: []int{8, 32}, objects: 64,
 			rounds: 2, slice: 500 * time.Millisecond, warmUp: 10 * time.Second,
 		},
-		large:  size{Balancers: 10_000, Objects: 1, Rows: usualRows, Interval: 30 * time.Second},
-		small:  size{Balancers: 1_000, Objects: 1, Rows: usualRows, Interval: 30 * time.Second},
-		shared: size{Balancers: 50, Objects: 10, Rows: usualRows, Interval: least},
+		large:  fleetSize{Balancers: 10_000, Objects: 1, Rows: usualRows, Interval: 30 * time.Second},
+		small:  fleetSize{Balancers: 1_000, Objects: 1, Rows: usualRows, Interval: 30 * time.Second},
+		shared: fleetSize{Balancers: 50, Objects: 10, Rows: usualRows, Interval: minInterval},
 		uptime: 130 * time.Second, window: 60 * time.Second, stormAfter: 10 * time.Second, rounds: 5, demand: 2.5, part: 10,
 	}
 	for _, rows := range []int{1, usualRows, 200, 2000} {
-		f.sizes = append(f.sizes, size{Balancers: 100, Objects: 1, Rows: rows, Interval: least})
+		f.sizes = append(f.sizes, fleetSize{Balancers: 100, Objects: 1, Rows: rows, Interval: minInterval})
 	}
 	return f
 }
@@ -70,14 +70,14 @@ func quick() form {
 			rows: []int{usualRows}, concurrencies: []int{32}, objects: 64,
 			rounds: 1, slice: 500 * time.Millisecond, warmUp: 2 * time.Second,
 		},
-		shared: size{Balancers: 20, Objects: 10, Rows: usualRows, Interval: least},
+		shared: fleetSize{Balancers: 20, Objects: 10, Rows: usualRows, Interval: minInterval},
 		uptime: 9 * time.Second, window: 5 * time.Second, stormAfter: 2 * time.Second, rounds: 1, demand: 1.4, part: 6,
 	}
 }
 
-// stormSize is how many load balancers ask for more writes than the limit gives.
-func stormSize(limit, demand float64) size {
-	const step = 60 // so that there are whole parts and tenths, also of the largest
-	n := step * int(math.Round(demand*limit*least.Seconds()/step))
-	return size{Balancers: min(max(n, 5*step), 160*step), Objects: 1, Rows: usualRows, Interval: least}
+// stormSize has so many load balancers that a storm needs more writes than the limit.
+func stormSize(limit, demand float64) fleetSize {
+	const step = 60 // a multiple of every part and of ten
+	n := step * int(math.Round(demand*limit*minInterval.Seconds()/step))
+	return fleetSize{Balancers: min(max(n, 5*step), 160*step), Objects: 1, Rows: usualRows, Interval: minInterval}
 }

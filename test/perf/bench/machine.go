@@ -3,13 +3,14 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"runtime"
 	"strings"
 )
 
-// machine is what the measurements were made on.
+// machine describes the machine of the measurements.
 type machine struct {
 	CPU    string `json:"cpu"`
 	Cores  int    `json:"cores"`
@@ -21,7 +22,7 @@ type machine struct {
 func thisMachine() machine {
 	return machine{
 		CPU: field("/proc/cpuinfo", "model name"), Cores: runtime.NumCPU(), Memory: field("/proc/meminfo", "MemTotal"),
-		Kernel: firstLine("/proc/sys/kernel/osrelease"), Go: runtime.Version(),
+		Kernel: kernelRelease(), Go: runtime.Version(),
 	}
 }
 
@@ -29,22 +30,18 @@ func (m machine) String() string {
 	return fmt.Sprintf("%s, %d cores, %s of memory, Linux %s, %s", m.CPU, m.Cores, m.Memory, m.Kernel, m.Go)
 }
 
-// field is the value of the first line of that name.
+// field returns the value of the first row with that name.
 func field(path, name string) string {
-	content, _ := os.ReadFile(path) // unknown is an answer too
-	for line := range strings.Lines(string(content)) {
-		if key, value, found := strings.Cut(line, ":"); found && strings.TrimSpace(key) == name {
+	content, _ := os.ReadFile(path)
+	for row := range strings.Lines(string(content)) {
+		if key, value, found := strings.Cut(row, ":"); found && strings.TrimSpace(key) == name {
 			return strings.TrimSpace(value)
 		}
 	}
 	return "unknown"
 }
 
-func firstLine(path string) string {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return "unknown"
-	}
-	line, _, _ := strings.Cut(string(content), "\n")
-	return line
+func kernelRelease() string {
+	content, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	return cmp.Or(strings.TrimSpace(string(content)), "unknown")
 }

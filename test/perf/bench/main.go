@@ -5,15 +5,15 @@
 // BENCH=quick selects the quick form, and BENCH_OUT names the folder for the report (docs).
 //
 //	form.go       how much is measured, as data
-//	bench.go      the order of things, and what is compared with what
-//	measure.go    what a program costs while nothing changes
-//	storms.go     writes where the API server is the bottleneck
-//	writes.go     the forms of a status write, which patches.go makes
-//	env.go        control plane, simulator and the programs; fleet.go what they work on
-//	watcher.go    when a status was stored; cores.go who used the processors meanwhile
-//	worker.go     the limits and the textbook reconciler, as processes; patcher.go writes
-//	figures.go    measurements to figures and goals
-//	files.go      the report: markdown.go
+//	bench.go      the sequence of the measurements
+//	measure.go    costs while nothing changes
+//	storms.go     writes while the API server is the bottleneck
+//	writes.go     comparison of the forms of a status write; patches.go the forms
+//	env.go        control plane, simulator and programs; fleet.go load balancers and objects
+//	watcher.go    when each status was stored; cores.go CPU time of each process
+//	worker.go     the limits and the textbook reconciler, as processes; patcher.go patches
+//	figures.go    figures and goals, computed from the measurements
+//	files.go      the report; markdown.go its text
 package main
 
 import (
@@ -44,7 +44,7 @@ func report(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, form.timeout, fmt.Errorf("the benchmark took more than %s", form.timeout))
 	defer cancel()
 	b := &bench{form: form, out: os.Stdout, started: time.Now()}
-	b.say("starting etcd, kube-apiserver and slb-simulator")
+	b.logf("starting etcd, kube-apiserver and slb-simulator")
 	if b.env, err = openEnv(ctx); err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func report(ctx context.Context) (err error) {
 	d := &document{
 		form: form, date: b.started, took: time.Since(b.started), command: commandOf(form), machine: thisMachine(), results: &b.results,
 	}
-	b.say("done\n")
+	b.logf("done\n")
 	printFigures(os.Stdout, figures(d.results))
 	return d.write(outputFolder())
 }

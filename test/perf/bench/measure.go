@@ -6,13 +6,12 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// steady is what a program costs while nothing changes.
+// steady contains the costs of a program while nothing changes.
 type steady struct {
 	Observations         int     `json:"observations"`
 	CallsPerInterval     float64 `json:"callsPerLoadBalancerAndInterval"`
@@ -23,7 +22,7 @@ type steady struct {
 	PeakRSS              int64   `json:"peakRssBytes"`
 }
 
-// meter is a reading of all counters about a program.
+// meter is a reading of all counters of a program.
 type meter struct {
 	at            time.Time
 	calls, writes int
@@ -50,17 +49,17 @@ func (s *env) meter(ctx context.Context, p *harness.Process) (meter, error) {
 	return m, err
 }
 
-// times are the uptime and the window for a size: short intervals need less.
-func (b *bench) times(size size) (uptime, window time.Duration) {
-	if size.Interval > least {
+// times returns the uptime and the window for a size: short intervals need less.
+func (b *bench) times(size fleetSize) (uptime, window time.Duration) {
+	if size.Interval > minInterval {
 		return b.form.uptime, b.form.window
 	}
-	window = min(b.form.window, 4*least)
-	return min(b.form.uptime, 2*least+window), window
+	window = min(b.form.window, 4*minInterval)
+	return min(b.form.uptime, 2*minInterval+window), window
 }
 
-// steady measures programs that have just started, at the same time.
-func (b *bench) steady(ctx context.Context, size size, programs ...*harness.Process) ([]steady, error) {
+// steady measures programs that have just started, all at the same time.
+func (b *bench) steady(ctx context.Context, size fleetSize, programs ...*harness.Process) ([]steady, error) {
 	uptime, window := b.times(size)
 	if err := harness.Wait(ctx, uptime-window); err != nil {
 		return nil, err
@@ -88,7 +87,7 @@ func (b *bench) steady(ctx context.Context, size size, programs ...*harness.Proc
 	return measured, nil
 }
 
-func between(before, after meter, size size) (steady, error) {
+func between(before, after meter, size fleetSize) (steady, error) {
 	calls, took, cpu := after.calls-before.calls, after.at.Sub(before.at), after.usage.CPU-before.usage.CPU
 	if calls == 0 {
 		return steady{}, fmt.Errorf("made no calls in %s", took)
@@ -105,26 +104,24 @@ func between(before, after meter, size size) (steady, error) {
 
 const (
 	callerName = "caller"
-	// callerBalancer is what the bare calls are about, so that they are counted apart.
+	// callerBalancer is named by bare calls only, so that they are counted separately.
 	callerBalancer = "lb-caller"
 )
 
-// startCaller starts bare calls at the rate at which a size is observed. The
-// simulator forgets the calls before: it counts a number of ids only.
-func (s *env) startCaller(ctx context.Context, size size, duration time.Duration) (*harness.Process, error) {
+// startCaller starts bare calls at the rate at which a size is observed. It resets
+// the simulator's counters, which have room for a limited number of ids.
+func (s *env) startCaller(ctx context.Context, size fleetSize, duration time.Duration) (*harness.Process, error) {
 	if err := s.simulator.put(ctx, callerBalancer, size.Rows); err != nil {
 		return nil, err
 	}
 	if err := s.simulator.Admin(ctx, http.MethodDelete, "calls", nil, nil); err != nil {
 		return nil, err
 	}
-	rate := float64(size.Balancers) / size.Interval.Seconds()
-	return s.startWorker(ctx, callerName, "--rate", strconv.FormatFloat(rate, 'f', -1, 64), "--duration", duration.String())
+	return s.startWorker(ctx, callerName, "--rate", fmt.Sprint(size.rate()), "--duration", duration.String())
 }
 
-// pace is how many calls there were for a load balancer in an interval, in a
-// window that ends now.
-func pace(calls []call, now time.Time, window time.Duration, size size) float64 {
+// callsPerInterval counts the calls per load balancer and interval, in the window before now.
+func callsPerInterval(calls []call, now time.Time, window time.Duration, size fleetSize) float64 {
 	n := 0
 	for _, c := range calls {
 		if c.Time.After(now.Add(-window)) && !c.Time.After(now) {
@@ -134,35 +131,22 @@ func pace(calls []call, now time.Time, window time.Duration, size size) float64 
 	return float64(n) / float64(size.Balancers) * float64(size.Interval) / float64(window)
 }
 
-func (b *bench) pace(ctx context.Context, size size) (float64, error) {
+func (b *bench) exactCallsPerInterval(ctx context.Context, size fleetSize) (float64, error) {
 	now := time.Now()
 	report, err := b.simulator.calls(ctx, keptCalls)
 	if err != nil {
 		return 0, err
 	}
 	_, window := b.times(size)
-	return pace(report.Calls, now, window, size), nil
+	return callsPerInterval(report.Calls, now, window, size), nil
 }
 
-// answers are when the newest calls were answered, by request id.
-func (s *env) answers(ctx context.Context) (map[string]time.Time, error) {
-	report, err := s.simulator.calls(ctx, keptCalls)
-	if err != nil {
-		return nil, err
-	}
-	times := make(map[string]time.Time, len(report.Calls))
-	for _, call := range report.Calls {
-		times[call.RequestID] = call.Time
-	}
-	return times, nil
-}
-
-// delays matches stored statuses with when their requests were made.
-func delays(stored []change, requested map[string]time.Time) ([]time.Duration, error) {
+// matchDelays returns the time from each request, by its id, to the status that it led to.
+func matchDelays(stored []update, requested map[string]time.Time) ([]time.Duration, error) {
 	found := make([]time.Duration, 0, len(stored))
-	for _, c := range stored {
-		if at, ok := requested[c.requestID]; ok {
-			found = append(found, c.at.Sub(at))
+	for _, u := range stored {
+		if at, ok := requested[u.requestID]; ok {
+			found = append(found, u.at.Sub(at))
 		}
 	}
 	if len(found) == 0 {
@@ -172,13 +156,13 @@ func delays(stored []change, requested map[string]time.Time) ([]time.Duration, e
 }
 
 func newDelay(delays []time.Duration) delay {
-	return delay{Samples: len(delays), P50: milliseconds(percentile(delays, 50)), P99: milliseconds(percentile(delays, 99))}
+	return delay{Count: len(delays), P50: milliseconds(percentile(delays, 50)), P99: milliseconds(percentile(delays, 99))}
 }
 
-// observedAll waits until every object was observed since the record began.
-func (s *env) observedAll(ctx context.Context, size size, limit time.Duration) error {
+// waitUntilObserved waits until every object was observed since the watcher's reset.
+func (s *env) waitUntilObserved(ctx context.Context, size fleetSize, limit time.Duration) error {
 	all := size.Balancers * size.Objects
-	seen, err := s.watcher.until(ctx, all, limit, func(c change) bool { return c.requestID != "" })
+	seen, err := s.watcher.waitFor(ctx, all, limit, func(u update) bool { return u.requestID != "" })
 	if err == nil && len(seen) < all {
 		err = fmt.Errorf("only %d of %d objects were observed within %s", len(seen), all, limit)
 	}

@@ -16,11 +16,11 @@ import (
 const (
 	namespace = "bench"
 	region    = "cn-hangzhou"
-	// listenerSize is how many backends a listener has at most, as in the cloud.
+	// listenerSize is the most backends of a listener, as in the cloud.
 	listenerSize = 200
 )
 
-// An object is named after its load balancer, and numbered where several name the same.
+// newObject names an object after its load balancer and a number.
 func newObject(balancer string, number int, interval time.Duration) *v1alpha1.LoadBalancerHealth {
 	return &v1alpha1.LoadBalancerHealth{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("%s-%d", balancer, number)},
@@ -34,10 +34,10 @@ func balancerOf(name string) string { return name[:strings.LastIndexByte(name, '
 
 func balancerID(i int) string { return fmt.Sprintf("lb-bench%09d", i) }
 
-// newRequestID looks like one of Alibaba Cloud.
+// newRequestID has the format of Alibaba Cloud.
 func newRequestID() string { return strings.ToUpper(string(uuid.NewUUID())) }
 
-// newRow is backend j of a load balancer; the simulator's and the status's look alike.
+// newRow returns backend j of a load balancer, for the simulator and for a status.
 func newRow(balancer string, j int, now metav1.Time) v1alpha1.BackendStatus {
 	return v1alpha1.BackendStatus{
 		ServerID: fmt.Sprintf("i-%s-%05d", balancer[3:], j), ServerIP: fmt.Sprintf("10.%d.%d.%d", j/62500, j/250%250, j%250+1),
@@ -46,7 +46,7 @@ func newRow(balancer string, j int, now metav1.Time) v1alpha1.BackendStatus {
 	}
 }
 
-// newStatus is what the operator writes of a load balancer whose backends are all normal.
+// newStatus is the operator's status of a load balancer whose backends are all normal.
 func newStatus(balancer string, rows int) v1alpha1.LoadBalancerHealthStatus {
 	now := metav1.Now().Rfc3339Copy()
 	s := v1alpha1.LoadBalancerHealthStatus{
@@ -68,15 +68,15 @@ func newStatus(balancer string, rows int) v1alpha1.LoadBalancerHealthStatus {
 	for _, kind := range []string{"Observed", "Healthy", "Ready"} {
 		s.Conditions = append(s.Conditions, metav1.Condition{
 			Type: kind, Status: metav1.ConditionTrue, ObservedGeneration: 1, LastTransitionTime: now,
-			Reason: "ObservationSucceeded", Message: "DescribeHealthStatus answers",
+			Reason: "ObservationSucceeded", Message: "DescribeHealthStatus answered",
 		})
 	}
 	describe(&s)
 	return s
 }
 
-// flip is what an answer in which the first backend turned makes of a status:
-// the same fields change as when the operator writes it.
+// flip returns the status after a transition of the first backend. It changes the
+// same fields as the operator.
 func flip(old *v1alpha1.LoadBalancerHealthStatus, requestID string) v1alpha1.LoadBalancerHealthStatus {
 	next := *old.DeepCopy()
 	now := metav1.Now().Rfc3339Copy()
@@ -96,7 +96,7 @@ func flip(old *v1alpha1.LoadBalancerHealthStatus, requestID string) v1alpha1.Loa
 	return next
 }
 
-// describe sets the words that follow from the counts.
+// describe sets the conditions' reasons and messages from the counts.
 func describe(s *v1alpha1.LoadBalancerHealthStatus) {
 	reason, message := "AllBackendsNormal", fmt.Sprintf("%d of %d backends are normal", s.Summary.Normal, s.Summary.Backends)
 	if s.Summary.Abnormal > 0 {
@@ -109,8 +109,7 @@ func describe(s *v1alpha1.LoadBalancerHealthStatus) {
 	}
 }
 
-// objects are those of a size.
-func (s size) objects() []*v1alpha1.LoadBalancerHealth {
+func (s fleetSize) objects() []*v1alpha1.LoadBalancerHealth {
 	objects := make([]*v1alpha1.LoadBalancerHealth, 0, s.Balancers*s.Objects)
 	for i := range s.Balancers {
 		for n := range s.Objects {

@@ -13,7 +13,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// parallel does the work of every item, each worker its own share, and returns
+// parallel calls do for every item, with a fixed share for each worker, and returns
 // the first error.
 func parallel[T any](workers int, items []T, do func(i int, item T) error) error {
 	var group errgroup.Group
@@ -30,13 +30,13 @@ func parallel[T any](workers int, items []T, do func(i int, item T) error) error
 	return group.Wait()
 }
 
-// paced starts n pieces of work at a mean rate, whether or not those before have
-// ended, and returns the first error once all have. They start at random, as
-// load balancers come due: at equal distances they would never meet each other.
-func paced(ctx context.Context, rate float64, n int, do func(i int) error) error {
+// startAtRate starts n calls of do at a mean rate, without waiting for earlier ones,
+// and returns the first error when all have returned. They start at random times, as
+// load balancers become due: at equal distances they would never overlap.
+func startAtRate(ctx context.Context, rate float64, n int, do func(i int) error) error {
 	var group errgroup.Group
 	started := time.Now()
-	for i, due := range moments(time.Duration(float64(n)/rate*float64(time.Second)), n) {
+	for i, due := range startTimes(time.Duration(float64(n)/rate*float64(time.Second)), n) {
 		if err := harness.Wait(ctx, time.Until(started.Add(due))); err != nil {
 			break
 		}
@@ -45,8 +45,8 @@ func paced(ctx context.Context, rate float64, n int, do func(i int) error) error
 	return group.Wait()
 }
 
-// moments are n times within a duration, the same in every run.
-func moments(within time.Duration, n int) []time.Duration {
+// startTimes returns n random times within a duration, the same in every run.
+func startTimes(within time.Duration, n int) []time.Duration {
 	random := rand.New(rand.NewPCG(1, 2))
 	due := make([]time.Duration, n)
 	for i := range due {

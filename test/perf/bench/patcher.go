@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// A prepared patch flips the first backend of one object.
-type prepared struct {
+// A preparedPatch flips the first backend of one object.
+type preparedPatch struct {
 	name, requestID string
 	body            []byte
 }
 
-// patcherWorker is the limit of writing: patches that were made before the
-// clock started, sent by a client that does nothing with the answers. It prints
-// when each was sent, by its request id.
+// patcherWorker is the limit of writing: it sends patches that it prepared before
+// the measurement, and ignores the responses. It prints when it sent each patch, by
+// request id.
 func patcherWorker(ctx context.Context, o workerOptions, out io.Writer) error {
 	config, err := o.restConfig()
 	if err != nil {
@@ -39,9 +39,9 @@ func patcherWorker(ctx context.Context, o workerOptions, out io.Writer) error {
 		return err
 	}
 	if o.rate > 0 {
-		err = paced(ctx, o.rate, len(patches), send)
+		err = startAtRate(ctx, o.rate, len(patches), send)
 	} else {
-		err = parallel(o.concurrency, patches, func(i int, _ prepared) error { return send(i) })
+		err = parallel(o.concurrency, patches, func(i int, _ preparedPatch) error { return send(i) })
 	}
 	if err != nil {
 		return err
@@ -53,8 +53,8 @@ func patcherWorker(ctx context.Context, o workerOptions, out io.Writer) error {
 	return json.NewEncoder(out).Encode(times)
 }
 
-// prepare makes a patch for the first n objects.
-func prepare(ctx context.Context, a *api, n int) ([]prepared, error) {
+// prepare returns patches of the first n objects.
+func prepare(ctx context.Context, a *api, n int) ([]preparedPatch, error) {
 	objects, err := a.list(ctx)
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func prepare(ctx context.Context, a *api, n int) ([]prepared, error) {
 	if len(objects) < n {
 		return nil, fmt.Errorf("there are %d objects, not %d", len(objects), n)
 	}
-	patches := make([]prepared, n)
+	patches := make([]preparedPatch, n)
 	for i := range patches {
 		stored := &objects[i]
 		next := *stored
@@ -71,7 +71,7 @@ func prepare(ctx context.Context, a *api, n int) ([]prepared, error) {
 		if err != nil {
 			return nil, err
 		}
-		patches[i] = prepared{name: stored.Name, requestID: next.Status.LastRequestID, body: body}
+		patches[i] = preparedPatch{name: stored.Name, requestID: next.Status.LastRequestID, body: body}
 	}
 	return patches, nil
 }

@@ -15,19 +15,18 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// A writeForm is a way to write a status. All but the apply demand the
-// resourceVersion that they were decided from; apply has an owner instead.
+// A writeForm is a way to write a status. All but apply fail when the resourceVersion
+// has changed; apply has an owner instead.
 type writeForm struct {
 	name string
-	// metadataOnly asks for an answer without spec and status.
+	// metadataOnly requests a response without spec and status.
 	metadataOnly bool
 	// kind is empty for an update, which is a PUT.
 	kind types.PatchType
 	body func(stored, next *v1alpha1.LoadBalancerHealth) ([]byte, error)
 }
 
-// operatorForm is the form that the operator's writer has, and therefore the
-// one that the limit is measured with.
+// operatorForm is the operator's form, with which the limit is measured, too.
 var operatorForm = writeForms()[5]
 
 func writeForms() []writeForm {
@@ -35,9 +34,9 @@ func writeForms() []writeForm {
 		{name: "update (PUT)", body: updateBody},
 		{name: "merge patch, whole status", kind: types.MergePatchType, body: wholeBody},
 		{name: "merge patch, changed fields", kind: types.MergePatchType, body: mergeBody},
-		{name: "merge patch, changed fields, metadata answer", kind: types.MergePatchType, body: mergeBody, metadataOnly: true},
+		{name: "merge patch, changed fields, metadata response", kind: types.MergePatchType, body: mergeBody, metadataOnly: true},
 		{name: "JSON patch, changed rows", kind: types.JSONPatchType, body: jsonBody},
-		{name: "JSON patch, changed rows, metadata answer", kind: types.JSONPatchType, body: jsonBody, metadataOnly: true},
+		{name: "JSON patch, changed rows, metadata response", kind: types.JSONPatchType, body: jsonBody, metadataOnly: true},
 		{name: "server-side apply", kind: types.ApplyYAMLPatchType, body: applyBody},
 	}
 }
@@ -51,7 +50,6 @@ func wholeBody(stored, next *v1alpha1.LoadBalancerHealth) ([]byte, error) {
 	})
 }
 
-// mergeBody is how controller-runtime computes it.
 func mergeBody(stored, next *v1alpha1.LoadBalancerHealth) ([]byte, error) {
 	return client.MergeFromWithOptions(stored, client.MergeFromWithOptimisticLock{}).Data(next)
 }
@@ -64,16 +62,16 @@ func applyBody(stored, next *v1alpha1.LoadBalancerHealth) ([]byte, error) {
 	})
 }
 
-// An operation is one of RFC 6902.
+// An operation is defined by RFC 6902.
 type operation struct {
 	Op    string `json:"op"`
 	Path  string `json:"path"`
 	Value any    `json:"value"`
 }
 
-// jsonBody replaces the fields of the status that differ and, of the backends,
-// the rows that differ. It holds for one resourceVersion: replaced by itself, it
-// makes a conflict of another version, where a test would make it invalid.
+// jsonBody replaces the fields of the status that differ, and of the backends only
+// the rows that differ. It replaces the resourceVersion by itself: with another
+// version stored, that is a conflict, where a failed "test" would be invalid.
 func jsonBody(stored, next *v1alpha1.LoadBalancerHealth) ([]byte, error) {
 	operations := []operation{{Op: "replace", Path: "/metadata/resourceVersion", Value: stored.ResourceVersion}}
 	from, to := reflect.ValueOf(stored.Status), reflect.ValueOf(next.Status)

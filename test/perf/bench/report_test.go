@@ -15,13 +15,13 @@ import (
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// measured has a value wherever a figure divides.
-func measured() *results {
+// newResults has a value wherever a figure divides.
+func newResults() *results {
 	r := &results{Informer: harness.Usage{RSS: 100 << 20}, Call: steady{CPUPerObservation: 200}}
-	r.Storms.Limit = stormy{Storm: storm{Writes: 10, Throughput: 100}, Delay: delay{P99: 10}}
-	r.Storms.Operator = stormy{Storm: storm{Writes: 10, Throughput: 95}, Delay: delay{P99: 12}}
-	r.Storms.Textbook = stormy{Storm: storm{Writes: 10, Throughput: 50}, Delay: delay{P99: 600}}
-	r.Storms.Size = size{Balancers: 900, Objects: 1, Rows: 20, Interval: least}
+	r.Storms.Limit = stormResult{Storm: storm{Writes: 10, Throughput: 100}, Delay: delay{P99: 10}}
+	r.Storms.Operator = stormResult{Storm: storm{Writes: 10, Throughput: 95}, Delay: delay{P99: 12}}
+	r.Storms.Textbook = stormResult{Storm: storm{Writes: 10, Throughput: 50}, Delay: delay{P99: 600}}
+	r.Storms.Size = fleetSize{Balancers: 900, Objects: 1, Rows: 20, Interval: minInterval}
 	for _, p := range []*pair{&r.Large, &r.Small, &r.Shared} {
 		p.Operator.Steady = steady{CallsPerInterval: 1, CPUPerObservation: 220, Cores: 0.1, RSS: 120 << 20}
 		p.Textbook.Steady = steady{CallsPerInterval: 10, WritesPerObservation: 1, CPUPerObservation: 900, Cores: 0.4, RSS: 90 << 20}
@@ -31,7 +31,7 @@ func measured() *results {
 }
 
 func newDocument() *document {
-	return &document{form: quick(), date: time.Unix(0, 0), took: time.Minute, command: "make bench", machine: thisMachine(), results: measured()}
+	return &document{form: quick(), date: time.Unix(0, 0), took: time.Minute, command: "make bench", machine: thisMachine(), results: newResults()}
 }
 
 func TestJSONKeys(t *testing.T) {
@@ -68,39 +68,39 @@ func TestJSONKeys(t *testing.T) {
 	}
 }
 
-func TestOneRowALine(t *testing.T) {
+func TestOneRowPerLine(t *testing.T) {
 	t.Parallel()
 
-	r := measured()
+	r := newResults()
 	r.Writes, r.Sizes = []writeResult{{Form: "a"}, {Form: "b"}}, []pair{r.Small}
 	data, err := json.MarshalIndent(map[string]any{"measurements": r}, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var before, after any
-	rows := oneRowALine(data)
+	rows := oneRowPerLine(data)
 	if err := errors.Join(json.Unmarshal(data, &before), json.Unmarshal(rows, &after)); err != nil || !reflect.DeepEqual(before, after) {
 		t.Errorf("%v: the content changed:\n%s", err, rows)
 	}
 	for _, row := range []string{`      { "form": "a", .* },`, `      { "form": "b", .* }`, `      { "size": .* "textbook": .* }`} {
 		if !regexp.MustCompile("(?m)^" + row + "$").Match(rows) {
-			t.Errorf("no line %q in\n%s", row, rows)
+			t.Errorf("no row %q in\n%s", row, rows)
 		}
 	}
 }
 
-func TestTable(t *testing.T) {
+func TestTableOfFigures(t *testing.T) {
 	t.Parallel()
 
 	var out bytes.Buffer
-	printFigures(&out, figures(measured()))
+	printFigures(&out, figures(newResults()))
 	for _, want := range []string{
-		"| 1.00 | 1.00 | 10.00 | 10× |",         // a goal that is met
-		"| 0.00 | 0.00 | 1.00 | ∞ |",            // nothing at all is better by any factor
+		"| 1.00 | 1.00 | 10.00 | 10× |",         // a reached goal
+		"| 0.00 | 0.00 | 1.00 | ∞ |",            // zero is infinitely better
 		"| ≥ 0.90 | 0.95 | 0.50 | 1.9× |",       // more is better
-		"| ≤ 10.50 | 12.00 (missed) | 1.00 | ",  // a goal that is missed
+		"| ≤ 10.50 | 12.00 (missed) | 1.00 | ",  // a missed goal
 		"| ≤ 1.50 | 1.20 | 0.90 | 0.8× |",       // the textbook is better
-		"| figure | goal | operator | textbook", // the head
+		"| figure | goal | operator | textbook", // the header
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
@@ -113,31 +113,31 @@ func TestMarkdownIsComplete(t *testing.T) {
 
 	var out bytes.Buffer
 	newDocument().markdown(&out)
-	for _, want := range []string{"# Benchmarks", "make bench", "1970-01-01", "## Sizes", "## The storm in profile", "## Forms of a status write"} {
+	for _, want := range []string{"# Benchmarks", "make bench", "1970-01-01", "## Sizes", "## CPU during the storm", "## Forms of a status write"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q", want)
 		}
 	}
 	if strings.Contains(out.String(), "%!") {
-		t.Error("a format went wrong")
+		t.Error("a format string does not fit its arguments")
 	}
 }
 
-func TestStormsAskForMoreThanTheLimit(t *testing.T) {
+func TestStormsExceedTheLimit(t *testing.T) {
 	t.Parallel()
 
 	for _, limit := range []float64{80, 300, 1200} {
 		s := stormSize(limit, full().demand)
-		if asked := float64(s.Balancers) / s.Interval.Seconds(); asked < 1.4*limit || s.Balancers%60 != 0 {
-			t.Errorf("%d load balancers ask for %.0f a second, and %.0f are possible", s.Balancers, asked, limit)
+		if rate := s.rate(); rate < 1.4*limit || s.Balancers%60 != 0 {
+			t.Errorf("%d load balancers need %.0f writes per second, of a limit of %.0f", s.Balancers, rate, limit)
 		}
 	}
 }
 
-func TestAStormThatDidNotComeWholeSaysSo(t *testing.T) {
-	all := size{Balancers: 100, Objects: 1}
-	for writes, want := range map[int]string{100: "20/s", 28: "20/s (only 28 of 100 came)"} {
-		if got := stormWords(&storm{Writes: writes, Throughput: 20}, all); got != want {
+func TestMissingWritesOfAStormAreShown(t *testing.T) {
+	all := fleetSize{Balancers: 100, Objects: 1}
+	for writes, want := range map[int]string{100: "20/s", 28: "20/s (only 28 of 100 arrived)"} {
+		if got := stormText(&storm{Writes: writes, Throughput: 20}, all); got != want {
 			t.Errorf("%d writes: %s, want %s", writes, got, want)
 		}
 	}

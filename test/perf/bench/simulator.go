@@ -17,27 +17,22 @@ import (
 const (
 	accessKeyID     = "LTAI-bench"
 	accessKeySecret = "bench-secret"
-	// keptCalls is how many calls the simulator keeps in detail.
+	// keptCalls is how many calls the simulator stores in detail.
 	keptCalls = 10_000
 )
 
-// A simulator is slb-simulator with load balancers of the benchmark.
+// A simulator is slb-simulator with the load balancers of the benchmark.
 type simulator struct{ *harness.Simulator }
 
 // put creates or replaces a load balancer whose backends are all normal.
 func (s *simulator) put(ctx context.Context, balancer string, rows int) error {
-	type backend struct {
-		ServerID         string `json:"serverId"`
-		ServerIP         string `json:"serverIp"`
-		Type             string `json:"type"`
-		ListenerPort     int32  `json:"listenerPort"`
-		ListenerProtocol string `json:"listenerProtocol"`
-		Port             int32  `json:"port"`
-	}
-	backends := make([]backend, 0, rows)
+	backends := make([]map[string]any, 0, rows)
 	for j := range rows {
 		r := newRow(balancer, j, metav1.Time{})
-		backends = append(backends, backend{r.ServerID, r.ServerIP, r.Type, r.ListenerPort, r.ListenerProtocol, r.Port})
+		backends = append(backends, map[string]any{
+			"serverId": r.ServerID, "serverIp": r.ServerIP, "type": r.Type,
+			"listenerPort": r.ListenerPort, "listenerProtocol": r.ListenerProtocol, "port": r.Port,
+		})
 	}
 	return s.Admin(ctx, http.MethodPut, "loadbalancers/"+balancer, map[string]any{"regionId": region, "backends": backends}, nil)
 }
@@ -56,7 +51,7 @@ func (s *simulator) set(ctx context.Context, balancer string, abnormal bool) err
 	return s.Admin(ctx, http.MethodPatch, "loadbalancers/"+balancer+"/backends", map[string]string{"serverId": first, "serverHealthStatus": status}, nil)
 }
 
-// A callReport is what the simulator says of the calls that it got.
+// A callReport contains the calls that the simulator received.
 type callReport struct {
 	ByAction       map[string]int `json:"byAction"`
 	ByOutcome      map[string]int `json:"byOutcome"`
@@ -70,7 +65,7 @@ type call struct {
 	RequestID      string    `json:"requestId"`
 }
 
-// calls returns how many there were, and the newest in detail.
+// calls returns the counts of calls, and the newest calls in detail.
 func (s *simulator) calls(ctx context.Context, newest int) (callReport, error) {
 	var report callReport
 	err := s.Admin(ctx, http.MethodGet, fmt.Sprintf("calls?limit=%d", newest), nil, &report)

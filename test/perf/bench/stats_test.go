@@ -30,12 +30,12 @@ func TestPercentile(t *testing.T) {
 		{"first", hundred, 0, 1},
 	} {
 		if got := percentile(tc.values, tc.p); got != tc.want {
-			t.Errorf("%s: %d, not %d", tc.name, got, tc.want)
+			t.Errorf("%s: %d, want %d", tc.name, got, tc.want)
 		}
 	}
 }
 
-func TestThroughputLeavesTheEndsOut(t *testing.T) {
+func TestThroughputIgnoresOutliers(t *testing.T) {
 	t.Parallel()
 
 	start := time.Unix(1000, 0)
@@ -44,30 +44,30 @@ func TestThroughputLeavesTheEndsOut(t *testing.T) {
 		times = append(times, start.Add(time.Duration(i)*10*time.Millisecond))
 	}
 	times[99] = start.Add(time.Hour) // and one long after
-	n, from, to := underWay(times)
+	n, from, to := middleOf(times)
 	if got := float64(n) / to.Sub(from).Seconds(); math.Abs(got-100) > 0.01 {
-		t.Errorf("%.2f a second, not 100", got)
+		t.Errorf("%.2f per second, want 100", got)
 	}
-	if n, _, _ := underWay(times[:1]); n != 0 {
-		t.Errorf("one alone counts as %d", n)
+	if n, _, _ := middleOf(times[:1]); n != 0 {
+		t.Errorf("a single time counts as %d", n)
 	}
 }
 
-func TestPace(t *testing.T) {
+func TestCallsPerInterval(t *testing.T) {
 	t.Parallel()
 
 	var calls []call
 	for i := range 20 { // two load balancers, each every 5 s
 		calls = append(calls, call{Time: time.Unix(int64(5*(i/2)), int64(i%2)*1e9)})
 	}
-	two := size{Balancers: 2, Interval: 5 * time.Second}
+	two := fleetSize{Balancers: 2, Interval: 5 * time.Second}
 	now := time.Unix(43, 0)
-	if got := pace(calls, now, 20*time.Second, two); math.Abs(got-1) > 1e-9 {
-		t.Errorf("one call for each at each interval is a pace of %v", got)
+	if got := callsPerInterval(calls, now, 20*time.Second, two); math.Abs(got-1) > 1e-9 {
+		t.Errorf("%v calls per interval, want 1", got)
 	}
 	two.Interval *= 2
-	if got := pace(calls, now, 20*time.Second, two); math.Abs(got-2) > 1e-9 {
-		t.Errorf("two calls for each at each interval are a pace of %v", got)
+	if got := callsPerInterval(calls, now, 20*time.Second, two); math.Abs(got-2) > 1e-9 {
+		t.Errorf("%v calls per interval, want 2", got)
 	}
 }
 
@@ -75,13 +75,13 @@ func TestDelays(t *testing.T) {
 	t.Parallel()
 
 	at := time.Unix(1000, 0)
-	stored := []change{{requestID: "A", at: at.Add(30 * time.Millisecond)}, {requestID: "of another", at: at}}
-	got, err := delays(stored, map[string]time.Time{"A": at, "B": at})
+	stored := []update{{requestID: "A", at: at.Add(30 * time.Millisecond)}, {requestID: "of another", at: at}}
+	got, err := matchDelays(stored, map[string]time.Time{"A": at, "B": at})
 	if err != nil || len(got) != 1 || got[0] != 30*time.Millisecond {
 		t.Errorf("%v, %v", got, err)
 	}
-	if _, err := delays(stored, nil); err == nil {
-		t.Error("no match at all is no error")
+	if _, err := matchDelays(stored, nil); err == nil {
+		t.Error("no error without any match")
 	}
 }
 
@@ -96,12 +96,12 @@ func TestCoresBetween(t *testing.T) {
 		}
 		readings = append(readings, reading{at: time.Unix(0, int64(i)*1e8), cpu: map[string]time.Duration{writer: busy}})
 	}
-	for _, one := range []struct {
+	for _, tc := range []struct {
 		from, to int64
 		want     float64
 	}{{1, 4, 0.5}, {6, 9, 2}, {4, 6, 1.25}} {
-		if got := coresBetween(readings, time.Unix(one.from, 0), time.Unix(one.to, 0))[writer]; math.Abs(got-one.want) > 0.001 {
-			t.Errorf("%.3f cores from %d to %d, not %.2f", got, one.from, one.to, one.want)
+		if got := busyCores(readings, time.Unix(tc.from, 0), time.Unix(tc.to, 0))[writer]; math.Abs(got-tc.want) > 0.001 {
+			t.Errorf("%.3f cores from %d to %d, want %.2f", got, tc.from, tc.to, tc.want)
 		}
 	}
 }

@@ -5,61 +5,63 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// A storm is how fast statuses are stored when every object changes at once.
+// A storm contains how fast statuses are stored when every object changes at once.
 type storm struct {
 	Writes     int     `json:"writes"`
 	Throughput float64 `json:"writesPerSecond"`
-	Events     int     `json:"events"` // requests about Events meanwhile
-	// Cores are those that each process kept busy while the storm was under way.
+	Events     int     `json:"events"` // requests for Events during the storm
+	// Cores are how many cores each process kept busy.
 	Cores map[string]float64 `json:"cores"`
 }
 
-// A delay is the time from an answer to the stored status, or from a patch to the same.
+// A delay contains the time from the API's response, or from a bare patch, to the
+// stored status.
 type delay struct {
-	Samples int     `json:"samples"`
-	P50     float64 `json:"p50Milliseconds"`
-	P99     float64 `json:"p99Milliseconds"`
+	Count int     `json:"count"`
+	P50   float64 `json:"p50Milliseconds"`
+	P99   float64 `json:"p99Milliseconds"`
 }
 
-// stormy is the result of the storm and of the constant rate.
-type stormy struct {
+// A stormResult contains the storm and the delays at a moderate rate.
+type stormResult struct {
 	Storm storm `json:"storm"`
 	Delay delay `json:"delay"`
 }
 
-// storms are where the API server is the bottleneck. The limit is measured
-// before and after the operator, because machines change their mind.
+// storms contain the measurements in which the API server is the bottleneck. The
+// limit is measured before and after the operator, because machines vary.
 type storms struct {
-	Size     size   `json:"size"`
-	Before   stormy `json:"limitBefore"`
-	After    stormy `json:"limitAfter"`
-	Limit    stormy `json:"limit"` // of both
-	Operator stormy `json:"operator"`
-	Textbook stormy `json:"textbook"`
+	Size     fleetSize   `json:"size"`
+	Before   stormResult `json:"limitBefore"`
+	After    stormResult `json:"limitAfter"`
+	Limit    stormResult `json:"limit"` // of both
+	Operator stormResult `json:"operator"`
+	Textbook stormResult `json:"textbook"`
 }
 
-func (b *bench) storms(ctx context.Context) error {
+func (b *bench) measureStorms(ctx context.Context) error {
 	s := &b.results.Storms
 	if s.Operator.Storm.Writes > 0 {
-		return nil // together with the costs
+		return nil // measured together with the costs
 	}
-	if err := b.stand(ctx, s.Size); err != nil {
+	if err := b.provide(ctx, s.Size); err != nil {
 		return err
 	}
-	before, err := b.bare(ctx, s.Size, &s.Before)
+	before, err := b.barePatches(ctx, s.Size, &s.Before)
 	if err != nil {
 		return err
 	}
 	if err := b.underStorm(ctx, operatorSubject, s.Size, b.form.rounds, &s.Operator); err != nil {
 		return err
 	}
-	after, err := b.bare(ctx, s.Size, &s.After)
+	after, err := b.barePatches(ctx, s.Size, &s.After)
 	if err != nil {
 		return err
 	}
@@ -69,174 +71,153 @@ func (b *bench) storms(ctx context.Context) error {
 		Cores:      mean(s.Before.Storm.Cores, s.After.Storm.Cores),
 	}
 	s.Limit.Delay = newDelay(append(before, after...))
-	// It writes all the time, so one round has delays enough.
+	// The textbook writes all the time, so one round has enough delays.
 	return b.underStorm(ctx, textbookSubject, s.Size, 1, &s.Textbook)
 }
 
-// bare measures the bare patcher: everything at once, then a part at a rate. It
-// returns the delays of the latter.
-func (b *bench) bare(ctx context.Context, size size, into *stormy) ([]time.Duration, error) {
-	b.say("  bare patches")
-	b.watcher.forget()
+// barePatches measures the bare patcher: everything at once, then a part at a rate.
+// It returns the delays of the latter.
+func (b *bench) barePatches(ctx context.Context, size fleetSize, result *stormResult) ([]time.Duration, error) {
+	b.logf("  bare patches")
+	b.watcher.reset()
 	var err error
-	if into.Storm, err = b.bareStorm(ctx, size); err != nil {
+	if result.Storm, err = b.bareStorm(ctx, size); err != nil {
 		return nil, err
 	}
-	b.watcher.forget()
+	b.watcher.reset()
 	n := size.Balancers / b.form.part
-	// The load is the same only if the API is asked as often meanwhile.
+	// The machine's load is comparable only with as many calls of the SLB API.
 	caller, err := b.startCaller(ctx, size, time.Hour)
 	if err != nil {
 		return nil, err
 	}
 	defer caller.Stop()
-	sent, err := b.patch(ctx, "--count", strconv.Itoa(n*max(b.form.rounds/2, 1)), "--rate", fmt.Sprint(float64(n)/size.Interval.Seconds()))
+	patcher, err := b.startWorker(ctx, "patcher",
+		"--count", strconv.Itoa(n*max(b.form.rounds/2, 1)), "--rate", fmt.Sprint(float64(n)/size.Interval.Seconds()))
 	if err != nil {
 		return nil, err
 	}
-	stored, err := b.watcher.until(ctx, len(sent), b.patience(size), anyChange)
+	var sent map[string]time.Time
+	if err := patcher.Result(&sent); err != nil {
+		return nil, err
+	}
+	stored, err := b.watcher.waitFor(ctx, len(sent), b.timeout(size), anyUpdate)
 	if err != nil {
 		return nil, err
 	}
-	delays, err := delays(stored, sent)
-	into.Delay = newDelay(delays)
+	delays, err := matchDelays(stored, sent)
+	result.Delay = newDelay(delays)
 	return delays, err
 }
 
-func (b *bench) bareStorm(ctx context.Context, size size) (storm, error) {
+func (b *bench) bareStorm(ctx context.Context, size fleetSize) (storm, error) {
 	patcher, err := b.startWorker(ctx, "patcher", "--count", strconv.Itoa(size.Balancers))
 	if err != nil {
 		return storm{}, err
 	}
-	record, err := b.recordCores(patcher)
+	recorder, err := b.startCPURecorder(patcher)
 	if err != nil {
 		return storm{}, err
 	}
-	defer record.end()
+	defer recorder.stop()
 	var sent map[string]time.Time
 	if err := patcher.Result(&sent); err != nil {
 		return storm{}, err
 	}
-	return b.follow(ctx, size, record, anyChange)
+	return b.waitForStorm(ctx, size, recorder, anyUpdate)
 }
 
-// patch runs the bare patcher to its end, and returns when it sent what.
-func (b *bench) patch(ctx context.Context, args ...string) (map[string]time.Time, error) {
-	patcher, err := b.startWorker(ctx, "patcher", args...)
-	if err != nil {
-		return nil, err
-	}
-	var sent map[string]time.Time
-	err = patcher.Result(&sent)
-	return sent, err
-}
-
-// underStorm measures a subject: a part after the other, so that writes come at
-// a constant, moderate rate, and then everything at once. Not the other way
-// round: the events of the storm are still written when its statuses are.
-func (b *bench) underStorm(ctx context.Context, who subject, size size, rounds int, into *stormy) error {
-	return b.with(ctx, who, func(p *harness.Process) error {
-		if err := harness.Wait(ctx, b.form.stormAfter); err != nil {
+// underStorm measures a subject: rounds of flips at a constant, moderate rate, then
+// everything at once. The storm is last, because its Events are still being written
+// when its statuses are stored.
+func (b *bench) underStorm(ctx context.Context, subject testSubject, size fleetSize, rounds int, result *stormResult) error {
+	return b.with(ctx, subject, func(p *harness.Process) error {
+		err := harness.Wait(ctx, b.form.stormAfter)
+		if err == nil && rounds > 0 {
+			result.Delay, err = b.delay(ctx, size, rounds)
+		}
+		if err != nil {
 			return err
 		}
-		var err error
-		if into.Delay, err = b.delay(ctx, size, rounds); err != nil {
+		if result.Storm, err = b.storm(ctx, size, p); err != nil {
 			return err
 		}
-		into.Storm, err = b.storm(ctx, who, size, p)
-		return err
+		if subject.name == operatorSubject.name && result.Storm.Writes < size.Balancers*size.Objects {
+			return fmt.Errorf("the operator updated only %d objects", result.Storm.Writes)
+		}
+		return nil
 	})
 }
 
-// delay measures the time from an answer to the stored status at a moderate rate.
-func (b *bench) delay(ctx context.Context, size size, rounds int) (delay, error) {
-	b.watcher.forget()
+// delay measures the time from the API's response to the stored status at a moderate rate.
+func (b *bench) delay(ctx context.Context, size fleetSize, rounds int) (delay, error) {
+	b.watcher.reset()
 	n := size.Balancers / b.form.part
 	for round := range rounds {
-		if err := b.turnAndWait(ctx, size, size.balancerIDs()[round*n:(round+1)*n]); err != nil {
+		if err := b.flipAndWait(ctx, size, size.balancerIDs()[round*n:(round+1)*n]); err != nil {
 			return delay{}, err
 		}
 	}
-	requested, err := b.answers(ctx)
+	report, err := b.simulator.calls(ctx, keptCalls)
 	if err != nil {
 		return delay{}, err
 	}
-	stored, err := b.watcher.record()
+	responses := make(map[string]time.Time, len(report.Calls))
+	for _, call := range report.Calls {
+		responses[call.RequestID] = call.Time
+	}
+	stored, err := b.watcher.updates()
 	if err != nil {
 		return delay{}, err
 	}
-	delays, err := delays(stored, requested)
+	delays, err := matchDelays(stored, responses)
 	return newDelay(delays), err
 }
 
-// turnAndWait turns the first backend of load balancers, one after the other
-// for an interval, and waits until every object says so.
-func (b *bench) turnAndWait(ctx context.Context, size size, ids []string) error {
-	if err := b.turnWithin(ctx, size.Interval, ids); err != nil {
+// flipAndWait flips the first backend of load balancers during one interval, and
+// waits until every status contains it.
+func (b *bench) flipAndWait(ctx context.Context, size fleetSize, ids []string) error {
+	if err := b.flipBackends(ctx, ids, size.Interval); err != nil {
 		return err
 	}
-	turned := map[string]bool{}
-	for _, id := range ids {
-		turned[id] = true
-	}
-	seen, err := b.watcher.until(ctx, len(ids), b.patience(size), func(c change) bool { return turned[balancerOf(c.name)] && b.agrees(c) })
+	flipped := func(u update) bool { return slices.Contains(ids, balancerOf(u.name)) && b.isCurrent(u) }
+	seen, err := b.watcher.waitFor(ctx, len(ids), b.timeout(size), flipped)
 	if err == nil && len(seen) < len(ids) {
 		err = fmt.Errorf("only %d of %d changes were stored", len(seen), len(ids))
 	}
 	return err
 }
 
-// stormPair measures a storm of both subjects at a size that is there.
-func (b *bench) stormPair(ctx context.Context, p *pair) error {
-	for _, one := range p.trials() {
-		err := b.with(ctx, one.who, func(program *harness.Process) error {
-			if err := harness.Wait(ctx, b.form.stormAfter); err != nil {
-				return err
-			}
-			stormed, err := b.storm(ctx, one.who, p.Size, program)
-			one.into.Storm = &stormed
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// storm turns the first backend of every load balancer at once, and waits until
-// every object says so, which all must that the operator is for.
-func (b *bench) storm(ctx context.Context, who subject, size size, program *harness.Process) (storm, error) {
+// storm flips the first backend of every load balancer at once, and waits until
+// the statuses contain it.
+func (b *bench) storm(ctx context.Context, size fleetSize, program *harness.Process) (storm, error) {
 	before, err := b.api.requested(ctx)
 	if err != nil {
 		return storm{}, err
 	}
-	record, err := b.recordCores(program)
+	recorder, err := b.startCPURecorder(program)
 	if err != nil {
 		return storm{}, err
 	}
-	defer record.end()
-	b.watcher.forget()
-	if err := program.Paused(func() error { return b.turn(ctx, size.balancerIDs()) }); err != nil {
+	defer recorder.stop()
+	b.watcher.reset()
+	if err := program.Paused(func() error { return b.flipBackends(ctx, size.balancerIDs(), 0) }); err != nil {
 		return storm{}, err
 	}
-	stormed, err := b.follow(ctx, size, record, b.agrees)
+	result, err := b.waitForStorm(ctx, size, recorder, b.isCurrent)
 	if err != nil {
 		return storm{}, err
-	}
-	if who.name == operatorSubject.name && stormed.Writes < size.Balancers*size.Objects {
-		return storm{}, fmt.Errorf("the operator brought only %d objects up to date", stormed.Writes)
 	}
 	after, err := b.api.requested(ctx)
-	stormed.Events = after.events - before.events
-	return stormed, err
+	result.Events = after.events - before.events
+	return result, err
 }
 
-// follow waits for the writes of a storm. Some may be missing after patience:
-// the textbook is far behind with thousands of rows.
-func (b *bench) follow(ctx context.Context, size size, record *coreRecord, counts func(change) bool) (storm, error) {
+// waitForStorm waits for the writes of a storm. Some may be missing at the timeout:
+// with thousands of rows the textbook is too slow.
+func (b *bench) waitForStorm(ctx context.Context, size fleetSize, recorder *cpuRecorder, counts func(update) bool) (storm, error) {
 	all := size.Balancers * size.Objects
-	seen, err := b.watcher.until(ctx, all, b.patience(size), counts)
+	seen, err := b.watcher.waitFor(ctx, all, b.timeout(size), counts)
 	if err != nil {
 		return storm{}, err
 	}
@@ -244,11 +225,13 @@ func (b *bench) follow(ctx context.Context, size size, record *coreRecord, count
 	for i := range seen {
 		times[i] = seen[i].at
 	}
-	n, from, to := underWay(times)
+	n, from, to := middleOf(times)
 	if n == 0 {
-		return storm{}, fmt.Errorf("%d of %d writes are no storm", len(seen), all)
+		return storm{}, fmt.Errorf("only %d of %d writes arrived: too few for a rate", len(seen), all)
 	}
-	return storm{Writes: len(seen), Throughput: float64(n) / to.Sub(from).Seconds(), Cores: record.between(from, to)}, nil
+	recorder.stop()
+	cores := busyCores(recorder.readings, from, to)
+	return storm{Writes: len(seen), Throughput: float64(n) / to.Sub(from).Seconds(), Cores: cores}, nil
 }
 
-func anyChange(change) bool { return true }
+func anyUpdate(update) bool { return true }

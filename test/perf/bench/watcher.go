@@ -13,23 +13,30 @@ import (
 	"time"
 )
 
-// A change is one stored status, as seen by a watch of the API server.
-type change struct {
+// An update is one stored status, as a watch of the API server reports it.
+type update struct {
 	name, requestID string
 	abnormal        int
 	at              time.Time
 }
 
-// A watcher follows the objects. It decodes no more than it needs, because it
-// shares the machine with what is measured.
+// A watcher watches the objects. It decodes no more than it needs, because it
+// shares the machine with the measured programs.
 type watcher struct {
 	mu      sync.Mutex
-	seen    []change
+	seen    []update
 	changed chan struct{}
 	failure error
 }
 
-// watchEvent is the part of a watch event that is looked at.
+// versioned decodes only the resourceVersion of a response.
+type versioned struct {
+	Metadata struct {
+		ResourceVersion string `json:"resourceVersion"`
+	} `json:"metadata"`
+}
+
+// watchEvent is the part of a watch event that the watcher needs.
 type watchEvent struct {
 	Type   string `json:"type"`
 	Object struct {
@@ -47,28 +54,24 @@ type watchEvent struct {
 	} `json:"object"`
 }
 
-// watch follows all changes from now on, until ctx ends.
+// watch records all updates from now on, until ctx is done.
 func (a *api) watch(ctx context.Context) (*watcher, error) {
-	var list struct {
-		Metadata struct {
-			ResourceVersion string `json:"resourceVersion"`
-		} `json:"metadata"`
-	}
-	answer, err := a.raw.Get().Resource(resource).Param("limit", "1").DoRaw(ctx)
+	var list versioned
+	response, err := a.raw.Get().Resource(resource).Param("limit", "1").DoRaw(ctx)
 	if err == nil {
-		err = json.Unmarshal(answer, &list)
+		err = json.Unmarshal(response, &list)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
 	}
 	w := &watcher{changed: make(chan struct{}, 1)}
-	go w.follow(ctx, a, list.Metadata.ResourceVersion)
+	go w.run(ctx, a, list.Metadata.ResourceVersion)
 	return w, nil
 }
 
-// follow starts over where a stream ended: the API server ends those of a CRD
-// whenever something about the CRD changes.
-func (w *watcher) follow(ctx context.Context, a *api, version string) {
+// run resumes the watch when the API server closes a stream, which it does for a
+// CRD whenever the CRD changes.
+func (w *watcher) run(ctx context.Context, a *api, version string) {
 	for ctx.Err() == nil {
 		var err error
 		if version, err = w.stream(ctx, a, version); err != nil {
@@ -78,7 +81,7 @@ func (w *watcher) follow(ctx context.Context, a *api, version string) {
 	}
 }
 
-// stream reads one stream to its end, and returns the version that it came to.
+// stream reads one stream until it is closed, and returns the last resourceVersion.
 func (w *watcher) stream(ctx context.Context, a *api, version string) (string, error) {
 	stream, err := a.raw.Get().Resource(resource).SetHeader("Accept", "application/json").Param("watch", "true").
 		Param("resourceVersion", version).Param("timeoutSeconds", "3600").Stream(ctx)
@@ -107,7 +110,7 @@ func (w *watcher) add(e watchEvent, err error) {
 	case err != nil:
 		w.failure = fmt.Errorf("watch: %w", err)
 	case e.Type == "MODIFIED":
-		w.seen = append(w.seen, change{
+		w.seen = append(w.seen, update{
 			name: e.Object.Metadata.Name, requestID: e.Object.Status.LastRequestID,
 			abnormal: e.Object.Status.Summary.Abnormal, at: time.Now(),
 		})
@@ -119,35 +122,35 @@ func (w *watcher) add(e watchEvent, err error) {
 	}
 }
 
-// forget starts a new record.
-func (w *watcher) forget() {
+// reset discards all updates so far.
+func (w *watcher) reset() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.seen = nil
 }
 
-// record is what was seen since forget; the caller must not change it.
-func (w *watcher) record() ([]change, error) {
+// updates returns all updates since reset; the caller must not modify them.
+func (w *watcher) updates() ([]update, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clip(w.seen), w.failure
 }
 
-// until waits until n different objects had a change that counts, and returns
-// the first of each. When that takes longer than the limit, it returns what came.
-func (w *watcher) until(ctx context.Context, n int, limit time.Duration, counts func(change) bool) ([]change, error) {
+// waitFor waits until n different objects had an update that counts, and returns
+// the first of each. At the limit, it returns those that arrived.
+func (w *watcher) waitFor(ctx context.Context, n int, limit time.Duration, counts func(update) bool) ([]update, error) {
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
-	names, first, next := map[string]bool{}, []change(nil), 0
+	names, first, next := map[string]bool{}, []update(nil), 0
 	for {
-		seen, err := w.record()
+		seen, err := w.updates()
 		if err != nil {
 			return nil, err
 		}
 		for ; next < len(seen); next++ {
-			if c := seen[next]; !names[c.name] && counts(c) {
-				names[c.name] = true
-				first = append(first, c)
+			if u := seen[next]; !names[u.name] && counts(u) {
+				names[u.name] = true
+				first = append(first, u)
 			}
 		}
 		if len(first) >= n {

@@ -28,8 +28,8 @@ import (
 )
 
 // workers are the programs that the operator is compared with. Each is a subcommand
-// of this program, and a process of its own, so that CPU time and memory are read in
-// the same way. A worker prints its result, if it has one, as JSON.
+// of this program that runs as its own process, so that CPU time and RSS are
+// measured in the same way. A worker prints its result, if any, as JSON.
 var workers = map[string]func(ctx context.Context, o workerOptions, out io.Writer) error{
 	"caller":   callerWorker,
 	"informer": informerWorker,
@@ -37,13 +37,13 @@ var workers = map[string]func(ctx context.Context, o workerOptions, out io.Write
 	"textbook": textbookWorker,
 }
 
-// workerOptions are a worker's command line; each uses some of them.
+// workerOptions are the flags of a worker; each worker uses some of them.
 type workerOptions struct {
 	kubeconfig  string
 	endpoint    string
 	concurrency int
 	count       int     // of patches
-	rate        float64 // a second; 0: as fast as it goes
+	rate        float64 // per second; 0: as fast as possible
 	duration    time.Duration
 }
 
@@ -76,7 +76,7 @@ func (o workerOptions) restConfig() (*rest.Config, error) {
 	return config, nil
 }
 
-// typed adds a scheme of the operator's types only, which use the least memory.
+// typed adds a scheme with the operator's types: typed objects have the smallest cache.
 func (o workerOptions) typed() (*rest.Config, *runtime.Scheme, error) {
 	config, err := o.restConfig()
 	scheme := runtime.NewScheme()
@@ -96,20 +96,19 @@ func accessKey() (id, secret string) {
 	return os.Getenv("ALIBABA_CLOUD_ACCESS_KEY_ID"), os.Getenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET")
 }
 
-// shared wraps one transport for all calls: the SDK rewrites a bare
-// *http.Transport on every call, and leaves any other type alone.
+// shared wraps one transport for all calls: the SDK modifies a bare
+// *http.Transport on every call, but no other type.
 type shared struct{ http.RoundTripper }
 
-// callerWorker is the limit of observing: calls of the SDK in the way that is
-// known to be best, a throw-away client around one shared transport, and
-// nothing done with the answers.
+// callerWorker is the limit of observing: it calls the SDK in the cheapest safe way,
+// a new client per call with one shared transport, and ignores the responses.
 func callerWorker(ctx context.Context, o workerOptions, _ io.Writer) error {
 	host, err := o.host()
 	if err != nil {
 		return err
 	}
 	transport := shared{&http.Transport{MaxIdleConnsPerHost: o.concurrency, IdleConnTimeout: time.Minute}}
-	return paced(ctx, o.rate, int(o.rate*o.duration.Seconds()), func(int) error {
+	return startAtRate(ctx, o.rate, int(o.rate*o.duration.Seconds()), func(int) error {
 		return describeBare(transport, host, callerBalancer)
 	})
 }
@@ -128,8 +127,8 @@ func describeBare(transport http.RoundTripper, host, balancer string) error {
 	return err
 }
 
-// informerWorker is the limit of memory: the objects in a typed cache without
-// managedFields, as the operator has them, and nothing else.
+// informerWorker is the limit of RSS: only a typed cache of the objects, without
+// managedFields, as the operator's.
 func informerWorker(ctx context.Context, o workerOptions, _ io.Writer) error {
 	config, scheme, err := o.typed()
 	if err != nil {
@@ -145,8 +144,7 @@ func informerWorker(ctx context.Context, o workerOptions, _ io.Writer) error {
 	return c.Start(ctx)
 }
 
-// textbookWorker runs the reconciler of package textbook, with as many workers
-// as the operator has.
+// textbookWorker runs the reconciler of package textbook with the operator's concurrency.
 func textbookWorker(ctx context.Context, o workerOptions, _ io.Writer) error {
 	config, scheme, err := o.typed()
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,14 +17,14 @@ import (
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// A writeResult is what one form of writing a status costs when one row changed.
+// A writeResult contains the costs of one form of a status write when one row changed.
 type writeResult struct {
 	Form            string  `json:"form"`
 	Rows            int     `json:"rows"`
 	Concurrency     int     `json:"concurrency"`
 	WritesPerSecond float64 `json:"writesPerSecond"`
 	BodyBytes       float64 `json:"bodyBytes"`
-	SentBytes       float64 `json:"sentBytes"`     // on the wire, headers and TLS included
+	SentBytes       float64 `json:"sentBytes"`     // on the wire, with headers and TLS
 	ReceivedBytes   float64 `json:"receivedBytes"` // as above
 	ClientCPU       float64 `json:"clientCpuMicroseconds"`
 	ServerCPU       float64 `json:"apiServerCpuMicroseconds"`
@@ -38,7 +39,7 @@ func compareWrites(ctx context.Context, a *api, plan writesForm) ([]writeResult,
 	}
 	var results []writeResult
 	for _, rows := range plan.rows {
-		objects, err := written(ctx, a, plan.objects, rows)
+		objects, err := createWithStatus(ctx, a, plan.objects, rows)
 		if err != nil {
 			return nil, err
 		}
@@ -47,8 +48,8 @@ func compareWrites(ctx context.Context, a *api, plan writesForm) ([]writeResult,
 			for order, form := range writeForms() {
 				cells = append(cells, writeCell{api: a, order: order, form: form, objects: objects, concurrency: concurrency})
 			}
-			// In turns, every other round backwards, so that what else the machine
-			// does, and what one form leaves behind, hits all alike.
+			// The forms alternate, every other round in reverse order, so that other
+			// load, and the garbage of another form, affect all of them equally.
 			for range plan.rounds {
 				slices.Reverse(cells)
 				for i := range cells {
@@ -69,10 +70,10 @@ func compareWrites(ctx context.Context, a *api, plan writesForm) ([]writeResult,
 	return results, nil
 }
 
-// warmUp lets an API server that just started grow its heap: until then it
+// warmUp writes until the heap of a new API server has grown: before that, it
 // collects garbage most of the time.
 func warmUp(ctx context.Context, a *api, plan writesForm) error {
-	objects, err := written(ctx, a, plan.objects, usualRows)
+	objects, err := createWithStatus(ctx, a, plan.objects, usualRows)
 	if err != nil {
 		return err
 	}
@@ -83,8 +84,8 @@ func warmUp(ctx context.Context, a *api, plan writesForm) error {
 	return a.clear(ctx)
 }
 
-// written creates objects that have a status already.
-func written(ctx context.Context, a *api, n, rows int) ([]v1alpha1.LoadBalancerHealth, error) {
+// createWithStatus creates objects that already have a status.
+func createWithStatus(ctx context.Context, a *api, n, rows int) ([]v1alpha1.LoadBalancerHealth, error) {
 	objects := make([]*v1alpha1.LoadBalancerHealth, n)
 	for i := range objects {
 		objects[i] = newObject(balancerID(i), 0, time.Hour)
@@ -102,7 +103,7 @@ func written(ctx context.Context, a *api, n, rows int) ([]v1alpha1.LoadBalancerH
 	return a.list(ctx)
 }
 
-// A writeCell is one form at one concurrency, and what was measured of it so far.
+// A writeCell contains one form at one concurrency, and its measurements so far.
 type writeCell struct {
 	api         *api
 	order       int
@@ -170,11 +171,12 @@ func (c *writeCell) meter() (writeMeter, error) {
 	return writeMeter{client: client.CPU, server: server.CPU, sent: c.api.sent.Load(), received: c.api.received.Load()}, nil
 }
 
-// run writes until the deadline, each worker its own objects, so that no write
-// meets another's. It returns how long each took, and the bytes of all bodies.
+// run writes until the deadline. Each worker writes its own objects, so that there
+// are no conflicts. It returns the latencies, and the size of all bodies.
 func (c *writeCell) run(ctx context.Context, deadline time.Time) ([]time.Duration, int, error) {
 	var group errgroup.Group
-	latencies, bytes := make([][]time.Duration, c.concurrency), make([]int, c.concurrency)
+	var bytes atomic.Int64
+	latencies := make([][]time.Duration, c.concurrency)
 	for worker := range c.concurrency {
 		group.Go(func() error {
 			for i := worker; time.Now().Before(deadline); i += c.concurrency {
@@ -187,7 +189,7 @@ func (c *writeCell) run(ctx context.Context, deadline time.Time) ([]time.Duratio
 					return err
 				}
 				latencies[worker] = append(latencies[worker], time.Since(started))
-				bytes[worker] += n
+				bytes.Add(int64(n))
 			}
 			return nil
 		})
@@ -195,7 +197,7 @@ func (c *writeCell) run(ctx context.Context, deadline time.Time) ([]time.Duratio
 	if err := group.Wait(); err != nil {
 		return nil, 0, err
 	}
-	return flatten(latencies), sum(bytes), nil
+	return slices.Concat(latencies...), int(bytes.Load()), nil
 }
 
 func (c *writeCell) writeOne(ctx context.Context, object *v1alpha1.LoadBalancerHealth) (int, error) {
@@ -205,19 +207,15 @@ func (c *writeCell) writeOne(ctx context.Context, object *v1alpha1.LoadBalancerH
 	if err != nil {
 		return 0, err
 	}
-	answer, err := c.api.write(ctx, c.form, object.Name, body)
+	response, err := c.api.write(ctx, c.form, object.Name, body)
 	if err != nil {
 		return 0, err
 	}
-	var written struct {
-		Metadata struct {
-			ResourceVersion string `json:"resourceVersion"`
-		} `json:"metadata"`
+	var stored versioned
+	if err := json.Unmarshal(response, &stored); err != nil {
+		return 0, fmt.Errorf("the response to a write: %w", err)
 	}
-	if err := json.Unmarshal(answer, &written); err != nil {
-		return 0, fmt.Errorf("the answer to a write: %w", err)
-	}
-	next.ResourceVersion = written.Metadata.ResourceVersion
+	next.ResourceVersion = stored.Metadata.ResourceVersion
 	*object = next
 	return len(body), nil
 }

@@ -10,20 +10,20 @@ import (
 	"os"
 )
 
-// An account is an access key as the simulator's file spells it.
+// An account is an access key in the format of the simulator's file.
 type account struct {
 	AccessKeyID     string `json:"accessKeyId"`
 	AccessKeySecret string `json:"accessKeySecret"`
 	SecurityToken   string `json:"securityToken,omitempty"`
 }
 
-// words are what must never be seen again.
-func (a account) words() []string {
-	words := []string{a.AccessKeyID, a.AccessKeySecret}
+// values must never appear in any output.
+func (a account) values() []string {
+	values := []string{a.AccessKeyID, a.AccessKeySecret}
 	if a.SecurityToken != "" {
-		words = append(words, a.SecurityToken)
+		values = append(values, a.SecurityToken)
 	}
-	return words
+	return values
 }
 
 func (a account) secretData() map[string][]byte {
@@ -34,7 +34,7 @@ func (a account) secretData() map[string][]byte {
 	return data
 }
 
-// newAccount makes a key that was never used before; every second one is temporary.
+// newAccount returns a new key; every second one is temporary.
 func (s *soak) newAccount() account {
 	s.keys++
 	a := account{AccessKeyID: fmt.Sprintf("LTAI5tSoak%06d%s", s.keys, s.letters(8)), AccessKeySecret: s.letters(30)}
@@ -42,7 +42,7 @@ func (s *soak) newAccount() account {
 		a.AccessKeyID = "STS." + s.letters(20)
 		a.SecurityToken = "CAIS" + s.letters(40) + "+/" + s.letters(40) + "=="
 	}
-	s.vault = append(s.vault, a.words()...)
+	s.secretValues = append(s.secretValues, a.values()...)
 	return a
 }
 
@@ -55,22 +55,22 @@ func (s *soak) letters(n int) string {
 	return string(b)
 }
 
-// plainForms are those of formsOf that stand in a request.
-const plainForms = 3
+// requestEncodings is how many of encodingsOf can occur in a request.
+const requestEncodings = 3
 
-// formsOf are the ways in which a word may be spelled in URLs and in Secrets.
-func formsOf(word string) []string {
-	escaped := url.QueryEscape(word)
-	return []string{word, escaped, url.QueryEscape(escaped), base64.StdEncoding.EncodeToString([]byte(word))}
+// encodingsOf returns a value as it can appear in URLs and in Secrets.
+func encodingsOf(value string) []string {
+	escaped := url.QueryEscape(value)
+	return []string{value, escaped, url.QueryEscape(escaped), base64.StdEncoding.EncodeToString([]byte(value))}
 }
 
-// configOf is a file for the simulator.
+// configOf returns the simulator's file.
 func configOf(accounts []account) (string, error) {
 	content, err := json.Marshal(map[string]any{"accounts": accounts})
 	return string(content), err
 }
 
-// writeAccounts has the simulator know exactly these, within a second or two.
+// writeAccounts makes the simulator accept exactly the current keys, within two seconds.
 func (s *soak) writeAccounts() error {
 	accounts := []account{s.own}
 	for i := range s.secrets {

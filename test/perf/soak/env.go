@@ -19,15 +19,15 @@ import (
 
 const userName = "operator"
 
-// env is what runs around the operator.
+// env is the environment of the operator.
 type env struct {
 	*harness.Env
 	relay      *harness.Relay
-	kubeconfig string // leads through the relay
+	kubeconfig string // of the relay
 }
 
-func (s *env) open(ctx context.Context, own account) error {
-	config, err := configOf([]account{own})
+func (s *soak) open(ctx context.Context) error {
+	config, err := configOf([]account{s.own})
 	if err != nil {
 		return err
 	}
@@ -47,8 +47,8 @@ func (s *env) close() error {
 	return s.Close()
 }
 
-// addOperator makes a user with the rights of config/rbac and no others, who
-// reaches the API server through the relay.
+// addOperator creates a user with exactly the permissions of config/rbac, whose
+// kubeconfig connects to the API server through the relay.
 func (s *env) addOperator(ctx context.Context) error {
 	user, err := s.Plane.AddUser(envtest.User{Name: userName})
 	if err != nil {
@@ -84,14 +84,14 @@ func (s *env) grant(ctx context.Context) error {
 		harness.Grant(ctx, s.Client, user, namespace, "leader_election_role.yaml"))
 }
 
-// An operator is a running operator and where its metrics are.
+// An operator is a running operator, with the address of its metrics.
 type operator struct {
 	*harness.Process
 	metricsURL string
 }
 
-// startOperator runs a program as the operator. One with the race detector
-// ends at its first race.
+// startOperator starts a program as the operator. With the race detector, the
+// program exits at its first data race.
 func (s *env) startOperator(ctx context.Context, name, program string, own account) (*operator, error) {
 	address, err := harness.FreeAddress(ctx)
 	if err != nil {

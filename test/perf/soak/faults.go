@@ -8,8 +8,8 @@ import (
 	"net/http"
 )
 
-// maxFaults stand at the same time; each is for one load balancer, or for a
-// few calls of all.
+// maxFaults bounds the faults at a time. Each is for one load balancer, or for the
+// next few calls for any.
 const maxFaults = 8
 
 // fault is a rule of the simulator.
@@ -52,18 +52,19 @@ func (s *soak) newFault() fault {
 	})()
 }
 
-// newEcho repeats the key of the caller, as a server may that shows what it got.
+// newEcho returns the caller's key in the response, as a server does that repeats
+// a request in its error message.
 func (s *soak) newEcho() fault {
-	asks := s.own
+	caller := s.own
 	if i := s.random.IntN(len(s.secrets) + 1); i < len(s.secrets) {
-		asks = s.secrets[i].valid[0]
+		caller = s.secrets[i].valid[0]
 	}
-	text := choose(s, formsOf(choose(s, asks.words()))[:plainForms])
+	text := choose(s, encodingsOf(choose(s, caller.values()))[:requestEncodings])
 	echo := choose(s, []fault{
 		{"kind": "body", "body": fmt.Sprintf(`{"RequestId":"7FFD0B1B-B1F6-4A97-AC38-CE5DDD4DAE87","BackendServers":{"BackendServer":[{"ServerId":%q,"ServerHealthStatus":"normal"}]}}`, text)},
 		{"kind": "status", "httpStatus": http.StatusBadRequest, "code": "InvalidParameter", "message": "what is " + text + "?"},
 		{"kind": "body", "httpStatus": http.StatusBadGateway, "contentType": "text/html", "body": "<html>" + text + "</html>"},
 	})
-	echo["accessKeyId"] = asks.AccessKeyID
+	echo["accessKeyId"] = caller.AccessKeyID
 	return echo
 }

@@ -7,34 +7,34 @@ import (
 	"slices"
 )
 
-// A quantity may differ a little between two quiet moments, and must not grow.
+// A quantity may vary a little between two measurements, and must not grow.
 type quantity struct {
 	name  string
-	value func(sample) float64
-	// A later median may be above an earlier one by this part of it, and by this much.
+	value func(measurement) float64
+	// The last median may exceed the first by this part of it, plus this much.
 	part, more float64
 }
 
-const residentMemory = "resident memory (MiB)"
+const rssName = "RSS (MiB)"
 
-// idlePool is how many connections to the SLB API may lie idle for a minute, one
-// for each worker; a transport keeps two goroutines with each.
+// idlePool is how many connections to the SLB API may be idle for a minute, one per
+// worker; each has two goroutines.
 const idlePool = 32
 
 var quantities = []quantity{
-	{"goroutines", func(s sample) float64 { return s.Goroutines }, 0.10, 2 * idlePool},
-	{residentMemory, func(s sample) float64 { return mebibytes(s.RSS) }, 0.15, 8},
-	{"heap in use (MiB)", func(s sample) float64 { return mebibytes(s.Heap) }, 0.20, 16}, // as it is when it is asked: garbage too
-	{"open files", func(s sample) float64 { return s.Files }, 0.10, idlePool},
-	{"connections", func(s sample) float64 { return s.Connections }, 0.10, idlePool},
-	{"work that waits", func(s sample) float64 { return s.Waiting }, 0, 5},
-	{"metric series, without objects'", func(s sample) float64 { return float64(total(s.Series)) }, 0.03, 10},
+	{"goroutines", func(m measurement) float64 { return m.Goroutines }, 0.10, 2 * idlePool},
+	{rssName, func(m measurement) float64 { return mebibytes(m.RSS) }, 0.15, 8},
+	{"heap in use (MiB)", func(m measurement) float64 { return mebibytes(m.Heap) }, 0.20, 16}, // with garbage
+	{"open files", func(m measurement) float64 { return m.Files }, 0.10, idlePool},
+	{"connections", func(m measurement) float64 { return m.Connections }, 0.10, idlePool},
+	{"queued reconciles", func(m measurement) float64 { return m.Queued }, 0, 5},
+	{"metric series, without those of objects", func(m measurement) float64 { return float64(total(m.Series)) }, 0.03, 10},
 }
 
 func mebibytes(bytes float64) float64 { return bytes / (1 << 20) }
 
-// A trend is the median of a quantity in the first and in the last third of
-// the samples after the warm-up.
+// A trend contains the medians of a quantity in the first and in the last third of
+// the measurements after the warm-up.
 type trend struct {
 	Name    string  `json:"name"`
 	First   float64 `json:"firstThird"`
@@ -44,35 +44,35 @@ type trend struct {
 
 func (t trend) grows() bool { return t.Last > t.Allowed }
 
-// measured are the samples after the warm-up, a quarter of all.
-func measured(samples []sample) []sample { return samples[len(samples)/4:] }
+// afterWarmUp drops the first quarter.
+func afterWarmUp(all []measurement) []measurement { return all[len(all)/4:] }
 
-// raceMemory is the part of its memory that a program with the race detector
-// may gain: it gives nothing back after an answer of many megabytes.
-const raceMemory = 1
+// raceGrowth is the part by which the RSS of a program with the race detector may
+// grow: the detector frees nothing after a response of many megabytes.
+const raceGrowth = 1
 
-func trends(samples []sample, race bool) []trend {
-	samples = measured(samples)
-	third := len(samples) / 3
+func trends(all []measurement, race bool) []trend {
+	all = afterWarmUp(all)
+	third := len(all) / 3
 	if third == 0 {
 		return nil
 	}
-	first, last := samples[:third], samples[len(samples)-third:]
+	first, last := all[:third], all[len(all)-third:]
 	found := make([]trend, 0, len(quantities))
 	for _, q := range quantities {
 		from := medianOf(first, q.value)
-		if race && q.name == residentMemory {
-			q.part = raceMemory
+		if race && q.name == rssName {
+			q.part = raceGrowth
 		}
 		found = append(found, trend{Name: q.name, First: from, Last: medianOf(last, q.value), Allowed: from*(1+q.part) + q.more})
 	}
 	return found
 }
 
-func medianOf(samples []sample, value func(sample) float64) float64 {
-	values := make([]float64, len(samples))
-	for i := range samples {
-		values[i] = value(samples[i])
+func medianOf(all []measurement, value func(measurement) float64) float64 {
+	values := make([]float64, len(all))
+	for i := range all {
+		values[i] = value(all[i])
 	}
 	slices.Sort(values)
 	middle := len(values) / 2
@@ -82,17 +82,17 @@ func medianOf(samples []sample, value func(sample) float64) float64 {
 	return values[middle]
 }
 
-// familyLimit is how many series one family may gain: a code or two that was not seen before.
+// familyLimit is how many series a family may gain, for a new error code or two.
 const familyLimit = 10
 
-// growing are the families that have more series at the end than after the warm-up.
-func growing(samples []sample) map[string]int {
-	samples = measured(samples)
+// growing returns the families that gained series after the warm-up, with the number.
+func growing(all []measurement) map[string]int {
+	all = afterWarmUp(all)
 	found := map[string]int{}
-	if len(samples) == 0 {
+	if len(all) == 0 {
 		return found
 	}
-	first, last := samples[0].Series, samples[len(samples)-1].Series
+	first, last := all[0].Series, all[len(all)-1].Series
 	for family, n := range last {
 		// A histogram gains a dozen series with each label.
 		if more := n - first[family]; more > familyLimit && more > n/10 {

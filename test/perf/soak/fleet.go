@@ -3,7 +3,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -20,12 +19,12 @@ import (
 const (
 	namespace = "soak"
 	region    = "cn-hangzhou"
-	// interval is the shortest that the API takes, and everybody's here.
+	// interval is the shortest that the API accepts; all objects have it.
 	interval = 5 * time.Second
 	maxRows  = 8
 )
 
-// A row is a backend as the simulator's admin API spells it.
+// A row is a backend in the format of the simulator's admin API.
 type row struct {
 	ServerID           string `json:"serverId"`
 	ServerIP           string `json:"serverIp"`
@@ -37,14 +36,14 @@ type row struct {
 }
 
 type balancer struct {
-	ID   string `json:"loadBalancerId"`
-	Rows []row  `json:"backends"`
-	gone bool   // from the simulator
+	ID      string `json:"loadBalancerId"`
+	Rows    []row  `json:"backends"`
+	deleted bool   // in the simulator
 }
 
 var states = []string{v1alpha1.StatusNormal, v1alpha1.StatusAbnormal, v1alpha1.StatusUnavailable}
 
-// newRow is a backend behind the first or the second listener.
+// newRow returns a backend of the first or of the second listener.
 func (s *soak) newRow(id string) row {
 	s.servers++
 	r := row{
@@ -65,17 +64,18 @@ func (s *soak) newBalancer(i int) *balancer {
 	return b
 }
 
-// put brings a load balancer to the simulator.
+// put creates or replaces a load balancer in the simulator.
 func (s *soak) put(ctx context.Context, b *balancer) error {
-	b.gone = false
+	b.deleted = false
 	return s.Simulator.Admin(ctx, http.MethodPut, "loadbalancers/"+b.ID, map[string]any{"regionId": region, "backends": append([]row{}, b.Rows...)}, nil)
 }
 
-// newObject names a random load balancer, with the operator's own key or one of the Secrets.
+// newObject returns an object for a random load balancer, with the operator's own
+// key or with a Secret's.
 func (s *soak) newObject() *v1alpha1.LoadBalancerHealth {
-	s.numbered++
+	s.numbers++
 	o := &v1alpha1.LoadBalancerHealth{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("o-%06d", s.numbered)},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("o-%06d", s.numbers)},
 		Spec: v1alpha1.LoadBalancerHealthSpec{
 			LoadBalancerID: choose(s, s.balancers).ID, RegionID: region, Interval: metav1.Duration{Duration: interval},
 		},
@@ -87,7 +87,7 @@ func (s *soak) newObject() *v1alpha1.LoadBalancerHealth {
 	return o
 }
 
-// editPolicy decides anew what the object asks about, and what is enough.
+// editPolicy chooses another listener and another health policy.
 func (s *soak) editPolicy(o *v1alpha1.LoadBalancerHealth) {
 	o.Spec.ListenerPort, o.Spec.ListenerProtocol = nil, ""
 	switch s.random.IntN(4) {
@@ -104,13 +104,9 @@ func (s *soak) editPolicy(o *v1alpha1.LoadBalancerHealth) {
 	})
 }
 
-// someObject is one of those that are there.
-func (s *soak) someObject() *v1alpha1.LoadBalancerHealth {
-	names := slices.Sorted(maps.Keys(s.objects)) // the order of a map is not that of the seed
+func (s *soak) randomObject() *v1alpha1.LoadBalancerHealth {
+	names := slices.Sorted(maps.Keys(s.objects)) // sorted, so that the choice follows from the seed
 	return s.objects[choose(s, names)]
 }
 
 func choose[T any](s *soak, from []T) T { return from[s.random.IntN(len(from))] }
-
-// scale is a number of things for this fleet, at least one.
-func scale(n, parts int) int { return cmp.Or(n/parts, 1) }

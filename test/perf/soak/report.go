@@ -18,63 +18,53 @@ import (
 
 // report is the result of a soak.
 type report struct {
-	Date    string             `json:"date"`
-	Command string             `json:"command"`
-	Seed    uint64             `json:"seed"`
-	Took    float64            `json:"tookSeconds"`
-	Objects int                `json:"objects"`
-	Race    bool               `json:"raceDetector"`
-	Trends  []trend            `json:"trends"`
-	Growing map[string]int     `json:"growingFamilies"`
-	Settled map[string]float64 `json:"settledSeconds"`
-	Done    map[string]int     `json:"done"`
-	Answers map[string]int     `json:"answers"`
-	Events  int                `json:"events"`
-	Samples []sample           `json:"samples"`
+	Date    string         `json:"date"`
+	Command string         `json:"command"`
+	Seed    uint64         `json:"seed"`
+	Took    float64        `json:"tookSeconds"`
+	Objects int            `json:"objects"`
+	Race    bool           `json:"raceDetector"`
+	Trends  []trend        `json:"trends"`
+	Growing map[string]int `json:"growingFamilies"`
+	// Correct is when every status was correct, by the situation.
+	Correct      map[string]float64 `json:"correctAfterSeconds"`
+	Actions      map[string]int     `json:"actions"`
+	Outcomes     map[string]int     `json:"outcomes"`
+	Events       int                `json:"events"`
+	Measurements []measurement      `json:"measurements"`
 }
 
 func (s *soak) report() *report {
-	r := &report{
-		Date: s.started.UTC().Format(time.RFC3339), Seed: s.seed, Took: time.Since(s.started).Seconds(), Objects: s.fleet,
-		Command: commandOf(s.settings),
-		Trends:  trends(s.samples, s.race), Race: s.race, Growing: growing(s.samples), Done: s.done, Answers: s.answers, Events: s.events, Samples: s.samples, Settled: map[string]float64{},
+	return &report{
+		Date: s.started.UTC().Format(time.RFC3339), Seed: s.seed, Took: time.Since(s.started).Seconds(), Objects: objectCount,
+		Command: commandOf(s.settings), Race: s.race, Trends: trends(s.measurements, s.race), Growing: growing(s.measurements),
+		Correct: s.correct, Actions: s.done, Outcomes: s.outcomes, Events: s.events, Measurements: s.measurements,
 	}
-	for when, took := range s.settled {
-		r.Settled[when] = took.Seconds()
-	}
-	return r
 }
 
-// commandOf is what a person types.
-func commandOf(asked settings) string {
-	command := fmt.Sprintf("SOAK=%s SOAK_SEED=%d", short(asked.lasts), asked.seed)
-	if !asked.race {
+// commandOf returns the make command of a soak.
+func commandOf(cfg settings) string {
+	command := fmt.Sprintf("SOAK=%s SOAK_SEED=%d", short(cfg.duration), cfg.seed)
+	if !cfg.race {
 		command += " SOAK_RACE=0"
 	}
 	return command + " make soak"
 }
 
-// short is a duration without the zeros at its end.
+// short formats a duration without zero minutes and seconds: 1h.
 func short(d time.Duration) string {
-	text := d.String()
-	if trimmed, ok := strings.CutSuffix(text, "m0s"); ok {
-		text = trimmed + "m"
-	}
-	if trimmed, ok := strings.CutSuffix(text, "h0m"); ok {
-		text = trimmed + "h"
-	}
-	return text
+	return strings.Replace(strings.Replace(d.String(), "m0s", "m", 1), "h0m", "h", 1)
 }
 
-// verdict is an error when something grew.
+// verdict returns an error if anything grew.
 func (r *report) verdict() error {
 	var errs []error
 	if len(r.Trends) == 0 {
-		errs = append(errs, errors.New("there are too few samples to tell"))
+		errs = append(errs, errors.New("there are too few measurements"))
 	}
 	for _, t := range r.Trends {
 		if t.grows() {
-			errs = append(errs, fmt.Errorf("%s grew from %.1f to %.1f, allowed are %.1f (SOAK_SEED=%d)", t.Name, t.First, t.Last, t.Allowed, r.Seed))
+			errs = append(errs, fmt.Errorf("%s grew from %.1f to %.1f, allowed is %.1f (SOAK_SEED=%d)", t.Name, t.First, t.Last, t.Allowed, r.Seed))
 		}
 	}
 	for _, family := range slices.Sorted(maps.Keys(r.Growing)) {
@@ -84,14 +74,14 @@ func (r *report) verdict() error {
 }
 
 func (r *report) print(w io.Writer) {
-	fmt.Fprintf(w, "%-34s %12s %12s %12s\n", "median at quiet moments", "first third", "last third", "allowed")
+	fmt.Fprintf(w, "%-40s %12s %12s %12s\n", "median", "first third", "last third", "allowed")
 	for _, t := range r.Trends {
-		fmt.Fprintf(w, "%-34s %12.1f %12.1f %12.1f\n", t.Name, t.First, t.Last, t.Allowed)
+		fmt.Fprintf(w, "%-40s %12.1f %12.1f %12.1f\n", t.Name, t.First, t.Last, t.Allowed)
 	}
-	fmt.Fprintf(w, "\n%d actions, %d calls of the SLB API with %d different outcomes, %d events\n", total(r.Done), total(r.Answers), len(r.Answers), r.Events)
+	fmt.Fprintf(w, "\n%d actions, %d calls of the SLB API with %d different outcomes, %d events\n", total(r.Actions), total(r.Outcomes), len(r.Outcomes), r.Events)
 }
 
-// write puts the report into a folder, unless it is empty.
+// write writes the report into a folder, if there is one.
 func (r *report) write(folder string) error {
 	if folder == "" {
 		return nil
@@ -107,47 +97,47 @@ const introduction = `# Soak
 
 ` + "`%s`" + ` wrote this page on %s, in %.0f s, on %d cores with %s.
 
-The built operator works between a real etcd and kube-apiserver, which it reaches through a relay, and slb-simulator over HTTPS:
-%d objects on %d load balancers, each observed every %s, with its own key and those of %d Secrets. All that follows is
-chosen from the seed, one action every %s; every so often it all stops for a few seconds, and the operator is looked at.
-The run fails
+The built operator runs with a real etcd and kube-apiserver, which it reaches through a relay, and with slb-simulator over
+HTTPS: %d objects for %d load balancers, each observed every %s, with the operator's own key and those of %d Secrets. The
+seed determines all actions, one every %s. At regular intervals all faults stop for a few seconds, and the soak measures the
+operator. The run fails if
 
-- when the median of the last third of those looks is above that of the first third, after a warm-up of a quarter, by more than
-  is allowed, or when a metric gains series,
-- when a status is not what the simulator says within %s of the last fault, or soon after a second operator took over,
-- when a metric series is there of an object that is not,
-- when the operator ends before it is asked to, races or panics,
-- or when a key, token or signed URL is in a log, an object or an event.
+- the median of a resource in the last third of the measurements exceeds the median of the first third (after a warm-up of a
+  quarter) by more than is allowed, or a metric gains series,
+- a status differs from the simulator %s after the last fault, or after a failover to a second operator,
+- there are metric series of a deleted object,
+- the operator exits early, has a data race or panics,
+- or a key, token or signed URL is in a log, an object or an event.
 
-## What was flat
+## Resources
 
-| median at quiet moments | first third | last third | allowed |
+| median | first third | last third | allowed |
 | --- | --- | --- | --- |
 `
 
 func (r *report) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, introduction, r.Command, r.Date, r.Took, runtime.NumCPU(), runtime.Version(), r.Objects, balancerSet, interval,
-		secretCount, pace, quiet+settleLimit)
+	fmt.Fprintf(&b, introduction, r.Command, r.Date, r.Took, runtime.NumCPU(), runtime.Version(), r.Objects, balancerCount, interval,
+		secretCount, actionInterval, quiet+recoveryLimit)
 	for _, t := range r.Trends {
 		fmt.Fprintf(&b, "| %s | %.1f | %.1f | %.1f |\n", t.Name, t.First, t.Last, t.Allowed)
 	}
-	fmt.Fprintf(&b, "\nOf %d looks.", len(r.Samples))
+	fmt.Fprintf(&b, "\n%d measurements.", len(r.Measurements))
 	if r.Race {
-		b.WriteString(" The program has the race detector in it, and needs several times the memory that it needs without.")
+		b.WriteString(" The race detector in this program multiplies its RSS.")
 	}
-	b.WriteString("\n\n## When every status was true\n\n| | seconds |\n| --- | --- |\n")
-	for _, when := range slices.Sorted(maps.Keys(r.Settled)) {
-		fmt.Fprintf(&b, "| %s | %.1f |\n", when, r.Settled[when])
+	b.WriteString("\n\n## Time until every status was correct\n\n| | seconds |\n| --- | --- |\n")
+	for _, when := range slices.Sorted(maps.Keys(r.Correct)) {
+		fmt.Fprintf(&b, "| %s | %.1f |\n", when, r.Correct[when])
 	}
-	b.WriteString("\n## What went on\n\n| | times |\n| --- | --- |\n")
+	b.WriteString("\n## Actions\n\n| | count |\n| --- | --- |\n")
 	for _, a := range actions {
-		fmt.Fprintf(&b, "| %s | %d |\n", a.name, r.Done[a.name])
+		fmt.Fprintf(&b, "| %s | %d |\n", a.name, r.Actions[a.name])
 	}
-	fmt.Fprintf(&b, "| events there at the end | %d |\n", r.Events)
-	b.WriteString("\n## What became of the calls\n\n| | calls |\n| --- | --- |\n")
-	for _, outcome := range slices.Sorted(maps.Keys(r.Answers)) {
-		fmt.Fprintf(&b, "| %s | %d |\n", outcome, r.Answers[outcome])
+	fmt.Fprintf(&b, "\nAfter the run there were %d Events.\n", r.Events)
+	b.WriteString("\n## Outcomes of the API calls\n\n| error code, fault or OK | calls |\n| --- | --- |\n")
+	for _, outcome := range slices.Sorted(maps.Keys(r.Outcomes)) {
+		fmt.Fprintf(&b, "| %s | %d |\n", outcome, r.Outcomes[outcome])
 	}
 	return b.String()
 }

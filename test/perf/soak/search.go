@@ -15,14 +15,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// signedURL is a signature where it would stand in a URL or in a form; what
-// stands for one that was removed is none.
+// signedURL matches a signature in a URL or in a form, but not its redaction.
 var signedURL = regexp.MustCompile(`(?i)signature(nonce)?(=|%3D|%253D)[^\s\[]`)
 
-// search looks for what must not be in any output, status or event.
+// search fails when a log, an object or an event contains forbidden text.
 func (s *soak) search(ctx context.Context) error {
 	everything := map[string][]byte{}
-	for _, path := range s.outputs {
+	for _, path := range s.logs {
 		content, err := os.ReadFile(path)
 		if err != nil {
 			return err
@@ -48,24 +47,24 @@ func (s *soak) search(ctx context.Context) error {
 	size := 0
 	for name, content := range everything {
 		size += len(content)
-		if found := forbidden(content, s.vault); found != "" {
+		if found := forbidden(content, s.secretValues); found != "" {
 			return fmt.Errorf("%s: %s", name, found)
 		}
 	}
-	s.say("no secret, panic or race in %.1f MiB of logs, objects and events", mebibytes(float64(size)))
+	s.logf("no secret, panic or race in %.1f MiB of logs, objects and events", mebibytes(float64(size)))
 	return nil
 }
 
-// forbidden says what it finds; "" when there is nothing.
-func forbidden(content []byte, vault []string) string {
-	for _, sign := range []string{"WARNING: DATA RACE", "panic:", "Observed a panic", "concurrent map"} {
-		if at := bytes.Index(content, []byte(sign)); at >= 0 {
+// forbidden returns the first forbidden text; "" if there is none.
+func forbidden(content []byte, secretValues []string) string {
+	for _, failure := range []string{"WARNING: DATA RACE", "panic:", "Observed a panic", "concurrent map"} {
+		if at := bytes.Index(content, []byte(failure)); at >= 0 {
 			return string(content[at:min(len(content), at+2000)])
 		}
 	}
-	for _, word := range vault {
-		for _, form := range formsOf(word) {
-			if at := bytes.Index(content, []byte(form)); at >= 0 {
+	for _, value := range secretValues {
+		for _, encoded := range encodingsOf(value) {
+			if at := bytes.Index(content, []byte(encoded)); at >= 0 {
 				return fmt.Sprintf("a key: %q", around(content, at))
 			}
 		}

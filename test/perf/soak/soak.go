@@ -20,17 +20,17 @@ import (
 )
 
 const (
-	fleetSize   = 300 // objects
-	balancerSet = 200 // load balancers that they name
-	secretCount = 6   // in which other keys are
-	// pace is between two actions while everything goes wrong.
-	pace = 50 * time.Millisecond
-	// startLimit is for an operator that starts, among others that start.
+	objectCount   = 300
+	balancerCount = 200
+	secretCount   = 6
+	// actionInterval is between two actions.
+	actionInterval = 50 * time.Millisecond
+	// startLimit is for a starting operator on a busy machine.
 	startLimit = time.Minute
-	// leastOutcomes is how many different things have to become of calls.
-	leastOutcomes = 8
-	// settleLimit is an interval, a call that still hangs, and a bit.
-	settleLimit = 2*interval + 5*time.Second
+	// minOutcomes is how many different outcomes the calls must have.
+	minOutcomes = 8
+	// recoveryLimit is two intervals and a call that still hangs, with some reserve.
+	recoveryLimit = 2*interval + 5*time.Second
 )
 
 // A soak is one run.
@@ -41,46 +41,49 @@ type soak struct {
 	started time.Time
 	random  *rand.Rand
 
-	own     account
-	secrets []key
-	vault   []string // every key, secret and token that there was
-	keys    int
+	own          account
+	secrets      []key
+	secretValues []string // all that were ever in use
+	keys         int
 
-	fleet     int
 	balancers []*balancer
 	objects   map[string]*v1alpha1.LoadBalancerHealth
 	servers   int
-	numbered  int
-	shutAt    time.Time // the API server, last
+	numbers   int
+	outageAt  time.Time // the last one
 
-	operator *operator
-	outputs  []string // files with all that operators said
-	samples  []sample
-	done     map[string]int
-	settled  map[string]time.Duration
-	events   int            // that are there at the end
-	answers  map[string]int // of the simulator, by outcome
+	operator     *operator
+	logs         []string // files with the operators' output
+	measurements []measurement
+	done         map[string]int // actions
+	correct      map[string]float64
+	events       int            // in the end
+	outcomes     map[string]int // of calls
 }
 
-// A key is a Secret and what the simulator takes for it.
+// A key is a Secret, with the accounts that the simulator accepts for it.
 type key struct {
 	name  string
-	valid []account // the first is in use, or, once it moved, the second
+	valid []account // the Secret contains the first, or the second once it moved
 	moved bool
 	at    time.Time
 }
 
-func newSoak(asked settings, out io.Writer) *soak {
+// secret returns the Secret with its newest account.
+func (k *key) secret() *corev1.Secret {
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: k.name}, Data: k.valid[len(k.valid)-1].secretData()}
+}
+
+func newSoak(cfg settings, out io.Writer) *soak {
 	s := &soak{
-		settings: asked, out: out, started: time.Now(), fleet: fleetSize,
-		random:  rand.New(rand.NewPCG(asked.seed, 0)),
-		objects: map[string]*v1alpha1.LoadBalancerHealth{}, done: map[string]int{}, settled: map[string]time.Duration{},
+		settings: cfg, out: out, started: time.Now(), random: rand.New(rand.NewPCG(cfg.seed, 0)),
+		objects: map[string]*v1alpha1.LoadBalancerHealth{}, done: map[string]int{}, correct: map[string]float64{},
 	}
 	s.own = s.newAccount()
 	return s
 }
 
-func (s *soak) say(format string, args ...any) {
+func (s *soak) logf(format string, args ...any) {
 	fmt.Fprintf(s.out, "%6.1fs  "+format+"\n", append([]any{time.Since(s.started).Seconds()}, args...)...)
 }
 
@@ -91,42 +94,29 @@ func (s *soak) close() error {
 	return s.env.close()
 }
 
-func (s *soak) run(ctx context.Context) (err error) {
-	s.say("%s of faults, seed %d: starting etcd, kube-apiserver and slb-simulator", s.lasts, s.seed)
-	if err := s.open(ctx, s.own); err != nil {
-		return err
+func (s *soak) run(ctx context.Context) error {
+	s.logf("%s of faults, seed %d: starting etcd, kube-apiserver and slb-simulator", s.duration, s.seed)
+	for _, step := range []func(context.Context) error{
+		s.open,
+		s.populate,
+		func(ctx context.Context) error { return s.launch(ctx, "first") },
+		func(ctx context.Context) error { return s.waitUntilCorrect(ctx, "at the start", startLimit) },
+		s.injectFaults,
+		s.removeFaults,
+		func(ctx context.Context) error { return s.waitUntilCorrect(ctx, "after the last fault", recoveryLimit) },
+		s.checkSeries,
+		s.checkOutcomes,
+		s.failOver,
+		s.search,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
 	}
-	if err := s.populate(ctx); err != nil {
-		return err
-	}
-	if s.operator, err = s.begin(ctx, "first"); err != nil {
-		return err
-	}
-	if err := s.settle(ctx, "at the start", startLimit); err != nil {
-		return err
-	}
-	if err := s.stir(ctx); err != nil {
-		return err
-	}
-	if err := s.calm(ctx); err != nil {
-		return err
-	}
-	if err := s.settle(ctx, "after the last fault", settleLimit); err != nil {
-		return err
-	}
-	if err := s.countSeries(ctx); err != nil {
-		return err
-	}
-	if err := s.countAnswers(ctx); err != nil {
-		return err
-	}
-	if err := s.handOver(ctx); err != nil {
-		return err
-	}
-	return s.search(ctx)
+	return nil
 }
 
-// populate makes what there is to observe.
+// populate creates the keys, load balancers and objects.
 func (s *soak) populate(ctx context.Context) error {
 	for i := range secretCount {
 		s.secrets = append(s.secrets, key{name: fmt.Sprintf("key-%d", i), valid: []account{s.newAccount()}})
@@ -134,101 +124,95 @@ func (s *soak) populate(ctx context.Context) error {
 	if err := s.writeAccounts(); err != nil {
 		return err
 	}
-	for i := range balancerSet {
+	for i := range balancerCount {
 		s.balancers = append(s.balancers, s.newBalancer(i))
 		if err := s.put(ctx, s.balancers[i]); err != nil {
 			return err
 		}
 	}
-	for _, k := range s.secrets {
-		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: k.name}, Data: k.valid[0].secretData()}
-		if err := s.Client.Create(ctx, secret); err != nil {
+	for i := range s.secrets {
+		if err := s.Client.Create(ctx, s.secrets[i].secret()); err != nil {
 			return err
 		}
 	}
-	for range s.fleet {
+	for range objectCount {
 		o := s.newObject()
 		s.objects[o.Name] = o
 		if err := s.Client.Create(ctx, o); err != nil {
 			return err
 		}
 	}
-	s.say("%d objects on %d load balancers", s.fleet, balancerSet)
+	s.logf("%d objects for %d load balancers", objectCount, balancerCount)
 	return nil
 }
 
-// begin starts an operator and remembers where it writes.
-func (s *soak) begin(ctx context.Context, name string) (*operator, error) {
+// launch starts an operator, and records where its logs are.
+func (s *soak) launch(ctx context.Context, name string) error {
 	program := filepath.Join("bin", "slb-health-operator")
 	if s.race {
 		program = filepath.Join("bin", "race", "slb-health-operator")
 	}
 	o, err := s.startOperator(ctx, name, program, s.own)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s.outputs = append(s.outputs, o.Stderr)
-	return o, nil
+	s.operator, s.logs = o, append(s.logs, o.Stderr)
+	return nil
 }
 
-// A round is a time of faults and a quiet one, at whose end samples are taken.
-const quiet, looks = 4 * time.Second, samplesEach * sampleEvery
+// quiet is the time without faults before measurements, measuring the time of these.
+const quiet, measuring = 4 * time.Second, measurementsPerRound * measurementInterval
 
-// stir lets things go wrong for as long as it was asked to, and to the last moment.
-func (s *soak) stir(ctx context.Context) error {
-	storm := min(max(s.lasts/12, 6*time.Second), 30*time.Second)
-	began := time.Now()
-	for time.Since(began)+storm+quiet+looks+storm <= s.lasts {
-		if err := s.storm(ctx, storm); err != nil {
+// injectFaults repeats faults, a quiet time and measurements, with faults last.
+func (s *soak) injectFaults(ctx context.Context) error {
+	faults := min(max(s.duration/12, 6*time.Second), 30*time.Second)
+	start := time.Now()
+	for time.Since(start)+faults+quiet+measuring+faults <= s.duration {
+		if err := s.runActions(ctx, faults); err != nil {
 			return err
 		}
-		if err := s.rest(ctx, quiet); err != nil {
+		if err := s.pauseFaults(ctx); err != nil {
 			return err
 		}
-		if err := s.sample(ctx, time.Since(began)); err != nil {
+		if err := s.measure(ctx, time.Since(start)); err != nil {
 			return err
 		}
 	}
-	s.say("%d samples were taken", len(s.samples))
-	return s.storm(ctx, storm)
+	s.logf("%d measurements", len(s.measurements))
+	return s.runActions(ctx, faults)
 }
 
-func (s *soak) storm(ctx context.Context, lasts time.Duration) error {
-	for until := time.Now().Add(lasts); time.Now().Before(until); {
-		if err := s.step(ctx); err != nil {
+func (s *soak) runActions(ctx context.Context, duration time.Duration) error {
+	for deadline := time.Now().Add(duration); time.Now().Before(deadline); {
+		if err := errors.Join(s.operator.Alive(), s.Simulator.Alive()); err != nil {
+			return err
+		}
+		if err := s.act(ctx); err != nil {
+			return err
+		}
+		if err := harness.Wait(ctx, actionInterval); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// step is one action.
-func (s *soak) step(ctx context.Context) error {
-	if err := errors.Join(s.operator.Alive(), s.Simulator.Alive()); err != nil {
-		return err
-	}
-	if err := s.act(ctx); err != nil {
-		return err
-	}
-	return harness.Wait(ctx, pace)
-}
-
-// rest leaves the operator alone, with nothing in its way.
-func (s *soak) rest(ctx context.Context, quiet time.Duration) error {
+// pauseFaults removes all faults, and waits for the operator to recover.
+func (s *soak) pauseFaults(ctx context.Context) error {
 	if err := errors.Join(s.relay.Open(), s.putFaults(ctx, []fault{})); err != nil {
 		return err
 	}
 	return harness.Wait(ctx, quiet)
 }
 
-// calm ends all faults for good. What is stalled is asked for, as a person does
-// who fixed it, once the calls that are under way have ended.
-func (s *soak) calm(ctx context.Context) error {
-	if err := s.rest(ctx, quiet); err != nil {
+// removeFaults removes all faults for good. Then it requests an observation of the
+// stalled objects, as a user does who fixed the cause.
+func (s *soak) removeFaults(ctx context.Context) error {
+	if err := s.pauseFaults(ctx); err != nil {
 		return err
 	}
 	for _, b := range s.balancers {
-		if b.gone {
+		if b.deleted {
 			if err := s.put(ctx, b); err != nil {
 				return err
 			}
@@ -237,44 +221,42 @@ func (s *soak) calm(ctx context.Context) error {
 	return s.requestStalled(ctx)
 }
 
-// countAnswers asks how the calls went: a soak without failures proves nothing.
-func (s *soak) countAnswers(ctx context.Context) error {
+// checkOutcomes counts the outcomes of calls: a soak without failures proves nothing.
+func (s *soak) checkOutcomes(ctx context.Context) error {
 	var calls struct {
 		ByOutcome map[string]int `json:"byOutcome"`
 	}
 	if err := s.Simulator.Admin(ctx, http.MethodGet, "calls?limit=1", nil, &calls); err != nil {
 		return err
 	}
-	if s.answers = calls.ByOutcome; len(s.answers) < leastOutcomes {
-		return fmt.Errorf("the faults had no effect: the simulator answered %v", s.answers)
+	if s.outcomes = calls.ByOutcome; len(s.outcomes) < minOutcomes {
+		return fmt.Errorf("the faults had no effect: the calls' outcomes are %v", s.outcomes)
 	}
 	return nil
 }
 
-// handOver ends the operator while a second one waits for the Lease, which has
-// to go on where the first stopped.
-func (s *soak) handOver(ctx context.Context) error {
-	second, err := s.begin(ctx, "second")
-	if err != nil {
+// failOver stops the operator while a second one waits for the Lease. The second
+// has to continue the work of the first.
+func (s *soak) failOver(ctx context.Context) error {
+	first := s.operator
+	if err := s.launch(ctx, "second"); err != nil {
 		return err
 	}
-	first := s.operator
-	s.operator = second
 	first.Stop()
 	if err := first.Failure(); err != nil {
-		return fmt.Errorf("the operator does not end well: %w", err)
+		return fmt.Errorf("the first operator failed when it stopped: %w", err)
 	}
-	for range scale(s.fleet, 10) {
-		if err := s.flip(ctx); err != nil && !errors.Is(err, errIdle) {
+	for range objectCount / 10 {
+		if err := editBalancer((*soak).flip)(s, ctx); err != nil && !errors.Is(err, errNothingToDo) {
 			return err
 		}
 	}
-	if err := s.settle(ctx, "after a new leader", startLimit); err != nil {
+	if err := s.waitUntilCorrect(ctx, "after a failover", startLimit); err != nil {
 		return err
 	}
-	second.Stop()
-	if err := second.Failure(); err != nil {
-		return fmt.Errorf("the second operator does not end well: %w", err)
+	s.operator.Stop()
+	if err := s.operator.Failure(); err != nil {
+		return fmt.Errorf("the second operator failed when it stopped: %w", err)
 	}
 	return nil
 }

@@ -20,25 +20,25 @@ import (
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// settle waits until every status says what the simulator says.
-func (s *soak) settle(ctx context.Context, when string, limit time.Duration) error {
-	began := time.Now()
+// waitUntilCorrect waits until every status agrees with the simulator.
+func (s *soak) waitUntilCorrect(ctx context.Context, when string, limit time.Duration) error {
+	start := time.Now()
 	for {
-		wrong, err := s.untrue(ctx)
+		incorrect, err := s.incorrectStatuses(ctx)
 		if err != nil {
 			return err
 		}
 		if err := s.operator.Alive(); err != nil {
 			return err
 		}
-		took := time.Since(began)
-		if len(wrong) == 0 {
-			s.settled[when] = took
-			s.say("%s: every status is true after %.1f s", when, took.Seconds())
+		took := time.Since(start)
+		if len(incorrect) == 0 {
+			s.correct[when] = took.Seconds()
+			s.logf("%s: every status is correct after %.1f s", when, took.Seconds())
 			return nil
 		}
 		if took > limit {
-			return fmt.Errorf("%s, %d statuses are not true within %s:\n%s", when, len(wrong), limit, strings.Join(wrong[:min(len(wrong), 10)], "\n"))
+			return fmt.Errorf("%s, %d statuses are not correct within %s:\n%s", when, len(incorrect), limit, strings.Join(incorrect[:min(len(incorrect), 10)], "\n"))
 		}
 		if err := harness.Wait(ctx, 250*time.Millisecond); err != nil {
 			return err
@@ -46,16 +46,16 @@ func (s *soak) settle(ctx context.Context, when string, limit time.Duration) err
 	}
 }
 
-// untrue says what is wrong with the statuses, one line each.
-func (s *soak) untrue(ctx context.Context) ([]string, error) {
-	var there struct {
+// incorrectStatuses describes the mismatch of each status that is not correct.
+func (s *soak) incorrectStatuses(ctx context.Context) ([]string, error) {
+	var list struct {
 		LoadBalancers []balancer `json:"loadBalancers"`
 	}
-	if err := s.Simulator.Admin(ctx, http.MethodGet, "loadbalancers", nil, &there); err != nil {
+	if err := s.Simulator.Admin(ctx, http.MethodGet, "loadbalancers", nil, &list); err != nil {
 		return nil, err
 	}
 	balancers := map[string][]row{}
-	for _, b := range there.LoadBalancers {
+	for _, b := range list.LoadBalancers {
 		balancers[b.ID] = b.Rows
 	}
 	objects, err := s.list(ctx)
@@ -63,15 +63,15 @@ func (s *soak) untrue(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	if len(objects) != len(s.objects) {
-		return nil, fmt.Errorf("there are %d objects, not %d", len(objects), len(s.objects))
+		return nil, fmt.Errorf("there are %d objects, want %d", len(objects), len(s.objects))
 	}
-	var wrong []string
+	var incorrect []string
 	for i := range objects {
 		if problem := mismatch(&objects[i], balancers[objects[i].Spec.LoadBalancerID]); problem != "" {
-			wrong = append(wrong, objects[i].Name+": "+problem)
+			incorrect = append(incorrect, objects[i].Name+": "+problem)
 		}
 	}
-	return wrong, nil
+	return incorrect, nil
 }
 
 func (s *soak) list(ctx context.Context) ([]v1alpha1.LoadBalancerHealth, error) {
@@ -80,18 +80,15 @@ func (s *soak) list(ctx context.Context) ([]v1alpha1.LoadBalancerHealth, error) 
 	return list.Items, err
 }
 
-// requestStalled asks for an observation of what waits for a person.
+// requestStalled requests an observation of the objects that require manual action.
 func (s *soak) requestStalled(ctx context.Context) error {
 	objects, err := s.list(ctx)
 	if err != nil {
 		return err
 	}
 	for i := range objects {
-		o := &objects[i]
-		if meta.IsStatusConditionTrue(o.Status.Conditions, v1alpha1.ConditionStalled) {
-			before := o.DeepCopy()
-			s.request(o)
-			if err := s.Client.Patch(ctx, o, client.MergeFrom(before)); err != nil {
+		if meta.IsStatusConditionTrue(objects[i].Status.Conditions, v1alpha1.ConditionStalled) {
+			if err := s.patch(ctx, &objects[i], (*soak).requestObservation); err != nil {
 				return err
 			}
 		}
@@ -99,7 +96,7 @@ func (s *soak) requestStalled(ctx context.Context) error {
 	return nil
 }
 
-// mismatch says what a status has wrong about rows of the simulator; "" when nothing is.
+// mismatch describes how a status differs from the simulator's rows; "" if it agrees.
 func mismatch(o *v1alpha1.LoadBalancerHealth, rows []row) string {
 	status := &o.Status
 	reason := func(conditionType string) string {
@@ -112,10 +109,10 @@ func mismatch(o *v1alpha1.LoadBalancerHealth, rows []row) string {
 	observed, ready := reason(v1alpha1.ConditionObserved), meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
 	switch {
 	case status.ObservedGeneration != o.Generation:
-		return fmt.Sprintf("generation %d, observed is %d (%s)", o.Generation, status.ObservedGeneration, observed)
+		return fmt.Sprintf("generation %d, observedGeneration %d (%s)", o.Generation, status.ObservedGeneration, observed)
 	case o.Spec.Suspend:
 		if observed != "Unknown "+v1alpha1.ReasonSuspended {
-			return "suspended, and Observed is " + observed
+			return "suspended, but Observed is " + observed
 		}
 		return ""
 	case observed != "True "+v1alpha1.ReasonObservationSucceeded:
@@ -123,48 +120,43 @@ func mismatch(o *v1alpha1.LoadBalancerHealth, rows []row) string {
 	case reason(v1alpha1.ConditionStalled) != "" || reason(v1alpha1.ConditionReconciling) != "":
 		return "it is stalled, or still reconciling"
 	}
-	rows = asked(&o.Spec, rows)
-	if got, want := storedRows(status.Backends), theirRows(rows); !slices.Equal(got, want) {
-		return fmt.Sprintf("its rows are %q, not %q", got, want)
+	rows = selectRows(&o.Spec, rows)
+	if got, want := sorted(rowsOf(status.Backends)), sorted(rows); !slices.Equal(got, want) {
+		return fmt.Sprintf("its rows are %+v, want %+v", got, want)
 	}
 	if status.Summary == nil || int(status.Summary.Backends) != len(rows) {
-		return fmt.Sprintf("its summary is %+v, of %d rows", status.Summary, len(rows))
+		return fmt.Sprintf("its summary is %+v, with %d rows", status.Summary, len(rows))
 	}
-	if want := judge(o.Spec.HealthPolicy, rows); ready.Status != want {
-		return fmt.Sprintf("Ready is %s (%s), not %s", ready.Status, ready.Message, want)
+	if want := expectedReady(o.Spec.HealthPolicy, rows); ready.Status != want {
+		return fmt.Sprintf("Ready is %s (%s), want %s", ready.Status, ready.Message, want)
 	}
 	return ""
 }
 
-// asked are the rows that a spec asks about.
-func asked(spec *v1alpha1.LoadBalancerHealthSpec, rows []row) []row {
+// selectRows returns the rows of the listener in a spec.
+func selectRows(spec *v1alpha1.LoadBalancerHealthSpec, rows []row) []row {
 	return slices.DeleteFunc(slices.Clone(rows), func(r row) bool {
 		return spec.ListenerPort != nil && *spec.ListenerPort != r.ListenerPort ||
 			spec.ListenerProtocol != "" && string(spec.ListenerProtocol) != r.ListenerProtocol
 	})
 }
 
-func storedRows(backends []v1alpha1.BackendStatus) []string {
-	lines := make([]string, 0, len(backends))
+func rowsOf(backends []v1alpha1.BackendStatus) []row {
+	rows := make([]row, len(backends))
 	for i := range backends {
 		b := &backends[i]
-		lines = append(lines, fmt.Sprintf("%d/%s %s %s:%d %s", b.ListenerPort, b.ListenerProtocol, b.ServerID, b.ServerIP, b.Port, b.ServerHealthStatus))
+		rows[i] = row{b.ServerID, b.ServerIP, b.Type, b.ListenerPort, b.ListenerProtocol, b.Port, b.ServerHealthStatus}
 	}
-	slices.Sort(lines)
-	return lines
+	return rows
 }
 
-func theirRows(rows []row) []string {
-	lines := make([]string, 0, len(rows))
-	for _, r := range rows {
-		lines = append(lines, fmt.Sprintf("%d/%s %s %s:%d %s", r.ListenerPort, r.ListenerProtocol, r.ServerID, r.ServerIP, r.Port, r.ServerHealthStatus))
-	}
-	slices.Sort(lines)
-	return lines
+// sorted sorts rows by ServerID, which is unique.
+func sorted(rows []row) []row {
+	return slices.SortedFunc(slices.Values(rows), func(a, b row) int { return cmp.Compare(a.ServerID, b.ServerID) })
 }
 
-// judge is the verdict of a policy on rows: that of the worst listener.
-func judge(policy *v1alpha1.HealthPolicy, rows []row) metav1.ConditionStatus {
+// expectedReady returns the status of the condition Ready: that of the worst listener.
+func expectedReady(policy *v1alpha1.HealthPolicy, rows []row) metav1.ConditionStatus {
 	if len(rows) == 0 {
 		return metav1.ConditionFalse
 	}
@@ -187,11 +179,11 @@ func judge(policy *v1alpha1.HealthPolicy, rows []row) metav1.ConditionStatus {
 	}
 	verdict := metav1.ConditionTrue
 	for port, n := range all {
-		needs, err := intstr.GetScaledValueFromIntOrPercent(cmp.Or(policy.MinHealthy, new(intstr.FromInt32(1))), n, true)
+		required, err := intstr.GetScaledValueFromIntOrPercent(cmp.Or(policy.MinHealthy, new(intstr.FromInt32(1))), n, true)
 		switch {
-		case err != nil || n-abnormal[port] < needs:
+		case err != nil || n-abnormal[port] < required:
 			return metav1.ConditionFalse
-		case normal[port] < needs:
+		case normal[port] < required:
 			verdict = metav1.ConditionUnknown
 		}
 	}

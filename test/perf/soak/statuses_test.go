@@ -17,7 +17,7 @@ var twoRows = []row{
 	{ServerID: "i-2", ListenerPort: 80, ListenerProtocol: "http", ServerHealthStatus: "normal"},
 }
 
-func trueObject() *v1alpha1.LoadBalancerHealth {
+func correctObject() *v1alpha1.LoadBalancerHealth {
 	condition := func(conditionType string, status metav1.ConditionStatus, reason string) metav1.Condition {
 		return metav1.Condition{Type: conditionType, Status: status, Reason: reason}
 	}
@@ -37,37 +37,37 @@ func trueObject() *v1alpha1.LoadBalancerHealth {
 	}
 }
 
-func TestAnUntrueStatusIsFound(t *testing.T) {
-	if problem := mismatch(trueObject(), twoRows); problem != "" {
-		t.Fatalf("a true status: %s", problem)
+func TestIncorrectStatusIsFound(t *testing.T) {
+	if problem := mismatch(correctObject(), twoRows); problem != "" {
+		t.Fatalf("a correct status: %s", problem)
 	}
 	for what, test := range map[string]struct {
-		edit func(*v1alpha1.LoadBalancerHealth)
-		says string
+		edit    func(*v1alpha1.LoadBalancerHealth)
+		problem string
 	}{
 		"an older generation": {func(o *v1alpha1.LoadBalancerHealth) { o.Generation++ }, "generation 4"},
 		"not observed":        {func(o *v1alpha1.LoadBalancerHealth) { o.Status.Conditions[0].Reason = "Throttled" }, "Observed is"},
 		"another state":       {func(o *v1alpha1.LoadBalancerHealth) { o.Status.Backends[0].ServerHealthStatus = "abnormal" }, "its rows"},
 		"a row too few":       {func(o *v1alpha1.LoadBalancerHealth) { o.Status.Backends = o.Status.Backends[1:] }, "its rows"},
 		"a wrong count":       {func(o *v1alpha1.LoadBalancerHealth) { o.Status.Summary.Backends = 3 }, "its summary"},
-		"a wrong verdict":     {func(o *v1alpha1.LoadBalancerHealth) { o.Status.Conditions[1].Status = "False" }, "Ready is"},
+		"an incorrect Ready":  {func(o *v1alpha1.LoadBalancerHealth) { o.Status.Conditions[1].Status = "False" }, "Ready is"},
 		"not suspended":       {func(o *v1alpha1.LoadBalancerHealth) { o.Spec.Suspend = true }, "suspended"},
 		"stalled": {func(o *v1alpha1.LoadBalancerHealth) {
 			o.Status.Conditions = append(o.Status.Conditions, metav1.Condition{Type: "Stalled", Status: "True", Reason: "Forbidden"})
 		}, "stalled"},
-		"one listener asked about": {func(o *v1alpha1.LoadBalancerHealth) { o.Spec.ListenerPort = new(int32(80)) }, "its rows"},
+		"a single listener": {func(o *v1alpha1.LoadBalancerHealth) { o.Spec.ListenerPort = new(int32(80)) }, "its rows"},
 	} {
 		t.Run(what, func(t *testing.T) {
-			o := trueObject()
+			o := correctObject()
 			test.edit(o)
-			if problem := mismatch(o, twoRows); !strings.Contains(problem, test.says) || problem == "" {
-				t.Errorf("%q does not say %q", problem, test.says)
+			if problem := mismatch(o, twoRows); !strings.Contains(problem, test.problem) || problem == "" {
+				t.Errorf("%q does not contain %q", problem, test.problem)
 			}
 		})
 	}
 }
 
-func TestJudge(t *testing.T) {
+func TestExpectedReady(t *testing.T) {
 	rows := func(states ...string) (all []row) {
 		for _, state := range states {
 			all = append(all, row{ListenerPort: 443, ServerHealthStatus: state})
@@ -88,8 +88,8 @@ func TestJudge(t *testing.T) {
 		"unknown is bad":  {&v1alpha1.HealthPolicy{Unavailable: v1alpha1.Unhealthy}, rows("unavailable"), "False"},
 		"worst listener":  {nil, append(rows("normal"), row{ListenerPort: 80, ServerHealthStatus: "abnormal"}), "False"},
 	} {
-		if got := judge(test.policy, test.rows); got != test.want {
-			t.Errorf("%s: %s, not %s", name, got, test.want)
+		if got := expectedReady(test.policy, test.rows); got != test.want {
+			t.Errorf("%s: %s, want %s", name, got, test.want)
 		}
 	}
 }

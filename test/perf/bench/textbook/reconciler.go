@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package textbook is the reconciler that a tutorial would lead to. It exists
-// to be measured against, and for nothing else: the queue's key is the object,
-// every object costs a call at every interval, every call a Status().Update,
-// and RequeueAfter is the interval. It works, and it does not crash: each
-// worker takes an SDK client of its own, because clients must not be shared.
+// Package textbook is the reconciler of a typical tutorial. It exists only for
+// comparison: the queue's key is the object, every object needs a call at every
+// interval, every call a Status().Update, and RequeueAfter is the interval. It
+// works: each worker uses its own SDK client, because clients must not be shared.
 package textbook
 
 import (
@@ -24,15 +23,15 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// Reconciler brings one object up to date.
+// Reconciler updates the status of one object.
 type Reconciler struct {
 	client.Client
-	// Clients holds one SDK client for each worker.
+	// Clients contains one SDK client for each worker.
 	Clients chan *slb.Client
 }
 
-// SetupWithManager adds the controller. Without the predicate, every status
-// write would wake it again: tutorials do have that.
+// SetupWithManager adds the controller. Without the predicate, every status write
+// would enqueue the object again: tutorials include it.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.LoadBalancerHealth{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
@@ -46,11 +45,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err := r.Get(ctx, request.NamespacedName, &object); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	answer, err := r.describe(&object)
+	response, err := r.describe(&object)
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("describe the health of %s: %w", object.Spec.LoadBalancerID, err)
 	}
-	fill(&object, answer)
+	fill(&object, response)
 	if err := r.Status().Update(ctx, &object); err != nil {
 		return ctrl.Result{}, fmt.Errorf("update the status: %w", err)
 	}
@@ -66,8 +65,8 @@ func (r *Reconciler) describe(object *v1alpha1.LoadBalancerHealth) (*slb.Describ
 	return sdk.DescribeHealthStatus(request)
 }
 
-// fill makes the status what the answer says.
-func fill(object *v1alpha1.LoadBalancerHealth, answer *slb.DescribeHealthStatusResponse) {
+// fill sets the status from the response.
+func fill(object *v1alpha1.LoadBalancerHealth, response *slb.DescribeHealthStatusResponse) {
 	now := metav1.NewTime(time.Now())
 	status := &object.Status
 	known := make(map[string]v1alpha1.BackendStatus, len(status.Backends))
@@ -75,8 +74,8 @@ func fill(object *v1alpha1.LoadBalancerHealth, answer *slb.DescribeHealthStatusR
 		known[keyOf(backend)] = backend
 	}
 	var counts v1alpha1.Counts
-	rows := make([]v1alpha1.BackendStatus, 0, len(answer.BackendServers.BackendServer))
-	for _, server := range answer.BackendServers.BackendServer {
+	rows := make([]v1alpha1.BackendStatus, 0, len(response.BackendServers.BackendServer))
+	for _, server := range response.BackendServers.BackendServer {
 		row := v1alpha1.BackendStatus{
 			ServerID: server.ServerId, ServerIP: server.ServerIp, Type: server.Type, ListenerPort: int32(server.ListenerPort),
 			ListenerProtocol: server.Protocol, Port: int32(server.Port), ServerHealthStatus: server.ServerHealthStatus, LastTransitionTime: now,
@@ -89,7 +88,7 @@ func fill(object *v1alpha1.LoadBalancerHealth, answer *slb.DescribeHealthStatusR
 	}
 	status.ObservedGeneration = object.Generation
 	status.Backends, status.Summary = rows, &v1alpha1.Summary{Listeners: 1, Counts: counts}
-	status.LastObservedTime, status.LastRequestID = &now, answer.RequestId
+	status.LastObservedTime, status.LastRequestID = &now, response.RequestId
 	ready := metav1.Condition{
 		Type: "Ready", Status: metav1.ConditionTrue, Reason: "MinHealthyMet", ObservedGeneration: object.Generation,
 		Message: fmt.Sprintf("%d of %d backends are normal", counts.Normal, counts.Backends),

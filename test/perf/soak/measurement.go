@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -17,69 +18,65 @@ import (
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// A sample is what the operator holds at a quiet moment.
-type sample struct {
+// A measurement contains the resources of the operator while there are no faults.
+type measurement struct {
 	At          time.Duration `json:"atNanoseconds"`
 	Goroutines  float64       `json:"goroutines"`
 	RSS         float64       `json:"rssBytes"`
 	Heap        float64       `json:"heapBytes"`
 	Files       float64       `json:"openFiles"`
 	Connections float64       `json:"connections"`
-	Waiting     float64       `json:"workqueueDepth"`
-	// Series are counted by family, without those of objects, which come and go with them.
+	Queued      float64       `json:"workqueueDepth"`
+	// Series are counted by family, without those of objects.
 	Series map[string]int `json:"-"`
 }
 
-// ofObjects is the prefix of the families whose series are of single objects.
-const ofObjects = "slb_health_"
+// objectPrefix is the prefix of families with series of single objects.
+const objectPrefix = "slb_health_"
 
-// One sample may be of a bad moment, so several are taken in a row.
+// A single measurement may be an outlier, so there are several in a row.
 const (
-	samplesEach = 3
-	sampleEvery = 500 * time.Millisecond
+	measurementsPerRound = 3
+	measurementInterval  = 500 * time.Millisecond
 )
 
-func (s *soak) sample(ctx context.Context, at time.Duration) error {
-	for range samplesEach {
-		taken, err := s.operator.look(ctx)
+func (s *soak) measure(ctx context.Context, at time.Duration) error {
+	for range measurementsPerRound {
+		m, err := s.operator.measure(ctx)
 		if err != nil {
 			return err
 		}
-		taken.At = at
-		s.samples = append(s.samples, taken)
-		if err := harness.Wait(ctx, sampleEvery); err != nil {
+		m.At = at
+		s.measurements = append(s.measurements, m)
+		if err := harness.Wait(ctx, measurementInterval); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (o *operator) look(ctx context.Context) (sample, error) {
-	if err := o.Alive(); err != nil {
-		return sample{}, err
-	}
+func (o *operator) measure(ctx context.Context) (measurement, error) {
 	scraped, err := o.scrape(ctx)
 	if err != nil {
-		return sample{}, err
+		return measurement{}, errors.Join(o.Alive(), err)
 	}
 	used, err := o.Usage()
 	if err != nil {
-		return sample{}, err
+		return measurement{}, err
 	}
 	files, sockets, err := openFiles(o.PID())
 	if err != nil {
-		return sample{}, err
+		return measurement{}, err
 	}
 	series := scraped.Count()
-	maps.DeleteFunc(series, func(family string, _ int) bool { return strings.HasPrefix(family, ofObjects) })
-	return sample{
+	maps.DeleteFunc(series, func(family string, _ int) bool { return strings.HasPrefix(family, objectPrefix) })
+	return measurement{
 		Goroutines: scraped.Sum("go_goroutines"), RSS: float64(used.RSS), Heap: scraped.Sum("go_memstats_heap_inuse_bytes"),
-		Files: float64(files), Connections: float64(sockets), Waiting: scraped.Sum("workqueue_depth"),
+		Files: float64(files), Connections: float64(sockets), Queued: scraped.Sum("workqueue_depth"),
 		Series: series,
 	}, nil
 }
 
-// scrape is what a Prometheus would get.
 func (o *operator) scrape(ctx context.Context) (harness.Series, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, o.metricsURL, http.NoBody)
 	if err != nil {
@@ -97,7 +94,7 @@ func (o *operator) scrape(ctx context.Context) (harness.Series, error) {
 	return harness.ParseSeries(string(content))
 }
 
-// openFiles counts a process's open files, and those that are connections or listen for some.
+// openFiles counts the open files of a process, and the sockets among them.
 func openFiles(pid int) (files, sockets int, err error) {
 	folder := "/proc/" + strconv.Itoa(pid) + "/fd"
 	entries, err := os.ReadDir(folder)
@@ -117,8 +114,8 @@ func openFiles(pid int) (files, sockets int, err error) {
 	return files, sockets, nil
 }
 
-// countSeries holds that no series outlives its object, and that each object has its own.
-func (s *soak) countSeries(ctx context.Context) error {
+// checkSeries requires the series of every object, and no others.
+func (s *soak) checkSeries(ctx context.Context) error {
 	scraped, err := s.operator.scrape(ctx)
 	if err != nil {
 		return err
@@ -134,6 +131,6 @@ func (s *soak) countSeries(ctx context.Context) error {
 			return fmt.Errorf("%d series of %s, want %d for %d objects", counted[family], family, want, len(s.objects))
 		}
 	}
-	s.say("%d series of %d objects, none of others", counted["slb_health_condition"], len(s.objects))
+	s.logf("%d series for %d objects, and no others", counted["slb_health_condition"], len(s.objects))
 	return nil
 }
