@@ -57,8 +57,8 @@ name, and a binding of the user names the metrics-reader role. */}}
 {{/* Selector of the Service, policy and monitor: every pod of the release. */}}
 {{- define "slb-health-operator.selectorLabels" -}}
 control-plane: controller-manager
-app.kubernetes.io/name: {{ include "slb-health-operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "slb-health-operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{/* The pods of one Deployment: those of one shard. */}}
@@ -71,8 +71,8 @@ slb.lbhealth.dev/shard: {{ . | quote }}
 
 {{- define "slb-health-operator.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-app.kubernetes.io/name: {{ include "slb-health-operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "slb-health-operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
@@ -81,7 +81,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "slb-health-operator.metadata" -}}
 name: {{ include "slb-health-operator.objectName" . }}
 {{- with .namespace }}
-namespace: {{ . }}
+namespace: {{ . | quote }}
 {{- end }}
 {{- include "slb-health-operator.tags" . }}
 {{- end -}}
