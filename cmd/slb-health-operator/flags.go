@@ -50,7 +50,7 @@ func (o *options) bindAPI(fs *flag.FlagSet) {
 	fs.StringVar(&o.endpointURL, "slb-endpoint", "", "Endpoint of the SLB API for every region: http:// or https://, and host:port. Default: the endpoint of each region, over HTTPS.")
 	fs.StringVar(&o.network, "slb-network", alicloud.NetworkInternet, "Network of the endpoint of each region: internet or vpc.")
 	fs.Float64Var(&o.qps, "slb-qps", 10, "Maximum calls per second for each account and region.")
-	fs.IntVar(&o.burst, "slb-burst", 20, "Maximum calls at once for each account and region.")
+	fs.IntVar(&o.burst, "slb-burst", 20, "Maximum burst of calls for each account and region.")
 	fs.DurationVar(&o.timeout, "slb-timeout", 10*time.Second, "Timeout of one call.")
 	fs.StringVar(&o.listenerDetails, "listener-details", listenerDetailsAuto, "List the listeners of load balancers, also those without backends: auto, where the identity has the permission slb:DescribeLoadBalancerListeners, or off.")
 	fs.IntVar(&o.concurrency, "concurrency", 32, "Load balancers reconciled at once.")

@@ -136,6 +136,11 @@ func upgradePage(c *cluster, older checkout) *page {
 	uninstalled := func(t *testing.T) { t.Helper(); c.uninstalled(t); kept(t) }
 	gone := func(t *testing.T) { t.Helper(); c.uninstalled(t); c.gone(t) }
 	oldRelease := "$URL/" + oldVersion
+	withoutOperator := func(t *testing.T) {
+		t.Helper()
+		c.kubectl(t, "delete namespace/"+namespace)
+		c.kubectl(t, "delete clusterrole,clusterrolebinding -l "+oursLabel)
+	}
 	return &page{
 		file: "docs/upgrade.md",
 		notRun: map[string]string{
@@ -143,18 +148,22 @@ func upgradePage(c *cluster, older checkout) *page {
 			"kubectl delete helmrelease": "needs Flux",
 		},
 		before: map[string]func(*testing.T){
-			"helm upgrade":                              from("helm install slb-health-operator " + oldRelease + "/slb-health-operator-0.0.9.tgz -n " + namespace + " --create-namespace"),
+			"helm upgrade slb":                          from("helm install slb-health-operator " + oldRelease + "/slb-health-operator-0.0.9.tgz -n " + namespace + " --create-namespace"),
 			"kubectl apply --server-side -f https":      from("kubectl apply --server-side -f " + oldRelease + "/install.yaml"),
 			kustomizeApply:                              from("kubectl apply --server-side -k " + older.path(overlayFolder)),
 			"kubectl delete --ignore-not-found -f http": func(t *testing.T) { t.Helper(); c.mustRun(t, newFile) },
+			"--force-conflicts -f https":                from("helm install slb-health-operator " + oldRelease + "/slb-health-operator-0.0.9.tgz -n " + namespace + " --create-namespace && helm uninstall slb-health-operator -n " + namespace),
+			"helm upgrade --install":                    withoutOperator,
 			"kubectl annotate crd":                      func(t *testing.T) { t.Helper(); c.mustRun(t, newFile) },
 		},
 		after: map[string]func(*testing.T){
-			"helm upgrade":                              changed(1, released),
+			"helm upgrade slb":                          changed(1, released),
 			"helm rollback":                             changed(0, strings.Replace(released, newVersion, oldVersion, 1)),
 			"helm uninstall":                            uninstalled,
 			"kubectl apply --server-side -f https":      changed(1, released),
 			"kubectl delete clusterrole":                uninstalled,
+			"--force-conflicts -f https":                changed(1, released),
+			"helm upgrade --install":                    changed(1, released),
 			"kubectl delete --ignore-not-found -f http": gone,
 			kustomizeApply:                              changed(1, image+":"+newVersion),
 			"kubectl delete --ignore-not-found -k":      gone,
