@@ -2,14 +2,20 @@
 #
 # make docker-build, or for several platforms at once:
 # make docker-build IMG=… PLATFORMS=linux/amd64,linux/arm64 DOCKER_ARGS=--push
+#
+# Where Docker Hub, gcr.io or the Go module proxy are out of reach, name others:
+# DOCKER_ARGS='--build-arg BUILDER_IMAGE=… --build-arg BASE_IMAGE=… --build-arg GOPROXY=…'
 
 ARG GO_VERSION=1.26
+ARG BUILDER_IMAGE=golang:${GO_VERSION}
 ARG BASE_IMAGE=gcr.io/distroless/static-debian12:nonroot
 
 # The compiler runs on the machine that builds, and compiles for the other one.
-FROM --platform=$BUILDPLATFORM golang:${GO_VERSION} AS builder
+FROM --platform=$BUILDPLATFORM ${BUILDER_IMAGE} AS builder
 WORKDIR /src
 COPY go.mod go.sum ./
+# Without a value, Go uses its own default. go.sum verifies the modules of any proxy.
+ARG GOPROXY
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY api/ api/
 COPY cmd/ cmd/

@@ -12,7 +12,7 @@ MAKEFLAGS += --no-print-directory
 IMG ?= slb-health-operator:latest
 # Platforms to build the image for, as in linux/amd64,linux/arm64. Empty: this machine's.
 PLATFORMS ?=
-# Further arguments of `docker buildx build`, as in --push.
+# Further arguments of `docker buildx build`, as in --push, or '--build-arg GOPROXY=…'.
 DOCKER_ARGS ?=
 # The configuration to deploy: default, for the whole cluster, or namespaced, for one namespace.
 CONFIG ?= default

@@ -106,9 +106,9 @@ func listenerEvent(transition *health.ListenerTransition) objectEvent {
 	about := "status.listeners{" + transition.Listener + "}"
 	if transition.Missing {
 		return objectEvent{corev1.EventTypeWarning, v1alpha1.EventListenerMissing,
-			"listener " + transition.Listener + " is not in the answer any more: it was emptied, or it was removed", about}
+			"listener " + transition.Listener + " is no longer in the response: it was emptied, or it was removed", about}
 	}
-	return objectEvent{corev1.EventTypeNormal, v1alpha1.EventListenerReturned, "listener " + transition.Listener + " is in the answer again", about}
+	return objectEvent{corev1.EventTypeNormal, v1alpha1.EventListenerReturned, "listener " + transition.Listener + " is in the response again", about}
 }
 
 func verdictEvent(transition *health.ConditionTransition) objectEvent {

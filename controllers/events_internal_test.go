@@ -106,10 +106,10 @@ var eventsOfTests = map[string]struct {
 		health.Transitions{
 			Verdict:     conditionTransition(metav1.ConditionFalse, "BelowMinHealthy"),
 			Backends:    transitions(1, "normal", "abnormal"),
-			Observation: &health.ConditionTransition{Status: metav1.ConditionTrue, Reason: "ObservationSucceeded", Message: "answers again"},
+			Observation: &health.ConditionTransition{Status: metav1.ConditionTrue, Reason: "ObservationSucceeded", Message: "succeeds again"},
 		},
 		[]string{
-			"Normal ObservationRecovered answers again",
+			"Normal ObservationRecovered succeeds again",
 			"Warning BackendAbnormal " + firstBackend + "is abnormal: its health check fails, was normal",
 			"Warning LoadBalancerUnhealthy BelowMinHealthy: message",
 		},

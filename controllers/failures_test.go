@@ -31,7 +31,7 @@ var _ = Describe("A failed observation", func() {
 			observe(ctx, object)
 			Expect(object).To(haveConditions("Ready True MinHealthyMet", "Healthy True MinHealthyMet", "Observed True ObservationSucceeded"))
 			expectEvents(ctx, object, failed, becameAbnormal(1),
-				"Normal ObservationRecovered: DescribeHealthStatus answers again, after "+reason)
+				"Normal ObservationRecovered: DescribeHealthStatus succeeds again, after "+reason)
 		},
 		Entry("throttled", simulator.Fault{Kind: simulator.FaultThrottle}, "Throttled"),
 		Entry("the connection is reset", simulator.Fault{Kind: simulator.FaultReset}, "EndpointUnreachable"),

@@ -30,7 +30,7 @@ const (
 
 // refusedFor is how long the operator does not list the listeners of a load
 // balancer again after a failure that a repetition does not change. An endpoint
-// that does not know the action answers with InvalidResponse, for example.
+// without the action causes InvalidResponse, for example.
 var refusedFor = map[alicloud.Kind]time.Duration{
 	alicloud.Forbidden:            24 * time.Hour,
 	alicloud.InvalidRequest:       time.Hour,

@@ -13,7 +13,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/ratelimit"
 )
 
-// credentialsRecheck is how often the operator looks up the credentials of a
+// credentialsRecheck is how often the operator reads the credentials of a
 // target again while they are at fault. It does not watch Secrets, so it needs
 // no permission to list them.
 const credentialsRecheck = 15 * time.Second
@@ -112,8 +112,8 @@ func (r *Reconciler) call(ctx context.Context, rec *reconciliation) (*attempt, e
 // errQueued is returned while a target is queued for a permit.
 var errQueued = errors.New("queued for a permit")
 
-// callOnce makes one call if there is a permit. It looks up the credentials
-// with the permit: a lookup can last as long as a call.
+// callOnce makes one call if there is a permit. It reads the credentials
+// with the permit: that can last as long as a call.
 func (r *Reconciler) callOnce(ctx context.Context, rec *reconciliation) (observation *alicloud.Observation, used alicloud.Credentials, err error) {
 	permit, requeueAt := r.Limiter.Reserve(claimFor(rec, r.Now()), r.Now())
 	if rec.state.permitAt = requeueAt; permit == nil {
@@ -144,7 +144,7 @@ func (r *Reconciler) renew(ctx context.Context, account alicloud.Account, refuse
 	return err
 }
 
-// credentialsChanged looks up the credentials of a target again while they are
+// credentialsChanged reads the credentials of a target again while they are
 // at fault, so that the operator uses a fixed Secret long before a Stalled
 // target is due. It needs a permit, as a call does: while STS hangs, a fleet
 // whose credentials are at fault would block every worker. Without a permit the
@@ -166,7 +166,7 @@ func (r *Reconciler) credentialsChanged(ctx context.Context, rec *reconciliation
 	return (err == nil || errors.As(err, &unusable)) && found.Version != rec.state.credentials.version
 }
 
-// recheckAt is when to look up the credentials again; zero when they are not at fault.
+// recheckAt is when to read the credentials again; zero when they are not at fault.
 func (s *targetState) recheckAt() time.Time {
 	if s.failures.last == nil || !s.failures.last.Kind.CredentialsAtFault() {
 		return time.Time{}

@@ -136,7 +136,7 @@ func (f *failingSTS) Credentials(context.Context, alicloud.Account) (alicloud.Cr
 func (f *failingSTS) Refused(alicloud.Account, alicloud.Credentials) { f.refused = true }
 
 func TestTokenExpiryWhileSTSIsDownDoesNotStall(t *testing.T) {
-	down := &alicloud.Error{Kind: alicloud.EndpointUnreachable, Message: "the operator's own credentials (RRSA): sts.aliyuncs.com: no answer"}
+	down := &alicloud.Error{Kind: alicloud.EndpointUnreachable, Message: "the operator's own credentials (RRSA): sts.aliyuncs.com: no response"}
 	test := newReconcileTest(t, newObject(fresh))
 	sts := &failingSTS{failure: down}
 	test.Credentials = sts

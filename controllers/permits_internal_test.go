@@ -99,7 +99,7 @@ func TestFailedCredentialsUseNoToken(t *testing.T) {
 	test.step()
 	test.expectCalls(0)
 	test.cluster.objects[0] = newObject(withSecret, stalled)
-	for range 5 { // each looks up the credentials again
+	for range 5 { // each reads the credentials again
 		test.clock.advance(credentialsRecheck)
 		test.step()
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package controllers writes what the SLB API answers into the status of the
+// Package controllers writes the responses of the SLB API into the status of the
 // LoadBalancerHealth objects. The unit of work is a load balancer: the queue
 // contains alicloud.Targets. A worker gets one, observes it once, and updates
 // every object with that target.

@@ -62,7 +62,7 @@ func (s *targetState) attempted(startedAt time.Time, active []*v1alpha1.LoadBala
 	}
 }
 
-// succeeded records an observation that the API answered.
+// succeeded records a successful observation.
 func (s *targetState) succeeded(observation *alicloud.Observation) {
 	at := observation.At // a pointer into the observation would keep its rows
 	s.observedAt.Store(&at)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs every fuzz target of the module in turn, because `go test` takes one at a
+# Runs every fuzz target of the module, one by one, because `go test` takes one at a
 # time, and says at the end what each did. An input that a target fails on is
-# in testdata/fuzz beside it: mend the code and commit the file, and `make test`
-# tries it for ever after.
+# in testdata/fuzz beside it: fix the code and commit the file, and `make test`
+# includes it from then on.
 #
 #   FUZZTIME  for each target, as -fuzztime takes it (30s)
 #   FUZZ      a regular expression that selects targets (all)

@@ -10,7 +10,7 @@ SUITE ?= unit envtest blackbox faults shards failover kill supply
 # Packages whose tests start a control plane are found by what the tests import. test/supply builds tools.
 LIST_PACKAGES := go list -f '{{.ImportPath}}{{range .TestImports}} {{.}}{{end}}{{range .XTestImports}} {{.}}{{end}}' ./...
 UNIT := $(LIST_PACKAGES) | awk '!/test\/harness|test\/blackbox|test\/plugin|test\/prometheus|test\/supply/ {print $$1}'
-ENVTEST := $(LIST_PACKAGES) | awk '/test\/harness/ && !/test\/blackbox|test\/plugin|test\/prometheus|test\/chart/ {print $$1}'
+ENVTEST := $(LIST_PACKAGES) | awk '/test\/harness/ && !/test\/blackbox|test\/plugin|test\/prometheus|test\/chart|test\/commands/ {print $$1}'
 
 # The race detector needs cgo, and cgo needs a C compiler.
 CC_FOUND = $(shell command -v $(firstword $(shell go env CC)) 2>/dev/null)
@@ -71,6 +71,10 @@ test-plugin: controlplane build race-note ## Test kubectl-lbh: its packages, and
 test-chart: controlplane build $(HELM) $(KUSTOMIZE) $(MONITORING_CRDS)/.made race-note ## Test the Helm chart and the one-file install against a real API server.
 	@$(GO_TEST) -count=1 $(TEST_ARGS) ./test/chart/...
 
+.PHONY: test-commands
+test-commands: controlplane build build-plugin $(HELM) $(KUSTOMIZE) $(MONITORING_CRDS)/.made race-note ## Run the commands of README.md and of the pages about installing, on a real API server.
+	@$(GO_TEST) -count=1 $(TEST_ARGS) ./test/commands/...
+
 .PHONY: test-prometheus
 test-prometheus: controlplane build ## Test alerts and dashboard with promtool and a real Prometheus (Debian's package).
 	@go test -count=1 -timeout 20m $(TEST_ARGS) ./test/prometheus/...
@@ -78,7 +82,7 @@ test-prometheus: controlplane build ## Test alerts and dashboard with promtool a
 # Without the race detector: it would double the minutes that Argo CD's modules
 # take to build, and the tests only start other programs.
 .PHONY: test-gitops
-test-gitops: controlplane build ## Test docs/gitops with the code of Argo CD and Flux, and with kubectl.
+test-gitops: controlplane build $(HELM) $(KUSTOMIZE) $(MONITORING_CRDS)/.made $(FLUX_CRDS)/.made ## Test docs/gitops with the code of Argo CD and Flux, and with kubectl, Helm and kustomize.
 	@cd test/gitops && go test -count=1 $(TEST_ARGS) ./...
 
 .PHONY: test-supply

@@ -17,6 +17,9 @@ KUSTOMIZE := $(TOOLS)/kustomize
 # The Prometheus Operator's CRDs, generated from its Go types for the chart's tests.
 MONITORING_CRDS := $(BIN)/monitoring-crds
 
+# Flux's CRDs, generated from its Go types for test/gitops.
+FLUX_CRDS := $(BIN)/flux-crds
+
 ALL_TOOLS := $(ACTIONLINT) $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(CYCLONEDX_GOMOD) $(GOLANGCI_LINT) $(GOVULNCHECK) $(HELM) $(HELM_DOCS) $(KREW) $(KUSTOMIZE)
 
 # For each tool, the package to build and, under hack/, the module that pins it.
@@ -45,4 +48,10 @@ $(MONITORING_CRDS)/.made: hack/tools/monitoring/go.mod hack/tools/monitoring/go.
 	@rm -rf $(@D)
 	cd hack/tools/monitoring && GOWORK=off $(CONTROLLER_GEN) crd \
 		paths=github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1 output:crd:dir=$(@D)
+	@touch $@
+
+$(FLUX_CRDS)/.made: test/gitops/go.mod $(CONTROLLER_GEN)
+	@rm -rf $(@D)
+	cd test/gitops && GOWORK=off $(CONTROLLER_GEN) crd paths=github.com/fluxcd/helm-controller/api/v2 \
+		paths=github.com/fluxcd/source-controller/api/v1 output:crd:dir=$(@D)
 	@touch $@

@@ -48,7 +48,7 @@ func TestElectionIDDependsOnTheShard(t *testing.T) {
 		if problems := validation.IsDNS1123Subdomain(want); len(problems) > 0 {
 			t.Errorf("%s is not a valid name of a Lease: %v", want, problems)
 		}
-		if other, taken := shards[want]; taken {
+		if other, found := shards[want]; found {
 			t.Errorf("%v and %s share %s", same[0], other, want)
 		}
 		shards[want] = strings.Join(same[0], " ")

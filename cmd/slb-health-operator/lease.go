@@ -107,7 +107,7 @@ func (t guardedTransport) RoundTrip(request *http.Request) (*http.Response, erro
 }
 
 // WrappedRoundTripper returns the next transport. client-go unwraps it to cancel
-// a renewal that takes too long, and logs a warning where it cannot.
+// a renewal that exceeds its timeout, and logs a warning where it cannot.
 func (t guardedTransport) WrappedRoundTripper() http.RoundTripper { return t.next }
 
 // requiresLease reports whether only the leader writes to a resource, by its path.

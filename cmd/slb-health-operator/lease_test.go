@@ -106,7 +106,7 @@ func TestLeaseGuardMatchesThePathsOfClients(t *testing.T) {
 	}
 }
 
-// client-go cancels a renewal that takes too long, and logs a warning where it cannot.
+// client-go cancels a renewal that exceeds its timeout, and logs a warning where it cannot.
 func TestLeaseGuardExposesItsTransport(t *testing.T) {
 	config := &rest.Config{Host: "https://127.0.0.1:1"}
 	if err := newLeaseGuard(time.Hour).wrap(config); err != nil {

@@ -9,7 +9,7 @@
 #   3. a build from the Go modules that go.mod beside this script pins.
 #
 # Says what it does and how long each step takes. When the result is already
-# there, it does nothing. CONTROLPLANE_SOURCE=download or =build asks for the
+# there, it does nothing. CONTROLPLANE_SOURCE=download or =build selects the
 # second or the third only.
 #
 # Runs on Linux and macOS, so: nothing newer than bash 3.2, no GNU options.

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,17 +12,16 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/simulator"
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-const samples = "../../config/samples"
+const folder = "../../config/samples"
 
-// The samples, simulator.yaml and steps.go are edited apart, and only make sense together.
-func TestSamplesMatchTheSimulator(t *testing.T) {
+// The sample objects, simulator.yaml and steps.go must match.
+func TestObjectsMatchTheSimulator(t *testing.T) {
 	config, err := simulator.ParseConfig(simulatorConfig)
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +31,7 @@ func TestSamplesMatchTheSimulator(t *testing.T) {
 			return a.AccessKeyID == id && a.AccessKeySecret == secret && slices.Contains(a.Allow, loadBalancer)
 		})
 	}
-	objects, secrets := readSamples(t)
+	objects, secrets := readObjects(t)
 	for _, o := range objects {
 		if !slices.ContainsFunc(config.LoadBalancers, func(lb simulator.LoadBalancer) bool {
 			return lb.LoadBalancerID == o.Spec.LoadBalancerID && lb.RegionID == o.Spec.RegionID
@@ -56,29 +54,21 @@ func TestSamplesMatchTheSimulator(t *testing.T) {
 	}
 }
 
-func readSamples(t *testing.T) (objects []v1alpha1.LoadBalancerHealth, secrets map[string]corev1.Secret) {
+func readObjects(t *testing.T) (objects []v1alpha1.LoadBalancerHealth, secrets map[string]corev1.Secret) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(samples, "slb_*.yaml"))
+	files, err := filepath.Glob(filepath.Join(folder, "slb_*.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	secrets = map[string]corev1.Secret{}
 	for _, file := range files {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		content := harness.ReadFile(t, file)
 		for _, manifest := range harness.ParseManifests(t, content) {
-			var o v1alpha1.LoadBalancerHealth
-			var secret corev1.Secret
-			into := map[string]any{v1alpha1.Kind: &o, "Secret": &secret}[manifest.GetKind()]
-			if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(manifest.Object, into, true); err != nil {
-				t.Fatalf("%s: %v", file, err)
-			}
 			if manifest.GetKind() == "Secret" {
-				secrets[secret.Name] = secret
+				secret := harness.Decode[corev1.Secret](t, manifest)
+				secrets[secret.Name] = *secret
 			} else {
-				objects = append(objects, o)
+				objects = append(objects, *harness.Decode[v1alpha1.LoadBalancerHealth](t, manifest))
 			}
 		}
 	}
@@ -118,7 +108,7 @@ func TestExpectations(t *testing.T) {
 		"condition of an older spec":  {web.condition("Ready", metav1.ConditionTrue, "MinHealthyMet"), edited, "web: Ready is True"},
 		"condition that is not there": {web.condition("Healthy", metav1.ConditionTrue, ""), now, "no condition Healthy"},
 		"steady":                      {web.steadilyReady(), now, ""},
-		"steady, but turned":          {web.steadilyReady(), later, "Ready turned to True meanwhile"},
+		"steady, but changed":         {web.steadilyReady(), later, "Ready changed to True meanwhile"},
 		"counts":                      {web.counts(3, 1), now, ""},
 		"other counts":                {web.counts(4, 0), now, "web: 3 normal, 1 abnormal"},
 		"event":                       {web.event("BackendAbnormal", "i-web-1"), now, ""},
@@ -128,7 +118,7 @@ func TestExpectations(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			met, seen := tc.expected.look(tc.now)
+			met, seen := tc.expected.check(tc.now)
 			if met != (tc.seen == "") {
 				t.Errorf("met is %t: %s", met, seen)
 			}
@@ -145,7 +135,7 @@ func TestExpectations(t *testing.T) {
 func TestSentenceNamesEachObjectOnce(t *testing.T) {
 	t.Parallel()
 	got := sentence([]expectation{web.counts(3, 1), web.steadilyReady(), api.counts(4, 0)})
-	if want := "web: 3 normal, 1 abnormal, Ready never turned; api: 4 normal, 0 abnormal"; got != want {
+	if want := "web: 3 normal, 1 abnormal, Ready unchanged; api: 4 normal, 0 abnormal"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

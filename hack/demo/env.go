@@ -28,16 +28,16 @@ const (
 // stopGrace is more than the control plane's, whose folder is in the demo's.
 const stopGrace = 5 * time.Second
 
-// env is all that runs. Programs are in process groups of their own: Ctrl-C
-// reaches the demo only, which ends the others in order. Should the demo be
-// killed, the lifeline ends them and removes the folder.
+// env is all that runs. Programs are in process groups of their own: Ctrl-C reaches
+// the demo only, which stops the others in order. When the demo is killed, the
+// lifeline stops them and removes the folder.
 type env struct {
 	folder   string // logs, the simulator's file, and the home of what runs here
 	lifeline *harness.Lifeline
 
-	// The programs and the watcher live in life, which ends after the last step.
+	// life is the context of the programs and the watcher.
 	life    context.Context
-	endLife context.CancelFunc
+	stopAll context.CancelFunc
 
 	controlPlane *harness.ControlPlane
 	simulator    *harness.Simulator
@@ -46,19 +46,19 @@ type env struct {
 	metrics      string // host:port of the operator's metrics
 }
 
-// newEnv takes only values from ctx: what runs is ended by close, in order.
+// newEnv ignores the cancellation of ctx: close stops everything, in order.
 func newEnv(ctx context.Context) (*env, error) {
 	ctx = context.WithoutCancel(ctx)
 	folder, err := os.MkdirTemp("", "slb-demo-")
 	if err != nil {
 		return nil, fmt.Errorf("a folder for the demo: %w", err)
 	}
-	// What libraries leave there when the demo is killed goes with the folder.
+	// The lifeline removes temporary files of libraries with the folder.
 	if err := os.Setenv("TMPDIR", folder); err != nil {
 		return nil, fmt.Errorf("a folder for the demo: %w", err)
 	}
 	s := &env{folder: folder}
-	s.life, s.endLife = context.WithCancel(ctx)
+	s.life, s.stopAll = context.WithCancel(ctx)
 	if s.lifeline, err = harness.NewLifeline(ctx, folder, stopGrace); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -90,7 +90,7 @@ func (s *env) open(ctx context.Context, out io.Writer) error {
 }
 
 func (s *env) startControlPlane() (err error) {
-	// It outlives the operator; close stops it.
+	// It must outlive the operator; close stops it.
 	ctx := context.WithoutCancel(s.life)
 	if s.controlPlane, err = harness.StartControlPlane(ctx, harness.ControlPlaneOptions{}); err != nil {
 		return err
@@ -125,7 +125,7 @@ func (s *env) startOperator() error {
 	return err
 }
 
-// dead is the program that ended first, although both are to run.
+// dead waits for the first program that ends, and returns its error.
 func (s *env) dead(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
@@ -146,8 +146,8 @@ func builtProgram(name string) string {
 	return path
 }
 
-// environment holds nothing of the caller's that could change the output, such
-// as credentials, a proxy or settings of kubectl.
+// environment omits everything of the caller that could change the output, such as
+// credentials, a proxy or settings of kubectl.
 func (s *env) environment() []string {
 	return []string{
 		"HOME=" + s.folder, "TMPDIR=" + s.folder, "KUBECONFIG=" + s.controlPlane.Kubeconfig(),
@@ -155,9 +155,9 @@ func (s *env) environment() []string {
 	}
 }
 
-// close ends everything that runs, also after a start that stopped half-way.
+// close stops everything, also after a partial start.
 func (s *env) close() error {
-	s.endLife()
+	s.stopAll()
 	if s.simulator != nil {
 		s.simulator.Stop()
 	}

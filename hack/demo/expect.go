@@ -16,15 +16,15 @@ import (
 // An expectation is one thing that a step must make visible in the cluster.
 type expectation struct {
 	what string
-	// look reports whether it is there, and what is there.
-	look func(snapshot) (met bool, seen string)
+	// check returns whether the snapshot meets it, and what the snapshot has.
+	check func(snapshot) (met bool, seen string)
 }
 
 // unmet describes the expectations that are not met; "" when all are.
 func unmet(expected []expectation, now snapshot) string {
 	var lines []string
 	for _, e := range expected {
-		if met, seen := e.look(now); !met {
+		if met, seen := e.check(now); !met {
 			lines = append(lines, "  expected: "+e.what, "  seen:     "+seen)
 		}
 	}
@@ -46,14 +46,14 @@ func (o object) condition(conditionType string, status metav1.ConditionStatus, r
 	})
 }
 
-// steadilyReady expects that Ready has not turned since the step began.
+// steadilyReady expects no transition of Ready since the step began.
 func (o object) steadilyReady() expectation {
-	return o.expect("Ready never turned", func(found *v1alpha1.LoadBalancerHealth, now snapshot) (bool, string) {
+	return o.expect("Ready unchanged", func(found *v1alpha1.LoadBalancerHealth, now snapshot) (bool, string) {
 		c := meta.FindStatusCondition(found.Status.Conditions, v1alpha1.ConditionReady)
 		if c == nil {
 			return false, "no condition Ready"
 		}
-		return !c.LastTransitionTime.After(now.since), "Ready turned to " + string(c.Status) + " meanwhile"
+		return !c.LastTransitionTime.After(now.since), "Ready changed to " + string(c.Status) + " meanwhile"
 	})
 }
 
@@ -69,7 +69,7 @@ func (o object) counts(normal, abnormal int32) expectation {
 	})
 }
 
-// event expects events of one reason: for each text, one whose note holds it.
+// event expects events of one reason: for each text, one whose note contains it.
 func (o object) event(reason string, texts ...string) expectation {
 	return o.expect("event "+reason+" about "+strings.Join(texts, ", "), func(found *v1alpha1.LoadBalancerHealth, now snapshot) (bool, string) {
 		var notes, seen []string
@@ -91,13 +91,13 @@ func (o object) event(reason string, texts ...string) expectation {
 	})
 }
 
-func (o object) expect(what string, look func(*v1alpha1.LoadBalancerHealth, snapshot) (bool, string)) expectation {
+func (o object) expect(what string, check func(*v1alpha1.LoadBalancerHealth, snapshot) (bool, string)) expectation {
 	return expectation{
 		what: string(o) + ": " + what,
-		look: func(now snapshot) (bool, string) {
+		check: func(now snapshot) (bool, string) {
 			for i := range now.objects {
 				if now.objects[i].Name == string(o) {
-					met, seen := look(&now.objects[i], now)
+					met, seen := check(&now.objects[i], now)
 					return met, string(o) + ": " + seen
 				}
 			}

@@ -3,15 +3,14 @@
 // Command demo shows the operator at work on one machine, without a cluster or
 // an account. It starts a real control plane, the SLB simulator and the
 // operator, applies config/samples, and plays an incident: what happens to the
-// load balancers, and what kubectl shows of it. Every step is waited for by
-// watching the API server; one that is not seen ends the demo with status 1.
+// load balancers, and what kubectl shows. The demo watches the API server for the
+// result of each step, and exits with 1 if one does not appear.
 //
-// Run it by `make demo`, which builds the programs first. It leaves everything
-// running until Ctrl-C; with DEMO_EXIT=1 it ends after the last step. Either way,
-// and also when it is interrupted or killed, nothing of it stays behind.
+// Run it by `make demo`, which builds the programs first. It runs until Ctrl-C, or,
+// with DEMO_EXIT=1, until the last step. It always cleans up, also when it is killed.
 //
-// steps.go is what happens, as data. run.go runs and prints the steps, env.go
-// starts and ends the programs, watch.go and expect.go check the results.
+// steps.go has the steps as data. run.go runs and prints them, env.go starts and
+// stops the programs, watch.go and expect.go check the results.
 package main
 
 import (
@@ -37,11 +36,10 @@ func main() {
 	ctrl.SetLogger(logr.Discard())
 	klog.SetLogger(logr.Discard())
 
-	// A closed pipe (`make demo | head`) is an end like the others: without
-	// SIGPIPE here, it would be one without cleaning up.
+	// With SIGPIPE, the demo also cleans up after a closed pipe \(`make demo | head`\).
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	context.AfterFunc(ctx, func() {
-		restore() // a second Ctrl-C ends the demo at once
+		restore() // a second Ctrl-C stops the demo at once
 		fmt.Fprintln(os.Stderr, "\nstopping, and cleaning up …")
 	})
 	stay := os.Getenv("DEMO_EXIT") == "" || os.Getenv("DEMO_EXIT") == "0"

@@ -15,7 +15,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// runner runs the steps and prints what there is to see.
+// runner runs the steps and prints their results.
 type runner struct {
 	out io.Writer
 	env *env
@@ -55,15 +55,15 @@ func (r *runner) play(ctx context.Context, step step, since time.Time) error {
 
 // run runs commands in a shell, as they are printed.
 func (r *runner) run(ctx context.Context, commands []string) error {
-	for _, line := range commands {
-		r.printf("\n$ %s\n", line)
-		command := exec.CommandContext(ctx, "/bin/sh", "-c", line)
+	for _, text := range commands {
+		r.printf("\n$ %s\n", text)
+		command := exec.CommandContext(ctx, "/bin/sh", "-c", text)
 		command.WaitDelay = stopGrace // kubectl may outlive the shell that ctx kills
 		command.Env = r.env.environment()
 		output, err := command.CombinedOutput()
 		r.printf("%s", trim(string(output)))
 		if err != nil {
-			return fmt.Errorf("%s: %w; the operator's last log lines:\n%s", line, err, r.env.operator.Tail())
+			return fmt.Errorf("%s: %w; the operator's last log lines:\n%s", text, err, r.env.operator.Tail())
 		}
 	}
 	return nil
@@ -72,13 +72,13 @@ func (r *runner) run(ctx context.Context, commands []string) error {
 // trim removes what kubectl pads its tables with.
 func trim(output string) string {
 	var b strings.Builder
-	for line := range strings.Lines(output) {
-		b.WriteString(strings.TrimRight(line, " \n") + "\n")
+	for row := range strings.Lines(output) {
+		b.WriteString(strings.TrimRight(row, " \n") + "\n")
 	}
 	return b.String()
 }
 
-// sentence lists what was expected, naming an object only where it changes.
+// sentence lists the expectations, and names each object once.
 func sentence(expected []expectation) string {
 	var b strings.Builder
 	last := ""
@@ -105,7 +105,7 @@ func (c change) make(ctx context.Context, simulator *harness.Simulator) error {
 	return simulator.Admin(ctx, c.method, strings.TrimPrefix(c.path, "/admin/v1/"), body, nil)
 }
 
-// printHints says how to go on by hand.
+// printHints prints how to continue by hand.
 func (r *runner) printHints() {
 	s := r.env
 	r.printf(`

@@ -13,7 +13,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// A step is what happens, what must be seen of it, what is shown.
+// A step is a change, its expected results, and the commands that show them.
 type step struct {
 	title, text string
 	// first are commands that make it happen.
@@ -35,7 +35,7 @@ type change struct {
 func (c change) String() string { return strings.TrimRight(c.method+" "+c.path+" "+c.body, " ") }
 
 const (
-	// stepTimeout is many intervals of the sample web, for slow machines.
+	// stepTimeout is many intervals of the object web, for slow machines.
 	stepTimeout  = 45 * time.Second
 	startTimeout = 90 * time.Second
 )
@@ -50,11 +50,11 @@ const (
 	waitReady     = "kubectl wait --for=condition=Ready lbh/web --timeout=60s"
 	getRows       = `kubectl get lbh web -o jsonpath='{range .status.backends[*]}{.serverId} {.serverHealthStatus} since {.lastTransitionTime}{"\n"}{end}'`
 	getConditions = `kubectl get lbh web -o jsonpath='{range .status.conditions[*]}{.type} {.status} {.reason}{"\n"}{end}'`
-	// describe leaves out the spec, and the rows, which getRows shows.
+	// describe omits the spec, and the rows, which getRows shows.
 	describe = `kubectl describe lbh web | sed -n '/^  Conditions:/,/^  Last Observed/p; /^Events:/,$p'`
 )
 
-func turn(backend, status string) change {
+func setHealth(backend, status string) change {
 	return change{http.MethodPatch, webBackends, `{"serverId":"` + backend + `","serverHealthStatus":"` + status + `"}`}
 }
 
@@ -90,7 +90,7 @@ func incident() []step {
 		{
 			title:   "One backend fails",
 			text:    "The health check of i-web-1 fails. Three of four are more than half: web stays Ready, with the reason MinHealthyMet.",
-			changes: []change{turn("i-web-1", v1alpha1.StatusAbnormal)},
+			changes: []change{setHealth("i-web-1", v1alpha1.StatusAbnormal)},
 			expected: []expectation{
 				web.condition(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonMinHealthyMet),
 				web.counts(3, 1),
@@ -104,8 +104,8 @@ func incident() []step {
 			title: "Below the minimum",
 			text:  "Two more fail. One of four is less than half: web is not Ready.",
 			changes: []change{
-				turn("i-web-2", v1alpha1.StatusAbnormal),
-				turn("i-web-3", v1alpha1.StatusAbnormal),
+				setHealth("i-web-2", v1alpha1.StatusAbnormal),
+				setHealth("i-web-3", v1alpha1.StatusAbnormal),
 			},
 			expected: []expectation{
 				web.condition(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonBelowMinHealthy),

@@ -80,8 +80,8 @@ func (w *watcher) snapshot(ctx context.Context, since time.Time) (snapshot, erro
 	return snapshot{objects: objects.Items, events: events.Items, since: since}, nil
 }
 
-// await returns once every expectation is met at the same time. The error of
-// one that is not says what was expected and what was seen instead.
+// await returns once all expectations are met at the same time. Its error names the
+// expectations that are not, and what it saw instead.
 func (s *env) await(ctx context.Context, expected []expectation, since time.Time, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

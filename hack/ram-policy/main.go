@@ -19,12 +19,12 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// maxDocument is how many characters RAM takes in one policy.
+// maxDocument is the limit of RAM for one policy, in characters.
 const maxDocument = 6144
 
 type options struct {
 	account string // that owns the load balancers
-	secret  string // whose key asks about them; "": the operator's own identity
+	secret  string // whose key observes them; "": the operator's own identity
 	regions bool   // allow whole regions
 	lists   bool   // allow listing listeners
 }
@@ -41,7 +41,7 @@ func run(args []string, in io.Reader, out io.Writer) error {
 	fs := flag.NewFlagSet("ram-policy", flag.ContinueOnError)
 	fs.StringVar(&o.account, "account", "*", "`id` of the account that owns the load balancers")
 	fs.StringVar(&o.secret, "secret", "", "`namespace/name` of the Secret whose key is to get the policy; default: the operator's own identity")
-	fs.BoolVar(&o.regions, "regions", false, "allow whole regions, in place of each load balancer by its id")
+	fs.BoolVar(&o.regions, "regions", false, "allow whole regions, instead of each load balancer by its id")
 	fs.BoolVar(&o.lists, "listeners", true, "allow slb:DescribeLoadBalancerListeners too, which the operator can do without")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -59,7 +59,7 @@ func run(args []string, in io.Reader, out io.Writer) error {
 		return err
 	}
 	if len(document) > maxDocument {
-		return fmt.Errorf("the policy has %d characters, and RAM takes %d: allow whole regions with -regions", len(document), maxDocument)
+		return fmt.Errorf("the policy has %d characters, and RAM accepts %d: allow whole regions with -regions", len(document), maxDocument)
 	}
 	_, err = fmt.Fprintf(out, "%s\n", document)
 	return err

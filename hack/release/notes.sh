@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Prints what CHANGELOG.md says of a version, for the notes of its release. Fails
-# when it says nothing: a release that nobody described is not ready.
+# when it says nothing: a release without a description is not ready.
 #
 #   notes.sh VERSION [CHANGELOG]     as in notes.sh v0.1.0
 
@@ -11,7 +11,7 @@ set -euo pipefail
 version=$1
 changelog=${2:-$(dirname "${BASH_SOURCE[0]}")/../../CHANGELOG.md}
 
-# From below its heading to the next one; the links at the end belong to nobody.
+# From below its heading to the next one; the links below are no part of it.
 notes=$(awk -v heading="## [${version#v}]" '
 	index($0, "## ") == 1 { found = index($0, heading) == 1; next }
 	/^\[[^]]+\]: / { found = 0 }

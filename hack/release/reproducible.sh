@@ -47,7 +47,7 @@ sha256() {
 }
 
 # same GOARCH: whether both builds made the same files. Says where they differ
-# as far as the programs themselves tell.
+# as far as the programs record it.
 same() {
 	local here elsewhere differ=0
 	for here in "$work/here/$1"/*; do

@@ -7,7 +7,7 @@
 #
 # Ends with 0 when there is none, with 1 when there is one or the check itself
 # fails, and with 75 when it was not run, because the database of vulnerabilities
-# does not answer: that is neither a pass nor a fault of the code. VULNDB names
+# does not respond: that is neither a pass nor a fault of the code. VULNDB names
 # another database (http://, https:// or file://).
 
 set -euo pipefail
@@ -20,11 +20,11 @@ cd "$folder"
 
 run() { "$govulncheck" ${VULNDB:+-db "$VULNDB"} "$@"; }
 
-# The exit code of a scan does not tell a database that is out of reach from
-# code that does not compile, so the database is asked first, for its date.
-answer=$(run -version 2>&1) || true
-if ! grep -q '^DB updated: ' <<<"$answer"; then
-	echo "vulncheck: NOT RUN: the database of vulnerabilities does not answer: ${VULNDB:-$(sed -n 's/^DB: //p' <<<"$answer")}"
+# A scan has the same exit code when the database is unreachable and when the code
+# does not compile, so this reads the date of the database first.
+version=$(run -version 2>&1) || true
+if ! grep -q '^DB updated: ' <<<"$version"; then
+	echo "vulncheck: NOT RUN: the database of vulnerabilities does not respond: ${VULNDB:-$(sed -n 's/^DB: //p' <<<"$version")}"
 	exit "$not_run"
 fi
 

@@ -75,7 +75,7 @@ func folderKey(folder string) keyPair {
 // does not mix the id of one key with the secret of another.
 //
 // It reads the link alone: the folder that the link named may be removed already,
-// and a reader must not take the files behind the new link for it.
+// and a reader must not confuse it with the files behind the new link.
 func versionOf(folder string) string {
 	version, err := os.Readlink(filepath.Join(folder, "..data"))
 	switch {

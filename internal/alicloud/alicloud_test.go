@@ -58,7 +58,7 @@ func TestScopeIncludes(t *testing.T) {
 			t.Errorf("%+v: %t", backend, got)
 		}
 		if !(Scope{}).Includes(backend) {
-			t.Errorf("every listener leaves out %+v", backend)
+			t.Errorf("every listener omits %+v", backend)
 		}
 	}
 }

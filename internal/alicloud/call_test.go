@@ -226,7 +226,7 @@ func TestCancelledCallReturnsTheContextsErrorAtOnce(t *testing.T) {
 				pause(t.Context(), 20*time.Millisecond)
 			}
 			cancelled := time.Now()
-			cancel(&Error{Kind: ServiceError, Message: "a cause that must not pass for an answer"})
+			cancel(&Error{Kind: ServiceError, Message: "a cause that must not pass for a response"})
 			err := <-done
 			var failed *Error
 			if !errors.Is(err, context.Canceled) || errors.As(err, &failed) {
@@ -304,7 +304,7 @@ func TestCallStopsAtItsTimeout(t *testing.T) {
 	if duration := time.Since(start); duration < 50*time.Millisecond || duration > 5*time.Second {
 		t.Errorf("returned after %s", duration)
 	}
-	if failed.Kind != EndpointUnreachable || !strings.Contains(failed.Message, "no answer within 50ms") {
+	if failed.Kind != EndpointUnreachable || !strings.Contains(failed.Message, "no response within 50ms") {
 		t.Errorf("got %v", failed)
 	}
 }

@@ -57,7 +57,7 @@ func cleanMessage(message string, credentials Credentials, keep ...string) strin
 		if slices.Contains(keep, token) {
 			return token
 		}
-		// One signature in a hundred has no digit, but all end in padding.
+		// One signature in a hundred has no digit, but all have padding.
 		if !strings.ContainsFunc(token, unicode.IsDigit) && !strings.HasSuffix(token, "=") {
 			return token
 		}
@@ -199,9 +199,9 @@ func truncate(s string, limit int) string {
 		return s
 	}
 	const mark = "..."
-	end := limit - len(mark)
-	for end > 0 && !utf8.RuneStart(s[end]) {
-		end--
+	kept := limit - len(mark)
+	for kept > 0 && !utf8.RuneStart(s[kept]) {
+		kept--
 	}
-	return s[:end] + mark
+	return s[:kept] + mark
 }

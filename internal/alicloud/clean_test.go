@@ -186,7 +186,7 @@ func TestCredentialsPrintAsTheirVersion(t *testing.T) {
 	for how, text := range printed {
 		for _, secret := range []string{alicloudtest.KeyID, alicloudtest.Secret, alicloudtest.Token, fmt.Sprintf("%x", alicloudtest.Secret), fmt.Sprintf("%X", alicloudtest.Secret)} {
 			if strings.Contains(text, secret) {
-				t.Errorf("%s: %q holds %q", how, text, secret)
+				t.Errorf("%s: %q contains %q", how, text, secret)
 			}
 		}
 	}

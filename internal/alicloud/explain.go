@@ -29,7 +29,7 @@ func (c *Caller) explain(err error, exchange *callTransport, call *Call) *Error 
 		return &Error{Kind: InvalidRequest, Local: true, Message: "no request could be made; check spec.regionId and --slb-endpoint"}
 	case exchange.ctx.Err() != nil:
 		// Also where the body is complete: the server may see the timeout and finish its response.
-		return c.unreachable(exchange, "no answer within "+c.options.Timeout.String())
+		return c.unreachable(exchange, "no response within "+c.options.Timeout.String())
 	case errors.As(err, &refused):
 		return explainRefusal(refused, exchange, call)
 	case errors.As(err, &wrong):
@@ -43,11 +43,11 @@ func (c *Caller) explain(err error, exchange *callTransport, call *Call) *Error 
 	case exchange.status != 0 && errors.Is(err, io.ErrUnexpectedEOF):
 		return invalidResponse(exchange, call, "a document that ends too early")
 	case errors.As(err, &clientError):
-		return invalidResponse(exchange, call, "a document that is not a "+call.Action+" answer")
+		return invalidResponse(exchange, call, "a document that is not a "+call.Action+" response")
 	default:
 		why := disconnection(err)
 		if why == unknownFailure && exchange.responded.Load() {
-			why = "its answer cannot be read as HTTP/1.1"
+			why = "its response cannot be read as HTTP/1.1"
 		}
 		return c.unreachable(exchange, why)
 	}
@@ -68,7 +68,7 @@ func invalidResponse(exchange *callTransport, call *Call, what string) *Error {
 	return &Error{
 		Kind:       InvalidResponse,
 		RetryAfter: exchange.retryAfter,
-		Message: fmt.Sprintf("%s answered HTTP %d with %s; %s",
+		Message: fmt.Sprintf("%s returned HTTP %d with %s; %s",
 			CleanField(exchange.host), exchange.status, what, endpointAdvice(call)),
 	}
 }
@@ -88,7 +88,7 @@ func explainRefusal(refused *sdkerrors.ServerError, exchange *callTransport, cal
 		RetryAfter: exchange.retryAfter,
 	}
 	if code == "" {
-		e.Message = fmt.Sprintf("%s answered HTTP %d without an API error code", CleanField(exchange.host), refused.HttpStatus())
+		e.Message = fmt.Sprintf("%s returned HTTP %d without an API error code", CleanField(exchange.host), refused.HttpStatus())
 	} else {
 		e.Message = code
 		words := cleanMessage(wordsOf(refused), call.Credentials, append(slices.Clone(call.LoadBalancerIDs), call.RegionID)...)
@@ -133,11 +133,11 @@ func disconnection(err error) string {
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "its name is not in DNS"
 	case errors.As(err, &dns):
-		return "DNS does not answer"
+		return "DNS does not respond"
 	case isTimeout(err):
 		return "no connection within " + connectTimeout.String()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return "it closed the connection without an answer"
+		return "it closed the connection without a response"
 	case errors.As(err, &errno):
 		return errno.Error()
 	default:

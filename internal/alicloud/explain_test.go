@@ -131,7 +131,7 @@ func TestRefusalWithoutACodeIsClassifiedByItsStatus(t *testing.T) {
 				if failed.Kind != kind || failed.Code != "" || failed.metricCode() != string(kind) {
 					t.Errorf("got %#v, want kind %s", failed, kind)
 				}
-				if want := "answered HTTP " + strconv.Itoa(status) + " without an API error code; check that --slb-endpoint"; !strings.Contains(failed.Message, want) {
+				if want := "returned HTTP " + strconv.Itoa(status) + " without an API error code; check that --slb-endpoint"; !strings.Contains(failed.Message, want) {
 					t.Errorf("%q does not say %q", failed.Message, want)
 				}
 			})
@@ -147,20 +147,20 @@ func TestRetryAfterIsReportedAndMakesServiceUnavailableAThrottle(t *testing.T) {
 		atLeast     time.Duration
 		atMost      time.Duration
 	}{
-		"seconds":                  {503, "ServiceUnavailable", "7", Throttled, 7 * time.Second, 7 * time.Second},
-		"a date":                   {503, "ServiceUnavailable", time.Now().Add(3 * time.Minute).UTC().Format(http.TimeFormat), Throttled, 2 * time.Minute, 3 * time.Minute},
-		"a date that is past":      {503, "ServiceUnavailable", time.Now().Add(-time.Minute).UTC().Format(http.TimeFormat), ServiceError, 0, 0},
-		"days":                     {503, "ServiceUnavailable", "864000", Throttled, 5 * time.Minute, 5 * time.Minute},
-		"years":                    {503, "ServiceUnavailable", "2147483647", Throttled, 5 * time.Minute, 5 * time.Minute},
-		"none":                     {503, "ServiceUnavailable", "", ServiceError, 0, 0},
-		"a negative number":        {503, "ServiceUnavailable", "-7", ServiceError, 0, 0},
-		"beyond any number":        {503, "ServiceUnavailable", "99999999999999999999", ServiceError, 0, 0},
-		"words":                    {503, "ServiceUnavailable", "soon", ServiceError, 0, 0},
-		"another status":           {500, "ServiceUnavailable", "7", ServiceError, 7 * time.Second, 7 * time.Second},
-		"another code":             {503, "InternalError", "7", ServiceError, 7 * time.Second, 7 * time.Second},
-		"throttled":                {400, "Throttling.User", "7", Throttled, 7 * time.Second, 7 * time.Second},
-		"no document":              {429, "", "7", Throttled, 7 * time.Second, 7 * time.Second},
-		"an answer that is broken": {200, "Whatever", "7", InvalidResponse, 7 * time.Second, 7 * time.Second},
+		"seconds":                   {503, "ServiceUnavailable", "7", Throttled, 7 * time.Second, 7 * time.Second},
+		"a date":                    {503, "ServiceUnavailable", time.Now().Add(3 * time.Minute).UTC().Format(http.TimeFormat), Throttled, 2 * time.Minute, 3 * time.Minute},
+		"a date that is past":       {503, "ServiceUnavailable", time.Now().Add(-time.Minute).UTC().Format(http.TimeFormat), ServiceError, 0, 0},
+		"days":                      {503, "ServiceUnavailable", "864000", Throttled, 5 * time.Minute, 5 * time.Minute},
+		"years":                     {503, "ServiceUnavailable", "2147483647", Throttled, 5 * time.Minute, 5 * time.Minute},
+		"none":                      {503, "ServiceUnavailable", "", ServiceError, 0, 0},
+		"a negative number":         {503, "ServiceUnavailable", "-7", ServiceError, 0, 0},
+		"beyond any number":         {503, "ServiceUnavailable", "99999999999999999999", ServiceError, 0, 0},
+		"words":                     {503, "ServiceUnavailable", "soon", ServiceError, 0, 0},
+		"another status":            {500, "ServiceUnavailable", "7", ServiceError, 7 * time.Second, 7 * time.Second},
+		"another code":              {503, "InternalError", "7", ServiceError, 7 * time.Second, 7 * time.Second},
+		"throttled":                 {400, "Throttling.User", "7", Throttled, 7 * time.Second, 7 * time.Second},
+		"no document":               {429, "", "7", Throttled, 7 * time.Second, 7 * time.Second},
+		"a response that is broken": {200, "Whatever", "7", InvalidResponse, 7 * time.Second, 7 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := startHTTPS(t, func(w http.ResponseWriter, r *http.Request) {
@@ -324,20 +324,20 @@ func TestInvalidResponsesAreExplained(t *testing.T) {
 		"a chunk cut off": {alicloudtest.AfterRequest(func(conn net.Conn) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{\"RequestId\":")
 		}), InvalidResponse, "a document that ends too early"},
-		"not HTTP": {alicloudtest.AfterRequest(func(conn net.Conn) { _, _ = io.WriteString(conn, "SSH-2.0-OpenSSH_9.9\r\n") }), EndpointUnreachable, "its answer cannot be read as HTTP/1.1"},
-		"HTTP/2":   {alicloudtest.AfterRequest(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x00\x00\x00\x04\x00\x00\x00\x00\x00") }), EndpointUnreachable, "its answer cannot be read as HTTP/1.1"},
+		"not HTTP": {alicloudtest.AfterRequest(func(conn net.Conn) { _, _ = io.WriteString(conn, "SSH-2.0-OpenSSH_9.9\r\n") }), EndpointUnreachable, "its response cannot be read as HTTP/1.1"},
+		"HTTP/2":   {alicloudtest.AfterRequest(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x00\x00\x00\x04\x00\x00\x00\x00\x00") }), EndpointUnreachable, "its response cannot be read as HTTP/1.1"},
 		"chunks without a length": {alicloudtest.AfterRequest(func(conn net.Conn) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nlong\r\n"+alicloudtest.OneRow)
-		}), EndpointUnreachable, "its answer cannot be read as HTTP/1.1"},
+		}), EndpointUnreachable, "its response cannot be read as HTTP/1.1"},
 		"a header too long": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("X-Filler", strings.Repeat("x", 100<<10))
 			alicloudtest.Serve(http.StatusOK, alicloudtest.OneRow)(w, r)
-		}, EndpointUnreachable, "its answer cannot be read as HTTP/1.1"},
-		"a reset":                      {alicloudtest.AfterRequest(alicloudtest.Reset), EndpointUnreachable, "closed the connection without an answer"},
-		"a close":                      {alicloudtest.AfterRequest(func(net.Conn) {}), EndpointUnreachable, "closed the connection without an answer"},
-		"an interim answer, and close": {alicloudtest.AfterRequest(func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n") }), EndpointUnreachable, ""},
-		"the bare connection":          {alicloudtest.AfterRequest(switchProtocols), InvalidResponse, "HTTP 101 with a switch to another protocol"},
-		"a login page elsewhere":       {http.RedirectHandler("https://login.invalid/", http.StatusFound).ServeHTTP, InvalidResponse, "HTTP 302 with a redirect"},
+		}, EndpointUnreachable, "its response cannot be read as HTTP/1.1"},
+		"a reset":                        {alicloudtest.AfterRequest(alicloudtest.Reset), EndpointUnreachable, "closed the connection without a response"},
+		"a close":                        {alicloudtest.AfterRequest(func(net.Conn) {}), EndpointUnreachable, "closed the connection without a response"},
+		"an interim response, and close": {alicloudtest.AfterRequest(func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n") }), EndpointUnreachable, ""},
+		"the bare connection":            {alicloudtest.AfterRequest(switchProtocols), InvalidResponse, "HTTP 101 with a switch to another protocol"},
+		"a login page elsewhere":         {http.RedirectHandler("https://login.invalid/", http.StatusFound).ServeHTTP, InvalidResponse, "HTTP 302 with a redirect"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := startHTTPS(t, test.respond)
@@ -391,7 +391,7 @@ func TestResponseAfterTheTimeoutIsAFailure(t *testing.T) {
 			client := newTrustingClient(t, startHTTPS(t, respond))
 			client.options.Timeout = 150 * time.Millisecond
 			failed := failTwice(t, client)
-			if failed.Kind != EndpointUnreachable || !strings.Contains(failed.Message, "no answer within 150ms") {
+			if failed.Kind != EndpointUnreachable || !strings.Contains(failed.Message, "no response within 150ms") {
 				t.Errorf("got %v", failed)
 			}
 		})
@@ -426,7 +426,7 @@ func TestUnreachableEndpointSaysWhy(t *testing.T) {
 		"a TLS alert":       {"https://" + alerting, nil, "it ended the TLS handshake"},
 		"no TLS handshake":  {"https://" + silent, func(pool *http.Transport) { pool.TLSHandshakeTimeout = 50 * time.Millisecond }, "no connection within 5s"},
 		"not in DNS":        {"https://slb.invalid", resolveWith(t, 3), "its name is not in DNS"},
-		"DNS fails":         {"https://slb.invalid", resolveWith(t, 2), "DNS does not answer"},
+		"DNS fails":         {"https://slb.invalid", resolveWith(t, 2), "DNS does not respond"},
 		"a proxy that is not": {"https://slb.invalid", func(pool *http.Transport) {
 			pool.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: closed, User: url.UserPassword(alicloudtest.KeyID, alicloudtest.Secret)})
 		}, "connection refused"},

@@ -40,11 +40,11 @@ func FuzzCleanMessage(f *testing.F) {
 			case strings.ContainsFunc(cleaned, func(r rune) bool { return !unicode.IsPrint(r) }):
 				t.Errorf("%q is not one printable line", cleaned)
 			case strings.Contains(cleaned, "://"):
-				t.Errorf("%q holds a URL", cleaned)
+				t.Errorf("%q contains a URL", cleaned)
 			}
 			for _, key := range keysOf(credentials) {
 				if strings.Contains(cleaned, key) {
-					t.Errorf("%q holds a key", cleaned)
+					t.Errorf("%q contains a key", cleaned)
 				}
 			}
 			if again := cleanMessage(cleaned, credentials, alicloudtest.LoadBalancer); len(again) > len(cleaned)+len("[...]") {
@@ -101,7 +101,7 @@ func FuzzCleanEcho(f *testing.F) {
 				continue // reads like a word
 			}
 			if !strings.Contains(before, part) && !strings.Contains(after, part) && strings.Contains(cleaned, part) {
-				t.Fatalf("%q of %q is left in %q", part, spelled, cleaned)
+				t.Fatalf("%q of %q remains in %q", part, spelled, cleaned)
 			}
 		}
 	})
@@ -165,7 +165,7 @@ func verifyFailure(t *testing.T, failed *Error, echo *alicloudtest.Echo) {
 		alicloudtest.VerifySecretless(t, failed, signature)
 	}
 	switch {
-	case strings.Contains(failed.Message, "no answer within"):
+	case strings.Contains(failed.Message, "no response within"):
 		t.Errorf("the call waited for the end of the connection: %s", failed)
 	case failed.RetryAfter < 0 || failed.RetryAfter > maxRetryAfter:
 		t.Errorf("RetryAfter is %s", failed.RetryAfter)

@@ -202,7 +202,7 @@ func TestRefusedIdentityIsSearchedFromTheFirstProvider(t *testing.T) {
 	}
 	identity.Refused(Account{}, old)
 	if got := found(t, identity); got.AccessKeyID != alicloudtest.KeyID || got.Version == old.Version {
-		t.Error("the environment was not asked again")
+		t.Error("the environment was not read again")
 	}
 }
 
@@ -235,7 +235,7 @@ func TestAccessKeyInAFolderIsReadAgain(t *testing.T) {
 	}
 	clock.advance(fetchPause)
 	if got := refetched(t, identity); got != second {
-		t.Error("a key that the API takes does not serve any more")
+		t.Error("a key that the API accepts is no longer used")
 	}
 	writeProfile(t, filepath.Join(os.Getenv("HOME"), ".alibabacloud", "credentials"), "profile-key", "profile-secret")
 	identity.Refused(Account{}, second)
@@ -469,7 +469,7 @@ func TestLastCredentialsStayInUseWhileSTSIsDown(t *testing.T) {
 		}
 	}
 	if fetched != 3 {
-		t.Errorf("STS was asked %d times in 3 × %s", fetched, fetchPause)
+		t.Errorf("STS was called %d times in 3 × %s", fetched, fetchPause)
 	}
 
 	next = session("second")
@@ -511,7 +511,7 @@ func TestCallsDoNotWaitForNewerCredentials(t *testing.T) {
 	}
 	close(hang)
 	if got := refetched(t, identity); got.AccessKeyID != "second" {
-		t.Error("what came late is not used")
+		t.Error("the late key is not used")
 	}
 }
 
@@ -527,7 +527,7 @@ func TestRefusedFleetFetchesAtMostOncePerPause(t *testing.T) {
 		clock.advance(fetchPause)
 	}
 	if fetched > 4 {
-		t.Errorf("asked %d times within 3 × %s", fetched, fetchPause)
+		t.Errorf("%d calls within 3 × %s", fetched, fetchPause)
 	}
 }
 
@@ -641,7 +641,7 @@ func TestIdentityDoesNotPrintItsCredentials(t *testing.T) {
 	for _, printed := range []string{fmt.Sprintf("%+v", identity), fmt.Sprintf("%#v", identity)} {
 		for _, secret := range []string{alicloudtest.KeyID, alicloudtest.Secret, alicloudtest.Token} {
 			if strings.Contains(printed, secret) {
-				t.Errorf("%q holds %q", printed, secret)
+				t.Errorf("%q contains %q", printed, secret)
 			}
 		}
 	}

@@ -170,9 +170,9 @@ var (
 	// error that quotes whole responses.
 	refusalCode = regexp.MustCompile(`"Code"\s*:\s*"([A-Za-z][A-Za-z0-9._-]{0,63})"`)
 	httpStatus  = regexp.MustCompile(`(?:httpStatus:)? ([1-5]\d\d)(?:,|$)`)
-	// unanswered matches the URL of a request that failed, where a provider keeps
+	// failedRequest matches the URL of a request that failed, where a provider keeps
 	// only the text of net/http's error.
-	unanswered = regexp.MustCompile(`(?:failed|err): (?:Get|Put|Post) "(https?://[^"]*)": `)
+	failedRequest = regexp.MustCompile(`(?:failed|err): (?:Get|Put|Post) "(https?://[^"]*)": `)
 )
 
 // explain returns an *Error for a provider's error. The error's text may quote
@@ -190,14 +190,14 @@ func (p *provider) explain(err error) *Error {
 			CleanField(unread.Path), unread.Err, p.variable)
 	}
 	if exchange, ok := errors.AsType[*url.Error](err); ok {
-		why := "no answer in time"
+		why := "no response in time"
 		if !exchange.Timeout() {
 			why = disconnection(err)
 		}
 		return failed(EndpointUnreachable, "%s: %s; check DNS, proxy and firewall", hostOf(exchange.URL), why)
 	}
-	if address := submatch(unanswered, err); address != "" {
-		return failed(EndpointUnreachable, "%s: no answer; check proxy, firewall and network policies", hostOf(address))
+	if address := submatch(failedRequest, err); address != "" {
+		return failed(EndpointUnreachable, "%s: no response; check proxy, firewall and network policies", hostOf(address))
 	}
 	if code := submatch(refusalCode, err); code != "" && code != "Success" {
 		if kind := classify(code, 0, 0); kind == Throttled || kind == ServiceError {

@@ -129,7 +129,7 @@ func TestFailuresOfProvidersAreExplained(t *testing.T) {
 		"no file":       {&fs.PathError{Op: "open", Path: "/token", Err: syscall.ENOENT}, CredentialsNotFound, "/token"},
 		"no DNS":        {post(&net.DNSError{IsNotFound: true}), EndpointUnreachable, "sts.aliyuncs.com: its name is not in DNS"},
 		"refused":       {post(syscall.ECONNREFUSED), EndpointUnreachable, "connection refused"},
-		"hangs":         {post(os.ErrDeadlineExceeded), EndpointUnreachable, "no answer in time"},
+		"hangs":         {post(os.ErrDeadlineExceeded), EndpointUnreachable, "no response in time"},
 		"no such role":  {refusal("EntityNotExist.Role"), CredentialsNotFound, "refused with EntityNotExist.Role; check the role"},
 		"throttled":     {refusal("Throttling.User"), Throttled, "Throttling.User"},
 		"out of order":  {refusal("ServiceUnavailable"), ServiceError, "ServiceUnavailable"},
@@ -137,8 +137,8 @@ func TestFailuresOfProvidersAreExplained(t *testing.T) {
 		"not the role":  {errors.New("refresh Ecs sts token err, httpStatus: 404, message = " + alicloudtest.Token), CredentialsNotFound, "HTTP 404"},
 		"no role":       {errors.New("get role name failed: GET http://100.100.100.200/ 403"), CredentialsNotFound, "HTTP 403"},
 		"metadata down": {errors.New("refresh Ecs sts token err, httpStatus: 503, message = " + alicloudtest.Token), ServiceError, "gave no credentials"},
-		"no server":     {errors.New("get role name failed: " + metadata.Error()), EndpointUnreachable, "100.100.100.200: no answer"},
-		"silence":       {errors.New("refresh Ecs sts token err: " + metadata.Error()), EndpointUnreachable, "100.100.100.200: no answer"},
+		"no server":     {errors.New("get role name failed: " + metadata.Error()), EndpointUnreachable, "100.100.100.200: no response"},
+		"silence":       {errors.New("refresh Ecs sts token err: " + metadata.Error()), EndpointUnreachable, "100.100.100.200: no response"},
 		"nothing":       {errNoCredentials, ServiceError, "gave no credentials"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 )
 
 // ResponseError says what is wrong with a response that arrived, in words that
-// follow "the endpoint answered with".
+// follow "the endpoint returned HTTP 200 with".
 type ResponseError struct{ What string }
 
 // Error implements error.

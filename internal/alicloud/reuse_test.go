@@ -46,7 +46,7 @@ func TestIdleConnectionClosedByTheServerIsNoFailure(t *testing.T) {
 	}
 	for nonce, times := range server.nonces {
 		if times > 1 {
-			t.Errorf("nonce %s was used %d times: the API takes each once", nonce, times)
+			t.Errorf("nonce %s was used %d times: the API accepts each once", nonce, times)
 		}
 	}
 }
@@ -64,7 +64,7 @@ func TestCallIsRetriedAtMostOnce(t *testing.T) {
 	client := newTrustingClient(t, server)
 	call(t, client, aRequest())
 	failed := callAndFail(t, client, aRequest())
-	if !strings.Contains(failed.Message, "closed the connection without an answer") || requests != 3 {
+	if !strings.Contains(failed.Message, "closed the connection without a response") || requests != 3 {
 		t.Errorf("%d requests, %v", requests, failed)
 	}
 }

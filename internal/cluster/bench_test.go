@@ -14,7 +14,7 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 )
 
-// BenchmarkCachedPod measures the memory of a cached pod with its indexes, as with
+// BenchmarkCachedPod measures the heap of a cached pod with its indexes, as with
 // --backend-names.
 func BenchmarkCachedPod(b *testing.B) {
 	index := toolscache.NewIndexer(toolscache.MetaNamespaceKeyFunc, toolscache.Indexers{
@@ -45,6 +45,6 @@ func BenchmarkCachedPod(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(heap()-before)/float64(n), "heldB/op")
+	b.ReportMetric(float64(heap()-before)/float64(n), "heapB/op")
 	runtime.KeepAlive(index)
 }

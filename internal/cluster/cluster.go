@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cluster answers what the Kubernetes cluster knows of load balancers
+// Package cluster reads what the Kubernetes cluster knows of load balancers
 // and their backends: which node or pod a backend is, which load balancer and
 // which listeners a Service has, and which region the nodes are in.
 //

@@ -112,7 +112,7 @@ func TestFailureBeforeTheFirstObservationKeepsHealthyPending(t *testing.T) {
 	env := newEnv(t)
 	env.fail(alicloud.EndpointUnreachable, "connection refused")
 	env.want("Healthy=Unknown(Pending) Observed=False(EndpointUnreachable)")
-	if got, want := env.condition("Healthy").Message, "no answer yet: connection refused"; got != want {
+	if got, want := env.condition("Healthy").Message, "no observation yet: connection refused"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	env.after(24 * time.Hour).fail(alicloud.EndpointUnreachable)

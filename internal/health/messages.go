@@ -15,32 +15,32 @@ import (
 // differs between two equal situations: a new message causes a write.
 
 const (
-	messageObserved    = "DescribeHealthStatus answered"
+	messageObserved    = "DescribeHealthStatus succeeded"
 	messageSuspended   = "spec.suspend is true: observation is suspended"
-	messagePending     = "waiting for the first answer"
+	messagePending     = "waiting for the first observation"
 	messageProgressing = "the first observation of this generation is under way"
-	messageRequested   = "the observation that " + v1alpha1.ObserveRequestedAtAnnotation + " requests was attempted and is not answered yet: it is retried"
+	messageRequested   = "the observation that " + v1alpha1.ObserveRequestedAtAnnotation + " requests was attempted and has not succeeded yet: it is retried"
 
 	maxListenersNamed = 3
 )
 
-func messagePendingAfter(failure string) string { return "no answer yet: " + failure }
+func messagePendingAfter(failure string) string { return "no observation yet: " + failure }
 
 // messageObservedWith says how many rows of the response were incomplete.
 func messageObservedWith(oddRows int) string {
 	if oddRows == 0 {
 		return messageObserved
 	}
-	return fmt.Sprintf("%s; %s of the answer could not be read in full, and %s as unavailable", messageObserved,
+	return fmt.Sprintf("%s; %s of the response could not be read in full, and %s as unavailable", messageObserved,
 		plural(int32(oddRows), "row", "rows"), map[bool]string{true: "counts", false: "count"}[oddRows == 1])
 }
 
 func messageRecovered(reason string) string {
-	return "DescribeHealthStatus answers again, after " + reason
+	return "DescribeHealthStatus succeeds again, after " + reason
 }
 
 func messageStale(interval time.Duration, why string) string {
-	return fmt.Sprintf("the last answer is older than %s: %s", staleAfter(interval), why)
+	return fmt.Sprintf("the last successful observation is older than %s: %s", staleAfter(interval), why)
 }
 
 const messageLate = "observations are late: the API budget (--slb-qps) is used up, calls take too long, or a Secret cannot be read"
@@ -116,7 +116,7 @@ func messageMissing(listeners []v1alpha1.ListenerStatus, acceptProblem string) s
 			names = append(names, listenerName(l.Port, l.Protocol))
 		}
 	}
-	text := "is not in the answer any more: it was emptied, or it was removed; allow slb:DescribeLoadBalancerListeners, which distinguishes them, " +
+	text := "is no longer in the response: it was emptied, or it was removed; allow slb:DescribeLoadBalancerListeners, which distinguishes them, " +
 		"or accept that it was removed: annotate " + v1alpha1.ListenersAcceptedAtAnnotation + " with the current time"
 	if len(names) == 1 {
 		text = "listener " + names[0] + " " + text

@@ -17,7 +17,7 @@ const (
 	StalledInterval = 5 * time.Minute
 
 	// FreshFor is how long an observation serves further objects without another
-	// call. It equals the least interval, and a health check takes longer than
+	// call. It equals the least interval, and a health check lasts longer than
 	// this to change its result.
 	FreshFor = 5 * time.Second
 

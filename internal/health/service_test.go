@@ -148,7 +148,7 @@ func TestLoadBalancerOfAnotherServiceDoesNotCount(t *testing.T) {
 	}
 }
 
-// A new node of another provider makes the region unknown. That must not end the
+// A new node of another provider makes the region unknown. That must not stop the
 // observation of load balancers whose region is in the status.
 func TestKnownLoadBalancerKeepsItsRegion(t *testing.T) {
 	unknown := func(service, id string) Discovery {

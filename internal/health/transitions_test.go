@@ -257,7 +257,7 @@ func TestObservationTransitionHasTheMessage(t *testing.T) {
 		t.Errorf("got %+v", failed)
 	}
 	again := env.after(later).observe("n").Transitions.Observation
-	if again == nil || again.Message != "DescribeHealthStatus answers again, after Throttled" {
+	if again == nil || again.Message != "DescribeHealthStatus succeeds again, after Throttled" {
 		t.Errorf("got %+v", again)
 	}
 }

@@ -63,10 +63,10 @@ func web() v1alpha1.LoadBalancerHealth {
 	}
 }
 
-func newFleet(c *cache, answered time.Time) *metrics.Fleet {
+func newFleet(c *cache, observed time.Time) *metrics.Fleet {
 	return metrics.New(metrics.Options{
 		Reader: c, Elected: elected,
-		LastObservedAt: func(*v1alpha1.LoadBalancerHealth) time.Time { return answered },
+		LastObservedAt: func(*v1alpha1.LoadBalancerHealth) time.Time { return observed },
 	})
 }
 
@@ -145,7 +145,7 @@ func TestLastObservationIsTheLaterOfStatusAndProcess(t *testing.T) {
 	never.Status.LastObservedTime = nil
 	for name, test := range map[string]struct {
 		object   v1alpha1.LoadBalancerHealth
-		answered time.Time
+		observed time.Time
 		series   string
 	}{
 		"never":              {never, time.Time{}, ""},
@@ -157,7 +157,7 @@ func TestLastObservationIsTheLaterOfStatusAndProcess(t *testing.T) {
 			if test.series != "" {
 				test.series = `slb_health_last_observation_timestamp_seconds{name="web",namespace="prod"} ` + test.series
 			}
-			expect(t, newFleet(&cache{objects: []v1alpha1.LoadBalancerHealth{test.object}}, test.answered),
+			expect(t, newFleet(&cache{objects: []v1alpha1.LoadBalancerHealth{test.object}}, test.observed),
 				"slb_health_last_observation_timestamp_seconds", observedHelp, "gauge", test.series)
 		})
 	}

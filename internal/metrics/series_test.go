@@ -174,7 +174,7 @@ slb_health_listener{health="Unknown",health_check="Disabled",listener_port="81",
 `)
 }
 
-func TestADeletedObjectLeavesNoSeries(t *testing.T) {
+func TestADeletedObjectHasNoSeries(t *testing.T) {
 	t.Parallel()
 
 	objects := &cache{objects: []v1alpha1.LoadBalancerHealth{web()}}

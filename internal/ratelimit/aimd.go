@@ -65,7 +65,7 @@ func (r *rateLimiter) refill(now time.Time) {
 	r.refilledAt = now
 }
 
-// consume takes one token if there is one, after a refill at now.
+// consume removes one token if there is one, after a refill at now.
 func (r *rateLimiter) consume(now time.Time) bool {
 	const almostOne = 1 - 1e-6 // sums of fractions
 	if r.tokens < almostOne || now.Before(r.pausedUntil) {

@@ -59,7 +59,7 @@ type call struct {
 	lag  time.Duration // since it was due
 }
 
-// event is the claim of an item, or the end of a call where it has a permit.
+// event is the claim of an item, or the completion of a call where it has a permit.
 type event struct {
 	at     time.Time
 	item   item

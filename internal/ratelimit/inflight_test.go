@@ -116,7 +116,7 @@ func TestBucketRecoversWithinAnIntervalAfterAHang(t *testing.T) {
 }
 
 // The limiter has no history of new accounts, and any user can create a hundred.
-func TestHangingNewAccountsLeaveMostWorkersToTheOthers(t *testing.T) {
+func TestHangingNewAccountsOccupyFewWorkers(t *testing.T) {
 	for _, accounts := range []int{1, 20, 100} {
 		for namespaces, oneNamespace := range map[string]bool{"in one namespace": true, "in one each": false} {
 			t.Run(fmt.Sprintf("%d %s", accounts, namespaces), func(t *testing.T) {
@@ -196,7 +196,7 @@ func TestAHundredNewAccountsStartAtOnce(t *testing.T) {
 	if n := len(h.calls); n != 500 {
 		t.Fatalf("%d calls of 500", n)
 	}
-	// 500 calls of 20 ms on 32 workers take 0.3 s.
+	// 500 calls of 20 ms on 32 workers need 0.3 s.
 	if last := h.calls[499].at; last > time.Second {
 		t.Errorf("the last call started after %s", last)
 	}

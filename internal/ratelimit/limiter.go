@@ -127,7 +127,7 @@ func (l *Limiter) Reserve(claim Claim, now time.Time) (permit *Permit, requeueAt
 }
 
 // Charge consumes n more tokens: for a call that needed more than one request,
-// such as a response of several pages. Later calls wait for as long as that takes.
+// such as a response of several pages. Later calls wait until the bucket is refilled.
 func (p *Permit) Charge(n int) {
 	p.limiter.mu.Lock()
 	defer p.limiter.mu.Unlock()

@@ -169,7 +169,7 @@ func TestPermitWithoutACallReturnsItsToken(t *testing.T) {
 	}
 }
 
-// withdrawals are the ways in which an item leaves the queue.
+// withdrawals are the ways to remove an item from the queue.
 var withdrawals = map[string]func(*Limiter, Bucket, string){"CancelAll": (*Limiter).CancelAll, "Forget": (*Limiter).Forget}
 
 func TestWithdrawnItemDelaysNoOther(t *testing.T) {
@@ -210,7 +210,7 @@ func TestWithdrawnPermitReturnsItsToken(t *testing.T) {
 }
 
 // The limiter must not restore a bucket that it has deleted.
-func TestReleaseAfterForgetLeavesNoState(t *testing.T) {
+func TestReleaseAfterForgetRestoresNoState(t *testing.T) {
 	limiter := New(Options{QPS: 1, Burst: 2, Concurrency: 32})
 	permit, _ := limiter.Reserve(claimAged(1, "", 0), noon)
 	limiter.Forget(testBucket, lb(1).id)
@@ -220,7 +220,7 @@ func TestReleaseAfterForgetLeavesNoState(t *testing.T) {
 	}
 }
 
-func TestForgottenBucketLeavesNoState(t *testing.T) {
+func TestForgottenBucketHasNoState(t *testing.T) {
 	for name, forget := range map[string]func(limiter *Limiter, permit *Permit, now time.Time){
 		"after its call": func(limiter *Limiter, permit *Permit, now time.Time) {
 			permit.Release(succeeded, now)

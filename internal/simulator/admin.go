@@ -157,7 +157,7 @@ func checkQuery(r *http.Request, known []string) error {
 	case err != nil:
 		return fmt.Errorf("query: %w: write name=value&name=value", err)
 	case len(query) > 0 && len(known) == 0:
-		return errors.New("query: this endpoint takes no parameters: omit them")
+		return errors.New("query: this endpoint accepts no parameters: omit them")
 	}
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		switch {

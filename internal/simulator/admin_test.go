@@ -105,7 +105,7 @@ func TestEmptyOrUnknownSelectorIsRefused(t *testing.T) {
 		{"DELETE", backends + "?serverId=%zz", "", 400, "query: invalid URL escape"},
 		{"DELETE", backends + "?server=i-1", "", 400, "server: unknown query parameter: write one of serverId, serverIp, listenerPort, listenerProtocol, port"},
 		{"DELETE", backends, `{"serverId":"i-1"}`, 400, "body: this endpoint reads its query only"},
-		{"DELETE", "/faults?loadBalancerId=lb-demo", "", 400, "query: this endpoint takes no parameters"},
+		{"DELETE", "/faults?loadBalancerId=lb-demo", "", 400, "query: this endpoint accepts no parameters"},
 		{"GET", "/calls?loadBalancerId=", "", 400, "loadBalancerId: empty"},
 	})
 	if lb, _ := sim.fleet.get("lb-demo"); len(lb.Backends) != 5 || lb.Backends[0].ServerHealthStatus != StatusNormal {
@@ -268,7 +268,7 @@ func TestGoMethodsMirrorTheAdminAPI(t *testing.T) {
 		t.Errorf("got %d %v", n, err)
 	}
 	if err := sim.PutLoadBalancer(LoadBalancer{LoadBalancerID: "lb-new"}); err == nil {
-		t.Error("a load balancer without region was taken")
+		t.Error("a load balancer without region was accepted")
 	}
 	if err := sim.AddBackend("lb-empty", Backend{ServerID: "i-1"}); err != nil {
 		t.Error(err)
@@ -277,6 +277,6 @@ func TestGoMethodsMirrorTheAdminAPI(t *testing.T) {
 		t.Errorf("got %d %v", n, err)
 	}
 	if !sim.DeleteLoadBalancer("lb-empty") || sim.DeleteLoadBalancer("lb-empty") {
-		t.Error("DeleteLoadBalancer does not tell whether there was one")
+		t.Error("DeleteLoadBalancer does not report whether there was one")
 	}
 }

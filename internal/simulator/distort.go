@@ -70,7 +70,7 @@ func (f *Fault) apiError() *apiError {
 	return &base
 }
 
-// malformed breaks the document in its first line, so that no part of it can be parsed as a response.
+// malformed breaks the document at its start, so that no part of it can be parsed as a response.
 func malformed(body []byte) []byte {
 	broken := bytes.Replace(body, []byte(`"RequestId":`), []byte(`"RequestId"`), 1)
 	return bytes.Replace(broken, []byte("</RequestId>"), []byte("<RequestId>"), 1)

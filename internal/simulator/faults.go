@@ -143,7 +143,7 @@ func (f Fault) validateRanges(at string) error {
 	case f.SizeBytes < 0 || f.SizeBytes > maxOversized:
 		return fmt.Errorf("%ssizeBytes: %d is out of range: write 1 to %d", at, f.SizeBytes, maxOversized)
 	case strings.ContainsAny(f.Location+f.ContentType, "\r\n"):
-		return fmt.Errorf("%slocation, contentType: a line break cannot stand in a header: omit it", at)
+		return fmt.Errorf("%slocation, contentType: a line break is not possible in a header: omit it", at)
 	}
 	return nil
 }

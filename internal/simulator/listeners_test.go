@@ -311,15 +311,15 @@ func TestFaultOfOneAction(t *testing.T) {
 		fault        Fault
 		health, list string
 	}{
-		"every call":                 {Fault{Kind: FaultThrottle}, "Throttling.User", "Throttling.User"},
-		"health":                     {Fault{Kind: FaultThrottle, Action: ActionHealthStatus}, "Throttling.User", ""},
-		"listeners":                  {Fault{Kind: FaultThrottle, Action: ActionListeners}, "", "Throttling.User"},
-		"a load balancer":            {Fault{Kind: FaultThrottle, LoadBalancerID: "lb-demo"}, "Throttling.User", ""},
-		"listeners of one":           {Fault{Kind: FaultThrottle, LoadBalancerID: "lb-demo", Action: ActionListeners}, "", "Throttling.User"},
-		"listeners of another":       {Fault{Kind: FaultThrottle, LoadBalancerID: "lb-empty", Action: ActionListeners}, "", ""},
-		"health of a load balancer":  {Fault{Kind: FaultThrottle, LoadBalancerID: "lb-demo", Action: ActionHealthStatus}, "Throttling.User", ""},
-		"of a region, both":          {Fault{Kind: FaultThrottle, RegionID: "cn-hangzhou"}, "Throttling.User", "Throttling.User"},
-		"listeners of another place": {Fault{Kind: FaultThrottle, RegionID: "cn-beijing", Action: ActionListeners}, "", ""},
+		"every call":                  {Fault{Kind: FaultThrottle}, "Throttling.User", "Throttling.User"},
+		"health":                      {Fault{Kind: FaultThrottle, Action: ActionHealthStatus}, "Throttling.User", ""},
+		"listeners":                   {Fault{Kind: FaultThrottle, Action: ActionListeners}, "", "Throttling.User"},
+		"a load balancer":             {Fault{Kind: FaultThrottle, LoadBalancerID: "lb-demo"}, "Throttling.User", ""},
+		"listeners of one":            {Fault{Kind: FaultThrottle, LoadBalancerID: "lb-demo", Action: ActionListeners}, "", "Throttling.User"},
+		"listeners of another":        {Fault{Kind: FaultThrottle, LoadBalancerID: "lb-empty", Action: ActionListeners}, "", ""},
+		"health of a load balancer":   {Fault{Kind: FaultThrottle, LoadBalancerID: "lb-demo", Action: ActionHealthStatus}, "Throttling.User", ""},
+		"of a region, both":           {Fault{Kind: FaultThrottle, RegionID: "cn-hangzhou"}, "Throttling.User", "Throttling.User"},
+		"listeners of another region": {Fault{Kind: FaultThrottle, RegionID: "cn-beijing", Action: ActionListeners}, "", ""},
 	} {
 		setFaults(t, sim, tc.fault)
 		if got, listed := health(), list(); got != tc.health || listed != tc.list {
@@ -346,7 +346,7 @@ func TestFaultsApplyToListsOfListeners(t *testing.T) {
 	}
 	setFaults(t, sim, Fault{Kind: FaultTruncated})
 	if _, err := fetch(t, target); err == nil {
-		t.Error("truncated: read to its end")
+		t.Error("truncated: read completely")
 	}
 }
 

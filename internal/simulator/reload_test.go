@@ -82,8 +82,8 @@ func TestReload(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	expect("gone", "lb-a lb-api lb-c", "configuration unreadable")
-	expect("still gone", "lb-a lb-api lb-c", "")
+	expect("removed", "lb-a lb-api lb-c", "configuration unreadable")
+	expect("still removed", "lb-a lb-api lb-c", "")
 	writeFile(t, path, fileWith("lb-api"))
 	expect("names what the API made", "lb-api", "configuration loaded")
 	writeFile(t, path, fileWith("lb-d"))
@@ -120,7 +120,7 @@ func TestFileIsNotLoadedDuringEdits(t *testing.T) {
 	writeFile(t, path, fileWith("lb-a"))
 	watch.poll()
 	if got := ids(sim); got != "lb-a lb-api lb-b" {
-		t.Errorf("got %s before the file came to rest", got)
+		t.Errorf("got %s before the file was complete", got)
 	}
 	watch.poll()
 	if got := ids(sim); got != "lb-a lb-api" {

@@ -18,7 +18,7 @@ import (
 	"k8s.io/client-go/util/cert"
 )
 
-// running starts Run and returns the address from its one line, a function that stops it, and its result.
+// running starts Run and returns the address from its output, a function that stops it, and its result.
 func running(t *testing.T, opts RunOptions) (address string, stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -107,7 +107,7 @@ func TestRunStopsWhileACallHangs(t *testing.T) {
 		t.Errorf("stopped with %v", err)
 	}
 	if err := <-hung; err == nil {
-		t.Error("the call that hung was answered")
+		t.Error("the call that hung succeeded")
 	}
 }
 

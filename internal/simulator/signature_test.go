@@ -34,7 +34,7 @@ func TestRPCSignatureVectors(t *testing.T) {
 		{"odd characters by POST", "POST", "example-secret", "sO/OUUfWhOd3AF5tf56sz9jwpLo=", odd},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			tc.params["Signature"] = "is left out of what is signed"
+			tc.params["Signature"] = "is not signed"
 			if got := rpcSignature(stringToSign(tc.method, tc.params), tc.secret); got != tc.want {
 				t.Errorf("got %s, want %s", got, tc.want)
 			}
@@ -90,7 +90,7 @@ func TestACS3Vectors(t *testing.T) {
 			}},
 			{"other parameter", "SignatureDoesNotMatch", func(r *http.Request) { r.URL.RawQuery += "&ListenerPort=80" }},
 			{"unsigned header", "IncompleteSignature", func(r *http.Request) { r.Header.Set("X-Acs-Extra", "1") }},
-			{"host left out", "IncompleteSignature", func(r *http.Request) {
+			{"host omitted", "IncompleteSignature", func(r *http.Request) {
 				r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), "host;", "", 1))
 			}},
 			{"other algorithm", "IncompleteSignature", func(r *http.Request) {

@@ -18,11 +18,11 @@ const (
 // answerFaultCases are faults of single answers.
 var answerFaultCases = []faultCase{
 	{
-		"slb-resets-connections", "EndpointUnreachable", "HOST: it closed the connection without an answer" + noWay,
+		"slb-resets-connections", "EndpointUnreachable", "HOST: it closed the connection without a response" + noWay,
 		answers(answer{write: resetConnection}),
 	},
-	{"slb-hangs", "EndpointUnreachable", "HOST: no answer within TIMEOUT" + noWay, meetsHangs},
-	{"slb-answers-too-late", "EndpointUnreachable", "HOST: no answer within TIMEOUT" + noWay, meetsLateAnswers},
+	{"slb-hangs", "EndpointUnreachable", "HOST: no response within TIMEOUT" + noWay, meetsHangs},
+	{"slb-answers-too-late", "EndpointUnreachable", "HOST: no response within TIMEOUT" + noWay, meetsLateAnswers},
 	{"slb-answers-just-in-time", "", "", meetsSlowAnswers},
 	{
 		"slb-fails", "ServiceError",
@@ -44,15 +44,15 @@ var answerFaultCases = []faultCase{
 		"InvalidTimeStamp.Expired: Specified time stamp or date value is expired; check that the clock of the operator's node is right",
 		answers(refusal(http.StatusBadRequest, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")),
 	},
-	{"answer-is-cut-off", "InvalidResponse", "HOST answered HTTP 200 with a document that ends too early" + wrongHost, answersLike("cut-off")},
-	{"answer-is-half", "InvalidResponse", "HOST answered HTTP 200 with a document that is not a DescribeHealthStatus answer" + wrongHost, answersLike("half")},
-	{"answer-is-html", "InvalidResponse", "HOST answered HTTP 200 with a document that is not a DescribeHealthStatus answer" + wrongHost, answersLike("html")},
-	{"answer-is-empty", "InvalidResponse", "HOST answered HTTP 200 with an empty body" + wrongHost, answersLike("empty")},
-	{"answer-is-an-empty-object", "InvalidResponse", "HOST answered HTTP 200 with a document without BackendServers" + wrongHost, answersLike("empty-object")},
-	{"answer-has-keys-of-the-wrong-case", "InvalidResponse", "HOST answered HTTP 200 with a document without BackendServers" + wrongHost, answersLike("wrong-case")},
-	{"answer-has-a-numeric-code", "InvalidResponse", "HOST answered HTTP 400 with an error document that the SDK cannot read" + wrongHost, answersLike("numeric-code-refused")},
-	{"answer-is-too-large", "InvalidResponse", "HOST answered HTTP 200 with more than 8 MiB" + wrongHost, answersLike("too-large")},
-	{"answer-is-a-redirect", "InvalidResponse", "HOST answered HTTP 302 with a redirect" + wrongHost, meetsRedirects},
+	{"answer-is-cut-off", "InvalidResponse", "HOST returned HTTP 200 with a document that ends too early" + wrongHost, answersLike("cut-off")},
+	{"answer-is-half", "InvalidResponse", "HOST returned HTTP 200 with a document that is not a DescribeHealthStatus response" + wrongHost, answersLike("half")},
+	{"answer-is-html", "InvalidResponse", "HOST returned HTTP 200 with a document that is not a DescribeHealthStatus response" + wrongHost, answersLike("html")},
+	{"answer-is-empty", "InvalidResponse", "HOST returned HTTP 200 with an empty body" + wrongHost, answersLike("empty")},
+	{"answer-is-an-empty-object", "InvalidResponse", "HOST returned HTTP 200 with a document without BackendServers" + wrongHost, answersLike("empty-object")},
+	{"answer-has-keys-of-the-wrong-case", "InvalidResponse", "HOST returned HTTP 200 with a document without BackendServers" + wrongHost, answersLike("wrong-case")},
+	{"answer-has-a-numeric-code", "InvalidResponse", "HOST returned HTTP 400 with an error document that the SDK cannot read" + wrongHost, answersLike("numeric-code-refused")},
+	{"answer-is-too-large", "InvalidResponse", "HOST returned HTTP 200 with more than 8 MiB" + wrongHost, answersLike("too-large")},
+	{"answer-is-a-redirect", "InvalidResponse", "HOST returned HTTP 302 with a redirect" + wrongHost, meetsRedirects},
 }
 
 // answers proves what happens while every call gets this answer.

@@ -34,36 +34,35 @@ func argumentsOf(deployment *appsv1.Deployment) []string {
 	return arguments
 }
 
-// start runs the operator where there is no cluster: when it finds nothing to
-// say about its arguments, it ends because of that.
-func start(t *testing.T, arguments []string) (code int, says string) {
+// start runs the operator without a cluster: with valid arguments, it exits because
+// of that.
+func start(t *testing.T, arguments []string) (code int, message string) {
 	t.Helper()
 	arguments = append(slices.Clone(arguments), "--kubeconfig="+filepath.Join(t.TempDir(), "none"))
 	_, err := run(t, nil, nil, filepath.Join(root, "bin", "slb-health-operator"), arguments...)
-	exit, ended := errors.AsType[*exec.ExitError](err)
-	if !ended {
-		t.Fatalf("it did not end with a code: %v", err)
+	exit, exited := errors.AsType[*exec.ExitError](err)
+	if !exited {
+		t.Fatalf("it has no exit code: %v", err)
 	}
 	return exit.ExitCode(), err.Error()
 }
 
-func TestOperatorTakesEveryArgument(t *testing.T) {
+func TestOperatorAcceptsEveryArgument(t *testing.T) {
 	for _, mode := range modes(t) {
-		for _, object := range parse(t, template(t, mode)).of("Deployment") {
-			deployment := into[appsv1.Deployment](t, object)
+		for _, deployment := range deployments(t, mode) {
 			arguments := argumentsOf(deployment)
-			if code, says := start(t, arguments); code != 1 || !strings.Contains(says, "no cluster to work in") {
-				t.Errorf("%s %s: %q: exit code %d, %s", mode, deployment.Name, arguments, code, says)
+			if code, message := start(t, arguments); code != 1 || !strings.Contains(message, "no cluster to work in") {
+				t.Errorf("%s %s: %q: exit code %d, %s", mode, deployment.Name, arguments, code, message)
 			}
-			// What it would not take ends it otherwise.
-			if code, says := start(t, append(arguments, "--slb-qps=0")); code != 2 || !strings.Contains(says, "slb-qps") {
-				t.Errorf("%s %s: with --slb-qps=0: exit code %d, %s", mode, deployment.Name, code, says)
+			// It reports an invalid argument before that.
+			if code, message := start(t, append(arguments, "--slb-qps=0")); code != 2 || !strings.Contains(message, "slb-qps") {
+				t.Errorf("%s %s: with --slb-qps=0: exit code %d, %s", mode, deployment.Name, code, message)
 			}
 		}
 	}
 }
 
-// TestEveryFlagHasAValue holds the values to what the operator accepts.
+// TestEveryFlagHasAValue compares the values to the flags of the operator.
 func TestEveryFlagHasAValue(t *testing.T) {
 	command := exec.CommandContext(t.Context(), filepath.Join(root, "bin", "slb-health-operator"), "--help")
 	help, err := command.CombinedOutput()
@@ -79,21 +78,21 @@ func TestEveryFlagHasAValue(t *testing.T) {
 	}
 	set := map[string]bool{}
 	for _, mode := range modes(t) {
-		for _, object := range parse(t, template(t, mode)).of("Deployment") {
-			for _, argument := range into[appsv1.Deployment](t, object).Spec.Template.Spec.Containers[0].Args {
+		for _, deployment := range deployments(t, mode) {
+			for _, argument := range deployment.Spec.Template.Spec.Containers[0].Args {
 				name, _, _ := strings.Cut(strings.TrimPrefix(argument, "--"), "=")
 				set[name] = true
 			}
 		}
 	}
 	for name := range flags {
-		if _, left := notSet[name]; !set[name] && !left {
+		if _, omitted := notSet[name]; !set[name] && !omitted {
 			t.Errorf("no value sets --%s", name)
 		}
 	}
 	for name, why := range notSet {
 		if !flags[name] {
-			t.Errorf("--%s is left out because %s, but there is no such flag", name, why)
+			t.Errorf("--%s is omitted because %s, but there is no such flag", name, why)
 		}
 	}
 }

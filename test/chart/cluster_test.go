@@ -45,7 +45,7 @@ func (c *cluster) kubectl(t *testing.T, input []byte, args ...string) ([]byte, e
 	return run(t, nil, input, kubectlPath(t), append([]string{"--kubeconfig", c.kubeconfig}, args...)...)
 }
 
-// accepts demands that the API server takes manifests as they stand, unknown fields and all.
+// accepts verifies that the API server accepts manifests, with strict validation.
 func (c *cluster) accepts(t *testing.T, manifests []byte) {
 	t.Helper()
 	if _, err := c.kubectl(t, manifests, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-"); err != nil {
@@ -56,10 +56,9 @@ func (c *cluster) accepts(t *testing.T, manifests []byte) {
 func testModes(t *testing.T, c *cluster) {
 	for _, mode := range modes(t) {
 		t.Run(mode, func(t *testing.T) {
-			manifests := template(t, mode)
-			c.accepts(t, manifests)
-			for _, object := range parse(t, manifests).of("Deployment") {
-				c.admitsPodsOf(t, into[appsv1.Deployment](t, object))
+			c.accepts(t, template(t, mode))
+			for _, deployment := range deployments(t, mode) {
+				harness.VerifyPods(t, c.admin, deployment)
 			}
 		})
 	}
@@ -71,26 +70,6 @@ func testModes(t *testing.T, c *cluster) {
 	})
 }
 
-// admitsPodsOf creates a pod of a Deployment, in a dry run.
-func (c *cluster) admitsPodsOf(t *testing.T, deployment *appsv1.Deployment) {
-	t.Helper()
-	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: deployment.Namespace, Name: "operator",
-			Labels: deployment.Spec.Template.Labels, Annotations: deployment.Spec.Template.Annotations,
-		},
-		Spec: *deployment.Spec.Template.Spec.DeepCopy(),
-	}
-	if err := c.admin.Create(t.Context(), pod.DeepCopy(), client.DryRunAll); err != nil {
-		t.Errorf("a pod of %s: %v", deployment.Name, err)
-	}
-	// The namespace does enforce something.
-	pod.Spec.Containers[0].SecurityContext = nil
-	if err := c.admin.Create(t.Context(), pod, client.DryRunAll); err == nil || !strings.Contains(err.Error(), "PodSecurity") {
-		t.Errorf("a pod of %s without a security context: %v, not refused by PodSecurity", deployment.Name, err)
-	}
-}
-
 // testInstaller applies what a release offers as install.yaml.
 func testInstaller(t *testing.T, c *cluster) {
 	const image = "registry.example/slb-health-operator:v1.2.3"
@@ -98,7 +77,7 @@ func testInstaller(t *testing.T, c *cluster) {
 	if _, err := run(t, nil, nil, "make", "-C", root, "build-installer", "TOOLS="+harness.ToolsFolder(t), "INSTALLER="+file, "IMG="+image); err != nil {
 		t.Fatal(err)
 	}
-	manifests := read(t, file)
+	manifests := harness.ReadFile(t, file)
 	c.accepts(t, manifests)
 	var kinds []string
 	for _, object := range parse(t, manifests) {
@@ -109,11 +88,11 @@ func testInstaller(t *testing.T, c *cluster) {
 			t.Errorf("it has no %s", kind)
 		}
 	}
-	if got := only[appsv1.Deployment](t, parse(t, manifests), "Deployment").Spec.Template.Spec.Containers[0].Image; got != image {
+	if got := harness.Only[appsv1.Deployment](t, parse(t, manifests), "Deployment").Spec.Template.Spec.Containers[0].Image; got != image {
 		t.Errorf("its image is %s", got)
 	}
-	// A release adds the digest to a line of this form.
+	// A release adds the digest to an image of this form.
 	if !strings.Contains(string(manifests), "image: "+image+"\n") {
-		t.Error("its image is on no line of its own")
+		t.Error("its image has another form")
 	}
 }

@@ -13,11 +13,11 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// asHelmMakes turns an object of config/ into the one that the chart makes. This
-// is the list of the differences, and there are no others.
+// asHelmMakes converts an object of config/ into that of the chart. These are all
+// the differences.
 func asHelmMakes(t *testing.T, object unstructured.Unstructured) *unstructured.Unstructured {
 	t.Helper()
-	// Helm's own labels, in place of kustomize's.
+	// Helm's own labels instead of kustomize's.
 	var chart struct{ Name, Version, AppVersion string }
 	content, err := os.ReadFile(filepath.Join(chartFolder, "Chart.yaml"))
 	if err == nil {
@@ -39,7 +39,7 @@ func asHelmMakes(t *testing.T, object unstructured.Unstructured) *unstructured.U
 	switch object.GetKind() {
 	case "Namespace": // Helm makes it, or finds it there.
 		return nil
-	case "CustomResourceDefinition": // Helm leaves it when the release goes.
+	case "CustomResourceDefinition": // Helm keeps it on uninstall.
 		annotations := object.GetAnnotations()
 		annotations["helm.sh/resource-policy"] = "keep"
 		object.SetAnnotations(annotations)
@@ -109,7 +109,7 @@ func identity(o unstructured.Unstructured) string {
 	return o.GetKind() + " " + o.GetNamespace() + "/" + o.GetName()
 }
 
-// withNetworkPolicy is config/default in a copy that turns the policy on.
+// withNetworkPolicy is a copy of config/default with the policy.
 func withNetworkPolicy(t *testing.T) string {
 	t.Helper()
 	copied := t.TempDir()

@@ -15,13 +15,15 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 func deployments(t *testing.T, mode string) []*appsv1.Deployment {
 	t.Helper()
 	var found []*appsv1.Deployment
 	for _, object := range parse(t, template(t, mode)).of("Deployment") {
-		found = append(found, into[appsv1.Deployment](t, object))
+		found = append(found, harness.Decode[appsv1.Deployment](t, object))
 	}
 	return found
 }
@@ -87,7 +89,7 @@ func TestKeyIsReadFromItsSecret(t *testing.T) {
 				continue
 			}
 			for _, volume := range pod.Volumes {
-				if volume.Name == mount.Name && volume.Secret != nil && mount.SubPath == "" { // a subPath is never brought up to date
+				if volume.Name == mount.Name && volume.Secret != nil && mount.SubPath == "" { // the kubelet never updates a subPath
 					got = volume.Secret.SecretName
 				}
 			}
@@ -99,8 +101,8 @@ func TestKeyIsReadFromItsSecret(t *testing.T) {
 	}
 }
 
-// TestTokenIsWhereItIsLookedFor follows the token of RRSA from the volume to the variable.
-func TestTokenIsWhereItIsLookedFor(t *testing.T) {
+// TestTokenFileIsMounted follows the token of RRSA from the volume to the variable.
+func TestTokenFileIsMounted(t *testing.T) {
 	deployment := deployments(t, "rrsa")[0]
 	file := variables(deployment)["ALIBABA_CLOUD_OIDC_TOKEN_FILE"]
 	for _, mount := range deployment.Spec.Template.Spec.Containers[0].VolumeMounts {
@@ -118,7 +120,7 @@ func TestTokenIsWhereItIsLookedFor(t *testing.T) {
 }
 
 func TestAddOnFindsTheRole(t *testing.T) {
-	account := only[corev1.ServiceAccount](t, parse(t, template(t, "rrsa-addon")), "ServiceAccount")
+	account := harness.Only[corev1.ServiceAccount](t, parse(t, template(t, "rrsa-addon")), "ServiceAccount")
 	if got := account.Annotations["pod-identity.alibabacloud.com/role-name"]; got != "slb-health" || account.Annotations["example.com/note"] != "one" {
 		t.Errorf("the ServiceAccount has %v", account.Annotations)
 	}
@@ -131,15 +133,15 @@ func TestNodeRoleIsReached(t *testing.T) {
 			return len(rule.To) == 1 && rule.To[0].IPBlock != nil && rule.To[0].IPBlock.CIDR == "100.100.100.200/32" && rule.Ports[0].Port.IntValue() == 80
 		})
 	}
-	if !reaches(only[networkingv1.NetworkPolicy](t, parse(t, template(t, "ecs-role")), "NetworkPolicy")) {
+	if !reaches(harness.Only[networkingv1.NetworkPolicy](t, parse(t, template(t, "ecs-role")), "NetworkPolicy")) {
 		t.Error("the metadata server is out of reach")
 	}
-	if reaches(only[networkingv1.NetworkPolicy](t, parse(t, template(t, "everything")), "NetworkPolicy")) {
+	if reaches(harness.Only[networkingv1.NetworkPolicy](t, parse(t, template(t, "everything")), "NetworkPolicy")) {
 		t.Error("the metadata server is within reach of an operator with a key")
 	}
 }
 
-// TestCertificateIsMounted holds the flag to the volume.
+// TestCertificateIsMounted compares the flag to the volume.
 func TestCertificateIsMounted(t *testing.T) {
 	pod := deployments(t, "everything")[0].Spec.Template.Spec
 	for _, mount := range pod.Containers[0].VolumeMounts {
@@ -166,7 +168,7 @@ func TestShardsAreApart(t *testing.T) {
 		for _, shard := range shards {
 			budgets := 0
 			for _, object := range rendered.of("PodDisruptionBudget") {
-				if matches(t, into[policyv1.PodDisruptionBudget](t, object).Spec.Selector, shard.Spec.Template.Labels) {
+				if matches(t, harness.Decode[policyv1.PodDisruptionBudget](t, object).Spec.Selector, shard.Spec.Template.Labels) {
 					budgets++
 				}
 			}
@@ -184,15 +186,15 @@ func TestShardsAreApart(t *testing.T) {
 			}
 		}
 	}
-	memory := map[string]string{}
+	limits := map[string]string{}
 	replicas := map[string]int32{}
 	for _, shard := range deployments(t, "shards") {
-		memory[shard.Name] = shard.Spec.Template.Spec.Containers[0].Resources.Limits.Memory().String()
+		limits[shard.Name] = shard.Spec.Template.Spec.Containers[0].Resources.Limits.Memory().String()
 		replicas[shard.Name] = *shard.Spec.Replicas
 	}
 	const prefix = "slb-health-operator-controller-manager-"
-	if memory[prefix+"a"] != "512Mi" || memory[prefix+"b"] != "2Gi" || replicas[prefix+"web"] != 0 || replicas[prefix+"a"] != 2 {
-		t.Errorf("memory %v, replicas %v", memory, replicas)
+	if limits[prefix+"a"] != "512Mi" || limits[prefix+"b"] != "2Gi" || replicas[prefix+"web"] != 0 || replicas[prefix+"a"] != 2 {
+		t.Errorf("memory limits %v, replicas %v", limits, replicas)
 	}
 }
 
@@ -200,7 +202,7 @@ func TestShardsAreApart(t *testing.T) {
 func TestEveryPodIsScraped(t *testing.T) {
 	for _, mode := range []string{"everything", "shards"} {
 		rendered := parse(t, template(t, mode))
-		service := only[corev1.Service](t, rendered, "Service")
+		service := harness.Only[corev1.Service](t, rendered, "Service")
 		for _, deployment := range deployments(t, mode) {
 			if !matches(t, metav1.SetAsLabelSelector(service.Spec.Selector), deployment.Spec.Template.Labels) {
 				t.Errorf("%s: the Service does not find %s", mode, deployment.Name)
@@ -247,7 +249,7 @@ func TestAlertsAreAboutThisRelease(t *testing.T) {
 	}
 }
 
-// TestNamespacedStaysInItsNamespaces demands Roles, and those where objects are served.
+// TestNamespacedStaysInItsNamespaces demands Roles, in the namespaces of the objects.
 func TestNamespacedStaysInItsNamespaces(t *testing.T) {
 	for mode, served := range map[string][]string{
 		"namespaced":         {namespace},
@@ -262,7 +264,7 @@ func TestNamespacedStaysInItsNamespaces(t *testing.T) {
 			if object.GetKind() != "RoleBinding" {
 				continue
 			}
-			binding := into[rbacv1.RoleBinding](t, object)
+			binding := harness.Decode[rbacv1.RoleBinding](t, object)
 			if binding.RoleRef.Kind != "Role" || binding.Subjects[0].Namespace != namespace {
 				t.Errorf("%s: %s binds %v to %v", mode, binding.Name, binding.RoleRef, binding.Subjects)
 			}
@@ -271,13 +273,13 @@ func TestNamespacedStaysInItsNamespaces(t *testing.T) {
 			}
 		}
 		if !slices.Equal(slices.Sorted(slices.Values(granted)), served) {
-			t.Errorf("%s: rights in %q, not %q", mode, granted, served)
+			t.Errorf("%s: permissions in %q, not %q", mode, granted, served)
 		}
 	}
 }
 
-// TestWhatIsOptInIsReadWhereItIsAskedFor holds the rights to config/service-discovery and config/backend-names.
-func TestWhatIsOptInIsReadWhereItIsAskedFor(t *testing.T) {
+// TestOptInPermissions compares the roles to config/service-discovery and config/backend-names.
+func TestOptInPermissions(t *testing.T) {
 	optIn := []string{"nodes", "pods", "services"}
 	for mode, want := range map[string][]string{
 		"": nil, "service-discovery": {"nodes", "services"}, "backend-names": {"nodes", "pods"}, "namespaced-several": {"pods", "services"},
@@ -288,7 +290,7 @@ func TestWhatIsOptInIsReadWhereItIsAskedFor(t *testing.T) {
 			if !strings.HasSuffix(object.GetName(), "-manager-role") {
 				continue
 			}
-			for _, rule := range into[rbacv1.ClusterRole](t, object).Rules {
+			for _, rule := range harness.Decode[rbacv1.ClusterRole](t, object).Rules {
 				for _, resource := range rule.Resources {
 					if slices.Contains(optIn, resource) && !slices.Contains(got, resource) {
 						got = append(got, resource)

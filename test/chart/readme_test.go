@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -15,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -23,16 +26,7 @@ const (
 	crdName   = "loadbalancerhealths.slb.lbhealth.dev"
 )
 
-func read(t *testing.T, path string) []byte {
-	t.Helper()
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return content
-}
-
-// readme runs the commands that stand under a heading of the chart's README.
+// readme runs the commands below a heading of the chart's README.
 type readme struct {
 	cluster *cluster
 	text    string
@@ -45,14 +39,8 @@ func (r *readme) commands(t *testing.T, heading string) []string {
 	_, section, found := strings.Cut(r.text, "\n## "+heading+"\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	var blocks []string
-	for {
-		_, after, more := strings.Cut(section, "```sh\n")
-		if !more {
-			break
-		}
-		var block string
-		block, section, _ = strings.Cut(after, "```")
-		blocks = append(blocks, block)
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(section, -1) {
+		blocks = append(blocks, block[1])
 	}
 	if !found || len(blocks) == 0 {
 		t.Fatalf("the README has no commands under %q", heading)
@@ -60,7 +48,7 @@ func (r *readme) commands(t *testing.T, heading string) []string {
 	return blocks
 }
 
-// run runs a block with a chart of this machine in place of the published one.
+// run runs a block with a chart of this machine instead of the published one.
 func (r *readme) run(t *testing.T, block, chart string) {
 	t.Helper()
 	script := strings.ReplaceAll(block, published, chart)
@@ -88,7 +76,7 @@ func olderChart(t *testing.T) string {
 	}
 	file := filepath.Join(folder, "files", "crd.json")
 	var crd apiextensionsv1.CustomResourceDefinition
-	if err := json.Unmarshal(read(t, file), &crd); err != nil {
+	if err := json.Unmarshal(harness.ReadFile(t, file), &crd); err != nil {
 		t.Fatal(err)
 	}
 	crd.Spec.Versions[0].AdditionalPrinterColumns = crd.Spec.Versions[0].AdditionalPrinterColumns[1:]
@@ -107,7 +95,7 @@ func testReadme(t *testing.T, c *cluster) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &readme{cluster: c, text: string(read(t, filepath.Join(chartFolder, "README.md"))), home: t.TempDir()}
+	r := &readme{cluster: c, text: string(harness.ReadFile(t, filepath.Join(chartFolder, "README.md"))), home: t.TempDir()}
 	uninstall := r.commands(t, "Uninstall")
 
 	t.Run("install, upgrade, uninstall", func(t *testing.T) {
@@ -121,9 +109,9 @@ func testReadme(t *testing.T, c *cluster) {
 			t.Errorf("the CRD had %d columns, and has %d after the upgrade", older, newer)
 		}
 		r.run(t, uninstall[0], chart)
-		c.demand(t, object, "after the release went")
+		c.demand(t, object, "after an uninstall")
 		r.all(t, "Install", chart)
-		c.demand(t, object, "after the release came back")
+		c.demand(t, object, "after another install")
 		r.run(t, uninstall[0], chart)
 		r.run(t, uninstall[1], chart)
 	})
@@ -158,7 +146,7 @@ func (c *cluster) columns(t *testing.T) int {
 	crd := &unstructured.Unstructured{}
 	crd.SetGroupVersionKind(apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition"))
 	c.get(t, client.ObjectKey{Name: crdName}, crd)
-	return len(into[apiextensionsv1.CustomResourceDefinition](t, *crd).Spec.Versions[0].AdditionalPrinterColumns)
+	return len(harness.Decode[apiextensionsv1.CustomResourceDefinition](t, *crd).Spec.Versions[0].AdditionalPrinterColumns)
 }
 
 // createObject makes a LoadBalancerHealth as soon as its kind is served.
@@ -184,7 +172,7 @@ func (c *cluster) demand(t *testing.T, object *unstructured.Unstructured, when s
 	found.SetGroupVersionKind(object.GroupVersionKind())
 	switch err := c.admin.Get(t.Context(), client.ObjectKeyFromObject(object), found); {
 	case apierrors.IsNotFound(err):
-		t.Fatalf("the object is gone %s", when)
+		t.Fatalf("the object is missing %s", when)
 	case err != nil:
 		t.Fatal(err)
 	case found.GetUID() != object.GetUID():

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // TestReleasedChartNamesTheSignedImage packages the chart as a release does.
@@ -28,7 +30,7 @@ func TestReleasedChartNamesTheSignedImage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		deployment := only[appsv1.Deployment](t, parse(t, manifests), "Deployment")
+		deployment := harness.Only[appsv1.Deployment](t, parse(t, manifests), "Deployment")
 		if got := deployment.Spec.Template.Spec.Containers[0].Image; got != test.want {
 			t.Errorf("%s: the image is %s, not %s", test.values, got, test.want)
 		}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package chart holds the Helm chart to config/, puts what it renders before a
-// real API server and its arguments before the operator, and installs, upgrades
-// and removes it as its README says.
+// Package chart compares the Helm chart to config/, applies it to a real API server,
+// starts the operator with its arguments, and installs, upgrades and removes it as
+// its README says.
 package chart
 
 import (
@@ -17,7 +17,6 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
@@ -100,26 +99,6 @@ func modes(t *testing.T) []string {
 // of finds the objects of a kind.
 func (o objects) of(kind string) objects {
 	return slices.DeleteFunc(slices.Clone(o), func(u unstructured.Unstructured) bool { return u.GetKind() != kind })
-}
-
-// into decodes an object, with no field that its type does not have.
-func into[T any](t *testing.T, object unstructured.Unstructured) *T {
-	t.Helper()
-	typed := new(T)
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, typed, true); err != nil {
-		t.Fatalf("%s %s: %v", object.GetKind(), object.GetName(), err)
-	}
-	return typed
-}
-
-// only is the one object of a kind.
-func only[T any](t *testing.T, o objects, kind string) *T {
-	t.Helper()
-	found := o.of(kind)
-	if len(found) != 1 {
-		t.Fatalf("%d of kind %s", len(found), kind)
-	}
-	return into[T](t, found[0])
 }
 
 // decode reads the fields of an object that a struct names.

@@ -5,7 +5,6 @@ package chart
 import (
 	"encoding/json"
 	"maps"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -13,14 +12,13 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 func readValues(t *testing.T, path string) map[string]any {
 	t.Helper()
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := harness.ReadFile(t, path)
 	values := map[string]any{}
 	if err := yaml.UnmarshalStrict(content, &values); err != nil {
 		t.Fatalf("%s: %v", path, err)
@@ -28,13 +26,13 @@ func readValues(t *testing.T, path string) map[string]any {
 	return values
 }
 
-// leaves are the values by their dotted names. A map whose keys are the user's
-// own, such as labels, is one value: known says which maps are not.
-func leaves(values map[string]any, prefix string, known func(path string) bool, found map[string]any) {
+// flatten adds the values by their dotted names. A map whose keys are the user's
+// own, such as labels, is one value: known reports the other maps.
+func flatten(values map[string]any, prefix string, known func(path string) bool, found map[string]any) {
 	for name, value := range values {
 		path := prefix + name
 		if inner, is := value.(map[string]any); is && known(path) {
-			leaves(inner, path+".", known, found)
+			flatten(inner, path+".", known, found)
 			continue
 		}
 		found[path] = value
@@ -62,10 +60,7 @@ func (s valuesSchema) properties(definitions map[string]valuesSchema, prefix str
 
 func readSchema(t *testing.T) map[string]bool {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(chartFolder, "values.schema.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := harness.ReadFile(t, filepath.Join(chartFolder, "values.schema.json"))
 	var s valuesSchema
 	if err := json.Unmarshal(content, &s); err != nil {
 		t.Fatal(err)
@@ -73,26 +68,25 @@ func readSchema(t *testing.T) map[string]bool {
 	demandStrict(t, "values", s)
 	found := map[string]bool{}
 	s.properties(s.Definitions, "", found)
-	delete(found, "global")
 	return found
 }
 
 // demandStrict demands that where there are names, there are no others.
 func demandStrict(t *testing.T, path string, s valuesSchema) {
 	t.Helper()
-	if len(s.Properties) > 0 && s.AdditionalProperties != false {
-		t.Errorf("%s takes any name: set additionalProperties to false", path)
+	if len(s.Properties) > 0 && s.AdditionalProperties != false && path != "values.global" {
+		t.Errorf("%s accepts any name: set additionalProperties to false", path)
 	}
 	for name, property := range s.Properties {
 		demandStrict(t, path+"."+name, property)
 	}
 }
 
-// TestSchemaNamesEveryValue holds values.yaml and its schema to each other.
+// TestSchemaNamesEveryValue compares values.yaml and its schema.
 func TestSchemaNamesEveryValue(t *testing.T) {
 	named := readSchema(t)
 	values := map[string]any{}
-	leaves(readValues(t, filepath.Join(chartFolder, "values.yaml")), "", func(path string) bool {
+	flatten(readValues(t, filepath.Join(chartFolder, "values.yaml")), "", func(path string) bool {
 		leaf, is := named[path]
 		return is && !leaf
 	}, values)
@@ -108,8 +102,8 @@ func TestSchemaNamesEveryValue(t *testing.T) {
 	}
 }
 
-// TestEveryValueIsTried demands that each value is another one in some mode:
-// those are what the other tests look at.
+// TestEveryValueIsTried demands that some mode changes each value, because the other
+// tests use the modes.
 func TestEveryValueIsTried(t *testing.T) {
 	named := readSchema(t)
 	known := func(path string) bool {
@@ -117,10 +111,10 @@ func TestEveryValueIsTried(t *testing.T) {
 		return is && !leaf
 	}
 	untried := map[string]any{}
-	leaves(readValues(t, filepath.Join(chartFolder, "values.yaml")), "", known, untried)
+	flatten(readValues(t, filepath.Join(chartFolder, "values.yaml")), "", known, untried)
 	for _, mode := range modes(t)[1:] {
 		tried := map[string]any{}
-		leaves(readValues(t, filepath.Join("testdata", mode+".yaml")), "", known, tried)
+		flatten(readValues(t, filepath.Join("testdata", mode+".yaml")), "", known, tried)
 		maps.DeleteFunc(untried, func(path string, value any) bool {
 			other, is := tried[path]
 			return is && !reflect.DeepEqual(other, value)

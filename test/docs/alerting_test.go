@@ -4,25 +4,20 @@ package docs
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// TestAlertingTellsOfEveryAlert holds the table in docs/alerting.md to the rules.
-func TestAlertingTellsOfEveryAlert(t *testing.T) {
-	content, err := os.ReadFile(filepath.Join(root, "config", "prometheus", "alerts.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	document, err := os.ReadFile(filepath.Join(root, "docs", "alerting.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+// TestAlertingPageHasEveryAlert compares the table in docs/alerting.md to the rules.
+func TestAlertingPageHasEveryAlert(t *testing.T) {
+	content := harness.ReadFile(t, filepath.Join(root, "config", "prometheus", "alerts.yaml"))
+	document := harness.ReadFile(t, filepath.Join(root, "docs", "alerting.md"))
 	var rules struct {
 		Spec struct {
 			Groups []struct {
@@ -49,7 +44,7 @@ func TestAlertingTellsOfEveryAlert(t *testing.T) {
 			want := fmt.Sprintf("\n| [%s](runbooks/%s.md) | %s | %.0f min | ", r.Alert, r.Alert, r.Labels["severity"], after.Minutes())
 			rows++
 			if !strings.Contains(string(document), want) {
-				t.Errorf("docs/alerting.md has no line that starts with %q", want)
+				t.Errorf("docs/alerting.md has no row that starts with %q", want)
 			}
 		}
 	}

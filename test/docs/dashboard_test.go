@@ -5,11 +5,12 @@ package docs
 import (
 	"encoding/json"
 	"html"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // dashboard is what these tests read of config/grafana.
@@ -26,10 +27,7 @@ type dashboard struct {
 
 func readDashboard(t *testing.T) (d dashboard, content string) {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(root, "config", "grafana", "slb-health.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := harness.ReadFile(t, filepath.Join(root, "config", "grafana", "slb-health.json"))
 	if err := json.Unmarshal(data, &d); err != nil {
 		t.Fatal(err)
 	}
@@ -39,10 +37,7 @@ func readDashboard(t *testing.T) (d dashboard, content string) {
 // TestThePictureIsOfTheDashboard fails when a panel was added after it was drawn.
 func TestThePictureIsOfTheDashboard(t *testing.T) {
 	d, _ := readDashboard(t)
-	drawing, err := os.ReadFile(filepath.Join(root, "docs", "dashboard.svg"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	drawing := harness.ReadFile(t, filepath.Join(root, "docs", "dashboard.svg"))
 	for _, p := range d.Panels {
 		if !strings.Contains(string(drawing), ">"+html.EscapeString(p.Title)+"<") {
 			t.Errorf("docs/dashboard.svg has no panel %q: run make dashboard-picture", p.Title)
@@ -52,7 +47,7 @@ func TestThePictureIsOfTheDashboard(t *testing.T) {
 
 func TestPanelsOfTheDashboardDoNotOverlap(t *testing.T) {
 	d, _ := readDashboard(t)
-	taken, ids := map[[2]int]string{}, map[int]bool{}
+	cells, ids := map[[2]int]string{}, map[int]bool{}
 	for _, p := range d.Panels {
 		if ids[p.ID] {
 			t.Errorf("two panels have the id %d", p.ID)
@@ -64,10 +59,10 @@ func TestPanelsOfTheDashboardDoNotOverlap(t *testing.T) {
 		}
 		for x := at.X; x < at.X+at.W; x++ {
 			for y := at.Y; y < at.Y+at.H; y++ {
-				if other := taken[[2]int{x, y}]; other != "" {
+				if other := cells[[2]int{x, y}]; other != "" {
 					t.Fatalf("%s overlaps %s", p.Title, other)
 				}
-				taken[[2]int{x, y}] = p.Title
+				cells[[2]int{x, y}] = p.Title
 			}
 		}
 	}

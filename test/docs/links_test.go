@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package docs holds the documents to each other: every link leads somewhere,
-// and every page can be found from the index.
+// Package docs checks the documents: every link leads to a page and a heading, and
+// the index leads to every page.
 package docs
 
 import (
@@ -17,13 +17,13 @@ import (
 	"testing"
 )
 
-// root is the repository's folder.
-const root = "../.."
+const (
+	root = "../.."
+	// index is the page that leads to every other page of docs.
+	index = "docs/README.md"
+)
 
-// index is the page that every other one of docs can be found from.
-const index = "docs/README.md"
-
-func TestLinksLeadSomewhere(t *testing.T) {
+func TestLinksHaveTargets(t *testing.T) {
 	pages := readPages(t)
 	if len(pages) < 10 {
 		t.Fatalf("only %d pages", len(pages))
@@ -37,7 +37,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
-func TestEveryPageCanBeFound(t *testing.T) {
+func TestIndexLeadsToEveryPage(t *testing.T) {
 	pages := readPages(t)
 	found := map[string]bool{index: true}
 	for todo := []string{index}; len(todo) > 0; {
@@ -58,8 +58,8 @@ func TestEveryPageCanBeFound(t *testing.T) {
 	}
 }
 
-// check says what is wrong with a link, "" being nothing. Addresses elsewhere
-// are not asked: a page must not fail with another site's server.
+// check returns what is wrong with a link, or "". It requests no address of
+// another site, whose server may be down.
 func check(pages map[string]page, from, target string) string {
 	to, anchor, local := resolve(from, target)
 	if !local {
@@ -100,26 +100,7 @@ type page struct{ links, anchors []string }
 func readPages(t *testing.T) map[string]page {
 	t.Helper()
 	pages := map[string]page{}
-	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && slices.Contains([]string{".git", "bin", "dist", "testdata"}, entry.Name()):
-			return fs.SkipDir
-		case entry.IsDir() || filepath.Ext(file) != ".md":
-			return nil
-		}
-		content, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		name, err := filepath.Rel(root, file)
-		pages[filepath.ToSlash(name)] = parse(string(content))
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	each(t, ".md", func(file, content string) { pages[file] = parse(content) })
 	return pages
 }
 
@@ -136,23 +117,24 @@ var (
 // parse reads what is not code.
 func parse(text string) page {
 	var p page
-	fence := ""
-	for line := range strings.Lines(text) {
-		line = strings.TrimRight(line, "\r\n")
-		trimmed := strings.TrimLeft(line, " >")
-		if mark := trimmed[:min(3, len(trimmed))]; fence == "" && (mark == "```" || mark == "~~~") {
-			fence = mark
+	block := "" // the mark that closes the block of code
+	for row := range strings.Lines(text) {
+		row = strings.TrimRight(row, "\r\n")
+		content := strings.TrimLeft(row, " >")
+		switch mark := content[:min(3, len(content))]; {
+		case mark == block && block != "":
+			block = ""
 			continue
-		} else if fence != "" {
-			if mark == fence {
-				fence = ""
-			}
+		case block == "" && (mark == "```" || mark == "~~~"):
+			block = mark
+		}
+		if block != "" {
 			continue
 		}
-		if found := heading.FindStringSubmatch(line); found != nil {
+		if found := heading.FindStringSubmatch(row); found != nil {
 			p.anchors = append(p.anchors, p.anchor(found[1]))
 		}
-		outside := code.ReplaceAllString(line, "")
+		outside := code.ReplaceAllString(row, "")
 		for _, found := range slices.Concat(link.FindAllStringSubmatch(outside, -1), definition.FindAllStringSubmatch(outside, -1)) {
 			p.links = append(p.links, found[1])
 		}

@@ -3,15 +3,15 @@
 package docs
 
 import (
-	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// TestDocumentedTestsExist holds what a page says that a test proves to the tests.
+// TestDocumentedTestsExist verifies that every test exists that a page names.
 func TestDocumentedTestsExist(t *testing.T) {
 	declared := map[string]bool{}
 	each(t, "_test.go", func(_, content string) {
@@ -33,25 +33,12 @@ func TestDocumentedTestsExist(t *testing.T) {
 	}
 }
 
-// each reads the files of the repository whose names end so.
+// each reads the files of the repository with a suffix.
 func each(t *testing.T, suffix string, visit func(file, content string)) {
 	t.Helper()
-	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && (entry.Name() == ".git" || entry.Name() == "bin" || entry.Name() == "dist"):
-			return fs.SkipDir
-		case entry.IsDir() || !strings.HasSuffix(file, suffix):
-			return nil
+	for _, file := range harness.RepositoryFiles(t) {
+		if strings.HasSuffix(file, suffix) {
+			visit(file, string(harness.ReadFile(t, filepath.Join(root, file))))
 		}
-		content, err := os.ReadFile(file)
-		if err == nil {
-			visit(file, string(content))
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }

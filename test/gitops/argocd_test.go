@@ -36,21 +36,21 @@ import (
 const (
 	prod   = "prod"
 	gateID = "lb-demo-web" // of docs/gitops/argocd/web/gate.jsonnet
-	// stepPause is between two looks of Argo CD at a sync under way.
+	// stepPause is the pause between two steps of a sync.
 	stepPause = time.Second
 	request   = "slb.lbhealth.dev/observe-requested-at"
 )
 
-// What the API does between request and answer.
+// Faults of the API that delay a requested observation.
 var (
 	throttled = map[string]any{"kind": "throttle", "loadBalancerId": gateID}
 	hanging   = map[string]any{"kind": "hang", "loadBalancerId": gateID}
 )
 
-// callTimeout is how long a call may hang.
+// callTimeout makes a call that hangs fail soon.
 const callTimeout = "--slb-timeout=2s"
 
-// TestArgoCD lets Argo CD's own code sync, compare and act upon the example.
+// TestArgoCD runs Argo CD's own code to sync, compare and act upon the example.
 func TestArgoCD(t *testing.T) {
 	t.Parallel()
 	s := newEnv(t, "loadBalancers: []\n")
@@ -61,8 +61,8 @@ func TestArgoCD(t *testing.T) {
 
 	_ = t.Run("a sync waits for the gate", func(t *testing.T) { a.waits(t) }) &&
 		t.Run("a sync fails at the gate", func(t *testing.T) { a.fails(t) }) &&
-		t.Run("a sync waits for an answer of its own, throttled", func(t *testing.T) { a.waitsForAnswer(t, "3", throttled) }) &&
-		t.Run("a sync waits for an answer of its own, hanging", func(t *testing.T) { a.waitsForAnswer(t, "4", hanging) }) &&
+		t.Run("a sync waits for an observation of its own, throttled", func(t *testing.T) { a.waitsForObservation(t, "3", throttled) }) &&
+		t.Run("a sync waits for an observation of its own, hanging", func(t *testing.T) { a.waitsForObservation(t, "4", hanging) }) &&
 		t.Run("a permission that was fixed counts with the next stamp", func(t *testing.T) { a.recovers(t, "5", "6") }) &&
 		t.Run("a stamp is no difference and restarts no pod", func(t *testing.T) { a.stamps(t, "7", "8") }) &&
 		t.Run("actions", func(t *testing.T) { a.acts(t) })
@@ -87,7 +87,7 @@ func newAgent(t *testing.T, s *env, e engines) *agent {
 	return a
 }
 
-// generate has Argo CD's repo server make the example's manifests of a revision.
+// generate renders the example at a revision, as Argo CD's repo server does.
 func (a *agent) generate(t *testing.T, revision string) {
 	t.Helper()
 	source := a.application.Spec.Source.DeepCopy() // it fills the revision in
@@ -108,7 +108,7 @@ func (a *agent) generate(t *testing.T, revision string) {
 	}
 }
 
-// outcome is how far a sync is, or how it ended.
+// outcome is the state of a sync.
 type outcome struct {
 	phase   common.OperationPhase
 	message string
@@ -116,7 +116,7 @@ type outcome struct {
 	err     error
 }
 
-// sync runs the sync of a revision beside the test, step by step until it is complete.
+// sync runs the sync of a revision in the background, step by step until it is complete.
 func (a *agent) sync(revision string) <-chan outcome {
 	ended := make(chan outcome, 1)
 	go func() {
@@ -131,8 +131,8 @@ func (a *agent) sync(revision string) <-chan outcome {
 	return ended
 }
 
-// step is one look of Argo CD's controller at a sync under way, with the
-// objects as they are now and what the steps before brought.
+// step is one reconciliation of a sync by Argo CD's controller, with the live objects
+// and the results of the previous steps.
 func (a *agent) step(o outcome, revision string, began metav1.Time) outcome {
 	live, err := a.cache.GetManagedLiveObjs(a.wants, func(*cache.Resource) bool { return false })
 	if err != nil {
@@ -150,7 +150,7 @@ func (a *agent) step(o outcome, revision string, began metav1.Time) outcome {
 	return o
 }
 
-// of is what a sync says of an object.
+// of is the result of a sync for an object.
 func (o outcome) of(t *testing.T, kind, name string) common.ResourceSyncResult {
 	t.Helper()
 	for _, result := range o.results {
@@ -158,7 +158,7 @@ func (o outcome) of(t *testing.T, kind, name string) common.ResourceSyncResult {
 			return result
 		}
 	}
-	t.Fatalf("the sync says nothing of %s %s: %s, %s, %v", kind, name, o.phase, o.message, o.err)
+	t.Fatalf("the sync has no result for %s %s: %s, %s, %v", kind, name, o.phase, o.message, o.err)
 	return common.ResourceSyncResult{}
 }
 
@@ -174,11 +174,11 @@ func (a *agent) waits(t *testing.T) {
 	if health := a.argoCD(t, gate); health.Status != "Progressing" {
 		t.Errorf("the gate is %s", health.Status)
 	}
-	// Each answer writes the status, and each write has the engine look again.
+	// Each observation writes the status, and each write triggers another step.
 	for range 2 {
 		a.observe(t)
 		if a.exists(t, "deployment/shop") {
-			t.Fatal("the next wave began before the gate was healthy")
+			t.Fatal("the next wave started before the gate was healthy")
 		}
 	}
 	a.put(t, gateID, "normal", "normal", "normal", "abnormal")
@@ -191,7 +191,7 @@ func (a *agent) waits(t *testing.T) {
 		t.Errorf("the gate ended %s: %s", result.HookPhase, result.Message)
 	}
 	if !a.exists(t, "deployment/shop") {
-		t.Error("the next wave did not come")
+		t.Error("the next wave did not start")
 	}
 	a.compare(t, "after a sync")
 }
@@ -211,15 +211,15 @@ func (a *agent) fails(t *testing.T) {
 		t.Errorf("the sync ended %s, the gate %s: %s, %v", o.phase, result.HookPhase, result.Message, o.err)
 	}
 	if got := a.kubectl(t, "get", "deployment", "shop", "-n", prod, "-o", "jsonpath={.spec.replicas}"); got != "2" {
-		t.Errorf("the next wave came nevertheless: %s replicas", got)
+		t.Errorf("the next wave started nevertheless: %s replicas", got)
 	}
 	a.put(t, gateID, "normal", "normal", "normal", "normal")
 	a.await(t, prod, "web", "True AllBackendsNormal")
 }
 
-// waitsForAnswer demands that a sync does not pass on what was answered before
-// it, though the gate has been healthy all the time.
-func (a *agent) waitsForAnswer(t *testing.T, revision string, fault map[string]any) {
+// waitsForObservation verifies that a sync does not pass because of an earlier
+// observation, though the gate is healthy all the time.
+func (a *agent) waitsForObservation(t *testing.T, revision string, fault map[string]any) {
 	a.Admin(t, http.MethodPost, "faults", fault)
 	a.generate(t, revision)
 	ended := a.sync(revision)
@@ -230,8 +230,8 @@ func (a *agent) waitsForAnswer(t *testing.T, revision string, fault map[string]a
 	}
 	select {
 	case o := <-ended:
-		t.Fatalf("the sync ended %s without an answer: %s, %v", o.phase, o.message, o.err)
-	case <-time.After(3 * stepPause): // steps in which the engine looks at the gate
+		t.Fatalf("the sync ended %s without an observation: %s, %v", o.phase, o.message, o.err)
+	case <-time.After(3 * stepPause): // several steps
 	}
 	a.Admin(t, http.MethodDelete, "faults", nil)
 	a.succeeds(t, <-ended, revision)
@@ -243,11 +243,11 @@ func (a *agent) succeeds(t *testing.T, o outcome, revision string) {
 		t.Fatalf("the sync ended %s: %s, %v", o.phase, o.message, o.err)
 	}
 	if got := handledOf(a.get(t, prod, "web")); got != revision {
-		t.Errorf("it ended by an answer to %q, not %q", got, revision)
+		t.Errorf("the observation of request %q ended it, not that of %q", got, revision)
 	}
 }
 
-// recovers syncs without the permission, and once more with it.
+// recovers syncs without the permission, and again with it.
 func (a *agent) recovers(t *testing.T, without, with string) {
 	a.Fail(t, gateID, "Forbidden.RAM", http.StatusForbidden, 0)
 	a.generate(t, without)
@@ -284,9 +284,7 @@ func (a *agent) acts(t *testing.T) {
 	a.act(t, "observe-now")
 	eventually(t, func(g Gomega) {
 		object := a.get(t, prod, "web")
-		handled, _, _ := unstructured.NestedString(object.Object, "status", "lastHandledObserveRequest")
-		g.Expect(handled).NotTo(BeEmpty())
-		g.Expect(handled).To(Equal(object.GetAnnotations()[request]))
+		g.Expect(handledOf(object)).To(And(Not(BeEmpty()), Equal(object.GetAnnotations()[request])))
 	})
 	if after := a.get(t, prod, "web"); after.GetGeneration() != before.GetGeneration() {
 		t.Errorf("observe-now changed the spec: %v, was %v", after.Object["spec"], before.Object["spec"])
@@ -306,7 +304,7 @@ func (a *agent) acts(t *testing.T) {
 	a.compare(t, "after resume")
 }
 
-// expectActions holds the menu of an object to what it may offer.
+// expectActions verifies which actions are enabled for an object.
 func (a *agent) expectActions(t *testing.T, object *unstructured.Unstructured, want ...string) {
 	t.Helper()
 	vm := lua.VM{ResourceOverrides: a.argo}
@@ -330,7 +328,7 @@ func (a *agent) expectActions(t *testing.T, object *unstructured.Unstructured, w
 	}
 }
 
-// act runs an action, and writes what comes of it.
+// act runs an action, and writes its result.
 func (a *agent) act(t *testing.T, name string) {
 	t.Helper()
 	object := a.get(t, prod, "web")
@@ -376,23 +374,20 @@ func (a *agent) want(t *testing.T, name, kind string) *unstructured.Unstructured
 	return nil
 }
 
-// observe asks for an observation, and waits until it is in the status.
+// observe requests an observation, and waits until it is in the status.
 func (a *agent) observe(t *testing.T) {
 	t.Helper()
 	value := a.get(t, prod, "web").GetResourceVersion()
 	a.patch(t, prod, "web", `{"metadata": {"annotations": {"`+request+`": "`+value+`"}}}`)
-	eventually(t, func(g Gomega) {
-		handled, _, _ := unstructured.NestedString(a.get(t, prod, "web").Object, "status", "lastHandledObserveRequest")
-		g.Expect(handled).To(Equal(value))
-	})
+	eventually(t, func(g Gomega) { g.Expect(handledOf(a.get(t, prod, "web"))).To(Equal(value)) })
 }
 
-// rollOut says of a Deployment what its controller would; there is none here.
+// rollOut writes the status of a Deployment, because there is no controller.
 func (a *agent) rollOut(t *testing.T, name string) {
 	t.Helper()
 	eventually(t, func(g Gomega) { g.Expect(a.exists(t, "deployment/"+name)).To(BeTrue()) })
 	if a.exists(t, "lbh/web") {
-		t.Error("the gate came before the Deployment was rolled out")
+		t.Error("the gate exists before the rollout of the Deployment")
 	}
 	a.kubectl(t, "patch", "deployment", name, "-n", prod, "--subresource=status", "--type=merge",
 		"-p", `{"status": {"observedGeneration": 1, "replicas": 4, "updatedReplicas": 4, "readyReplicas": 4, "availableReplicas": 4}}`)

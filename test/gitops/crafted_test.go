@@ -4,7 +4,6 @@ package gitops
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/kubernetes/fake"
 	"sigs.k8s.io/yaml"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -26,11 +27,8 @@ func settingsPatch(t *testing.T) *corev1.ConfigMap {
 	return &patch
 }
 
-func TestConfigMapHoldsTheScript(t *testing.T) {
-	script, err := os.ReadFile(filepath.Join(docs, "argocd", "health.lua"))
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestConfigMapContainsTheScript(t *testing.T) {
+	script := harness.ReadFile(t, filepath.Join(docs, "argocd", "health.lua"))
 	data := settingsPatch(t).Data
 	if data[healthKey] != string(script) {
 		t.Errorf("argocd-cm.yaml has\n%s\nhealth.lua has\n%s", data[healthKey], script)
@@ -40,8 +38,8 @@ func TestConfigMapHoldsTheScript(t *testing.T) {
 	}
 }
 
-// TestOddObjects completes the table with objects that the operator does not
-// write, or only for a moment: an engine must neither fail nor pass a gate for them.
+// TestOddObjects covers objects that the operator does not write, or only for a
+// moment: no engine may fail or pass a gate because of them.
 func TestOddObjects(t *testing.T) {
 	patch := settingsPatch(t)
 	patch.Labels = map[string]string{"app.kubernetes.io/part-of": "argocd"}
@@ -50,7 +48,7 @@ func TestOddObjects(t *testing.T) {
 		ready       = "{type: Ready, status: 'True', reason: AllBackendsNormal, message: all}"
 		notReady    = "{type: Ready, status: 'False', reason: BelowMinHealthy, message: few}"
 		unknown     = "{type: Ready, status: Unknown, reason: ObservationStale, message: old}"
-		stalled     = "{type: Stalled, status: 'True', reason: Forbidden, message: ask}"
+		stalled     = "{type: Stalled, status: 'True', reason: Forbidden, message: allow}"
 		notStalled  = "{type: Stalled, status: 'False', reason: Fine, message: fine}"
 		reconciling = "{type: Reconciling, status: 'True', reason: Progressing, message: soon}"
 	)
@@ -71,28 +69,28 @@ func TestOddObjects(t *testing.T) {
 		{"ready, and reconciling", "", "observedGeneration: 2, conditions: [" + ready + "," + reconciling + "]", "InProgress", "InProgress", "InProgress", "Progressing", "Progressing: soon"},
 		{"ready, and retried for a request that was withdrawn", "", "observedGeneration: 2, conditions: [" + ready + "," + retried + "]", "InProgress", "InProgress", "InProgress", "Progressing", "ObservationRequested: retried"},
 		{"suspend withdrawn", "suspend: false", "observedGeneration: 2, conditions: [" + ready + "]", "Current", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
-		{"stalled, whatever Ready says", "", "observedGeneration: 2, conditions: [" + ready + "," + stalled + "]", "Failed", "Failed", "Failed", "Degraded", "Forbidden: ask"},
+		{"stalled, whatever Ready says", "", "observedGeneration: 2, conditions: [" + ready + "," + stalled + "]", "Failed", "Failed", "Failed", "Degraded", "Forbidden: allow"},
 		{"Stalled is False", "", "observedGeneration: 2, conditions: [" + notStalled + "," + ready + "]", "Current", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
 		{"unknown", "", "observedGeneration: 2, conditions: [" + unknown + "]", "InProgress", "InProgress", "InProgress", "Progressing", "ObservationStale: old"},
 		{"an empty request", requestEmpty, "observedGeneration: 2, conditions: [" + ready + "]", "Current", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
 		{"another annotation", otherAnnotation, "observedGeneration: 2, conditions: [" + ready + "]", "Current", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
-		{"requested first", requestNow, "observedGeneration: 2, conditions: [" + ready + "]", "Current", "InProgress", "InProgress", "Progressing", noAnswer},
-		{"requested again", requestNow, "observedGeneration: 2, lastHandledObserveRequest: old, lastAttemptedObserveRequest: old, conditions: [" + ready + "]", "Current", "InProgress", "InProgress", "Progressing", noAnswer},
+		{"requested first", requestNow, "observedGeneration: 2, conditions: [" + ready + "]", "Current", "InProgress", "InProgress", "Progressing", stillPending},
+		{"requested again", requestNow, "observedGeneration: 2, lastHandledObserveRequest: old, lastAttemptedObserveRequest: old, conditions: [" + ready + "]", "Current", "InProgress", "InProgress", "Progressing", stillPending},
 		{"requested, and attempted", requestNow, "observedGeneration: 2, lastHandledObserveRequest: old, lastAttemptedObserveRequest: now, conditions: [" + ready + "," + throttled + "," + retried + "]", "InProgress", "InProgress", "InProgress", "Progressing", "ObservationRequested: retried"},
-		{"requested, and attempted, without Reconciling", requestNow, "observedGeneration: 2, lastAttemptedObserveRequest: now, conditions: [" + ready + "]", "Current", "InProgress", "InProgress", "Progressing", noAnswer},
-		{"requested, too few before", requestNow, "observedGeneration: 2, lastHandledObserveRequest: old, conditions: [" + notReady + "]", "InProgress", "InProgress", "InProgress", "Progressing", noAnswer},
+		{"requested, and attempted, without Reconciling", requestNow, "observedGeneration: 2, lastAttemptedObserveRequest: now, conditions: [" + ready + "]", "Current", "InProgress", "InProgress", "Progressing", stillPending},
+		{"requested, too few before", requestNow, "observedGeneration: 2, lastHandledObserveRequest: old, conditions: [" + notReady + "]", "InProgress", "InProgress", "InProgress", "Progressing", stillPending},
 		{"requested, attempted, too few", requestNow, "observedGeneration: 2, lastAttemptedObserveRequest: now, conditions: [" + notReady + "," + throttled + "," + retried + "]", "InProgress", "InProgress", "Failed", "Degraded", "BelowMinHealthy: few"},
-		{"requested, stalled before", requestNow, "observedGeneration: 2, lastAttemptedObserveRequest: old, conditions: [" + notReady + "," + stalled + "]", "Failed", "InProgress", "InProgress", "Progressing", noAnswer},
-		{"requested, attempted, stalled", requestNow, "observedGeneration: 2, lastAttemptedObserveRequest: now, conditions: [" + notReady + "," + stalled + "]", "Failed", "Failed", "Failed", "Degraded", "Forbidden: ask"},
+		{"requested, stalled before", requestNow, "observedGeneration: 2, lastAttemptedObserveRequest: old, conditions: [" + notReady + "," + stalled + "]", "Failed", "InProgress", "InProgress", "Progressing", stillPending},
+		{"requested, attempted, stalled", requestNow, "observedGeneration: 2, lastAttemptedObserveRequest: now, conditions: [" + notReady + "," + stalled + "]", "Failed", "Failed", "Failed", "Degraded", "Forbidden: allow"},
 		{"requested, attempted, stalled by an older spec", requestNow, "observedGeneration: 1, lastAttemptedObserveRequest: now, conditions: [" + notReady + "," + stalled + "]", "InProgress", "InProgress", "InProgress", "Progressing", "Progressing: this generation was not observed yet"},
-		{"requested, answered, stalled since", requestNow, "observedGeneration: 2, lastHandledObserveRequest: now, conditions: [" + notReady + "," + stalled + "]", "Failed", "Failed", "Failed", "Degraded", "Forbidden: ask"},
+		{"requested, observed, stalled since", requestNow, "observedGeneration: 2, lastHandledObserveRequest: now, conditions: [" + notReady + "," + stalled + "]", "Failed", "Failed", "Failed", "Degraded", "Forbidden: allow"},
 		{"requested and handled", requestNow, "observedGeneration: 2, lastHandledObserveRequest: now, conditions: [" + ready + "]", "Current", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
-		{"requested, attempted, then answered", requestNow, "observedGeneration: 2, lastHandledObserveRequest: now, lastAttemptedObserveRequest: now, conditions: [" + ready + "]", "Current", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
+		{"requested, attempted, then observed", requestNow, "observedGeneration: 2, lastHandledObserveRequest: now, lastAttemptedObserveRequest: now, conditions: [" + ready + "]", "Current", "Current", "Current", "Healthy", "AllBackendsNormal: all"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			object := crafted(t, c.object, c.status)
-			answer := e.argoCD(t, object)
-			got := []string{kstatus(t, object), expressions(t, e.wait, object), expressions(t, e.checks, object), string(answer.Status), answer.Message}
+			result := e.argoCD(t, object)
+			got := []string{kstatus(t, object), expressions(t, e.wait, object), expressions(t, e.checks, object), string(result.Status), result.Message}
 			if want := []string{c.kstatus, c.wait, c.checks, c.argo, c.message}; fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Errorf("got %q, want %q", got, want)
 			}
@@ -100,12 +98,12 @@ func TestOddObjects(t *testing.T) {
 	}
 }
 
-// What crafted takes for an object in place of a spec: the annotations.
+// The annotations that crafted accepts instead of a spec.
 const (
 	requestNow      = "annotations: {slb.lbhealth.dev/observe-requested-at: now}"
 	requestEmpty    = "annotations: {slb.lbhealth.dev/observe-requested-at: ''}"
 	otherAnnotation = "annotations: {example.com/other: now}"
-	noAnswer        = "ObservationRequested: the requested observation is still pending"
+	stillPending    = "ObservationRequested: the requested observation is still pending"
 )
 
 // crafted is an object of the second generation, with a spec or annotations.

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -21,17 +20,19 @@ import (
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// engines judge objects as they do in a cluster that is set up as docs/gitops says.
+// engines evaluate objects as in a cluster with the configuration of docs/gitops.
 type engines struct {
 	argo lua.ResourceHealthOverrides
 	// wait and checks are Flux by the healthCheckExprs of the two examples.
 	wait, checks *cel.StatusEvaluator
 }
 
-// newEngines lets Argo CD read its settings from a cluster, where
-// docs/gitops/argocd/argocd-cm.yaml is in them.
+// newEngines configures Argo CD by the settings in a cluster, which include
+// docs/gitops/argocd/argocd-cm.yaml.
 func newEngines(t *testing.T, cluster kubernetes.Interface) engines {
 	t.Helper()
 	overrides, err := settings.NewSettingsManager(t.Context(), cluster, argoNamespace).GetResourceOverrides()
@@ -55,37 +56,37 @@ func evaluator(t *testing.T, name string) *cel.StatusEvaluator {
 	return found
 }
 
-// argoCD is what Argo CD's controller makes of an object.
+// argoCD is the health of an object for Argo CD's controller.
 func (e engines) argoCD(t *testing.T, object *unstructured.Unstructured) health.HealthStatus {
 	t.Helper()
-	answer, err := health.GetResourceHealth(object, e.argo)
+	result, err := health.GetResourceHealth(object, e.argo)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if answer == nil {
+	if result == nil {
 		t.Fatal("Argo CD knows no health of this kind")
 	}
-	return *answer
+	return *result
 }
 
-// expressions is what Flux makes of an object by the healthCheckExprs of an example.
+// expressions is the status of an object for Flux by the healthCheckExprs of an example.
 func expressions(t *testing.T, by *cel.StatusEvaluator, object *unstructured.Unstructured) string {
 	t.Helper()
-	answer, err := by.Evaluate(t.Context(), object)
+	result, err := by.Evaluate(t.Context(), object)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer.Status.String()
+	return result.Status.String()
 }
 
-// kstatus is what Flux makes of an object without them.
+// kstatus is the status of an object for Flux without them.
 func kstatus(t *testing.T, object *unstructured.Unstructured) string {
 	t.Helper()
-	answer, err := status.Compute(object)
+	result, err := status.Compute(object)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer.Status.String()
+	return result.Status.String()
 }
 
 // kustomization is the first of an example for Flux: the gate.
@@ -97,10 +98,7 @@ func kustomization(t *testing.T, name string) kustomizev1.Kustomization {
 // decode reads every document of a file of docs/gitops as a type, strictly.
 func decode[T any](t *testing.T, name string) []T {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(docs, name))
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := harness.ReadFile(t, filepath.Join(docs, name))
 	var found []T
 	for reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(content))); ; {
 		document, err := reader.Read()

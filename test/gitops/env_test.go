@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package gitops lets the engines of Argo CD and Flux, and kubectl, judge
-// objects that the built operator wrote, with the configuration of docs/gitops.
+// Package gitops evaluates objects that the built operator wrote, with the engines of
+// Argo CD and Flux, with kubectl, and with the configuration of docs/gitops.
 package gitops
 
 import (
@@ -24,8 +24,8 @@ import (
 const (
 	root = "../.."
 	docs = root + "/docs/gitops"
-	// patience is for what takes seconds on an idle machine; the slowest is an
-	// answer that gets too old, after 90 s.
+	// patience is for what needs seconds on an idle machine; the slowest is an
+	// observation that becomes stale after 90 s.
 	patience = 4 * time.Minute
 	pause    = 200 * time.Millisecond
 )
@@ -103,7 +103,7 @@ func (s *env) await(t *testing.T, namespace, name, ready string) *unstructured.U
 	return object
 }
 
-// awaitAttempt waits until an attempt for a request ended without an answer.
+// awaitAttempt waits until an attempt for a request failed.
 func (s *env) awaitAttempt(t *testing.T, namespace, name, value string) {
 	t.Helper()
 	eventually(t, func(g Gomega) {
@@ -119,16 +119,23 @@ func (s *env) put(t *testing.T, id string, states ...string) {
 	s.Put(t, id, harness.Backends(443, "https", states...)...)
 }
 
-// condition says a condition in short, as in "False BelowMinHealthy"; "" when
-// there is none.
+// condition is the status and reason of a condition, as in "False BelowMinHealthy";
+// "" without one.
 func condition(object *unstructured.Unstructured, kind string) string {
+	if c := findCondition(object, kind); c != nil {
+		return fmt.Sprintf("%s %s", c["status"], c["reason"])
+	}
+	return ""
+}
+
+func findCondition(object *unstructured.Unstructured, kind string) map[string]any {
 	conditions, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
 	for _, entry := range conditions {
 		if c, ok := entry.(map[string]any); ok && c["type"] == kind {
-			return fmt.Sprintf("%s %s", c["status"], c["reason"])
+			return c
 		}
 	}
-	return ""
+	return nil
 }
 
 func eventually(t *testing.T, check func(g Gomega)) {

@@ -11,15 +11,14 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// TestFluxExamples holds the examples to Flux's own types, and to what the text
-// beside them says.
+// TestFluxExamples compares the examples to Flux's own types and to their description.
 func TestFluxExamples(t *testing.T) {
 	for _, name := range []string{"wait.yaml", "health-checks.yaml"} {
 		for _, k := range decode[kustomizev1.Kustomization](t, filepath.Join("flux", name)) {
 			if k.APIVersion != kustomizev1.GroupVersion.String() || k.Kind != kustomizev1.KustomizationKind {
 				t.Errorf("%s: %s %s is not Flux's Kustomization", name, k.APIVersion, k.Kind)
 			}
-			// What the CRD demands, and without a timeout a gate waits for the interval.
+			// The CRD requires these.
 			if k.Spec.Interval.Duration <= 0 || k.Spec.SourceRef.Kind == "" || k.Spec.SourceRef.Name == "" || k.Spec.Path == "" {
 				t.Errorf("%s: %s lacks interval, sourceRef or path", name, k.Name)
 			}

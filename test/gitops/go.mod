@@ -6,10 +6,12 @@ require (
 	github.com/argoproj/argo-cd/v3 v3.2.0
 	github.com/argoproj/gitops-engine v0.7.1-0.20251006172252-b89b0871b414
 	github.com/fluxcd/cli-utils v1.2.3
+	github.com/fluxcd/helm-controller/api v1.3.0
 	github.com/fluxcd/kustomize-controller/api v1.6.1
 	github.com/fluxcd/pkg/kustomize v1.18.0
 	github.com/fluxcd/pkg/runtime v0.86.0
 	github.com/fluxcd/pkg/ssa v0.57.0
+	github.com/fluxcd/source-controller/api v1.6.2
 	github.com/lbhealth/slb-health-operator v0.0.0
 	github.com/onsi/gomega v1.44.0
 	k8s.io/api v0.37.2
@@ -58,6 +60,7 @@ require (
 	github.com/exponent-io/jsonpath v0.0.0-20210407135951-1de76d718b3f // indirect
 	github.com/fatih/camelcase v1.0.0 // indirect
 	github.com/felixge/httpsnoop v1.0.4 // indirect
+	github.com/fluxcd/pkg/apis/acl v0.9.0 // indirect
 	github.com/fluxcd/pkg/apis/kustomize v1.12.0 // indirect
 	github.com/fluxcd/pkg/apis/meta v1.21.0 // indirect
 	github.com/fluxcd/pkg/envsubst v1.4.0 // indirect

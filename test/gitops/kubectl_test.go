@@ -5,41 +5,37 @@ package gitops
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-const samples = "config/samples"
+const examples = "config/samples"
 
-// TestKubectl applies the samples, as people and tools do.
+// TestKubectl applies config/samples, as people and tools do.
 func TestKubectl(t *testing.T) {
 	t.Parallel()
-	loadBalancers, err := os.ReadFile(filepath.Join(root, "hack", "demo", "simulator.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := newEnv(t, string(loadBalancers))
+	s := newEnv(t, string(harness.ReadFile(t, filepath.Join(root, "hack", "demo", "simulator.yaml"))))
 	s.startOperator(t, "operator")
 	t.Run("apply again", func(t *testing.T) { s.applyAgain(t) })
 	t.Run("two managers", func(t *testing.T) { s.twoManagers(t) })
 	t.Run("wait", func(t *testing.T) { s.waits(t) })
-	t.Run("wait for an answer from after a rollout", func(t *testing.T) { s.waitsForAnswer(t) })
+	t.Run("wait for an observation after a rollout", func(t *testing.T) { s.waitsForObservation(t) })
 }
 
 // applyAgain demands that applying the same again changes nothing.
 func (s *env) applyAgain(t *testing.T) {
-	s.kubectl(t, "apply", "-k", samples)
-	before := s.settled(t)
+	s.kubectl(t, "apply", "-k", examples)
+	before := s.awaitReady(t)
 	s.expectNoDiff(t)
-	for line := range strings.Lines(s.kubectl(t, "apply", "-k", samples)) {
-		if !strings.HasSuffix(line, " unchanged\n") {
-			t.Error(line)
+	for result := range strings.Lines(s.kubectl(t, "apply", "-k", examples)) {
+		if !strings.HasSuffix(result, " unchanged\n") {
+			t.Error(result)
 		}
 	}
 	s.expectSame(t, before)
@@ -54,16 +50,16 @@ func (s *env) twoManagers(t *testing.T) {
 		ready := []string{"True MinHealthyMet", "True AllBackendsNormal"}[round]
 		eventually(t, func(g Gomega) {
 			for _, manager := range managers {
-				output, code := s.try(t, "apply", "--server-side", "--field-manager="+manager, "-k", samples)
+				output, code := s.try(t, "apply", "--server-side", "--field-manager="+manager, "-k", examples)
 				g.Expect(code).To(BeZero(), output)
 			}
 			g.Expect(condition(s.get(t, "default", "web"), "Ready")).To(Equal(ready))
 		})
 	}
-	before := s.settled(t)
+	before := s.awaitReady(t)
 	for _, manager := range managers {
 		s.expectNoDiff(t, "--server-side", "--field-manager="+manager)
-		s.kubectl(t, "apply", "--server-side", "--field-manager="+manager, "-k", samples)
+		s.kubectl(t, "apply", "--server-side", "--field-manager="+manager, "-k", examples)
 	}
 	s.expectSame(t, before)
 	s.expectOwners(t, managers)
@@ -87,8 +83,8 @@ func (s *env) expectOwners(t *testing.T, managers []string) {
 	}
 }
 
-// settled waits until all samples are healthy, and returns what writing would change.
-func (s *env) settled(t *testing.T) map[string]string {
+// awaitReady waits until all objects are healthy, and returns their versions.
+func (s *env) awaitReady(t *testing.T) map[string]string {
 	t.Helper()
 	versions := map[string]string{}
 	for _, name := range []string{"api", "partner", "web"} {
@@ -98,8 +94,8 @@ func (s *env) settled(t *testing.T) map[string]string {
 	return versions
 }
 
-// expectSame demands that the samples were not written, also not after they were
-// observed once more.
+// expectSame verifies that nothing wrote the objects, also not after another
+// observation.
 func (s *env) expectSame(t *testing.T, before map[string]string) {
 	t.Helper()
 	for name, id := range map[string]string{"api": "lb-demo-api", "web": "lb-demo-web"} {
@@ -113,7 +109,7 @@ func (s *env) expectSame(t *testing.T, before map[string]string) {
 	}
 }
 
-// awaitCall waits until the operator asked twice more, so that the first was dealt with.
+// awaitCall waits for two more calls of the operator, so that it has processed the first.
 func (s *env) awaitCall(t *testing.T, id string) {
 	t.Helper()
 	count := func() int {
@@ -131,12 +127,12 @@ func (s *env) awaitCall(t *testing.T, id string) {
 
 func (s *env) expectNoDiff(t *testing.T, args ...string) {
 	t.Helper()
-	if output, code := s.try(t, append([]string{"diff", "-k", samples}, args...)...); code != 0 {
+	if output, code := s.try(t, append([]string{"diff", "-k", examples}, args...)...); code != 0 {
 		t.Errorf("kubectl diff %s: exit code %d\n%s", strings.Join(args, " "), code, output)
 	}
 }
 
-// waits holds `kubectl wait` to end when the load balancer gets healthy, and no sooner.
+// waits verifies that `kubectl wait` ends when the load balancer becomes healthy, and no sooner.
 func (s *env) waits(t *testing.T) {
 	wait := documented(t, "wait --for=condition=Ready lbh/web --timeout=5m")
 	s.Admin(t, http.MethodPatch, "loadbalancers/lb-demo-web/backends", map[string]any{"serverHealthStatus": "abnormal"})
@@ -149,7 +145,7 @@ func (s *env) waits(t *testing.T) {
 		output, code := s.try(t, wait...)
 		ended <- fmt.Sprintf("exit code %d: %s", code, output)
 	}()
-	// An edit in between: what was said of the old spec must not end it.
+	// An edit in between: the status of the old spec must not end it.
 	s.patch(t, "default", "web", `{"spec": {"healthPolicy": {"minHealthy": "75%"}}}`)
 	healthy := time.Now().Truncate(time.Second)
 	s.Admin(t, http.MethodPatch, "loadbalancers/lb-demo-web/backends", map[string]any{"serverHealthStatus": "normal"})
@@ -157,13 +153,14 @@ func (s *env) waits(t *testing.T) {
 		t.Fatal(got)
 	}
 	object := s.get(t, "default", "web")
-	if turned := transition(t, object); turned.Before(healthy) || condition(object, "Ready") != "True AllBackendsNormal" {
-		t.Errorf("it ended at %s, with backends normal since %s", turned, healthy)
+	changed, err := time.Parse(time.RFC3339, fmt.Sprint(findCondition(object, "Ready")["lastTransitionTime"]))
+	if err != nil || changed.Before(healthy) || condition(object, "Ready") != "True AllBackendsNormal" {
+		t.Errorf("it ended at %s, with backends normal since %s: %v", changed, healthy, err)
 	}
 }
 
-// waitsForAnswer runs the commands of the document.
-func (s *env) waitsForAnswer(t *testing.T) {
+// waitsForObservation runs the commands of the document.
+func (s *env) waitsForObservation(t *testing.T) {
 	const now = "1700000000"
 	fill := func(command string) []string {
 		words := documented(t, command)
@@ -183,21 +180,4 @@ func (s *env) waitsForAnswer(t *testing.T) {
 	s.Admin(t, http.MethodPost, "faults", map[string]any{"kind": "status", "loadBalancerId": "lb-demo-web", "code": "Forbidden.RAM", "httpStatus": http.StatusForbidden})
 	s.await(t, "default", "web", "False Forbidden")
 	s.kubectl(t, stalled...)
-}
-
-// transition is when Ready last turned.
-func transition(t *testing.T, object *unstructured.Unstructured) time.Time {
-	t.Helper()
-	conditions, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
-	for _, entry := range conditions {
-		if c, ok := entry.(map[string]any); ok && c["type"] == "Ready" {
-			turned, err := time.Parse(time.RFC3339, fmt.Sprint(c["lastTransitionTime"]))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return turned
-		}
-	}
-	t.Fatal("there is no condition Ready")
-	return time.Time{}
 }

@@ -3,9 +3,11 @@
 package gitops
 
 import (
+	"bytes"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +22,8 @@ import (
 	ssautil "github.com/fluxcd/pkg/ssa/utils"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // image is what docs/gitops/flux/web rolls out; firstTag is its tag there.
@@ -28,8 +32,8 @@ const (
 	firstTag = "1.4.0"
 )
 
-// TestFlux lets Flux's own code build, apply and wait for the example, release
-// after release.
+// TestFlux runs Flux's own code to build, apply and await the example, release after
+// release.
 func TestFlux(t *testing.T) {
 	t.Parallel()
 	s := newEnv(t, "loadBalancers: []\n")
@@ -40,8 +44,8 @@ func TestFlux(t *testing.T) {
 
 	_ = t.Run("only the gate is stamped", func(t *testing.T) { f.stamps(t) }) &&
 		t.Run("a release waits for the gate", func(t *testing.T) { f.passes(t, firstTag) }) &&
-		t.Run("a release waits for an answer of its own, throttled", func(t *testing.T) { f.waitsForAnswer(t, "1.4.1", throttled) }) &&
-		t.Run("a release waits for an answer of its own, hanging", func(t *testing.T) { f.waitsForAnswer(t, "1.4.2", hanging) }) &&
+		t.Run("a release waits for an observation of its own, throttled", func(t *testing.T) { f.waitsForObservation(t, "1.4.1", throttled) }) &&
+		t.Run("a release waits for an observation of its own, hanging", func(t *testing.T) { f.waitsForObservation(t, "1.4.2", hanging) }) &&
 		t.Run("a permission that was fixed counts with the next stamp", func(t *testing.T) { f.recovers(t, "1.4.3", "1.4.4") })
 }
 
@@ -78,20 +82,16 @@ func newFlux(t *testing.T, s *env) *flux {
 	return f
 }
 
-// release is what one of the example's Kustomizations applies of a tag.
+// release is what one of the example's Kustomizations applies at a tag.
 func (f *flux) release(t *testing.T, name, tag string) []*unstructured.Unstructured {
 	t.Helper()
 	file := filepath.Join(f.Folder, "docs", "gitops", "flux", "web", "kustomization.yaml")
-	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, after, found := strings.Cut(string(content), "newTag: ")
-	_, after, more := strings.Cut(after, " ")
-	if !found || !more {
+	content := harness.ReadFile(t, file)
+	tagged := regexp.MustCompile(`newTag: \S+`).ReplaceAll(content, []byte("newTag: "+tag))
+	if !bytes.Contains(tagged, []byte("newTag: "+tag+" ")) {
 		t.Fatalf("%s has no newTag", file)
 	}
-	if err := os.WriteFile(file, []byte(before+"newTag: "+tag+" "+after), 0o600); err != nil {
+	if err := os.WriteFile(file, tagged, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, k := range decode[kustomizev1.Kustomization](t, filepath.Join("flux", "wait.yaml")) {
@@ -152,25 +152,25 @@ func (f *flux) passes(t *testing.T, tag string) {
 	f.ends(t, f.apply(t, tag), tag)
 }
 
-// ends demands that the gate opens by an answer to the request of a tag.
+// ends verifies that the observation which a tag requests opens the gate.
 func (f *flux) ends(t *testing.T, objects []*unstructured.Unstructured, tag string) {
 	t.Helper()
 	if err := f.wait(objects, f.timeout); err != nil {
 		t.Fatal(err)
 	}
 	if got := handledOf(f.get(t, prod, "web")); got != image+":"+tag {
-		t.Errorf("it ended by an answer to %q", got)
+		t.Errorf("the observation of request %q ended it", got)
 	}
 }
 
-func (f *flux) waitsForAnswer(t *testing.T, tag string, fault map[string]any) {
+func (f *flux) waitsForObservation(t *testing.T, tag string, fault map[string]any) {
 	f.Admin(t, http.MethodPost, "faults", fault)
 	objects := f.apply(t, tag)
 	expectTimeout(t, f.wait(objects, time.Second)) // before the first attempt or after it
 	f.awaitAttempt(t, prod, "web", image+":"+tag)
 	expectTimeout(t, f.wait(objects, 3*time.Second))
 	if got := condition(f.get(t, prod, "web"), "Ready"); got != "True AllBackendsNormal" {
-		t.Errorf("Ready is %s: the gate did not wait for an answer, but for a verdict", got)
+		t.Errorf("Ready is %s: the gate did not wait for an observation, but for a verdict", got)
 	}
 	f.Admin(t, http.MethodDelete, "faults", nil)
 	f.ends(t, objects, tag)
@@ -179,7 +179,7 @@ func (f *flux) waitsForAnswer(t *testing.T, tag string, fault map[string]any) {
 func expectTimeout(t *testing.T, err error) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), "timeout waiting for") || !strings.Contains(err.Error(), "InProgress") {
-		t.Fatalf("the gate ended without an answer: %v", err)
+		t.Fatalf("the gate ended without an observation: %v", err)
 	}
 }
 

@@ -19,16 +19,16 @@ import (
 
 const (
 	served   = "served"   // by the operator
-	waiting  = "waiting"  // by one that may ask once in a hundred seconds
+	waiting  = "waiting"  // by one with a permit in a hundred seconds
 	unserved = "unserved" // by no operator
 )
 
-// state is one that the operator brings an object into. The object and its load
-// balancer are called id.
+// state is a state of an object that the operator writes. The object and its load
+// balancer have the name id.
 type state struct {
-	// title is what docs/gitops/README.md calls it.
+	// title is its name in docs/gitops/README.md.
 	title, id string
-	// backends are what the simulator says of them; nil: there is no such load balancer.
+	// backends are the states in the simulator; nil: there is no such load balancer.
 	backends []string
 	spec     map[string]any
 	// code is the API's error to every call, from the start, or once the
@@ -36,10 +36,10 @@ type state struct {
 	code  string
 	http  int
 	later bool
-	// before is Ready before turn and a later code; AllBackendsNormal unless said.
+	// before is Ready before change and a later code; default AllBackendsNormal.
 	before string
-	// turn is done once the object is healthy.
-	turn func(*testing.T, *env, string)
+	// change is done once the object is healthy.
+	change func(*testing.T, *env, string)
 	// ready and observed are the conditions of the state.
 	ready, observed string
 }
@@ -49,8 +49,8 @@ var (
 	bad  = []string{"abnormal", "abnormal"}
 )
 
-// states are those that the operator reaches while it runs. Those that last until
-// the answer is too old come before the one that waits for that.
+// states are those that the operator writes while it runs. Those that end when an
+// observation becomes stale precede the one that waits for that.
 var states = []state{
 	{title: "every backend is normal", id: "normal", backends: good, ready: "True AllBackendsNormal"},
 	{title: "enough backends are normal", id: "enough", backends: []string{"normal", "abnormal"}, ready: "True MinHealthyMet"},
@@ -59,22 +59,22 @@ var states = []state{
 		ready: "True AllBackendsNormal", observed: "False ServiceError",
 	},
 	{
-		title: "requested, attempted, not handled", id: "unanswered", backends: good, code: "Throttling.User", http: http.StatusBadRequest, later: true, turn: stamp,
+		title: "requested, attempted, not handled", id: "unanswered", backends: good, code: "Throttling.User", http: http.StatusBadRequest, later: true, change: stamp,
 		ready: "True AllBackendsNormal", observed: "False Throttled",
 	},
 	{
-		title: "requested, attempted, not handled, too few before", id: "below-unanswered", backends: bad, code: "Throttling.User", http: http.StatusBadRequest, later: true, turn: stamp,
+		title: "requested, attempted, not handled, too few before", id: "below-unanswered", backends: bad, code: "Throttling.User", http: http.StatusBadRequest, later: true, change: stamp,
 		before: "False BelowMinHealthy", ready: "False BelowMinHealthy", observed: "False Throttled",
 	},
 	{
-		title: "requested, attempted, stalled", id: "requested-forbidden", backends: good, code: "Forbidden.RAM", http: http.StatusForbidden, later: true, turn: stamp,
+		title: "requested, attempted, stalled", id: "requested-forbidden", backends: good, code: "Forbidden.RAM", http: http.StatusForbidden, later: true, change: stamp,
 		ready: "False Forbidden", observed: "False Forbidden",
 	},
-	{title: "requested and handled", id: "answered", backends: good, turn: stamp, ready: "True AllBackendsNormal"},
+	{title: "requested and handled", id: "handled", backends: good, change: stamp, ready: "True AllBackendsNormal"},
 	{title: "too few backends are normal", id: "below", backends: bad, ready: "False BelowMinHealthy"},
 	{title: "there are no backends", id: "none", backends: []string{}, ready: "False NoBackends"},
 	{title: "health checks have no result", id: "unavailable", backends: []string{"unavailable", "unavailable"}, ready: "Unknown HealthCheckUnavailable"},
-	{title: "a listener that had backends is missing", id: "missing", backends: good, turn: loseListener, ready: "Unknown ListenerMissing"},
+	{title: "a listener that had backends is missing", id: "missing", backends: good, change: loseListener, ready: "Unknown ListenerMissing"},
 	{title: "the first observation failed", id: "pending", backends: good, code: "InternalError", http: http.StatusInternalServerError, ready: "Unknown Pending", observed: "False ServiceError"},
 	{
 		title: "the last observation is stale", id: "stale", backends: good, code: "InternalError", http: http.StatusInternalServerError, later: true,
@@ -87,21 +87,20 @@ var states = []state{
 		title: "stalled: the Secret is missing", id: "secretless", backends: good,
 		spec: map[string]any{"credentials": map[string]any{"secretRef": map[string]any{"name": "nowhere"}}}, ready: "False CredentialsNotFound",
 	},
-	{title: "stalled: no such load balancer, three times", id: "gone", ready: "False LoadBalancerNotFound"},
+	{title: "stalled: no such load balancer, three times", id: "nowhere", ready: "False LoadBalancerNotFound"},
 	{title: "stalled: the request is refused", id: "invalid", backends: good, code: "InvalidParameter", http: http.StatusBadRequest, ready: "False InvalidRequest"},
-	{title: "being deleted", id: "deleted", backends: good, turn: beginDeletion, ready: "True AllBackendsNormal"},
+	{title: "being deleted", id: "deleted", backends: good, change: beginDeletion, ready: "True AllBackendsNormal"},
 }
 
-// judged is an object in a state, and whether `kubectl wait` ends for it.
-type judged struct {
+// reached is an object in a state, and whether `kubectl wait` ends for it.
+type reached struct {
 	title  string
 	object *unstructured.Unstructured
 	wait   string
 }
 
-// reachAll brings objects into every state, and hands them over as they are at
-// the API server.
-func reachAll(t *testing.T, s *env) []judged {
+// reachAll creates an object in every state, and returns them as the API server has them.
+func reachAll(t *testing.T, s *env) []reached {
 	t.Helper()
 	for _, namespace := range []string{served, waiting, unserved} {
 		s.kubectl(t, "create", "namespace", namespace)
@@ -113,28 +112,28 @@ func reachAll(t *testing.T, s *env) []judged {
 	s.put(t, "edited", good...)
 	s.create(t, served, "edited", nil)
 	s.create(t, unserved, "new", nil)
-	found := []judged{s.judge(t, "not observed yet", s.get(t, unserved, "new")), s.judge(t, "waiting for the first observation", s.wait(t))}
+	found := []reached{s.reached(t, "not observed yet", s.get(t, unserved, "new")), s.reached(t, "waiting for the first observation", s.wait(t))}
 	for _, state := range states {
-		s.turn(t, state)
+		s.change(t, state)
 	}
 	s.await(t, served, "edited", "True AllBackendsNormal")
 	for _, state := range states {
-		found = append(found, s.judge(t, state.title, s.reached(t, state)))
+		found = append(found, s.reached(t, state.title, s.awaitState(t, state)))
 	}
-	// What was not observed since needs an operator that is away.
+	// Edits and requests that are not observed need a stopped operator.
 	operator.Stop()
 	s.patch(t, served, "edited", `{"spec": {"healthPolicy": {"minHealthy": "100%"}}}`)
-	found = append(found, s.judge(t, "edited, and not observed since", s.get(t, served, "edited")))
-	for _, away := range []struct{ title, id string }{
+	found = append(found, s.reached(t, "edited, and not observed since", s.get(t, served, "edited")))
+	for _, later := range []struct{ title, id string }{
 		{"requested, and not attempted yet", "normal"}, {"too few before, requested, not attempted yet", "below"}, {"stalled before, requested, not attempted yet", "forbidden"},
 	} {
-		stamp(t, s, away.id)
-		found = append(found, s.judge(t, away.title, s.get(t, served, away.id)))
+		stamp(t, s, later.id)
+		found = append(found, s.reached(t, later.title, s.get(t, served, later.id)))
 	}
 	return found
 }
 
-// begin makes the load balancer and the object of a state.
+// begin creates the load balancer and the object of a state.
 func (s *env) begin(t *testing.T, state state) {
 	t.Helper()
 	if state.backends != nil {
@@ -146,22 +145,22 @@ func (s *env) begin(t *testing.T, state state) {
 	s.create(t, served, state.id, state.spec)
 }
 
-// turn does what is to be done to an object that is healthy.
-func (s *env) turn(t *testing.T, state state) {
+// change breaks the API for a healthy object, or changes the object.
+func (s *env) change(t *testing.T, state state) {
 	t.Helper()
-	if !state.later && state.turn == nil {
+	if !state.later && state.change == nil {
 		return
 	}
 	s.await(t, served, state.id, cmp.Or(state.before, "True AllBackendsNormal"))
 	if state.later {
 		s.Fail(t, state.id, state.code, state.http, 0)
 	}
-	if state.turn != nil {
-		state.turn(t, s, state.id)
+	if state.change != nil {
+		state.change(t, s, state.id)
 	}
 }
 
-func (s *env) reached(t *testing.T, state state) *unstructured.Unstructured {
+func (s *env) awaitState(t *testing.T, state state) *unstructured.Unstructured {
 	t.Helper()
 	var object *unstructured.Unstructured
 	eventually(t, func(g Gomega) {
@@ -177,8 +176,7 @@ func (s *env) reached(t *testing.T, state state) *unstructured.Unstructured {
 	return object
 }
 
-// wait returns an object that is in line for its first observation, behind
-// another one.
+// wait returns an object that is queued for its first observation, after another one.
 func (s *env) wait(t *testing.T) *unstructured.Unstructured {
 	t.Helper()
 	for _, id := range []string{"one", "another"} {
@@ -200,14 +198,14 @@ func (s *env) wait(t *testing.T) *unstructured.Unstructured {
 	return found
 }
 
-func (s *env) judge(t *testing.T, title string, object *unstructured.Unstructured) judged {
+func (s *env) reached(t *testing.T, title string, object *unstructured.Unstructured) reached {
 	t.Helper()
 	_, code := s.try(t, "wait", "-n", object.GetNamespace(), "--for=condition=Ready", "--timeout=0", "lbh/"+object.GetName())
 	wait := "goes on"
 	if code == 0 {
 		wait = "ends"
 	}
-	return judged{title, object, wait}
+	return reached{title, object, wait}
 }
 
 func (s *env) create(t *testing.T, namespace, id string, more map[string]any) {
@@ -236,8 +234,8 @@ func stamp(t *testing.T, s *env, id string) {
 	s.patch(t, served, id, `{"metadata": {"annotations": {"`+request+`": "now"}}}`)
 }
 
-// loseListener takes all backends from a listener while another one has some, and
-// the permission to list listeners, which would tell that it is empty.
+// loseListener removes all backends of one of two listeners, and the permission to list
+// listeners, which would show that it is empty.
 func loseListener(t *testing.T, s *env, id string) {
 	t.Helper()
 	s.Admin(t, http.MethodPut, "permissions", map[string]any{"allowListeners": false})
@@ -262,7 +260,7 @@ func repeated(object *unstructured.Unstructured, field string) string {
 // beginDeletion deletes an object that has a finalizer, as a foreground deletion does.
 func beginDeletion(t *testing.T, s *env, id string) {
 	t.Helper()
-	s.patch(t, served, id, `{"metadata": {"finalizers": ["example.com/hold"]}}`)
+	s.patch(t, served, id, `{"metadata": {"finalizers": ["example.com/keep"]}}`)
 	if err := s.lbh(served).Delete(s.Ctx, id, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}

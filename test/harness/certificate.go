@@ -14,8 +14,8 @@ import (
 	"k8s.io/client-go/util/cert"
 )
 
-// Certificate is a self-signed serving certificate for loopback, in memory and
-// in files. Go programs trust it by SSL_CERT_FILE.
+// Certificate is a self-signed serving certificate for loopback, also in
+// files. Go programs trust it by SSL_CERT_FILE.
 type Certificate struct {
 	CertFile, KeyFile string
 	TLS               tls.Certificate
@@ -54,5 +54,5 @@ func (c *Certificate) Client(timeout time.Duration) *http.Client {
 	}}
 }
 
-// keptConnections are kept for calls at the same time.
+// keptConnections stay open for concurrent calls.
 const keptConnections = 32

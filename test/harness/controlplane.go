@@ -20,12 +20,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
-// startTimeout is for each of the two programs. Starting takes seconds, but a
-// machine that is compiling something else at the same time may need more than
+// startTimeout is for each of the two programs. They start within seconds, but a
+// machine that compiles something else at the same time may need more than
 // envtest's 20 seconds.
 const startTimeout = time.Minute
 
-// controlPlaneGrace is how long its programs have to end when this process died.
+// controlPlaneGrace is the termination grace of its programs when this process died.
 const controlPlaneGrace = 3 * time.Second
 
 // ControlPlaneOptions are all optional.
@@ -36,17 +36,17 @@ type ControlPlaneOptions struct {
 	// APIServerArgs are further flags of kube-apiserver, without the dashes.
 	// A flag given here replaces envtest's own value for it.
 	APIServerArgs map[string][]string
-	// EtcdAddress is the host:port where etcd listens. Left out: a free one.
+	// EtcdAddress is the host:port where etcd listens. Default: a free one.
 	EtcdAddress string
-	// DataDir keeps etcd's data, and is created when missing. Left out, the data
-	// is in a temporary folder that Stop removes.
+	// DataDir is the folder of etcd's data, created when missing. Default: a
+	// temporary folder that Stop removes.
 	DataDir string
 }
 
 // ControlPlane is a real etcd and kube-apiserver on loopback: a thin layer over
 // controller-runtime's envtest that knows where this repository keeps the
-// programs and its CRDs, writes a kubeconfig, and leaves no process behind when
-// its own dies.
+// programs and its CRDs, writes a kubeconfig, and stops its processes when this one
+// dies.
 type ControlPlane struct {
 	// Config is an administrator's, without client-side rate limiting.
 	Config *rest.Config
@@ -60,9 +60,8 @@ type ControlPlane struct {
 	stop      func() error
 }
 
-// StartControlPlane starts a control plane that runs until Stop is called or ctx ends,
-// whichever is first: ctx is the life of the control plane, not only of the
-// start. It takes about five seconds.
+// StartControlPlane starts a control plane that runs until Stop or until ctx is done:
+// ctx limits its whole life, not only the start of about five seconds.
 func StartControlPlane(ctx context.Context, opts ControlPlaneOptions) (*ControlPlane, error) {
 	// Without a logger, controller-runtime prints a stack after 30 s. A logger that
 	// the caller has set stays.
@@ -161,8 +160,8 @@ func (c *ControlPlane) start(ctx context.Context, programs programs, crds []stri
 	return nil
 }
 
-// listen chooses where both programs listen, in the place of envtest: at ports
-// that stay free while one of them restarts.
+// listen chooses ports for both programs that, unlike those of envtest, stay free
+// while one of them restarts.
 func (c *ControlPlane) listen(ctx context.Context, etcd string) error {
 	peers, err := FreeAddress(ctx)
 	if err != nil {
@@ -184,7 +183,7 @@ func (c *ControlPlane) listen(ctx context.Context, etcd string) error {
 	return err
 }
 
-// shutDown also undoes a start that stopped half-way.
+// shutDown also undoes a partial start.
 func (c *ControlPlane) shutDown() error {
 	var errs []error
 	if c.env != nil {

@@ -48,7 +48,7 @@ func TestControlPlane(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	t.Run("writes a kubeconfig that kubectl takes", func(t *testing.T) {
+	t.Run("writes a kubeconfig that kubectl accepts", func(t *testing.T) {
 		info, err := os.Stat(c.Kubeconfig())
 		if err != nil {
 			t.Fatal(err)
@@ -62,7 +62,7 @@ func TestControlPlane(t *testing.T) {
 		}
 	})
 	t.Run("gives a user what RBAC grants: nothing", func(t *testing.T) {
-		user, err := c.AddUser(envtest.User{Name: "nobody", Groups: []string{"visitors"}})
+		user, err := c.AddUser(envtest.User{Name: "visitor", Groups: []string{"visitors"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,11 +99,8 @@ func TestControlPlane(t *testing.T) {
 	})
 }
 
-// A program ends when no process holds the other end of its lifeline. This test closes it
-//
-//	without the line that a clean stop writes, as the kernel does for a
-//
-// process that was killed.
+// The lifeline kills its programs when its pipe closes without the newline of a clean
+// stop. This test closes it as the kernel does for a process that was killed.
 func TestLifeline(t *testing.T) {
 	t.Parallel()
 
@@ -126,8 +123,8 @@ func TestLifeline(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the program has not started", func() bool {
-		noted, err := os.ReadFile(filepath.Join(directory, "processes"))
-		return err == nil && strings.HasSuffix(string(noted), "\n")
+		ids, err := os.ReadFile(filepath.Join(directory, "processes"))
+		return err == nil && strings.HasSuffix(string(ids), "\n")
 	})
 
 	started := time.Now()

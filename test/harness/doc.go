@@ -5,10 +5,10 @@
 // certificates, ports and relays for them.
 //
 //	controlplane.go  etcd and kube-apiserver by envtest; restart.go kills and restarts them
-//	process.go       a program that runs beside this one; usage.go reads its CPU and memory
+//	process.go       a program that runs beside this one; usage.go reads its CPU time and RSS
 //	lifeline.go      ends programs when this process is killed
 //	simulator.go     slb-simulator and its admin API
-//	relay.go         TCP connections that are refused, cut and delayed
+//	relay.go         refuses, closes and delays TCP connections
 //	certificate.go   self-signed serving certificates
 //	env.go           all of these for one test
 package harness

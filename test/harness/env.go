@@ -28,7 +28,7 @@ const Region = "cn-hangzhou"
 // them.
 type Env struct {
 	Ctx context.Context
-	// Folder keeps logs and files, and is removed by Close. Bin has the programs
+	// Folder contains logs and files; Close removes it. Bin contains the programs
 	// of `make build`.
 	Folder, Bin string
 	Certificate *Certificate
@@ -52,7 +52,7 @@ func NewEnv(t *testing.T, simulatorConfig string) *Env {
 	return e
 }
 
-// OpenEnv starts everything; what runs ends with ctx or Close.
+// OpenEnv starts everything; ctx or Close stops it.
 func OpenEnv(ctx context.Context, simulatorConfig string) (*Env, error) {
 	e := &Env{Ctx: ctx}
 	if err := e.open(simulatorConfig); err != nil {
@@ -83,7 +83,7 @@ func (e *Env) open(simulatorConfig string) error {
 	return err
 }
 
-// Close ends what runs, also after a start that stopped half-way.
+// Close stops everything, also after a partial start.
 func (e *Env) Close() error {
 	var err error
 	if e.Simulator != nil {
@@ -166,7 +166,7 @@ func Backends(port int, protocol string, states ...string) []map[string]any {
 	return backends
 }
 
-// Fail has calls about a load balancer answered with a code: so many, or all when times is 0.
+// Fail makes calls about a load balancer fail with a code: so many, or all when times is 0.
 func (e *Env) Fail(t *testing.T, id, code string, status, times int) {
 	t.Helper()
 	fault := map[string]any{"kind": "status", "loadBalancerId": id, "code": code, "httpStatus": status}

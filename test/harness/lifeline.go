@@ -16,13 +16,12 @@ import (
 	"time"
 )
 
-// Lifeline ends the programs that are tied to it when this process dies
-// without stopping them: killed, timed out by `go test`, or out of memory. They
-// are in process groups of their own, so not even an interrupt from the keyboard
-// reaches them.
+// Lifeline stops the programs that are tied to it when this process dies without
+// stopping them, such as when it is killed or `go test` times out. The programs are
+// in process groups of their own, so not even a keyboard interrupt reaches them.
 //
-// The kernel does the watching: a shell reads a pipe from this process. A line
-// means a clean stop, the end of the pipe that this process died.
+// A shell reads a pipe from this process: a newline means a clean stop, EOF means
+// that this process died.
 type Lifeline struct {
 	directory string
 	watcher   *exec.Cmd
@@ -30,14 +29,14 @@ type Lifeline struct {
 }
 
 const (
-	// tied notes its process id, which the program then takes over. A call with
-	// --help answers and ends: envtest uses it to see which flags there are.
+	// tied writes its process id, which the program keeps, to two files. It does not
+	// for --help, with which envtest lists the flags.
 	tied = `#!/bin/sh
 [ "$1" = --help ] || { echo $$ >>%s; echo $$ >%s; }
 exec %s "$@"
 `
-	// watch signals process groups rather than processes: the number of one that
-	// ended long ago is less likely to be in use again.
+	// watch signals process groups rather than processes: the id of a
+	// terminated one is less likely to be in use again.
 	watch = `
 read -r _ && exit
 signal() { while read -r id; do kill -s "$1" -- "-$id"; done <"$2/processes"; }
@@ -48,10 +47,10 @@ rm -rf "$1"
 `
 )
 
-// NewLifeline watches over the programs of a directory. When this process dies
-// they are asked to end, killed after the grace, and the directory is removed.
+// NewLifeline watches over the programs of a directory. When this process dies, it
+// terminates them, kills them after the grace, and removes the directory.
 func NewLifeline(ctx context.Context, directory string, grace time.Duration) (*Lifeline, error) {
-	// The watcher must outlive the context: it ends with the pipe.
+	// The watcher must outlive the context: it exits when the pipe closes.
 	watcher := exec.CommandContext(context.WithoutCancel(ctx), "/bin/sh", "-c", watch, "sh", directory, strconv.Itoa(int(grace.Seconds())))
 	watcher.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	pipe, err := watcher.StdinPipe()
@@ -68,15 +67,15 @@ func NewLifeline(ctx context.Context, directory string, grace time.Duration) (*L
 // process lives.
 func (l *Lifeline) Tie(program string) (string, error) {
 	path := filepath.Join(l.directory, filepath.Base(program))
-	script := fmt.Sprintf(tied, quote(filepath.Join(l.directory, "processes")), quote(l.noted(filepath.Base(program))), quote(program))
+	script := fmt.Sprintf(tied, quote(filepath.Join(l.directory, "processes")), quote(l.pidFile(filepath.Base(program))), quote(program))
 	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
 		return "", fmt.Errorf("write a start script: %w", err)
 	}
 	return path, nil
 }
 
-// noted is the file with the id of a program's last process.
-func (l *Lifeline) noted(name string) string { return filepath.Join(l.directory, name+".pid") }
+// pidFile is the file with the id of a program's last process.
+func (l *Lifeline) pidFile(name string) string { return filepath.Join(l.directory, name+".pid") }
 
 // Release is for after the programs have stopped.
 func (l *Lifeline) Release() error {

@@ -15,8 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
-// Main is the main function of a program that cleans up when a signal ends it;
-// a second Ctrl-C ends it at once.
+// Main is the main function of a program that cleans up after a signal; a second
+// Ctrl-C ends it at once.
 func Main(name string, run func(context.Context) error) {
 	log.SetLogger(logr.Discard()) // libraries stay silent
 	klog.SetLogger(logr.Discard())

@@ -12,27 +12,27 @@ import (
 	"sync"
 )
 
-// Ports that are handed out. The kernel takes those of outgoing connections from
-// 32768 on unless configured otherwise: one of these is still free when its
-// server starts, and when it starts again.
+// The range of FreeAddress. By default the kernel assigns ports from 32768 on to
+// outgoing connections: these stay free until their server starts, and when it
+// starts again.
 const (
 	lowestPort  = 10_000
 	highestPort = 32_767
 )
 
-// maxTries is how many ports are tried before the machine is taken to be at fault.
+// maxTries is how many ports FreeAddress tries.
 const maxTries = 100
 
-// given are the ports that this process handed out.
+// given are the ports that FreeAddress returned.
 var given sync.Map
 
-// FreeAddress is a host:port of loopback without a listener, for a program that
-// cannot report which port it took. No address is given twice.
+// FreeAddress returns a host:port of loopback without a listener, for a program that
+// cannot report its own port. It returns no address twice.
 func FreeAddress(ctx context.Context) (string, error) {
 	var errs error
 	for range maxTries {
 		port := lowestPort + rand.IntN(highestPort-lowestPort+1)
-		if _, taken := given.LoadOrStore(port, struct{}{}); taken {
+		if _, used := given.LoadOrStore(port, struct{}{}); used {
 			continue
 		}
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))

@@ -19,13 +19,13 @@ import (
 )
 
 const (
-	// stopGrace is how long a program may take to end before it is killed.
+	// stopGrace is the time from SIGTERM to SIGKILL.
 	stopGrace = 10 * time.Second
 	tailLines = 40
 	tailWidth = 400
 )
 
-// Process is a program that runs beside this one.
+// Process is a program that this process started.
 type Process struct {
 	Name string
 	// Stdout and Stderr are files; the second is kept across starts of one name.
@@ -91,7 +91,7 @@ func (p *Process) start() error {
 // PID is the process id.
 func (p *Process) PID() int { return p.command.Process.Pid }
 
-// Usage is what it has used so far.
+// Usage is the program's use of CPU and RAM so far.
 func (p *Process) Usage() (Usage, error) { return UsageOf(p.PID()) }
 
 // Signal sends a signal.
@@ -106,7 +106,7 @@ func (p *Process) Paused(do func() error) error {
 	return errors.Join(do(), p.Signal(syscall.SIGCONT))
 }
 
-// Stop asks the program to end and waits until it has.
+// Stop terminates the program and waits until it has ended.
 func (p *Process) Stop() {
 	_ = p.Signal(syscall.SIGTERM)
 	timer := time.AfterFunc(stopGrace, func() { _ = p.Signal(syscall.SIGKILL) })
@@ -114,19 +114,19 @@ func (p *Process) Stop() {
 	<-p.ended
 }
 
-// Kill ends the program at once, if it still runs.
+// Kill kills the program if it still runs.
 func (p *Process) Kill() {
 	_ = p.Signal(syscall.SIGKILL)
 	<-p.ended
 }
 
-// Ended is closed when it has.
+// Ended returns a channel that is closed when the program has ended.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
 
-// Failure is for after the end: nil after a clean one.
+// Failure returns why the program ended; nil after exit code 0.
 func (p *Process) Failure() error { return p.failure }
 
-// ExitCode is for after the end: -1 when a signal ended it.
+// ExitCode returns the exit code of an ended program; -1 after a signal.
 func (p *Process) ExitCode() int { return p.command.ProcessState.ExitCode() }
 
 // Result waits for a program that ends by itself and decodes what it printed.
@@ -162,12 +162,12 @@ func (p *Process) Tail() string {
 		return err.Error()
 	}
 	var kept []string
-	for line := range bytes.Lines(content) {
-		if bytes.HasPrefix(line, []byte(`{"level":"Level(`)) {
+	for entry := range bytes.Lines(content) {
+		if bytes.HasPrefix(entry, []byte(`{"level":"Level(`)) {
 			continue
 		}
-		line = bytes.TrimRight(line, "\n")
-		kept = append(kept, string(line[:min(len(line), tailWidth)]))
+		entry = bytes.TrimRight(entry, "\n")
+		kept = append(kept, string(entry[:min(len(entry), tailWidth)]))
 	}
 	return strings.Join(kept[max(0, len(kept)-tailLines):], "\n")
 }

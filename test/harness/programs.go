@@ -35,8 +35,7 @@ func findPrograms() (programs, error) {
 			return programs{}, fmt.Errorf("%s has no %s: %s: %w", folder, name, advice, err)
 		}
 	}
-	// The programs are started by a script elsewhere: a relative path would be
-	// right only by accident.
+	// A script in another folder starts the programs, so the path must be absolute.
 	folder, err := filepath.Abs(folder)
 	if err != nil {
 		return programs{}, fmt.Errorf("the folder of the control plane: %w", err)
@@ -59,7 +58,7 @@ func findCRDs(paths []string) ([]string, error) {
 	bases := filepath.Join(root, "config", "crd", "bases")
 	found, err := filepath.Glob(filepath.Join(bases, "*.yaml"))
 	if err != nil {
-		return nil, fmt.Errorf("look for CRDs: %w", err)
+		return nil, fmt.Errorf("find CRDs: %w", err)
 	}
 	if len(found) == 0 {
 		return nil, fmt.Errorf("no CRDs in %s: run `make manifests`", bases)
@@ -90,8 +89,8 @@ func moduleRoot() (string, error) {
 }
 
 func declares(goMod []byte, path string) bool {
-	for line := range bytes.Lines(goMod) {
-		if string(bytes.TrimSpace(line)) == "module "+path {
+	for directive := range bytes.Lines(goMod) {
+		if string(bytes.TrimSpace(directive)) == "module "+path {
 			return true
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Relay passes TCP connections on to an address that can be changed. It can
-// refuse and cut connections, and delay what passes.
+// Relay forwards TCP connections to an address that can change. It can refuse, close
+// and delay connections.
 type Relay struct {
 	Address string
 
@@ -62,7 +62,7 @@ func (r *Relay) Open() error {
 	return nil
 }
 
-// Shut refuses new connections and cuts the others.
+// Shut refuses new connections and closes the others.
 func (r *Relay) Shut() {
 	r.mu.Lock()
 	if r.listener != nil {
@@ -70,17 +70,17 @@ func (r *Relay) Shut() {
 	}
 	r.listener = nil
 	r.mu.Unlock()
-	r.Cut()
+	r.Disconnect()
 }
 
-// Redirect sends new connections to another target and cuts the others.
+// Redirect sends new connections to another target and closes the others.
 func (r *Relay) Redirect(target string) {
 	r.target.Store(target)
-	r.Cut()
+	r.Disconnect()
 }
 
-// Cut ends every connection.
-func (r *Relay) Cut() {
+// Disconnect closes every connection.
+func (r *Relay) Disconnect() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for conn := range r.conns {
@@ -89,7 +89,7 @@ func (r *Relay) Cut() {
 	clear(r.conns)
 }
 
-// SetDelay delays what passes, in each direction, from now on.
+// SetDelay delays the data in each direction from now on.
 func (r *Relay) SetDelay(d time.Duration) { r.delay.Store(int64(d)) }
 
 func (r *Relay) pass(from net.Listener, client net.Conn) {
@@ -116,8 +116,8 @@ func (r *Relay) pass(from net.Listener, client net.Conn) {
 	delete(r.conns, server)
 }
 
-// copy reads on while chunks wait for their delay: the delay adds latency and
-// takes nothing from the throughput.
+// copy continues to read while chunks wait: the delay adds latency and does not
+// reduce the throughput.
 func (r *Relay) copy(to, from net.Conn) {
 	type chunk struct {
 		content []byte
@@ -140,7 +140,7 @@ func (r *Relay) copy(to, from net.Conn) {
 	for c := range chunks {
 		time.Sleep(time.Until(c.due))
 		if _, err := to.Write(c.content); err != nil {
-			_ = from.Close() // ends the reader; what is left is dropped
+			_ = from.Close() // stops the reader; the remaining chunks are dropped
 		}
 	}
 	_ = to.Close()

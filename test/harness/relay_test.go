@@ -54,7 +54,7 @@ func TestRelay(t *testing.T) {
 	r.Redirect(serve("second"))
 	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	if _, err := io.Copy(io.Discard, conn); err != nil && strings.Contains(err.Error(), "timeout") {
-		t.Error("a connection survives that was cut")
+		t.Error("an old connection survives a redirect")
 	}
 	want("second")
 

@@ -15,12 +15,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// Program is one of the programs of a control plane. It can be killed and
-// started again: address, data and certificates stay.
+// Program is one of the programs of a control plane. It keeps its address, data and
+// certificates when it is killed and started again.
 type Program struct {
-	noted string // the file with its process id
-	logs  *tail
-	run   interface {
+	pidFile string // the file with its process id
+	logs    *tail
+	run     interface {
 		Start() error
 		Stop() error
 	}
@@ -28,23 +28,23 @@ type Program struct {
 
 // Etcd is the etcd of a control plane that was started.
 func (c *ControlPlane) Etcd() Program {
-	return Program{noted: c.lifeline.noted("etcd"), logs: c.logs, run: c.env.ControlPlane.Etcd}
+	return Program{pidFile: c.lifeline.pidFile("etcd"), logs: c.logs, run: c.env.ControlPlane.Etcd}
 }
 
 // APIServer is the kube-apiserver of a control plane that was started.
 func (c *ControlPlane) APIServer() Program {
-	return Program{noted: c.lifeline.noted("kube-apiserver"), logs: c.logs, run: c.env.ControlPlane.APIServer}
+	return Program{pidFile: c.lifeline.pidFile("kube-apiserver"), logs: c.logs, run: c.env.ControlPlane.APIServer}
 }
 
-// EtcdURL is where etcd serves this machine, gRPC and JSON.
+// EtcdURL is the address of etcd, for gRPC and JSON.
 func (c *ControlPlane) EtcdURL() string { return c.env.ControlPlane.Etcd.URL.String() }
 
-// noticed is how long envtest may take to see that a program ended.
+// noticed is the time within which envtest must notice that a program ended.
 const noticed = 10 * time.Second
 
-// Kill ends the program at once, as when its machine dies, and returns when it has ended.
+// Kill kills the program, as when its machine dies, and returns when it has ended.
 func (p Program) Kill() error {
-	content, err := os.ReadFile(p.noted)
+	content, err := os.ReadFile(p.pidFile)
 	if err != nil {
 		return fmt.Errorf("find the process: %w", err)
 	}
@@ -53,10 +53,9 @@ func (p Program) Kill() error {
 		return fmt.Errorf("find the process: %w", err)
 	}
 	if err := syscall.Kill(id, syscall.SIGKILL); err != nil {
-		return fmt.Errorf("kill %s: %w", filepath.Base(p.noted), err)
+		return fmt.Errorf("kill %s: %w", filepath.Base(p.pidFile), err)
 	}
-	// It ends while envtest looks, which then cannot signal it, without a signal
-	// when it has noticed.
+	// Stop fails until envtest has noticed that the program ended.
 	_ = wait.PollUntilContextTimeout(context.Background(), 10*time.Millisecond, noticed, true, func(context.Context) (bool, error) {
 		err = p.run.Stop()
 		return err == nil, nil

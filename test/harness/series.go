@@ -15,17 +15,17 @@ type Series map[string]float64
 // ParseSeries reads the text format of Prometheus.
 func ParseSeries(text string) (Series, error) {
 	all := Series{}
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		space := strings.LastIndexByte(line, ' ')
-		if space < 0 || strings.HasPrefix(line, "#") {
+	for row := range strings.Lines(text) {
+		row = strings.TrimSpace(row)
+		space := strings.LastIndexByte(row, ' ')
+		if space < 0 || strings.HasPrefix(row, "#") {
 			continue
 		}
-		value, err := strconv.ParseFloat(line[space+1:], 64)
+		value, err := strconv.ParseFloat(row[space+1:], 64)
 		if err != nil {
-			return nil, fmt.Errorf("the metric %q: %w", line, err)
+			return nil, fmt.Errorf("the metric %q: %w", row, err)
 		}
-		all[line[:space]] = value
+		all[row[:space]] = value
 	}
 	return all, nil
 }

@@ -18,7 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// addressTimeout is how long the simulator may take to print where it listens.
+// addressTimeout is the time within which the simulator must print its address.
 const addressTimeout = 90 * time.Second
 
 // Simulator is slb-simulator, and a client of its admin API.
@@ -47,8 +47,8 @@ func StartSimulator(ctx context.Context, folder, path string, certificate *Certi
 	}
 	err = wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, addressTimeout, true, func(context.Context) (bool, error) {
 		content, _ := os.ReadFile(s.Stdout)
-		line, _, whole := strings.Cut(string(content), "\n")
-		s.URL = strings.TrimPrefix(line, "listening on ")
+		first, _, whole := strings.Cut(string(content), "\n")
+		s.URL = strings.TrimPrefix(first, "listening on ")
 		return whole, s.Alive()
 	})
 	if err != nil {
@@ -75,15 +75,15 @@ func (s *Simulator) Admin(ctx context.Context, method, path string, body, into a
 		return fmt.Errorf("the simulator: %w", err)
 	}
 	defer func() { err = errors.Join(err, response.Body.Close()) }()
-	answer, err := io.ReadAll(response.Body)
+	reply, err := io.ReadAll(response.Body)
 	if err != nil {
 		return fmt.Errorf("the simulator: %w", err)
 	}
 	if response.StatusCode >= http.StatusMultipleChoices {
-		return fmt.Errorf("the simulator: %s %s: %s: %s", method, path, response.Status, answer)
+		return fmt.Errorf("the simulator: %s %s: %s: %s", method, path, response.Status, reply)
 	}
 	if into == nil {
 		return nil
 	}
-	return json.Unmarshal(answer, into)
+	return json.Unmarshal(reply, into)
 }

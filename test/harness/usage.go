@@ -32,13 +32,13 @@ func UsageOf(pid int) (Usage, error) {
 	}
 	status, err := os.ReadFile(filepath.Join(folder, "status"))
 	if err != nil {
-		return Usage{}, fmt.Errorf("the memory of a process: %w", err)
+		return Usage{}, fmt.Errorf("the RSS of a process: %w", err)
 	}
 	return parseUsage(stat, status)
 }
 
-// parseUsage reads fields 14 and 15 of stat, counted from the closing bracket
-// of the name, which may hold anything, and two lines of status.
+// parseUsage reads fields 14 and 15 of stat, counted from the closing bracket of the
+// name, which may contain anything, and VmRSS and VmHWM of status.
 func parseUsage(stat, status []byte) (Usage, error) {
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) < 13 {
@@ -52,8 +52,8 @@ func parseUsage(stat, status []byte) (Usage, error) {
 		}
 		u.CPU += time.Duration(ticks) * ClockTick
 	}
-	for line := range strings.Lines(string(status)) {
-		name, value, _ := strings.Cut(line, ":")
+	for field := range strings.Lines(string(status)) {
+		name, value, _ := strings.Cut(field, ":")
 		target := map[string]*int64{"VmRSS": &u.RSS, "VmHWM": &u.Peak}[name]
 		if target == nil {
 			continue

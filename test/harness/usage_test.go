@@ -19,7 +19,7 @@ func TestParseUsage(t *testing.T) {
 		t.Errorf("%+v, %v, not %+v", got, err, want)
 	}
 	if _, err := parseUsage([]byte("42 (a) S 1"), nil); err == nil {
-		t.Error("a line that is too short is accepted")
+		t.Error("a stat with too few fields is accepted")
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Wait waits, unless ctx ends before: then it returns why.
+// Wait waits for d, or until ctx is done: then it returns the cause.
 func Wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

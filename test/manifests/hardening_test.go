@@ -14,35 +14,13 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// rendered is what kustomize makes of a folder.
-type rendered []unstructured.Unstructured
-
-func parse(t *testing.T, manifests []byte) rendered {
-	t.Helper()
-	return harness.ParseManifests(t, manifests)
-}
-
-// only finds the one object of a kind.
-func (r rendered) only(t *testing.T, kind string, into any) {
-	t.Helper()
-	found := slices.DeleteFunc(slices.Clone(r), func(o unstructured.Unstructured) bool { return o.GetKind() != kind })
-	if len(found) != 1 {
-		t.Fatalf("%d of kind %s", len(found), kind)
-	}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(found[0].Object, into, true); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// testHardening looks at what the restricted Pod Security Standard leaves open, too.
-func testHardening(t *testing.T, objects rendered) {
-	var deployment appsv1.Deployment
-	objects.only(t, "Deployment", &deployment)
+// testHardening also checks what the restricted Pod Security Standard permits.
+func testHardening(t *testing.T, objects []unstructured.Unstructured) {
+	deployment := harness.Only[appsv1.Deployment](t, objects, "Deployment")
 	pod := &deployment.Spec.Template.Spec
 	if c := pod.SecurityContext; c == nil || c.RunAsNonRoot == nil || !*c.RunAsNonRoot || c.RunAsUser == nil || *c.RunAsUser == 0 ||
 		c.SeccompProfile == nil || c.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
@@ -67,7 +45,7 @@ func testHardening(t *testing.T, objects rendered) {
 		t.Errorf("it starts %q", manager.Command)
 	}
 	if manager.Resources.Limits.Memory().IsZero() {
-		t.Error("its memory has no limit")
+		t.Error("it has no memory limit")
 	}
 	for _, variable := range manager.Env {
 		if variable.Value != "" {
@@ -77,12 +55,12 @@ func testHardening(t *testing.T, objects rendered) {
 	if slices.Contains(manager.Args, "--metrics-secure=false") && !slices.ContainsFunc(manager.Args, func(arg string) bool {
 		return strings.HasPrefix(arg, "--metrics-bind-address=127.0.0.1:")
 	}) {
-		t.Errorf("anybody may read the metrics: %q", manager.Args)
+		t.Errorf("the metrics are public: %q", manager.Args)
 	}
 }
 
 // testConfined demands that nothing is outside the operator's own namespace.
-func testConfined(t *testing.T, objects rendered, namespace string) {
+func testConfined(t *testing.T, objects []unstructured.Unstructured, namespace string) {
 	for i := range objects {
 		o := &objects[i]
 		if o.GetNamespace() != namespace || o.GetKind() == "Namespace" {
@@ -100,8 +78,7 @@ func testConfined(t *testing.T, objects rendered, namespace string) {
 	}
 }
 
-// withOptions is a copy of config/ in which the line of config/default that adds
-// what is opt-in is no comment any more.
+// withOptions copies config/ and enables the opt-in components of config/default.
 func withOptions(t *testing.T) string {
 	t.Helper()
 	copied := t.TempDir()
@@ -109,14 +86,11 @@ func withOptions(t *testing.T) string {
 		t.Fatal(err)
 	}
 	file := filepath.Join(copied, "default", "kustomization.yaml")
-	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const line = "components: [../network-policy, ../service-discovery, ../backend-names]"
-	on := strings.Replace(string(content), "\n# "+line, "\n"+line, 1)
+	content := harness.ReadFile(t, file)
+	const components = "components: [../network-policy, ../service-discovery, ../backend-names]"
+	on := strings.Replace(string(content), "\n# "+components, "\n"+components, 1)
 	if on == string(content) {
-		t.Fatalf("%s has no comment %q", file, line)
+		t.Fatalf("%s has no comment %q", file, components)
 	}
 	if err := os.WriteFile(file, []byte(on), 0o600); err != nil {
 		t.Fatal(err)
@@ -124,13 +98,10 @@ func withOptions(t *testing.T) string {
 	return filepath.Join(copied, "default")
 }
 
-func testNetworkPolicy(t *testing.T, objects rendered) {
-	var deployment appsv1.Deployment
-	var service corev1.Service
-	var policy networkingv1.NetworkPolicy
-	objects.only(t, "Deployment", &deployment)
-	objects.only(t, "Service", &service)
-	objects.only(t, "NetworkPolicy", &policy)
+func testNetworkPolicy(t *testing.T, objects []unstructured.Unstructured) {
+	deployment := harness.Only[appsv1.Deployment](t, objects, "Deployment")
+	service := harness.Only[corev1.Service](t, objects, "Service")
+	policy := harness.Only[networkingv1.NetworkPolicy](t, objects, "NetworkPolicy")
 	spec := &policy.Spec
 	selects := labels.SelectorFromSet(spec.PodSelector.MatchLabels)
 	if policy.Namespace != namespace || selects.Empty() || !selects.Matches(labels.Set(deployment.Spec.Template.Labels)) {

@@ -3,22 +3,20 @@
 package manifests
 
 import (
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// TestImage holds the image to what makes an intruder's life hard: nothing in
-// it but the program, which runs as an unprivileged user.
+// TestImage verifies that the image contains only the program, which runs as an
+// unprivileged user.
 func TestImage(t *testing.T) {
-	content, err := os.ReadFile(filepath.Join("..", "..", "Dockerfile"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	arguments, final := lastStage(string(content))
+	content := harness.ReadFile(t, filepath.Join("..", "..", "Dockerfile"))
+	arguments, final := finalInstructions(string(content))
 
 	base := regexp.MustCompile(`\$\{(\w+)\}`).ReplaceAllStringFunc(final[0].value, func(name string) string {
 		return arguments[strings.Trim(name, "${}")]
@@ -41,7 +39,7 @@ func TestImage(t *testing.T) {
 		}
 	}
 	if len(copied) != 1 || !regexp.MustCompile(`^--from=builder \S+/slb-health-operator /slb-health-operator$`).MatchString(copied[0]) {
-		t.Errorf("the image holds %q", copied)
+		t.Errorf("the image contains %q", copied)
 	}
 	// runAsNonRoot can only be checked of a number.
 	if len(users) != 1 || !regexp.MustCompile(`^[1-9]\d*:[1-9]\d*$`).MatchString(users[0]) {
@@ -54,24 +52,23 @@ func TestImage(t *testing.T) {
 
 type instruction struct{ name, value string }
 
-// lastStage returns the arguments that a Dockerfile has before its first stage,
-// with their defaults, and the instructions of its last one, FROM first.
-func lastStage(content string) (arguments map[string]string, stage []instruction) {
+var instructionForm = regexp.MustCompile(`(?m)^[ \t]*([A-Za-z]+)[ \t]+(.*)$`)
+
+// finalInstructions returns the arguments that a Dockerfile has before its first FROM,
+// with their defaults, and the instructions from its last FROM on.
+func finalInstructions(content string) (arguments map[string]string, instructions []instruction) {
 	arguments = map[string]string{}
-	content = strings.ReplaceAll(content, "\\\n", " ")
-	for line := range strings.Lines(content) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		i := instruction{strings.ToUpper(name), strings.Join(strings.Fields(value), " ")}
+	for _, found := range instructionForm.FindAllStringSubmatch(strings.ReplaceAll(content, "\\\n", " "), -1) {
+		i := instruction{strings.ToUpper(found[1]), strings.Join(strings.Fields(found[2]), " ")}
 		switch {
-		case name == "" || strings.HasPrefix(name, "#"):
 		case i.name == "FROM":
-			stage = []instruction{i}
-		case i.name == "ARG" && stage == nil:
+			instructions = []instruction{i}
+		case i.name == "ARG" && instructions == nil:
 			key, value, _ := strings.Cut(i.value, "=")
 			arguments[key] = value
 		default:
-			stage = append(stage, i)
+			instructions = append(instructions, i)
 		}
 	}
-	return arguments, stage
+	return arguments, instructions
 }

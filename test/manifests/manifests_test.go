@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package manifests puts config/ before a real API server: what a typing error,
-// an unknown field or a pod that the restricted Pod Security Standard refuses
-// would break in a user's cluster breaks here.
+// Package manifests applies config/ to a real API server, which refuses typing
+// errors, unknown fields and pods that violate the restricted Pod Security Standard.
 package manifests
 
 import (
@@ -42,16 +41,17 @@ func TestManifests(t *testing.T) {
 		k.run(t, everything, "diff", "--server-side", "-f", "-")
 	})
 	t.Run("samples are valid", func(t *testing.T) {
-		samples := k.run(t, nil, "kustomize", configFolder+"/samples")
-		k.run(t, samples, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-")
+		examples := k.run(t, nil, "kustomize", configFolder+"/samples")
+		k.run(t, examples, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-")
 	})
 	t.Run("for one namespace alone", func(t *testing.T) { testNamespaced(t, admin, k) })
 	t.Run("pods are restricted", func(t *testing.T) { testPods(t, admin, namespace) })
-	t.Run("pods are hardened", func(t *testing.T) { testHardening(t, parse(t, everything)) })
+	t.Run("pods are hardened", func(t *testing.T) { testHardening(t, harness.ParseManifests(t, everything)) })
+	t.Run("an overlay has the same components", func(t *testing.T) { testComponents(t, k) })
 	t.Run("what is opt-in is valid", func(t *testing.T) {
 		manifests := k.run(t, nil, "kustomize", withOptions(t))
 		k.run(t, manifests, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-")
-		t.Run("and the network policy lets through what is needed", func(t *testing.T) { testNetworkPolicy(t, parse(t, manifests)) })
+		t.Run("and the network policy lets through what is needed", func(t *testing.T) { testNetworkPolicy(t, harness.ParseManifests(t, manifests)) })
 	})
 }
 
@@ -67,8 +67,8 @@ func testNamespaced(t *testing.T, admin client.Client, k kubectl) {
 	k.run(t, manifests, "apply", "--server-side", "--validate=strict", "-f", "-")
 	k.run(t, manifests, "diff", "--server-side", "-f", "-")
 	testPods(t, admin, own)
-	testHardening(t, parse(t, manifests))
-	testConfined(t, parse(t, manifests), own)
+	testHardening(t, harness.ParseManifests(t, manifests))
+	testConfined(t, harness.ParseManifests(t, manifests), own)
 }
 
 func testPods(t *testing.T, admin client.Client, namespace string) {
@@ -76,21 +76,7 @@ func testPods(t *testing.T, admin client.Client, namespace string) {
 	if err := admin.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: deployment}, operator); err != nil {
 		t.Fatal(err)
 	}
-	pod := func() *corev1.Pod {
-		return &corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "operator", Labels: operator.Spec.Template.Labels},
-			Spec:       *operator.Spec.Template.Spec.DeepCopy(),
-		}
-	}
-	if err := admin.Create(t.Context(), pod(), client.DryRunAll); err != nil {
-		t.Errorf("the operator's pod: %v", err)
-	}
-	// The namespace does enforce something.
-	careless := pod()
-	careless.Spec.Containers[0].SecurityContext = nil
-	if err := admin.Create(t.Context(), careless, client.DryRunAll); err == nil || !strings.Contains(err.Error(), "PodSecurity") {
-		t.Errorf("a pod without a security context: %v, not refused by PodSecurity", err)
-	}
+	harness.VerifyPods(t, admin, operator)
 }
 
 type kubectl struct{ path, kubeconfig string }

@@ -80,10 +80,7 @@ func withoutPermission(t *testing.T, s *fixture) {
 // grant binds a role of config/rbac to a user in the fixture's namespace.
 func (s *fixture) grant(t *testing.T, user, file string) {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", file))
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := harness.ReadFile(t, filepath.Join("..", "..", "config", "rbac", file))
 	role := &rbacv1.Role{}
 	if err := yaml.Unmarshal(content, role); err != nil {
 		t.Fatal(err)

@@ -4,14 +4,15 @@ package prometheus
 
 import (
 	"encoding/json"
-	"os"
 	"regexp"
 	"testing"
 
 	. "github.com/onsi/gomega"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// dashboard is Grafana's model, as much of it as is tested and drawn.
+// dashboard is the part of Grafana's model that the tests need.
 type dashboard struct {
 	Title  string  `json:"title"`
 	Panels []panel `json:"panels"`
@@ -44,10 +45,7 @@ type panel struct {
 
 func readDashboard(t *testing.T) dashboard {
 	t.Helper()
-	content, err := os.ReadFile("../../config/grafana/slb-health.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := harness.ReadFile(t, "../../config/grafana/slb-health.json")
 	var d dashboard
 	if err := json.Unmarshal(content, &d); err != nil {
 		t.Fatal(err)
@@ -55,9 +53,9 @@ func readDashboard(t *testing.T) dashboard {
 	return d
 }
 
-// everything is what the variables are when nothing was chosen.
-func everything(lookBack string) map[string]string {
-	return map[string]string{"__rate_interval": lookBack, "cluster": ".*", "namespace": ".*", "name": ".*", "job": ".*"}
+// everything has the variables without a selection.
+func everything(window string) map[string]string {
+	return map[string]string{"__rate_interval": window, "cluster": ".*", "namespace": ".*", "name": ".*", "job": ".*"}
 }
 
 var variable = regexp.MustCompile(`\$(\w+)`)

@@ -20,14 +20,14 @@ import (
 const (
 	pictureWidth  = 1000
 	pictureColumn = pictureWidth / 24
-	pictureLine   = 24
+	pictureRow    = 24
 	pictureHead   = 32
 	largest       = 200 << 10
 )
 
 var (
 	theme = charts.GetTheme(charts.ThemeGrafana)
-	// meanings are colours of series whose names say what is right and wrong.
+	// meanings are colours of series by what their names mean.
 	meanings = []struct {
 		name  *regexp.Regexp
 		color charts.Color
@@ -47,7 +47,7 @@ func colorOf(name string, i int) charts.Color {
 	return theme.GetSeriesColor(i)
 }
 
-// picture is what the dashboard shows at the end of a time.
+// picture is the dashboard for a range of time.
 type picture struct {
 	server   *server
 	values   map[string]string
@@ -61,14 +61,14 @@ func (p picture) draw(t *testing.T, d dashboard, path string) {
 	t.Helper()
 	height := 0
 	for _, panel := range d.Panels {
-		height = max(height, pictureHead+(panel.GridPos.Y+panel.GridPos.H)*pictureLine)
+		height = max(height, pictureHead+(panel.GridPos.Y+panel.GridPos.H)*pictureRow)
 	}
 	painter := charts.NewPainter(charts.PainterOptions{OutputFormat: charts.ChartOutputSVG, Width: pictureWidth, Height: height, Theme: theme})
 	painter.FilledRect(0, 0, pictureWidth, height, theme.GetBackgroundColor(), theme.GetBackgroundColor(), 0)
 	text(painter, d.Title+", object "+p.values["name"], 10, 22, 14)
 	for _, panel := range d.Panels {
-		x, y := panel.GridPos.X*pictureColumn, pictureHead+panel.GridPos.Y*pictureLine
-		box := charts.NewBox(x+6, y+4, x+panel.GridPos.W*pictureColumn-6, y+panel.GridPos.H*pictureLine-4)
+		x, y := panel.GridPos.X*pictureColumn, pictureHead+panel.GridPos.Y*pictureRow
+		box := charts.NewBox(x+6, y+4, x+panel.GridPos.W*pictureColumn-6, y+panel.GridPos.H*pictureRow-4)
 		if err := p.drawPanel(painter.Child(charts.PainterBoxOption(box)), panel); err != nil {
 			t.Fatalf("%s: %v", panel.Title, err)
 		}

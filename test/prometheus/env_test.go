@@ -17,7 +17,7 @@ import (
 
 const (
 	interval = 5 * time.Second
-	// patience is for what takes seconds on an idle machine.
+	// patience is for what needs seconds on an idle machine.
 	patience = 2 * time.Minute
 	pause    = 500 * time.Millisecond
 )
@@ -48,7 +48,7 @@ func (s *env) observe(t *testing.T, namespace, name string) *v1alpha1.LoadBalanc
 	return s.observeAs(t, namespace, name, name, intstr.FromInt32(1))
 }
 
-// observeAs creates an object for a load balancer, with what is enough for it.
+// observeAs creates an object for a load balancer, with a minimum.
 func (s *env) observeAs(t *testing.T, namespace, name, id string, minHealthy intstr.IntOrString) *v1alpha1.LoadBalancerHealth {
 	t.Helper()
 	object := &v1alpha1.LoadBalancerHealth{
@@ -70,8 +70,8 @@ func (s *env) put(t *testing.T, id, state string) {
 	s.Put(t, id, harness.Backends(443, "https", state, state)...)
 }
 
-// turn gives backends, by their names, a state.
-func (s *env) turn(t *testing.T, id, state string, servers ...string) {
+// setHealth sets the state of backends by their names.
+func (s *env) setHealth(t *testing.T, id, state string, servers ...string) {
 	t.Helper()
 	for _, server := range servers {
 		s.Admin(t, http.MethodPatch, "loadbalancers/"+id+"/backends", map[string]any{"serverId": server, "serverHealthStatus": state})

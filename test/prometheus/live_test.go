@@ -30,9 +30,9 @@ const (
 	lateNamespace = "late"
 )
 
-// TestAlertsOfARunningOperator plays a story in the simulator: each alert
-// fires at its part, no other does, and each resolves after it. Another team has
-// an object of the same name, about which there is never an alert.
+// TestAlertsOfARunningOperator causes one incident after the other: each alert fires
+// for its cause alone, and resolves after it. Another team has an object of the same
+// name, which never has an alert.
 func TestAlertsOfARunningOperator(t *testing.T) {
 	t.Parallel() // it waits, and the tests of the rules compute
 	began := time.Now()
@@ -71,16 +71,16 @@ func TestAlertsOfARunningOperator(t *testing.T) {
 	s.put(t, "web", "normal")
 	s.expect(t, "they have results again")
 
-	gone := s.observe(t, namespace, "gone")
-	s.expect(t, "a load balancer does not exist", "SLBHealthStalled prod/gone")
-	s.remove(t, gone)
+	nowhere := s.observe(t, namespace, "nowhere")
+	s.expect(t, "a load balancer does not exist", "SLBHealthStalled prod/nowhere")
+	s.remove(t, nowhere)
 	s.expect(t, "its object is deleted")
 
 	s.Fail(t, "pay", "InternalError", http.StatusInternalServerError, 0)
 	s.expect(t, "the API fails", "SLBObservationFailing prod/pay")
-	s.expect(t, "what is known gets old", "SLBObservationStale prod/pay")
+	s.expect(t, "the last observation becomes stale", "SLBObservationStale prod/pay")
 	s.clearFaults(t)
-	s.expect(t, "the API answers again")
+	s.expect(t, "the API responds again")
 
 	s.Fail(t, "api", "Throttling.User", http.StatusBadRequest, 0)
 	s.expect(t, "the API throttles", "SLBAPIThrottled", "SLBObservationFailing prod/api")
@@ -91,15 +91,15 @@ func TestAlertsOfARunningOperator(t *testing.T) {
 
 	operator.Stop()
 	s.expect(t, "the operator is down", "SLBHealthOperatorDown")
-	held := s.holdLease(t)
+	lease := s.occupyLease(t)
 	s.startOperator(t, "operator-again", first.address, args...)
-	s.expect(t, "another holds the Lease", "SLBHealthOperatorWithoutLeader "+operatorNamespace+"/"+held.GetName())
-	s.remove(t, held)
+	s.expect(t, "another process has the Lease", "SLBHealthOperatorWithoutLeader "+operatorNamespace+"/"+lease.GetName())
+	s.remove(t, lease)
 	s.expect(t, "the operator leads")
 }
 
-// expectNoService holds that an empty label of a series is not filled with that
-// of its target.
+// expectNoService verifies that an empty label of a series does not get the value of
+// its target.
 func (s *env) expectNoService(t *testing.T) {
 	t.Helper()
 	eventually(t, func(g Gomega) {
@@ -110,7 +110,7 @@ func (s *env) expectNoService(t *testing.T) {
 }
 
 // failOver stops the leader while alerts fire: they name the load balancer, and
-// go on without having resolved.
+// continue without a resolution.
 func (s *env) failOver(t *testing.T, leader *harness.Process, alerts ...string) {
 	t.Helper()
 	var before map[string]alert
@@ -122,7 +122,7 @@ func (s *env) failOver(t *testing.T, leader *harness.Process, alerts ...string) 
 		}
 	})
 	leader.Stop()
-	s.hold(t, `slb_health_condition{pod="b", namespace="prod", name="web", condition="Healthy", status="False"} == 1`, 5)
+	s.lasts(t, `slb_health_condition{pod="b", namespace="prod", name="web", condition="Healthy", status="False"} == 1`, 5)
 	eventually(t, func(g Gomega) {
 		after := s.server.firing(g)
 		for _, alert := range alerts {
@@ -138,7 +138,7 @@ func (s *env) expect(t *testing.T, when string, alerts ...string) {
 	eventually(t, func(g Gomega) {
 		if len(alerts) == 0 {
 			g.Expect(s.server.firing(g)).To(BeEmpty(), when)
-			// What is not there cannot fire either.
+			// Missing series fire no alert either.
 			g.Expect(s.server.results(g, `slb_health_condition{condition="Observed", status="True"} == 1`)).To(BeNumerically(">=", 4), when)
 			return
 		}
@@ -154,8 +154,7 @@ func (s *env) remove(t *testing.T, object client.Object) {
 	}
 }
 
-// overload starts an operator that may ask half as often as it has to, about
-// objects that are known.
+// overload starts an operator with a fraction of the permits that its objects need.
 func (s *env) overload(t *testing.T, metrics string) {
 	t.Helper()
 	const objects = 80
@@ -175,11 +174,11 @@ func (s *env) overload(t *testing.T, metrics string) {
 		t.Fatal(err)
 	}
 	late.Stop()
-	s.expect(t, "they are gone")
+	s.expect(t, "they are deleted")
 }
 
-// holdLease makes a Lease that another process seems to hold.
-func (s *env) holdLease(t *testing.T) *coordinationv1.Lease {
+// occupyLease makes another process the holder of the Lease.
+func (s *env) occupyLease(t *testing.T) *coordinationv1.Lease {
 	t.Helper()
 	var leases coordinationv1.LeaseList
 	if err := s.Client.List(s.Ctx, &leases, client.InNamespace(namespace)); err != nil || len(leases.Items) != 1 {

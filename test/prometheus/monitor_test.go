@@ -3,10 +3,11 @@
 package prometheus
 
 import (
-	"os"
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -28,10 +29,7 @@ type monitor struct {
 // readMonitor reads the ServiceMonitor that ships.
 func readMonitor(t *testing.T) monitor {
 	t.Helper()
-	content, err := os.ReadFile(monitorFile)
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := harness.ReadFile(t, monitorFile)
 	var m monitor
 	if err := yaml.Unmarshal(content, &m); err != nil {
 		t.Fatal(err)

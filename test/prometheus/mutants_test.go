@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestEachPartOfARuleIsTested breaks the rules part by part: each time, a test in
-// the folder rules must fail.
+// TestEachPartOfARuleIsTested breaks one part of the rules after the other: each time,
+// a test in the folder rules must fail.
 func TestEachPartOfARuleIsTested(t *testing.T) {
 	t.Parallel()
 	tests := ruleTests(t)
@@ -47,7 +47,7 @@ var (
 	matcher    = regexp.MustCompile(`\w+(=~|!=|=)"[^"]*"(, )?`)
 	choice     = regexp.MustCompile(`=~"[^"]*"`)
 	aggregated = regexp.MustCompile(`max by (\([^)]*\) \([^()]*\) (==|>))`)
-	// clause is a line that narrows or widens what is before it.
+	// clause narrows or widens the expression before it.
 	clause = regexp.MustCompile(`(?m)^ *(unless|and|or) .*\n?`)
 )
 
@@ -124,7 +124,7 @@ func brokenExpressions(expr string) []string {
 		replace([]int{at[0], at[0] + len("max")}, by)
 	}
 	for _, at := range clause.FindAllStringIndex(expr, -1) {
-		if line := expr[at[0]:at[1]]; strings.Count(line, "(") == strings.Count(line, ")") {
+		if text := expr[at[0]:at[1]]; strings.Count(text, "(") == strings.Count(text, ")") {
 			replace(at, "")
 		}
 	}

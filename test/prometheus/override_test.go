@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
 
 	. "github.com/onsi/gomega"
 	"sigs.k8s.io/yaml"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const alertingPage = "../../docs/alerting.md"
@@ -48,10 +49,7 @@ leader_election_master_status{name="slb-health-operator.lbhealth.dev"} 1
 // documentedRelabelings are those of docs/alerting.md, spelled as Prometheus does.
 func documentedRelabelings(t *testing.T) []any {
 	t.Helper()
-	page, err := os.ReadFile(alertingPage)
-	if err != nil {
-		t.Fatal(err)
-	}
+	page := harness.ReadFile(t, alertingPage)
 	block := regexp.MustCompile("(?s)```yaml\n( *metricRelabelings:.*?)```").FindSubmatch(page)
 	if block == nil {
 		t.Fatalf("%s has no metricRelabelings", alertingPage)

@@ -21,12 +21,12 @@ const (
 	pictureVariable = "DASHBOARD_PICTURE"
 	pictureRange    = "10s"
 	shop, billing   = "shop", "billing"
-	// whole is a fleet that has been looked at.
+	// whole is a fleet that is observed.
 	whole = `count(slb_health_condition{condition="Observed", status="True"} == 1) == 6`
 )
 
-// TestDashboardPicture draws what the dashboard shows after a story of two
-// minutes, for people to look at: make dashboard-picture.
+// TestDashboardPicture draws the dashboard of an incident of two minutes, for the
+// documentation: make dashboard-picture.
 func TestDashboardPicture(t *testing.T) {
 	path := os.Getenv(pictureVariable)
 	if path == "" {
@@ -36,28 +36,28 @@ func TestDashboardPicture(t *testing.T) {
 	s := newEnv(t, readMonitor(t), replica{mainJob, "a", metrics})
 	s.buildFleet(t)
 	s.startOperator(t, "operator", metrics)
-	s.hold(t, whole, 10)
+	s.lasts(t, whole, 10)
 	began := time.Now()
-	s.hold(t, whole, 25)
+	s.lasts(t, whole, 25)
 
-	s.turn(t, "lb-web", "abnormal", "i-1")
-	s.hold(t, `slb_health_backends{name="web", status="abnormal"} == 1`, 10)
-	s.turn(t, "lb-web", "abnormal", "i-2", "i-3")
-	s.hold(t, `slb_health_condition{name="web", condition="Healthy", status="False"} == 1`, 15)
+	s.setHealth(t, "lb-web", "abnormal", "i-1")
+	s.lasts(t, `slb_health_backends{name="web", status="abnormal"} == 1`, 10)
+	s.setHealth(t, "lb-web", "abnormal", "i-2", "i-3")
+	s.lasts(t, `slb_health_condition{name="web", condition="Healthy", status="False"} == 1`, 15)
 
 	s.Admin(t, http.MethodPost, "faults", map[string]any{"kind": "throttle", "times": 6})
-	s.hold(t, `sum(slb_api_requests_total{code="Throttling.User"}) == 6`, 1)
-	s.turn(t, "lb-web", "normal", "i-2", "i-3")
-	s.hold(t, `slb_health_condition{name="web", condition="Healthy", status="True"} == 1`, 10)
-	s.turn(t, "lb-web", "normal", "i-1")
-	s.hold(t, `slb_health_backends{name="web", status="normal"} == 4`, 10)
+	s.lasts(t, `sum(slb_api_requests_total{code="Throttling.User"}) == 6`, 1)
+	s.setHealth(t, "lb-web", "normal", "i-2", "i-3")
+	s.lasts(t, `slb_health_condition{name="web", condition="Healthy", status="True"} == 1`, 10)
+	s.setHealth(t, "lb-web", "normal", "i-1")
+	s.lasts(t, `slb_health_backends{name="web", status="normal"} == 4`, 10)
 
-	s.turn(t, "lb-assets", "unavailable", "i-2", "i-3")
-	s.observeAs(t, shop, "gone", "lb-gone", intstr.FromString("50%"))
-	s.turn(t, "lb-invoices", "abnormal", "i-1", "i-2", "i-3")
-	s.hold(t, `slb_health_condition{name="gone", condition="Stalled", status="True"} == 1`, 10)
-	s.hold(t, `slb_health_condition{name="invoices", condition="Healthy", status="False"} == 1`, 10)
-	s.hold(t, `slb_health_condition{name="assets", condition="Healthy", status="Unknown"} == 1`, 10)
+	s.setHealth(t, "lb-assets", "unavailable", "i-2", "i-3")
+	s.observeAs(t, shop, "none", "lb-none", intstr.FromString("50%"))
+	s.setHealth(t, "lb-invoices", "abnormal", "i-1", "i-2", "i-3")
+	s.lasts(t, `slb_health_condition{name="none", condition="Stalled", status="True"} == 1`, 10)
+	s.lasts(t, `slb_health_condition{name="invoices", condition="Healthy", status="False"} == 1`, 10)
+	s.lasts(t, `slb_health_condition{name="assets", condition="Healthy", status="Unknown"} == 1`, 10)
 
 	values := everything(pictureRange)
 	values["name"] = "web"
@@ -82,8 +82,8 @@ func (s *env) buildFleet(t *testing.T) {
 	}
 }
 
-// hold waits until a query has returned something for some seconds.
-func (s *env) hold(t *testing.T, query string, seconds int) {
+// lasts waits until a query has returned something for some seconds.
+func (s *env) lasts(t *testing.T, query string, seconds int) {
 	t.Helper()
 	began := time.Now()
 	eventually(t, func(g Gomega) {

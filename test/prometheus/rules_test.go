@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package prometheus holds config/prometheus to what Prometheus makes of it.
+// Package prometheus tests config/prometheus with Prometheus.
 package prometheus
 
 import (
@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -23,7 +25,7 @@ const (
 	runbooksURL    = "https://github.com/lbhealth/slb-health-operator/blob/main/docs/runbooks/"
 )
 
-// rules are the part of a PrometheusRule that Prometheus reads.
+// rules are the groups of a PrometheusRule.
 type rules struct {
 	Groups []struct {
 		Name  string `json:"name"`
@@ -42,10 +44,7 @@ type rule struct {
 
 func readRules(t *testing.T) rules {
 	t.Helper()
-	content, err := os.ReadFile(alertsFile)
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := harness.ReadFile(t, alertsFile)
 	var resource struct {
 		Spec rules `json:"spec"`
 	}
@@ -58,7 +57,7 @@ func readRules(t *testing.T) rules {
 	return resource.Spec
 }
 
-// write puts the rules into a file as Prometheus reads it.
+// write writes the rules as a file of Prometheus.
 func (r rules) write(t *testing.T, path string) {
 	t.Helper()
 	content, err := yaml.Marshal(r)
@@ -97,10 +96,7 @@ func ruleTests(t *testing.T) map[string]string {
 	}
 	tests := map[string]string{}
 	for _, path := range paths {
-		content, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		content := harness.ReadFile(t, path)
 		tests[filepath.Base(path)] = string(content)
 	}
 	return tests
@@ -120,7 +116,7 @@ func promtool(t *testing.T, r rules, args ...string) (output string, failed erro
 	return string(combined), err
 }
 
-func TestAlertsFireWhenTheyShouldAndThenOnly(t *testing.T) {
+func TestAlertsFireOnlyForTheirCause(t *testing.T) {
 	tests := ruleTests(t)
 	args := append([]string{"test", "rules"}, slices.Sorted(maps.Keys(tests))...)
 	for _, args := range [][]string{{"check", "rules", "rules.yaml"}, args} {
@@ -135,8 +131,8 @@ func TestAlertsFireWhenTheyShouldAndThenOnly(t *testing.T) {
 	}
 }
 
-// TestOneCauseMakesOneAlertAtATime holds that an alert about an object that is
-// kept is gone when one that takes over fires.
+// TestOneCauseMakesOneAlertAtATime verifies that keep_firing_for of an alert ends
+// before an alert with precedence fires.
 func TestOneCauseMakesOneAlertAtATime(t *testing.T) {
 	longest := map[string]time.Duration{}
 	after := map[string]time.Duration{}
@@ -173,10 +169,7 @@ func duration(t *testing.T, text string) time.Duration {
 
 func TestEachAlertHasARunbook(t *testing.T) {
 	var want []string
-	contents, err := os.ReadFile(filepath.Join(runbooksFolder, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	contents := harness.ReadFile(t, filepath.Join(runbooksFolder, "README.md"))
 	for _, r := range readRules(t).all() {
 		page := r.Alert + ".md"
 		want = append(want, page)

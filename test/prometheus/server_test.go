@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	// Time runs faster here than in a cluster: rules wait for seconds instead
-	// of minutes, and look back as far as some scrapes need.
+	// Rules have a delay of seconds instead of minutes, and ranges that contain some
+	// scrapes.
 	quickFor   = "3s"
 	quickKeep  = "8s"
 	quickRange = "20s"
@@ -36,9 +36,9 @@ type server struct {
 	url string
 }
 
-var lookBack = regexp.MustCompile(`\[\d+m\]`)
+var minutes = regexp.MustCompile(`\[\d+m\]`)
 
-// hasten makes rules that fire within seconds, and changes nothing else.
+// hasten makes rules fire within seconds, and changes nothing else.
 func hasten(r rules) rules {
 	for i := range r.Groups {
 		for j := range r.Groups[i].Rules {
@@ -47,7 +47,7 @@ func hasten(r rules) rules {
 			if one.KeepFor != "" {
 				one.KeepFor = quickKeep
 			}
-			one.Expr = lookBack.ReplaceAllString(one.Expr, "["+quickRange+"]")
+			one.Expr = minutes.ReplaceAllString(one.Expr, "["+quickRange+"]")
 		}
 	}
 	return r
@@ -56,8 +56,8 @@ func hasten(r rules) rules {
 // replica is a pod of an operator.
 type replica struct{ job, pod, address string }
 
-// scrapeConfigs are what the Prometheus Operator makes of the monitor that ships:
-// targets carry the labels that it adds.
+// scrapeConfigs are those of the Prometheus Operator for the shipped monitor, with its
+// labels of targets.
 func scrapeConfigs(t *testing.T, m monitor, replicas []replica) []map[string]any {
 	t.Helper()
 	var configs []map[string]any
@@ -140,14 +140,14 @@ func (a *alert) about() string {
 
 // firing are the alerts that fire, by what they are about.
 func (s *server) firing(g Gomega) map[string]alert {
-	var answer struct {
+	var response struct {
 		Data struct {
 			Alerts []alert `json:"alerts"`
 		} `json:"data"`
 	}
-	g.Expect(s.get("/api/v1/alerts", &answer)).Error().NotTo(HaveOccurred())
+	g.Expect(s.get("/api/v1/alerts", &response)).Error().NotTo(HaveOccurred())
 	found := map[string]alert{}
-	for _, a := range answer.Data.Alerts {
+	for _, a := range response.Data.Alerts {
 		if a.State == "firing" {
 			g.Expect(found).NotTo(HaveKey(a.about()))
 			found[a.about()] = a
@@ -190,13 +190,13 @@ func (s *series) legend(format string) string {
 
 // series sends a query to a path of the API.
 func (s *server) series(path string, parameters url.Values) ([]series, error) {
-	var answer struct {
+	var response struct {
 		Data struct {
 			Result []series `json:"result"`
 		} `json:"data"`
 	}
-	_, err := s.get(path+"?"+parameters.Encode(), &answer)
-	return answer.Data.Result, err
+	_, err := s.get(path+"?"+parameters.Encode(), &response)
+	return response.Data.Result, err
 }
 
 // results is how many series a query returns now.

@@ -4,34 +4,32 @@ package supply
 
 import (
 	"encoding/json"
-	"io/fs"
 	"maps"
-	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// dependency is a line of the tables in docs/dependencies.md.
+// dependency is a row of the tables in docs/dependencies.md.
 type dependency struct{ module, purpose, reason, pinnedIn, licence string }
 
 // documented reads the tables, by the go.mod that pins.
 func documented(t *testing.T) map[string][]dependency {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, "docs", "dependencies.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := harness.ReadFile(t, filepath.Join(root, "docs", "dependencies.md"))
 	found := map[string][]dependency{}
-	for line := range strings.Lines(string(text)) {
-		if !strings.HasPrefix(line, "| `") {
+	for row := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(row, "| `") {
 			continue
 		}
-		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		cells := strings.Split(strings.Trim(strings.TrimSpace(row), "|"), "|")
 		if len(cells) != 5 {
-			t.Errorf("docs/dependencies.md has a line of %d cells, not 5: %s", len(cells), line)
+			t.Errorf("docs/dependencies.md has a row of %d cells, not 5: %s", len(cells), row)
 			continue
 		}
 		for i := range cells {
@@ -46,24 +44,7 @@ func documented(t *testing.T) map[string][]dependency {
 // moduleFiles returns every go.mod of the repository, as paths from its root.
 func moduleFiles(t *testing.T) []string {
 	t.Helper()
-	var files []string
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && slices.Contains([]string{".git", "bin", "dist"}, entry.Name()):
-			return fs.SkipDir
-		case entry.Name() == "go.mod":
-			name, err := filepath.Rel(root, path)
-			files = append(files, filepath.ToSlash(name))
-			return err
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
+	return slices.DeleteFunc(harness.RepositoryFiles(t), func(file string) bool { return path.Base(file) != "go.mod" })
 }
 
 // ownModule is what the others of this repository are built upon.
@@ -160,10 +141,7 @@ func licenceText(t *testing.T, folder, module string) string {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no LICENSE in %s: %v", downloaded.Dir, err)
 	}
-	text, err := os.ReadFile(files[0])
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := harness.ReadFile(t, files[0])
 	return string(text)
 }
 

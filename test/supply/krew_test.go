@@ -14,13 +14,15 @@ import (
 	"text/template"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const release = "v1.2.3"
 
-// TestKrewTakesThePlugin has Krew itself check and install what a release would
-// offer: .krew.yaml, filled in as its bot does, and the archive of dist.sh.
-func TestKrewTakesThePlugin(t *testing.T) {
+// TestKrewInstallsThePlugin runs Krew itself on what a release would
+// contain: .krew.yaml, filled in as its bot does, and the archive of dist.sh.
+func TestKrewInstallsThePlugin(t *testing.T) {
 	krew := tool(t, "krew")
 	folder := t.TempDir()
 	run(t, root, "make", "build-plugin", "VERSION="+release, "PLUGIN_OUT="+folder)
@@ -47,18 +49,15 @@ func TestKrewTakesThePlugin(t *testing.T) {
 	}
 }
 
-// TestDistHasWhatKrewDownloads holds dist.sh to the addresses in .krew.yaml.
-func TestDistHasWhatKrewDownloads(t *testing.T) {
-	script, err := os.ReadFile(filepath.Join(root, "hack", "release", "dist.sh"))
-	if err != nil {
-		t.Fatal(err)
-	}
+// TestDistBuildsWhatKrewDownloads compares dist.sh to the addresses in .krew.yaml.
+func TestDistBuildsWhatKrewDownloads(t *testing.T) {
+	script := harness.ReadFile(t, filepath.Join(root, "hack", "release", "dist.sh"))
 	_, platforms := krewManifest(t, filepath.Join(root, ".krew.yaml")) // any file will do
 	var names []string
 	for _, p := range platforms {
 		names = append(names, p.os+"/"+p.arch)
 		if want := fmt.Sprintf("/download/%s/kubectl-lbh_%s_%s_%s.tar.gz", release, release, p.os, p.arch); !strings.HasSuffix(p.uri, want) {
-			t.Errorf("%s does not end with %s", p.uri, want)
+			t.Errorf("%s has not the suffix %s", p.uri, want)
 		}
 	}
 	if loop := "for platform in " + strings.Join(names, " ") + "; do\n\tGOOS=${platform%/*} GOARCH=${platform#*/} make -s build-plugin"; !strings.Contains(string(script), loop) {
@@ -72,10 +71,7 @@ type krewPlatform struct{ os, arch, uri string }
 // archive for every platform.
 func krewManifest(t *testing.T, archive string) (text []byte, platforms []krewPlatform) {
 	t.Helper()
-	content, err := os.ReadFile(archive)
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := harness.ReadFile(t, archive)
 	functions := template.FuncMap{
 		"addURIAndSha": func(address, tag string) (string, error) {
 			var uri bytes.Buffer

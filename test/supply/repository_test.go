@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package supply holds the supply chain to what its documents say: which modules
-// are used and under which licences, what a program is made of, what happens when
-// it calls something vulnerable, and what the workflows may run.
+// Package supply compares the supply chain to its documents: the modules and their
+// licences, the contents of a program, the reaction to vulnerable code, and what the
+// workflows may run.
 package supply
 
 import (

@@ -26,8 +26,8 @@ func TestVulncheck(t *testing.T) {
 	govulncheck := tool(t, "govulncheck")
 	called := scannedModule(t, `_, _ = url.Parse("http://127.0.0.1")`)
 	broken := scannedModule(t, `url.NoSuchFunction()`)
-	gone := httptest.NewServer(http.NotFoundHandler())
-	gone.Close()
+	down := httptest.NewServer(http.NotFoundHandler())
+	down.Close()
 
 	for _, test := range []struct {
 		name     string
@@ -39,8 +39,8 @@ func TestVulncheck(t *testing.T) {
 		{"what is vulnerable is called", called, vulnerabilities(t, "Parse"), failed, "vulncheck: FAILED: the code calls what is known to be vulnerable"},
 		{"what is vulnerable is not called", called, vulnerabilities(t, "ParseQuery"), passed, "vulncheck: no known vulnerability is called"},
 		{"nothing is vulnerable", called, vulnerabilities(t), passed, "vulncheck: no known vulnerability is called"},
-		{"the database is out of reach", called, gone.URL, notRun, "vulncheck: NOT RUN: the database of vulnerabilities does not answer: " + gone.URL},
-		{"the database answers with errors", called, failing(t), notRun, "vulncheck: NOT RUN: the database of vulnerabilities does not answer"},
+		{"the database is down", called, down.URL, notRun, "vulncheck: NOT RUN: the database of vulnerabilities does not respond: " + down.URL},
+		{"the database returns errors", called, failing(t), notRun, "vulncheck: NOT RUN: the database of vulnerabilities does not respond"},
 		{"the code does not compile", broken, vulnerabilities(t), failed, "vulncheck: FAILED: govulncheck ended with 1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -50,7 +50,7 @@ func TestVulncheck(t *testing.T) {
 			}
 			last := output[strings.LastIndexByte(strings.TrimSpace(output), '\n')+1:]
 			if !strings.HasPrefix(last, test.says) {
-				t.Errorf("its last line does not start with %q", test.says)
+				t.Errorf("its last message does not start with %q", test.says)
 			}
 			if t.Failed() {
 				t.Log(output)
@@ -120,7 +120,7 @@ func vulnerabilities(t *testing.T, functions ...string) string {
 	return server.URL
 }
 
-// failing serves a database that is there but gives errors, as a proxy may.
+// failing serves a database that returns errors, as a proxy may.
 func failing(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

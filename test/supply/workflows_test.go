@@ -3,17 +3,18 @@
 package supply
 
 import (
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 var (
-	// uses is a step or job that runs what somebody else wrote.
+	// uses is a step or job that runs code of others.
 	uses = regexp.MustCompile(`^\s*(- )?uses:\s*(\S+)(\s+#\s*(\S+))?\s*$`)
 	// pinned is an action at a digest: a tag can be moved to other code.
 	pinned = regexp.MustCompile(`^[\w.-]+/[\w./-]+@[0-9a-f]{40}$`)
@@ -27,22 +28,19 @@ func TestActionsArePinned(t *testing.T) {
 		t.Fatalf("workflows: %v, %v", files, err)
 	}
 	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(string(text)) {
-			if !strings.Contains(line, "uses:") {
+		text := harness.ReadFile(t, file)
+		for row := range strings.Lines(string(text)) {
+			if !strings.Contains(row, "uses:") {
 				continue
 			}
-			found := uses.FindStringSubmatch(line)
+			found := uses.FindStringSubmatch(row)
 			switch {
 			case found == nil:
-				t.Errorf("%s: cannot read %q", file, line)
+				t.Errorf("%s: cannot read %q", file, row)
 			case strings.HasPrefix(found[2], "./"):
 				// Of this repository, at this commit.
 			case !pinned.MatchString(found[2]) || !exact.MatchString(found[4]):
-				t.Errorf("%s: write owner/action@digest # v1.2.3, not %q", file, strings.TrimSpace(line))
+				t.Errorf("%s: write owner/action@digest # v1.2.3, not %q", file, strings.TrimSpace(row))
 			}
 		}
 	}
@@ -61,10 +59,7 @@ type workflow struct {
 
 func readWorkflow(t *testing.T, name string) workflow {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, ".github", "workflows", name))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := harness.ReadFile(t, filepath.Join(root, ".github", "workflows", name))
 	var w workflow
 	if err := yaml.Unmarshal(text, &w); err != nil {
 		t.Fatal(err)
@@ -72,7 +67,7 @@ func readWorkflow(t *testing.T, name string) workflow {
 	return w
 }
 
-// TestCIRunsOneScript holds the workflow to what runs everywhere else too.
+// TestCIRunsOneScript verifies that the workflow runs what can run everywhere else.
 func TestCIRunsOneScript(t *testing.T) {
 	ran := 0
 	for _, job := range readWorkflow(t, "ci.yaml").Jobs {
@@ -93,14 +88,8 @@ func TestCIRunsOneScript(t *testing.T) {
 
 // TestCIRunsEverySuite compares .ci/run to the suites of hack/test.mk. test-rbac is a part of test-blackbox.
 func TestCIRunsEverySuite(t *testing.T) {
-	script, err := os.ReadFile(filepath.Join(root, ".ci", "run"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	makefile, err := os.ReadFile(filepath.Join(root, "hack", "test.mk"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	script := harness.ReadFile(t, filepath.Join(root, ".ci", "run"))
+	makefile := harness.ReadFile(t, filepath.Join(root, "hack", "test.mk"))
 	suites := regexp.MustCompile(`(?m)^test-([a-z]+):`).FindAllSubmatch(makefile, -1)
 	if len(suites) < 13 {
 		t.Errorf("only %d suites", len(suites))

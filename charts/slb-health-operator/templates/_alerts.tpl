@@ -8,7 +8,9 @@
 {{- $leases = append $leases (replace "." "[.]" .) -}}
 {{- end -}}
 {{- end -}}
+{{- $runbooks := "https://github.com/lbhealth/slb-health-operator/blob/main/docs/runbooks/" -}}
 {{- .Files.Get "files/alerts.yaml"
   | replace `job="slb-health-operator-controller-manager-metrics-service"` (printf "job=%q" (include "slb-health-operator.metricsServiceName" .))
+  | replace $runbooks (default $runbooks .Values.metrics.prometheusRule.runbookBaseURL | trimSuffix "/" | printf "%s/")
   | replace `name=~"slb-health-operator.*"` (printf "name=~%q" ($leases | uniq | join "|")) -}}
 {{- end -}}

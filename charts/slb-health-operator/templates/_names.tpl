@@ -4,19 +4,54 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* 28 allows for the longest suffix, -controller-manager-metrics-service, in a Service's 63. */}}
 {{- define "slb-health-operator.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
-{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
-{{- default $full .Values.fullnameOverride | trunc 28 | trimSuffix "-" -}}
+{{- $full := default (ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name)) .Values.fullnameOverride -}}
+{{- include "slb-health-operator.formerFullname" (dict "root" . "full" $full) | default $full -}}
+{{- end -}}
+
+{{/* Charts before 0.1.0 cut it to 28 characters. An upgrade keeps these names: a RAM role trusts the ServiceAccount by
+name, and a binding of the user names the metrics-reader role. */}}
+{{- define "slb-health-operator.formerFullname" -}}
+{{- $former := .full | trunc 28 | trimSuffix "-" -}}
+{{- if and .root.Release.IsUpgrade (ne $former .full) -}}
+{{- $namespace := include "slb-health-operator.namespace" .root -}}
+{{- range $kind, $suffix := dict "ServiceAccount" "controller-manager" "Role" "leader-election-role" -}}
+{{- $version := ternary "rbac.authorization.k8s.io/v1" "v1" (eq $kind "Role") -}}
+{{- $found := lookup $version $kind $namespace (printf "%s-%s" $former $suffix) -}}
+{{- if eq (dig "metadata" "annotations" "meta.helm.sh/release-name" "" $found) $.root.Release.Name -}}
+{{- $_ := set $ "found" $former -}}
+{{- end -}}
+{{- end -}}
+{{- default "" .found -}}
+{{- end -}}
+{{- end -}}
+
+{{/* root, name: at most 63 characters, as a Service allows. The hash distinguishes names that are cut. */}}
+{{- define "slb-health-operator.objectName" -}}
+{{- $full := include "slb-health-operator.fullname" .root -}}
+{{- $longest := sub 62 (len .name) | int -}}
+{{- if gt (len $full) $longest -}}
+{{- $full = printf "%s-%s" ($full | trunc (int (sub $longest 9)) | trimSuffix "-" | trimSuffix ".") (sha256sum $full | trunc 8) -}}
+{{- end -}}
+{{- $full }}-{{ .name }}
+{{- end -}}
+
+{{- define "slb-health-operator.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride -}}
+{{- end -}}
+
+{{/* Values of an older chart, with --reuse-values, lack the name. */}}
+{{- define "slb-health-operator.enabled" -}}
+{{- if ne (toString .Values.enabled) "false" }}true{{ end -}}
 {{- end -}}
 
 {{- define "slb-health-operator.serviceAccountName" -}}
-{{- default (printf "%s-controller-manager" (include "slb-health-operator.fullname" .)) .Values.serviceAccount.name -}}
+{{- default (include "slb-health-operator.objectName" (dict "root" . "name" "controller-manager")) .Values.serviceAccount.name -}}
 {{- end -}}
 
 {{- define "slb-health-operator.metricsServiceName" -}}
-{{- include "slb-health-operator.fullname" . }}-controller-manager-metrics-service
+{{- include "slb-health-operator.objectName" (dict "root" . "name" "controller-manager-metrics-service") -}}
 {{- end -}}
 
 {{/* Selector of the Service, policy and monitor: every pod of the release. */}}
@@ -44,7 +79,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{/* root, name (without the release's), namespace, labels, annotations: all but the first two are optional. */}}
 {{- define "slb-health-operator.metadata" -}}
-name: {{ include "slb-health-operator.fullname" .root }}-{{ .name }}
+name: {{ include "slb-health-operator.objectName" . }}
 {{- with .namespace }}
 namespace: {{ . }}
 {{- end }}
@@ -68,25 +103,28 @@ annotations:
 {{- $shards := list -}}
 {{- range default (list $whole) .Values.shards -}}
 {{- $shard := deepCopy . -}}
-{{- range $field := list "replicas" "resources" -}}
-{{- if not (hasKey $shard $field) -}}
-{{- $_ := set $shard $field (index $.Values $field) -}}
-{{- end -}}
+{{- $_ := set $shard "replicas" (include "slb-health-operator.replicas" $shard | default (include "slb-health-operator.replicas" $.Values) | default "2" | int64) -}}
+{{- if not (hasKey $shard "resources") -}}
+{{- $_ := set $shard "resources" $.Values.resources -}}
 {{- end -}}
 {{- $shards = append $shards $shard -}}
 {{- end -}}
 {{- toYaml $shards -}}
 {{- end -}}
 
+{{/* The number in a map: replicas is the former name of replicaCount. */}}
+{{- define "slb-health-operator.replicas" -}}
+{{- $count := ternary .replicaCount .replicas (kindIs "invalid" .replicas) -}}
+{{- if not (kindIs "invalid" $count) }}{{ int64 $count }}{{ end -}}
+{{- end -}}
+
+{{/* install is the former name of crds.enabled: each of them can be false. */}}
+{{- define "slb-health-operator.installsCRD" -}}
+{{- $off := has "false" (list (toString .Values.crds.enabled) (toString .Values.crds.install)) -}}
+{{- if not (or $off .Values.namespaced (not (include "slb-health-operator.enabled" .))) }}true{{ end -}}
+{{- end -}}
+
 {{/* Whether metrics are served outside the pod. */}}
 {{- define "slb-health-operator.servesMetrics" -}}
 {{- if and .Values.metrics.enabled (not .Values.namespaced) }}true{{ end -}}
-{{- end -}}
-
-{{/* The signed digest belongs to the tag of the release. */}}
-{{- define "slb-health-operator.image" -}}
-{{- $signed := ternary "" (index .Chart.Annotations "slb.lbhealth.dev/image-digest") (ne .Values.image.tag "") -}}
-{{- $digest := default $signed .Values.image.digest -}}
-{{- .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
-{{- with $digest }}@{{ . }}{{ end -}}
 {{- end -}}

@@ -6,7 +6,16 @@
 serviceAccountName: {{ include "slb-health-operator.serviceAccountName" .root }}
 automountServiceAccountToken: true
 terminationGracePeriodSeconds: {{ int64 $values.terminationGracePeriodSeconds }}
-{{- range $field := list "imagePullSecrets" "priorityClassName" "nodeSelector" "tolerations" "affinity" }}
+{{- with $values.hostNetwork }}
+hostNetwork: true
+{{- end }}
+{{- with default (ternary "ClusterFirstWithHostNet" "" (eq (toString $values.hostNetwork) "true")) $values.dnsPolicy }}
+dnsPolicy: {{ . }}
+{{- end }}
+{{- with include "slb-health-operator.imagePullSecrets" .root }}
+imagePullSecrets: {{- . | nindent 2 }}
+{{- end }}
+{{- range $field := list "priorityClassName" "nodeSelector" "tolerations" "affinity" }}
 {{- with index $values $field }}
 {{ $field }}: {{- toYaml . | nindent 2 }}
 {{- end }}

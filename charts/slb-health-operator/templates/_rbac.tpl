@@ -6,7 +6,7 @@
 {{- if .Values.namespaced -}}
 {{- $in = list -}}
 {{- range include "slb-health-operator.shards" . | fromYamlArray -}}
-{{- $in = concat $in (default (list $.Release.Namespace) .namespaces) -}}
+{{- $in = concat $in (default (list (include "slb-health-operator.namespace" $)) .namespaces) -}}
 {{- end -}}
 {{- end -}}
 {{- $in | uniq | toYaml -}}
@@ -17,9 +17,9 @@
 roleRef:
   apiGroup: rbac.authorization.k8s.io
   kind: {{ .kind }}
-  name: {{ include "slb-health-operator.fullname" .root }}-{{ .name }}
+  name: {{ include "slb-health-operator.objectName" . }}
 subjects:
 - kind: ServiceAccount
   name: {{ include "slb-health-operator.serviceAccountName" .root }}
-  namespace: {{ .root.Release.Namespace }}
+  namespace: {{ include "slb-health-operator.namespace" .root }}
 {{- end -}}

@@ -8,6 +8,11 @@
 {{- fail "slb.network: vpc does not apply to STS, which RRSA needs: set identity.rrsa.stsRegion, such as cn-hangzhou" -}}
 {{- end -}}
 {{- with .Values -}}
+{{- if not (or (kindIs "invalid" .replicas) (kindIs "invalid" .replicaCount)) -}}
+{{- if not (has (int64 .replicaCount) (list (int64 2) (int64 .replicas))) -}}
+{{- fail (printf "replicaCount is %v, and replicas, its former name, is %v: set only replicaCount, and replicas to null" .replicaCount .replicas) -}}
+{{- end -}}
+{{- end -}}
 {{- if and (not .serviceAccount.create) (not .serviceAccount.name) -}}
 {{- fail "serviceAccount.create is false: name the ServiceAccount in serviceAccount.name" -}}
 {{- end -}}
@@ -40,6 +45,9 @@
 {{- fail (printf "shards: two are named %s" .name) -}}
 {{- end -}}
 {{- $_ := set $names .name true -}}
+{{- if and (hasKey . "replicas") (hasKey . "replicaCount") -}}
+{{- fail (printf "shards: %s has replicaCount, and replicas, its former name: set only replicaCount" .name) -}}
+{{- end -}}
 {{- $serves := printf "%v %v" (default (list) .namespaces | sortAlpha) (default "" .selector) -}}
 {{- if hasKey $served $serves -}}
 {{- fail (printf "shards: %s and %s serve the same objects: both would write them" (index $served $serves) .name) -}}
@@ -57,4 +65,26 @@
 {{- fail "identity.rrsa: set roleName, or both roleArn and oidcProviderArn" -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{/* Lines about values with a former name. */}}
+{{- define "slb-health-operator.deprecated" -}}
+{{- with .Values }}
+{{- if not (kindIs "invalid" .replicas) }}
+replicas: set replicaCount
+{{- end }}
+{{- if not (kindIs "invalid" .crds.install) }}
+crds.install: set crds.enabled
+{{- end }}
+{{- range $kind := list "serviceMonitor" "prometheusRule" }}
+{{- if (index $.Values.metrics $kind).labels }}
+metrics.{{ $kind }}.labels: set metrics.{{ $kind }}.additionalLabels
+{{- end }}
+{{- end }}
+{{- range .shards }}
+{{- if hasKey . "replicas" }}
+replicas of the shard {{ .name }}: set replicaCount
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end -}}

@@ -41,7 +41,7 @@ func advice(code string, call alicloud.Call) string {
 		return "the load balancer has no listener with a health check: add one"
 	default:
 		return "the load balancer has no listener with a health check on port " + strconv.Itoa(int(call.ListenerPort)) +
-			": check spec.listenerPort and spec.listenerProtocol, or turn on the listener's health check"
+			": check spec.listenerPort and spec.listenerProtocol, or enable the listener's health check"
 	}
 }
 

@@ -133,7 +133,7 @@ func checkObservation(t *testing.T, observation *alicloud.Observation) {
 func checkField(t *testing.T, field string) {
 	t.Helper()
 	if len(field) > maxField || !utf8.ValidString(field) || strings.ContainsFunc(field, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		t.Errorf("an answer with the field %q", field)
+		t.Errorf("a response with the field %q", field)
 	}
 	for _, key := range []string{alicloudtest.KeyID, alicloudtest.Secret, alicloudtest.Token} {
 		for _, form := range alicloudtest.Spellings(key) {

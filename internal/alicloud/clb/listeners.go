@@ -32,7 +32,7 @@ var listenersPath = alicloud.ListPath{Outer: "Listeners"}
 func (c *Client) DescribeLoadBalancerListeners(ctx context.Context, request alicloud.ListenersRequest) (*alicloud.ListenerList, error) {
 	const limit = alicloud.MaxLoadBalancersPerCall
 	if n := len(request.LoadBalancerIDs); n == 0 || n > limit {
-		return nil, &alicloud.Error{Kind: alicloud.InvalidRequest, Local: true, Message: fmt.Sprintf("%s takes 1 to %d load balancers, not %d", actionListeners, limit, n)}
+		return nil, &alicloud.Error{Kind: alicloud.InvalidRequest, Local: true, Message: fmt.Sprintf("%s accepts 1 to %d load balancers, not %d", actionListeners, limit, n)}
 	}
 	call := alicloud.Call{
 		Product: &product, Action: actionListeners,

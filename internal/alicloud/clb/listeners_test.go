@@ -226,7 +226,7 @@ func TestInvalidListIsNotALoadBalancerWithoutListeners(t *testing.T) {
 		"an empty body":         {"", "an empty body"},
 		"an empty object":       {`{}`, "without Listeners"},
 		"null":                  {`null`, "not a JSON object"},
-		"HTML":                  {"<html></html>", "not a DescribeLoadBalancerListeners answer"},
+		"HTML":                  {"<html></html>", "not a DescribeLoadBalancerListeners response"},
 		"no RequestId":          {`{"Listeners":[]}`, "without a RequestId"},
 		"no Listeners":          {`{` + id + `}`, "without Listeners"},
 		"Listeners null":        {`{` + id + `,"Listeners":null}`, "without exactly one list Listeners"},
@@ -237,7 +237,7 @@ func TestInvalidListIsNotALoadBalancerWithoutListeners(t *testing.T) {
 		"in lower case":         {`{` + id + `,"listeners":[]}`, "without Listeners"},
 		"an error document":     {alicloudtest.ErrorDocument("Forbidden.RAM", "no"), "an error document"},
 		"an error with a list":  {`{"Code":"Throttling",` + id + `,"Listeners":[]}`, "an error document"},
-		"another answer":        {alicloudtest.OneRow, "without Listeners"},
+		"another response":      {alicloudtest.OneRow, "without Listeners"},
 		"a listener of null":    {page("", "null"), "without LoadBalancerId"},
 		"a listener of nothing": {page("", `{"ListenerPort":80,"ListenerProtocol":"tcp","Status":"running"}`), "without LoadBalancerId"},
 		"a listener of text":    {page("", `"80"`), ""},
@@ -351,14 +351,14 @@ func TestListenersCallFailures(t *testing.T) {
 		"too large": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.Copy(w, strings.NewReader(strings.Repeat(" ", 9<<20)))
 		}, alicloud.InvalidResponse, "more than 8 MiB"},
-		"cut off": {alicloudtest.AfterRequest(alicloudtest.Reset), alicloud.EndpointUnreachable, "closed the connection without an answer"},
+		"cut off": {alicloudtest.AfterRequest(alicloudtest.Reset), alicloud.EndpointUnreachable, "closed the connection without a response"},
 		"cut off in the middle": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = io.WriteString(w, page(""))
 		}, alicloud.InvalidResponse, "ends too early"},
 		"a document that panics":  {alicloudtest.Serve(http.StatusBadRequest, `{"Code":400,"Message":"x","RequestId":"1"}`), alicloud.InvalidResponse, "cannot read"},
 		"an error that is a page": {alicloudtest.Serve(http.StatusBadGateway, "<html>"), alicloud.ServiceError, "HTTP 502 without an API error code"},
-		"a hang":                  {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, alicloud.EndpointUnreachable, "no answer within 2s"},
+		"a hang":                  {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, alicloud.EndpointUnreachable, "no response within 2s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -231,12 +231,12 @@ func TestOddRowDoesNotMakeAnInvalidResponseValid(t *testing.T) {
 	const list = `"BackendServers":{"BackendServer":[` + row + `]}`
 	for name, test := range map[string]struct{ document, says string }{
 		"no RequestId":          {`{` + list + `}`, "without a RequestId"},
-		"a RequestId of a list": {`{"RequestId":["1"],` + list + `}`, "not a DescribeHealthStatus answer"},
+		"a RequestId of a list": {`{"RequestId":["1"],` + list + `}`, "not a DescribeHealthStatus response"},
 		"in another case":       {`{"requestId":"1",` + list + `}`, "without a RequestId"},
 		"an error document":     {`{"RequestId":"1","Code":"Throttling",` + list + `}`, "an error document"},
 		"two lists":             {`{"RequestId":"1",` + list + `,` + list + `}`, "without exactly one list"},
-		"half":                  {`{"RequestId":"1",` + list, "not a DescribeHealthStatus answer"},
-		"two documents":         {`{"RequestId":"1",` + list + `}{}`, "not a DescribeHealthStatus answer"},
+		"half":                  {`{"RequestId":"1",` + list, "not a DescribeHealthStatus response"},
+		"two documents":         {`{"RequestId":"1",` + list + `}{}`, "not a DescribeHealthStatus response"},
 		"a key":                 {`{"RequestId":"1","BackendServers":{"BackendServer":[` + row + `,{"ServerId":"` + alicloudtest.KeyID + `"}]}}`, "repeats the credentials"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -194,7 +194,7 @@ func (s *soak) rotate(ctx context.Context) error {
 }
 
 func (s *soak) closeConnections(context.Context) error {
-	s.relay.Cut()
+	s.relay.Disconnect()
 	return nil
 }
 

@@ -4,8 +4,8 @@ package gitops
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -14,6 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 const (
@@ -21,9 +23,9 @@ const (
 	tableHead     = "| object | `Ready` | kstatus | `wait.yaml` | `health-checks.yaml` | Argo CD | `kubectl wait` |"
 )
 
-// TestAnswers has the operator bring objects into every state, and holds the
-// table of docs/gitops/README.md to what the engines say of them.
-func TestAnswers(t *testing.T) {
+// TestDocumentedTable creates an object in every state, and compares the table of
+// docs/gitops/README.md to the results of the engines.
+func TestDocumentedTable(t *testing.T) {
 	t.Parallel()
 	s := newEnv(t, "loadBalancers: []\n")
 	objects := reachAll(t, s)
@@ -44,14 +46,14 @@ func TestAnswers(t *testing.T) {
 			message := e.argoCD(t, o.object).Message
 			reason := reasonShown(o.object, e.argoCD(t, o.object).Status)
 			if !strings.HasPrefix(message, reason) || len(message) <= len(reason) {
-				t.Errorf("%s: %q does not begin with %q and go on", o.title, message, reason)
+				t.Errorf("%s: %q does not start with %q and continue", o.title, message, reason)
 			}
 		}
 	})
 }
 
-// reasonShown is the reason that people should see in Argo CD: that of Ready,
-// unless something is to come that Ready says nothing of.
+// reasonShown is the reason that Argo CD must show: that of Ready, unless the object
+// is being deleted or an observation is pending.
 func reasonShown(object *unstructured.Unstructured, status health.HealthStatusCode) string {
 	ready := condition(object, "Ready")
 	_, reason, _ := strings.Cut(ready, " ")
@@ -67,34 +69,29 @@ func reasonShown(object *unstructured.Unstructured, status health.HealthStatusCo
 	}
 }
 
-func row(title, ready string, answers ...string) string {
+func row(title, ready string, results ...string) string {
 	if ready == "" {
 		ready = "–"
 	}
-	return fmt.Sprintf("| %s | %s | %s |", title, ready, strings.Join(answers, " | "))
+	return fmt.Sprintf("| %s | %s | %s |", title, ready, strings.Join(results, " | "))
 }
 
-// documentedRows are the rows of the table, below its head and the line under it.
+// documentedRows are the rows of the table without its two header rows.
 func documentedRows(t *testing.T) []string {
 	t.Helper()
-	_, after, found := strings.Cut(readme(t), tableHead+"\n")
-	if !found {
+	table := regexp.MustCompile(regexp.QuoteMeta(tableHead) + `\n\|[-| ]+\n((?:\|.*\n)+)`).FindStringSubmatch(readme(t))
+	if table == nil {
 		t.Fatalf("docs/gitops/README.md has no table %s", tableHead)
 	}
-	table, _, _ := strings.Cut(after, "\n\n")
-	return strings.Split(table, "\n")[1:]
+	return strings.Split(strings.TrimSpace(table[1]), "\n")
 }
 
 func readme(t *testing.T) string {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(docs, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(content)
+	return string(harness.ReadFile(t, filepath.Join(docs, "README.md")))
 }
 
-// documented returns a command after demanding that a person finds it in a document.
+// documented verifies that the document contains a command, and returns its words.
 func documented(t *testing.T, command string) []string {
 	t.Helper()
 	if !strings.Contains(readme(t), "kubectl "+command+"\n") {

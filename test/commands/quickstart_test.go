@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package commands
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
+)
+
+// demoTimeout is for a machine that also has to build the programs.
+const demoTimeout = 5 * time.Minute
+
+// TestQuickStart runs the demo as docs/quick-start.md says, then the commands of the page as
+// in a second terminal. Each must print what the page shows, apart from ages and the width of columns.
+func TestQuickStart(t *testing.T) {
+	t.Parallel()
+	repository, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := blocksOf(string(harness.ReadFile(t, filepath.Join(repository, "docs", "quick-start.md"))))
+	start := blocks[0].commands()
+	if len(start) != 1 || !strings.HasPrefix(start[0], "make ") {
+		t.Fatalf("the quick start begins with %q", start)
+	}
+	terminal := &shell{folder: repository, environment: []string{"HOME=" + t.TempDir()}}
+	terminal.replaced = strings.NewReplacer(continueIn(t, terminal, runDemo(t, repository, start[0]))...)
+	for _, b := range blocks[1:] {
+		shown := b.outputs()
+		for i, command := range b.commands() {
+			printed, err := terminal.run(t, command)
+			if err != nil {
+				t.Fatalf("%s: %v\n%s", command, err, printed)
+			}
+			if b.language == "console" && comparable(printed) != comparable(shown[i]) {
+				t.Errorf("%s prints\n%s\nThe page shows\n%s", command, printed, shown[i])
+			}
+		}
+	}
+}
+
+// runDemo runs the command that starts the demo, and returns the demo's output once it waits for a user.
+func runDemo(t *testing.T, repository, command string) string {
+	t.Helper()
+	demo, err := harness.Start(t.Context(), t.TempDir(), "demo", os.Environ(), "bash", "-c", "cd '"+repository+"' && exec "+command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(demo.Stop)
+	var output string
+	NewWithT(t).Eventually(func(g Gomega) {
+		output = string(harness.ReadFile(t, demo.Stdout))
+		if err := demo.Alive(); err != nil {
+			t.Fatalf("%v\n%s", err, output)
+		}
+		g.Expect(output).To(ContainSubstring("Ctrl-C stops the demo"))
+	}).WithTimeout(demoTimeout).WithPolling(200 * time.Millisecond).Should(Succeed())
+	return output
+}
+
+var (
+	exported  = regexp.MustCompile(`(?m)^  (export [A-Z]+=.*)$`)
+	simulator = regexp.MustCompile(`http://127\.0\.0\.1:\d+/admin`)
+)
+
+// continueIn runs the lines that the demo prints for another terminal, and returns what stands
+// for the port of the simulator.
+func continueIn(t *testing.T, terminal *shell, output string) []string {
+	t.Helper()
+	terminal.replaced = strings.NewReplacer()
+	lines := exported.FindAllStringSubmatch(output, -1)
+	address := simulator.FindString(output)
+	if len(lines) != 2 || address == "" {
+		t.Fatalf("the demo does not print how to continue:\n%s", output)
+	}
+	for _, line := range lines {
+		if printed, err := terminal.run(t, line[1]); err != nil {
+			t.Fatalf("%s: %v\n%s", line[1], err, printed)
+		}
+	}
+	return []string{"http://127.0.0.1:PORT/admin", address}
+}
+
+var (
+	age    = regexp.MustCompile(`\b\d+m?\d*s\b`)
+	spaces = regexp.MustCompile(` +`)
+)
+
+// comparable returns an output without ages and without the width of columns.
+func comparable(output string) string {
+	lines := strings.Split(spaces.ReplaceAllString(age.ReplaceAllString(output, "AGE"), " "), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return strings.TrimRight(strings.Join(lines, "\n"), "\n")
+}
