@@ -116,15 +116,28 @@ func messageOf(object *v1alpha1.LoadBalancerHealth, kind string) string {
 	return ""
 }
 
-// sortWorstFirst sorts by rank, then by the number of abnormal backends, then by name.
+// row is an object in a table.
+type row struct {
+	context string   // with --contexts
+	options *options // for the clock of the object's API server
+	object  *v1alpha1.LoadBalancerHealth
+}
+
+// compareRows orders by rank, then by the number of abnormal backends, then by name.
+func compareRows(a, b row) int {
+	return cmp.Or(
+		cmp.Compare(a.options.rank(a.object), b.options.rank(b.object)),
+		-cmp.Compare(summaryOf(a.object).Abnormal, summaryOf(b.object).Abnormal),
+		cmp.Compare(a.context, b.context),
+		cmp.Compare(a.object.Namespace, b.object.Namespace),
+		cmp.Compare(a.object.Name, b.object.Name),
+	)
+}
+
+// sortWorstFirst sorts the objects of one cluster.
 func (o *options) sortWorstFirst(objects []v1alpha1.LoadBalancerHealth) {
 	slices.SortStableFunc(objects, func(a, b v1alpha1.LoadBalancerHealth) int {
-		return cmp.Or(
-			cmp.Compare(o.rank(&a), o.rank(&b)),
-			-cmp.Compare(summaryOf(&a).Abnormal, summaryOf(&b).Abnormal),
-			cmp.Compare(a.Namespace, b.Namespace),
-			cmp.Compare(a.Name, b.Name),
-		)
+		return compareRows(row{options: o, object: &a}, row{options: o, object: &b})
 	})
 }
 
@@ -169,11 +182,7 @@ func runFleet(ctx context.Context, o *options, printing *genericclioptions.Print
 			_, err := fmt.Fprintln(o.ErrOut, notFoundMessage(c.namespace))
 			return err
 		}
-		t := fleet(list.Items, c.namespace == "", format == "wide", o)
-		if columns, _, ok := sizeOf(o.Out); ok && format == "" {
-			t.fit(columns) // -o wide shows every column
-		}
-		return t.write(o.Out, o.colored(o.Out))
+		return o.writeTable(fleet(list.Items, c.namespace == "", format == "wide", o), format)
 	}
 	printer, err := printing.ToPrinter()
 	if unknown, ok := errors.AsType[genericclioptions.NoCompatiblePrinterError](err); ok {
@@ -191,6 +200,14 @@ func runFleet(ctx context.Context, o *options, printing *genericclioptions.Print
 		return nil
 	}
 	return printer.PrintObj(list, o.Out)
+}
+
+// writeTable writes a table that fits into the terminal. -o wide shows every column.
+func (o *options) writeTable(t *table, format string) error {
+	if columns, _, ok := sizeOf(o.Out); ok && format == "" {
+		t.fit(columns)
+	}
+	return t.write(o.Out, o.colored(o.Out))
 }
 
 // find returns the objects with the names, or all.
@@ -220,39 +237,57 @@ func notFoundMessage(namespace string) string {
 	return "No LoadBalancerHealth found in namespace " + namespace + "."
 }
 
-// fleet is the table with a row for each object.
+// fleet is the table with a row for each object of one cluster.
 func fleet(objects []v1alpha1.LoadBalancerHealth, namespaces, wide bool, o *options) *table {
+	var rows []row
+	for i := range objects {
+		rows = append(rows, row{options: o, object: &objects[i]})
+	}
+	return tableOf(rows, columns{namespaces: namespaces, wide: wide})
+}
+
+// columns are the optional columns of a table.
+type columns struct{ contexts, namespaces, wide bool }
+
+func tableOf(rows []row, optional columns) *table {
 	t := &table{}
-	if namespaces {
+	if optional.contexts {
+		t.header = append(t.header, "CONTEXT")
+	}
+	if optional.namespaces {
 		t.header = append(t.header, "NAMESPACE")
 	}
 	t.header = append(t.header, "NAME", "HEALTH", "REASON", "NORMAL", "ABNORMAL", "UNAVAILABLE", "LOADBALANCER", "REGION")
-	if wide {
+	if optional.wide {
 		t.header = append(t.header, "PORT", "OBSERVED", "MESSAGE")
 	}
-	for i := range objects {
-		t.rows = append(t.rows, fleetRow(&objects[i], namespaces, wide, o))
+	for _, r := range rows {
+		t.rows = append(t.rows, r.cells(optional))
 	}
 	return t
 }
 
-func fleetRow(object *v1alpha1.LoadBalancerHealth, namespaces, wide bool, o *options) []cell {
-	r, summary := o.rank(object), summaryOf(object)
-	var row []cell
-	if namespaces {
-		row = append(row, cell{text: object.Namespace})
+func (r row) cells(optional columns) []cell {
+	o, object := r.options, r.object
+	rank, summary := o.rank(object), summaryOf(object)
+	var cells []cell
+	if optional.contexts {
+		cells = append(cells, cell{text: r.context})
+	}
+	if optional.namespaces {
+		cells = append(cells, cell{text: object.Namespace})
 	}
 	loadBalancer, region := targetOf(object)
-	row = append(row, cell{text: object.Name}, cell{r.label(), r.color()}, cell{text: cmp.Or(o.reasonShown(object), "-")}, cell{text: counts(object)},
+	cells = append(cells, cell{text: object.Name}, cell{rank.label(), rank.color()}, cell{text: cmp.Or(o.reasonShown(object), "-")}, cell{text: counts(object)},
 		number(summary.Abnormal, red), number(summary.Unavailable, yellow), cell{text: loadBalancer}, cell{text: region})
-	if wide {
+	if optional.wide {
 		port := "*"
 		if object.Spec.ListenerPort != nil {
 			port = strconv.Itoa(int(*object.Spec.ListenerPort))
 		}
-		row = append(row, cell{text: port}, cell{text: o.age(object.Status.LastObservedTime)}, cell{text: o.messageShown(object)})
+		cells = append(cells, cell{text: port}, cell{text: o.age(object.Status.LastObservedTime)}, cell{text: o.messageShown(object)})
 	}
-	return row
+	return cells
 }
 
 // reasonShown is the reason of an object's rank.
