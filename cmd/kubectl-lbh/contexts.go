@@ -58,7 +58,7 @@ func (o *options) addContexts(root *cobra.Command) {
 }
 
 // validateContexts returns an error for flags that select one cluster, and for a
-// format in which an object does not tell its context.
+// format in which an object has no context.
 func (o *options) validateContexts(format string) error {
 	switch {
 	case *o.flags.Context != "":
@@ -67,7 +67,7 @@ func (o *options) validateContexts(format string) error {
 		return errors.New("write either --contexts or --cluster and --server: each context has its own cluster")
 	}
 	if !slices.Contains([]string{"", "wide", "name"}, format) {
-		return fmt.Errorf("-o %s with --contexts: an object in this format does not tell its context: write --context instead, once for each", format)
+		return fmt.Errorf("-o %s with --contexts: an object in this format has no context: write --context instead, once for each", format)
 	}
 	return nil
 }
@@ -160,36 +160,36 @@ func runContexts(ctx context.Context, o *options, format string, names []string)
 	clusters := o.clusters(contexts)
 	load(ctx, clusters, names)
 	var failed failures
-	var rows []row
+	var items []item
 	for _, c := range clusters {
 		if c.err != nil {
 			failed = append(failed, fmt.Errorf("context %s: %w", c.context, c.err))
 		}
 		for i := range c.objects {
-			rows = append(rows, row{c.context, c.options, &c.objects[i]})
+			items = append(items, item{c.context, c.options, &c.objects[i]})
 		}
 	}
-	slices.SortStableFunc(rows, compareRows)
-	if err := showContexts(o, clusters, rows, format); err != nil || len(failed) == 0 {
+	slices.SortStableFunc(items, compareItems)
+	if err := showContexts(o, clusters, items, format); err != nil || len(failed) == 0 {
 		return err
 	}
 	return failed
 }
 
-// showContexts writes the table of rows, or their names.
-func showContexts(o *options, clusters []*cluster, rows []row, format string) error {
+// showContexts writes the table of items, or their names.
+func showContexts(o *options, clusters []*cluster, items []item, format string) error {
 	if format == "name" {
-		return writeNames(o, rows)
+		return writeNames(o, items)
 	}
 	namespace, same := commonNamespace(clusters)
-	if len(rows) == 0 {
+	if len(items) == 0 {
 		if !slices.ContainsFunc(clusters, func(c *cluster) bool { return c.err == nil }) {
 			return nil // the errors say why
 		}
 		_, err := fmt.Fprintln(o.ErrOut, notFoundMessage(namespace))
 		return err
 	}
-	t := tableOf(rows, columns{contexts: true, namespaces: !same || namespace == "", wide: format == "wide"})
+	t := tableOf(items, optionalColumns{contexts: true, namespaces: !same || namespace == "", wide: format == "wide"})
 	return o.writeTable(t, format)
 }
 
@@ -210,10 +210,10 @@ func commonNamespace(clusters []*cluster) (namespace string, same bool) {
 }
 
 // writeNames writes the arguments with which kubectl finds each object, one object a line.
-func writeNames(o *options, rows []row) error {
+func writeNames(o *options, items []item) error {
 	var text strings.Builder
-	for _, r := range rows {
-		arguments := fmt.Sprintf("--context=%s --namespace=%s loadbalancerhealth.%s/%s", r.context, r.object.Namespace, v1alpha1.GroupVersion.Group, r.object.Name)
+	for _, i := range items {
+		arguments := fmt.Sprintf("--context=%s --namespace=%s loadbalancerhealth.%s/%s", i.context, i.object.Namespace, v1alpha1.GroupVersion.Group, i.object.Name)
 		text.WriteString(sanitize(arguments) + "\n")
 	}
 	_, err := fmt.Fprint(o.Out, text.String())

@@ -41,12 +41,12 @@ func listOf(objects ...*v1alpha1.LoadBalancerHealth) []byte {
 	return content
 }
 
-// apiServer serves a list, with a clock that is so far ahead.
-func apiServer(t *testing.T, ahead time.Duration, objects ...*v1alpha1.LoadBalancerHealth) (address string) {
+// apiServer serves a list, and its clock differs by skew.
+func apiServer(t *testing.T, skew time.Duration, objects ...*v1alpha1.LoadBalancerHealth) (address string) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+		w.Header().Set("Date", time.Now().Add(skew).UTC().Format(http.TimeFormat))
 		_, _ = w.Write(listOf(objects...))
 	}))
 	t.Cleanup(server.Close)
@@ -174,7 +174,7 @@ func TestContextsAreRefused(t *testing.T) {
 		"--contexts=a --context=b":     "write either --contexts or --context",
 		"--contexts=a --server=x":      "write either --contexts or --cluster and --server: each context has its own cluster",
 		"--contexts=a --cluster=x":     "write either --contexts or --cluster and --server: each context has its own cluster",
-		"--contexts=a -o json":         "-o json with --contexts: an object in this format does not tell its context: write --context instead, once for each",
+		"--contexts=a -o json":         "-o json with --contexts: an object in this format has no context: write --context instead, once for each",
 		"--contexts=a web -A":          "write either names or -A, -l and --field-selector",
 		"tree web --contexts=a":        "kubectl lbh tree has no --contexts: write --context and the name of one",
 		"--contexts a watch":           "kubectl lbh watch has no --contexts: write --context and the name of one",

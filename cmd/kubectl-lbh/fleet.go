@@ -116,15 +116,15 @@ func messageOf(object *v1alpha1.LoadBalancerHealth, kind string) string {
 	return ""
 }
 
-// row is an object in a table.
-type row struct {
+// item is an object in a table.
+type item struct {
 	context string   // with --contexts
 	options *options // for the clock of the object's API server
 	object  *v1alpha1.LoadBalancerHealth
 }
 
-// compareRows orders by rank, then by the number of abnormal backends, then by name.
-func compareRows(a, b row) int {
+// compareItems orders by rank, then by the number of abnormal backends, then by name.
+func compareItems(a, b item) int {
 	return cmp.Or(
 		cmp.Compare(a.options.rank(a.object), b.options.rank(b.object)),
 		-cmp.Compare(summaryOf(a.object).Abnormal, summaryOf(b.object).Abnormal),
@@ -137,7 +137,7 @@ func compareRows(a, b row) int {
 // sortWorstFirst sorts the objects of one cluster.
 func (o *options) sortWorstFirst(objects []v1alpha1.LoadBalancerHealth) {
 	slices.SortStableFunc(objects, func(a, b v1alpha1.LoadBalancerHealth) int {
-		return compareRows(row{options: o, object: &a}, row{options: o, object: &b})
+		return compareItems(item{options: o, object: &a}, item{options: o, object: &b})
 	})
 }
 
@@ -239,17 +239,17 @@ func notFoundMessage(namespace string) string {
 
 // fleet is the table with a row for each object of one cluster.
 func fleet(objects []v1alpha1.LoadBalancerHealth, namespaces, wide bool, o *options) *table {
-	var rows []row
+	var items []item
 	for i := range objects {
-		rows = append(rows, row{options: o, object: &objects[i]})
+		items = append(items, item{options: o, object: &objects[i]})
 	}
-	return tableOf(rows, columns{namespaces: namespaces, wide: wide})
+	return tableOf(items, optionalColumns{namespaces: namespaces, wide: wide})
 }
 
-// columns are the optional columns of a table.
-type columns struct{ contexts, namespaces, wide bool }
+type optionalColumns struct{ contexts, namespaces, wide bool }
 
-func tableOf(rows []row, optional columns) *table {
+// tableOf is the table with a row for each item.
+func tableOf(items []item, optional optionalColumns) *table {
 	t := &table{}
 	if optional.contexts {
 		t.header = append(t.header, "CONTEXT")
@@ -261,33 +261,33 @@ func tableOf(rows []row, optional columns) *table {
 	if optional.wide {
 		t.header = append(t.header, "PORT", "OBSERVED", "MESSAGE")
 	}
-	for _, r := range rows {
-		t.rows = append(t.rows, r.cells(optional))
+	for _, i := range items {
+		t.rows = append(t.rows, i.row(optional))
 	}
 	return t
 }
 
-func (r row) cells(optional columns) []cell {
-	o, object := r.options, r.object
-	rank, summary := o.rank(object), summaryOf(object)
-	var cells []cell
+func (i item) row(optional optionalColumns) []cell {
+	o, object := i.options, i.object
+	r, summary := o.rank(object), summaryOf(object)
+	var row []cell
 	if optional.contexts {
-		cells = append(cells, cell{text: r.context})
+		row = append(row, cell{text: i.context})
 	}
 	if optional.namespaces {
-		cells = append(cells, cell{text: object.Namespace})
+		row = append(row, cell{text: object.Namespace})
 	}
 	loadBalancer, region := targetOf(object)
-	cells = append(cells, cell{text: object.Name}, cell{rank.label(), rank.color()}, cell{text: cmp.Or(o.reasonShown(object), "-")}, cell{text: counts(object)},
+	row = append(row, cell{text: object.Name}, cell{r.label(), r.color()}, cell{text: cmp.Or(o.reasonShown(object), "-")}, cell{text: counts(object)},
 		number(summary.Abnormal, red), number(summary.Unavailable, yellow), cell{text: loadBalancer}, cell{text: region})
 	if optional.wide {
 		port := "*"
 		if object.Spec.ListenerPort != nil {
 			port = strconv.Itoa(int(*object.Spec.ListenerPort))
 		}
-		cells = append(cells, cell{text: port}, cell{text: o.age(object.Status.LastObservedTime)}, cell{text: o.messageShown(object)})
+		row = append(row, cell{text: port}, cell{text: o.age(object.Status.LastObservedTime)}, cell{text: o.messageShown(object)})
 	}
-	return cells
+	return row
 }
 
 // reasonShown is the reason of an object's rank.

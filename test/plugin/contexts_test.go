@@ -131,7 +131,7 @@ func (s *fixture) selectInContexts(t *testing.T, kubeconfig string) {
 	}
 	var reasons []string
 	for line := range strings.Lines(run(t, "-o", "name", "-l", "team=shop", "--contexts=hangzhou,shanghai").succeeds(t)) {
-		command := s.command() // kubectl itself takes each line as its arguments
+		command := s.command() // each line is arguments of kubectl
 		command.Args = append([]string{command.Args[0], "get", "-o", "jsonpath={.status.conditions[?(@.type=='Ready')].reason}"}, strings.Fields(line)...)
 		command.Env = s.environment("KUBECONFIG=" + kubeconfig)
 		reasons = append(reasons, finish(t, command).succeeds(t))

@@ -88,7 +88,7 @@ func TestDocumentedCompletion(t *testing.T) {
 }
 
 // TestCompletionOfWindows checks what docs/kubectl-lbh.md says about Windows, as far as kubectl decides
-// it on every platform: it takes the name of a plugin from its file, and the file need not be a program.
+// it on every platform: it derives the name of a plugin from its file name, and the file need not be a program.
 func TestCompletionOfWindows(t *testing.T) {
 	u := newUser(t)
 	for name, content := range map[string]string{
