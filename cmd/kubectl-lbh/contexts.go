@@ -105,7 +105,7 @@ func (o *options) knownContexts() ([]string, error) {
 // of one that cannot be used is an error of this one.
 func (o *options) clusters(contexts []string) []*cluster {
 	defer func(original string) { *o.flags.Context = original }(*o.flags.Context)
-	var clusters []*cluster
+	clusters := make([]*cluster, 0, len(contexts))
 	for _, name := range contexts {
 		*o.flags.Context = name
 		own := *o

@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -69,11 +68,12 @@ func writeKubeconfig(t *testing.T, addresses map[string]string) string {
 }
 
 // execute runs kubectl-lbh with these arguments.
-func execute(ctx context.Context, args ...string) (stdout, stderr string, err error) {
+func execute(t *testing.T, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
 	streams, _, out, errOut := genericiooptions.NewTestIOStreams()
 	c := newCommand(streams)
 	c.SetArgs(args)
-	err = c.ExecuteContext(ctx)
+	err = c.ExecuteContext(t.Context())
 	return out.String(), errOut.String(), err
 }
 
@@ -95,7 +95,7 @@ func TestContextsInOneTable(t *testing.T) {
 		"beijing": apiServer(t, 20*time.Minute, observed(object("web", allNormal(), "normal"), 0)),
 		"down":    nowhere,
 	})
-	stdout, stderr, err := execute(t.Context(), "--kubeconfig", kubeconfig, "--contexts=all")
+	stdout, stderr, err := execute(t, "--kubeconfig", kubeconfig, "--contexts=all")
 	want := `
 CONTEXT    NAME   HEALTH      REASON              NORMAL   ABNORMAL   UNAVAILABLE   LOADBALANCER   REGION
 shanghai   web    Unhealthy   BelowMinHealthy     0/2      2          0             lb-web         cn-hangzhou
@@ -118,7 +118,7 @@ func TestContextsHaveNamespaces(t *testing.T) {
 	kubeconfig := writeKubeconfig(t, map[string]string{"a": address, "b": address})
 	for flags, want := range map[string]string{"": "CONTEXT NAME HEALTH", "-A": "CONTEXT NAMESPACE NAME", "-n=prod": "CONTEXT NAME HEALTH"} {
 		args := append([]string{"--kubeconfig", kubeconfig, "--contexts=b,a,b"}, strings.Fields(flags)...)
-		stdout, _, err := execute(t.Context(), args...)
+		stdout, _, err := execute(t, args...)
 		rows := strings.Split(stdout, "\n")
 		if got := strings.Join(strings.Fields(rows[0])[:3], " "); err != nil || got != want || len(rows) != 4 {
 			t.Errorf("%s: %v, %q", flags, err, stdout)
@@ -132,7 +132,7 @@ func TestContextsHaveNamespaces(t *testing.T) {
 	if err := clientcmd.WriteToFile(*config, kubeconfig); err != nil {
 		t.Fatal(err)
 	}
-	if stdout, _, err := execute(t.Context(), "--kubeconfig", kubeconfig, "--contexts=a,b"); err != nil || !strings.HasPrefix(stdout, "CONTEXT   NAMESPACE") {
+	if stdout, _, err := execute(t, "--kubeconfig", kubeconfig, "--contexts=a,b"); err != nil || !strings.HasPrefix(stdout, "CONTEXT   NAMESPACE") {
 		t.Errorf("%v, %q", err, stdout)
 	}
 }
@@ -141,11 +141,11 @@ func TestContextsWithoutObjects(t *testing.T) {
 	t.Parallel()
 
 	kubeconfig := writeKubeconfig(t, map[string]string{"a": apiServer(t, 0), "down": nowhere})
-	stdout, stderr, err := execute(t.Context(), "--kubeconfig", kubeconfig, "--contexts=a")
+	stdout, stderr, err := execute(t, "--kubeconfig", kubeconfig, "--contexts=a")
 	if stdout != "" || stderr != "No LoadBalancerHealth found in namespace prod.\n" || err != nil {
 		t.Errorf("%q, %q, %v", stdout, stderr, err)
 	}
-	stdout, stderr, err = execute(t.Context(), "--kubeconfig", kubeconfig, "--contexts=down,typo")
+	stdout, stderr, err = execute(t, "--kubeconfig", kubeconfig, "--contexts=down,typo")
 	if stdout != "" || stderr != "" || err == nil || !strings.Contains(err.Error(), "\ncontext typo: context \"typo\" does not exist") {
 		t.Errorf("%q, %q, %v", stdout, stderr, err)
 	}
@@ -156,7 +156,7 @@ func TestContextsByName(t *testing.T) {
 
 	address := apiServer(t, 0, object("web", nil))
 	kubeconfig := writeKubeconfig(t, map[string]string{"a": address, "b\x1b": address})
-	stdout, _, err := execute(t.Context(), "--kubeconfig", kubeconfig, "--contexts=all", "-o", "name")
+	stdout, _, err := execute(t, "--kubeconfig", kubeconfig, "--contexts=all", "-o", "name")
 	const name = " --namespace=prod loadbalancerhealth.slb.lbhealth.dev/web\n"
 	if stdout != "--context=a"+name+"--context=b·"+name || err != nil {
 		t.Errorf("%q, %v", stdout, err)
@@ -183,10 +183,10 @@ func TestContextsAreRefused(t *testing.T) {
 		"--contexts=all --kubeconfig=": "--contexts=all: the kubeconfig has no contexts",
 	} {
 		config := kubeconfig
-		if rest, ok := strings.CutSuffix(args, " --kubeconfig="); ok {
-			args, config = rest, writeKubeconfig(t, nil)
+		if others, ok := strings.CutSuffix(args, " --kubeconfig="); ok {
+			args, config = others, writeKubeconfig(t, nil)
 		}
-		stdout, _, err := execute(t.Context(), append([]string{"--kubeconfig", config}, strings.Fields(args)...)...)
+		stdout, _, err := execute(t, append([]string{"--kubeconfig", config}, strings.Fields(args)...)...)
 		if stdout != "" || err == nil || err.Error() != want {
 			t.Errorf("%s: %q, %v, not %q", args, stdout, err, want)
 		}

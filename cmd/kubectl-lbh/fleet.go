@@ -239,7 +239,7 @@ func notFoundMessage(namespace string) string {
 
 // fleet is the table with a row for each object of one cluster.
 func fleet(objects []v1alpha1.LoadBalancerHealth, namespaces, wide bool, o *options) *table {
-	var items []item
+	items := make([]item, 0, len(objects))
 	for i := range objects {
 		items = append(items, item{options: o, object: &objects[i]})
 	}

@@ -33,7 +33,7 @@ func TestImageBuildsFromMirrors(t *testing.T) {
 		case "FROM":
 			froms++
 			image := regexp.MustCompile(`^FROM (?:--platform=\S+ )?\$\{(\w+)\}`).FindStringSubmatch(line)
-			if image == nil || !declared[image[1]] {
+			if len(image) == 0 || !declared[image[1]] {
 				t.Errorf("no argument names the image of %q", strings.TrimSpace(line))
 			}
 		case "RUN":
