@@ -75,9 +75,10 @@ manifests: $(CONTROLLER_GEN) ## Generate the CRD from api/ and the manager's rol
 	$(CONTROLLER_GEN) rbac:roleName=manager-role paths=./controllers/... output:rbac:dir=config/rbac
 
 .PHONY: api-docs
-api-docs: $(CRD_REF_DOCS) ## Generate docs/api.md from api/.
+api-docs: $(CRD_REF_DOCS) ## Generate docs/api.md from api/, and docs/flags.md from the operator's flags.
 	$(CRD_REF_DOCS) --log-level=ERROR --source-path=api --config=hack/api-docs/config.yaml --templates-dir=hack/api-docs/templates \
 		--renderer=markdown --output-path=docs/api.md
+	@FLAGS_REFERENCE='$(CURDIR)/docs/flags.md' go test -count=1 -run '^TestFlagsReference$$' ./cmd/slb-health-operator >/dev/null
 
 .PHONY: dashboard-picture
 dashboard-picture: controlplane build ## Draw what the dashboard's queries return from a running operator: docs/dashboard.svg.

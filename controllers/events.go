@@ -22,7 +22,7 @@ const (
 	maxListed = 5
 	// actionObserve is the action of events about an observation.
 	actionObserve = "Observe"
-	// actionMonitor is the action of events about a Service whose object cannot be created.
+	// actionMonitor is the action of events about a Service and its object.
 	actionMonitor = "Monitor"
 	// maxNote is the API's bound of an event's note.
 	maxNote = 1024

@@ -9,10 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"regexp"
-	"strconv"
-	"strings"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -31,70 +27,86 @@ import (
 // fieldOwner is the operator's name among the managers of an object's fields.
 const fieldOwner = client.FieldOwner("slb-health-operator")
 
-// Backoff after the API server refused an object: no watch reports that a quota
-// has room again.
-const (
-	minRefusedBackoff = time.Second
-	maxRefusedBackoff = time.Minute
-)
-
-// monitor creates the object of a Service with MonitorAnnotation, updates its
-// label, and deletes it when the annotation is removed. It returns after what
-// time to retry; 0: on the next change. The shard of the Service creates the
-// object. The shard of the object deletes it: the Service may have moved since.
+// monitor creates or deletes the object of a Service, and stores the state of the
+// Service for metrics. It returns after what time to retry; 0: on the next change.
 func (s *ServiceReconciler) monitor(ctx context.Context, service *corev1.Service) (time.Duration, error) {
-	monitored, err := isMonitored(service)
+	decision, invalid := decideMonitor(service, s.MonitorAll)
 	inShard := s.Selector == nil || s.Selector.Matches(labels.Set(service.Labels))
-	if err != nil {
-		if inShard {
-			s.report(ctx, service, objectEvent{reason: v1alpha1.EventMonitorAnnotationInvalid, note: err.Error()})
+	var state string
+	var retry time.Duration
+	var err error
+	switch {
+	case invalid == nil:
+		if !inShard && decision.action == createObject {
+			decision.action = keepObject // another shard creates it
 		}
-		return 0, nil
+		state, retry, err = s.reconcileObject(ctx, service, decision)
+	case inShard:
+		s.warn(ctx, service, v1alpha1.EventMonitorAnnotationInvalid, invalid.Error())
+		state = stateInvalid
 	}
+	if err != nil {
+		return 0, err
+	}
+	if !inShard {
+		state = "" // another shard counts it
+	}
+	s.states.set(client.ObjectKeyFromObject(service), state)
+	return retry, nil
+}
+
+// reconcileObject creates the object of a Service, updates its label, or deletes
+// it. The shard of the Service creates the object. The shard of the object
+// deletes it: the Service may have moved since.
+func (s *ServiceReconciler) reconcileObject(ctx context.Context, service *corev1.Service, decision monitorDecision) (state string, retry time.Duration, err error) {
 	object := &v1alpha1.LoadBalancerHealth{}
 	err = s.Client.Get(ctx, client.ObjectKeyFromObject(service), object)
+	exists := err == nil
 	switch {
-	case apierrors.IsNotFound(err) && monitored && inShard:
-		return s.create(ctx, service)
-	case apierrors.IsNotFound(err):
+	case client.IgnoreNotFound(err) != nil:
+		return "", 0, err
+	case exists && metav1.IsControlledBy(object, service):
+		return s.reconcileOwn(ctx, service, object, decision)
+	case decision.action != createObject:
 		s.refusals.forget(client.ObjectKeyFromObject(service))
-		return 0, nil
-	case err != nil:
-		return 0, err
-	case monitored && !metav1.IsControlledBy(object, service):
-		if !inShard {
-			return 0, nil
-		}
-		return s.nameConflict(ctx, service, object), nil
-	case monitored:
-		return s.syncLabel(ctx, service, object)
-	case metav1.IsControlledBy(object, service):
-		return s.remove(ctx, service, object)
+		return decision.state, 0, nil
+	case !exists:
+		return s.create(ctx, service, decision)
+	case decision.byDefault && observes(object, service) && !isDeletedSoon(object, service):
+		return stateMonitored, s.useForeign(service, object), nil
 	default:
-		s.refusals.forget(client.ObjectKeyFromObject(service))
-		return 0, nil
+		state, retry = s.nameConflict(ctx, service, object)
+		return state, retry, nil
 	}
 }
 
-// isMonitored parses the annotation of a Service: true when it requests an
-// object, and an error when it is no boolean.
-func isMonitored(service *corev1.Service) (bool, error) {
-	value, found := service.Annotations[v1alpha1.MonitorAnnotation]
-	if !found || !service.DeletionTimestamp.IsZero() {
-		return false, nil
+// reconcileOwn updates or deletes the object of a Service.
+func (s *ServiceReconciler) reconcileOwn(ctx context.Context, service *corev1.Service, object *v1alpha1.LoadBalancerHealth, decision monitorDecision) (string, time.Duration, error) {
+	if decision.action == deleteObject {
+		retry, err := s.remove(ctx, service, object, decision)
+		return decision.state, retry, err
 	}
-	monitored, err := strconv.ParseBool(strings.ToLower(strings.TrimSpace(value)))
-	if err != nil {
-		return false, fmt.Errorf("the annotation %s has the value %q, which is neither true nor false: write one of them; nothing changes until then", v1alpha1.MonitorAnnotation, alicloud.CleanText(value))
+	retry, err := s.syncLabel(ctx, service, object)
+	return stateMonitored, retry, err
+}
+
+// useForeign accepts an object that a user created as the one of a Service. No
+// watch reports that an object without serviceRef was deleted, so the operator
+// checks that of a load balancer's id periodically.
+func (s *ServiceReconciler) useForeign(service *corev1.Service, object *v1alpha1.LoadBalancerHealth) time.Duration {
+	s.refusals.forget(client.ObjectKeyFromObject(service))
+	if object.Spec.ServiceRef == nil {
+		return maxRefusedBackoff
 	}
-	return monitored, nil
+	return 0
 }
 
 // create creates an object with the Service's labels, so that it is in the same
 // shard, and the same selectors match it.
-func (s *ServiceReconciler) create(ctx context.Context, service *corev1.Service) (time.Duration, error) {
+func (s *ServiceReconciler) create(ctx context.Context, service *corev1.Service, decision monitorDecision) (state string, retry time.Duration, err error) {
 	if s.Schema.Lacks(fieldServiceRef) {
-		return s.reportRefusal(ctx, service, "LoadBalancerHealth "+service.Name+" cannot be created: "+outdatedFor(fieldServiceRef)), nil
+		state, retry = s.refuse(ctx, service, "LoadBalancerHealth "+service.Name+" cannot be created: "+outdatedFor(fieldServiceRef))
+		return state, retry, nil
 	}
 	object := &v1alpha1.LoadBalancerHealth{
 		ObjectMeta: metav1.ObjectMeta{
@@ -103,53 +115,72 @@ func (s *ServiceReconciler) create(ctx context.Context, service *corev1.Service)
 		},
 		Spec: v1alpha1.LoadBalancerHealthSpec{ServiceRef: &v1alpha1.ServiceReference{Name: service.Name}},
 	}
-	err := s.Client.Create(ctx, object, fieldOwner)
+	err = s.Client.Create(ctx, object, fieldOwner)
 	switch {
 	case err == nil:
 		s.refusals.forget(client.ObjectKeyFromObject(service))
-		return 0, nil
+		s.record(service, corev1.EventTypeNormal, v1alpha1.EventMonitorCreated, "LoadBalancerHealth "+service.Name+" was created: "+decision.cause)
+		return stateMonitored, 0, nil
 	case apierrors.IsAlreadyExists(err):
 		live := &metav1.PartialObjectMetadata{}
 		if err := s.liveMetadata(ctx, object, live); err != nil {
-			return 0, client.IgnoreNotFound(err)
+			return statePending, 0, client.IgnoreNotFound(err)
 		}
-		return s.nameConflict(ctx, service, live), nil
+		state, retry = s.nameConflict(ctx, service, live)
+		return state, retry, nil
 	case isNamespaceTerminating(err):
-		return 0, nil // the Service terminates, too
+		return "", 0, nil // the Service terminates, too
 	case isRefusal(err):
-		return s.reportRefusal(ctx, service, fmt.Sprintf("LoadBalancerHealth %s cannot be created: %s. Remove the cause, or set the annotation %s to false; the operator retries",
-			service.Name, alicloud.CleanText(err.Error()), v1alpha1.MonitorAnnotation)), nil
+		state, retry = s.refuse(ctx, service, fmt.Sprintf("LoadBalancerHealth %s cannot be created: %s. Remove the cause, or set the annotation %s to false; the operator retries",
+			service.Name, alicloud.CleanText(err.Error()), v1alpha1.MonitorAnnotation))
+		return state, retry, nil
 	default:
-		return 0, fmt.Errorf("creating the object of Service %s: %w", client.ObjectKeyFromObject(service), err)
+		return statePending, 0, fmt.Errorf("creating the object of Service %s: %w", client.ObjectKeyFromObject(service), err)
 	}
 }
 
-// nameConflict reports an object that has the name. It does not report one that
-// is deleted soon: a terminating one, and that of a former Service of the name.
-func (s *ServiceReconciler) nameConflict(ctx context.Context, service *corev1.Service, object metav1.Object) time.Duration {
+// nameConflict reports an object that has the name, unless it is deleted soon or
+// is the Service's own, which the cache does not have yet.
+func (s *ServiceReconciler) nameConflict(ctx context.Context, service *corev1.Service, object metav1.Object) (state string, retry time.Duration) {
+	own := metav1.IsControlledBy(object, service)
+	if !own && !isDeletedSoon(object, service) {
+		return s.refuse(ctx, service, fmt.Sprintf("LoadBalancerHealth %s exists and is not controlled by the Service, so the operator does not change it: delete it, or set the annotation %s to false",
+			service.Name, v1alpha1.MonitorAnnotation))
+	}
+	s.refusals.forget(client.ObjectKeyFromObject(service))
+	if own {
+		return stateMonitored, 0
+	}
+	return statePending, 0
+}
+
+// isDeletedSoon reports whether an object with the name of a Service is
+// terminating, or belongs to a former Service of that name.
+func isDeletedSoon(object metav1.Object, service *corev1.Service) bool {
 	owner := metav1.GetControllerOf(object)
-	if owner != nil && owner.Kind == cluster.KindService && owner.Name == service.Name || object.GetDeletionTimestamp() != nil {
-		s.refusals.forget(client.ObjectKeyFromObject(service))
-		return 0
-	}
-	return s.reportRefusal(ctx, service, fmt.Sprintf("LoadBalancerHealth %s exists and is not controlled by the Service, so the operator does not change it: delete it, or set the annotation %s to false",
-		service.Name, v1alpha1.MonitorAnnotation))
+	return object.GetDeletionTimestamp() != nil ||
+		owner != nil && owner.Kind == cluster.KindService && owner.Name == service.Name && owner.UID != service.UID
 }
 
-// reportRefusal reports that the object of a Service cannot be created, and
-// returns after what time to retry.
-func (s *ServiceReconciler) reportRefusal(ctx context.Context, service *corev1.Service, note string) time.Duration {
-	s.report(ctx, service, objectEvent{reason: v1alpha1.EventMonitorRefused, note: note})
-	return s.refusals.backoff(client.ObjectKeyFromObject(service))
+// refuse reports that the object of a Service cannot be created, and returns
+// after what time to retry.
+func (s *ServiceReconciler) refuse(ctx context.Context, service *corev1.Service, note string) (state string, retry time.Duration) {
+	s.warn(ctx, service, v1alpha1.EventMonitorRefused, note)
+	return stateRefused, s.refusals.backoff(client.ObjectKeyFromObject(service))
 }
 
-// report records a Warning on a Service, once for each cause.
-func (s *ServiceReconciler) report(ctx context.Context, service *corev1.Service, e objectEvent) {
-	if !s.refusals.isNew(service, e.reason+e.note) {
+// warn logs and records a Warning on a Service, once for each cause.
+func (s *ServiceReconciler) warn(ctx context.Context, service *corev1.Service, reason, note string) {
+	if !s.refusals.isNew(service, reason+note) {
 		return
 	}
-	log.FromContext(ctx).Info("the object of a Service cannot be created", "reason", e.reason, "message", e.note)
-	e.eventType, e.about = corev1.EventTypeWarning, "metadata.annotations["+v1alpha1.MonitorAnnotation+"]"
+	log.FromContext(ctx).Info("the object of a Service cannot be created", "reason", reason, "message", note)
+	s.record(service, corev1.EventTypeWarning, reason, note)
+}
+
+// record records an event on a Service.
+func (s *ServiceReconciler) record(service *corev1.Service, eventType, reason, note string) {
+	e := objectEvent{eventType, reason, note, "metadata.annotations[" + v1alpha1.MonitorAnnotation + "]"}
 	e.recordOn(s.Events, actionMonitor, &corev1.ObjectReference{
 		APIVersion: "v1", Kind: cluster.KindService, Namespace: service.Namespace, Name: service.Name, UID: service.UID,
 	})
@@ -180,9 +211,9 @@ func (s *ServiceReconciler) syncLabel(ctx context.Context, service *corev1.Servi
 	return requeueConflict(err)
 }
 
-// remove deletes the object of a Service that no longer requests it, unless
-// another field manager manages its spec.
-func (s *ServiceReconciler) remove(ctx context.Context, service *corev1.Service, object *v1alpha1.LoadBalancerHealth) (time.Duration, error) {
+// remove deletes the object of a Service that no longer has one, unless another
+// field manager manages its spec.
+func (s *ServiceReconciler) remove(ctx context.Context, service *corev1.Service, object *v1alpha1.LoadBalancerHealth, decision monitorDecision) (time.Duration, error) {
 	live, err := s.readIfSoleManager(ctx, service, object, "it is not deleted")
 	if live == nil {
 		return 0, err
@@ -190,6 +221,9 @@ func (s *ServiceReconciler) remove(ctx context.Context, service *corev1.Service,
 	s.refusals.forget(client.ObjectKeyFromObject(service))
 	// The next reconcile handles a change since the read.
 	err = s.Client.Delete(ctx, object, client.Preconditions{UID: &live.UID, ResourceVersion: &live.ResourceVersion})
+	if err == nil && service.DeletionTimestamp.IsZero() {
+		s.record(service, corev1.EventTypeNormal, v1alpha1.EventMonitorDeleted, "LoadBalancerHealth "+object.Name+" was deleted: "+decision.cause)
+	}
 	return requeueConflict(err)
 }
 
@@ -201,32 +235,43 @@ func (s *ServiceReconciler) readIfSoleManager(ctx context.Context, service *core
 	if err := s.liveMetadata(ctx, object, live); err != nil || live.UID != object.UID {
 		return nil, client.IgnoreNotFound(err)
 	}
-	if manager := conflictingManager(live.ManagedFields); manager != "" {
+	if manager, conflicts := conflictingManager(live.ManagedFields); conflicts {
 		if s.refusals.isNew(service, consequence+manager) {
-			log.FromContext(ctx).Info("another manager has fields of the object's spec: "+consequence, "name", object.Name, "manager", manager)
+			log.FromContext(ctx).Info("the object is not the operator's alone: "+consequence, "name", object.Name, "manager", manager)
 		}
 		return nil, nil
 	}
 	return live, nil
 }
 
-// conflictingManager is the first manager other than the operator that has a
-// field of the spec; "": none.
-func conflictingManager(managed []metav1.ManagedFieldsEntry) string {
+// conflictingManager returns the first manager other than the operator that has a
+// field of the spec. Without any manager of the spec, as after a reset of
+// managedFields, the origin of the object is unknown, which conflicts as well.
+func conflictingManager(managed []metav1.ManagedFieldsEntry) (manager string, conflicts bool) {
+	own := false
 	for i := range managed {
 		entry := &managed[i]
-		if entry.Manager == string(fieldOwner) || entry.FieldsV1 == nil {
+		if !managesSpec(entry) {
 			continue
 		}
-		var fields map[string]json.RawMessage
-		if err := json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields); err != nil {
-			return entry.Manager // it may have one
+		if entry.Manager != string(fieldOwner) {
+			return entry.Manager, true
 		}
-		if _, found := fields["f:spec"]; found {
-			return entry.Manager
-		}
+		own = true
 	}
-	return ""
+	return "", !own
+}
+
+func managesSpec(entry *metav1.ManagedFieldsEntry) bool {
+	if entry.FieldsV1 == nil {
+		return false
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields); err != nil {
+		return entry.Manager != string(fieldOwner) // it may
+	}
+	_, found := fields["f:spec"]
+	return found
 }
 
 // liveMetadata reads the metadata of an object past the cache.
@@ -272,50 +317,4 @@ func isNamespaceTerminating(err error) bool {
 	}
 	details := status.Status().Details
 	return details != nil && details.Kind == "namespaces"
-}
-
-// refusals is what this process reported on each Service, so that it reports a
-// cause once, and how often the API server refused the object. A process may
-// lose all of it.
-type refusals struct {
-	byService sync.Map // types.NamespacedName to refusal
-}
-
-type refusal struct {
-	uid      types.UID
-	cause    string
-	attempts int
-}
-
-// numbers differ between two reports of one cause, such as the usage of a quota.
-var numbers = regexp.MustCompile(`\d+`)
-
-// isNew reports whether a cause is a new one for a Service, and stores it.
-func (r *refusals) isNew(service *corev1.Service, cause string) bool {
-	key := client.ObjectKeyFromObject(service)
-	last := r.of(key)
-	cause = numbers.ReplaceAllString(cause, "#")
-	if last.uid == service.UID && last.cause == cause {
-		return false
-	}
-	r.byService.Store(key, refusal{uid: service.UID, cause: cause})
-	return true
-}
-
-// backoff counts an attempt, and returns the delay before the next.
-func (r *refusals) backoff(key types.NamespacedName) time.Duration {
-	last := r.of(key)
-	delay := min(minRefusedBackoff<<min(last.attempts, 10), maxRefusedBackoff)
-	last.attempts++
-	r.byService.Store(key, last)
-	return delay
-}
-
-func (r *refusals) forget(key types.NamespacedName) { r.byService.Delete(key) }
-
-func (r *refusals) of(key types.NamespacedName) refusal {
-	if found, ok := r.byService.Load(key); ok {
-		return found.(refusal)
-	}
-	return refusal{}
 }

@@ -113,7 +113,10 @@ func ownedByService(o *v1alpha1.LoadBalancerHealth) {
 	withServiceRef("web", nil)(o)
 	o.Labels = map[string]string{v1alpha1.ServiceLoadBalancerLabel: "lb-1"}
 	o.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: cluster.KindService, Name: "web", UID: "uid-service", Controller: new(true)}}
+	managedBy(string(fieldOwner), `{"f:spec":{"f:serviceRef":{}}}`, "")(o)
 }
+
+func withoutManagers(o *v1alpha1.LoadBalancerHealth) { o.ManagedFields = nil }
 
 func managedBy(manager, fields, subresource string) func(*v1alpha1.LoadBalancerHealth) {
 	return func(o *v1alpha1.LoadBalancerHealth) {
@@ -139,33 +142,6 @@ func serviceObject(edits ...func(*v1alpha1.LoadBalancerHealth)) *v1alpha1.LoadBa
 	return &object
 }
 
-func TestMonitorAnnotationIsBoolean(t *testing.T) {
-	for value, want := range map[string]string{
-		"true": "yes", "True": "yes", "tRuE": "yes", " true\n": "yes", "1": "yes", "t": "yes",
-		"false": "no", "FALSE": "no", "0": "no", "f ": "no",
-		"yes": "neither", "on": "neither", "": "neither", "2": "neither", "true,": "neither",
-	} {
-		got := "no"
-		monitored, err := isMonitored(monitoredService(value))
-		if err != nil {
-			got = "neither"
-		} else if monitored {
-			got = "yes"
-		}
-		equal(t, "the annotation "+value, got, want)
-	}
-	monitored, err := isMonitored(webService(nil))
-	equal(t, "without the annotation", monitored, false)
-	if err != nil {
-		t.Error(err)
-	}
-	terminating := monitoredService("maybe")
-	terminating.DeletionTimestamp = &metav1.Time{Time: start}
-	if monitored, err := isMonitored(terminating); monitored || err != nil {
-		t.Errorf("a terminating Service: %t, %v", monitored, err)
-	}
-}
-
 // foreignObject is an object that no Service controls.
 func foreignObject() *v1alpha1.LoadBalancerHealth {
 	return serviceObject(func(o *v1alpha1.LoadBalancerHealth) { o.OwnerReferences = nil })
@@ -187,13 +163,13 @@ var monitorTests = map[string]struct {
 	event                     string
 	retry                     bool
 }{
-	"monitored":                             {annotation: "true", created: 1},
+	"monitored":                             {annotation: "true", created: 1, event: v1alpha1.EventMonitorCreated},
 	"not monitored":                         {annotation: "false"},
 	"the object exists":                     {annotation: "true", object: serviceObject()},
-	"no longer monitored":                   {annotation: "false", object: serviceObject(), deleted: 1},
-	"another manager has labels":            {annotation: "false", object: serviceObject(managedBy("kubectl", labelFields, "")), deleted: 1},
-	"the operator manages its spec":         {annotation: "false", object: serviceObject(managedBy(string(fieldOwner), specFields, "")), deleted: 1},
-	"another manager has the status":        {annotation: "false", object: serviceObject(managedBy("other", `{"f:status":{}}`, "status")), deleted: 1},
+	"no longer monitored":                   {annotation: "false", object: serviceObject(), deleted: 1, event: v1alpha1.EventMonitorDeleted},
+	"another manager has labels":            {annotation: "false", object: serviceObject(managedBy("kubectl", labelFields, "")), deleted: 1, event: v1alpha1.EventMonitorDeleted},
+	"no manager has its spec":               {annotation: "false", object: serviceObject(withoutManagers, managedBy(string(fieldOwner), labelFields, ""))},
+	"another manager has the status":        {annotation: "false", object: serviceObject(managedBy("other", `{"f:status":{}}`, "status")), deleted: 1, event: v1alpha1.EventMonitorDeleted},
 	"another manager has its spec":          {annotation: "false", object: serviceObject(managedBy("argocd", specFields, ""))},
 	"another manager has unreadable fields": {annotation: "false", object: serviceObject(managedBy("argocd", `{"f:`, ""))},
 	"the object was replaced":               {annotation: "false", object: serviceObject(), stored: serviceObject(func(o *v1alpha1.LoadBalancerHealth) { o.UID = "uid-next" })},
@@ -282,12 +258,13 @@ func TestRefusalIsReportedOncePerCause(t *testing.T) {
 	equal(t, "events after another cause", len(recorder.recorded), 2)
 	fake.err = nil
 	monitor()
+	equal(t, "the event after the success", recorder.recorded[2].reason, v1alpha1.EventMonitorCreated)
 	fake.err = errQuota
 	monitor()
-	equal(t, "events after the cause recurred", len(recorder.recorded), 3)
+	equal(t, "events after the cause recurred", len(recorder.recorded), 4)
 	fake.service.UID = "uid-next"
 	monitor()
-	equal(t, "events of another Service", len(recorder.recorded), 4)
+	equal(t, "events of another Service", len(recorder.recorded), 5)
 	equal(t, "the backoff after a success", waits[len(waits)-2], minRefusedBackoff)
 	equal(t, "the field owner", fake.fieldOwner, "slb-health-operator")
 }

@@ -41,7 +41,10 @@ type settings struct {
 	shard            string
 	heartbeat        time.Duration
 	serviceDiscovery bool
-	backendNames     bool
+	// monitorAll is --monitor=all; regionID "" is that of the nodes.
+	monitorAll   bool
+	regionID     string
+	backendNames bool
 	// namespaces are those of --watch-namespace; none: all.
 	namespaces []string
 }
@@ -110,8 +113,9 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings, locator *
 	Expect(reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: 8, CallTimeout: callTimeout})).To(Succeed())
 	services := &controllers.ServiceReconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: s.selector(), Status: status, Events: recorder,
-		Enabled: s.serviceDiscovery, Options: options, Now: time.Now,
+		Enabled: s.serviceDiscovery, MonitorAll: s.monitorAll, RegionID: s.regionID, Options: options, Now: time.Now,
 	}
+	registry.MustRegister(metrics.Services{Each: services.EachService})
 	Expect(services.SetupWithManager(ctx, mgr)).To(Succeed())
 }
 

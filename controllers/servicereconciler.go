@@ -38,7 +38,7 @@ const serviceConcurrency = 4
 
 // ServiceReconciler writes the load balancer of a Service into
 // status.serviceLoadBalancer of the objects that reference the Service, and
-// creates objects for the Services that request one. It does not observe: once its
+// creates objects for the Services that have one. It does not observe: once its
 // Service has a load balancer, an object is to the Reconciler like any other.
 type ServiceReconciler struct {
 	// Client reads from the cache, and writes objects.
@@ -49,11 +49,14 @@ type ServiceReconciler struct {
 	Selector labels.Selector
 	// Status writes the objects' statuses.
 	Status *StatusWriter
-	// Events records why an object cannot be created.
+	// Events records that an object was created or deleted, or why it cannot be created.
 	Events EventRecorder
 	// Enabled is true when the operator may read Services and nodes. Otherwise the
 	// objects that reference a Service report it.
 	Enabled bool
+	// MonitorAll is --monitor=all: each Service with a load balancer has an object,
+	// unless its annotation opts out. Otherwise the annotation requests it.
+	MonitorAll bool
 	// RegionID is the region of every Service's load balancer; "": that of the nodes.
 	RegionID string
 	// Schema knows which fields the CustomResourceDefinition lacks; nil: none.
@@ -65,6 +68,7 @@ type ServiceReconciler struct {
 
 	services serviceStates
 	refusals refusals
+	states   monitorStates
 }
 
 // serviceState is what this process keeps of a Service. Only the worker of the
@@ -170,6 +174,7 @@ func (s *ServiceReconciler) Reconcile(ctx context.Context, request reconcile.Req
 	var failed error // of the Service's own object, and not of the others that reference it
 	if service == nil {
 		s.refusals.forget(request.NamespacedName)
+		s.states.set(request.NamespacedName, "")
 	} else {
 		retry, failed = s.monitor(ctx, service)
 	}

@@ -5,6 +5,8 @@ package controllers_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -271,14 +273,23 @@ func (f fixture) objectOf(service string) *v1alpha1.LoadBalancerHealth {
 	return &v1alpha1.LoadBalancerHealth{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: service}}
 }
 
-// warningsOf are the events of a Service, chosen as kubectl events --for service/NAME does.
+// warningsOf are the Warning events of a Service.
 func warningsOf(ctx context.Context, service *corev1.Service) ([]string, error) {
+	events, err := serviceEvents(ctx, service)
+	return slices.DeleteFunc(events, func(e string) bool { return !strings.HasPrefix(e, "Warning ") }), err
+}
+
+// serviceEvents are the operator's events of a Service, chosen as kubectl events --for service/NAME does.
+func serviceEvents(ctx context.Context, service *corev1.Service) ([]string, error) {
 	var list corev1.EventList
 	err := admin.List(ctx, &list, client.InNamespace(service.Namespace), client.MatchingFields{
 		"involvedObject.kind": "Service", "involvedObject.name": service.Name, "involvedObject.uid": string(service.UID),
 	})
 	var all []string
 	for _, e := range list.Items {
+		if e.ReportingController != "slb-health-operator" {
+			continue // the API server has events about addresses of Services
+		}
 		text := e.Type + " " + e.Reason + ": " + e.Message
 		if e.Series != nil {
 			text += fmt.Sprintf(" (%d times)", e.Series.Count)

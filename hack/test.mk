@@ -89,6 +89,14 @@ test-gitops: controlplane build $(HELM) $(KUSTOMIZE) $(MONITORING_CRDS)/.made $(
 test-supply: controlplane race-note ## Test the table of dependencies, the vulnerability check, the SBOM and the workflows.
 	@$(GO_TEST) -count=1 $(TEST_ARGS) ./test/supply/...
 
+# What test-compat runs. -o: a version's own folder is up to date, and bin/controlplane stays as it is.
+COMPAT ?= envtest blackbox plugin
+
+.PHONY: test-compat
+test-compat: ## Run suites (COMPAT='envtest blackbox plugin') against another Kubernetes, built once (KUBERNETES=v1.33.13).
+	@hack/controlplane/compat.sh '$(KUBERNETES)'
+	@KUBEBUILDER_ASSETS='$(BIN)/compat/$(KUBERNETES)' $(MAKE) -o controlplane test SUITE='$(COMPAT)'
+
 .PHONY: test-rbac
 test-rbac: controlplane race-note ## Compare the permissions in config/ to those that the operator uses.
 	@$(GO_TEST) -count=1 -run '^TestRBAC$$' $(TEST_ARGS) ./test/blackbox

@@ -107,7 +107,8 @@ const (
 	// Cloud's cloud controller manager sets it.
 	ServiceLoadBalancerLabel = "service.k8s.alibaba/loadbalancer-id"
 	// MonitorAnnotation with the value true makes the operator create a
-	// LoadBalancerHealth with the Service's name. The Service owns it.
+	// LoadBalancerHealth with the Service's name. The Service owns it. The value
+	// false opts out where the operator creates one for every load balancer.
 	MonitorAnnotation = "slb.lbhealth.dev/monitor"
 )
 
@@ -129,8 +130,12 @@ const (
 	EventListenerReturned          = "ListenerReturned"
 )
 
-// Reasons of the events about a Service with MonitorAnnotation.
+// Reasons of the events about a Service and its LoadBalancerHealth.
 const (
+	// EventMonitorCreated: the operator created the LoadBalancerHealth of the Service.
+	EventMonitorCreated = "MonitorCreated"
+	// EventMonitorDeleted: the operator deleted it, because the Service has none any more.
+	EventMonitorDeleted = "MonitorDeleted"
 	// EventMonitorRefused: the operator could not create the LoadBalancerHealth
 	// of the Service: its name is in use, or a quota or policy refused it.
 	EventMonitorRefused = "MonitorRefused"

@@ -23,7 +23,7 @@ const gcPercent = 70
 var version = "dev"
 
 func main() {
-	options, err := parseOptions(os.Args[1:], os.Stderr)
+	options, err := parseOptions(os.Args[1:], os.Stdout)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return

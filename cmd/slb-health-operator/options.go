@@ -13,10 +13,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
-	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
@@ -32,6 +30,12 @@ const (
 	listenerDetailsOff  = "off"
 )
 
+// Values of --monitor.
+const (
+	monitorAnnotated = "annotated"
+	monitorAll       = "all"
+)
+
 // options are the parsed flags.
 type options struct {
 	metricsAddress          string
@@ -42,16 +46,19 @@ type options struct {
 	leaderElectionNamespace string
 	leaderElectionID        string
 
-	endpoint alicloud.Endpoint
-	qps      float64
-	burst    int
-	timeout  time.Duration
+	endpointURL string
+	network     string
+	endpoint    alicloud.Endpoint // of both
+	qps         float64
+	burst       int
+	timeout     time.Duration
 
 	requireCredentials bool
 	listenerDetails    string
 	credentialsPath    string
 
 	serviceDiscovery bool
+	monitor          string
 	regionID         string
 	backendNames     bool
 
@@ -68,14 +75,15 @@ type options struct {
 // valid value. With --help, it prints the usage to out and returns flag.ErrHelp.
 func parseOptions(args []string, out io.Writer) (*options, error) {
 	o := &options{selector: labels.Everything()}
-	var endpoint, network string
-	fs := flag.NewFlagSet("slb-health-operator", flag.ContinueOnError)
+	groups := o.flagGroups()
+	fs := flag.NewFlagSet(programName, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	o.bind(fs, &endpoint, &network)
+	for _, group := range groups {
+		group.flags.VisitAll(func(f *flag.Flag) { fs.Var(f.Value, f.Name, f.Usage) })
+	}
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
-			fs.SetOutput(out)
-			fs.PrintDefaults()
+			printUsage(out, groups)
 		}
 		return nil, err
 	}
@@ -83,7 +91,7 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 		return nil, fmt.Errorf("%q is not a flag: flags start with --", fs.Arg(0))
 	}
 	var err error
-	if o.endpoint, err = alicloud.ParseEndpoint(endpoint, network); err != nil {
+	if o.endpoint, err = alicloud.ParseEndpoint(o.endpointURL, o.network); err != nil {
 		return nil, err
 	}
 	if o.leaderElectionID == "" {
@@ -93,68 +101,6 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 		return nil, err
 	}
 	return o, nil
-}
-
-// bind declares the flags.
-func (o *options) bind(fs *flag.FlagSet, endpoint, network *string) {
-	config.RegisterFlags(fs)
-	o.logging.BindFlags(fs)
-	o.bindServing(fs)
-	o.bindLeaderElection(fs)
-	o.bindAPI(fs, endpoint, network)
-	o.bindScope(fs)
-	fs.BoolVar(&o.serviceDiscovery, "service-discovery", false, "Observe the load balancers of Services: for objects with spec.serviceRef, and for Services annotated "+v1alpha1.MonitorAnnotation+"=true. Requires permission to watch Services, and nodes unless --region-id is set.")
-	fs.StringVar(&o.regionID, "region-id", "", "Region of the load balancers of Services, such as cn-hangzhou. Default: the region of the nodes.")
-	fs.BoolVar(&o.backendNames, "backend-names", false, "Show in the status which node or pod a backend is, and where the cluster contradicts its health. Requires permission to watch nodes and pods; the operator omits what it may not watch.")
-	fs.IntVar(&o.concurrency, "concurrency", 32, "Load balancers reconciled at once.")
-	fs.DurationVar(&o.heartbeat, "status-heartbeat", 5*time.Minute, "Maximum age of lastObservedTime in an unchanged status; the operator then writes the status to show that it is current.")
-	fs.IntVar(&o.maxStatusBackends, "max-status-backends", 500, "Maximum number of rows in status.backends.")
-}
-
-func (o *options) bindServing(fs *flag.FlagSet) {
-	fs.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "Address that serves metrics; 0 disables them.")
-	fs.BoolVar(&o.metricsSecure, "metrics-secure", true, "Serve metrics over HTTPS, to clients that Kubernetes authenticates and authorizes.")
-	fs.StringVar(&o.metricsCertificate.folder, "metrics-cert-path", "", "Folder with the TLS certificate for metrics; the operator reloads it when it changes. Default: a self-signed certificate, created at start.")
-	fs.StringVar(&o.metricsCertificate.name, "metrics-cert-name", "tls.crt", "File of the certificate in --metrics-cert-path.")
-	fs.StringVar(&o.metricsCertificate.key, "metrics-cert-key", "tls.key", "File of the key in --metrics-cert-path.")
-	fs.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Address that serves /healthz and /readyz; 0 disables them.")
-}
-
-func (o *options) bindLeaderElection(fs *flag.FlagSet) {
-	fs.BoolVar(&o.leaderElect, "leader-elect", false, "Elect a leader among the replicas; the others stand by.")
-	fs.StringVar(&o.leaderElectionNamespace, "leader-election-namespace", "", "Namespace of the leader's Lease. Default: the namespace of the pod.")
-	fs.Func("leader-election-id", "Name of the leader's Lease. Default: "+defaultElectionID+", with a hash as suffix where --watch-namespace or --watch-selector select a shard.", func(name string) error {
-		if problems := validation.IsDNS1123Subdomain(name); len(problems) > 0 {
-			return errors.New(problems[0])
-		}
-		o.leaderElectionID = name
-		return nil
-	})
-}
-
-func (o *options) bindAPI(fs *flag.FlagSet, endpoint, network *string) {
-	fs.StringVar(endpoint, "slb-endpoint", "", "Endpoint of the SLB API for every region: http:// or https://, and host:port. Default: the endpoint of each region, over HTTPS.")
-	fs.StringVar(network, "slb-network", alicloud.NetworkInternet, "Network of the endpoint of each region: internet or vpc.")
-	fs.Float64Var(&o.qps, "slb-qps", 10, "Maximum calls per second for each account and region.")
-	fs.IntVar(&o.burst, "slb-burst", 20, "Maximum calls at once for each account and region.")
-	fs.DurationVar(&o.timeout, "slb-timeout", 10*time.Second, "Timeout of one call.")
-	fs.StringVar(&o.credentialsPath, "credentials-path", "", "Folder with the operator's own access key in the files accessKeyId, accessKeySecret and, optional, securityToken; the operator reloads them while it runs. A folder without these files is ignored.")
-	fs.BoolVar(&o.requireCredentials, "require-credentials", false, "Observe only objects that name a Secret in spec.credentials; the operator's own identity is not used.")
-	fs.StringVar(&o.listenerDetails, "listener-details", listenerDetailsAuto, "List the listeners of load balancers, also those without backends: auto, where the identity has the permission slb:DescribeLoadBalancerListeners, or off.")
-}
-
-func (o *options) bindScope(fs *flag.FlagSet) {
-	fs.Func("watch-namespace", "Namespace to watch; repeatable. Default: all namespaces.", func(name string) error {
-		if problems := validation.IsDNS1123Label(name); len(problems) > 0 {
-			return errors.New(problems[0])
-		}
-		o.namespaces = append(o.namespaces, name)
-		return nil
-	})
-	fs.Func("watch-selector", "Label selector of the objects to watch: one shard. Default: all objects.", func(text string) (err error) {
-		o.selector, err = labels.Parse(text)
-		return err
-	})
 }
 
 func (o *options) validate() error {
@@ -172,6 +118,8 @@ func (o *options) validate() error {
 		{o.listenerDetails == listenerDetailsAuto || o.listenerDetails == listenerDetailsOff, "--listener-details must be auto or off"},
 		{isBindAddress(o.metricsAddress), "--metrics-bind-address must be an address such as :8443, or 0"},
 		{o.metricsCertificate.folder == "" || o.metricsSecure, "--metrics-cert-path requires TLS, which --metrics-secure=false disables: remove one of them"},
+		{o.monitor == monitorAnnotated || o.monitor == monitorAll, "--monitor must be annotated or all"},
+		{o.monitor != monitorAll || o.serviceDiscovery, "--monitor=all requires --service-discovery: set that too, or remove it"},
 		{o.regionID == "" || o.serviceDiscovery, "--region-id requires --service-discovery: set that too, or remove it"},
 		{o.regionID == "" || alicloud.IsRegionID(o.regionID), "--region-id must be an Alibaba Cloud region id in lower case, such as cn-hangzhou or ap-southeast-1"},
 		{isBindAddress(o.probeAddress), "--health-probe-bind-address must be an address such as :8081, or 0"},

@@ -98,8 +98,9 @@ func addControllers(ctx context.Context, o *options, mgr manager.Manager, record
 	}
 	services := &controllers.ServiceReconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: o.selector, Status: status, Events: recorder,
-		Enabled: o.serviceDiscovery, RegionID: o.regionID, Schema: schema, Options: decide, Now: time.Now,
+		Enabled: o.serviceDiscovery, MonitorAll: o.monitor == monitorAll, RegionID: o.regionID, Schema: schema, Options: decide, Now: time.Now,
 	}
+	ctrlmetrics.Registry.MustRegister(metrics.Services{Each: services.EachService})
 	if err := services.Allowed(ctx, mgr.GetAPIReader(), o.namespaces); err != nil {
 		return err
 	}

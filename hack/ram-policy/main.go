@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command ram-policy writes the least RAM policy that the LoadBalancerHealth
-// objects of a cluster need:
+// objects of a cluster need, and, with -trust, the trust policy of a RAM role for
+// the operator's ServiceAccount:
 //
 //	kubectl get lbh -A -o json | go run ./hack/ram-policy
+//	go run ./hack/ram-policy -trust -oidc-provider ARN -issuer URL
 package main
 
 import (
@@ -19,12 +21,12 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// maxDocument is the limit of RAM for one policy, in characters.
+// maxDocument is how many characters RAM takes in one policy.
 const maxDocument = 6144
 
 type options struct {
 	account string // that owns the load balancers
-	secret  string // whose key observes them; "": the operator's own identity
+	secret  string // whose key asks about them; "": the operator's own identity
 	regions bool   // allow whole regions
 	lists   bool   // allow listing listeners
 }
@@ -38,31 +40,49 @@ func main() {
 
 func run(args []string, in io.Reader, out io.Writer) error {
 	var o options
+	var t trustOptions
 	fs := flag.NewFlagSet("ram-policy", flag.ContinueOnError)
-	fs.StringVar(&o.account, "account", "*", "`id` of the account that owns the load balancers")
+	fs.StringVar(&o.account, "account", "*", "`id` of the account that owns the load balancers, or, with -trust, the OIDC provider")
 	fs.StringVar(&o.secret, "secret", "", "`namespace/name` of the Secret whose key is to get the policy; default: the operator's own identity")
-	fs.BoolVar(&o.regions, "regions", false, "allow whole regions, instead of each load balancer by its id")
+	fs.BoolVar(&o.regions, "regions", false, "allow whole regions, in place of each load balancer by its id")
 	fs.BoolVar(&o.lists, "listeners", true, "allow slb:DescribeLoadBalancerListeners too, which the operator can do without")
+	t.bind(fs)
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	var list v1alpha1.LoadBalancerHealthList
-	if err := json.NewDecoder(in).Decode(&list); err != nil {
-		return fmt.Errorf("the input is not that of `kubectl get lbh -A -o json`: %w", err)
-	}
-	found, err := policyFor(list.Items, o)
-	if err != nil {
+	if err := checkFlags(fs, t.enabled); err != nil {
 		return err
 	}
-	document, err := json.MarshalIndent(found, "", "  ")
+	document, err := documentFor(in, o, t)
 	if err != nil {
 		return err
-	}
-	if len(document) > maxDocument {
-		return fmt.Errorf("the policy has %d characters, and RAM accepts %d: allow whole regions with -regions", len(document), maxDocument)
 	}
 	_, err = fmt.Fprintf(out, "%s\n", document)
 	return err
+}
+
+// documentFor returns the trust policy, or the policy for the objects of the input.
+func documentFor(in io.Reader, o options, t trustOptions) ([]byte, error) {
+	if t.enabled {
+		trust, err := trustPolicyFor(o.account, t)
+		if err != nil {
+			return nil, err
+		}
+		return json.MarshalIndent(trust, "", "  ")
+	}
+	var list v1alpha1.LoadBalancerHealthList
+	if err := json.NewDecoder(in).Decode(&list); err != nil {
+		return nil, fmt.Errorf("the input is not that of `kubectl get lbh -A -o json`: %w", err)
+	}
+	found, err := policyFor(list.Items, o)
+	if err != nil {
+		return nil, err
+	}
+	document, err := json.MarshalIndent(found, "", "  ")
+	if err == nil && len(document) > maxDocument {
+		err = fmt.Errorf("the policy has %d characters, and RAM takes %d: allow whole regions with -regions", len(document), maxDocument)
+	}
+	return document, err
 }
 
 // policy is a document as RAM spells it.

@@ -150,7 +150,10 @@ func slimService(service *corev1.Service) *corev1.Service {
 			ResourceVersion: service.ResourceVersion, DeletionTimestamp: service.DeletionTimestamp,
 			Labels: service.Labels, Annotations: only(service.Annotations, readAnnotations...),
 		},
-		Spec: corev1.ServiceSpec{Type: service.Spec.Type, ExternalTrafficPolicy: service.Spec.ExternalTrafficPolicy},
+		Spec: corev1.ServiceSpec{
+			Type: service.Spec.Type, LoadBalancerClass: service.Spec.LoadBalancerClass,
+			ExternalTrafficPolicy: service.Spec.ExternalTrafficPolicy,
+		},
 	}
 	for i := range service.Spec.Ports {
 		port := &service.Spec.Ports[i]

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
@@ -20,6 +21,51 @@ var otherProducts = []struct{ prefix, product string }{{"nlb-", "NLB"}, {"alb-",
 // loadBalancerID is the schema's pattern of spec.loadBalancerId. The label of a
 // Service must match it as well: its value becomes part of a request.
 var loadBalancerID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+
+// Support says whether the operator can observe the load balancer of a Service.
+type Support int
+
+// Values of Support.
+const (
+	// NoLoadBalancer: the Service does not request a load balancer.
+	NoLoadBalancer Support = iota
+	// Pending: the load balancer has no id yet.
+	Pending
+	// Unsupported: the load balancer is no SLB (CLB) instance.
+	Unsupported
+	// Supported: the load balancer is an SLB (CLB) instance.
+	Supported
+)
+
+// SupportFor reports whether the operator can observe the load balancer of a
+// Service. Until it has an id, a class shows that it will be of another product
+// or provider: an SLB (CLB) instance is the one of a Service without a class.
+func SupportFor(service *corev1.Service) Support {
+	id := service.Labels[v1alpha1.ServiceLoadBalancerLabel]
+	class := service.Spec.LoadBalancerClass
+	switch {
+	case service.Spec.Type != corev1.ServiceTypeLoadBalancer:
+		return NoLoadBalancer
+	case id == "" && class != nil && *class != "":
+		return Unsupported
+	case id == "":
+		return Pending
+	case otherProduct(id) != "" || !loadBalancerID.MatchString(id):
+		return Unsupported
+	default:
+		return Supported
+	}
+}
+
+// otherProduct is the product of an id that DescribeHealthStatus does not serve; "" for SLB (CLB).
+func otherProduct(id string) string {
+	for _, other := range otherProducts {
+		if strings.HasPrefix(id, other.prefix) {
+			return other.product
+		}
+	}
+	return ""
+}
 
 // LoadBalancer finds the load balancer of a Service by its label and the
 // regions of the cluster. A failure says what is missing, and what to do.
@@ -36,10 +82,8 @@ func LoadBalancer(service types.NamespacedName, label string, regions []string) 
 	if !loadBalancerID.MatchString(label) {
 		return fail(alicloud.InvalidRequest, "has a label %s that is no id of a load balancer: fix it", v1alpha1.ServiceLoadBalancerLabel)
 	}
-	for _, other := range otherProducts {
-		if strings.HasPrefix(label, other.prefix) {
-			return fail(alicloud.InvalidRequest, "has the %s instance %s, which DescribeHealthStatus does not know: only SLB (CLB) instances can be observed", other.product, label)
-		}
+	if product := otherProduct(label); product != "" {
+		return fail(alicloud.InvalidRequest, "has the %s instance %s, which DescribeHealthStatus does not know: only SLB (CLB) instances can be observed", product, label)
 	}
 	if len(regions) == 1 {
 		return health.Discovery{Found: &v1alpha1.ServiceLoadBalancer{ServiceName: service.Name, LoadBalancerID: label, RegionID: regions[0]}}

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
@@ -101,6 +102,38 @@ func TestLoadBalancer(t *testing.T) {
 			if known := d.WithoutRegion != nil && d.WithoutRegion.LoadBalancerID == test.label && d.WithoutRegion.ServiceName == "web"; known != (len(test.regions) != 1) {
 				t.Errorf("the load balancer without its region: %v", d.WithoutRegion)
 			}
+		})
+	}
+}
+
+func TestSupportFor(t *testing.T) {
+	for name, test := range map[string]struct {
+		id, class string
+		typ       corev1.ServiceType
+		want      Support
+	}{
+		"CLB":                    {"lb-1", "", corev1.ServiceTypeLoadBalancer, Supported},
+		"an old id":              {"139a00604ad-cn-east-hangzhou-01", "", corev1.ServiceTypeLoadBalancer, Supported},
+		"CLB, with a class":      {"lb-1", "example.com/clb", corev1.ServiceTypeLoadBalancer, Supported},
+		"NLB":                    {"nlb-1", "alibabacloud.com/nlb", corev1.ServiceTypeLoadBalancer, Unsupported},
+		"ALB":                    {"alb-1", "", corev1.ServiceTypeLoadBalancer, Unsupported},
+		"GWLB":                   {"gwlb-1", "", corev1.ServiceTypeLoadBalancer, Unsupported},
+		"no id":                  {"lb 1", "", corev1.ServiceTypeLoadBalancer, Unsupported},
+		"none yet":               {"", "", corev1.ServiceTypeLoadBalancer, Pending},
+		"none yet, with a class": {"", "metallb.io/metallb", corev1.ServiceTypeLoadBalancer, Unsupported},
+		"another type":           {"lb-1", "", corev1.ServiceTypeClusterIP, NoLoadBalancer},
+		"NodePort":               {"", "", corev1.ServiceTypeNodePort, NoLoadBalancer},
+	} {
+		t.Run(name, func(t *testing.T) {
+			service := &corev1.Service{Spec: corev1.ServiceSpec{Type: test.typ}}
+			if test.id != "" {
+				service.Labels = map[string]string{v1alpha1.ServiceLoadBalancerLabel: test.id}
+			}
+			if test.class != "" {
+				service.Spec.LoadBalancerClass = &test.class
+			}
+			equal(t, "the support", SupportFor(service), test.want)
+			equal(t, "the support in the cache", SupportFor(slimService(service)), test.want)
 		})
 	}
 }

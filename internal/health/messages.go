@@ -15,7 +15,9 @@ import (
 // differs between two equal situations: a new message causes a write.
 
 const (
-	messageObserved    = "DescribeHealthStatus succeeded"
+	// messageObserved is in the status of every healthy object: another text would
+	// write each of them at an upgrade.
+	messageObserved    = "DescribeHealthStatus answered"
 	messageSuspended   = "spec.suspend is true: observation is suspended"
 	messagePending     = "waiting for the first observation"
 	messageProgressing = "the first observation of this generation is under way"

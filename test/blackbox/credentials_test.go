@@ -12,19 +12,18 @@ import (
 )
 
 var credentialSpecs = []spec{
-	{"a Secret that is missing stalls its object until it is created", awaitsSecrets},
-	{"a Secret that lacks a key, or holds a wrong one, stalls its object until it is fixed", awaitsFixedSecrets},
-	{"a rotated Secret is in use as soon as the old key is refused, without a failure", rotatesSecrets},
+	{"a missing Secret stalls its object until it is created", awaitsSecrets},
+	{"a Secret with a wrong key, or without one, stalls its object until it is fixed", awaitsFixedSecrets},
+	{"a rotated Secret is used as soon as the old key is refused, without a failure", rotatesSecrets},
 	{"a temporary key is sent with its token", sendsTokens},
-	{"an operator without an identity of its own says what to do", saysThatItHasNoIdentity},
-	{"the operator can list no Secrets, and needs not to", readsSecretsByName},
+	{"an operator without its own identity reports what to configure", reportsNoIdentity},
+	{"the operator reads Secrets by name, and may not list them", readsSecretsByName},
 }
 
 func awaitsSecrets(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id, name = "lb-secret-missing", "comes-later"
-	self := w.newAccount("later")
-	w.simulator.setAccount(t, self)
+	self := w.addAccount(t, "later")
 	w.simulator.put(t, id, web("i-1", "10.5.0.1", "normal"))
 	object := named(mainNamespace, id, withSecret(name))
 	w.create(t, object)
@@ -43,8 +42,7 @@ func awaitsSecrets(t *testing.T, w *env) {
 func awaitsFixedSecrets(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id, name = "lb-secret-wrong", "is-wrong"
-	self := w.newAccount("fixed")
-	w.simulator.setAccount(t, self)
+	self := w.addAccount(t, "fixed")
 	w.simulator.put(t, id, web("i-1", "10.5.1.1", "normal"))
 	wrong := self
 	wrong.AccessKeySecret = w.newAccount("wrong").AccessKeySecret
@@ -69,9 +67,7 @@ func awaitsFixedSecrets(t *testing.T, w *env) {
 func rotatesSecrets(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id, name = "lb-secret-rotated", "rotates"
-	old, fresh := w.newAccount("old"), w.newAccount("fresh")
-	w.simulator.setAccount(t, old)
-	w.simulator.setAccount(t, fresh)
+	old, fresh := w.addAccount(t, "old"), w.addAccount(t, "fresh")
 	w.simulator.put(t, id, web("i-1", "10.5.2.1", "normal"))
 	secret := old.secret(mainNamespace, name)
 	w.create(t, secret)
@@ -82,8 +78,8 @@ func rotatesSecrets(t *testing.T, w *env) {
 	secret.Data = fresh.secret(mainNamespace, name).Data
 	g.Expect(w.admin.Update(t.Context(), secret)).To(Succeed())
 	w.simulator.removeAccount(t, old)
-	asked := len(w.simulator.calls(t, id))
-	for _, c := range w.awaitCalls(t, id, asked, 3)[asked+1:] {
+	before := len(w.simulator.calls(t, id))
+	for _, c := range w.awaitCalls(t, id, before, 3)[before+1:] {
 		g.Expect(c.AccessKeyID).To(Equal(fresh.AccessKeyID))
 		g.Expect(c.Outcome).To(Equal("OK"))
 	}
@@ -102,15 +98,13 @@ func sendsTokens(t *testing.T, w *env) {
 	w.await(t, object, good("AllBackendsNormal"))
 }
 
-func saysThatItHasNoIdentity(t *testing.T, w *env) {
+func reportsNoIdentity(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "no-identity", "lb-no-identity"
 	w.createNamespace(t, namespace)
 	object := named(namespace, id)
 	w.create(t, object)
-	w.startOperator(t, operatorOptions{
-		name: "no-identity", namespaces: []string{namespace}, endpoint: w.simulator.URL,
-	})
+	w.startOperator(t, operatorOptions{name: namespace})
 	found := w.await(t, object, stalled("CredentialsNotFound"))
 	g.Expect(conditionOf(found, "Stalled").Message).To(ContainSubstring("ALIBABA_CLOUD_ACCESS_KEY_ID"))
 	g.Expect(w.simulator.calls(t, id)).To(BeEmpty())

@@ -12,12 +12,12 @@ import (
 )
 
 var economySpecs = []spec{
-	{"ten objects on one load balancer cost one call per interval, and what does not change is not written", sharesCalls},
-	{"a heartbeat shows that an unchanged status is current, and no more rows are kept than allowed", beatsAndBounds},
-	{"a failure that lasts is written and recorded once, whatever else its message says", saysFailuresOnce},
+	{"ten objects on one load balancer cost one call per interval, and no writes without a change", sharesCalls},
+	{"a heartbeat updates an unchanged status, and the status has no more rows than allowed", beatsAndBounds},
+	{"a failure that lasts is written and recorded once, although its message changes", reportsFailuresOnce},
 }
 
-// watchedIntervals is for how many intervals nothing may be written.
+// watchedIntervals is the number of intervals without a write.
 const watchedIntervals = 7
 
 func sharesCalls(t *testing.T, w *env) {
@@ -51,21 +51,21 @@ func sharesCalls(t *testing.T, w *env) {
 	}
 
 	before := w.versions(t, objects...)
-	asked := len(w.simulator.calls(t, id))
-	window := w.awaitCalls(t, id, asked, watchedIntervals+1)[asked:]
+	first := len(w.simulator.calls(t, id))
+	window := w.awaitCalls(t, id, first, watchedIntervals+1)[first:]
 	g.Expect(w.versions(t, objects...)).To(Equal(before))
 	took := window[len(window)-1].Time.Sub(window[0].Time)
-	// One more than fits stands at either end, and one that was late may shorten the window.
+	// A window has one call more than it has intervals, and a late first call may add another one.
 	g.Expect(len(window)).To(BeNumerically("<=", int(took/interval)+2), "calls in "+took.String())
 	for _, object := range objects {
 		g.Expect(w.events(g, object)).To(BeEmpty(), object.Name)
 	}
 }
 
-func saysFailuresOnce(t *testing.T, w *env) {
+func reportsFailuresOnce(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id = "lb-again-and-again"
-	asked := w.slb.on(id, func(n int) answer {
+	w.slb.on(id, func(n int) fakeResponse {
 		return refusal(400, "Throttling.User", fmt.Sprintf("Request %d was denied at 2026-01-02T03:04:%02dZ, id %08d-1111-4111-8111-111111111111, quota %d of 10.", n, n, n, n))
 	})
 	object := named(hostileNamespace, id, in(throttledRegion+"-again"))
@@ -74,8 +74,8 @@ func saysFailuresOnce(t *testing.T, w *env) {
 	w.awaitEvents(t, object, map[string]int{"Warning ObservationFailed": 1})
 
 	before := w.versions(t, object)
-	first := asked()
-	w.eventually(t, func(g Gomega) { g.Expect(asked()).To(BeNumerically(">", first+watchedIntervals)) })
+	first := len(w.slb.received(id))
+	w.eventually(t, func(g Gomega) { g.Expect(len(w.slb.received(id))).To(BeNumerically(">", first+watchedIntervals)) })
 	g.Expect(w.versions(t, object)).To(Equal(before))
 	g.Expect(w.events(g, object).reasons()).To(Equal(map[string]int{"Warning ObservationFailed": 1}))
 }
@@ -84,13 +84,12 @@ func beatsAndBounds(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "beat", "lb-beat"
 	w.createNamespace(t, namespace)
-	self := w.newAccount("beat")
-	w.simulator.setAccount(t, self)
+	self := w.addAccount(t, "beat")
 	w.simulator.put(t, id, web("i-1", "10.1.1.1", "normal"), web("i-2", "10.1.1.2", "normal"), web("i-3", "10.1.1.3", "abnormal"))
 	object := named(namespace, id)
 	w.create(t, object)
 	w.startOperator(t, operatorOptions{
-		name: "beat", namespaces: []string{namespace}, endpoint: w.simulator.URL, account: self,
+		name: namespace, account: self,
 		args: []string{"--status-heartbeat=1s", "--max-status-backends=1"},
 	})
 	first := w.await(t, object, good("MinHealthyMet"))

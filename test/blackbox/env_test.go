@@ -11,9 +11,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -28,16 +28,16 @@ const (
 	region           = "cn-hangzhou"
 )
 
-// env is what the specs share.
+// env has the programs and servers that the specs share.
 type env struct {
-	ctx         context.Context // of everything: a test's own ends before what it cleans up
-	outputs     string          // every output of every operator, and nothing else
+	ctx         context.Context // outlives the context of a test, which is canceled before the cleanups
+	outputs     string          // the folder with the output of every operator
 	home        string          // an empty folder
 	programs    programs
 	certificate *harness.Certificate
 	plane       *harness.ControlPlane
-	audit       *requestLog // nil unless asked for
-	users       sync.Mutex  // envtest adds one user at a time
+	audit       *auditLog  // nil unless envOptions.audited
+	users       sync.Mutex // envtest adds one user at a time
 	admin       client.Client
 	operator    *user
 	vault       *vault
@@ -51,22 +51,22 @@ type env struct {
 
 type programs struct{ operator, simulator string }
 
-// envOptions are for tests that need an env of their own.
+// envOptions configure the env of a test.
 type envOptions struct {
-	// quick leaves the race detector out of the programs, where they start often.
+	// quick builds the programs without the race detector, for tests that start them often.
 	quick bool
-	// audited keeps a log of the requests to the API server.
+	// audited makes the API server log its requests.
 	audited bool
-	// plane is for the control plane.
+	// plane configures the control plane.
 	plane harness.ControlPlaneOptions
 }
 
-// newEnv has all but a simulator and operators.
+// newEnv returns an env without a simulator and operators.
 func newEnv(t *testing.T, o envOptions) *env {
 	t.Helper()
 	w := newBareEnv(t, o)
 	w.operator = w.addUser(t, "operator")
-	w.bind(t, w.operator, "role.yaml")
+	w.bind(t, w.operator, "", "role.yaml")
 	w.slb = startSLBServer(t, w)
 	return w
 }
@@ -79,7 +79,7 @@ func (w *env) addSimulator(t *testing.T) {
 	w.simulator.setAccount(t, w.mainAccount)
 }
 
-// newBareEnv has the built programs, and a cluster without anything in it.
+// newBareEnv returns an env with the built programs and an empty cluster.
 func newBareEnv(t *testing.T, o envOptions) *env {
 	t.Helper()
 	w := &env{ctx: context.WithoutCancel(t.Context()), outputs: t.TempDir(), home: t.TempDir(), vault: &vault{}}
@@ -87,10 +87,10 @@ func newBareEnv(t *testing.T, o envOptions) *env {
 	var building sync.WaitGroup
 	building.Go(func() { w.programs = build(t, o.quick) })
 	if o.audited {
-		w.audit = newRequestLog(t)
-		o.plane.APIServerArgs = w.audit.flags
+		w.audit, o.plane.APIServerArgs = newAuditLog(t, writePolicy)
 	}
-	w.startControlPlane(t, o.plane)
+	w.plane = harness.NewControlPlane(t, o.plane)
+	w.admin = newClient(t, w.plane.Config)
 	building.Wait()
 	if t.Failed() {
 		t.FailNow()
@@ -98,8 +98,8 @@ func newBareEnv(t *testing.T, o envOptions) *env {
 	return w
 }
 
-// build builds the programs into bin/, once per process: each suite then reuses the files of the one before. It
-// reports its failure without ending the test, because it runs beside it.
+// build builds the programs into bin/, once per process: the next suite reuses the files. It reports a failure with
+// t.Error, because it does not run in the goroutine of the test.
 func build(t *testing.T, quick bool) programs {
 	t.Helper()
 	built := buildRace
@@ -123,7 +123,7 @@ func raceArgs() []string {
 	if compiler, err := exec.Command("go", "env", "CC").Output(); err == nil && hasProgram(string(compiler)) {
 		return []string{"CGO_ENABLED=1", "go", "build", "-race"}
 	}
-	fmt.Fprintln(os.Stderr, "there is no C compiler: the programs are built without the race detector")
+	fmt.Fprintln(os.Stderr, "no C compiler found: building the programs without the race detector")
 	return []string{"CGO_ENABLED=0", "go", "build"}
 }
 
@@ -144,8 +144,9 @@ func buildInto(name string, args []string) (programs, error) {
 	}, nil
 }
 
-func hasProgram(commandLine string) bool {
-	words := strings.Fields(commandLine)
+// hasProgram reports whether the program of a command with arguments exists.
+func hasProgram(command string) bool {
+	words := strings.Fields(command)
 	if len(words) == 0 {
 		return false
 	}
@@ -153,10 +154,13 @@ func hasProgram(commandLine string) bool {
 	return err == nil
 }
 
-func (w *env) startControlPlane(t *testing.T, options harness.ControlPlaneOptions) {
+func newCertificate(t *testing.T, maxAge time.Duration, names ...string) *harness.Certificate {
 	t.Helper()
-	w.plane = harness.NewControlPlane(t, options)
-	w.admin = newClient(t, w.plane.Config)
+	c, err := harness.NewCertificate(t.TempDir(), maxAge, names...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 func newClient(t *testing.T, config *rest.Config) client.Client {
@@ -180,7 +184,7 @@ func (w *env) createNamespace(t *testing.T, name string) {
 	w.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
 }
 
-// user is one that the API server knows by a certificate.
+// user is a user of the API server, with a client certificate.
 type user struct {
 	name       string
 	config     *rest.Config
@@ -206,34 +210,27 @@ func (w *env) addUser(t *testing.T, name string) *user {
 	return &user{name: name, config: added.Config(), kubeconfig: path}
 }
 
-// bind grants a ClusterRole of config/rbac to the user.
-func (w *env) bind(t *testing.T, u *user, file string) {
+// addCandidate adds a user with the permissions of an operator that elects a leader in a namespace.
+func (w *env) addCandidate(t *testing.T, name, namespace string) *user {
 	t.Helper()
-	w.bindTo(t, harness.User(u.name), "", file)
+	u := w.addUser(t, name)
+	w.bind(t, u, "", "role.yaml")
+	w.bind(t, u, namespace, "leader_election_role.yaml")
+	return u
 }
 
-// bindIn grants a Role of config/rbac to the user in a namespace.
-func (w *env) bindIn(t *testing.T, u *user, namespace, file string) {
+// bind grants a role of config/rbac to the user: a ClusterRole, or with a namespace a Role in it.
+func (w *env) bind(t *testing.T, u *user, namespace, file string) {
 	t.Helper()
-	w.bindTo(t, harness.User(u.name), namespace, file)
-}
-
-func (w *env) bindTo(t *testing.T, subject rbacv1.Subject, namespace, file string) {
-	t.Helper()
-	if err := harness.Grant(t.Context(), w.admin, subject, namespace, file); err != nil {
+	if err := harness.Grant(t.Context(), w.admin, harness.User(u.name), namespace, file); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// kubectl runs as an administrator and returns what it prints.
+// kubectl runs as an administrator and returns its output.
 func (w *env) kubectl(t *testing.T, args ...string) string {
 	t.Helper()
-	return w.kubectlAs(t, w.plane.Kubeconfig(), args...)
-}
-
-func (w *env) kubectlAs(t *testing.T, kubeconfig string, args ...string) string {
-	t.Helper()
-	command := exec.CommandContext(t.Context(), w.plane.Kubectl(), append([]string{"--kubeconfig", kubeconfig}, args...)...)
+	command := exec.CommandContext(t.Context(), w.plane.Kubectl(), append([]string{"--kubeconfig", w.plane.Kubeconfig()}, args...)...)
 	command.Env = []string{"HOME=" + t.TempDir()}
 	output, err := command.CombinedOutput()
 	if err != nil {

@@ -10,18 +10,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// credentialFaultCases are faults of the Secret that an object names.
+const secretDoesNotExist = "Secret SECRET does not exist: create it with the keys accessKeyId and accessKeySecret, or correct spec.credentials.secretRef.name"
+
+// credentialFaultCases are faults of the Secret of an object.
 var credentialFaultCases = []faultCase{
-	{
-		"secret-is-missing", "CredentialsNotFound",
-		"Secret SECRET does not exist: create it with the keys accessKeyId and accessKeySecret, or correct spec.credentials.secretRef.name",
-		meetsMissingSecret,
-	},
-	{
-		"secret-is-deleted", "CredentialsNotFound",
-		"Secret SECRET does not exist: create it with the keys accessKeyId and accessKeySecret, or correct spec.credentials.secretRef.name",
-		meetsDeletedSecret,
-	},
+	{"secret-is-missing", "CredentialsNotFound", secretDoesNotExist, meetsMissingSecret},
+	{"secret-is-deleted", "CredentialsNotFound", secretDoesNotExist, meetsDeletedSecret},
 	{"secret-is-half", "CredentialsNotFound", "Secret SECRET has no value for the key accessKeySecret: add it", meetsHalfSecret},
 	{
 		"key-is-revoked", "InvalidCredentials",
@@ -31,8 +25,7 @@ var credentialFaultCases = []faultCase{
 	{"secret-is-rotated", "", "", meetsRotation},
 }
 
-// secretSlack is how long a Secret serves before it is read again, and one at
-// fault before it is looked up again.
+// secretSlack is how long the operator uses a Secret, or its error, before it reads the Secret again.
 const secretSlack = 15 * time.Second
 
 // keyed is a subject whose calls are signed with a Secret.
@@ -49,48 +42,43 @@ func (a *faultEnv) newKeyed(t *testing.T, name string) keyed {
 	k.secret = k.account.secret(faultsNamespace, "lb-"+name)
 	a.create(t, k.secret)
 	k.subject = a.newSubject(t, faultsNamespace, name, withSecret(k.secret.Name))
-	k.slack = secretSlack
+	k.slack, k.noCalls = secretSlack, true
 	return k
 }
 
 // update changes the Secret.
-func (k *keyed) update(t *testing.T, change func(*corev1.Secret)) {
+func (k *keyed) update(t *testing.T, data map[string][]byte) {
 	t.Helper()
-	change(k.secret)
+	k.secret.Data = data
 	if err := k.env.admin.Update(t.Context(), k.secret); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// endureUnasked is for a fault that keeps the operator from asking at all.
-func (k *keyed) endureUnasked(t *testing.T, o faultCase, begin, end func()) {
-	t.Helper()
-	begin()
-	k.fails(t, o, 2*interval+slack+k.slack)
-	end()
-	k.recovers(t)
-	k.turn(t, "normal")
-	k.finish(t)
+// newKey returns the Secret's data with a new key that the API accepts.
+func (k *keyed) newKey() map[string][]byte {
+	next := k.env.newAccount(k.id)
+	k.env.slb.setAccount(next)
+	return next.secret("", "").Data
 }
 
 func meetsMissingSecret(t *testing.T, a *faultEnv, o faultCase) {
 	self := a.newAccount(o.name)
 	a.slb.setAccount(self)
-	s := a.cast(t, faultsNamespace, o.name, withSecret("lb-"+o.name))
+	s := a.prepareSubject(t, faultsNamespace, o.name, withSecret("lb-"+o.name))
 	s.create(t)
 	s.slack = secretSlack
 	s.follow(t, slack, "the fault is reported", func(*watchedObject) states { return stalled(o.reason) }, nil)
 	s.expectEvents("Warning ObservationFailed")
-	s.says(t, o)
+	s.hasMessage(t, o)
 	a.create(t, self.secret(faultsNamespace, "lb-"+o.name))
 	s.recovers(t)
-	s.turn(t, "normal")
-	s.finish(t)
+	s.finish(t, "normal")
 }
 
 func meetsDeletedSecret(t *testing.T, a *faultEnv, o faultCase) {
 	k := a.newKeyed(t, o.name)
-	k.endureUnasked(t, o, func() {
+	k.runFault(t, o, func() {
 		if err := a.admin.Delete(t.Context(), k.secret, client.GracePeriodSeconds(0)); err != nil {
 			t.Fatal(err)
 		}
@@ -99,32 +87,23 @@ func meetsDeletedSecret(t *testing.T, a *faultEnv, o faultCase) {
 
 func meetsHalfSecret(t *testing.T, a *faultEnv, o faultCase) {
 	k := a.newKeyed(t, o.name)
-	whole := k.secret.DeepCopy().Data
-	k.endureUnasked(t, o,
-		func() { k.update(t, func(s *corev1.Secret) { delete(s.Data, "accessKeySecret") }) },
-		func() { k.update(t, func(s *corev1.Secret) { s.Data = whole }) })
+	whole := k.secret.Data
+	k.runFault(t, o,
+		func() { k.update(t, map[string][]byte{"accessKeyId": whole["accessKeyId"]}) },
+		func() { k.update(t, whole) })
 }
 
 func meetsRevokedKey(t *testing.T, a *faultEnv, o faultCase) {
 	k := a.newKeyed(t, o.name)
-	k.endureUnasked(t, o,
-		func() { a.slb.revoke(k.account) },
-		func() {
-			next := a.newAccount(o.name)
-			a.slb.setAccount(next)
-			k.update(t, func(s *corev1.Secret) { s.Data = next.secret("", "").Data })
-		})
+	k.runFault(t, o, func() { a.slb.revoke(k.account) }, func() { k.update(t, k.newKey()) })
 }
 
-// meetsRotation revokes the old key the moment that the Secret holds the new one.
+// meetsRotation revokes the old key right after the Secret has the new one.
 func meetsRotation(t *testing.T, a *faultEnv, o faultCase) {
 	k := a.newKeyed(t, o.name)
-	next := a.newAccount(o.name)
-	a.slb.setAccount(next)
-	k.update(t, func(s *corev1.Secret) { s.Data = next.secret("", "").Data })
+	k.update(t, k.newKey())
 	a.slb.revoke(k.account)
 	k.awaitCalls(t, 3, patience)
 	k.slack = 0
-	k.turn(t, "normal")
-	k.finish(t)
+	k.finish(t, "normal")
 }

@@ -11,33 +11,32 @@ import (
 	"testing"
 )
 
-// documented is a line of the table: it ends with the name of its test.
-var documented = regexp.MustCompile("(?m)^\\|.*\\| `TestFaults/([a-z-]+)` \\|$")
+// documentedRow is a row of the table: it ends with the name of its test.
+var documentedRow = regexp.MustCompile("(?m)^\\|.*\\| `TestFaults/([a-z-]+)` \\|$")
 
-// TestFaultsAreDocumented holds docs/reliability.md to the table of the tests:
-// a line for each fault, a test for each line, and the reason and the message
-// of each as the test demands them.
+// TestFaultsAreDocumented compares docs/reliability.md to faultCases: every fault has a row with its reason and
+// message, and every row has a test.
 func TestFaultsAreDocumented(t *testing.T) {
-	lines := map[string]string{}
-	for _, found := range documented.FindAllStringSubmatch(readFile(t, filepath.Join("..", "..", "docs", "reliability.md")), -1) {
-		if _, twice := lines[found[1]]; twice {
+	rows := map[string]string{}
+	for _, found := range documentedRow.FindAllStringSubmatch(readFile(t, filepath.Join("..", "..", "docs", "reliability.md")), -1) {
+		if _, twice := rows[found[1]]; twice {
 			t.Errorf("%s is documented twice", found[1])
 		}
-		lines[found[1]] = found[0]
+		rows[found[1]] = found[0]
 	}
 	for _, o := range faultCases() {
-		line, found := lines[o.name]
-		delete(lines, o.name)
+		row, found := rows[o.name]
+		delete(rows, o.name)
 		switch {
 		case !found:
-			t.Errorf("docs/reliability.md has no line that ends with `TestFaults/%s`", o.name)
-		case o.reason != "" && !strings.Contains(line, "`"+o.reason+"`"):
-			t.Errorf("the line of %s does not name the reason %s", o.name, o.reason)
-		case !strings.Contains(line, o.message):
-			t.Errorf("the line of %s does not hold the message %q", o.name, o.message)
+			t.Errorf("docs/reliability.md has no row that ends with `TestFaults/%s`", o.name)
+		case o.reason != "" && !strings.Contains(row, "`"+o.reason+"`"):
+			t.Errorf("the row of %s does not name the reason %s", o.name, o.reason)
+		case !strings.Contains(row, o.message):
+			t.Errorf("the row of %s does not have the message %q", o.name, o.message)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(lines)) {
-		t.Errorf("docs/reliability.md documents %s, which no test proves", name)
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		t.Errorf("docs/reliability.md documents %s, which has no test", name)
 	}
 }

@@ -16,86 +16,51 @@ import (
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// noName is longer than a part of a name may be: no resolver is asked, so the
-// result is the same on every machine.
-var noName = strings.Repeat("a", 64) + ".invalid:443"
+// invalidHost has a label longer than DNS allows: it fails without a resolver, so the same way on every machine.
+var invalidHost = strings.Repeat("a", 64) + ".invalid:443"
 
-// endpointFaultCases are faults on the way to the API. Each has an operator of
-// its own, because an operator has one endpoint.
+// endpointFaultCases are faults on the way to the API. Each has its own operator, because an operator has one endpoint.
 func endpointFaultCases() []faultCase {
 	return []faultCase{
-		{"slb-refuses-connections", "EndpointUnreachable", "HOST: connection refused" + noWay, meetsRefusal},
-		{"slb-certificate-expires", "EndpointUnreachable", "HOST: its TLS certificate has expired or is not valid yet" + noWay, meetsExpiry},
-		{"dns-fails", "EndpointUnreachable", "HOST: its name is not in DNS" + noWay, meetsNoName},
-		{"slb-fails-for-longer-than-three-intervals", "EndpointUnreachable", "HOST: connection refused" + noWay, meetsLongFailure},
+		{"slb-refuses-connections", "EndpointUnreachable", "HOST: connection refused" + checkNetwork, meetsRefusal},
+		{"slb-certificate-expires", "EndpointUnreachable", "HOST: its TLS certificate has expired or is not valid yet" + checkNetwork, meetsExpiry},
+		{"dns-fails", "EndpointUnreachable", "HOST: its name is not in DNS" + checkNetwork, meetsNoName},
+		{"slb-fails-for-longer-than-three-intervals", "EndpointUnreachable", "HOST: connection refused" + checkNetwork, meetsLongFailure},
 	}
 }
 
-// edge is an operator behind a relay to the API.
-type edge struct {
-	*harness.Relay
-	*operator
-	namespace string
+// newRelayed starts an operator that calls the API through a relay, and returns the relay and a subject.
+func (a *faultEnv) newRelayed(t *testing.T, namespace string, o faultCase) (*harness.Relay, *subject) {
+	t.Helper()
+	a.createNamespace(t, namespace)
+	relay := harness.OpenRelayFor(t, strings.TrimPrefix(a.slb.url(), "https://"))
+	options := a.options(namespace)
+	options.endpoint = "https://" + relay.Address
+	a.startOperator(t, options)
+	s := a.newSubject(t, namespace, o.name)
+	s.host, s.noCalls = relay.Address, true
+	return relay, s
 }
 
-func (a *faultEnv) newEdge(t *testing.T, name string) *edge {
+func reopen(t *testing.T, relay *harness.Relay) {
 	t.Helper()
-	a.createNamespace(t, name)
-	r := harness.OpenRelayFor(t, strings.TrimPrefix(a.slb.url(), "https://"))
-	return &edge{Relay: r, namespace: name, operator: a.startOperator(t, operatorOptions{
-		name: name, namespaces: []string{name}, endpoint: "https://" + r.Address, account: a.slb.account, args: briefly(),
-	})}
-}
-
-// subject makes a subject whose messages name the relay.
-func (e *edge) subject(t *testing.T, a *faultEnv, name string) *subject {
-	t.Helper()
-	s := a.newSubject(t, e.namespace, name)
-	s.host = e.Address
-	return s
-}
-
-func (e *edge) reopen(t *testing.T) {
-	t.Helper()
-	if err := e.Open(); err != nil {
+	if err := relay.Open(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// failsOnTheWay stays until the objects say so, and some intervals more.
-func (s *subject) failsOnTheWay(t *testing.T, o faultCase, began time.Time) {
-	t.Helper()
-	s.fails(t, o, 2*interval+slack+s.slack)
-	<-time.After(time.Until(began.Add(3 * interval))) // no call reaches a server: there is nothing else to wait for
-}
-
 func meetsRefusal(t *testing.T, a *faultEnv, o faultCase) {
-	e := a.newEdge(t, "refusal")
-	s := e.subject(t, a, o.name)
-	began := time.Now()
-	e.Shut()
-	s.failsOnTheWay(t, o, began)
-	e.reopen(t)
-	s.recovers(t)
-	s.turn(t, "normal")
-	s.finish(t)
+	relay, s := a.newRelayed(t, "refusal", o)
+	s.runFault(t, o, relay.Shut, func() { reopen(t, relay) })
 }
 
 func meetsExpiry(t *testing.T, a *faultEnv, o faultCase) {
-	e := a.newEdge(t, "expiry")
-	s := e.subject(t, a, o.name)
+	relay, s := a.newRelayed(t, "expiry", o)
 	expired := serveExpired(t)
-	began := time.Now()
-	e.Redirect(expired)
-	s.failsOnTheWay(t, o, began)
-	e.Redirect(strings.TrimPrefix(a.slb.url(), "https://"))
-	s.recovers(t)
-	s.turn(t, "normal")
-	s.finish(t)
+	s.runFault(t, o, func() { relay.Redirect(expired) }, func() { relay.Redirect(strings.TrimPrefix(a.slb.url(), "https://")) })
 }
 
-// serveExpired serves with a certificate that expired half an hour ago, and
-// fails the test when a request arrives nevertheless.
+// serveExpired serves with a certificate that expired half an hour ago, and fails the test if it receives a request.
 func serveExpired(t *testing.T) (address string) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
@@ -108,59 +73,50 @@ func serveExpired(t *testing.T) (address string) {
 	return server.Listener.Addr().String()
 }
 
-// meetsNoName starts an operator anew to give it an endpoint whose name fails.
+// meetsNoName restarts the operator with an endpoint whose name cannot be resolved, and with the old one again.
 func meetsNoName(t *testing.T, a *faultEnv, o faultCase) {
-	const namespace = "dns"
-	a.createNamespace(t, namespace)
-	options := operatorOptions{
-		name: "dns-1", namespaces: []string{namespace}, endpoint: a.slb.url(), account: a.slb.account, args: briefly(),
+	a.createNamespace(t, "dns")
+	options := a.options("dns.1")
+	running := a.startOperator(t, options)
+	s := a.newSubject(t, "dns", o.name)
+	s.host, s.noCalls = invalidHost, true
+	restart := func(name, endpoint string) func() {
+		return func() {
+			running.stop(t)
+			options.name, options.endpoint = name, endpoint
+			running = a.startOperator(t, options)
+		}
 	}
-	first := a.startOperator(t, options)
-	s := a.newSubject(t, namespace, o.name)
-	s.host = noName
-	first.stop(t)
-
-	options.name, options.endpoint = "dns-2", "https://"+noName
-	began := time.Now()
-	second := a.startOperator(t, options)
-	s.failsOnTheWay(t, o, began)
-	second.stop(t)
-
-	options.name, options.endpoint = "dns-3", a.slb.url()
-	a.startOperator(t, options)
-	s.recovers(t)
-	s.turn(t, "normal")
-	s.finish(t)
+	s.runFault(t, o, restart("dns.2", "https://"+invalidHost), restart("dns.3", a.slb.url()))
 }
 
-// staleAfter is the least age at which an answer is no verdict any more.
+// staleAfter is the age at which an observation becomes stale, at this interval.
 const staleAfter = 90 * time.Second
 
 func meetsLongFailure(t *testing.T, a *faultEnv, o faultCase) {
-	e := a.newEdge(t, "long")
-	s := e.subject(t, a, o.name)
+	relay, s := a.newRelayed(t, "long", o)
 	s.awaitCalls(t, 1, patience)
 	last := time.Now()
-	<-time.After(interval / 3) // the answer has arrived
-	e.Shut()
+	<-time.After(interval / 3) // the operator has received the response
+	relay.Shut()
 	s.fails(t, o, 2*interval+slack)
-	s.follow(t, staleAfter+interval+slack, "the verdict expires", func(*watchedObject) states {
+	s.follow(t, staleAfter+interval+slack, "the verdict becomes stale", func(*watchedObject) states {
 		return with(unknown("ObservationStale"), states{"Observed": "False " + o.reason})
 	}, twoRows("abnormal"))
 	s.expectEvents("Warning LoadBalancerHealthUnknown")
 	for _, r := range s.objects {
 		revisions := a.recorder.revisionsOf(r.object)
-		if f := revisions[len(revisions)-1]; f.at.Sub(last) < staleAfter-time.Second {
-			t.Errorf("the verdict of %s was taken back %s after the last answer", r.object.Name, f.at.Sub(last))
+		stale := revisions[len(revisions)-1]
+		if age := stale.at.Sub(last); age < staleAfter-time.Second {
+			t.Errorf("the verdict of %s became stale %s after the last response", r.object.Name, age)
 		}
-		if slices.ContainsFunc(revisions[len(revisions)-1].object.Status.Listeners, func(l v1alpha1.ListenerStatus) bool { return l.Health != v1alpha1.Unknown }) {
-			t.Errorf("a listener of %s has a verdict still", r.object.Name)
+		if slices.ContainsFunc(stale.object.Status.Listeners, func(l v1alpha1.ListenerStatus) bool { return l.Health != v1alpha1.Unknown }) {
+			t.Errorf("a listener of %s still has a verdict", r.object.Name)
 		}
 	}
-	e.reopen(t)
+	reopen(t, relay)
 	s.recovers(t)
 	s.objects[0].events["Normal LoadBalancerHealthy"]++
 	s.objects[1].events["Warning LoadBalancerUnhealthy"]++
-	s.turn(t, "normal")
-	s.finish(t)
+	s.finish(t, "normal")
 }

@@ -10,41 +10,41 @@ import (
 	"testing"
 )
 
-// killFaultCases kill the operator at a point of an observation that finds a
-// backend turned; the next operator must make of it what the first would have.
+// killFaultCases kill the operator while it observes a transition. The next process must report the transition as an
+// uninterrupted one would.
 var killFaultCases = []faultCase{
-	{"killed-before-the-answer", "", "", diesBeforeTheAnswer},
+	{"killed-before-the-response", "", "", diesBeforeTheResponse},
 	{"killed-before-the-write", "", "", diesBeforeTheWrite},
 	{"killed-after-the-write", "", "", diesAfterTheWrite},
 }
 
-func diesBeforeTheAnswer(t *testing.T, a *faultEnv, o faultCase) {
-	g := a.newGuarded(t, "killed-asking")
-	s := a.newSubject(t, g.namespace, o.name)
+func diesBeforeTheResponse(t *testing.T, a *faultEnv, o faultCase) {
+	p := a.newProxied(t, "killed-calling")
+	s := a.newSubject(t, p.namespace, o.name)
 	s.hang()
 	s.awaitCalls(t, 1, patience)
-	g.Kill()
+	p.Kill()
 	s.heal()
 	s.show(twoRows("normal")...)
-	a.startOperator(t, a.behind(t, g.gate, "killed-asking.2"))
-	s.turned(t, "normal", interval+slack)
+	a.startOperator(t, a.optionsThrough(t, p.apiProxy, p.namespace+".2"))
+	s.awaitTransition(t, "normal", interval+slack)
 	s.finish(t)
 }
 
-// dying holds back whatever the API server does with the writes of the objects'
-// statuses, and signals when one arrives.
-func (g *guarded) dying(objects []*watchedObject, pass bool) (came <-chan struct{}) {
+// blockWrites blocks the responses to status writes of the objects, and signals each write. If forward is true, the
+// API server gets the writes.
+func (p *proxied) blockWrites(objects []*watchedObject, forward bool) <-chan struct{} {
 	about := func(path string) bool {
 		return slices.ContainsFunc(objects, func(r *watchedObject) bool { return strings.HasSuffix(path, "/"+r.object.Name+"/status") })
 	}
 	arrived := make(chan struct{}, 10)
-	g.keep(func(w http.ResponseWriter, r *http.Request, through http.Handler) {
+	p.intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if !isStatusWrite(r) || !about(r.URL.Path) {
-			through.ServeHTTP(w, r)
+			next.ServeHTTP(w, r)
 			return
 		}
-		if pass {
-			through.ServeHTTP(httptest.NewRecorder(), r)
+		if forward {
+			next.ServeHTTP(httptest.NewRecorder(), r)
 		}
 		arrived <- struct{}{}
 		<-r.Context().Done()
@@ -53,37 +53,35 @@ func (g *guarded) dying(objects []*watchedObject, pass bool) (came <-chan struct
 	return arrived
 }
 
-func diesBeforeTheWrite(t *testing.T, a *faultEnv, o faultCase) {
-	g := a.newGuarded(t, "killed-unwritten")
-	s := a.newSubject(t, g.namespace, o.name)
-	// All of them: which one is written first is left to chance, and the events
-	// of one that was written go down with the process.
-	came := g.dying(s.objects, false)
+// killAtWrite makes the second backend normal, and kills the operator when it writes a status.
+func (p *proxied) killAtWrite(s *subject, forward bool) {
+	arrived := p.blockWrites(s.objects, forward)
 	s.show(twoRows("normal")...)
-	<-came
-	g.Kill()
-	g.keep(nil)
-	a.startOperator(t, a.behind(t, g.gate, "killed-unwritten.2"))
-	s.turned(t, "normal", interval+slack)
+	<-arrived
+	p.Kill()
+	p.stopIntercepting()
+}
+
+func diesBeforeTheWrite(t *testing.T, a *faultEnv, o faultCase) {
+	p := a.newProxied(t, "killed-unwritten")
+	s := a.newSubject(t, p.namespace, o.name)
+	// The writes of both objects are blocked: either may be the first, and one that is stored loses its events.
+	p.killAtWrite(s, false)
+	a.startOperator(t, a.optionsThrough(t, p.apiProxy, p.namespace+".2"))
+	s.awaitTransition(t, "normal", interval+slack)
 	s.finish(t)
 }
 
-// diesAfterTheWrite proves that what was stored is not recorded twice. The one
-// event that follows this write is lost with the process.
+// diesAfterTheWrite proves that a stored transition is not recorded again. The event of this one write is lost with
+// the process.
 func diesAfterTheWrite(t *testing.T, a *faultEnv, o faultCase) {
-	g := a.newGuarded(t, "killed-untold")
-	s := a.newSubject(t, g.namespace, o.name)
+	p := a.newProxied(t, "killed-unrecorded")
+	s := a.newSubject(t, p.namespace, o.name)
 	s.objects = s.objects[:1]
-	fit := s.objects[0]
-	came := g.dying(s.objects, true)
-	s.show(twoRows("normal")...)
-	<-came
-	g.Kill()
-	g.keep(nil)
-	fit.base = good("AllBackendsNormal")
-	s.follow(t, slack, "the write", func(r *watchedObject) states { return r.base }, twoRows("normal"))
-	a.startOperator(t, a.behind(t, g.gate, "killed-untold.2"))
+	p.killAtWrite(s, true)
+	s.objects[0].base = good("AllBackendsNormal")
+	s.follow(t, slack, "the write", baseOf, twoRows("normal"))
+	a.startOperator(t, a.optionsThrough(t, p.apiProxy, p.namespace+".2"))
 	s.finish(t)
-	s.turn(t, "abnormal")
-	s.finish(t)
+	s.finish(t, "abnormal")
 }

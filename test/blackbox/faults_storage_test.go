@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -15,7 +14,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// storageFaultCases break a control plane of their own, one after another.
+// storageFaultCases break the control plane of faultEnv.storage, one at a time.
 var storageFaultCases = []faultCase{
 	{"api-server-restarts", "", "", onStorage(meetsARestartOf(func(a *faultEnv) harness.Program { return a.plane.APIServer() }))},
 	{"etcd-restarts", "", "", onStorage(meetsARestartOf(func(a *faultEnv) harness.Program { return a.plane.Etcd() }))},
@@ -26,10 +25,10 @@ var storageFaultCases = []faultCase{
 
 const storageNamespace = "storage"
 
-// requestSlack is how long a request to Kubernetes may take.
+// requestSlack is the timeout of a request to Kubernetes.
 const requestSlack = 10 * time.Second
 
-// newBreakableEnv has a relay between its API server and its etcd.
+// newBreakableEnv returns an env with a relay between its API server and its etcd.
 func newBreakableEnv(t *testing.T) *faultEnv {
 	t.Helper()
 	address := harness.FreeAddressFor(t)
@@ -40,17 +39,15 @@ func newBreakableEnv(t *testing.T) *faultEnv {
 	})
 	a.etcd = etcd
 	a.createNamespace(t, storageNamespace)
-	a.main = a.startOperator(t, operatorOptions{
-		name: "storage", namespaces: []string{storageNamespace}, endpoint: a.slb.url(), account: a.slb.account, args: briefly(),
-	})
+	a.main = a.startOperator(t, a.options(storageNamespace))
 	return a
 }
 
-// onStorage gives the breakable control plane to one test at a time.
+// onStorage runs a test with exclusive use of faultEnv.storage.
 func onStorage(prove func(*testing.T, *faultEnv, faultCase)) func(*testing.T, *faultEnv, faultCase) {
 	return func(t *testing.T, a *faultEnv, o faultCase) {
-		a.storage.turn.Lock()
-		defer a.storage.turn.Unlock()
+		a.storage.exclusive.Lock()
+		defer a.storage.exclusive.Unlock()
 		prove(t, a.storage, o)
 	}
 }
@@ -63,13 +60,12 @@ func meetsARestartOf(which func(*faultEnv) harness.Program) func(*testing.T, *fa
 			t.Fatal(err)
 		}
 		s.show(twoRows("normal")...)
-		s.awaitCalls(t, 2, 3*interval+requestSlack) // the cloud is asked still
+		s.awaitCalls(t, 2, 3*interval+requestSlack) // calls continue
 		if err := program.Start(); err != nil {
 			t.Fatal(err)
 		}
-		s.turned(t, "normal", requestSlack+interval+slack) // a write may be under way
-		s.turn(t, "abnormal")
-		s.finish(t)
+		s.awaitTransition(t, "normal", requestSlack+interval+slack) // a write may be in flight
+		s.finish(t, "abnormal")
 	}
 }
 
@@ -78,13 +74,12 @@ func meetsSlowEtcd(t *testing.T, a *faultEnv, o faultCase) {
 	s := a.newSubject(t, storageNamespace, o.name)
 	a.etcd.SetDelay(lag)
 	t.Cleanup(func() { a.etcd.SetDelay(0) })
-	s.slack = 4 * lag // two writes, there and back
-	s.turn(t, "normal")
-	s.turn(t, "abnormal")
+	s.slack = 4 * lag // two writes, each delayed in both directions
+	s.transition(t, "normal")
+	s.transition(t, "abnormal")
 	a.etcd.SetDelay(0)
 	s.slack = 0
-	s.turn(t, "normal")
-	s.finish(t)
+	s.finish(t, "normal")
 }
 
 func meetsFullEtcd(t *testing.T, a *faultEnv, o faultCase) {
@@ -93,24 +88,19 @@ func meetsFullEtcd(t *testing.T, a *faultEnv, o faultCase) {
 	s.show(twoRows("normal")...)
 	s.awaitCalls(t, 3, 4*interval+slack)
 	a.alarm(t, "DEACTIVATE")
-	s.turned(t, "normal", interval+slack)
-	s.turn(t, "abnormal")
-	s.finish(t)
+	s.awaitTransition(t, "normal", interval+slack)
+	s.finish(t, "abnormal")
 }
 
-// alarm makes etcd refuse writes for want of space, or ends that.
+// alarm activates or deactivates etcd's alarm NOSPACE, with which it refuses writes.
 func (a *faultEnv) alarm(t *testing.T, action string) {
 	t.Helper()
-	var members struct {
-		Members []struct {
-			ID string `json:"ID"`
-		} `json:"members"`
-	}
-	a.askEtcd(t, "cluster/member/list", map[string]any{}, &members)
-	a.askEtcd(t, "maintenance/alarm", map[string]any{"action": action, "memberID": members.Members[0].ID, "alarm": "NOSPACE"}, &struct{}{})
+	var cluster struct{ Members []struct{ ID string } }
+	a.postEtcd(t, "cluster/member/list", map[string]any{}, &cluster)
+	a.postEtcd(t, "maintenance/alarm", map[string]any{"action": action, "memberID": cluster.Members[0].ID, "alarm": "NOSPACE"}, &struct{}{})
 }
 
-func (a *faultEnv) askEtcd(t *testing.T, path string, in, out any) {
+func (a *faultEnv) postEtcd(t *testing.T, path string, in, out any) {
 	t.Helper()
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -133,27 +123,23 @@ func (a *faultEnv) askEtcd(t *testing.T, path string, in, out any) {
 // losesTheCRD removes the CRD, and every object with it.
 func losesTheCRD(t *testing.T, a *faultEnv, o faultCase) {
 	s := a.newSubject(t, storageNamespace, o.name)
-	path := filepath.Join("..", "..", "config", "crd", "bases", "slb.lbhealth.dev_loadbalancerhealths.yaml")
-	a.kubectl(t, "delete", "-f", path, "--wait=true")
+	a.kubectl(t, "delete", "-f", currentCRD, "--wait=true")
 	for _, r := range s.objects {
 		a.recorder.awaitDeletion(t, r.object)
 		r.expected = append(r.expected, "deleted")
 	}
-	<-time.After(2 * interval) // of nothing: the operator has no object
+	<-time.After(2 * interval) // there is no event to wait for: the operator has no object
 	if !a.main.running() {
-		t.Fatalf("the operator ended:\n%s", a.main.Tail())
+		t.Fatalf("the operator exited:\n%s", a.main.Tail())
 	}
-	a.kubectl(t, "create", "-f", path)
+	a.kubectl(t, "create", "-f", currentCRD)
 	a.kubectl(t, "wait", "--for=condition=Established", "crd/"+crdName, "--timeout=60s")
 	for _, r := range s.objects {
 		r.object.ResourceVersion, r.object.UID = "", ""
 		r.object.Status = v1alpha1.LoadBalancerHealthStatus{}
 	}
 	s.create(t)
-	s.follow(t, watchSlack+interval+slack, "the first answer", func(r *watchedObject) states { return r.base }, twoRows("abnormal"))
+	s.follow(t, watchSlack+interval+slack, "the first observation", baseOf, twoRows("abnormal"))
 	s.objects[1].events["Warning LoadBalancerUnhealthy"]++
-	s.turn(t, "normal")
-	s.finish(t)
+	s.finish(t, "normal")
 }
-
-const crdName = "loadbalancerhealths.slb.lbhealth.dev"

@@ -10,43 +10,39 @@ import (
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// faultCase is one line of docs/reliability.md, and what proves it.
+// faultCase is a row of docs/reliability.md, and the test that proves it.
 type faultCase struct {
-	// name is that of the test.
+	// name is the name of the test.
 	name string
-	// reason is that of Observed while the fault goes on; "": it stays True.
+	// reason is the reason of Observed during the fault; "": Observed stays True.
 	reason string
-	// message is that of Observed meanwhile. Words in capitals stand for what differs.
+	// message is the message of Observed during the fault. Words in capitals stand for variable parts.
 	message string
 	prove   func(t *testing.T, a *faultEnv, o faultCase)
 }
 
 func faultCases() []faultCase {
-	return slices.Concat(answerFaultCases, endpointFaultCases(), credentialFaultCases, cloudFaultCases, apiServerFaultCases, killFaultCases, storageFaultCases)
+	return slices.Concat(responseFaultCases, endpointFaultCases(), credentialFaultCases, cloudFaultCases, apiServerFaultCases, killFaultCases, storageFaultCases)
 }
 
-// faultEnv is an env where everything that is ever stored is recorded.
+// faultEnv is an env with a recorder of everything that is stored.
 type faultEnv struct {
 	*env
 	recorder *recorder
-	// storage is an env whose control plane is there to be broken, by one
-	// test after another.
-	storage *faultEnv
-	turn    sync.Mutex
-	etcd    *harness.Relay // before the etcd of that one
+	// storage is a second env: its tests break the control plane, one at a time.
+	storage   *faultEnv
+	exclusive sync.Mutex
+	etcd      *harness.Relay // between the API server and the etcd of the second env
 }
 
 const faultsNamespace = "faults"
 
-// TestFaults is the table of docs/reliability.md. Every fault has a load
-// balancer of its own, and all are met at the same time.
+// TestFaults proves the table of docs/reliability.md. Every fault has its own load balancer, and all run in parallel.
 func TestFaults(t *testing.T) {
 	a := newFaultEnv(t, harness.ControlPlaneOptions{})
 	a.storage = newBreakableEnv(t)
 	a.createNamespace(t, faultsNamespace)
-	a.main = a.startOperator(t, operatorOptions{
-		name: "faults", namespaces: []string{faultsNamespace}, endpoint: a.slb.url(), account: a.slb.account, args: briefly(),
-	})
+	a.main = a.startOperator(t, a.options(faultsNamespace))
 	for _, o := range faultCases() {
 		t.Run(o.name, func(t *testing.T) {
 			t.Parallel()
@@ -55,7 +51,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// newFaultEnv checks at the end what must be true of all that its programs put out.
+// newFaultEnv returns a faultEnv that checks the output of its programs after the tests.
 func newFaultEnv(t *testing.T, options harness.ControlPlaneOptions) *faultEnv {
 	t.Helper()
 	a := &faultEnv{env: newEnv(t, envOptions{plane: options})}
@@ -65,16 +61,16 @@ func newFaultEnv(t *testing.T, options harness.ControlPlaneOptions) *faultEnv {
 			t.Error(complaint)
 		}
 		a.searchSecrets(t)
-		behaves(t, a.env)
+		noRaceOrPanic(t, a.env)
 	})
 	return a
 }
 
-// briefly are the arguments of an operator that is up to a matrix of faults:
-// no heartbeats, which would be statuses beside those that a fault makes, and
-// no log of the wire, which would be gigabytes.
-func briefly(more ...string) []string {
-	return append([]string{
+// options configure an operator that writes no heartbeats, which would be statuses besides those of a fault, and that
+// does not log HTTP requests, which would be gigabytes.
+func (a *faultEnv) options(name string, args ...string) operatorOptions {
+	args = append([]string{
 		"--slb-timeout=" + mainTimeout.String(), "--slb-qps=100", "--slb-burst=100", "--status-heartbeat=1h", "--zap-log-level=debug",
-	}, more...)
+	}, args...)
+	return operatorOptions{name: name, endpoint: a.slb.url(), account: a.slb.account, args: args}
 }

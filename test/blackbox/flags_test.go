@@ -10,13 +10,13 @@ import (
 )
 
 var flagSpecs = []spec{
-	{"a flag that makes no sense ends the operator with one line that names it", refusesFlags},
-	{"a flag that makes no sense ends the simulator with one line that names it", refusesSimulatorFlags},
-	{"an environment that would print signed requests is refused", refusesDebugging},
-	{"--help explains the flags and is no failure", explainsFlags},
+	{"an invalid flag makes the operator exit with one message that names it", refusesFlags},
+	{"an invalid flag makes the simulator exit with one message that names it", refusesSimulatorFlags},
+	{"an environment that prints signed requests is refused", refusesDebugging},
+	{"--help explains the flags and exits with code 0", explainsFlags},
 }
 
-// refused runs a program that must end by itself, and returns its one line.
+// refused runs a program that must exit with one message, and returns the message.
 func (w *env) refused(t *testing.T, name, program string, environment []string, args ...string) string {
 	t.Helper()
 	p := start(t, t.TempDir(), name, program, environment, args...)
@@ -29,7 +29,7 @@ func (w *env) refused(t *testing.T, name, program string, environment []string, 
 		t.Errorf("on stdout: %q", stdout)
 	}
 	if strings.Count(stderr, "\n") != 1 || !strings.HasSuffix(stderr, "\n") {
-		t.Errorf("on stderr, which should be one line: %q", stderr)
+		t.Errorf("not one message on stderr: %q", stderr)
 	}
 	return stderr
 }
@@ -75,6 +75,8 @@ func refusesFlags(t *testing.T, w *env) {
 		{"require-credentials", []string{"--require-credentials=perhaps"}},
 		{"service-discovery", []string{"--service-discovery=perhaps"}},
 		{"service-discovery: the operator may not list every Service", []string{"--service-discovery"}},
+		{"monitor must be annotated or all", []string{"--service-discovery", "--monitor=some"}},
+		{"monitor=all requires --service-discovery", []string{"--monitor=all"}},
 		{"backend-names", []string{"--backend-names=perhaps"}},
 		{"region-id", []string{"--region-id=cn-hangzhou"}},
 		{"region-id", []string{"--service-discovery", "--region-id=Hangzhou"}},
@@ -94,8 +96,8 @@ func refusesFlags(t *testing.T, w *env) {
 				"--kubeconfig=" + w.operator.kubeconfig, "--slb-endpoint=" + w.simulator.URL, "--watch-namespace=flags",
 				"--metrics-bind-address=0", "--health-probe-bind-address=0",
 			}, test.args...)
-			line := w.refused(t, "flags", w.programs.operator, w.operatorEnvironment(), args...)
-			NewWithT(t).Expect(line).To(ContainSubstring(test.names))
+			message := w.refused(t, "flags", w.programs.operator, w.operatorEnvironment(), args...)
+			NewWithT(t).Expect(message).To(ContainSubstring(test.names))
 		})
 	}
 }
@@ -109,16 +111,16 @@ func refusesSimulatorFlags(t *testing.T, w *env) {
 		{"tls-key", "--tls-cert=" + w.certificate.CertFile},
 	} {
 		t.Run(test.arg, func(t *testing.T) {
-			line := w.refused(t, "flags", w.programs.simulator, []string{"HOME=" + w.home}, test.arg)
-			NewWithT(t).Expect(line).To(ContainSubstring(test.names))
+			message := w.refused(t, "flags", w.programs.simulator, []string{"HOME=" + w.home}, test.arg)
+			NewWithT(t).Expect(message).To(ContainSubstring(test.names))
 		})
 	}
 }
 
 func refusesDebugging(t *testing.T, w *env) {
-	line := w.refused(t, "debug", w.programs.operator, append(w.operatorEnvironment(), "DEBUG=sdk"),
+	message := w.refused(t, "debug", w.programs.operator, append(w.operatorEnvironment(), "DEBUG=sdk"),
 		"--kubeconfig="+w.operator.kubeconfig, "--metrics-bind-address=0", "--health-probe-bind-address=0")
-	NewWithT(t).Expect(line).To(ContainSubstring("DEBUG"))
+	NewWithT(t).Expect(message).To(ContainSubstring("DEBUG"))
 }
 
 func explainsFlags(t *testing.T, w *env) {
@@ -130,7 +132,7 @@ func explainsFlags(t *testing.T, w *env) {
 		"kubeconfig", "metrics-bind-address", "health-probe-bind-address", "metrics-secure",
 		"metrics-cert-path", "metrics-cert-name", "metrics-cert-key", "leader-elect", "credentials-path",
 		"leader-election-namespace", "leader-election-id", "slb-endpoint", "slb-network", "slb-qps", "slb-burst", "slb-timeout", "concurrency",
-		"watch-namespace", "watch-selector", "status-heartbeat", "max-status-backends", "service-discovery", "region-id", "backend-names",
+		"watch-namespace", "watch-selector", "status-heartbeat", "max-status-backends", "service-discovery", "monitor", "region-id", "backend-names",
 		"require-credentials", "zap-log-level",
 	} {
 		g.Expect(stdout + stderr).To(MatchRegexp(`(?m)^\s*--?` + name + `\b`))

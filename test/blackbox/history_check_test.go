@@ -15,50 +15,51 @@ import (
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-// tale is a possible history of one backend: normal, abnormal, normal.
-func tale() ([]stored, []given) {
-	var statuses []stored
-	var answers []given
+// exampleHistory is a possible history of one backend: normal, abnormal, normal.
+func exampleHistory() ([]revision, []loggedResponse) {
+	var statuses []revision
+	var responses []loggedResponse
 	for i, status := range []string{"normal", "abnormal", "normal"} {
 		at := noon.Add(time.Duration(i) * time.Minute)
 		id := string(rune('a' + i))
-		answers = append(answers, given{requestID: id, loadBalancer: "lb", rows: map[string]string{"i-1": status}, at: at.Add(300 * time.Millisecond)})
+		responses = append(responses, loggedResponse{requestID: id, loadBalancer: "lb", rows: map[string]string{"i-1": status}, at: at.Add(300 * time.Millisecond)})
 		object := named("n", "lb")
 		object.Status = v1alpha1.LoadBalancerHealthStatus{LastRequestID: id, Backends: []v1alpha1.BackendStatus{
 			{ServerID: "i-1", ServerHealthStatus: status, LastTransitionTime: metav1.NewTime(at)},
 		}}
-		statuses = append(statuses, stored{object, at.Add(time.Second)})
+		statuses = append(statuses, revision{at.Add(time.Second), object})
 	}
-	return statuses, answers
+	return statuses, responses
 }
 
-// The checks of TestKills must see what they are there for.
+// TestHistoryChecks proves that the checks of TestKills find every inconsistency.
 func TestHistoryChecks(t *testing.T) {
-	for want, corrupt := range map[string]func(s []stored, a []given){
-		"":                            func([]stored, []given) {},
-		"no such answer was given":    func(s []stored, _ []given) { s[1].object.Status.LastRequestID = "x" },
-		"an older answer than before": func(s []stored, _ []given) { s[2].object.Status.LastRequestID = "a" },
-		"not what was answered":       func(_ []stored, a []given) { a[1].rows["i-1"] = "unavailable" },
-		"the time moved, the state did not": func(s []stored, a []given) {
-			s[1].object.Status.Backends[0].ServerHealthStatus, a[1].rows["i-1"] = "normal", "normal"
+	for want, corrupt := range map[string]func(s []revision, r []loggedResponse){
+		"":                                     func([]revision, []loggedResponse) {},
+		"no response has its request id":       func(s []revision, _ []loggedResponse) { s[1].object.Status.LastRequestID = "x" },
+		"a response older than the one before": func(s []revision, _ []loggedResponse) { s[2].object.Status.LastRequestID = "a" },
+		"rows that differ from the response":   func(_ []revision, r []loggedResponse) { r[1].rows["i-1"] = "unavailable" },
+		"a new time without a new state": func(s []revision, r []loggedResponse) {
+			s[1].object.Status.Backends[0].ServerHealthStatus, r[1].rows["i-1"] = "normal", "normal"
 		},
-		"the time is not that of the answer": func(s []stored, _ []given) {
+		"a time that differs from the response": func(s []revision, _ []loggedResponse) {
 			s[1].object.Status.Backends[0].LastTransitionTime.Time = noon.Add(time.Minute - time.Second)
 		},
 	} {
-		statuses, answers := tale()
-		corrupt(statuses, answers)
-		found := strings.Join(impossible(statuses, answers), "\n")
+		statuses, responses := exampleHistory()
+		corrupt(statuses, responses)
+		found := strings.Join(inconsistencies(statuses, responses), "\n")
 		if want == "" && found != "" || !strings.Contains(found, want) {
 			t.Errorf("%q, not %q", found, want)
 		}
 	}
 }
 
+// TestEventChecks proves that the checks of TestKills find every wrong event.
 func TestEventChecks(t *testing.T) {
-	statuses, _ := tale()
-	turns := turnsOf(statuses)
-	kill := []time.Time{statuses[1].seen.Add(lostWithin / 2)}
+	statuses, _ := exampleHistory()
+	transitions := transitionsOf(statuses)
+	kill := []time.Time{statuses[1].at.Add(lostWithin / 2)}
 	for _, test := range []struct {
 		recorded map[string]int
 		killed   []time.Time
@@ -67,12 +68,12 @@ func TestEventChecks(t *testing.T) {
 	}{
 		{map[string]int{"BackendAbnormal i-1": 1, "BackendNormal i-1": 1}, nil, "", 0},
 		{map[string]int{"BackendNormal i-1": 1}, kill, "", 1},
-		{map[string]int{"BackendNormal i-1": 1}, nil, "not recorded, and no kill to blame: BackendAbnormal i-1", 1},
-		{map[string]int{"BackendAbnormal i-1": 1}, kill, "not recorded, and no kill to blame: BackendNormal i-1", 1},
-		{map[string]int{"BackendAbnormal i-1": 2, "BackendNormal i-1": 1}, nil, "recorded but did not happen: BackendAbnormal i-1", 0},
-		{map[string]int{"BackendAbnormal i-1": 1, "BackendNormal i-1": 1, "BackendUnavailable i-1": 1}, kill, "recorded but did not happen: BackendUnavailable i-1", 0},
+		{map[string]int{"BackendNormal i-1": 1}, nil, "not recorded, without a kill: BackendAbnormal i-1", 1},
+		{map[string]int{"BackendAbnormal i-1": 1}, kill, "not recorded, without a kill: BackendNormal i-1", 1},
+		{map[string]int{"BackendAbnormal i-1": 2, "BackendNormal i-1": 1}, nil, "recorded without a transition: BackendAbnormal i-1", 0},
+		{map[string]int{"BackendAbnormal i-1": 1, "BackendNormal i-1": 1, "BackendUnavailable i-1": 1}, kill, "recorded without a transition: BackendUnavailable i-1", 0},
 	} {
-		wrong, lost := untrue(test.recorded, turns, test.killed)
+		wrong, lost := wrongEvents(test.recorded, transitions, test.killed)
 		if strings.Join(slices.Sorted(slices.Values(wrong)), "\n") != test.want || lost != test.lost {
 			t.Errorf("%v: %q, %d lost; not %q, %d", test.recorded, wrong, lost, test.want, test.lost)
 		}

@@ -6,112 +6,60 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// lostWithin is how soon before a kill a status must have been written for its
-// events to be missing: the recorder writes them behind the statuses.
+// lostWithin is the longest time between a status write and a kill that loses the events of the write.
 const lostWithin = time.Second
 
-// stored is a status as the API server kept it.
-type stored struct {
-	object *v1alpha1.LoadBalancerHealth
-	seen   time.Time
-}
-
-// history is every status that was ever stored, by object.
-type history struct {
-	mu     sync.Mutex
-	byName map[string][]stored
-}
-
-// watchHistory sees every version: a watch leaves none out.
-func watchHistory(t *testing.T, w *env, namespace string) *history {
-	t.Helper()
-	h := &history{byName: map[string][]stored{}}
-	watching, err := client.NewWithWatch(w.plane.Config, client.Options{Scheme: w.admin.Scheme()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	watch, err := watching.Watch(w.ctx, &v1alpha1.LoadBalancerHealthList{}, client.InNamespace(namespace))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(watch.Stop)
-	go func() {
-		for event := range watch.ResultChan() {
-			if object, ok := event.Object.(*v1alpha1.LoadBalancerHealth); ok {
-				h.mu.Lock()
-				h.byName[object.Name] = append(h.byName[object.Name], stored{object, time.Now()})
-				h.mu.Unlock()
-			}
-		}
-	}()
-	return h
-}
-
-func (h *history) of(name string) []stored {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return append([]stored{}, h.byName[name]...)
-}
-
-// check demands that each object's history is a possible one, and that enough
-// of the kills fell where it could go wrong.
-func (h *history) check(t *testing.T, k *killTest) {
+// check requires that the history of every object is possible, and that enough kills fell between a response and its
+// write.
+func (k *killTest) check(t *testing.T) {
 	t.Helper()
 	g := NewWithT(t)
 	writes, recorded, lost := 0, 0, 0
 	written := map[string]bool{}
-	answers := k.answers.answers()
+	responses := k.log.responses()
 	for _, object := range k.objects {
-		k.eventually(t, func(g Gomega) { // the watch has caught up
-			all := h.of(object.Name)
-			g.Expect(all).NotTo(BeEmpty())
-			g.Expect(all[len(all)-1].object.ResourceVersion).To(Equal(k.get(g, object).ResourceVersion))
-		})
-		statuses := h.of(object.Name)
-		g.Expect(impossible(statuses, answers)).To(BeEmpty())
+		statuses := k.history(t, k.recorder, object)
+		g.Expect(inconsistencies(statuses, responses)).To(BeEmpty())
 		for _, s := range statuses {
 			written[s.object.Status.LastRequestID] = true
 		}
 		writes += len(statuses) - 1
-		counts := k.toldOf(g, object)
-		wrong, missing := untrue(counts, turnsOf(statuses), k.killed)
+		counts := k.recordedEvents(g, object)
+		wrong, missing := wrongEvents(counts, transitionsOf(statuses), k.killed)
 		g.Expect(wrong).To(BeEmpty(), object.Name)
 		lost += missing
 		for _, times := range counts {
 			recorded += times
 		}
 	}
-	midway := k.midway(answers, written)
-	t.Logf("%d answers, %d status writes; %d events recorded, %d lost with a kill; %d of %d kills between an answer that said something new and its write",
-		len(answers), writes, recorded, lost, midway, kills)
-	g.Expect(midway).To(BeNumerically(">=", leastMidway))
+	midway := k.midway(responses, written)
+	t.Logf("%d responses, %d status writes; %d events recorded, %d lost with a kill; %d of %d kills between a response with a transition and its write",
+		len(responses), writes, recorded, lost, midway, kills)
+	g.Expect(midway).To(BeNumerically(">=", minMidway))
 }
 
-// midway counts the kills by which an answer was lost that said something else
-// than the answer that was written before it.
-func (k *killTest) midway(answers []given, written map[string]bool) int {
+// midway counts the kills that lost a response that differs from the last one that was written.
+func (k *killTest) midway(responses []loggedResponse, written map[string]bool) int {
 	count := 0
 	from := time.Time{}
 	known := map[string]map[string]string{}
 	for _, at := range k.killed {
 		hit := false
-		for _, a := range answers {
-			if !a.at.After(from) || a.at.After(at) {
+		for _, r := range responses {
+			if !r.at.After(from) || r.at.After(at) {
 				continue
 			}
-			if written[a.requestID] {
-				known[a.loadBalancer] = a.rows
-			} else if before, ok := known[a.loadBalancer]; ok && !maps.Equal(before, a.rows) {
+			if written[r.requestID] {
+				known[r.loadBalancer] = r.rows
+			} else if before, ok := known[r.loadBalancer]; ok && !maps.Equal(before, r.rows) {
 				hit = true
 			}
 		}
@@ -123,14 +71,13 @@ func (k *killTest) midway(answers []given, written map[string]bool) int {
 	return count
 }
 
-// impossible names what is wrong with a row of statuses: each must be an answer
-// that was given, in the order in which they were, and a row's time moves when,
-// and only when, the row turns.
-func impossible(statuses []stored, answers []given) []string {
+// inconsistencies returns what is wrong with the statuses of an object: each must equal a response, in the order of the
+// responses, and the time of a row must change exactly when its state does.
+func inconsistencies(statuses []revision, responses []loggedResponse) []string {
 	var wrong []string
 	byID := map[string]int{}
-	for i, a := range answers {
-		byID[a.requestID] = i
+	for i, r := range responses {
+		byID[r.requestID] = i
 	}
 	last := -1
 	rows := map[string]v1alpha1.BackendStatus{}
@@ -142,12 +89,12 @@ func impossible(statuses []stored, answers []given) []string {
 		case status.LastRequestID == "" && len(status.Backends) == 0:
 			continue
 		case !exists:
-			complain("no such answer was given")
+			complain("no response has its request id")
 			continue
 		case i < last:
-			complain("an older answer than before")
-		case answers[i].loadBalancer != s.object.Spec.LoadBalancerID || !maps.Equal(rowsOf(s.object), answers[i].rows):
-			complain("not what was answered")
+			complain("a response older than the one before")
+		case responses[i].loadBalancer != s.object.Spec.LoadBalancerID || !maps.Equal(rowsOf(s.object), responses[i].rows):
+			complain("rows that differ from the response")
 		}
 		last = i
 		for _, row := range status.Backends {
@@ -155,10 +102,10 @@ func impossible(statuses []stored, answers []given) []string {
 			moved := row.LastTransitionTime.Time
 			switch same := known && before.ServerHealthStatus == row.ServerHealthStatus; {
 			case same && !moved.Equal(before.LastTransitionTime.Time):
-				complain("the time moved, the state did not")
+				complain("a new time without a new state")
 			// Times are stored in whole seconds.
-			case !same && (moved.Before(answers[i].at.Truncate(time.Second)) || moved.After(s.seen)):
-				complain("the time is not that of the answer")
+			case !same && (moved.Before(responses[i].at.Truncate(time.Second)) || moved.After(s.at)):
+				complain("a time that differs from the response")
 			}
 			rows[row.ServerID] = row
 		}
@@ -166,15 +113,15 @@ func impossible(statuses []stored, answers []given) []string {
 	return wrong
 }
 
-// turn is a transition that a stored status records.
-type turn struct {
-	what string
-	seen time.Time
+// transition is a transition between two stored statuses.
+type transition struct {
+	event string // the reason of its event, and the server
+	at    time.Time
 }
 
-// turnsOf are the transitions between the statuses, spelled as their events begin.
-func turnsOf(statuses []stored) []turn {
-	var turns []turn
+// transitionsOf returns the transitions between the statuses.
+func transitionsOf(statuses []revision) []transition {
+	var transitions []transition
 	reasons := map[string]string{"normal": "BackendNormal", "abnormal": "BackendAbnormal", "unavailable": "BackendUnavailable"}
 	verdicts := map[string]string{"True": "LoadBalancerHealthy", "False": "LoadBalancerUnhealthy", "Unknown": "LoadBalancerHealthUnknown"}
 	rows := map[string]string{}
@@ -183,31 +130,32 @@ func turnsOf(statuses []stored) []turn {
 		if s.object.Status.LastRequestID == "" {
 			continue
 		}
+		add := func(event string) { transitions = append(transitions, transition{event, s.at}) }
 		is := rowsOf(s.object)
 		for server, status := range is {
 			if was, known := rows[server]; known && was != status {
-				turns = append(turns, turn{reasons[status] + " " + server, s.seen})
+				add(reasons[status] + " " + server)
 			}
 		}
 		healthy := string(conditionOf(s.object, "Healthy").Status)
 		if healthy != verdict && (verdict != "" || healthy == "False") {
-			turns = append(turns, turn{verdicts[healthy], s.seen})
+			add(verdicts[healthy])
 		}
 		rows, verdict = is, healthy
-		observed := conditionOf(s.object, "Observed")
-		switch fails := observed.Status == "False"; {
+		switch fails := conditionOf(s.object, "Observed").Status == "False"; {
 		case fails && !failed:
-			turns = append(turns, turn{"ObservationFailed", s.seen})
+			add("ObservationFailed")
+			failed = true
 		case !fails && failed:
-			turns = append(turns, turn{"ObservationRecovered", s.seen})
+			add("ObservationRecovered")
+			failed = false
 		}
-		failed = observed.Status == "False"
 	}
-	return turns
+	return transitions
 }
 
-// toldOf counts the events about an object, spelled as turnsOf spells.
-func (k *killTest) toldOf(g Gomega, object *v1alpha1.LoadBalancerHealth) map[string]int {
+// recordedEvents counts the events of an object; the keys have the format of transition.event.
+func (k *killTest) recordedEvents(g Gomega, object *v1alpha1.LoadBalancerHealth) map[string]int {
 	counts := map[string]int{}
 	for what, times := range k.events(g, object) {
 		head, note, _ := strings.Cut(what, ": ")
@@ -220,29 +168,26 @@ func (k *killTest) toldOf(g Gomega, object *v1alpha1.LoadBalancerHealth) map[str
 	return counts
 }
 
-// untrue names what is wrong with the events recorded: none may be recorded that no
-// status records, nothing more often than it happened, and nothing may be
-// missing but what a kill cut off, which it counts. The event follows the write
-// of its status, so a process that dies between the two leaves the status and
-// no event, and its successor, which finds the status as it should be, has
-// nothing to tell.
-func untrue(recorded map[string]int, turns []turn, killed []time.Time) (wrong []string, lost int) {
+// wrongEvents compares the events to the transitions: no transition has two events, and no event lacks a transition.
+// The operator records an event after the write of its status, so a kill between the two loses the event: the next
+// process finds the status up to date. Only such events may be missing; lost counts them.
+func wrongEvents(recorded map[string]int, transitions []transition, killed []time.Time) (wrong []string, lost int) {
 	happened, mayBeLost := map[string]int{}, map[string]int{}
-	for _, turned := range turns {
-		happened[turned.what]++
-		if slices.ContainsFunc(killed, func(at time.Time) bool { return at.Sub(turned.seen).Abs() < lostWithin }) {
-			mayBeLost[turned.what]++
+	for _, tr := range transitions {
+		happened[tr.event]++
+		if slices.ContainsFunc(killed, func(at time.Time) bool { return at.Sub(tr.at).Abs() < lostWithin }) {
+			mayBeLost[tr.event]++
 		}
 	}
-	for what, times := range recorded {
-		if times > happened[what] {
-			wrong = append(wrong, "recorded but did not happen: "+what)
+	for event, times := range recorded {
+		if times > happened[event] {
+			wrong = append(wrong, "recorded without a transition: "+event)
 		}
 	}
-	for what, times := range happened {
-		missing := times - recorded[what]
-		if missing > mayBeLost[what] {
-			wrong = append(wrong, "not recorded, and no kill to blame: "+what)
+	for event, times := range happened {
+		missing := times - recorded[event]
+		if missing > mayBeLost[event] {
+			wrong = append(wrong, "not recorded, without a kill: "+event)
 		}
 		lost += max(missing, 0)
 	}

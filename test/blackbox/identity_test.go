@@ -16,20 +16,19 @@ import (
 )
 
 var identitySpecs = []spec{
-	{"a role of the ServiceAccount signs, is renewed without a pause, and serves while STS hangs", assumesARole},
-	{"an STS that fails at the start is named, recovers by itself and sends no call", awaitsSTS},
+	{"with a role of the ServiceAccount calls continue while credentials are renewed and while STS hangs", assumesARole},
+	{"an STS that fails at the start is named, and the operator recovers by itself", awaitsSTS},
 	{"a role that STS refuses requires manual action, and the message has the reason and nothing of the token", namesRefusedRoles},
-	{"the role of a node signs, follows its rotation, and serves while the metadata server is down", usesTheNodesRole},
-	{"a token that ends while STS is down requires no manual action, and no verdict changes", outlivesItsToken},
+	{"with the role of a node calls continue while it is rotated and while the metadata server is down", usesTheNodesRole},
+	{"a token that expires while STS is down requires no manual action, and no verdict changes", outlivesItsToken},
 	{"an access key in a folder follows its rotation without a restart, and half a key is named", readsAFolder},
 	{"where credentials are required, an object without them is refused and one with them is not", requiresCredentials},
 }
 
-// session is how long credentials are valid of which three minutes are not
-// used, so that newer ones are asked for at every occasion.
+// session is the lifetime of credentials. The operator renews them three minutes before they expire, so after 2 s.
 const session = 3*time.Minute + 2*time.Second
 
-// roleEnvironment is what RRSA puts into a pod, with a token that is a secret.
+// roleEnvironment returns the variables that RRSA sets in a pod, and a token of the vault.
 func (w *env) roleEnvironment(t *testing.T, from *sts) (environment []string, tokenFile, token string) {
 	t.Helper()
 	token = "eyJhbGciOiJSUzI1NiJ9." + rand.Text() + "." + rand.Text()
@@ -49,14 +48,13 @@ func writeToken(t *testing.T, path, token string) {
 	}
 }
 
-// observeAs makes an object in a namespace of its own, and starts an operator
-// whose identity is in this environment.
+// observeAs creates an object in a new namespace, and starts an operator with the identity in this environment.
 func (w *env) observeAs(t *testing.T, namespace, id string, environment []string, args ...string) *v1alpha1.LoadBalancerHealth {
 	t.Helper()
 	w.createNamespace(t, namespace)
 	object := named(namespace, id)
 	w.create(t, object)
-	w.startOperator(t, operatorOptions{name: namespace, namespaces: []string{namespace}, endpoint: w.simulator.URL, environment: environment, args: args})
+	w.startOperator(t, operatorOptions{name: namespace, environment: environment, args: args})
 	return object
 }
 
@@ -64,8 +62,7 @@ func assumesARole(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "rrsa", "lb-rrsa"
 	first, second := w.newTemporaryAccount(), w.newTemporaryAccount()
-	w.simulator.setAccount(t, first)
-	w.simulator.setAccount(t, second)
+	w.simulator.setAccount(t, first, second)
 	w.simulator.put(t, id, web("i-1", "10.6.0.1", "normal"))
 	server := startSTS(t, w, first, session)
 	environment, tokenFile, token := w.roleEnvironment(t, server)
@@ -77,20 +74,17 @@ func assumesARole(t *testing.T, w *env) {
 	w.await(t, object, good("AllBackendsNormal"))
 	g.Expect(server.tokens).To(HaveEach(token))
 
-	// STS hangs, and the credentials are due: calls go on at their pace.
+	// STS hangs when the credentials are due: calls continue at their rate.
 	server.set(hangs, first)
-	asked, began := len(w.simulator.calls(t, id)), server.questions()
-	w.eventually(t, func(g Gomega) { g.Expect(server.questions()).To(BeNumerically(">", began)) })
-	calls := w.awaitCalls(t, id, asked, 5)
-	for n := asked + 1; n < len(calls); n++ {
+	before := len(w.simulator.calls(t, id))
+	server.awaitRequest(t, w)
+	calls := w.awaitCalls(t, id, before, 5)
+	for n := before + 1; n < len(calls); n++ {
 		g.Expect(calls[n].Time.Sub(calls[n-1].Time)).To(BeNumerically("<", interval+2*time.Second))
 	}
 
 	server.set(nil, second)
-	w.eventually(t, func(g Gomega) {
-		calls := w.simulator.calls(t, id)
-		g.Expect(calls[len(calls)-1].AccessKeyID).To(Equal(second.AccessKeyID))
-	})
+	w.awaitCaller(t, id, second)
 	for _, c := range w.simulator.calls(t, id) {
 		g.Expect(c.Outcome).To(Equal("OK"))
 	}
@@ -117,12 +111,12 @@ func awaitsSTS(t *testing.T, w *env) {
 
 	server.set(nil, self)
 	w.await(t, object, good("AllBackendsNormal"))
-	g.Expect(server.questions()).To(BeNumerically("<", 20))
+	g.Expect(server.requestCount()).To(BeNumerically("<", 20))
 }
 
 func outlivesItsToken(t *testing.T, w *env) {
 	g := NewWithT(t)
-	const namespace, id = "rrsa-ended", "lb-rrsa-ended"
+	const namespace, id = "rrsa-expired", "lb-rrsa-expired"
 	first, second := w.newTemporaryAccount(), w.newTemporaryAccount()
 	w.simulator.setAccount(t, first)
 	w.simulator.put(t, id, web("i-1", "10.6.4.1", "normal"))
@@ -131,7 +125,7 @@ func outlivesItsToken(t *testing.T, w *env) {
 	writeToken(t, tokenFile, token)
 	object := w.observeAs(t, namespace, id, environment)
 	w.await(t, object, good("AllBackendsNormal"))
-	w.awaitCalls(t, id, 0, 4) // credentials that were found just now are not asked for again at once
+	w.awaitCalls(t, id, 0, 4) // the operator does not request new credentials at once
 
 	server.set(refuses(http.StatusServiceUnavailable, "ServiceUnavailable"), first)
 	w.simulator.removeAccount(t, first)
@@ -148,8 +142,7 @@ func readsAFolder(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "key-in-folder", "lb-key-in-folder"
 	first, second := w.newTemporaryAccount(), w.newAccount("second")
-	w.simulator.setAccount(t, first)
-	w.simulator.setAccount(t, second)
+	w.simulator.setAccount(t, first, second)
 	w.simulator.put(t, id, web("i-1", "10.6.5.1", "normal"))
 	folder := t.TempDir()
 	write := func(file, value string) {
@@ -167,10 +160,7 @@ func readsAFolder(t *testing.T, w *env) {
 	for file, value := range map[string]string{"accessKeyId": second.AccessKeyID, "accessKeySecret": second.AccessKeySecret, "securityToken": ""} {
 		write(file, value)
 	}
-	w.eventually(t, func(g Gomega) {
-		calls := w.simulator.calls(t, id)
-		g.Expect(calls[len(calls)-1].AccessKeyID).To(Equal(second.AccessKeyID))
-	})
+	w.awaitCaller(t, id, second)
 	w.simulator.removeAccount(t, first)
 	w.await(t, object, good("AllBackendsNormal"))
 	w.awaitEvents(t, object, map[string]int{"Warning ObservationFailed": 1, "Normal ObservationRecovered": 1})
@@ -193,23 +183,17 @@ func usesTheNodesRole(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "node-role", "lb-node-role"
 	first, second := w.newTemporaryAccount(), w.newTemporaryAccount()
-	w.simulator.setAccount(t, first)
-	w.simulator.setAccount(t, second)
+	w.simulator.setAccount(t, first, second)
 	w.simulator.put(t, id, web("i-1", "10.6.2.1", "normal"))
 	server := startSTS(t, w, first, session)
 	object := w.observeAs(t, namespace, id, append(server.environment(), "ALIBABA_CLOUD_ECS_METADATA_DISABLED=false"))
 	w.await(t, object, good("AllBackendsNormal"))
 
 	server.set(refuses(http.StatusInternalServerError, "down"), first)
-	began := server.questions()
-	w.eventually(t, func(g Gomega) { g.Expect(server.questions()).To(BeNumerically(">", began)) })
-	asked := len(w.simulator.calls(t, id))
-	w.awaitCalls(t, id, asked, 2)
+	server.awaitRequest(t, w)
+	w.awaitMoreCalls(t, id, 2)
 	server.set(nil, second)
-	w.eventually(t, func(g Gomega) {
-		calls := w.simulator.calls(t, id)
-		g.Expect(calls[len(calls)-1].AccessKeyID).To(Equal(second.AccessKeyID))
-	})
+	w.awaitCaller(t, id, second)
 	for _, c := range w.simulator.calls(t, id) {
 		g.Expect(c.Outcome).To(Equal("OK"))
 	}
@@ -219,9 +203,7 @@ func usesTheNodesRole(t *testing.T, w *env) {
 func requiresCredentials(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, without, id, name = "required", "lb-without", "lb-with", "of-tenant"
-	own, tenant := w.newAccount("operators-own"), w.newAccount("tenants")
-	w.simulator.setAccount(t, own)
-	w.simulator.setAccount(t, tenant)
+	own, tenant := w.addAccount(t, "operators-own"), w.addAccount(t, "tenants")
 	for _, balancer := range []string{without, id} {
 		w.simulator.put(t, balancer, web("i-1", "10.6.3.1", "normal"))
 	}
@@ -230,9 +212,7 @@ func requiresCredentials(t *testing.T, w *env) {
 	refused, served := named(namespace, without), named(namespace, id, withSecret(name))
 	w.create(t, refused)
 	w.create(t, served)
-	w.startOperator(t, operatorOptions{
-		name: "required", namespaces: []string{namespace}, endpoint: w.simulator.URL, account: own, args: []string{"--require-credentials"},
-	})
+	w.startOperator(t, operatorOptions{name: namespace, account: own, args: []string{"--require-credentials"}})
 	w.await(t, served, good("AllBackendsNormal"))
 	found := w.await(t, refused, stalled("CredentialsNotFound"))
 	g.Expect(conditionOf(found, "Stalled").Message).To(And(ContainSubstring("spec.credentials.secretRef"), ContainSubstring("--require-credentials")))

@@ -12,7 +12,6 @@ import (
 
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
-	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -20,7 +19,7 @@ import (
 )
 
 const (
-	// serviceAccountName is that of the operator, and of its Deployment, in every installation.
+	// serviceAccountName is the name of the operator's ServiceAccount and Deployment in every installation.
 	serviceAccountName = "slb-health-operator-controller-manager"
 
 	strangerName = "stranger"
@@ -31,13 +30,13 @@ const (
 type installation struct {
 	folder    string
 	namespace string // of the operator
-	served    string // one that it serves objects in
-	secure    bool   // metrics are for those who may read them
-	component string // what is added to it; "": nothing
-	run       string // distinguishes its processes; "": there is one
+	served    string // a namespace whose objects it serves
+	secure    bool   // metrics require a permission
+	component string // a component of config/ that is added; "": none
+	run       string // distinguishes its processes
 }
 
-// path is the folder, or a copy in which what is opt-in is opted for.
+// path returns the folder, or a copy of it with the component.
 func (i installation) path(t *testing.T) string {
 	config := filepath.Join("..", "..", "config")
 	if i.component == "" {
@@ -55,7 +54,7 @@ func (i installation) path(t *testing.T) string {
 	return folder
 }
 
-// user is how the API server calls the operator.
+// user returns the operator's user name.
 func (i installation) user() string {
 	return "system:serviceaccount:" + i.namespace + ":" + serviceAccountName
 }
@@ -63,20 +62,19 @@ func (i installation) user() string {
 func (w *env) install(t *testing.T, i installation) {
 	t.Helper()
 	w.kubectl(t, "apply", "--server-side", "--validate=strict", "-k", i.path(t))
-	w.kubectl(t, "wait", "--for=condition=Established", "--timeout=30s", "crd/loadbalancerhealths.slb.lbhealth.dev")
+	w.kubectl(t, "wait", "--for=condition=Established", "--timeout=30s", "crd/"+crdName)
 	if t.Failed() {
 		t.FailNow()
 	}
 }
 
-// startInstalled starts the operator as its Deployment says: with these
-// arguments, and with a token of this ServiceAccount in a file. What it gets
-// besides is what a pod finds in its environment, and where things are here.
+// startInstalled starts the operator with the arguments of its Deployment and a token of its ServiceAccount. Further
+// flags and variables replace what a pod finds in a cluster.
 func (w *env) startInstalled(t *testing.T, i installation) *operator {
 	t.Helper()
 	op := &operator{metricsAddress: harness.FreeAddressFor(t), probeAddress: harness.FreeAddressFor(t), outputs: w.outputs}
 	args := append(w.shippedArgs(t, i),
-		"--kubeconfig="+w.kubeconfigOf(t, w.token(t, i.namespace, serviceAccountName)),
+		"--kubeconfig="+w.kubeconfigWith(t, w.token(t, i.namespace, serviceAccountName)),
 		"--leader-election-namespace="+i.namespace,
 		"--slb-endpoint="+w.slb.url(),
 		"--metrics-bind-address="+op.metricsAddress,
@@ -89,7 +87,7 @@ func (w *env) startInstalled(t *testing.T, i installation) *operator {
 	return op
 }
 
-// shippedArgs are the arguments of the Deployment, with the variables that the kubelet fills in.
+// shippedArgs returns the arguments of the Deployment, with its variables resolved as the kubelet does.
 func (w *env) shippedArgs(t *testing.T, i installation) []string {
 	t.Helper()
 	var deployment appsv1.Deployment
@@ -110,27 +108,16 @@ func (w *env) shippedArgs(t *testing.T, i installation) []string {
 	return args
 }
 
-// kubeconfigOf is for the owner of the token, which is in a file as in a pod.
-func (w *env) kubeconfigOf(t *testing.T, token string) string {
+// kubeconfigWith returns a kubeconfig with the token in a file, as in a pod.
+func (w *env) kubeconfigWith(t *testing.T, token string) string {
 	t.Helper()
-	folder := t.TempDir()
-	tokenFile, path := filepath.Join(folder, "token"), filepath.Join(folder, "kubeconfig")
-	if err := os.WriteFile(tokenFile, []byte(token), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	const name = "here"
-	config := clientcmdapi.NewConfig()
-	config.Clusters[name] = &clientcmdapi.Cluster{Server: w.plane.Config.Host, CertificateAuthorityData: w.plane.Config.CAData}
-	config.AuthInfos[name] = &clientcmdapi.AuthInfo{TokenFile: tokenFile}
-	config.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
-	config.CurrentContext = name
-	if err := clientcmd.WriteToFile(*config, path); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	tokenFile := filepath.Join(t.TempDir(), "token")
+	writeToken(t, tokenFile, token)
+	cluster := &clientcmdapi.Cluster{Server: w.plane.Config.Host, CertificateAuthorityData: w.plane.Config.CAData}
+	return writeKubeconfig(t, cluster, &clientcmdapi.AuthInfo{TokenFile: tokenFile})
 }
 
-// getNamed gets an object by its name, of the cluster when the namespace is "".
+// getNamed gets an object by its name; the namespace is "" for cluster-scoped ones.
 func (w *env) getNamed(t *testing.T, namespace, name string, into client.Object) {
 	t.Helper()
 	if err := w.admin.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, into); err != nil {
@@ -138,9 +125,8 @@ func (w *env) getNamed(t *testing.T, namespace, name string, into client.Object)
 	}
 }
 
-// documented runs the commands of docs/permissions.md about an installation,
-// and demands that they print what stands there. What every account of a cluster
-// may is left out on both sides.
+// documented runs the commands of docs/permissions.md about an installation, and compares their output to the page. It
+// ignores the permissions that every account has.
 func (w *env) documented(t *testing.T, i installation) {
 	g := NewWithT(t)
 	page := readFile(t, filepath.Join("..", "..", "docs", "permissions.md"))
@@ -148,23 +134,24 @@ func (w *env) documented(t *testing.T, i installation) {
 		command := []string{"auth", "can-i", "--list", "-n", namespace, "--as=" + i.user()}
 		_, after, found := strings.Cut(page, "$ kubectl "+strings.Join(command, " ")+"\n")
 		g.Expect(found).To(BeTrue(), "docs/permissions.md does not show kubectl %s", strings.Join(command, " "))
-		says, _, _ := strings.Cut(after, "```")
-		says, _, _ = strings.Cut(says, "\n$ ")
-		common := linesOf(w.kubectl(t, append(slices.Clone(command[:len(command)-1]), "--as="+strangerUser)...))
-		without := func(lines map[string]bool) []string {
-			maps.DeleteFunc(lines, func(line string, _ bool) bool { return common[line] })
-			return slices.Sorted(maps.Keys(lines))
+		shown, _, _ := strings.Cut(after, "```")
+		shown, _, _ = strings.Cut(shown, "\n$ ")
+		common := rowsOfTable(w.kubectl(t, append(slices.Clone(command[:len(command)-1]), "--as="+strangerUser)...))
+		own := func(table string) []string {
+			rows := rowsOfTable(table)
+			maps.DeleteFunc(rows, func(row string, _ bool) bool { return common[row] })
+			return slices.Sorted(maps.Keys(rows))
 		}
-		prints := w.kubectl(t, command...)
-		g.Expect(without(linesOf(says))).To(Equal(without(linesOf(prints))), prints)
+		printed := w.kubectl(t, command...)
+		g.Expect(own(shown)).To(Equal(own(printed)), printed)
 	}
 }
 
-// linesOf is a table with its columns one space apart.
-func linesOf(table string) map[string]bool {
-	lines := map[string]bool{}
-	for line := range strings.Lines(table) {
-		lines[strings.Join(strings.Fields(line), " ")] = true
+// rowsOfTable returns the rows of a table with their columns one space apart.
+func rowsOfTable(table string) map[string]bool {
+	rows := map[string]bool{}
+	for row := range strings.Lines(table) {
+		rows[strings.Join(strings.Fields(row), " ")] = true
 	}
-	return lines
+	return rows
 }

@@ -13,16 +13,16 @@ import (
 )
 
 var isolationSpecs = []spec{
-	{"an account that hangs on every call delays no other", hangsAlone},
+	{"an account whose calls hang does not delay another account", hangsAlone},
 }
 
-// hangsAlone gives one account more calls that hang than there are workers.
+// hangsAlone makes more calls of one account hang than the operator has workers.
 func hangsAlone(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, well, sick, workers, intervals = "apart", 4, 16, 8, 5
 	w.createNamespace(t, namespace)
 	w.startOperator(t, operatorOptions{
-		name: "apart", namespaces: []string{namespace}, endpoint: w.simulator.URL, account: w.mainAccount,
+		name: namespace, account: w.mainAccount,
 		args: []string{fmt.Sprintf("--concurrency=%d", workers), "--slb-timeout=5s"},
 	})
 	healthy := w.fleet(t, namespace, "well", well)
@@ -35,19 +35,17 @@ func hangsAlone(t *testing.T, w *env) {
 	for _, object := range patient {
 		w.simulator.addFault(t, fault{Kind: "hang", LoadBalancerID: object.Spec.LoadBalancerID})
 	}
-	// The first of them hang: from now on the account is sick.
+	// From the first failure on, all calls of the account hang.
 	w.await(t, patient[0], with(good("AllBackendsNormal"), states{"Observed": "False EndpointUnreachable"}))
 	beside := w.lateness(t, healthy, intervals)
-	t.Logf("calls come %s off their time on average, beside an account that hangs %s", without, beside)
-	g.Expect(beside-without).To(BeNumerically("<", interval/10), "the other account is delayed")
+	t.Logf("calls differ by %s from their interval on average; while the calls of another account hang, by %s", without, beside)
+	g.Expect(beside-without).To(BeNumerically("<", interval/10), "delay of the healthy account")
 }
 
-// fleet creates objects of an account of their own.
+// fleet creates objects with a new account.
 func (w *env) fleet(t *testing.T, namespace, name string, size int) []*v1alpha1.LoadBalancerHealth {
 	t.Helper()
-	self := w.newAccount(name)
-	w.simulator.setAccount(t, self)
-	w.create(t, self.secret(namespace, name))
+	w.create(t, w.addAccount(t, name).secret(namespace, name))
 	objects := make([]*v1alpha1.LoadBalancerHealth, size)
 	for i := range objects {
 		id := fmt.Sprintf("lb-%s-%d", name, i)
@@ -58,18 +56,17 @@ func (w *env) fleet(t *testing.T, namespace, name string, size int) []*v1alpha1.
 	return objects
 }
 
-// lateness is how far the gaps between the calls of the next intervals are off
-// the interval, on average.
+// lateness returns the average difference between the interval and the times between the next calls.
 func (w *env) lateness(t *testing.T, objects []*v1alpha1.LoadBalancerHealth, intervals int) time.Duration {
 	t.Helper()
-	asked := map[string]int{}
+	before := map[string]int{}
 	for _, object := range objects {
 		id := object.Spec.LoadBalancerID
-		asked[id] = len(w.simulator.calls(t, id))
+		before[id] = len(w.simulator.calls(t, id))
 	}
 	var off time.Duration
-	for id, before := range asked {
-		calls := w.awaitCalls(t, id, before, intervals+1)[before:]
+	for id, n := range before {
+		calls := w.awaitCalls(t, id, n, intervals+1)[n:]
 		for i := range intervals {
 			off += (calls[i+1].Time.Sub(calls[i].Time) - interval).Abs()
 		}

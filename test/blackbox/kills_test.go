@@ -19,30 +19,28 @@ const (
 	kills        = 200
 	killObjects  = 24
 	killBackends = 3
-	// leastMidway is how many of the kills must fall between an answer that
-	// said something new and the write of what it said.
-	leastMidway = kills / 10
+	// minMidway is the number of kills that must fall between a response with a transition and its write.
+	minMidway = kills / 10
 )
 
-// killTest kills an operator again and again while backends turn.
+// killTest kills an operator many times while backends change.
 type killTest struct {
 	*env
-	random  *rand.Rand
-	answers *answersLog
-	history *history
-	key     account
-	objects []*v1alpha1.LoadBalancerHealth
-	killed  []time.Time
+	random   *rand.Rand
+	log      *responseLog
+	recorder *recorder
+	key      account
+	objects  []*v1alpha1.LoadBalancerHealth
+	killed   []time.Time
 }
 
-// TestKills: an operator that is killed at any moment leaves a history that an
-// undisturbed one could have left, events apart that it had no time to write.
+// TestKills proves that the history of killed operators could be that of one operator, except for events that a kill
+// lost.
 func TestKills(t *testing.T) {
 	seed := seedOf(t)
 	w := newEnv(t, envOptions{quick: true})
 	w.addSimulator(t)
-	k := &killTest{env: w, random: rand.New(rand.NewPCG(seed, 0)), answers: startAnswersLog(t, w), key: w.newAccount("kills")}
-	w.simulator.setAccount(t, k.key)
+	k := &killTest{env: w, random: rand.New(rand.NewPCG(seed, 0)), log: startResponseLog(t, w), key: w.addAccount(t, "kills"), recorder: w.record(t)}
 	w.createNamespace(t, "kills")
 	for i := range killObjects {
 		id := fmt.Sprintf("lb-kills-%d", i)
@@ -54,20 +52,19 @@ func TestKills(t *testing.T) {
 		k.objects = append(k.objects, named("kills", id, needing("2")))
 		w.create(t, k.objects[i])
 	}
-	k.history = watchHistory(t, w, "kills")
 	w.simulator.addFault(t, fault{Kind: "delay", Delay: "20ms"})
 
 	began := time.Now()
-	for life := range kills {
-		k.liveAndDie(t, life)
+	for run := range kills {
+		k.runAndKill(t, run)
 	}
 	t.Logf("%d kills in %s", kills, time.Since(began).Round(time.Second))
-	k.settle(t)
-	k.history.check(t, k)
-	behaves(t, w)
+	k.awaitFinalState(t)
+	k.check(t)
+	noRaceOrPanic(t, w)
 }
 
-// seedOf is KILL_SEED, or a new one, which is printed.
+// seedOf returns KILL_SEED or a random seed, and logs it.
 func seedOf(t *testing.T) uint64 {
 	t.Helper()
 	seed := rand.Uint64()
@@ -87,11 +84,11 @@ func (k *killTest) run(t *testing.T, name string) *process {
 	t.Helper()
 	environment := append(k.operatorEnvironment(), k.key.environment()...)
 	return start(t, k.outputs, name, k.programs.operator, environment,
-		"--kubeconfig="+k.operator.kubeconfig, "--slb-endpoint="+k.answers.server.URL, "--watch-namespace=kills",
+		"--kubeconfig="+k.operator.kubeconfig, "--slb-endpoint="+k.log.server.URL, "--watch-namespace=kills",
 		"--metrics-bind-address=0", "--health-probe-bind-address=0", "--slb-qps=200", "--slb-burst=200")
 }
 
-// flip turns some backends.
+// flip changes some backends at random.
 func (k *killTest) flip(t *testing.T) {
 	t.Helper()
 	for range 6 {
@@ -101,68 +98,61 @@ func (k *killTest) flip(t *testing.T) {
 	}
 }
 
-// liveAndDie kills half of the operators at any time, and half within
-// milliseconds of an answer, where the write is.
-func (k *killTest) liveAndDie(t *testing.T, life int) {
+// runAndKill kills half of the operators at a random time, and half within milliseconds of a response, where the write
+// is.
+func (k *killTest) runAndKill(t *testing.T, run int) {
 	t.Helper()
 	k.flip(t)
-	p := k.run(t, fmt.Sprintf("kills-%d", life))
-	end := time.After(100*time.Millisecond + time.Duration(k.random.Int64N(int64(1400*time.Millisecond))))
+	p := k.run(t, fmt.Sprintf("kills-%d", run))
+	kill := time.After(100*time.Millisecond + time.Duration(k.random.Int64N(int64(1400*time.Millisecond))))
 	near := k.random.IntN(2) == 0
 	after := time.Duration(k.random.Int64N(int64(15 * time.Millisecond)))
 	select {
-	case <-k.answers.next: // of the life before
+	case <-k.log.next: // of the previous process
 	default:
 	}
 	if near {
 		select {
-		case <-k.answers.next:
-			end = time.After(after)
+		case <-k.log.next:
+			kill = time.After(after)
 		case <-time.After(3 * time.Second):
 		}
 	}
-	<-end
+	<-kill
 	k.killed = append(k.killed, time.Now())
 	if !p.running() {
-		t.Fatalf("%s ended by itself:\n%s", p.Name, p.Tail())
+		t.Fatalf("%s exited by itself:\n%s", p.Name, p.Tail())
 	}
 	p.Kill()
 }
 
-// settle lets a last operator live, and compares it with the simulator.
-func (k *killTest) settle(t *testing.T) {
+// awaitFinalState runs a last operator until every status equals the simulator's state.
+func (k *killTest) awaitFinalState(t *testing.T) {
 	t.Helper()
 	last := k.run(t, "kills-last")
 	k.flip(t)
 	for _, object := range k.objects {
 		k.eventually(t, func(g Gomega) {
-			var truth struct {
+			var lb struct {
 				Backends []backend `json:"backends"`
 			}
-			k.simulator.do(t, "GET", "loadbalancers/"+object.Spec.LoadBalancerID, nil, &truth)
+			k.simulator.do(t, "GET", "loadbalancers/"+object.Spec.LoadBalancerID, nil, &lb)
 			want := map[string]string{}
-			var normal, abnormal, unavailable int32
-			for _, b := range truth.Backends {
+			n := map[string]int32{}
+			for _, b := range lb.Backends {
 				want[b.ServerID] = b.ServerHealthStatus
-				switch b.ServerHealthStatus {
-				case "normal":
-					normal++
-				case "abnormal":
-					abnormal++
-				default:
-					unavailable++
-				}
+				n[b.ServerHealthStatus]++
 			}
 			found := k.get(g, object)
 			g.Expect(rowsOf(found)).To(Equal(want))
-			g.Expect(found.Status.Summary).To(Equal(&v1alpha1.Summary{Listeners: 1, Counts: counts(normal, abnormal, unavailable)}))
-			g.Expect(string(conditionOf(found, "Healthy").Status)).To(Equal(verdictOf(normal, unavailable)))
+			g.Expect(found.Status.Summary).To(Equal(&v1alpha1.Summary{Listeners: 1, Counts: counts(n["normal"], n["abnormal"], n["unavailable"])}))
+			g.Expect(string(conditionOf(found, "Healthy").Status)).To(Equal(verdictOf(n["normal"], n["unavailable"])))
 		})
 	}
-	last.terminate(t, stopGrace) // it writes its last events
+	last.terminate(t, stopGrace) // it writes the pending events
 }
 
-// verdictOf is the contract's rule for a minimum of 2.
+// verdictOf evaluates minHealthy: 2.
 func verdictOf(normal, unavailable int32) string {
 	switch {
 	case normal >= 2:

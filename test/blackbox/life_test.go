@@ -14,12 +14,12 @@ import (
 )
 
 var lifeSpecs = []spec{
-	{"conditions, rows, summary and events follow a load balancer from healthy to down and back", followsALoadBalancer},
-	{"backends that are added, removed or lose their result are reported, and the verdict is Unknown where they decide it", reportsAddedAndRemoved},
+	{"conditions, rows, summary and events follow a load balancer from healthy to unhealthy and back", followsALoadBalancer},
+	{"added, removed and unavailable backends are reported, and the verdict is Unknown where it depends on an unavailable one", reportsAddedAndRemoved},
 	{"kubectl shows the columns, and waits for Ready", kubectlShowsColumns},
 	{"a request annotation is served at once", servesRequests},
-	{"a deleted object leaves no series behind", leavesNoSeries},
-	{"a suspended object is not observed, and suspending and resuming is no event", rests},
+	{"the series of a deleted object are deleted", deletesSeries},
+	{"a suspended object is not observed, and suspending and resuming records no event", suspends},
 }
 
 func web(server, ip, status string) backend {
@@ -113,7 +113,7 @@ func (w *env) awaitEvents(t *testing.T, object *v1alpha1.LoadBalancerHealth, wan
 
 func reportsAddedAndRemoved(t *testing.T, w *env) {
 	g := NewWithT(t)
-	const id = "lb-comers"
+	const id = "lb-added-removed"
 	w.simulator.put(t, id, web("i-1", "10.0.1.1", "normal"), web("i-2", "10.0.1.2", "normal"))
 	object := named(mainNamespace, id, needing("100%"))
 	w.create(t, object)
@@ -146,13 +146,13 @@ func kubectlShowsColumns(t *testing.T, w *env) {
 	w.create(t, object)
 	g.Expect(w.kubectl(t, "wait", "-n", mainNamespace, "lbh/"+id, "--for=condition=Ready", "--timeout=90s")).To(ContainSubstring("condition met"))
 
-	lines := strings.Split(w.kubectl(t, "get", "-n", mainNamespace, "lbh", id), "\n")
-	g.Expect(strings.Fields(lines[0])).To(Equal([]string{"NAME", "READY", "STATUS", "SINCE", "NORMAL", "BACKENDS", "LOADBALANCER", "REGION", "AGE"}))
-	fields := strings.Fields(lines[1])
+	rows := strings.Split(w.kubectl(t, "get", "-n", mainNamespace, "lbh", id), "\n")
+	g.Expect(strings.Fields(rows[0])).To(Equal([]string{"NAME", "READY", "STATUS", "SINCE", "NORMAL", "BACKENDS", "LOADBALANCER", "REGION", "AGE"}))
+	fields := strings.Fields(rows[1])
 	g.Expect(slices.Delete(fields, 3, 4)[:7]).To(Equal([]string{id, "True", "MinHealthyMet", "1", "2", id, region}))
 
-	lines = strings.Split(w.kubectl(t, "get", "-n", mainNamespace, "slb", "-o", "wide"), "\n")
-	g.Expect(strings.Fields(lines[0])).To(Equal([]string{
+	rows = strings.Split(w.kubectl(t, "get", "-n", mainNamespace, "slb", "-o", "wide"), "\n")
+	g.Expect(strings.Fields(rows[0])).To(Equal([]string{
 		"NAME", "READY", "STATUS", "SINCE", "NORMAL", "BACKENDS", "LOADBALANCER", "REGION", "AGE",
 		"PORT", "ABNORMAL", "UNAVAILABLE", "OBSERVED", "MESSAGE",
 	}))
@@ -173,29 +173,20 @@ func servesRequests(t *testing.T, w *env) {
 	g.Expect(w.simulator.calls(t, id)).To(HaveLen(2))
 }
 
-func leavesNoSeries(t *testing.T, w *env) {
+func deletesSeries(t *testing.T, w *env) {
 	const id = "lb-deleted"
 	w.simulator.put(t, id, web("i-1", "10.0.4.1", "normal"))
 	object := named(mainNamespace, id)
 	w.create(t, object)
 	w.await(t, object, good("AllBackendsNormal"))
-	namesIt := func(g Gomega) int {
-		count := 0
-		for series := range w.main.metrics(g) {
-			if strings.Contains(series, `name="`+id+`"`) {
-				count++
-			}
-		}
-		return count
-	}
-	w.eventually(t, func(g Gomega) { g.Expect(namesIt(g)).To(BeNumerically(">", 0)) })
+	w.eventually(t, func(g Gomega) { g.Expect(w.main.series(g, object)).To(BeNumerically(">", 0)) })
 	if err := w.admin.Delete(t.Context(), object); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually(t, func(g Gomega) { g.Expect(namesIt(g)).To(BeZero()) })
+	w.eventually(t, func(g Gomega) { g.Expect(w.main.series(g, object)).To(BeZero()) })
 }
 
-func rests(t *testing.T, w *env) {
+func suspends(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id, neighbour = "lb-suspended", "lb-suspended-neighbour"
 	w.simulator.put(t, id, web("i-1", "10.0.5.1", "normal"))
@@ -211,12 +202,12 @@ func rests(t *testing.T, w *env) {
 	suspend("true")
 	found := w.await(t, object, states{"Ready": "Unknown Suspended", "Healthy": "Unknown Suspended", "Observed": "Unknown Suspended"})
 	g.Expect(rowsOf(found)).To(HaveLen(1))
-	asked := len(w.simulator.calls(t, id))
-	w.awaitCalls(t, neighbour, len(w.simulator.calls(t, neighbour)), 3)
-	g.Expect(w.simulator.calls(t, id)).To(HaveLen(asked))
+	before := len(w.simulator.calls(t, id))
+	w.awaitMoreCalls(t, neighbour, 3)
+	g.Expect(w.simulator.calls(t, id)).To(HaveLen(before))
 
 	suspend("false")
 	w.await(t, object, good("AllBackendsNormal"))
-	w.awaitCalls(t, id, asked, 2)
+	w.awaitCalls(t, id, before, 2)
 	g.Expect(w.events(g, object)).To(BeEmpty())
 }

@@ -21,7 +21,7 @@ import (
 // interval is the shortest that the API allows.
 const interval = 5 * time.Second
 
-// named makes an object of the load balancer of the same name.
+// named returns an object for the load balancer of the same name.
 func named(namespace, name string, edits ...func(*v1alpha1.LoadBalancerHealth)) *v1alpha1.LoadBalancerHealth {
 	object := &v1alpha1.LoadBalancerHealth{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: strings.ToLower(strings.ReplaceAll(name, "_", "-"))},
@@ -35,7 +35,7 @@ func named(namespace, name string, edits ...func(*v1alpha1.LoadBalancerHealth)) 
 	return object
 }
 
-// once leaves the second observation to a request annotation.
+// once sets an interval so long that only a request annotation causes a second observation.
 func once(object *v1alpha1.LoadBalancerHealth) {
 	object.Spec.Interval = metav1.Duration{Duration: time.Hour}
 }
@@ -52,7 +52,7 @@ func (w *env) get(g Gomega, object *v1alpha1.LoadBalancerHealth) *v1alpha1.LoadB
 	return found
 }
 
-// states is an object's conditions: type to status and reason.
+// states are the conditions of an object: type to status and reason.
 type states map[string]string
 
 func statesOf(object *v1alpha1.LoadBalancerHealth) states {
@@ -98,7 +98,7 @@ func conditionOf(object *v1alpha1.LoadBalancerHealth, kind string) metav1.Condit
 	return metav1.Condition{}
 }
 
-// rows are an object's backends: server to health status.
+// rowsOf returns the backends of an object: server to health status.
 func rowsOf(object *v1alpha1.LoadBalancerHealth) map[string]string {
 	rows := map[string]string{}
 	for _, b := range object.Status.Backends {
@@ -107,7 +107,7 @@ func rowsOf(object *v1alpha1.LoadBalancerHealth) map[string]string {
 	return rows
 }
 
-// await waits until the object has these states, of its current generation.
+// await waits until the object has these states for its current generation.
 func (w *env) await(t *testing.T, object *v1alpha1.LoadBalancerHealth, want states) *v1alpha1.LoadBalancerHealth {
 	t.Helper()
 	var found *v1alpha1.LoadBalancerHealth
@@ -124,7 +124,7 @@ func (*env) eventually(t *testing.T, check func(g Gomega)) {
 	NewWithT(t).Eventually(t.Context(), check).WithTimeout(patience).WithPolling(pause).Should(Succeed())
 }
 
-// requestObservation asks for one observation now.
+// requestObservation requests one observation with the annotation.
 func (w *env) requestObservation(t *testing.T, object *v1alpha1.LoadBalancerHealth, value string) {
 	t.Helper()
 	patch := client.RawPatch("application/merge-patch+json",
@@ -134,7 +134,7 @@ func (w *env) requestObservation(t *testing.T, object *v1alpha1.LoadBalancerHeal
 	}
 }
 
-// recorded are the events about an object: type, reason and note to how often.
+// recorded counts the events of an object by type, reason and note.
 type recorded map[string]int
 
 func (w *env) events(g Gomega, object *v1alpha1.LoadBalancerHealth) recorded {
@@ -155,7 +155,7 @@ func (w *env) events(g Gomega, object *v1alpha1.LoadBalancerHealth) recorded {
 	return found
 }
 
-// reasons leaves out the notes.
+// reasons counts the events by type and reason.
 func (t recorded) reasons() map[string]int {
 	counts := map[string]int{}
 	for what, times := range t {
@@ -165,7 +165,7 @@ func (t recorded) reasons() map[string]int {
 	return counts
 }
 
-// notes are those of one reason, sorted.
+// notes returns the notes of one reason, sorted.
 func (t recorded) notes(reason string) []string {
 	var notes []string
 	for what := range t {
@@ -176,7 +176,7 @@ func (t recorded) notes(reason string) []string {
 	return slices.Sorted(slices.Values(notes))
 }
 
-// versions are the resourceVersions of objects by name: a write changes them.
+// versions returns the resourceVersions of objects by name: every write changes them.
 func (w *env) versions(t *testing.T, objects ...*v1alpha1.LoadBalancerHealth) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -186,7 +186,22 @@ func (w *env) versions(t *testing.T, objects ...*v1alpha1.LoadBalancerHealth) ma
 	return found
 }
 
-// awaitCalls waits until the load balancer was asked about n more times than before.
+// awaitMoreCalls waits for n more calls about the load balancer, and returns all calls.
+func (w *env) awaitMoreCalls(t *testing.T, id string, n int) []call {
+	t.Helper()
+	return w.awaitCalls(t, id, len(w.simulator.calls(t, id)), n)
+}
+
+// awaitCaller waits until the last call about the load balancer was signed with this key.
+func (w *env) awaitCaller(t *testing.T, id string, key account) {
+	t.Helper()
+	w.eventually(t, func(g Gomega) {
+		calls := w.simulator.calls(t, id)
+		g.Expect(calls[len(calls)-1].AccessKeyID).To(Equal(key.AccessKeyID))
+	})
+}
+
+// awaitCalls waits for n calls about the load balancer besides the first ones.
 func (w *env) awaitCalls(t *testing.T, id string, before, n int) []call {
 	t.Helper()
 	var calls []call

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,11 +18,11 @@ import (
 )
 
 const (
-	// patience is for what takes an interval on an idle machine.
+	// patience is the timeout for what needs one interval on an idle machine.
 	patience = 90 * time.Second
-	// pause is between two looks.
+	// pause is the polling interval.
 	pause = 300 * time.Millisecond
-	// loadSlack is what a loaded machine may add to a time.
+	// loadSlack is the delay that a loaded machine may add.
 	loadSlack = 15 * time.Second
 	// mainTimeout is --slb-timeout of the main operator.
 	mainTimeout = 6 * time.Second
@@ -29,12 +30,12 @@ const (
 
 type operatorOptions struct {
 	name       string
-	user       *user // default: the one with role.yaml
-	namespaces []string
-	endpoint   string
+	user       *user    // default: the one with role.yaml
+	namespaces []string // default: the name, up to a dot
+	endpoint   string   // default: the simulator
 	account    account
 	args       []string
-	// environment comes after all else, so that it prevails.
+	// environment overrides the variables of the operator.
 	environment []string
 }
 
@@ -55,16 +56,22 @@ func (w *env) startOperator(t *testing.T, o operatorOptions) *operator {
 	return op
 }
 
-// launch starts an operator and waits for nothing.
+// launch starts an operator, and does not wait until it is ready.
 func (w *env) launch(t *testing.T, o operatorOptions) *operator {
 	t.Helper()
-	u := o.user
-	if u == nil {
-		u = w.operator
+	if o.user == nil {
+		o.user = w.operator
+	}
+	if o.namespaces == nil {
+		namespace, _, _ := strings.Cut(o.name, ".")
+		o.namespaces = []string{namespace}
+	}
+	if o.endpoint == "" {
+		o.endpoint = w.simulator.URL
 	}
 	op := &operator{metricsAddress: harness.FreeAddressFor(t), probeAddress: harness.FreeAddressFor(t), outputs: w.outputs}
 	args := []string{
-		"--kubeconfig=" + u.kubeconfig,
+		"--kubeconfig=" + o.user.kubeconfig,
 		"--slb-endpoint=" + o.endpoint,
 		"--metrics-bind-address=" + op.metricsAddress, "--metrics-secure=false",
 		"--health-probe-bind-address=" + op.probeAddress,
@@ -79,7 +86,7 @@ func (w *env) launch(t *testing.T, o operatorOptions) *operator {
 	return op
 }
 
-// operatorEnvironment leads nowhere beyond loopback.
+// operatorEnvironment keeps an operator on loopback.
 func (w *env) operatorEnvironment() []string {
 	return []string{
 		"HOME=" + w.home,
@@ -88,12 +95,12 @@ func (w *env) operatorEnvironment() []string {
 	}
 }
 
-// showOnFailure prints the operator's last lines when the test fails.
+// showOnFailure prints the last log lines of the operator when the test fails.
 func (*env) showOnFailure(t *testing.T, op *operator) {
 	t.Helper()
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the last lines of operator %s:\n%s", op.Name, op.Tail())
+			t.Logf("the last log lines of operator %s:\n%s", op.Name, op.Tail())
 		}
 	})
 }
@@ -113,8 +120,7 @@ func (o *operator) awaitReady(t *testing.T) {
 	}
 }
 
-// stop keeps the metrics for the search at the end, then asks for a clean end.
-// One that has been ended by a spec stays as it is.
+// stop saves the metrics for the search for secrets, and terminates the operator unless a spec has done so.
 func (o *operator) stop(t *testing.T) {
 	t.Helper()
 	if o.stopped || !o.running() {
@@ -129,14 +135,14 @@ func (o *operator) keepMetrics(t *testing.T) {
 	t.Helper()
 	status, body, err := get(http.DefaultClient, "http://"+o.metricsAddress+"/metrics", "")
 	if err != nil || status != http.StatusOK {
-		return // served otherwise, or not at all
+		return // metrics are secured or disabled
 	}
 	if err := os.WriteFile(filepath.Join(o.outputs, o.Name+".metrics"), []byte(body), 0o600); err != nil {
 		t.Error(err)
 	}
 }
 
-// metrics returns the series, spelled as they are served, with their values.
+// metrics returns the values of all series; the keys have the format of the metrics endpoint.
 func (o *operator) metrics(g Gomega) harness.Series {
 	status, body, err := get(http.DefaultClient, "http://"+o.metricsAddress+"/metrics", "")
 	g.Expect(err).NotTo(HaveOccurred())
@@ -146,7 +152,7 @@ func (o *operator) metrics(g Gomega) harness.Series {
 	return series
 }
 
-// get asks once, with a bearer token unless it is empty.
+// get sends one request, with a bearer token unless it is empty.
 func get(c *http.Client, url, token string) (status int, body string, err error) {
 	request, err := http.NewRequest(http.MethodGet, url, http.NoBody)
 	if err != nil {

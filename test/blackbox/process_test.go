@@ -15,18 +15,18 @@ import (
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// stopGrace is far more than a program needs to end, and bounded.
+// stopGrace is the timeout of a graceful termination.
 const stopGrace = 30 * time.Second
 
-// process is harness.Process for a test.
+// process is a harness.Process whose failures fail the test.
 type process struct{ *harness.Process }
 
-// start runs a program with this environment and nothing else, until the test
-// ends. A name is used once in a folder: outputs are kept.
+// start runs a program with exactly this environment until the test ends. A name is unique in a folder, because its
+// output stays there.
 func start(t *testing.T, folder, name, program string, environment []string, args ...string) *process {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(folder, name+".stderr")); err == nil {
-		t.Fatalf("there is a %s already", name)
+		t.Fatalf("the name %s is in use", name)
 	}
 	p, err := harness.Start(context.WithoutCancel(t.Context()), folder, name, environment, program, args...)
 	if err != nil {
@@ -38,13 +38,13 @@ func start(t *testing.T, folder, name, program string, environment []string, arg
 
 func (p *process) running() bool { return p.Alive() == nil }
 
-// exit waits for the end of the program and returns its exit code.
+// exit waits until the program exits, and returns its exit code.
 func (p *process) exit(t *testing.T, within time.Duration) int {
 	t.Helper()
 	select {
 	case <-p.Ended():
 	case <-time.After(within):
-		t.Fatalf("%s has not ended within %s; its last lines:\n%s", p.Name, within, p.Tail())
+		t.Fatalf("%s has not exited within %s; its last log lines:\n%s", p.Name, within, p.Tail())
 	}
 	var failed *exec.ExitError
 	if p.Failure() != nil && !errors.As(p.Failure(), &failed) {
@@ -53,20 +53,15 @@ func (p *process) exit(t *testing.T, within time.Duration) int {
 	return p.ExitCode()
 }
 
-// terminate asks the program to end, demands that it does so well, and returns
-// how long it took.
-func (p *process) terminate(t *testing.T, within time.Duration) time.Duration {
+// terminate sends SIGTERM, and requires exit code 0.
+func (p *process) terminate(t *testing.T, within time.Duration) {
 	t.Helper()
-	began := time.Now()
 	if err := p.Signal(syscall.SIGTERM); err != nil {
 		t.Fatalf("%s: %v", p.Name, err)
 	}
-	code := p.exit(t, within)
-	took := time.Since(began)
-	if code != 0 {
-		t.Errorf("%s ended with exit code %d after SIGTERM; its last lines:\n%s", p.Name, code, p.Tail())
+	if code := p.exit(t, within); code != 0 {
+		t.Errorf("%s exited with code %d after SIGTERM; its last log lines:\n%s", p.Name, code, p.Tail())
 	}
-	return took
 }
 
 func (p *process) output(t *testing.T) (stdout, stderr string) {

@@ -16,21 +16,21 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// servicesAllowed installs config/service-discovery besides.
-func (w *env) servicesAllowed(t *testing.T, i installation, log auditLog) {
+// servicesAllowed adds config/service-discovery.
+func (w *env) servicesAllowed(t *testing.T, i installation, log *auditLog) {
 	i.component = "service-discovery"
 	w.install(t, i)
 	op := w.startInstalled(t, i)
 	w.workThroughServices(t, i)
 	op.terminate(t, stopGrace)
-	requests := log.by(t, i.user())
+	requests := log.of(t, i.user(), anyRequest)
 	refusedNothing(t, requests)
-	grantedWhatIsUsed(t, w.rightsOf(t, i.namespace, serviceAccountName), requests)
+	onlyNeeded(t, w.permissionsOf(t, i.namespace, serviceAccountName), requests)
 	w.revoke(t, i)
 }
 
-// workThroughServices has the operator find the load balancer of a Service, and
-// make, label and delete the object that one asks for.
+// workThroughServices makes the operator find the load balancer of a Service, and create, label and delete the object
+// that the Service requests.
 func (w *env) workThroughServices(t *testing.T, i installation) {
 	t.Helper()
 	w.create(t, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-1"}, Spec: corev1.NodeSpec{ProviderID: region + ".i-1"}})
@@ -64,14 +64,14 @@ func (w *env) workThroughServices(t *testing.T, i installation) {
 	})
 }
 
-// namesAllowed installs config/backend-names besides: without its rights first.
-func (w *env) namesAllowed(t *testing.T, i installation, log auditLog) {
+// namesAllowed adds config/backend-names, at first without its permissions.
+func (w *env) namesAllowed(t *testing.T, i installation, log *auditLog) {
 	i.component = "backend-names"
 	lb := w.createNamed(t, i)
 	w.install(t, i)
 	w.revoke(t, i)
-	w.awaitRight(t, i, "pods", false)
-	i.run = "-without-rights"
+	w.awaitPermission(t, i, "pods", false)
+	i.run = "-without-permissions"
 	op := w.startInstalled(t, i)
 	g := NewWithT(t)
 	g.Expect(w.await(t, lb, good("AllBackendsNormal")).Status.Backends).To(HaveEach(
@@ -81,9 +81,9 @@ func (w *env) namesAllowed(t *testing.T, i installation, log auditLog) {
 	g.Expect(stderr).To(And(ContainSubstring("apply config/backend-names"), ContainSubstring("cannot list resource")))
 
 	w.install(t, i)
-	w.awaitRight(t, i, "pods", true)
-	i.run = "-with-rights"
-	start := len(log.by(t, i.user()))
+	w.awaitPermission(t, i, "pods", true)
+	i.run = "-with-permissions"
+	start := len(log.of(t, i.user(), anyRequest))
 	op = w.startInstalled(t, i)
 	w.eventually(t, func(g Gomega) {
 		g.Expect(w.get(g, lb).Status.Backends).To(HaveExactElements(
@@ -92,12 +92,12 @@ func (w *env) namesAllowed(t *testing.T, i installation, log auditLog) {
 		))
 	})
 	op.terminate(t, stopGrace)
-	requests := log.by(t, i.user())[start:]
+	requests := log.of(t, i.user(), anyRequest)[start:]
 	refusedNothing(t, requests)
-	needed(t, w.rightsIn(t, "", rbacv1.RoleRef{Kind: "ClusterRole", Name: "slb-health-operator-backend-names-role"}), requests)
+	needed(t, w.permissionsIn(t, "", rbacv1.RoleRef{Kind: "ClusterRole", Name: "slb-health-operator-backend-names-role"}), requests)
 }
 
-// createNamed makes a node and a pod, and an object on a load balancer that serves both.
+// createNamed creates a node, a pod, and an object for a load balancer with both as backends.
 func (w *env) createNamed(t *testing.T, i installation) *v1alpha1.LoadBalancerHealth {
 	t.Helper()
 	w.create(t, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-9"}, Spec: corev1.NodeSpec{ProviderID: region + ".i-9"}})
@@ -118,7 +118,7 @@ func (w *env) createNamed(t *testing.T, i installation) *v1alpha1.LoadBalancerHe
 	return lb
 }
 
-// revoke takes back the rights of a component.
+// revoke deletes the ClusterRoleBinding of a component.
 func (w *env) revoke(t *testing.T, i installation) {
 	t.Helper()
 	binding := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "slb-health-operator-" + i.component + "-rolebinding"}}
@@ -127,8 +127,8 @@ func (w *env) revoke(t *testing.T, i installation) {
 	}
 }
 
-// awaitRight waits until the API server knows whether the operator may list something.
-func (w *env) awaitRight(t *testing.T, i installation, resource string, want bool) {
+// awaitPermission waits until the API server allows, or denies, the operator to list a resource.
+func (w *env) awaitPermission(t *testing.T, i installation, resource string, want bool) {
 	t.Helper()
 	w.eventually(t, func(g Gomega) {
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{

@@ -13,31 +13,32 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	. "github.com/onsi/gomega"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// recorder keeps every revision of every LoadBalancerHealth that was ever
-// stored. It watches etcd, not the API server: it misses nothing that clients
-// could have seen, and sees on while the API server is away.
+// recorder records every revision of every LoadBalancerHealth. It watches etcd, because etcd omits no revision, and
+// the API server may be unavailable.
 type recorder struct {
 	watch   *http.Request
 	changes notifier
 
 	mu        sync.Mutex
 	revisions map[client.ObjectKey][]revision
-	next      int64 // the revision to go on from
-	lost      error // why the revisions are not complete
+	next      int64 // the first revision of the next watch
+	lost      error // why the revisions are incomplete
 }
 
-// revision is one revision.
+// revision is an object as it was stored, with its resourceVersion.
 type revision struct {
 	at     time.Time
 	object *v1alpha1.LoadBalancerHealth // nil: deleted
@@ -57,7 +58,7 @@ func (w *env) record(t *testing.T) *recorder {
 	var running sync.WaitGroup
 	running.Go(func() {
 		for ctx.Err() == nil {
-			_ = r.follow(ctx) // etcd is away: the history waits
+			_ = r.follow(ctx) // if etcd is unavailable, the next watch continues
 			select {
 			case <-ctx.Done():
 			case <-time.After(pause):
@@ -74,7 +75,7 @@ func (w *env) record(t *testing.T) *recorder {
 	return r
 }
 
-// follow reads one stream of changes to its end.
+// follow records the changes of one watch until it breaks.
 func (r *recorder) follow(ctx context.Context) error {
 	create := map[string]any{"create_request": map[string]any{
 		"key": []byte(storedObjects), "range_end": []byte(strings.TrimSuffix(storedObjects, "/") + "0"), "start_revision": r.next,
@@ -101,15 +102,15 @@ func (r *recorder) follow(ctx context.Context) error {
 			return err
 		}
 		if message.Result.CompactRevision != "" {
-			r.lost = errors.New("etcd forgot what was not recorded yet")
+			r.lost = errors.New("etcd compacted revisions that were not recorded yet")
 		}
 		for _, event := range message.Result.Events {
-			r.take(event)
+			r.add(event)
 		}
 	}
 }
 
-// storedEvent is a change as etcd reports it.
+// storedEvent is a change in the format of etcd.
 type storedEvent struct {
 	Type string `json:"type"`
 	KV   struct {
@@ -119,7 +120,7 @@ type storedEvent struct {
 	} `json:"kv"`
 }
 
-func (r *recorder) take(event storedEvent) {
+func (r *recorder) add(event storedEvent) {
 	f := revision{at: time.Now()}
 	path, err := base64.StdEncoding.DecodeString(event.KV.Key)
 	if err == nil && event.Type != "DELETE" {
@@ -127,13 +128,14 @@ func (r *recorder) take(event storedEvent) {
 		if content, err = base64.StdEncoding.DecodeString(event.KV.Value); err == nil {
 			f.object = &v1alpha1.LoadBalancerHealth{}
 			err = json.Unmarshal(content, f.object)
+			f.object.ResourceVersion = strconv.FormatInt(event.KV.ModRevision, 10)
 		}
 	}
 	namespace, name, _ := strings.Cut(strings.TrimPrefix(string(path), storedObjects), "/")
 	key := client.ObjectKey{Namespace: namespace, Name: name}
 	r.mu.Lock()
 	if err != nil {
-		r.lost = fmt.Errorf("%s is stored in a way that cannot be read: %w", path, err)
+		r.lost = fmt.Errorf("%s cannot be decoded: %w", path, err)
 	}
 	r.revisions[key] = append(r.revisions[key], f)
 	r.next = event.KV.ModRevision + 1
@@ -141,28 +143,32 @@ func (r *recorder) take(event storedEvent) {
 	r.changes.notify()
 }
 
-// revisionsOf is all that was stored of an object until now.
+// revisionsOf returns the revisions of an object until now.
 func (r *recorder) revisionsOf(object *v1alpha1.LoadBalancerHealth) []revision {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.revisions[client.ObjectKeyFromObject(object)])
 }
 
-// awaitRevision waits for the first revision that is like this, and returns it.
-func (r *recorder) awaitRevision(t *testing.T, object *v1alpha1.LoadBalancerHealth, within time.Duration, what string, like func(*v1alpha1.LoadBalancerHealth) bool) revision {
+// history waits until the last revision of an object is recorded, and returns all.
+func (w *env) history(t *testing.T, r *recorder, object *v1alpha1.LoadBalancerHealth) (revisions []revision) {
 	t.Helper()
-	var found revision
+	w.eventually(t, func(g Gomega) {
+		revisions = r.revisionsOf(object)
+		g.Expect(revisions).NotTo(BeEmpty())
+		g.Expect(revisions[len(revisions)-1].object.ResourceVersion).To(Equal(w.get(g, object).ResourceVersion))
+	})
+	return revisions
+}
+
+// awaitRevision waits for a revision that satisfies a condition.
+func (r *recorder) awaitRevision(t *testing.T, object *v1alpha1.LoadBalancerHealth, within time.Duration, what string, condition func(*v1alpha1.LoadBalancerHealth) bool) {
+	t.Helper()
 	r.changes.await(t, within, what, func() (string, bool) {
 		revisions := r.revisionsOf(object)
-		for _, f := range revisions {
-			if f.object != nil && like(f.object) {
-				found = f
-				return "", true
-			}
-		}
-		return "stored were:\n" + strings.Join(statusTexts(revisions), "\n"), false
+		return "stored were:\n" + strings.Join(statusTexts(revisions), "\n"),
+			slices.ContainsFunc(revisions, func(f revision) bool { return f.object != nil && condition(f.object) })
 	})
-	return found
 }
 
 // awaitDeletion waits until the last revision of an object is its deletion.
@@ -170,11 +176,11 @@ func (r *recorder) awaitDeletion(t *testing.T, object *v1alpha1.LoadBalancerHeal
 	t.Helper()
 	r.changes.await(t, patience, object.Name+" is deleted", func() (string, bool) {
 		revisions := r.revisionsOf(object)
-		return "it is there", len(revisions) > 0 && revisions[len(revisions)-1].object == nil
+		return "it exists", len(revisions) > 0 && revisions[len(revisions)-1].object == nil
 	})
 }
 
-// status is a status as far as people and tools act on it: conditions, counts and rows.
+// statusText has the conditions and rows of a status: what users and tools act on.
 func statusText(of states, rows ...string) string {
 	conditions := make([]string, 0, len(of))
 	for _, kind := range slices.Sorted(maps.Keys(of)) {
@@ -198,9 +204,8 @@ func rowText(listener int, server, status string) string {
 	return server + " is " + status
 }
 
-// statusTexts are the statuses that were stored one after another. A write that
-// changed a status without a change in its status is a status too: it was one
-// too many. What others write of an object, labels and annotations, is none.
+// statusTexts returns the texts of the statuses in the order in which they were stored. A status that differs only in
+// fields that statusText omits is in the list, too. A write of labels or annotations is not.
 func statusTexts(revisions []revision) []string {
 	var texts []string
 	var last *v1alpha1.LoadBalancerHealthStatus
@@ -209,8 +214,8 @@ func statusTexts(revisions []revision) []string {
 		case f.object == nil:
 			texts = append(texts, "deleted")
 			last = nil
-		case len(f.object.Status.Conditions) == 0:
-			// It was created and not observed yet.
+		case len(f.object.Status.Conditions) == 0 || last == nil && statesOf(f.object)["Observed"] == "Unknown Pending":
+			// The object is not observed yet. On a loaded machine its first observation is queued for long enough to say so.
 		case last == nil || !apiequality.Semantic.DeepEqual(last, &f.object.Status):
 			texts = append(texts, statusTextOf(f.object))
 			last = &f.object.Status
@@ -219,7 +224,8 @@ func statusTexts(revisions []revision) []string {
 	return texts
 }
 
-// mistakesIn are claims that no row or answer supports, whatever the texts.
+// mistakesIn returns what is wrong with the revisions, besides their texts: an observation without a response, or a
+// lastTransitionTime without a transition.
 func mistakesIn(revisions []revision) []string {
 	var mistakes []string
 	type backend struct{ listener, server string }
@@ -233,14 +239,14 @@ func mistakesIn(revisions []revision) []string {
 		status := &f.object.Status
 		if last != nil && conditionOf(f.object, "Observed").Status != "True" &&
 			(last.LastRequestID != status.LastRequestID || !last.LastObservedTime.Equal(status.LastObservedTime)) {
-			mistakes = append(mistakes, "an answer is claimed where there was none: "+statusTextOf(f.object))
+			mistakes = append(mistakes, "a failed observation has a response: "+statusTextOf(f.object))
 		}
 		before := since
-		since = map[backend]v1alpha1.BackendStatus{} // one that goes and comes back starts anew
+		since = map[backend]v1alpha1.BackendStatus{} // a backend that was removed and added again has a new lastTransitionTime
 		for _, b := range status.Backends {
 			key := backend{fmt.Sprint(b.ListenerPort, b.ListenerProtocol), b.ServerID}
 			if was, known := before[key]; known && was.ServerHealthStatus == b.ServerHealthStatus && !was.LastTransitionTime.Equal(&b.LastTransitionTime) {
-				mistakes = append(mistakes, b.ServerID+" has not turned, but lastTransitionTime has changed")
+				mistakes = append(mistakes, b.ServerID+" has a new lastTransitionTime without a transition")
 			}
 			since[key] = b
 		}
@@ -249,51 +255,48 @@ func mistakesIn(revisions []revision) []string {
 	return mistakes
 }
 
-// notifier wakes those that wait for a change.
+// notifier wakes all that wait for a change.
 type notifier struct {
-	mu   sync.Mutex
-	came chan struct{}
+	mu      sync.Mutex
+	changed chan struct{}
 }
 
 func (n *notifier) notify() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.came != nil {
-		close(n.came)
-		n.came = nil
+	if n.changed != nil {
+		close(n.changed)
+		n.changed = nil
 	}
 }
 
 func (n *notifier) next() <-chan struct{} {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.came == nil {
-		n.came = make(chan struct{})
+	if n.changed == nil {
+		n.changed = make(chan struct{})
 	}
-	return n.came
+	return n.changed
 }
 
-// await looks again at each change until it is done; look says what it saw.
-func (n *notifier) await(t *testing.T, within time.Duration, what string, look func() (saw string, done bool)) {
+// await repeats a check at each change until it succeeds; found is for the failure message.
+func (n *notifier) await(t *testing.T, within time.Duration, what string, check func() (found string, ok bool)) {
 	t.Helper()
-	late := time.After(within)
+	deadline, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
 	for {
-		came := n.next()
-		saw, done := look()
-		if done {
+		changed := n.next()
+		found, ok := check()
+		if ok {
 			return
 		}
-		select {
-		case <-late:
-			t.Fatalf("not within %s: %s; %s", within, what, saw)
-		default:
+		if deadline.Err() == nil {
+			select {
+			case <-changed:
+				continue
+			case <-deadline.Done():
+			}
 		}
-		select {
-		case <-came:
-		case <-late:
-			t.Fatalf("not within %s: %s; %s", within, what, saw)
-		case <-t.Context().Done():
-			t.Fatalf("the test ended before: %s", what)
-		}
+		t.Fatalf("not within %s: %s; %s", within, what, found)
 	}
 }

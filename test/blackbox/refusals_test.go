@@ -12,21 +12,20 @@ import (
 )
 
 var refusalSpecs = []spec{
-	{"a throttled account is reported, and delays no other", throttlesByAccount},
-	{"a load balancer that is missed three times in a row needs a person, and heals when it appears", missesAndFinds},
+	{"a throttled account is reported, and does not delay another account", throttlesByAccount},
+	{"a load balancer that is missing three times in a row requires manual action, and recovers when it exists", missesAndFinds},
 }
 
 func throttlesByAccount(t *testing.T, w *env) {
 	g := NewWithT(t)
-	const id, members = "lb-throttled", 5
+	const id, size = "lb-throttled", 5
 	slow, other := w.newAccount("slow"), w.newAccount("other")
 	slow.QPS, slow.Burst = 0.001, 1
-	w.simulator.setAccount(t, slow)
-	w.simulator.setAccount(t, other)
+	w.simulator.setAccount(t, slow, other)
 	w.create(t, slow.secret(mainNamespace, "slow"))
 	w.create(t, other.secret(mainNamespace, "other"))
 	var objects []*v1alpha1.LoadBalancerHealth
-	for i := range members {
+	for i := range size {
 		name := fmt.Sprintf("%s-%d", id, i)
 		w.simulator.put(t, name, web("i-1", "10.4.2.1", "normal"))
 		objects = append(objects, named(mainNamespace, name, withSecret("slow")))
@@ -49,7 +48,7 @@ func throttlesByAccount(t *testing.T, w *env) {
 			}
 		}
 	})
-	g.Expect(served).To(BeNumerically("<=", 1), "one call was allowed")
+	g.Expect(served).To(BeNumerically("<=", 1), "more than the one call that was allowed")
 
 	fast := slow
 	fast.QPS, fast.Burst = 0, 0
@@ -60,7 +59,7 @@ func throttlesByAccount(t *testing.T, w *env) {
 	g.Expect(w.events(g, neighbour)).To(BeEmpty())
 	w.eventually(t, func(g Gomega) {
 		series := w.main.metrics(g)
-		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{action="DescribeHealthStatus",code="Throttling.User",region="cn-hangzhou"}`, BeNumerically(">=", members-1)))
+		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{action="DescribeHealthStatus",code="Throttling.User",region="cn-hangzhou"}`, BeNumerically(">=", size-1)))
 		g.Expect(series).To(HaveKeyWithValue(`slb_api_rate_limit{account="main/slow",region="cn-hangzhou"}`, BeNumerically(">", 0)))
 		g.Expect(series).To(HaveKeyWithValue(`slb_api_rate_limit{account="main/other",region="cn-hangzhou"}`, BeNumerically(">", 0)))
 	})

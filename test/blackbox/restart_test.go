@@ -3,7 +3,6 @@
 package blackbox
 
 import (
-	"strconv"
 	"testing"
 	"time"
 
@@ -13,23 +12,18 @@ import (
 )
 
 var restartSpecs = []spec{
-	{"a restarted operator repeats no event, writes nothing anew, and tells once what happened meanwhile", restarts},
-	{"an operator that restarts where nothing answers takes an old verdict back, and keeps the rows", takesOldVerdictsBack},
-	{"SIGTERM ends the operator well while a call hangs, and reports no failure", endsWhileACallHangs},
+	{"a restarted operator repeats no event and no write, and reports once what has changed", restarts},
+	{"an operator that restarts while all calls fail sets an old verdict to Unknown, and keeps the rows", expiresOldVerdicts},
+	{"on SIGTERM the operator exits with code 0 while a call hangs, and reports no failure", exitsWhileACallHangs},
 }
 
 func restarts(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace = "restart"
 	w.createNamespace(t, namespace)
-	self := w.newAccount("restart")
-	w.simulator.setAccount(t, self)
-	generation := 0
-	startNext := func() *operator {
-		generation++
-		return w.startOperator(t, operatorOptions{
-			name: "restart-" + strconv.Itoa(generation), namespaces: []string{namespace}, endpoint: w.simulator.URL, account: self,
-		})
+	self := w.addAccount(t, "restart")
+	run := func(number string) *operator {
+		return w.startOperator(t, operatorOptions{name: namespace + "." + number, account: self})
 	}
 
 	w.simulator.put(t, "lb-steady", web("i-1", "10.2.0.1", "normal"), web("i-2", "10.2.0.2", "normal"))
@@ -42,7 +36,7 @@ func restarts(t *testing.T, w *env) {
 	for _, object := range all {
 		w.create(t, object)
 	}
-	first := startNext()
+	first := run("1")
 	w.await(t, steady, good("AllBackendsNormal"))
 	w.await(t, sick, good("AllBackendsNormal"))
 	w.simulator.set(t, "lb-sick", "i-2", "abnormal")
@@ -65,7 +59,7 @@ func restarts(t *testing.T, w *env) {
 	for _, object := range all {
 		seen[object.Name] = len(w.simulator.calls(t, object.Name))
 	}
-	second := startNext()
+	second := run("2")
 	w.awaitCalls(t, "lb-missing", seen["lb-missing"], 1)
 	for _, id := range []string{"lb-steady", "lb-sick", "lb-failing"} {
 		w.awaitCalls(t, id, seen[id], 3)
@@ -80,12 +74,11 @@ func restarts(t *testing.T, w *env) {
 	w.simulator.set(t, "lb-steady", "i-1", "abnormal")
 	w.simulator.set(t, "lb-sick", "i-2", "normal")
 	w.simulator.clearFaults(t, "lb-failing")
-	startNext()
+	run("3")
 	w.await(t, steady, good("MinHealthyMet"))
 	w.await(t, sick, good("AllBackendsNormal"))
 	w.await(t, failed, bad("NoBackends"))
-	asked := len(w.simulator.calls(t, "lb-sick"))
-	w.awaitCalls(t, "lb-sick", asked, 1)
+	w.awaitMoreCalls(t, "lb-sick", 1)
 	w.awaitEvents(t, steady, map[string]int{"Warning BackendAbnormal": 1})
 	w.awaitEvents(t, sick, map[string]int{
 		"Warning BackendAbnormal": 1, "Warning LoadBalancerUnhealthy": 1, "Normal BackendNormal": 1, "Normal LoadBalancerHealthy": 1,
@@ -93,20 +86,16 @@ func restarts(t *testing.T, w *env) {
 	w.awaitEvents(t, failed, map[string]int{"Warning ObservationFailed": 1, "Normal ObservationRecovered": 1, "Warning LoadBalancerUnhealthy": 1})
 }
 
-func endsWhileACallHangs(t *testing.T, w *env) {
+func exitsWhileACallHangs(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "interrupt", "lb-interrupted"
 	w.createNamespace(t, namespace)
-	self := w.newAccount("interrupt")
-	w.simulator.setAccount(t, self)
+	self := w.addAccount(t, "interrupt")
 	w.simulator.put(t, id, web("i-1", "10.2.2.1", "normal"))
 	w.simulator.addFault(t, fault{Kind: "hang", LoadBalancerID: id})
 	object := named(namespace, id)
 	w.create(t, object)
-	op := w.startOperator(t, operatorOptions{
-		name: "interrupt", namespaces: []string{namespace}, endpoint: w.simulator.URL, account: self,
-		args: []string{"--slb-timeout=60s"},
-	})
+	op := w.startOperator(t, operatorOptions{name: namespace, account: self, args: []string{"--slb-timeout=60s"}})
 	w.awaitCalls(t, id, 0, 1)
 	op.keepMetrics(t)
 	op.terminate(t, 10*time.Second)
@@ -114,16 +103,15 @@ func endsWhileACallHangs(t *testing.T, w *env) {
 	g.Expect(w.events(g, object)).To(BeEmpty())
 }
 
-func takesOldVerdictsBack(t *testing.T, w *env) {
+func expiresOldVerdicts(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "stale", "lb-stale"
 	w.createNamespace(t, namespace)
-	self := w.newAccount("stale")
-	w.simulator.setAccount(t, self)
+	self := w.addAccount(t, "stale")
 	w.simulator.put(t, id, web("i-1", "10.2.3.1", "normal"))
 	object := named(namespace, id)
 	w.create(t, object)
-	options := operatorOptions{name: "stale-1", namespaces: []string{namespace}, endpoint: w.simulator.URL, account: self}
+	options := operatorOptions{name: "stale.1", account: self}
 	first := w.startOperator(t, options)
 	w.await(t, object, good("AllBackendsNormal"))
 	first.keepMetrics(t)
@@ -132,7 +120,7 @@ func takesOldVerdictsBack(t *testing.T, w *env) {
 	long := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
 	w.kubectl(t, "patch", "-n", namespace, "lbh", id, "--subresource=status", "--type=merge", `-p={"status":{"lastObservedTime":"`+long+`"}}`)
 	w.simulator.addFault(t, fault{Kind: "reset", LoadBalancerID: id})
-	options.name = "stale-2"
+	options.name = "stale.2"
 	w.startOperator(t, options)
 	found := w.await(t, object, with(unknown("ObservationStale"), states{"Observed": "False EndpointUnreachable"}))
 	g.Expect(rowsOf(found)).To(Equal(map[string]string{"i-1": "normal"}))

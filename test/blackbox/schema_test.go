@@ -19,18 +19,20 @@ import (
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
+const crdName = "loadbalancerhealths.slb.lbhealth.dev"
+
 var currentCRD = filepath.Join("..", "..", "config", "crd", "bases", "slb.lbhealth.dev_loadbalancerhealths.yaml")
 
-// TestOlderCRD runs the operator as after an upgrade that left the CRD behind.
+// TestOlderCRD runs the operator as after an upgrade without its CRD.
 func TestOlderCRD(t *testing.T) {
 	w := newEnv(t, envOptions{quick: true, plane: harness.ControlPlaneOptions{CRDs: []string{olderCRD(t)}}})
 	w.addSimulator(t)
-	w.bind(t, w.operator, "../service-discovery/role.yaml")
+	w.bind(t, w.operator, "", "../service-discovery/role.yaml")
 	w.createNamespace(t, mainNamespace)
 	run := func(t *testing.T, name string) *operator {
 		t.Helper()
 		return w.startOperator(t, operatorOptions{
-			name: name, namespaces: []string{mainNamespace}, endpoint: w.simulator.URL, account: w.mainAccount,
+			name: name, namespaces: []string{mainNamespace}, account: w.mainAccount,
 			args: []string{"--service-discovery", "--region-id=" + region, "--listener-details=off"},
 		})
 	}
@@ -50,9 +52,9 @@ func TestOlderCRD(t *testing.T) {
 		w.await(t, plain, good("AllBackendsNormal"))
 		w.await(t, byService, good("AllBackendsNormal"))
 		w.simulator.put(t, "lb-plain", web("i-1", "10.0.0.1", "normal"))
-		w.await(t, plain, unknown("ListenerMissing")) // since when cannot be stored
+		w.await(t, plain, unknown("ListenerMissing")) // the CRD has no missingSince
 		w.unwritten(t, plain, byService)
-		saysOutdated(t, op, `"status.listeners[].lastTransitionTime"`, "kubectl apply")
+		reportsOutdated(t, op, `"status.listeners[].lastTransitionTime"`, "kubectl apply")
 
 		w.kubectl(t, "replace", "-f", currentCRD)
 		w.eventually(t, func(g Gomega) {
@@ -63,7 +65,6 @@ func TestOlderCRD(t *testing.T) {
 		})
 		w.simulator.put(t, "lb-plain", web("i-1", "10.0.0.1", "normal"), other)
 		w.await(t, plain, good("AllBackendsNormal"))
-		// Missing is said again once it can be stored.
 		w.awaitEvents(t, plain, map[string]int{
 			"Warning ListenerMissing": 1, "Normal ListenerReturned": 1, "Normal BackendRemoved": 1, "Normal BackendAdded": 1,
 			"Warning LoadBalancerHealthUnknown": 1, "Normal LoadBalancerHealthy": 1,
@@ -77,10 +78,10 @@ func TestOlderCRD(t *testing.T) {
 		found := w.await(t, byService, states{
 			"Observed": "False InvalidRequest", "Ready": "False InvalidRequest", "Stalled": "True InvalidRequest", "Healthy": "True AllBackendsNormal",
 		})
-		NewWithT(t).Expect(messageOf(found, "Ready")).To(And(
+		NewWithT(t).Expect(conditionOf(found, "Ready").Message).To(And(
 			ContainSubstring("is older than the operator and has no status.serviceLoadBalancer"), ContainSubstring("kubectl apply")))
 		w.unwritten(t, plain, byService)
-		saysOutdated(t, op, `"status.serviceLoadBalancer"`)
+		reportsOutdated(t, op, `"status.serviceLoadBalancer"`)
 		op.stop(t)
 	})
 
@@ -93,14 +94,14 @@ func TestOlderCRD(t *testing.T) {
 				ContainSubstring("MonitorRefused"), ContainSubstring("is older than the operator and has no spec.serviceRef")))
 		})
 		w.await(t, plain, good("AllBackendsNormal"))
-		w.eventually(t, func(g Gomega) { // its serviceRef is dropped on reading, too
-			g.Expect(messageOf(w.get(g, byService), "Ready")).To(ContainSubstring("spec names no load balancer"))
+		w.eventually(t, func(g Gomega) { // the API server drops its serviceRef on reading, too
+			g.Expect(conditionOf(w.get(g, byService), "Ready").Message).To(ContainSubstring("spec names no load balancer"))
 		})
 		w.unwritten(t, plain, byService)
-		saysOutdated(t, op, `"spec.serviceRef"`, `"status.serviceLoadBalancer"`)
+		reportsOutdated(t, op, `"spec.serviceRef"`, `"status.serviceLoadBalancer"`)
 		op.stop(t)
 	})
-	behaves(t, w)
+	noRaceOrPanic(t, w)
 }
 
 func aService(name string, labels, annotations map[string]string) *corev1.Service {
@@ -110,34 +111,34 @@ func aService(name string, labels, annotations map[string]string) *corev1.Servic
 	}
 }
 
-// unwritten holds that objects are observed without a write.
+// unwritten requires that observations do not write the objects.
 func (w *env) unwritten(t *testing.T, objects ...*v1alpha1.LoadBalancerHealth) {
 	t.Helper()
 	before := w.versions(t, objects...)
-	w.awaitCalls(t, "lb-plain", len(w.simulator.calls(t, "lb-plain")), 4)
+	w.awaitMoreCalls(t, "lb-plain", 4)
 	NewWithT(t).Expect(w.versions(t, objects...)).To(Equal(before))
 }
 
-// saysOutdated holds that the operator says once what is wrong, in an error line and in a metric.
-func saysOutdated(t *testing.T, op *operator, words ...string) {
+// reportsOutdated requires one error in the log with these words, and the metric.
+func reportsOutdated(t *testing.T, op *operator, words ...string) {
 	t.Helper()
 	g := NewWithT(t)
 	g.Expect(op.metrics(g)).To(HaveKeyWithValue("slb_health_crd_outdated", 1.0))
 	_, stderr := op.output(t)
-	var said []string
-	for line := range strings.Lines(stderr) {
-		if strings.Contains(line, `"level":"error"`) {
-			said = append(said, line)
+	var logged []string
+	for entry := range strings.Lines(stderr) {
+		if strings.Contains(entry, `"level":"error"`) {
+			logged = append(logged, entry)
 		}
 	}
-	g.Expect(said).To(HaveLen(1))
+	g.Expect(logged).To(HaveLen(1))
 	for _, word := range words {
-		g.Expect(said[0]).To(ContainSubstring(word))
+		g.Expect(logged[0]).To(ContainSubstring(word))
 	}
 }
 
-// olderCRD writes the CRD of the version before listeners had a state, which also
-// lacks the given fields of spec and status, and returns its file.
+// olderCRD writes the CRD of the version before listeners had a state, also without these fields of spec and status,
+// and returns its file.
 func olderCRD(t *testing.T, without ...string) string {
 	t.Helper()
 	var crd map[string]any
@@ -158,7 +159,7 @@ func olderCRD(t *testing.T, without ...string) string {
 	for _, field := range without {
 		of, name, _ := strings.Cut(field, ".")
 		remove(of, "properties", name)
-		remove("spec", "x-kubernetes-validations") // they name the field
+		remove("spec", "x-kubernetes-validations") // they use the field
 	}
 	crd["spec"].(map[string]any)["versions"] = versions
 	delete(version, "selectableFields")
@@ -173,8 +174,8 @@ func olderCRD(t *testing.T, without ...string) string {
 	return file
 }
 
-// replaceCRD installs the older CRD without the given fields, and waits until the
-// API server has it: until its OpenAPI document names the last of the fields no more.
+// replaceCRD installs the older CRD without these fields, and waits until the API server serves it: until its OpenAPI
+// document no longer has the last field.
 func (w *env) replaceCRD(t *testing.T, without ...string) {
 	t.Helper()
 	w.kubectl(t, "replace", "-f", olderCRD(t, without...))
@@ -182,13 +183,4 @@ func (w *env) replaceCRD(t *testing.T, without ...string) {
 	w.eventually(t, func(g Gomega) {
 		g.Expect(w.kubectl(t, "get", "--raw", "/openapi/v3/apis/slb.lbhealth.dev/v1alpha1")).NotTo(ContainSubstring(`"` + last + `"`))
 	})
-}
-
-func messageOf(object *v1alpha1.LoadBalancerHealth, conditionType string) string {
-	for _, c := range object.Status.Conditions {
-		if c.Type == conditionType {
-			return c.Message
-		}
-	}
-	return ""
 }

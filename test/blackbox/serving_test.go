@@ -14,20 +14,19 @@ import (
 	. "github.com/onsi/gomega"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
 var servingSpecs = []spec{
-	{"liveness and readiness answer", answersProbes},
-	{"secured metrics are for those who may read them, and over TLS alone", securesMetrics},
-	{"0 turns metrics and probes off", turnsServersOff},
-	{"namespaces and labels choose what an operator serves", choosesObjects},
+	{"liveness and readiness probes succeed", servesProbes},
+	{"secured metrics require a permission and TLS", securesMetrics},
+	{"0 disables metrics and probes", disablesServers},
+	{"namespaces and labels select the objects of an operator", selectsObjects},
 }
 
-func answersProbes(t *testing.T, w *env) {
+func servesProbes(t *testing.T, w *env) {
 	g := NewWithT(t)
 	for _, path := range []string{"/healthz", "/readyz"} {
 		status, body, err := get(http.DefaultClient, "http://"+w.main.probeAddress+path, "")
@@ -37,52 +36,50 @@ func answersProbes(t *testing.T, w *env) {
 }
 
 func securesMetrics(t *testing.T, w *env) {
-	g := NewWithT(t)
 	const namespace = "scrape"
 	w.createNamespace(t, namespace)
 	guard := w.addUser(t, "guard")
-	w.bind(t, guard, "role.yaml")
-	w.bind(t, guard, "metrics_auth_role.yaml")
-	reader, stranger := w.serviceAccount(t, namespace, "reader"), w.serviceAccount(t, namespace, "stranger")
-	w.bindTo(t, rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: "reader"}, "", "metrics_reader_role.yaml")
-	op := w.startOperator(t, operatorOptions{
-		name: "secure", user: guard, namespaces: []string{namespace}, endpoint: w.simulator.URL, account: w.mainAccount,
-		args: []string{"--metrics-secure=true"},
-	})
+	w.bind(t, guard, "", "role.yaml")
+	w.bind(t, guard, "", "metrics_auth_role.yaml")
+	w.bind(t, &user{name: "system:serviceaccount:" + namespace + ":reader"}, "", "metrics_reader_role.yaml")
+	op := w.startOperator(t, operatorOptions{name: namespace, user: guard, account: w.mainAccount, args: []string{"--metrics-secure=true"}})
+	w.onlyReaderScrapes(t, op, namespace, "slb_health_observation_lag_seconds")
+}
 
-	// The certificate is the operator's own, made at its start.
-	anybody := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+// onlyReaderScrapes requires that the ServiceAccount reader of a namespace gets the metrics over TLS, and no other one.
+func (w *env) onlyReaderScrapes(t *testing.T, op *operator, namespace, series string) {
+	t.Helper()
+	g := NewWithT(t)
+	reader, stranger := w.serviceAccount(t, namespace, "reader"), w.serviceAccount(t, namespace, "stranger")
+	// The operator creates a self-signed certificate.
+	insecure := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	url := "https://" + op.metricsAddress + "/metrics"
-	var status int
-	var body string
-	var err error
-	w.eventually(t, func(g Gomega) { // readiness does not wait for it
-		status, body, err = get(anybody, url, "")
+	w.eventually(t, func(g Gomega) { // readiness does not wait for the metrics server
+		_, _, err := get(insecure, url, "")
 		g.Expect(err).NotTo(HaveOccurred())
 	})
-	g.Expect(status).To(BeElementOf(http.StatusUnauthorized, http.StatusForbidden))
-	g.Expect(body).NotTo(ContainSubstring("slb_"))
-	status, body, err = get(anybody, url, stranger)
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(status).To(Equal(http.StatusForbidden))
-	g.Expect(body).NotTo(ContainSubstring("slb_"))
-	status, body, err = get(anybody, url, reader)
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(status).To(Equal(http.StatusOK), body)
-	g.Expect(body).To(ContainSubstring("slb_health_observation_lag_seconds"))
-
-	status, body, err = get(http.DefaultClient, "http://"+op.metricsAddress+"/metrics", reader)
+	for _, caller := range []struct {
+		token string
+		want  int
+	}{{"", http.StatusUnauthorized}, {stranger, http.StatusForbidden}, {reader, http.StatusOK}} {
+		status, body, err := get(insecure, url, caller.token)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(status).To(Equal(caller.want), body)
+		g.Expect(strings.Contains(body, series)).To(Equal(caller.want == http.StatusOK), body)
+		g.Expect(strings.Contains(body, "slb_")).To(Equal(caller.want == http.StatusOK), body)
+	}
+	status, body, err := get(http.DefaultClient, "http://"+op.metricsAddress+"/metrics", reader)
 	g.Expect(err != nil || status != http.StatusOK).To(BeTrue(), body)
 }
 
-// serviceAccount makes one and returns a token of it.
+// serviceAccount creates a ServiceAccount and returns a token of it.
 func (w *env) serviceAccount(t *testing.T, namespace, name string) string {
 	t.Helper()
 	w.create(t, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}})
 	return w.token(t, namespace, name)
 }
 
-// token is one that the API server made for a ServiceAccount.
+// token returns a token of a ServiceAccount.
 func (w *env) token(t *testing.T, namespace, name string) string {
 	t.Helper()
 	serviceAccount := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
@@ -94,7 +91,7 @@ func (w *env) token(t *testing.T, namespace, name string) string {
 	return request.Status.Token
 }
 
-func turnsServersOff(t *testing.T, w *env) {
+func disablesServers(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, id = "silent", "lb-silent"
 	w.createNamespace(t, namespace)
@@ -115,7 +112,7 @@ func turnsServersOff(t *testing.T, w *env) {
 	p.terminate(t, stopGrace)
 }
 
-// listenersOf are the TCP sockets that a process listens on, where /proc shows them.
+// listenersOf returns the TCP addresses that a process listens on; known is false where /proc does not show them.
 func listenersOf(t *testing.T, pid int) (addresses []string, known bool) {
 	t.Helper()
 	folder := "/proc/" + strconv.Itoa(pid)
@@ -135,8 +132,8 @@ func listenersOf(t *testing.T, pid int) (addresses []string, known bool) {
 		if err != nil {
 			continue
 		}
-		for line := range strings.Lines(string(content)) {
-			fields := strings.Fields(line)
+		for row := range strings.Lines(string(content)) {
+			fields := strings.Fields(row)
 			if len(fields) > inode && fields[state] == listen && sockets["socket:["+fields[inode]+"]"] {
 				addresses = append(addresses, fields[localAddress])
 			}
@@ -145,32 +142,28 @@ func listenersOf(t *testing.T, pid int) (addresses []string, known bool) {
 	return addresses, true
 }
 
-func choosesObjects(t *testing.T, w *env) {
+func selectsObjects(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id, first, second, elsewhere = "lb-shard", "shard-1", "shard-2", "shard-3"
-	self := w.newAccount("shard")
-	w.simulator.setAccount(t, self)
-	shard := func(value string) func(*v1alpha1.LoadBalancerHealth) {
-		return func(o *v1alpha1.LoadBalancerHealth) { o.Labels = map[string]string{"shard": value} }
-	}
-	served := []*v1alpha1.LoadBalancerHealth{named(first, id+"-1", shard("a")), named(second, id+"-2", shard("a"))}
-	passed := []*v1alpha1.LoadBalancerHealth{named(first, id+"-3", shard("b")), named(second, id+"-4"), named(elsewhere, id+"-5", shard("a"))}
+	self := w.addAccount(t, "shard")
+	served := []*v1alpha1.LoadBalancerHealth{named(first, id+"-1", inShard("a")), named(second, id+"-2", inShard("a"))}
+	ignored := []*v1alpha1.LoadBalancerHealth{named(first, id+"-3", inShard("b")), named(second, id+"-4"), named(elsewhere, id+"-5", inShard("a"))}
 	for _, namespace := range []string{first, second, elsewhere} {
 		w.createNamespace(t, namespace)
 	}
-	for _, object := range append(passed, served...) {
+	for _, object := range append(ignored, served...) {
 		w.simulator.put(t, object.Name, web("i-1", "10.6.1.1", "normal"))
 		w.create(t, object)
 	}
 	w.startOperator(t, operatorOptions{
-		name: "shard", namespaces: []string{first, second}, endpoint: w.simulator.URL, account: self,
+		name: "shard", namespaces: []string{first, second}, account: self,
 		args: []string{"--watch-selector=shard=a"},
 	})
 	for _, object := range served {
 		w.await(t, object, good("AllBackendsNormal"))
 		w.awaitCalls(t, object.Name, 0, 2)
 	}
-	for _, object := range passed {
+	for _, object := range ignored {
 		g.Expect(w.simulator.calls(t, object.Name)).To(BeEmpty(), object.Name)
 		g.Expect(w.get(g, object).Status.ObservedGeneration).To(BeEquivalentTo(-1), object.Name)
 	}

@@ -16,7 +16,7 @@ import (
 
 const shardNamespace = "shards"
 
-// shard is an operator for some of the objects, with a user and a key of its own.
+// shard is an operator for some of the objects, with its own user and key.
 type shard struct {
 	*operator
 	user *user
@@ -25,21 +25,18 @@ type shard struct {
 
 func (w *env) startShard(t *testing.T, name string, namespaces []string, args ...string) *shard {
 	t.Helper()
-	s := &shard{user: w.addUser(t, name), key: w.newAccount(name)}
-	w.bind(t, s.user, "role.yaml")
-	w.bindIn(t, s.user, shardNamespace, "leader_election_role.yaml")
-	w.simulator.setAccount(t, s.key)
+	s := &shard{user: w.addCandidate(t, name, shardNamespace), key: w.addAccount(t, name)}
 	s.operator = w.startOperator(t, operatorOptions{
-		name: name, user: s.user, namespaces: namespaces, endpoint: w.simulator.URL, account: s.key,
+		name: name, user: s.user, namespaces: namespaces, account: s.key,
 		args: append([]string{"--leader-elect", "--leader-election-namespace=" + shardNamespace}, args...),
 	})
 	return s
 }
 
-// series counts those about the object.
-func (s *shard) series(g Gomega, object *v1alpha1.LoadBalancerHealth) int {
+// series counts the series of the object.
+func (o *operator) series(g Gomega, object *v1alpha1.LoadBalancerHealth) int {
 	count := 0
-	for series := range s.metrics(g) {
+	for series := range o.metrics(g) {
 		if strings.Contains(series, `name="`+object.Name+`"`) {
 			count++
 		}
@@ -51,8 +48,8 @@ func inShard(name string) func(*v1alpha1.LoadBalancerHealth) {
 	return func(o *v1alpha1.LoadBalancerHealth) { o.Labels = map[string]string{"shard": name} }
 }
 
-// askers are the keys with which a load balancer was asked about since a moment.
-func (w *env) askers(t *testing.T, object *v1alpha1.LoadBalancerHealth, since time.Time) []string {
+// callers returns the keys of the calls about a load balancer since a time.
+func (w *env) callers(t *testing.T, object *v1alpha1.LoadBalancerHealth, since time.Time) []string {
 	t.Helper()
 	var keys []string
 	for _, c := range w.simulator.calls(t, object.Spec.LoadBalancerID) {
@@ -90,7 +87,7 @@ func TestShards(t *testing.T) {
 	for name, object := range objects {
 		w.await(t, object, good("AllBackendsNormal"))
 		for _, key := range w.awaitCalls(t, object.Spec.LoadBalancerID, 0, 3) {
-			g.Expect(key.AccessKeyID).To(Equal(shards[name].key.AccessKeyID), "who asks about "+object.Name)
+			g.Expect(key.AccessKeyID).To(Equal(shards[name].key.AccessKeyID), "caller about "+object.Name)
 		}
 	}
 	var leases coordinationv1.LeaseList
@@ -101,12 +98,11 @@ func TestShards(t *testing.T) {
 	for _, s := range shards {
 		s.stop(t)
 	}
-	behaves(t, w)
+	noRaceOrPanic(t, w)
 }
 
-// moves relabels an object while its shard is asking about it: the shard that
-// it leaves must not write what it learns too late, and the other goes on from
-// the status that it finds.
+// moves relabels an object during a call of its shard: the old shard must not write the response, and the new one
+// continues from the stored status.
 func (w *env) moves(t *testing.T, object *v1alpha1.LoadBalancerHealth, from, to *shard) {
 	t.Helper()
 	g := NewWithT(t)
@@ -115,27 +111,27 @@ func (w *env) moves(t *testing.T, object *v1alpha1.LoadBalancerHealth, from, to 
 	before := w.await(t, object, good("MinHealthyMet"))
 	w.awaitEvents(t, object, map[string]int{"Warning BackendAbnormal": 1})
 	w.eventually(t, func(g Gomega) { g.Expect(from.series(g, object)).To(BeNumerically(">", 0)) })
-	written := w.audit.of(t, from.user, (*logged).writes)
+	written := len(w.audit.of(t, from.user.name, (*auditedRequest).writes))
 
-	// The call that is under way finds something to write, and is answered after the move.
-	const held = 4 * time.Second
-	w.simulator.addFault(t, fault{Kind: "delay", LoadBalancerID: id, AccessKeyID: from.key.AccessKeyID, Delay: held.String()})
+	// The call that is in flight has a transition, and its response arrives after the move.
+	const delay = 4 * time.Second
+	w.simulator.addFault(t, fault{Kind: "delay", LoadBalancerID: id, AccessKeyID: from.key.AccessKeyID, Delay: delay.String()})
 	w.simulator.set(t, id, "i-2", "abnormal")
-	w.awaitCalls(t, id, len(w.simulator.calls(t, id)), 1)
-	w.simulator.set(t, id, "i-2", "normal") // the shard that takes over has nothing to tell
+	w.awaitMoreCalls(t, id, 1)
+	w.simulator.set(t, id, "i-2", "normal") // the new shard observes no transition
 	w.kubectl(t, "label", "-n", object.Namespace, "lbh", object.Name, "--overwrite", "shard=b")
 	moved := time.Now()
-	w.awaitCalls(t, id, len(w.simulator.calls(t, id)), 3)
+	w.awaitMoreCalls(t, id, 3)
 
-	for _, key := range w.askers(t, object, moved.Add(time.Second)) {
-		g.Expect(key).To(Equal(to.key.AccessKeyID), "who asks after the move")
+	for _, key := range w.callers(t, object, moved.Add(time.Second)) {
+		g.Expect(key).To(Equal(to.key.AccessKeyID), "caller after the move")
 	}
 	w.eventually(t, func(g Gomega) {
-		g.Expect(from.series(g, object)).To(BeZero(), "series left behind")
+		g.Expect(from.series(g, object)).To(BeZero(), "series of the old shard")
 		g.Expect(to.series(g, object)).To(BeNumerically(">", 0))
 	})
-	g.Expect(time.Since(moved)).To(BeNumerically(">", held))
-	g.Expect(w.audit.of(t, from.user, (*logged).writes)).To(HaveLen(len(written)), "writes by the shard that it left")
+	g.Expect(time.Since(moved)).To(BeNumerically(">", delay))
+	g.Expect(w.audit.of(t, from.user.name, (*auditedRequest).writes)).To(HaveLen(written), "writes of the old shard")
 	after := w.get(g, object)
 	g.Expect(after.Status.Backends).To(Equal(before.Status.Backends), "rows and their lastTransitionTime")
 	w.awaitEvents(t, object, map[string]int{"Warning BackendAbnormal": 1})
@@ -143,5 +139,5 @@ func (w *env) moves(t *testing.T, object *v1alpha1.LoadBalancerHealth, from, to 
 	w.simulator.set(t, id, "i-1", "normal")
 	w.await(t, object, good("AllBackendsNormal"))
 	w.awaitEvents(t, object, map[string]int{"Warning BackendAbnormal": 1, "Normal BackendNormal": 1})
-	g.Expect(w.audit.of(t, from.user, (*logged).writes)).To(HaveLen(len(written)))
+	g.Expect(w.audit.of(t, from.user.name, (*auditedRequest).writes)).To(HaveLen(written))
 }

@@ -19,12 +19,12 @@ import (
 type simulator struct {
 	*harness.Simulator
 
-	faults   sync.Mutex // held while they are edited
+	faults   sync.Mutex // guards the faults of the admin API
 	keys     sync.Mutex // guards accounts and the file
 	accounts map[string]account
 }
 
-// backend is a row, and a selector of rows, as the admin API spells them.
+// backend is a row, or a selector of rows, of the admin API.
 type backend struct {
 	ServerID           string `json:"serverId,omitempty"`
 	ServerIP           string `json:"serverIp,omitempty"`
@@ -35,7 +35,7 @@ type backend struct {
 	ServerHealthStatus string `json:"serverHealthStatus,omitempty"`
 }
 
-// call is what the simulator reports of a call.
+// call is a call of the SLB API, in the format of the admin API.
 type call struct {
 	Time         time.Time `json:"time"`
 	AccessKeyID  string    `json:"accessKeyId"`
@@ -55,7 +55,7 @@ type fault struct {
 	Code           string `json:"code,omitempty"`
 }
 
-// startSimulator starts it with an unused account, so that it checks signatures from its first call on.
+// startSimulator starts the simulator with an unused account: with an account it checks signatures.
 func startSimulator(t *testing.T, w *env) *simulator {
 	t.Helper()
 	s := &simulator{accounts: map[string]account{}}
@@ -78,12 +78,14 @@ func startSimulator(t *testing.T, w *env) *simulator {
 	return s
 }
 
-// setAccount adds an account, or replaces the one of the same id.
-func (s *simulator) setAccount(t *testing.T, a account) {
+// setAccount adds accounts, or replaces those with the same ids.
+func (s *simulator) setAccount(t *testing.T, accounts ...account) {
 	t.Helper()
 	s.keys.Lock()
 	defer s.keys.Unlock()
-	s.accounts[a.AccessKeyID] = a
+	for _, a := range accounts {
+		s.accounts[a.AccessKeyID] = a
+	}
 	s.reload(t)
 }
 
@@ -95,7 +97,7 @@ func (s *simulator) removeAccount(t *testing.T, a account) {
 	s.reload(t)
 }
 
-// reload returns when the simulator has loaded the accounts.
+// reload writes the accounts, and waits until the simulator has loaded them.
 func (s *simulator) reload(t *testing.T) {
 	t.Helper()
 	loads := func() int {
@@ -131,7 +133,7 @@ func (s *simulator) config(t *testing.T) string {
 	return string(content)
 }
 
-// put makes a load balancer, or replaces it.
+// put creates a load balancer, or replaces it.
 func (s *simulator) put(t *testing.T, id string, backends ...backend) {
 	t.Helper()
 	if backends == nil {
@@ -140,7 +142,7 @@ func (s *simulator) put(t *testing.T, id string, backends ...backend) {
 	s.do(t, http.MethodPut, "loadbalancers/"+id, map[string]any{"regionId": region, "backends": backends}, nil)
 }
 
-// set gives the server a status behind every listener.
+// set changes the status of a server behind every listener.
 func (s *simulator) set(t *testing.T, id, server, status string) {
 	t.Helper()
 	s.do(t, http.MethodPatch, "loadbalancers/"+id+"/backends", backend{ServerID: server, ServerHealthStatus: status}, nil)
@@ -176,7 +178,7 @@ func (s *simulator) clearFaults(t *testing.T, id string) {
 	s.do(t, http.MethodPut, "faults", faults, nil)
 }
 
-// calls returns the calls that named this load balancer, or any when it is empty, oldest first.
+// calls returns the calls about a load balancer, or all calls if the id is empty, oldest first.
 func (s *simulator) calls(t *testing.T, id string) []call {
 	t.Helper()
 	var report struct {

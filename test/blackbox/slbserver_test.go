@@ -22,8 +22,8 @@ import (
 	"time"
 )
 
-// slbServer speaks the API's protocol as its public reference describes it,
-// checks every request by itself, and answers what a spec wants.
+// slbServer implements the protocol of the API's public reference. It checks every request, and sends the responses
+// that a spec scripts.
 type slbServer struct {
 	server  *httptest.Server
 	account account
@@ -31,19 +31,19 @@ type slbServer struct {
 	mu         sync.Mutex
 	accounts   map[string]account
 	revoked    map[string]struct{}
-	scripts    map[string]func(n int) answer
+	scripts    map[string]func(n int) fakeResponse
 	requests   map[string][]url.Values
 	nonces     map[string]struct{}
 	signatures map[string]struct{}
 	complaints []string
 }
 
-// answer is what the n-th call about a load balancer gets.
-type answer struct {
+// fakeResponse is the response to one call.
+type fakeResponse struct {
 	status int
 	header http.Header
 	body   []byte
-	// write replaces all of the above.
+	// write, if set, sends the response instead of the fields above.
 	write func(w http.ResponseWriter)
 }
 
@@ -52,7 +52,7 @@ func startSLBServer(t *testing.T, w *env) *slbServer {
 	self := w.newTemporaryAccount()
 	s := &slbServer{
 		account: self, accounts: map[string]account{self.AccessKeyID: self}, revoked: map[string]struct{}{},
-		scripts: map[string]func(int) answer{}, requests: map[string][]url.Values{},
+		scripts: map[string]func(int) fakeResponse{}, requests: map[string][]url.Values{},
 		nonces: map[string]struct{}{}, signatures: map[string]struct{}{},
 	}
 	s.server = w.serveTLS(t, s)
@@ -73,22 +73,29 @@ func (w *env) serveTLS(t *testing.T, handler http.Handler) *httptest.Server {
 	return server
 }
 
+// serveUnused serves on loopback, and fails the test if it receives a request.
+func (w *env) serveUnused(t *testing.T) *httptest.Server {
+	t.Helper()
+	return w.serveTLS(t, http.HandlerFunc(func(writer http.ResponseWriter, _ *http.Request) {
+		t.Error("a request was sent to another host")
+		_, _ = writer.Write([]byte(goodBody))
+	}))
+}
+
 func (s *slbServer) url() string { return s.server.URL }
 
-// on says what calls about a load balancer get, counted from 1, and returns
-// what is the number of calls.
-func (s *slbServer) on(id string, script func(n int) answer) (asked func() int) {
+// on scripts the responses to the calls about a load balancer: n counts them from 1.
+func (s *slbServer) on(id string, script func(n int) fakeResponse) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.scripts[id] = script
-	return func() int { return len(s.seen(id)) }
 }
 
-// always gives every call the same.
-func always(a answer) func(int) answer { return func(int) answer { return a } }
+// always sends the same response to every call.
+func always(r fakeResponse) func(int) fakeResponse { return func(int) fakeResponse { return r } }
 
-// seen are the parameters of the calls about a load balancer.
-func (s *slbServer) seen(id string) []url.Values {
+// received returns the parameters of the calls about a load balancer.
+func (s *slbServer) received(id string) []url.Values {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.requests[id])
@@ -101,7 +108,7 @@ func (s *slbServer) setAccount(a account) {
 	s.accounts[a.AccessKeyID] = a
 }
 
-// revoke makes the API refuse a key that it knew.
+// revoke makes the API refuse a key that it accepted before.
 func (s *slbServer) revoke(a account) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,41 +116,36 @@ func (s *slbServer) revoke(a account) {
 	s.revoked[a.AccessKeyID] = struct{}{}
 }
 
-func (s *slbServer) isRevoked(id string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, revoked := s.revoked[id]
-	return revoked
-}
-
 func (s *slbServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.answerTo(r).send(w)
+	s.respondTo(r).send(w)
 }
 
-func (a answer) send(w http.ResponseWriter) {
-	if a.write != nil {
-		a.write(w)
+func (r fakeResponse) send(w http.ResponseWriter) {
+	if r.write != nil {
+		r.write(w)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json;charset=utf-8")
-	maps.Copy(w.Header(), a.header)
-	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body)
+	maps.Copy(w.Header(), r.header)
+	w.WriteHeader(r.status)
+	_, _ = w.Write(r.body)
 }
 
-func (s *slbServer) answerTo(r *http.Request) answer {
+func (s *slbServer) respondTo(r *http.Request) fakeResponse {
 	if err := r.ParseForm(); err != nil {
 		return s.complain("a request that cannot be parsed: %v", err)
 	}
 	id := r.Form.Get("LoadBalancerId")
-	lists := r.Form.Get("Action") == "DescribeLoadBalancerListeners"
-	if s.isRevoked(r.Form.Get("AccessKeyId")) {
+	s.mu.Lock()
+	_, revoked := s.revoked[r.Form.Get("AccessKeyId")]
+	s.mu.Unlock()
+	if revoked {
 		return refusal(http.StatusNotFound, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
 	}
 	if wrong := s.verify(r.Method, r.Form); wrong != "" {
 		return s.complain("%s: %s", id, wrong)
 	}
-	if lists { // it is optional, and what is tested here does not need it
+	if r.Form.Get("Action") == "DescribeLoadBalancerListeners" { // an optional permission, which these tests do not need
 		return refusal(http.StatusForbidden, "Forbidden.RAM", "User not authorized to operate on the specified resource.")
 	}
 	s.mu.Lock()
@@ -156,7 +158,7 @@ func (s *slbServer) answerTo(r *http.Request) answer {
 	return script(n)
 }
 
-func (s *slbServer) complain(format string, args ...any) answer {
+func (s *slbServer) complain(format string, args ...any) fakeResponse {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.complaints = append(s.complaints, fmt.Sprintf(format, args...))
@@ -167,7 +169,7 @@ func (s *slbServer) complain(format string, args ...any) answer {
 func (s *slbServer) verify(method string, form url.Values) string {
 	for name, values := range form {
 		if len(values) != 1 {
-			return fmt.Sprintf("%s is there %d times", name, len(values))
+			return fmt.Sprintf("%s occurs %d times", name, len(values))
 		}
 	}
 	if action := form.Get("Action"); action != "DescribeHealthStatus" && action != "DescribeLoadBalancerListeners" {
@@ -235,12 +237,12 @@ func percentEncode(s string) string {
 	return b.String()
 }
 
-// row is a backend as the API spells it.
+// row is a backend in the format of the API.
 type row map[string]any
 
 func normalRow(server string) row { return row{"ServerId": server, "ServerHealthStatus": "normal"} }
 
-func success(rows ...row) answer {
+func success(rows ...row) fakeResponse {
 	if rows == nil {
 		rows = []row{}
 	}
@@ -250,21 +252,23 @@ func success(rows ...row) answer {
 	})
 }
 
-func refusal(status int, code, message string) answer {
+func refusal(status int, code, message string) fakeResponse {
 	return document(status, map[string]any{
 		"RequestId": "0A5F4154-92F6-4AE4-92F8-7FF34B540711", "HostId": "slb.aliyuncs.com",
 		"Code": code, "Message": message, "Recommend": "https://error-center.aliyun.com/status/search?Keyword=" + code,
 	})
 }
 
-func document(status int, content any) answer {
+func document(status int, content any) fakeResponse {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(content); err != nil {
 		panic(err)
 	}
-	return answer{status: status, body: body.Bytes()}
+	return fakeResponse{status: status, body: body.Bytes()}
 }
 
-func text(status int, body string) answer { return answer{status: status, body: []byte(body)} }
+func text(status int, body string) fakeResponse {
+	return fakeResponse{status: status, body: []byte(body)}
+}

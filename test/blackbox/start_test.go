@@ -14,17 +14,16 @@ import (
 )
 
 var startSpecs = []spec{
-	{"a start among many objects makes no burst, reaches each in time, and lets new ones go ahead", startsAmongMany},
+	{"a start with many objects makes no burst, reaches each object in time, and prefers new ones", startsWithMany},
 }
 
-func startsAmongMany(t *testing.T, w *env) {
+func startsWithMany(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const namespace, fleet, qps, burst = "many", 120, 5, 10
-	// An interval, and the time that the budget needs for all.
+	// An interval, and the time of all calls at the rate limit.
 	const within = 2*interval + fleet/qps*time.Second
 	w.createNamespace(t, namespace)
-	self := w.newAccount("many")
-	w.simulator.setAccount(t, self)
+	self := w.addAccount(t, "many")
 	var objects []*v1alpha1.LoadBalancerHealth
 	for i := range fleet {
 		id := fmt.Sprintf("lb-many-%d", i)
@@ -35,33 +34,33 @@ func startsAmongMany(t *testing.T, w *env) {
 	run := func(name string) (*operator, time.Time) {
 		began := time.Now()
 		return w.startOperator(t, operatorOptions{
-			name: name, namespaces: []string{namespace}, endpoint: w.simulator.URL, account: self,
+			name: name, account: self,
 			args: []string{fmt.Sprintf("--slb-qps=%d", qps), fmt.Sprintf("--slb-burst=%d", burst)},
 		}), began
 	}
-	first, _ := run("many-1")
+	first, _ := run("many.1")
 	for _, object := range objects {
 		w.await(t, object, good("AllBackendsNormal"))
 	}
 	first.stop(t)
 
-	_, began := run("many-2")
+	_, began := run("many.2")
 	callsSince := func(since time.Time) (calls []call) {
 		for _, object := range objects {
 			calls = append(calls, slices.DeleteFunc(w.simulator.calls(t, object.Spec.LoadBalancerID), func(c call) bool { return c.Time.Before(since) })...)
 		}
 		return calls
 	}
-	// By now as many again are due, and in line: the budget gives half of what they ask.
+	// Now half of the objects are due again and queued: the rate limit is half of what they need.
 	w.eventually(t, func(g Gomega) { g.Expect(len(callsSince(began))).To(BeNumerically(">", fleet/2)) })
-	newcomer := named(namespace, "lb-many-new")
+	added := named(namespace, "lb-many-new")
 	w.simulator.put(t, "lb-many-new", web("i-1", "10.7.0.2", "normal"))
-	w.create(t, newcomer)
+	w.create(t, added)
 	created := time.Now()
-	w.await(t, newcomer, good("AllBackendsNormal"))
+	w.await(t, added, good("AllBackendsNormal"))
 	at := w.simulator.calls(t, "lb-many-new")[0].Time
-	ahead := slices.DeleteFunc(callsSince(created), func(c call) bool { return c.Time.After(at) })
-	g.Expect(len(ahead)).To(BeNumerically("<", fleet/4), "routine observations went ahead of a new object")
+	earlier := slices.DeleteFunc(callsSince(created), func(c call) bool { return c.Time.After(at) })
+	g.Expect(len(earlier)).To(BeNumerically("<", fleet/4), "routine observations before the one of a new object")
 
 	var calls []time.Time
 	for _, object := range objects {
@@ -85,6 +84,7 @@ func startsAmongMany(t *testing.T, w *env) {
 				n++
 			}
 		}
-		g.Expect(n).To(BeNumerically("<=", qps+burst), "calls in a second: more than the budget gives")
+		// A loaded machine delays a call by up to a second, so these may be the calls of two.
+		g.Expect(n).To(BeNumerically("<=", 2*qps+burst), "calls in a second: more than the rate limit")
 	}
 }

@@ -15,12 +15,14 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	. "github.com/onsi/gomega"
 )
 
 const stsHost = "sts.aliyuncs.com"
 
-// sts stands in for STS and for the metadata server of a node. The operator
-// comes to it as to a proxy, so that it asks where it would ask in a cloud.
+// sts simulates STS and the metadata server of a node. It is the proxy of the operator, which uses the hosts of a real
+// cloud.
 type sts struct {
 	proxy *httptest.Server
 	tls   net.Listener
@@ -28,9 +30,9 @@ type sts struct {
 	mu       sync.Mutex
 	gives    account
 	lifetime time.Duration
-	behave   http.HandlerFunc // in place of an answer; nil: answer
-	asked    int
-	tokens   []string // that were sent as proof
+	behave   http.HandlerFunc // replaces the response, unless it is nil
+	requests int
+	tokens   []string // the OIDC tokens of the requests
 }
 
 func startSTS(t *testing.T, w *env, gives account, lifetime time.Duration) *sts {
@@ -40,7 +42,7 @@ func startSTS(t *testing.T, w *env, gives account, lifetime time.Duration) *sts 
 	if s.tls, err = (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	// Whoever hangs is let go at the end.
+	// The context ends requests that hang.
 	ctx, cancel := context.WithCancel(w.ctx)
 	server := &http.Server{
 		Handler: http.HandlerFunc(s.assumeRole), ReadHeaderTimeout: time.Minute,
@@ -65,7 +67,7 @@ func (s *sts) environment() []string {
 	return []string{"HTTPS_PROXY=" + s.proxy.URL, "HTTP_PROXY=" + s.proxy.URL}
 }
 
-// forward is the proxy: a tunnel to STS, and the metadata server itself.
+// forward opens a tunnel to STS, and serves the metadata itself.
 func (s *sts) forward(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method == http.MethodConnect && r.Host == stsHost+":443":
@@ -73,14 +75,14 @@ func (s *sts) forward(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Host == "100.100.100.200":
 		s.metadata(w, r)
 	default:
-		http.Error(w, "no way to "+r.Host, http.StatusBadGateway)
+		http.Error(w, "no route to "+r.Host, http.StatusBadGateway)
 	}
 }
 
 func (s *sts) tunnel(w http.ResponseWriter, r *http.Request) {
 	there, err := (&net.Dialer{}).DialContext(r.Context(), "tcp", s.tls.Addr().String())
 	if err != nil {
-		http.Error(w, "STS is gone", http.StatusBadGateway)
+		http.Error(w, "STS is closed", http.StatusBadGateway)
 		return
 	}
 	defer func() { _ = there.Close() }()
@@ -97,18 +99,18 @@ func (s *sts) tunnel(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(here, there)
 }
 
-// assumeRole is STS's AssumeRoleWithOIDC.
+// assumeRole implements AssumeRoleWithOIDC of STS.
 func (s *sts) assumeRole(w http.ResponseWriter, r *http.Request) {
 	_ = r.ParseForm()
 	s.mu.Lock()
 	s.tokens = append(s.tokens, r.PostForm.Get("OIDCToken"))
 	s.mu.Unlock()
-	s.answer(w, r, func(credentials map[string]string) any {
+	s.respond(w, r, func(credentials map[string]string) any {
 		return map[string]any{"RequestId": "3D57EAD2-8723-1F26-B69C-F8707D8B565D", "Credentials": credentials}
 	})
 }
 
-// metadata is the metadata server of a node with one role.
+// metadata implements the metadata server of a node with one role.
 func (s *sts) metadata(w http.ResponseWriter, r *http.Request) {
 	switch path := strings.TrimPrefix(r.URL.Path, "/latest/"); {
 	case path == "api/token" && r.Method == http.MethodPut:
@@ -116,7 +118,7 @@ func (s *sts) metadata(w http.ResponseWriter, r *http.Request) {
 	case path == "meta-data/ram/security-credentials/":
 		_, _ = io.WriteString(w, "node-role")
 	case path == "meta-data/ram/security-credentials/node-role":
-		s.answer(w, r, func(credentials map[string]string) any {
+		s.respond(w, r, func(credentials map[string]string) any {
 			credentials["Code"] = "Success"
 			return credentials
 		})
@@ -125,9 +127,9 @@ func (s *sts) metadata(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *sts) answer(w http.ResponseWriter, r *http.Request, document func(credentials map[string]string) any) {
+func (s *sts) respond(w http.ResponseWriter, r *http.Request, document func(credentials map[string]string) any) {
 	s.mu.Lock()
-	s.asked++
+	s.requests++
 	behave, gives, until := s.behave, s.gives, time.Now().Add(s.lifetime)
 	s.mu.Unlock()
 	if behave != nil {
@@ -140,24 +142,31 @@ func (s *sts) answer(w http.ResponseWriter, r *http.Request, document func(crede
 	}))
 }
 
-// set changes what is answered from now on.
+// set changes the responses from now on.
 func (s *sts) set(behave http.HandlerFunc, gives account) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.behave, s.gives = behave, gives
 }
 
-// questions is how often credentials were asked for.
-func (s *sts) questions() int {
+// requestCount counts the requests for credentials.
+func (s *sts) requestCount() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.asked
+	return s.requests
 }
 
-// hangs answers nothing until the caller hangs up.
+// awaitRequest waits for one more request for credentials.
+func (s *sts) awaitRequest(t *testing.T, w *env) {
+	t.Helper()
+	before := s.requestCount()
+	w.eventually(t, func(g Gomega) { g.Expect(s.requestCount()).To(BeNumerically(">", before)) })
+}
+
+// hangs sends no response until the caller closes the connection.
 func hangs(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// refuses answers as STS does, and quotes what it should not.
+// refuses sends an error of STS that quotes the secret token.
 func refuses(status int, code string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(status)

@@ -15,26 +15,26 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// fakeLoadBalancer is what the SLB API answers about one load balancer: its rows, or a fault.
+// fakeLoadBalancer scripts the responses of the SLB API about one load balancer: its rows, or a fault.
 type fakeLoadBalancer struct {
 	changes notifier
 
 	mu    sync.Mutex
 	rows  []row
-	fault *answer
+	fault *fakeResponse
 	calls int
-	gone  chan struct{} // closed when the test is
+	done  chan struct{} // closed after the test
 }
 
 func (w *env) fakeLoadBalancer(t *testing.T, id string, rows ...row) *fakeLoadBalancer {
 	t.Helper()
-	s := &fakeLoadBalancer{rows: rows, gone: make(chan struct{})}
-	w.slb.on(id, s.answer)
-	t.Cleanup(func() { close(s.gone) })
+	s := &fakeLoadBalancer{rows: rows, done: make(chan struct{})}
+	w.slb.on(id, s.respond)
+	t.Cleanup(func() { close(s.done) })
 	return s
 }
 
-func (s *fakeLoadBalancer) answer(int) answer {
+func (s *fakeLoadBalancer) respond(int) fakeResponse {
 	defer s.changes.notify()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,40 +45,40 @@ func (s *fakeLoadBalancer) answer(int) answer {
 	return success(s.rows...)
 }
 
-// show changes what is true of the load balancer.
+// show changes the rows.
 func (s *fakeLoadBalancer) show(rows ...row) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rows = rows
 }
 
-// fail gives every call this answer from now on.
-func (s *fakeLoadBalancer) fail(a answer) {
+// fail sends this response to every call from now on.
+func (s *fakeLoadBalancer) fail(r fakeResponse) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fault = &a
+	s.fault = &r
 }
 
-// hang leaves calls without an answer for good.
+// hang sends no response to any call from now on.
 func (s *fakeLoadBalancer) hang() {
-	s.fail(answer{write: func(http.ResponseWriter) {
-		<-s.gone
+	s.fail(fakeResponse{write: func(http.ResponseWriter) {
+		<-s.done
 		panic(http.ErrAbortHandler)
 	}})
 }
 
-// delay answers with the rows, but late.
+// delay sends the rows, but late.
 func (s *fakeLoadBalancer) delay(by time.Duration) {
-	s.fail(answer{write: func(w http.ResponseWriter) {
+	s.fail(fakeResponse{write: func(w http.ResponseWriter) {
 		<-time.After(by)
 		s.mu.Lock()
-		a := success(s.rows...)
+		r := success(s.rows...)
 		s.mu.Unlock()
-		a.send(w)
+		r.send(w)
 	}})
 }
 
-// heal ends the fault.
+// heal removes the fault.
 func (s *fakeLoadBalancer) heal() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,31 +88,30 @@ func (s *fakeLoadBalancer) heal() {
 // awaitCalls waits for this many more calls.
 func (s *fakeLoadBalancer) awaitCalls(t *testing.T, more int, within time.Duration) {
 	t.Helper()
-	asked := func() int {
+	count := func() int {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return s.calls
 	}
-	before := asked()
+	before := count()
 	s.changes.await(t, within, fmt.Sprintf("%d more calls", more), func() (string, bool) {
-		n := asked() - before
+		n := count() - before
 		return fmt.Sprintf("there were %d", n), n >= more
 	})
 }
 
-// subject is a load balancer that is tested. Two objects observe it: one is
-// healthy and must stay so, the other must never be healthy.
+// subject is a load balancer that a test observes with two objects: one starts healthy, the other unhealthy.
 type subject struct {
 	*fakeLoadBalancer
 	env     *faultEnv
 	id      string
 	objects []*watchedObject
-	host    string        // as messages name it
-	slack   time.Duration // beside an interval, for whatever the fault holds up
+	host    string        // the host in messages
+	slack   time.Duration // the delay that the fault may add to an interval
+	noCalls bool          // no call reaches the fake load balancer during the fault
 }
 
-// watchedObject is one of the objects, with the statuses and events that it must
-// have: no less, no more, and the statuses in this order.
+// watchedObject is an object with the exact statuses, in this order, and the exact events that it must have.
 type watchedObject struct {
 	object   *v1alpha1.LoadBalancerHealth
 	base     states
@@ -123,25 +122,27 @@ type watchedObject struct {
 // slack is what a loaded machine may add to an interval.
 const slack = 5 * time.Second
 
-// twoRows are what is true of a subject at first.
+// twoRows are the rows of a subject; at first the second one is abnormal.
 func twoRows(second string) []row {
 	return []row{normalRow("i-1"), {"ServerId": "i-2", "ServerHealthStatus": second}}
 }
 
-// newSubject makes a load balancer with both objects, and waits until they are observed.
+func baseOf(r *watchedObject) states { return r.base }
+
+// newSubject creates a load balancer with both objects, and waits until they are observed.
 func (a *faultEnv) newSubject(t *testing.T, namespace, name string, edits ...func(*v1alpha1.LoadBalancerHealth)) *subject {
 	t.Helper()
-	s := a.cast(t, namespace, name, edits...)
+	s := a.prepareSubject(t, namespace, name, edits...)
 	s.create(t)
-	s.follow(t, patience, "the first answer", func(r *watchedObject) states { return r.base }, twoRows("abnormal"))
+	s.follow(t, patience, "the first observation", baseOf, twoRows("abnormal"))
 	for _, r := range s.objects {
 		a.awaitEvents(t, r.object, maps.Clone(r.events))
 	}
 	return s
 }
 
-// cast is a subject whose objects are not there yet.
-func (a *faultEnv) cast(t *testing.T, namespace, name string, edits ...func(*v1alpha1.LoadBalancerHealth)) *subject {
+// prepareSubject returns a subject without creating its objects.
+func (a *faultEnv) prepareSubject(t *testing.T, namespace, name string, edits ...func(*v1alpha1.LoadBalancerHealth)) *subject {
 	t.Helper()
 	id := "lb-" + name
 	s := &subject{env: a, id: id, host: strings.TrimPrefix(a.slb.url(), "https://"), fakeLoadBalancer: a.fakeLoadBalancer(t, id, twoRows("abnormal")...)}
@@ -162,8 +163,8 @@ func (s *subject) create(t *testing.T) {
 	}
 }
 
-// follow waits until the next expected status of both objects is stored, and
-// demands that all until then are as expected.
+// follow waits until the next expected status of both objects is stored, and requires that all statuses so far are the
+// expected ones.
 func (s *subject) follow(t *testing.T, within time.Duration, what string, wanted func(*watchedObject) states, rows []row) {
 	t.Helper()
 	var texts []string
@@ -186,7 +187,7 @@ func (s *subject) compare(t *testing.T, r *watchedObject, when string) {
 	t.Helper()
 	revisions := s.env.recorder.revisionsOf(r.object)
 	if stored := statusTexts(revisions); !slices.Equal(stored, r.expected) {
-		t.Fatalf("%s, %s: stored were, one after another:\n%s\nbut they must be:\n%s",
+		t.Fatalf("%s, %s: stored were, in this order:\n%s\nexpected:\n%s",
 			r.object.Name, when, strings.Join(stored, "\n"), strings.Join(r.expected, "\n"))
 	}
 	for _, mistake := range mistakesIn(revisions) {
@@ -194,7 +195,7 @@ func (s *subject) compare(t *testing.T, r *watchedObject, when string) {
 	}
 }
 
-// expectEvents adds events that both objects must have, no less and no more.
+// expectEvents adds to the exact events of both objects.
 func (s *subject) expectEvents(events ...string) {
 	for _, r := range s.objects {
 		for _, e := range events {
@@ -203,15 +204,15 @@ func (s *subject) expectEvents(events ...string) {
 	}
 }
 
-// fails waits until the fault is reported, word for word as the document has it.
+// fails waits until the fault is reported, with the message of the document.
 func (s *subject) fails(t *testing.T, o faultCase, within time.Duration) {
 	t.Helper()
 	s.follow(t, within, "the fault is reported", func(r *watchedObject) states { return failed(r.base, o.reason) }, twoRows("abnormal"))
 	s.expectEvents("Warning ObservationFailed")
-	s.says(t, o)
+	s.hasMessage(t, o)
 }
 
-// failed are the states of an object that was observed before.
+// failed returns the states of an object whose observation fails after a success.
 func failed(base states, reason string) states {
 	now := with(base, states{"Observed": "False " + reason})
 	switch reason {
@@ -221,8 +222,8 @@ func failed(base states, reason string) states {
 	return now
 }
 
-// says demands the message of the document, in which words in capitals stand for what differs.
-func (s *subject) says(t *testing.T, o faultCase) {
+// hasMessage requires the message of the document, where words in capitals stand for variable parts.
+func (s *subject) hasMessage(t *testing.T, o faultCase) {
 	t.Helper()
 	for _, r := range s.objects {
 		revisions := s.env.recorder.revisionsOf(r.object)
@@ -235,30 +236,29 @@ func (s *subject) says(t *testing.T, o faultCase) {
 			"ID", s.id,
 		).Replace(o.message)
 		if observed.Message != want {
-			t.Errorf("Observed says %q, not %q", observed.Message, want)
+			t.Errorf("the message of Observed is %q, not %q", observed.Message, want)
 		}
 	}
 }
 
-// recovers waits until both objects are as they were before the fault: within
-// an interval and the slack.
+// recovers waits until both objects have their states from before the fault: within an interval and the slack.
 func (s *subject) recovers(t *testing.T) {
 	t.Helper()
-	ended := time.Now()
-	s.follow(t, interval+slack+s.slack, "recovery", func(r *watchedObject) states { return r.base }, twoRows("abnormal"))
+	began := time.Now()
+	s.follow(t, interval+slack+s.slack, "recovery", baseOf, twoRows("abnormal"))
 	s.expectEvents("Normal ObservationRecovered")
-	t.Logf("recovered within %s", time.Since(ended).Round(100*time.Millisecond))
+	t.Logf("recovered within %s", time.Since(began).Round(100*time.Millisecond))
 }
 
-// turn changes the second backend, and expects one event.
-func (s *subject) turn(t *testing.T, to string) {
+// transition changes the status of the second backend, and requires that it is reported once.
+func (s *subject) transition(t *testing.T, to string) {
 	t.Helper()
 	s.show(twoRows(to)...)
-	s.turned(t, to, interval+slack+s.slack)
+	s.awaitTransition(t, to, interval+slack+s.slack)
 }
 
-// turned waits until the change of the second backend is reported.
-func (s *subject) turned(t *testing.T, to string, within time.Duration) {
+// awaitTransition waits until a transition of the second backend is reported.
+func (s *subject) awaitTransition(t *testing.T, to string, within time.Duration) {
 	t.Helper()
 	s.expectEvents(map[string]string{"normal": "Normal BackendNormal", "abnormal": "Warning BackendAbnormal"}[to])
 	for i, r := range s.objects {
@@ -275,32 +275,39 @@ func (s *subject) turned(t *testing.T, to string, within time.Duration) {
 			r.events[map[string]string{"normal": "Normal LoadBalancerHealthy", "abnormal": "Warning LoadBalancerUnhealthy"}[to]]++
 		}
 	}
-	since := time.Now()
-	s.follow(t, within, "the backend that turned "+to, func(r *watchedObject) states { return r.base }, twoRows(to))
-	t.Logf("a backend that became %s was reported within %s", to, time.Since(since).Round(100*time.Millisecond))
+	began := time.Now()
+	s.follow(t, within, "the backend that became "+to, baseOf, twoRows(to))
+	t.Logf("a backend that became %s was reported within %s", to, time.Since(began).Round(100*time.Millisecond))
 }
 
-// finish demands, after some more answers, that nothing was stored or
-// recorded beside what must be.
-func (s *subject) finish(t *testing.T) {
+// finish makes these transitions. It then waits for more calls, and requires that no other status was stored and no
+// other event recorded.
+func (s *subject) finish(t *testing.T, transitions ...string) {
 	t.Helper()
+	for _, to := range transitions {
+		s.transition(t, to)
+	}
 	s.awaitCalls(t, 2, patience)
 	for _, r := range s.objects {
-		s.compare(t, r, "in the end")
+		s.compare(t, r, "at the end")
 		s.env.awaitEvents(t, r.object, maps.Clone(r.events))
 		s.compare(t, r, "after its events")
 	}
 }
 
-// endure is the way through most faults: it is reported once, changes nothing
-// else however often it is met, ends, and the next change is reported as ever.
-func (s *subject) endure(t *testing.T, o faultCase, begin, end func()) {
+// runFault tests most faults: a fault is reported once, also when more calls meet it; and after its removal the objects
+// recover, and the next transition is reported as usual.
+func (s *subject) runFault(t *testing.T, o faultCase, inject, remove func()) {
 	t.Helper()
-	begin()
+	began := time.Now()
+	inject()
 	s.fails(t, o, 2*interval+slack+s.slack)
-	s.awaitCalls(t, 2, patience)
-	end()
+	if s.noCalls {
+		<-time.After(time.Until(began.Add(3 * interval)))
+	} else {
+		s.awaitCalls(t, 2, patience)
+	}
+	remove()
 	s.recovers(t)
-	s.turn(t, "normal")
-	s.finish(t)
+	s.finish(t, "normal")
 }

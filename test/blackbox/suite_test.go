@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package blackbox holds the built programs to what users and their tools may
-// rely on. The operator runs as a user of its own against a real API server,
-// with the rights of config/rbac and no more, and asks over HTTPS the built
-// simulator or a server of this package that answers as no simulator would. What is
-// true is what kubectl, events, metrics and the output of the programs show.
+// Package blackbox tests the built programs from outside. The operator runs against a real API server as a user with
+// exactly the permissions of config/rbac. Over HTTPS it calls the built simulator, or a server of this package that
+// sends invalid and hostile responses. The tests read what users can see: objects, events, metrics and output.
 package blackbox
 
 import (
@@ -15,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { harness.RunParallel(m, "64") }
 
-// spec is a rule and what proves it.
+// spec is a rule and the test that proves it.
 type spec struct {
 	rule  string
 	check func(t *testing.T, w *env)
@@ -28,19 +26,19 @@ func TestBlackBox(t *testing.T) {
 		w.createNamespace(t, namespace)
 	}
 	w.main = w.startOperator(t, operatorOptions{
-		name: "main", namespaces: []string{mainNamespace}, endpoint: w.simulator.URL, account: w.mainAccount,
+		name: mainNamespace, account: w.mainAccount,
 		args: []string{"--slb-timeout=" + mainTimeout.String(), "--slb-qps=100", "--slb-burst=100"},
 	})
 	w.hostile = w.startOperator(t, operatorOptions{
-		name: "hostile", namespaces: []string{hostileNamespace}, endpoint: w.slb.url(), account: w.slb.account,
-		// An answer of ten thousand rows takes its time where everything runs at once.
+		name: hostileNamespace, endpoint: w.slb.url(), account: w.slb.account,
+		// A response with ten thousand rows needs seconds while all specs run in parallel.
 		args: []string{"--slb-qps=100", "--slb-burst=200", "--slb-timeout=30s"},
 	})
 
 	t.Run("specs", func(t *testing.T) {
 		for _, specs := range [][]spec{
-			lifeSpecs, economySpecs, restartSpecs, leaderSpecs, answerSpecs, codeSpecs, hostileSpecs,
-			refusalSpecs, isolationSpecs, startSpecs, credentialSpecs, identitySpecs, flagSpecs, servingSpecs, tlsSpecs, elsewhereSpecs,
+			lifeSpecs, economySpecs, restartSpecs, leaderSpecs, responseSpecs, codeSpecs, hostileSpecs,
+			refusalSpecs, isolationSpecs, startSpecs, credentialSpecs, identitySpecs, flagSpecs, servingSpecs, tlsSpecs, endpointSpecs,
 		} {
 			for _, s := range specs {
 				t.Run(s.rule, func(t *testing.T) {
@@ -53,7 +51,7 @@ func TestBlackBox(t *testing.T) {
 
 	w.main.stop(t)
 	w.hostile.stop(t)
-	for _, s := range endSpecs {
+	for _, s := range outputSpecs {
 		t.Run(s.rule, func(t *testing.T) { s.check(t, w) })
 	}
 }

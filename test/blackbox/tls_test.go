@@ -15,12 +15,12 @@ import (
 )
 
 var tlsSpecs = []spec{
-	{"a renewed certificate of metrics is served without a restart", servesRenewedCertificates},
-	{"metrics speak HTTP/1.1 and TLS 1.2 or later alone", speaksNoHTTP2},
+	{"a renewed metrics certificate is served without a restart", servesRenewedCertificates},
+	{"metrics are served over HTTP/1.1 and TLS 1.2 or later only", speaksNoHTTP2},
 }
 
-// mounted is a folder as the kubelet mounts a Secret: its files lead through a
-// link that is swapped for all of them at once.
+// mounted is a folder in the layout that the kubelet uses for a Secret: its files are links through one link, which is
+// replaced atomically.
 type mounted struct{ folder string }
 
 func (m mounted) renew(t *testing.T, c *harness.Certificate) {
@@ -59,7 +59,7 @@ func symlink(t *testing.T, to, at string) {
 	}
 }
 
-// shakeHands connects, and returns what was agreed on.
+// shakeHands connects, and returns the negotiated state.
 func shakeHands(address string, roots *x509.CertPool, edit func(*tls.Config)) (tls.ConnectionState, error) {
 	config := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	edit(config)
@@ -70,14 +70,14 @@ func shakeHands(address string, roots *x509.CertPool, edit func(*tls.Config)) (t
 	return connection.ConnectionState(), connection.Close()
 }
 
-func asItIs(*tls.Config) {}
+func unchanged(*tls.Config) {}
 
 // startSecure starts an operator that serves metrics with this certificate.
 func (w *env) startSecure(t *testing.T, name string, certificate mounted) *operator {
 	t.Helper()
 	w.createNamespace(t, name)
 	return w.startOperator(t, operatorOptions{
-		name: name, namespaces: []string{name}, endpoint: w.simulator.URL, account: w.mainAccount,
+		name: name, account: w.mainAccount,
 		args: []string{
 			"--metrics-secure=true", "--metrics-cert-path=" + certificate.folder,
 			"--metrics-cert-name=server.crt", "--metrics-cert-key=server.key",
@@ -91,17 +91,17 @@ func servesRenewedCertificates(t *testing.T, w *env) {
 	certificate.renew(t, old)
 	op := w.startSecure(t, "renewed", certificate)
 	w.eventually(t, func(g Gomega) {
-		_, err := shakeHands(op.metricsAddress, old.Pool, asItIs)
+		_, err := shakeHands(op.metricsAddress, old.Pool, unchanged)
 		g.Expect(err).NotTo(HaveOccurred())
 	})
 	certificate.renew(t, renewed)
 	w.eventually(t, func(g Gomega) {
-		state, err := shakeHands(op.metricsAddress, renewed.Pool, asItIs)
+		state, err := shakeHands(op.metricsAddress, renewed.Pool, unchanged)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(state.PeerCertificates[0].Equal(renewed.TLS.Leaf)).To(BeTrue())
 	})
 	if !op.running() {
-		t.Error("the operator has ended")
+		t.Error("the operator has exited")
 	}
 }
 
@@ -114,7 +114,7 @@ func speaksNoHTTP2(t *testing.T, w *env) {
 	offering := func(protocols ...string) func(*tls.Config) {
 		return func(c *tls.Config) { c.NextProtos = protocols }
 	}
-	w.eventually(t, func(g Gomega) { // readiness does not wait for it
+	w.eventually(t, func(g Gomega) { // readiness does not wait for the metrics server
 		state, err := shakeHands(op.metricsAddress, self.Pool, offering("h2", "http/1.1"))
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(state.NegotiatedProtocol).To(Equal("http/1.1"))

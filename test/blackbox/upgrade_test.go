@@ -25,24 +25,22 @@ import (
 // storedAt is when the statuses of testdata/upgrade were read from the API server.
 var storedAt = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// TestUpgrade checks that an upgrade keeps the statuses that the previous version
-// stored, without a transition. testdata/upgrade/before.jsonl has one object a line:
-// the nodes, the Services, and what version f441a1b (--max-status-backends=10) stored
-// about the load balancers of cloud.jsonl, read from an API server, with all times
-// moved as if it were storedAt. To read one:
+// TestUpgrade proves that an upgrade keeps the statuses that the previous version stored, without a transition.
+// testdata/upgrade/before.jsonl has nodes, Services, and the objects that version f441a1b (--max-status-backends=10)
+// stored about the load balancers of cloud.jsonl, with all times shifted to storedAt. To print one:
 //
 //	jq 'select(.metadata.name == "whole")' testdata/upgrade/before.jsonl
 func TestUpgrade(t *testing.T) {
 	w := newEnv(t, envOptions{quick: true})
 	w.addSimulator(t)
-	w.bind(t, w.operator, "../service-discovery/role.yaml")
-	w.bind(t, w.operator, "../backend-names/role.yaml")
+	w.bind(t, w.operator, "", "../service-discovery/role.yaml")
+	w.bind(t, w.operator, "", "../backend-names/role.yaml")
 	w.prepareUpgrade(t)
-	for _, f := range append(faultsBefore, faultsLater...) {
+	for _, f := range upgradeFaults {
 		w.simulator.addFault(t, f)
 	}
 	before := w.restore(t)
-	histories := map[string]*history{mainNamespace: watchHistory(t, w, mainNamespace), hostileNamespace: watchHistory(t, w, hostileNamespace)}
+	recorder := w.record(t)
 	operators := w.startUpgraded(t, "after")
 	w.awaitUpgraded(t, before)
 
@@ -53,28 +51,28 @@ func TestUpgrade(t *testing.T) {
 		t.Run(was.Namespace+"/"+was.Name, func(t *testing.T) {
 			g := NewWithT(t)
 			sameHealth(g, was, w.get(g, was))
-			g.Expect(len(histories[was.Namespace].of(was.Name))).To(BeNumerically("<=", 2), "versions: the stored one, and one that adds what is new")
+			g.Expect(len(w.history(t, recorder, was))).To(BeNumerically("<=", 3), "revisions: the creation, the stored status, and its new fields")
 		})
 	}
-	for namespace := range histories {
+	for _, namespace := range []string{mainNamespace, hostileNamespace} {
 		var events eventsv1.EventList
 		NewWithT(t).Expect(w.admin.List(w.ctx, &events, client.InNamespace(namespace))).To(Succeed())
 		for i := range events.Items {
 			e := &events.Items[i]
 			if e.ReportingController != "slb-health-operator" {
-				continue // the API server records events of Services that it repairs
+				continue // the API server records its own events of Services
 			}
 			t.Errorf("%s %s: %s %s", namespace, e.Regarding.Name, e.Reason, e.Note)
 		}
 	}
-	behaves(t, w)
+	noRaceOrPanic(t, w)
 }
 
-// awaitUpgraded waits until everything was asked about, and the listeners of what
-// answers were listed and are in the statuses; and then for another answer.
+// awaitUpgraded waits until the operators have called the API about every object and the statuses have the listeners
+// where the calls succeed; and then for another call about each.
 func (w *env) awaitUpgraded(t *testing.T, before []*v1alpha1.LoadBalancerHealth) {
 	t.Helper()
-	// The listeners of a new load balancer are listed at once, and with them those of nine others.
+	// The operator lists the listeners of a new load balancer at once, together with those of nine others.
 	for i := range 3 {
 		object := named(mainNamespace, fmt.Sprint("lb-new-", i))
 		w.simulator.put(t, object.Name, web("i-1", "10.0.0.1", "normal"))
@@ -83,7 +81,7 @@ func (w *env) awaitUpgraded(t *testing.T, before []*v1alpha1.LoadBalancerHealth)
 	}
 	w.eventually(t, func(g Gomega) {
 		for _, was := range before {
-			g.Expect(w.askedAbout(t, was)).To(BeNumerically(">=", leastAsked(was)), was.Name)
+			g.Expect(w.callsAbout(t, was)).To(BeNumerically(">=", leastCalls(was)), was.Name)
 			is := w.get(g, was)
 			if was.Namespace == hostileNamespace || conditionOf(was, "Observed").Status != metav1.ConditionTrue {
 				continue
@@ -93,31 +91,31 @@ func (w *env) awaitUpgraded(t *testing.T, before []*v1alpha1.LoadBalancerHealth)
 			}
 		}
 	})
-	asked := map[string]int{}
+	calls := map[string]int{}
 	for _, was := range before {
-		asked[was.Name] = w.askedAbout(t, was)
+		calls[was.Name] = w.callsAbout(t, was)
 	}
 	w.eventually(t, func(g Gomega) {
 		for _, was := range before {
-			if leastAsked(was) > 1 {
-				g.Expect(w.askedAbout(t, was)).To(BeNumerically(">", asked[was.Name]), was.Name)
+			if leastCalls(was) > 1 {
+				g.Expect(w.callsAbout(t, was)).To(BeNumerically(">", calls[was.Name]), was.Name)
 			}
 		}
 	})
 }
 
-// askedAbout counts the calls about the load balancer of an object.
-func (w *env) askedAbout(t *testing.T, object *v1alpha1.LoadBalancerHealth) int {
+// callsAbout counts the calls about the load balancer of an object.
+func (w *env) callsAbout(t *testing.T, object *v1alpha1.LoadBalancerHealth) int {
 	t.Helper()
 	id, _, _ := object.LoadBalancer()
 	if object.Namespace == hostileNamespace {
-		return len(w.slb.seen(id))
+		return len(w.slb.received(id))
 	}
 	return len(w.simulator.calls(t, id))
 }
 
-// leastAsked is how often at least an object's load balancer is asked about within a few intervals.
-func leastAsked(object *v1alpha1.LoadBalancerHealth) int {
+// leastCalls returns the least number of calls about the load balancer of an object within a few intervals.
+func leastCalls(object *v1alpha1.LoadBalancerHealth) int {
 	_, _, known := object.LoadBalancer()
 	switch {
 	case !known || object.Spec.Suspend || conditionOf(object, "Observed").Reason == "CredentialsNotFound":
@@ -129,9 +127,9 @@ func leastAsked(object *v1alpha1.LoadBalancerHealth) int {
 	}
 }
 
-// sameHealth holds that two statuses differ in words and in new fields at most.
+// sameHealth requires that two statuses differ at most in messages, in new fields and in the case of protocols.
 func sameHealth(g Gomega, was, is *v1alpha1.LoadBalancerHealth) {
-	was, is = withoutWords(was), withoutWords(is)
+	was, is = withoutMessages(was), withoutMessages(is)
 	g.Expect(is.Status.Conditions).To(Equal(was.Status.Conditions))
 	g.Expect(is.Status.Backends).To(Equal(was.Status.Backends))
 	g.Expect(is.Status.OmittedBackends).To(Equal(was.Status.OmittedBackends))
@@ -149,8 +147,8 @@ func sameHealth(g Gomega, was, is *v1alpha1.LoadBalancerHealth) {
 	}
 }
 
-// withoutWords returns an object without messages, and with protocols in lower case.
-func withoutWords(object *v1alpha1.LoadBalancerHealth) *v1alpha1.LoadBalancerHealth {
+// withoutMessages returns an object without messages, and with protocols in lower case.
+func withoutMessages(object *v1alpha1.LoadBalancerHealth) *v1alpha1.LoadBalancerHealth {
 	plain := object.DeepCopy()
 	status := &plain.Status
 	for i := range status.Conditions {
@@ -165,29 +163,24 @@ func withoutWords(object *v1alpha1.LoadBalancerHealth) *v1alpha1.LoadBalancerHea
 	return plain
 }
 
-// faultsBefore and faultsLater are what fails: from the start, and once there
-// was an answer.
-var (
-	faultsBefore = []fault{
-		{Kind: "status", LoadBalancerID: "lb-forbidden", HTTPStatus: 403, Code: "Forbidden.RAM"},
-		{Kind: "status", LoadBalancerID: "lb-refused", HTTPStatus: 400, Code: "InvalidParameter"},
-		{Kind: "status", LoadBalancerID: "lb-never", HTTPStatus: 500, Code: "InternalError"},
-		{Kind: "status", LoadBalancerID: "lb-request-failed", HTTPStatus: 500, Code: "InternalError"},
-		{Kind: "throttle", LoadBalancerID: "lb-throttled"},
-	}
-	faultsLater = []fault{
-		{Kind: "throttle", LoadBalancerID: "lb-stale"},
-		{Kind: "status", LoadBalancerID: "lb-denied", HTTPStatus: 403, Code: "Forbidden.RAM"},
-		{Kind: "status", LoadBalancerID: "lb-failing", HTTPStatus: 500, Code: "InternalError"},
-	}
-)
+// upgradeFaults are the faults of load balancers whose stored statuses have failed.
+var upgradeFaults = []fault{
+	{Kind: "status", LoadBalancerID: "lb-forbidden", HTTPStatus: 403, Code: "Forbidden.RAM"},
+	{Kind: "status", LoadBalancerID: "lb-refused", HTTPStatus: 400, Code: "InvalidParameter"},
+	{Kind: "status", LoadBalancerID: "lb-never", HTTPStatus: 500, Code: "InternalError"},
+	{Kind: "status", LoadBalancerID: "lb-request-failed", HTTPStatus: 500, Code: "InternalError"},
+	{Kind: "throttle", LoadBalancerID: "lb-throttled"},
+	{Kind: "throttle", LoadBalancerID: "lb-stale"},
+	{Kind: "status", LoadBalancerID: "lb-denied", HTTPStatus: 403, Code: "Forbidden.RAM"},
+	{Kind: "status", LoadBalancerID: "lb-failing", HTTPStatus: 500, Code: "InternalError"},
+}
 
-// prepareUpgrade makes the cloud, the namespaces and the Secrets.
+// prepareUpgrade creates the load balancers, the namespaces and the Secrets.
 func (w *env) prepareUpgrade(t *testing.T) {
 	t.Helper()
-	for line := range strings.Lines(readFile(t, filepath.Join("testdata", "upgrade", "cloud.jsonl"))) {
+	for text := range strings.Lines(readFile(t, filepath.Join("testdata", "upgrade", "cloud.jsonl"))) {
 		var lb map[string]any
-		if err := json.Unmarshal([]byte(line), &lb); err != nil {
+		if err := json.Unmarshal([]byte(text), &lb); err != nil {
 			t.Fatal(err)
 		}
 		id := lb["loadBalancerId"].(string)
@@ -198,9 +191,7 @@ func (w *env) prepareUpgrade(t *testing.T) {
 		w.createNamespace(t, namespace)
 	}
 	for _, name := range []string{"throttled", "elsewhere"} {
-		a := w.newAccount(name)
-		w.simulator.setAccount(t, a)
-		w.create(t, a.secret(mainNamespace, name))
+		w.create(t, w.addAccount(t, name).secret(mainNamespace, name))
 	}
 	w.create(t, w.newAccount("wrong").secret(mainNamespace, "wrong"))
 	of := func(server, health string, more row) row {
@@ -218,13 +209,13 @@ func (w *env) prepareUpgrade(t *testing.T) {
 	}
 }
 
-// startUpgraded starts one operator for the simulator, and one for the server of odd answers.
+// startUpgraded starts one operator for the simulator, and one for the slbServer with unusual responses.
 func (w *env) startUpgraded(t *testing.T, name string) []*operator {
 	t.Helper()
 	common := []string{"--max-status-backends=10", "--status-heartbeat=1h", "--slb-qps=100", "--slb-burst=100"}
 	return []*operator{
 		w.startOperator(t, operatorOptions{
-			name: name, namespaces: []string{mainNamespace}, endpoint: w.simulator.URL, account: w.mainAccount,
+			name: name, namespaces: []string{mainNamespace}, account: w.mainAccount,
 			args: append(common, "--service-discovery", "--backend-names", "--region-id="+region),
 		}),
 		w.startOperator(t, operatorOptions{
@@ -235,7 +226,7 @@ func (w *env) startUpgraded(t *testing.T, name string) []*operator {
 
 var timestamp = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
 
-// restore stores the objects with their statuses, as if they had been stored just now.
+// restore creates the objects with their statuses, whose times it shifts to now.
 func (w *env) restore(t *testing.T) []*v1alpha1.LoadBalancerHealth {
 	t.Helper()
 	shift := time.Now().Truncate(time.Second).Sub(storedAt)
@@ -260,7 +251,7 @@ func (w *env) restore(t *testing.T) []*v1alpha1.LoadBalancerHealth {
 	return restored
 }
 
-// shifted moves every time of a status.
+// shifted shifts every time of a status.
 func shifted(t *testing.T, status any, by time.Duration) any {
 	t.Helper()
 	content, err := yaml.Marshal(status)

@@ -90,12 +90,24 @@ func olderChart(t *testing.T) string {
 	return folder
 }
 
-func testReadme(t *testing.T, c *cluster) {
-	chart, err := filepath.Abs(chartFolder)
+// newReadme reads the README.
+func newReadme(t *testing.T, c *cluster) *readme {
+	t.Helper()
+	return &readme{cluster: c, text: string(harness.ReadFile(t, filepath.Join(chartFolder, "README.md"))), home: t.TempDir()}
+}
+
+func absolute(t *testing.T, path string) string {
+	t.Helper()
+	found, err := filepath.Abs(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &readme{cluster: c, text: string(harness.ReadFile(t, filepath.Join(chartFolder, "README.md"))), home: t.TempDir()}
+	return found
+}
+
+func testReadme(t *testing.T, c *cluster) {
+	chart := absolute(t, chartFolder)
+	r := newReadme(t, c)
 	uninstall := r.commands(t, "Uninstall")
 
 	t.Run("install, upgrade, uninstall", func(t *testing.T) {
@@ -149,16 +161,21 @@ func (c *cluster) columns(t *testing.T) int {
 	return len(harness.Decode[apiextensionsv1.CustomResourceDefinition](t, *crd).Spec.Versions[0].AdditionalPrinterColumns)
 }
 
+func newObject(name, region string) *unstructured.Unstructured {
+	object := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"loadBalancerId": "lb-demo", "regionId": region}}}
+	object.SetGroupVersionKind(schema.GroupVersionKind{Group: "slb.lbhealth.dev", Version: "v1alpha1", Kind: "LoadBalancerHealth"})
+	object.SetNamespace(metav1.NamespaceDefault)
+	object.SetName(name)
+	return object
+}
+
 // createObject makes a LoadBalancerHealth as soon as its kind is served.
 func (c *cluster) createObject(t *testing.T) *unstructured.Unstructured {
 	t.Helper()
 	if _, err := c.kubectl(t, nil, "wait", "--for=condition=Established", "--timeout=1m", "crd/"+crdName); err != nil {
 		t.Fatal(err)
 	}
-	object := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"loadBalancerId": "lb-demo", "regionId": "cn-hangzhou"}}}
-	object.SetGroupVersionKind(schema.GroupVersionKind{Group: "slb.lbhealth.dev", Version: "v1alpha1", Kind: "LoadBalancerHealth"})
-	object.SetNamespace(metav1.NamespaceDefault)
-	object.SetName("web")
+	object := newObject("web", "cn-hangzhou")
 	if err := c.admin.Create(t.Context(), object); err != nil {
 		t.Fatal(err)
 	}

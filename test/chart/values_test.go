@@ -112,6 +112,7 @@ func TestEveryValueIsTried(t *testing.T) {
 	}
 	untried := map[string]any{}
 	flatten(readValues(t, filepath.Join(chartFolder, "values.yaml")), "", known, untried)
+	delete(untried, "enabled") // TestUmbrella sets it
 	for _, mode := range modes(t)[1:] {
 		tried := map[string]any{}
 		flatten(readValues(t, filepath.Join("testdata", mode+".yaml")), "", known, tried)
@@ -126,6 +127,7 @@ func TestEveryValueIsTried(t *testing.T) {
 }
 
 func TestLint(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes(t) {
 		args := []string{"lint", "--strict", chartFolder}
 		if mode != "" {
@@ -139,6 +141,7 @@ func TestLint(t *testing.T) {
 
 // TestBadValuesAreRefused demands a message that names the value.
 func TestBadValuesAreRefused(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ json, says string }{
 		{`{"replica": 3}`, "replica"},
 		{`{"image": {"tags": "v1"}}`, "tags"},
@@ -163,6 +166,8 @@ func TestBadValuesAreRefused(t *testing.T) {
 		{`{"serviceDiscovery": {"enabled": true, "regionId": "Hangzhou"}}`, "regionId"},
 		{`{"serviceDiscovery": {"regionId": "cn-hangzhou"}}`, "serviceDiscovery.enabled"},
 		{`{"namespaced": true, "serviceDiscovery": {"enabled": true}}`, "serviceDiscovery.regionId"},
+		{`{"serviceDiscovery": {"enabled": true, "monitor": "some"}}`, "monitor"},
+		{`{"serviceDiscovery": {"monitor": "all"}}`, "serviceDiscovery.enabled"},
 		{`{"log": {"level": "loud"}}`, "level"},
 		{`{"watch": {"namespaces": ["Not_A_Name"]}}`, "namespaces"},
 		{`{"leaderElectionId": "Not_A_Name"}`, "leaderElectionId"},
@@ -180,6 +185,9 @@ func TestBadValuesAreRefused(t *testing.T) {
 		{`{"namespaced": true, "metrics": {"certSecret": "tls"}}`, "metrics.certSecret"},
 		{`{"namespaced": true, "metrics": {"serviceMonitor": {"enabled": true}}}`, "metrics.serviceMonitor.enabled"},
 		{`{"metrics": {"enabled": false, "serviceMonitor": {"enabled": true}}}`, "metrics.serviceMonitor.enabled"},
+		{`{"metrics": {"serviceMonitor": {"authorization": {"credentials": {"name": "s", "key": "k"}}}}}`, "set create: false"},
+		{`{"metrics": {"serviceMonitor": {"authorization": {"create": false, "credentials": {"name": "s"}}}}}`, "both name and key"},
+		{`{"metrics": {"serviceMonitor": {"authorization": {"create": false, "credentials": {"file": "/token"}}}}}`, "file"},
 		{`{"extraArgs": ["slb-qps=1"]}`, "extraArgs"},
 	} {
 		t.Run(test.json, func(t *testing.T) {

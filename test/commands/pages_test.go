@@ -37,7 +37,7 @@ func TestPages(t *testing.T) {
 		"https://github.com/lbhealth/slb-health-operator/releases/download", url,
 		"make docker-build", "make -n docker-build",
 	)
-	for _, p := range []*page{readmePage(c), installPage(t, c), upgradePage(c, older)} {
+	for _, p := range []*page{readmePage(c), installPage(c), upgradePage(c, older)} {
 		t.Run(p.file, func(t *testing.T) {
 			c.reset(t)
 			p.run(t, c.shell)
@@ -62,7 +62,7 @@ func readmePage(c *cluster) *page {
 	}
 }
 
-func installPage(t *testing.T, c *cluster) *page {
+func installPage(c *cluster) *page {
 	return &page{
 		file: "docs/install.md",
 		notRun: map[string]string{

@@ -40,7 +40,7 @@ func TestQuickStart(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v\n%s", command, err, printed)
 			}
-			if b.language == "console" && comparable(printed) != comparable(shown[i]) {
+			if b.language == "console" && withoutAges(printed) != withoutAges(shown[i]) {
 				t.Errorf("%s prints\n%s\nThe page shows\n%s", command, printed, shown[i])
 			}
 		}
@@ -67,7 +67,7 @@ func runDemo(t *testing.T, repository, command string) string {
 }
 
 var (
-	exported  = regexp.MustCompile(`(?m)^  (export [A-Z]+=.*)$`)
+	exported  = regexp.MustCompile(`(?m)^ {2}(export [A-Z]+=.*)$`)
 	simulator = regexp.MustCompile(`http://127\.0\.0\.1:\d+/admin`)
 )
 
@@ -94,8 +94,8 @@ var (
 	spaces = regexp.MustCompile(` +`)
 )
 
-// comparable returns an output without ages and without the width of columns.
-func comparable(output string) string {
+// withoutAges returns an output without ages and without the width of columns.
+func withoutAges(output string) string {
 	lines := strings.Split(spaces.ReplaceAllString(age.ReplaceAllString(output, "AGE"), " "), "\n")
 	for i := range lines {
 		lines[i] = strings.TrimRight(lines[i], " ")

@@ -4,20 +4,17 @@ package docs
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"sigs.k8s.io/yaml"
-
-	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // TestAlertingPageHasEveryAlert compares the table in docs/alerting.md to the rules.
 func TestAlertingPageHasEveryAlert(t *testing.T) {
-	content := harness.ReadFile(t, filepath.Join(root, "config", "prometheus", "alerts.yaml"))
-	document := harness.ReadFile(t, filepath.Join(root, "docs", "alerting.md"))
+	content := read(t, "config/prometheus/alerts.yaml")
+	document := read(t, "docs/alerting.md")
 	var rules struct {
 		Spec struct {
 			Groups []struct {
@@ -28,7 +25,7 @@ func TestAlertingPageHasEveryAlert(t *testing.T) {
 			}
 		}
 	}
-	if err := yaml.Unmarshal(content, &rules); err != nil {
+	if err := yaml.Unmarshal([]byte(content), &rules); err != nil {
 		t.Fatal(err)
 	}
 	rows := 0
@@ -43,12 +40,12 @@ func TestAlertingPageHasEveryAlert(t *testing.T) {
 			}
 			want := fmt.Sprintf("\n| [%s](runbooks/%s.md) | %s | %.0f min | ", r.Alert, r.Alert, r.Labels["severity"], after.Minutes())
 			rows++
-			if !strings.Contains(string(document), want) {
+			if !strings.Contains(document, want) {
 				t.Errorf("docs/alerting.md has no row that starts with %q", want)
 			}
 		}
 	}
-	if got := strings.Count(string(document), "](runbooks/SLB"); rows == 0 || got != rows {
+	if got := strings.Count(document, "](runbooks/SLB"); rows == 0 || got != rows {
 		t.Errorf("docs/alerting.md has %d alerts, alerts.yaml %d", got, rows)
 	}
 }

@@ -5,12 +5,9 @@ package docs
 import (
 	"encoding/json"
 	"html"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // dashboard is what these tests read of config/grafana.
@@ -27,19 +24,19 @@ type dashboard struct {
 
 func readDashboard(t *testing.T) (d dashboard, content string) {
 	t.Helper()
-	data := harness.ReadFile(t, filepath.Join(root, "config", "grafana", "slb-health.json"))
-	if err := json.Unmarshal(data, &d); err != nil {
+	content = read(t, "config/grafana/slb-health.json")
+	if err := json.Unmarshal([]byte(content), &d); err != nil {
 		t.Fatal(err)
 	}
-	return d, string(data)
+	return d, content
 }
 
 // TestThePictureIsOfTheDashboard fails when a panel was added after it was drawn.
 func TestThePictureIsOfTheDashboard(t *testing.T) {
 	d, _ := readDashboard(t)
-	drawing := harness.ReadFile(t, filepath.Join(root, "docs", "dashboard.svg"))
+	drawing := read(t, "docs/dashboard.svg")
 	for _, p := range d.Panels {
-		if !strings.Contains(string(drawing), ">"+html.EscapeString(p.Title)+"<") {
+		if !strings.Contains(drawing, ">"+html.EscapeString(p.Title)+"<") {
 			t.Errorf("docs/dashboard.svg has no panel %q: run make dashboard-picture", p.Title)
 		}
 	}
@@ -70,11 +67,11 @@ func TestPanelsOfTheDashboardDoNotOverlap(t *testing.T) {
 
 func TestQueriesOfTheDashboardUseVariablesThatExist(t *testing.T) {
 	d, content := readDashboard(t)
-	known := map[string]bool{"__rate_interval": true, "__all": true}
+	known := map[string]bool{"__rate_interval": true, "__all": true, "__data": true, "__url_time_range": true, "1": true}
 	for _, v := range d.Templating.List {
 		known[v.Name] = true
 	}
-	for _, found := range regexp.MustCompile(`\$\{?(\w+)`).FindAllStringSubmatch(content, -1) {
+	for _, found := range regexp.MustCompile(`(?:\$\{?|[?&]var-)(\w+)`).FindAllStringSubmatch(content, -1) {
 		if !known[found[1]] {
 			t.Errorf("there is no variable %s", found[1])
 		}

@@ -3,12 +3,13 @@
 package docs
 
 import (
+	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
-
-	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // TestDocumentedTestsExist verifies that every test exists that a page names.
@@ -36,9 +37,29 @@ func TestDocumentedTestsExist(t *testing.T) {
 // each reads the files of the repository with a suffix.
 func each(t *testing.T, suffix string, visit func(file, content string)) {
 	t.Helper()
-	for _, file := range harness.RepositoryFiles(t) {
-		if strings.HasSuffix(file, suffix) {
-			visit(file, string(harness.ReadFile(t, filepath.Join(root, file))))
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && slices.Contains([]string{".git", "bin", "dist"}, entry.Name()):
+			return fs.SkipDir
+		case !entry.IsDir() && strings.HasSuffix(path, suffix):
+			name := strings.TrimPrefix(filepath.ToSlash(path), root+"/")
+			visit(name, read(t, name))
 		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
+}
+
+// read returns a file of the repository.
+func read(t *testing.T, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
 }

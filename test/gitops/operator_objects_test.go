@@ -64,7 +64,7 @@ func expectComponents(t *testing.T, objects []unstructured.Unstructured) {
 		o := &objects[i]
 		switch o.GetKind() {
 		case "CustomResourceDefinition":
-			if a := o.GetAnnotations(); a["argocd.argoproj.io/sync-options"] != "Prune=false" || a["kustomize.toolkit.fluxcd.io/prune"] != "disabled" {
+			if a := o.GetAnnotations(); a[pruneOption] != "Prune=false" || a["kustomize.toolkit.fluxcd.io/prune"] != "disabled" {
 				t.Errorf("the CRD has the annotations %v", a)
 			}
 		case "Namespace":

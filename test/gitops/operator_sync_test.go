@@ -46,12 +46,11 @@ func testSync(t *testing.T, s *env, application *v1alpha1.Application, objects [
 	}
 
 	without := slices.DeleteFunc(slices.Clone(current), func(o *unstructured.Unstructured) bool { return o.GetKind() == "CustomResourceDefinition" })
-	s.kubectl(t, "annotate", "crd", crdName, "argocd.argoproj.io/sync-options=Prune=false")
 	expectSynced(t, syncOperator(t, s, without), crdName, common.ResultCodePruneSkipped)
 	if after := s.kubectl(t, identity...); after != uid {
 		t.Errorf("without the CRD in the manifests the object is %s, was %s", after, uid)
 	}
-	s.kubectl(t, "annotate", "crd", crdName, "argocd.argoproj.io/sync-options-")
+	s.kubectl(t, "annotate", "crd", crdName, pruneOption+"-")
 	expectSynced(t, syncOperator(t, s, without), crdName, common.ResultCodePruned)
 }
 

@@ -37,3 +37,13 @@ func ToolsFolder(t *testing.T) string {
 	}
 	return filepath.Join(root, "bin", "tools")
 }
+
+// ReadFile returns the content of a file.
+func ReadFile(t *testing.T, path string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}

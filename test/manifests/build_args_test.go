@@ -53,7 +53,7 @@ func TestImageBuildsFromMirrors(t *testing.T) {
 
 // TestMakePassesBuildArguments checks that TARGET and DOCKER_ARGS reach docker as they are written.
 func TestMakePassesBuildArguments(t *testing.T) {
-	const arguments = "--build-arg GOPROXY=https://goproxy.cn,direct --build-arg BUILDER_IMAGE=registry.example/golang:1.26 --push"
+	const arguments = "--build-arg GOPROXY=https://proxy.example.com,direct --build-arg BUILDER_IMAGE=registry.example/golang:1.26 --push"
 	for target, flag := range map[string]string{"": "", "simulator": "--target 'simulator' "} {
 		output, err := exec.CommandContext(t.Context(), "make", "-s", "-n", "-C", filepath.Join("..", ".."), "docker-build", "TARGET="+target,
 			"IMG=registry.example/slb-health-operator:v1.2.3", "VERSION=v1.2.3", "SOURCE_DATE_EPOCH=0", "DOCKER_ARGS="+arguments).CombinedOutput()

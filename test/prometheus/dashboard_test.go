@@ -39,8 +39,41 @@ type panel struct {
 					Mode string `json:"mode"`
 				} `json:"stacking"`
 			} `json:"custom"`
+			Mappings []mapping `json:"mappings"`
 		} `json:"defaults"`
+		Overrides []struct {
+			Matcher struct {
+				Options string `json:"options"`
+			} `json:"matcher"`
+			Properties []struct {
+				ID    string          `json:"id"`
+				Value json.RawMessage `json:"value"`
+			} `json:"properties"`
+		} `json:"overrides"`
 	} `json:"fieldConfig"`
+	Transformations []struct {
+		Options struct {
+			ExcludeByName map[string]bool   `json:"excludeByName"`
+			IndexByName   map[string]int    `json:"indexByName"`
+			RenameByName  map[string]string `json:"renameByName"`
+		} `json:"options"`
+	} `json:"transformations"`
+}
+
+// mapping is text and colour by value.
+type mapping struct {
+	Options map[string]struct{ Text, Color string } `json:"options"`
+}
+
+// override reads a property that a panel sets for one of its fields.
+func (p *panel) override(field, property string, into any) {
+	for _, o := range p.FieldConfig.Overrides {
+		for _, value := range o.Properties {
+			if o.Matcher.Options == field && value.ID == property {
+				_ = json.Unmarshal(value.Value, into)
+			}
+		}
+	}
 }
 
 func readDashboard(t *testing.T) dashboard {

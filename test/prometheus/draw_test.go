@@ -5,7 +5,6 @@ package prometheus
 import (
 	"bytes"
 	"fmt"
-	"maps"
 	"net/url"
 	"os"
 	"regexp"
@@ -38,6 +37,7 @@ var (
 	}
 )
 
+// colorOf is the colour of a series by its name, or else by its number.
 func colorOf(name string, i int) charts.Color {
 	for _, m := range meanings {
 		if m.name.MatchString(name) {
@@ -103,7 +103,7 @@ func (p picture) drawPanel(painter *charts.Painter, panel panel) error {
 			"start": {fmt.Sprint(p.from.Unix())}, "end": {fmt.Sprint(p.to.Unix())}, "step": {pictureStep.String()},
 		}
 		path := "/api/v1/query"
-		if panel.Type == "timeseries" {
+		if strings.Contains(panel.Type, "time") {
 			path = "/api/v1/query_range"
 		}
 		results, err := p.server.series(path, parameters)
@@ -124,27 +124,13 @@ func (p picture) drawPanel(painter *charts.Painter, panel panel) error {
 		painter.Text(format(defaults.Unit, found[0].last()), 0, 44, 0, charts.FontStyle{FontSize: 28, FontColor: colorOf(defaults.Color.FixedColor, 0)})
 		return nil
 	case "table":
-		return drawTable(painter, panel, found)
+		return drawTable(painter, &panel, found)
+	case "state-timeline":
+		p.drawStates(painter, panel.FieldConfig.Defaults.Mappings, found)
+		return nil
 	default:
 		return p.drawLines(painter, panel, found)
 	}
-}
-
-func drawTable(painter *charts.Painter, panel panel, found []series) error {
-	header := slices.Sorted(maps.Keys(found[0].Metric))
-	var rows [][]string
-	for _, s := range found {
-		var row []string
-		for _, label := range header {
-			row = append(row, s.Metric[label])
-		}
-		rows = append(rows, append(row, format(panel.FieldConfig.Defaults.Unit, s.last())))
-	}
-	rows = rows[:min(len(rows), 6)]
-	return painter.TableChart(charts.TableChartOption{
-		Theme: theme, Header: append(header, "normal"), Data: rows, Width: painter.Width(),
-		Padding: charts.NewBox(6, 3, 6, 3), FontStyle: charts.NewFontStyleWithSize(8),
-	})
 }
 
 func (p picture) drawLines(painter *charts.Painter, panel panel, found []series) error {

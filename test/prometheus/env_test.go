@@ -78,6 +78,12 @@ func (s *env) setHealth(t *testing.T, id, state string, servers ...string) {
 	}
 }
 
+// addListener adds a listener without backends.
+func (s *env) addListener(t *testing.T, id string, port int) {
+	t.Helper()
+	s.Admin(t, http.MethodPost, "loadbalancers/"+id+"/listeners", map[string]any{"listenerPort": port, "listenerProtocol": "http"})
+}
+
 func (s *env) clearFaults(t *testing.T) {
 	t.Helper()
 	s.Admin(t, http.MethodDelete, "faults", nil)

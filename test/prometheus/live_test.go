@@ -47,6 +47,9 @@ func TestAlertsOfARunningOperator(t *testing.T) {
 	}
 	s.put(t, "web-of-pay", "normal")
 	s.observeAs(t, otherTeam, "web", "web-of-pay", intstr.FromInt32(1))
+	s.put(t, "idle", "normal")
+	s.addListener(t, "idle", 8080)
+	s.observeAs(t, otherTeam, "idle", "idle", intstr.FromInt32(0))
 	args := []string{"--watch-namespace=" + namespace, "--watch-namespace=" + otherTeam, "--leader-elect", "--leader-election-namespace=" + namespace}
 	operator := s.startOperator(t, "operator", first.address, args...)
 	s.expect(t, "all is well")
@@ -57,14 +60,14 @@ func TestAlertsOfARunningOperator(t *testing.T) {
 	standby := s.startOperator(t, "standby", second.address, args...)
 	s.failOver(t, operator, "SLBBackendAbnormal prod/web", "SLBBelowMinHealthy prod/web")
 	operator = standby
-	s.put(t, "web", "normal")
-	s.expect(t, "its backends are normal again")
-
 	t.Run("no panel of the dashboard is empty", func(t *testing.T) { s.expectPanels(t) })
 	t.Run("what the dashboard shows can be drawn", func(t *testing.T) {
-		p := picture{s.server, everything(quickRange), began.Truncate(pictureStep), time.Now().Truncate(pictureStep)}
+		now := time.Now().Add(pictureStep) // truncated, it is still after what the panels have
+		p := picture{s.server, everything(quickRange), began.Truncate(pictureStep), now.Truncate(pictureStep)}
 		p.draw(t, readDashboard(t), filepath.Join(t.TempDir(), "dashboard.svg"))
 	})
+	s.put(t, "web", "normal")
+	s.expect(t, "its backends are normal again")
 
 	s.put(t, "web", "unavailable")
 	s.expect(t, "health checks have no result", "SLBHealthUnknown prod/web")
@@ -103,9 +106,9 @@ func TestAlertsOfARunningOperator(t *testing.T) {
 func (s *env) expectNoService(t *testing.T) {
 	t.Helper()
 	eventually(t, func(g Gomega) {
-		g.Expect(s.server.results(g, `slb_health_info`)).To(Equal(4))
+		g.Expect(s.server.results(g, `slb_health_info`)).To(Equal(5))
 		g.Expect(s.server.results(g, `slb_health_info{service!=""}`)).To(BeZero())
-		g.Expect(s.server.results(g, `slb_health_info{namespace=~"prod|pay"}`)).To(Equal(4))
+		g.Expect(s.server.results(g, `slb_health_info{namespace=~"prod|pay"}`)).To(Equal(5))
 	})
 }
 

@@ -22,7 +22,7 @@ const (
 	pictureRange    = "10s"
 	shop, billing   = "shop", "billing"
 	// whole is a fleet that is observed.
-	whole = `count(slb_health_condition{condition="Observed", status="True"} == 1) == 6`
+	whole = `count(slb_health_condition{condition="Observed", status="True"} == 1) == 7`
 )
 
 // TestDashboardPicture draws the dashboard of an incident of two minutes, for the
@@ -64,7 +64,7 @@ func TestDashboardPicture(t *testing.T) {
 	picture{s.server, values, began.Truncate(pictureStep), time.Now().Truncate(pictureStep)}.draw(t, readDashboard(t), path)
 }
 
-// buildFleet makes six load balancers, one with a backend that has no result.
+// buildFleet makes seven load balancers, one with a listener without backends and one with a backend that has no result.
 func (s *env) buildFleet(t *testing.T) {
 	t.Helper()
 	const up, unknown = "normal", "unavailable"
@@ -74,12 +74,15 @@ func (s *env) buildFleet(t *testing.T) {
 	s.Put(t, "lb-pay", harness.Backends(443, "https", up, up)...)
 	s.Put(t, "lb-invoices", harness.Backends(443, "https", up, up, up, up)...)
 	s.Put(t, "lb-ledger", harness.Backends(5432, "tcp", up, up, unknown)...)
+	s.Put(t, "lb-batch", harness.Backends(443, "https", up)...)
+	s.addListener(t, "lb-batch", 8080)
 	for space, names := range map[string][]string{shop: {"web", "api", "assets"}, billing: {"pay", "invoices", "ledger"}} {
 		s.CreateNamespace(t, space)
 		for _, name := range names {
 			s.observeAs(t, space, name, "lb-"+name, intstr.FromString("50%"))
 		}
 	}
+	s.observeAs(t, billing, "batch", "lb-batch", intstr.FromInt32(0))
 }
 
 // lasts waits until a query has returned something for some seconds.

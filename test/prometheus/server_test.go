@@ -75,10 +75,15 @@ func scrapeConfigs(t *testing.T, m monitor, replicas []replica) []map[string]any
 // startServer scrapes replicas every second.
 func startServer(t *testing.T, folder string, m monitor, replicas []replica) *server {
 	t.Helper()
+	return startServerWith(t, folder, scrapeConfigs(t, m, replicas))
+}
+
+func startServerWith(t *testing.T, folder string, scrapes []map[string]any) *server {
+	t.Helper()
 	hasten(readRules(t)).write(t, filepath.Join(folder, "rules.yaml"))
 	config, err := yaml.Marshal(map[string]any{
 		"global":     map[string]string{"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-		"rule_files": []string{"rules.yaml"}, "scrape_configs": scrapeConfigs(t, m, replicas),
+		"rule_files": []string{"rules.yaml"}, "scrape_configs": scrapes,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -44,7 +44,7 @@ func documented(t *testing.T) map[string][]dependency {
 // moduleFiles returns every go.mod of the repository, as paths from its root.
 func moduleFiles(t *testing.T) []string {
 	t.Helper()
-	return slices.DeleteFunc(harness.RepositoryFiles(t), func(file string) bool { return path.Base(file) != "go.mod" })
+	return slices.DeleteFunc(repositoryFiles(t), func(file string) bool { return path.Base(file) != "go.mod" })
 }
 
 // ownModule is what the others of this repository are built upon.

@@ -17,7 +17,7 @@ const licenceHeader = "SPDX-License-Identifier: Apache-2.0\n"
 // TestSourcesNameTheirLicence covers what the goheader linter does not read: every module, scripts and makefiles.
 func TestSourcesNameTheirLicence(t *testing.T) {
 	checked := 0
-	for _, file := range harness.RepositoryFiles(t) {
+	for _, file := range repositoryFiles(t) {
 		if !isSource(file) || strings.Contains(file, "/testdata/") {
 			continue
 		}

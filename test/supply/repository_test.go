@@ -7,9 +7,11 @@ package supply
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,6 +33,28 @@ func run(t *testing.T, folder, program string, args ...string) string {
 		t.Fatalf("%s %s in %s: %v\n%s%s", program, strings.Join(args, " "), folder, err, &stdout, &stderr)
 	}
 	return stdout.String()
+}
+
+// repositoryFiles returns the files of the repository as slash-separated paths from
+// its root, without those that git or a build keeps there.
+func repositoryFiles(t *testing.T) []string {
+	t.Helper()
+	var files []string
+	err := fs.WalkDir(os.DirFS(root), ".", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case !entry.IsDir():
+			files = append(files, path)
+		case slices.Contains([]string{".git", "bin", "dist"}, entry.Name()):
+			return fs.SkipDir
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }
 
 // tool returns the path of a pinned tool, built if it is not there.

@@ -10,7 +10,7 @@
 {{- include "slb-health-operator.formerFullname" (dict "root" . "full" $full) | default $full -}}
 {{- end -}}
 
-{{/* Charts before 0.1.0 cut it to 28 characters. An upgrade keeps these names: a RAM role trusts the ServiceAccount by
+{{/* Charts before 0.1.0 truncated it to 28 characters. An upgrade keeps these names: a RAM role trusts the ServiceAccount by
 name, and a binding of the user names the metrics-reader role. */}}
 {{- define "slb-health-operator.formerFullname" -}}
 {{- $former := .full | trunc 28 | trimSuffix "-" -}}
@@ -27,7 +27,7 @@ name, and a binding of the user names the metrics-reader role. */}}
 {{- end -}}
 {{- end -}}
 
-{{/* root, name: at most 63 characters, as a Service allows. The hash distinguishes names that are cut. */}}
+{{/* root, name: at most 63 characters, as a Service allows. The hash distinguishes truncated names. */}}
 {{- define "slb-health-operator.objectName" -}}
 {{- $full := include "slb-health-operator.fullname" .root -}}
 {{- $longest := sub 62 (len .name) | int -}}
@@ -57,8 +57,8 @@ name, and a binding of the user names the metrics-reader role. */}}
 {{/* Selector of the Service, policy and monitor: every pod of the release. */}}
 {{- define "slb-health-operator.selectorLabels" -}}
 control-plane: controller-manager
-app.kubernetes.io/name: {{ include "slb-health-operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "slb-health-operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{/* The pods of one Deployment: those of one shard. */}}
@@ -71,8 +71,8 @@ slb.lbhealth.dev/shard: {{ . | quote }}
 
 {{- define "slb-health-operator.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-app.kubernetes.io/name: {{ include "slb-health-operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "slb-health-operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
@@ -81,7 +81,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "slb-health-operator.metadata" -}}
 name: {{ include "slb-health-operator.objectName" . }}
 {{- with .namespace }}
-namespace: {{ . }}
+namespace: {{ . | quote }}
 {{- end }}
 {{- include "slb-health-operator.tags" . }}
 {{- end -}}

@@ -3,7 +3,7 @@
 {{/* Arguments, as everywhere in this file: root and shard. */}}
 {{- define "slb-health-operator.pod" -}}
 {{- $values := .root.Values -}}
-serviceAccountName: {{ include "slb-health-operator.serviceAccountName" .root }}
+serviceAccountName: {{ include "slb-health-operator.serviceAccountName" .root | quote }}
 automountServiceAccountToken: true
 terminationGracePeriodSeconds: {{ int64 $values.terminationGracePeriodSeconds }}
 {{- with $values.hostNetwork }}
@@ -117,6 +117,9 @@ YAML parses off without quotes as the boolean false. */}}
 {{- end }}
 {{- if .serviceDiscovery.enabled }}
 - --service-discovery
+{{- with .serviceDiscovery.monitor }}
+- --monitor={{ . }}
+{{- end }}
 {{- with .serviceDiscovery.regionId }}
 - {{ printf "--region-id=%s" . | quote }}
 {{- end }}

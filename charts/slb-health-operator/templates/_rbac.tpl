@@ -20,6 +20,6 @@ roleRef:
   name: {{ include "slb-health-operator.objectName" . }}
 subjects:
 - kind: ServiceAccount
-  name: {{ include "slb-health-operator.serviceAccountName" .root }}
-  namespace: {{ include "slb-health-operator.namespace" .root }}
+  name: {{ include "slb-health-operator.serviceAccountName" .root | quote }}
+  namespace: {{ include "slb-health-operator.namespace" .root | quote }}
 {{- end -}}

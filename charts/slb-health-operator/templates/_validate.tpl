@@ -22,6 +22,9 @@
 {{- if and .serviceDiscovery.regionId (not .serviceDiscovery.enabled) -}}
 {{- fail "serviceDiscovery.regionId requires serviceDiscovery.enabled: set both, or neither" -}}
 {{- end -}}
+{{- if and (eq (default "" .serviceDiscovery.monitor) "all") (not .serviceDiscovery.enabled) -}}
+{{- fail "serviceDiscovery.monitor: all requires serviceDiscovery.enabled: set both, or neither" -}}
+{{- end -}}
 {{- if and .namespaced .serviceDiscovery.enabled (not .serviceDiscovery.regionId) -}}
 {{- fail "serviceDiscovery: with namespaced, the operator cannot read nodes: set serviceDiscovery.regionId" -}}
 {{- end -}}
@@ -30,6 +33,14 @@
 {{- end -}}
 {{- if and .metrics.serviceMonitor.enabled (or .namespaced (not .metrics.enabled)) -}}
 {{- fail "metrics.serviceMonitor.enabled requires metrics.enabled, and namespaced: false" -}}
+{{- end -}}
+{{- with .metrics.serviceMonitor.authorization -}}
+{{- if and .create .credentials -}}
+{{- fail "metrics.serviceMonitor.authorization: credentials replace the token that the chart creates: set create: false" -}}
+{{- end -}}
+{{- if and .credentials (not (and .credentials.name .credentials.key)) -}}
+{{- fail "metrics.serviceMonitor.authorization.credentials: set both name and key" -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -12,16 +12,16 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-var answerSpecs = []spec{
-	{"the example answer of the API's reference is understood", understandsTheExample},
-	{"a call names what the object asks about, and nothing else", asksForWhatIsMeant},
-	{"fields that the reference does not know are passed over, and absent ones stay absent", toleratesFields},
-	{"a health status that the API adds later is kept as it came and counts as unavailable", keepsNewStatuses},
-	{"a port that TCP and UDP share is asked about without the port", widensTheQuestion},
-	{"of ten thousand rows all are counted, the worst are kept, and many changes are one event", bearsManyRows},
+var responseSpecs = []spec{
+	{"the example response of the API's reference is parsed", parsesTheExample},
+	{"a call has the listener of the spec, and no other parameter of a listener", sendsTheSpec},
+	{"unknown fields are ignored, and absent ones stay absent", toleratesFields},
+	{"a health status that the API adds later is stored as it is and counts as unavailable", keepsNewStatuses},
+	{"a call about a port that TCP and UDP share is repeated without the port", repeatsWithoutPort},
+	{"ten thousand rows are counted, the worst ones are stored, and many transitions are one event", omitsRows},
 }
 
-const exampleAnswer = `{
+const exampleResponse = `{
 	"RequestId":"196EC328-B566-4226-B435-8697723205EF",
 	"BackendServers":{
 		"BackendServer":[
@@ -35,10 +35,10 @@ const exampleAnswer = `{
 	}
 }`
 
-func understandsTheExample(t *testing.T, w *env) {
+func parsesTheExample(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id = "lb-bp1qjwo61pqz3ahltv0mw"
-	w.slb.on(id, always(text(http.StatusOK, exampleAnswer)))
+	w.slb.on(id, always(text(http.StatusOK, exampleResponse)))
 	object := named(hostileNamespace, id, once)
 	w.create(t, object)
 	found := w.await(t, object, bad("BelowMinHealthy"))
@@ -52,9 +52,9 @@ func understandsTheExample(t *testing.T, w *env) {
 	w.awaitEvents(t, object, map[string]int{"Warning LoadBalancerUnhealthy": 1})
 }
 
-func asksForWhatIsMeant(t *testing.T, w *env) {
+func sendsTheSpec(t *testing.T, w *env) {
 	g := NewWithT(t)
-	const whole, part = "lb-asks-whole", "lb-asks-part"
+	const whole, part = "lb-whole", "lb-part"
 	w.slb.on(whole, always(success(normalRow("i-1"))))
 	w.slb.on(part, always(success(row{"ServerId": "i-1", "ServerHealthStatus": "normal", "ListenerPort": 443, "Protocol": "https"})))
 	all := named(hostileNamespace, whole, once)
@@ -65,10 +65,10 @@ func asksForWhatIsMeant(t *testing.T, w *env) {
 	w.create(t, one)
 	w.await(t, all, good("AllBackendsNormal"))
 	w.await(t, one, good("AllBackendsNormal"))
-	g.Expect(w.slb.seen(whole)[0]).NotTo(HaveKey("ListenerPort"))
-	g.Expect(w.slb.seen(whole)[0]).NotTo(HaveKey("ListenerProtocol"))
-	g.Expect(w.slb.seen(part)[0].Get("ListenerPort")).To(Equal("443"))
-	g.Expect(w.slb.seen(part)[0].Get("ListenerProtocol")).To(Equal("https"))
+	g.Expect(w.slb.received(whole)[0]).NotTo(HaveKey("ListenerPort"))
+	g.Expect(w.slb.received(whole)[0]).NotTo(HaveKey("ListenerProtocol"))
+	g.Expect(w.slb.received(part)[0].Get("ListenerPort")).To(Equal("443"))
+	g.Expect(w.slb.received(part)[0].Get("ListenerProtocol")).To(Equal("https"))
 }
 
 func toleratesFields(t *testing.T, w *env) {
@@ -110,11 +110,11 @@ func keepsNewStatuses(t *testing.T, w *env) {
 	g.Expect(w.events(g, object)).To(BeEmpty())
 }
 
-func widensTheQuestion(t *testing.T, w *env) {
+func repeatsWithoutPort(t *testing.T, w *env) {
 	g := NewWithT(t)
 	const id = "lb-shared-port"
-	w.slb.on(id, func(n int) answer {
-		if w.slb.seen(id)[n-1].Has("ListenerPort") {
+	w.slb.on(id, func(n int) fakeResponse {
+		if w.slb.received(id)[n-1].Has("ListenerPort") {
 			return refusal(http.StatusBadRequest, "TooManyListeners", "more than 1 listener is found")
 		}
 		return success(
@@ -128,7 +128,7 @@ func widensTheQuestion(t *testing.T, w *env) {
 	w.create(t, object)
 	found := w.await(t, object, good("AllBackendsNormal"))
 	g.Expect(rowsOf(found)).To(Equal(map[string]string{"i-udp": "normal"}))
-	g.Expect(w.slb.seen(id)).To(HaveLen(2))
+	g.Expect(w.slb.received(id)).To(HaveLen(2))
 }
 
 const (
@@ -138,29 +138,34 @@ const (
 	keptRows      = 500 // --max-status-backends by default
 )
 
-func bearsManyRows(t *testing.T, w *env) {
-	g := NewWithT(t)
-	const id, turned = "lb-many-rows", 12
-	w.slb.on(id, func(n int) answer {
-		rows := make([]row, 0, manyRows)
-		for listener := range manyListeners {
-			for server := range manyServers {
-				status := "normal"
-				switch last := manyServers - 1 - server; {
-				case listener == manyListeners-1 && last < 3:
-					status = "abnormal"
-				case listener == manyListeners-2 && last < 5:
-					status = "unavailable"
-				case listener == manyListeners-3 && last < turned && n > 1:
-					status = "abnormal"
-				}
-				rows = append(rows, row{
-					"ServerId": fmt.Sprintf("i-%04d", server), "ServerIp": fmt.Sprintf("10.9.0.%d", server), "Type": "ecs",
-					"ListenerPort": 1000 + listener, "Protocol": "tcp", "Port": 8080, "ServerHealthStatus": status,
-				})
-			}
+// rowsOfListeners returns the rows of many servers behind many listeners.
+func rowsOfListeners(status func(listener, server int) string) []row {
+	rows := make([]row, 0, manyRows)
+	for listener := range manyListeners {
+		for server := range manyServers {
+			rows = append(rows, row{
+				"ServerId": fmt.Sprintf("i-%04d", server), "ServerIp": fmt.Sprintf("10.9.0.%d", server), "Type": "ecs",
+				"ListenerPort": 1000 + listener, "Protocol": "tcp", "Port": 8080, "ServerHealthStatus": status(listener, server),
+			})
 		}
-		return success(rows...)
+	}
+	return rows
+}
+
+func omitsRows(t *testing.T, w *env) {
+	g := NewWithT(t)
+	const id, changed = "lb-many-rows", 12
+	w.slb.on(id, func(n int) fakeResponse {
+		return success(rowsOfListeners(func(listener, server int) string {
+			switch last := manyServers - 1 - server; {
+			case listener == manyListeners-1 && last < 3, listener == manyListeners-3 && last < changed && n > 1:
+				return "abnormal"
+			case listener == manyListeners-2 && last < 5:
+				return "unavailable"
+			default:
+				return "normal"
+			}
+		})...)
 	})
 	object := named(hostileNamespace, id, once, needing("50%"))
 	w.create(t, object)
@@ -173,7 +178,7 @@ func bearsManyRows(t *testing.T, w *env) {
 		found = w.get(g, object)
 		g.Expect(found.Status.LastHandledObserveRequest).To(Equal("again"))
 	})
-	checkManyRows(g, found, counts(manyRows-8-turned, 3+turned, 5))
+	checkManyRows(g, found, counts(manyRows-8-changed, 3+changed, 5))
 	w.awaitEvents(t, object, map[string]int{"Warning BackendsChanged": 1})
 	g.Expect(w.events(g, object).notes("BackendsChanged")).To(ConsistOf(ContainSubstring("12 ")))
 }

@@ -10,73 +10,73 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 )
 
-// given is an answer as it went out.
-type given struct {
+// loggedResponse is a response as the operator received it.
+type loggedResponse struct {
 	requestID    string
 	loadBalancer string
 	rows         map[string]string // server to health status
 	at           time.Time
 }
 
-// answersLog stands between an operator and the simulator, and keeps every
-// answer: the simulator lists its calls, but not its answers.
-type answersLog struct {
+// responseLog is a proxy between an operator and the simulator. It stores every response: the simulator lists its
+// calls only.
+type responseLog struct {
 	server *httptest.Server
-	next   chan struct{} // gets a value with each answer, if there is room
+	next   chan struct{} // receives a value with each response, if its buffer is empty
 
 	mu  sync.Mutex
-	all []given
+	all []loggedResponse
 }
 
-func startAnswersLog(t *testing.T, w *env) *answersLog {
+func startResponseLog(t *testing.T, w *env) *responseLog {
 	t.Helper()
-	l := &answersLog{next: make(chan struct{}, 1)}
+	l := &responseLog{next: make(chan struct{}, 1)}
 	target, err := url.Parse(w.simulator.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := &httputil.ReverseProxy{
+	l.server = httptest.NewServer(&httputil.ReverseProxy{
 		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		Transport:      w.certificate.Client(30 * time.Second).Transport,
-		ModifyResponse: l.keep,
-		// The operator is killed while it waits for an answer.
+		ModifyResponse: l.store,
+		// The operator was killed while it waited for the response.
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
-	}
-	l.server = httptest.NewServer(proxy)
+	})
 	t.Cleanup(l.server.Close)
 	return l
 }
 
-func (l *answersLog) keep(response *http.Response) error {
+func (l *responseLog) store(response *http.Response) error {
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		return err
 	}
 	response.Body = io.NopCloser(bytes.NewReader(body))
-	var answer struct {
+	var content struct {
 		RequestID      string `json:"RequestId"`
 		BackendServers struct {
 			BackendServer []struct{ ServerID, ServerHealthStatus string }
 		}
 	}
-	if err := json.Unmarshal(body, &answer); err != nil {
+	if err := json.Unmarshal(body, &content); err != nil {
 		return err
 	}
-	g := given{
-		requestID: answer.RequestID, loadBalancer: response.Request.URL.Query().Get("LoadBalancerId"),
+	logged := loggedResponse{
+		requestID: content.RequestID, loadBalancer: response.Request.URL.Query().Get("LoadBalancerId"),
 		rows: map[string]string{}, at: time.Now(),
 	}
-	for _, row := range answer.BackendServers.BackendServer {
-		g.rows[row.ServerID] = row.ServerHealthStatus
+	for _, row := range content.BackendServers.BackendServer {
+		logged.rows[row.ServerID] = row.ServerHealthStatus
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.all = append(l.all, g)
+	l.all = append(l.all, logged)
 	select {
 	case l.next <- struct{}{}:
 	default:
@@ -84,8 +84,8 @@ func (l *answersLog) keep(response *http.Response) error {
 	return nil
 }
 
-func (l *answersLog) answers() []given {
+func (l *responseLog) responses() []loggedResponse {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return append([]given{}, l.all...)
+	return slices.Clone(l.all)
 }

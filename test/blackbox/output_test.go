@@ -19,11 +19,11 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// endSpecs are about everything that was put out, so they come last.
-var endSpecs = []spec{
-	{"every request was signed, once, as the API's reference says", signedEveryRequest},
+// outputSpecs check the output of all specs, so they run last.
+var outputSpecs = []spec{
+	{"every request has its own signature, as the API's reference requires", signedEveryRequest},
 	{"no key, token, signature or signed URL is in any output, event or status", keepsSecrets},
-	{"no program raced or panicked", behaves},
+	{"no program had a data race or panicked", noRaceOrPanic},
 }
 
 const dataRace = "WARNING: DATA RACE"
@@ -36,7 +36,7 @@ func signedEveryRequest(t *testing.T, w *env) {
 	g.Expect(w.slb.signatures).NotTo(BeEmpty())
 }
 
-// collected is every output, event and status by where it stands.
+// collected returns all outputs, events and objects by source.
 func (w *env) collected(t *testing.T) map[string][]byte {
 	t.Helper()
 	found := map[string][]byte{}
@@ -60,15 +60,14 @@ func (w *env) collected(t *testing.T) map[string][]byte {
 	return found
 }
 
-// signedURL is a signature where it would stand in a URL or in a form, plain or
-// escaped; what stands for one that was removed is none.
+// signedURL matches a signature in a URL or a form, plain or escaped, but not its redacted value.
 var signedURL = regexp.MustCompile(`(?i)signature(nonce)?(=|%3D|%253D)[^\s\[]`)
 
 func keepsSecrets(t *testing.T, w *env) {
 	everything := w.collected(t)
-	for _, name := range []string{"events", "objects", "main.stderr", "main.metrics", "hostile.stderr", "hostile.metrics", "restart-1.metrics"} {
+	for _, name := range []string{"events", "objects", "main.stderr", "main.metrics", "hostile.stderr", "hostile.metrics", "restart.1.metrics"} {
 		if len(everything[name]) <= len("null") {
-			t.Errorf("there is no %s to search", name)
+			t.Errorf("%s is empty or missing", name)
 		}
 	}
 	if !bytes.Contains(everything["main.stderr"], []byte(`"level":"Level(-8)"`)) {
@@ -77,7 +76,7 @@ func keepsSecrets(t *testing.T, w *env) {
 	w.searchSecrets(t)
 }
 
-// searchSecrets looks for every key that was ever made in all that was put out.
+// searchSecrets searches all output for every secret of the vault.
 func (w *env) searchSecrets(t *testing.T) {
 	t.Helper()
 	for name, content := range w.collected(t) {
@@ -85,21 +84,21 @@ func (w *env) searchSecrets(t *testing.T) {
 		for _, word := range w.vault.all() {
 			for _, form := range formsOf(word) {
 				if at := bytes.Index(content, []byte(form)); at >= 0 {
-					t.Errorf("%s holds a key or token: %q", name, around(content, at))
+					t.Errorf("%s contains a key or token: %q", name, around(content, at))
 				}
 			}
 		}
 		if found := signedURL.FindIndex(content); found != nil {
-			t.Errorf("%s holds a signed URL: %q", name, around(content, found[0]))
+			t.Errorf("%s contains a signed URL: %q", name, around(content, found[0]))
 		}
 		w.searchSignatures(t, name, content)
 	}
 }
 
-// dumpRow is a row of a hex dump, as client-go logs bodies that are not text.
+// dumpRow matches a row of a hex dump: client-go logs binary bodies as such.
 var dumpRow = regexp.MustCompile(`[0-9a-f]{8} {2}((?:[0-9a-f]{2} {1,2}){1,16}) *\|`)
 
-// undumped are the bytes that hex dumps show.
+// undumped returns the bytes of all hex dumps.
 func undumped(content []byte) []byte {
 	var found []byte
 	for _, row := range dumpRow.FindAllSubmatch(content, -1) {
@@ -113,7 +112,7 @@ func undumped(content []byte) []byte {
 	return found
 }
 
-// formsOf are the ways in which a word may be spelled in URLs and in Secrets.
+// formsOf returns the encodings of a word in URLs and in Secrets.
 func formsOf(word string) []string {
 	forms := []string{word, base64.StdEncoding.EncodeToString([]byte(word))}
 	if escaped := url.QueryEscape(word); escaped != word {
@@ -122,7 +121,7 @@ func formsOf(word string) []string {
 	return forms
 }
 
-// searchSignatures looks before each '=' for one of the signatures that were sent.
+// searchSignatures compares the text before each '=' to the signatures that were sent.
 func (w *env) searchSignatures(t *testing.T, name string, content []byte) {
 	t.Helper()
 	w.slb.mu.Lock()
@@ -138,7 +137,7 @@ func (w *env) searchSignatures(t *testing.T, name string, content []byte) {
 			continue
 		}
 		if _, found := w.slb.signatures[string(content[at+1-length:at+1])]; found {
-			t.Errorf("%s holds a signature: %q", name, around(content, at))
+			t.Errorf("%s contains a signature: %q", name, around(content, at))
 		}
 	}
 }
@@ -148,7 +147,7 @@ func around(content []byte, at int) []byte {
 	return content[max(0, at-width):min(len(content), at+width)]
 }
 
-func behaves(t *testing.T, w *env) {
+func noRaceOrPanic(t *testing.T, w *env) {
 	for name, content := range w.collected(t) {
 		for _, sign := range []string{dataRace, "panic:", "Observed a panic", "concurrent map"} {
 			if at := bytes.Index(content, []byte(sign)); at >= 0 {
