@@ -20,7 +20,7 @@ import (
 )
 
 // testSimulator applies docs/simulator to a namespace that enforces the restricted Pod
-// Security Standard, and has the simulator serve its file.
+// Security Standard, and compares its ports and labels.
 func testSimulator(t *testing.T, admin client.Client, k kubectl) {
 	manifests := k.run(t, nil, "kustomize", "../../docs/simulator")
 	k.run(t, manifests, "apply", "--server-side", "--validate=strict", "-f", "-")
@@ -49,7 +49,12 @@ func testSimulator(t *testing.T, admin client.Client, k kubectl) {
 		}
 	}
 
-	files := harness.Only[corev1.ConfigMap](t, objects, "ConfigMap").Data
+	testSimulatorFile(t, harness.Only[corev1.ConfigMap](t, objects, "ConfigMap").Data, &container)
+}
+
+// testSimulatorFile has the simulator serve the file that the container names.
+func testSimulatorFile(t *testing.T, files map[string]string, container *corev1.Container) {
+	t.Helper()
 	mounted := strings.TrimPrefix(container.Args[1], "--config="+container.VolumeMounts[0].MountPath+"/")
 	config, err := simulator.ParseConfig([]byte(files[mounted]))
 	if err != nil {
