@@ -2,6 +2,7 @@
 #
 # make docker-build, or for several platforms at once:
 # make docker-build IMG=… PLATFORMS=linux/amd64,linux/arm64 DOCKER_ARGS=--push
+# The image of the simulator: make docker-build IMG=… TARGET=simulator
 #
 # Where Docker Hub, gcr.io or the Go module proxy are out of reach, name others:
 # DOCKER_ARGS='--build-arg BUILDER_IMAGE=… --build-arg BASE_IMAGE=… --build-arg GOPROXY=…'
@@ -28,9 +29,15 @@ RUN --mount=type=cache,target=/go/pkg/mod \
     --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} \
     go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=${VERSION}" \
-    -o /out/slb-health-operator ./cmd/slb-health-operator
+    -o /out/ ./cmd/slb-health-operator ./cmd/slb-simulator
 
-FROM ${BASE_IMAGE}
+FROM ${BASE_IMAGE} AS simulator
+COPY --from=builder /out/slb-simulator /slb-simulator
+USER 65532:65532
+ENTRYPOINT ["/slb-simulator"]
+
+# The default.
+FROM ${BASE_IMAGE} AS operator
 COPY --from=builder /out/slb-health-operator /slb-health-operator
 USER 65532:65532
 ENTRYPOINT ["/slb-health-operator"]

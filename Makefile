@@ -14,6 +14,8 @@ IMG ?= slb-health-operator:latest
 PLATFORMS ?=
 # Further arguments of `docker buildx build`, as in --push, or '--build-arg GOPROXY=…'.
 DOCKER_ARGS ?=
+# The image to build: operator or simulator. Empty: operator.
+TARGET ?=
 # The configuration to deploy: default, for the whole cluster, or namespaced, for one namespace.
 CONFIG ?= default
 # The version that the binaries report.
@@ -155,9 +157,9 @@ dist: $(CYCLONEDX_GOMOD) ## Build the files of a release into dist/ (VERSION=v�
 ##@ Cluster
 
 .PHONY: docker-build
-docker-build: ## Build the image (IMG=… PLATFORMS=linux/amd64,linux/arm64 DOCKER_ARGS=--push).
+docker-build: ## Build the image (IMG=… TARGET=simulator PLATFORMS=linux/amd64,linux/arm64 DOCKER_ARGS=--push).
 	SOURCE_DATE_EPOCH='$(SOURCE_DATE_EPOCH)' \
-		$(CONTAINER_TOOL) buildx build $(if $(PLATFORMS),--platform '$(PLATFORMS)' )--build-arg VERSION='$(VERSION)' --tag '$(IMG)' $(DOCKER_ARGS) .
+		$(CONTAINER_TOOL) buildx build $(if $(TARGET),--target '$(TARGET)' )$(if $(PLATFORMS),--platform '$(PLATFORMS)' )--build-arg VERSION='$(VERSION)' --tag '$(IMG)' $(DOCKER_ARGS) .
 
 .PHONY: install
 install: $(KUSTOMIZE) ## Install the CRD into the current cluster.

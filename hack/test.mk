@@ -86,7 +86,7 @@ test-gitops: controlplane build $(HELM) $(KUSTOMIZE) $(MONITORING_CRDS)/.made $(
 	@cd test/gitops && go test -count=1 $(TEST_ARGS) ./...
 
 .PHONY: test-supply
-test-supply: race-note ## Test the table of dependencies, the vulnerability check, the SBOM and the workflows.
+test-supply: controlplane race-note ## Test the table of dependencies, the vulnerability check, the SBOM and the workflows.
 	@$(GO_TEST) -count=1 $(TEST_ARGS) ./test/supply/...
 
 # What test-compat runs. -o: a version's own folder is up to date, and bin/controlplane stays as it is.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -38,6 +39,7 @@ type client struct {
 	rest       rest.Interface
 	host       string
 	namespace  string
+	timeout    time.Duration // --request-timeout; 0: none
 	connection *connection
 }
 
@@ -50,7 +52,7 @@ func (o *options) client() (*client, error) {
 	config.APIPath, config.GroupVersion = "/apis", &v1alpha1.GroupVersion
 	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	config.UserAgent = "kubectl-lbh/" + version
-	c := &client{host: config.Host, connection: &connection{}}
+	c := &client{host: config.Host, timeout: config.Timeout, connection: &connection{}}
 	o.connection = c.connection
 	config.Wrap(c.connection.wrap)
 	if c.rest, err = rest.RESTClientFor(config); err != nil {

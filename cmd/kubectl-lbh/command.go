@@ -22,6 +22,7 @@ type options struct {
 	allNamespaces bool
 	selector      string
 	fieldSelector string
+	contexts      []string
 	color         string
 	heartbeat     time.Duration
 	connection    *connection
@@ -29,7 +30,7 @@ type options struct {
 }
 
 func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
-	o := &options{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true), now: time.Now}
+	o := &options{IOStreams: streams, flags: genericclioptions.NewConfigFlags(false), now: time.Now}
 	root := newFleetCommand(o)
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
@@ -47,6 +48,7 @@ func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		return nil
 	}
 	root.AddCommand(newTreeCommand(o), newWatchCommand(o), newWaitCommand(o), newRefreshCommand(o))
+	o.addContexts(root)
 	return root
 }
 
@@ -57,6 +59,7 @@ func newFleetCommand(o *options) *cobra.Command {
 		Short: "The health of load balancers, worst first",
 		Example: `  kubectl lbh                 every LoadBalancerHealth of the namespace, worst first
   kubectl lbh -A -o wide      of all namespaces, with the message of each
+  kubectl lbh --contexts all  of several contexts, in one table
   kubectl lbh tree web        listeners and backends of one, and since when
   kubectl lbh watch -A        the table, live, and the changes
   kubectl lbh wait web        until it is healthy
@@ -65,6 +68,9 @@ func newFleetCommand(o *options) *cobra.Command {
 		Args:              cobra.ArbitraryArgs, // names of objects, not misspelt commands
 		ValidArgsFunction: o.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("contexts") {
+				return runContexts(cmd.Context(), o, *printing.OutputFormat, args)
+			}
 			return runFleet(cmd.Context(), o, printing, args)
 		},
 	}

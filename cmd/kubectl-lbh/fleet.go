@@ -116,15 +116,28 @@ func messageOf(object *v1alpha1.LoadBalancerHealth, kind string) string {
 	return ""
 }
 
-// sortWorstFirst sorts by rank, then by the number of abnormal backends, then by name.
+// item is an object in a table.
+type item struct {
+	context string   // with --contexts
+	options *options // for the clock of the object's API server
+	object  *v1alpha1.LoadBalancerHealth
+}
+
+// compareItems orders by rank, then by the number of abnormal backends, then by name.
+func compareItems(a, b item) int {
+	return cmp.Or(
+		cmp.Compare(a.options.rank(a.object), b.options.rank(b.object)),
+		-cmp.Compare(summaryOf(a.object).Abnormal, summaryOf(b.object).Abnormal),
+		cmp.Compare(a.context, b.context),
+		cmp.Compare(a.object.Namespace, b.object.Namespace),
+		cmp.Compare(a.object.Name, b.object.Name),
+	)
+}
+
+// sortWorstFirst sorts the objects of one cluster.
 func (o *options) sortWorstFirst(objects []v1alpha1.LoadBalancerHealth) {
 	slices.SortStableFunc(objects, func(a, b v1alpha1.LoadBalancerHealth) int {
-		return cmp.Or(
-			cmp.Compare(o.rank(&a), o.rank(&b)),
-			-cmp.Compare(summaryOf(&a).Abnormal, summaryOf(&b).Abnormal),
-			cmp.Compare(a.Namespace, b.Namespace),
-			cmp.Compare(a.Name, b.Name),
-		)
+		return compareItems(item{options: o, object: &a}, item{options: o, object: &b})
 	})
 }
 
@@ -169,11 +182,7 @@ func runFleet(ctx context.Context, o *options, printing *genericclioptions.Print
 			_, err := fmt.Fprintln(o.ErrOut, notFoundMessage(c.namespace))
 			return err
 		}
-		t := fleet(list.Items, c.namespace == "", format == "wide", o)
-		if columns, _, ok := sizeOf(o.Out); ok && format == "" {
-			t.fit(columns) // -o wide shows every column
-		}
-		return t.write(o.Out, o.colored(o.Out))
+		return o.writeTable(fleet(list.Items, c.namespace == "", format == "wide", o), format)
 	}
 	printer, err := printing.ToPrinter()
 	if unknown, ok := errors.AsType[genericclioptions.NoCompatiblePrinterError](err); ok {
@@ -191,6 +200,14 @@ func runFleet(ctx context.Context, o *options, printing *genericclioptions.Print
 		return nil
 	}
 	return printer.PrintObj(list, o.Out)
+}
+
+// writeTable writes a table that fits into the terminal. -o wide shows every column.
+func (o *options) writeTable(t *table, format string) error {
+	if columns, _, ok := sizeOf(o.Out); ok && format == "" {
+		t.fit(columns)
+	}
+	return t.write(o.Out, o.colored(o.Out))
 }
 
 // find returns the objects with the names, or all.
@@ -220,32 +237,50 @@ func notFoundMessage(namespace string) string {
 	return "No LoadBalancerHealth found in namespace " + namespace + "."
 }
 
-// fleet is the table with a row for each object.
+// fleet is the table with a row for each object of one cluster.
 func fleet(objects []v1alpha1.LoadBalancerHealth, namespaces, wide bool, o *options) *table {
+	items := make([]item, 0, len(objects))
+	for i := range objects {
+		items = append(items, item{options: o, object: &objects[i]})
+	}
+	return tableOf(items, optionalColumns{namespaces: namespaces, wide: wide})
+}
+
+type optionalColumns struct{ contexts, namespaces, wide bool }
+
+// tableOf is the table with a row for each item.
+func tableOf(items []item, optional optionalColumns) *table {
 	t := &table{}
-	if namespaces {
+	if optional.contexts {
+		t.header = append(t.header, "CONTEXT")
+	}
+	if optional.namespaces {
 		t.header = append(t.header, "NAMESPACE")
 	}
 	t.header = append(t.header, "NAME", "HEALTH", "REASON", "NORMAL", "ABNORMAL", "UNAVAILABLE", "LOADBALANCER", "REGION")
-	if wide {
+	if optional.wide {
 		t.header = append(t.header, "PORT", "OBSERVED", "MESSAGE")
 	}
-	for i := range objects {
-		t.rows = append(t.rows, fleetRow(&objects[i], namespaces, wide, o))
+	for _, i := range items {
+		t.rows = append(t.rows, i.row(optional))
 	}
 	return t
 }
 
-func fleetRow(object *v1alpha1.LoadBalancerHealth, namespaces, wide bool, o *options) []cell {
+func (i item) row(optional optionalColumns) []cell {
+	o, object := i.options, i.object
 	r, summary := o.rank(object), summaryOf(object)
 	var row []cell
-	if namespaces {
+	if optional.contexts {
+		row = append(row, cell{text: i.context})
+	}
+	if optional.namespaces {
 		row = append(row, cell{text: object.Namespace})
 	}
 	loadBalancer, region := targetOf(object)
 	row = append(row, cell{text: object.Name}, cell{r.label(), r.color()}, cell{text: cmp.Or(o.reasonShown(object), "-")}, cell{text: counts(object)},
 		number(summary.Abnormal, red), number(summary.Unavailable, yellow), cell{text: loadBalancer}, cell{text: region})
-	if wide {
+	if optional.wide {
 		port := "*"
 		if object.Spec.ListenerPort != nil {
 			port = strconv.Itoa(int(*object.Spec.ListenerPort))

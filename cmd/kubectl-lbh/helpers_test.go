@@ -18,7 +18,7 @@ var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 // newOptions returns options without colours, at noon.
 func newOptions() (o *options, out *bytes.Buffer) {
 	streams, _, out, _ := genericiooptions.NewTestIOStreams()
-	return &options{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true), color: "never", heartbeat: defaultHeartbeat, now: func() time.Time { return noon }}, out
+	return &options{IOStreams: streams, flags: genericclioptions.NewConfigFlags(false), color: "never", heartbeat: defaultHeartbeat, now: func() time.Time { return noon }}, out
 }
 
 // object returns an object with a backend in each state. Each condition is its

@@ -8,6 +8,7 @@
 //	connection.go  whether the API server is reachable, and its clock
 //	explain.go     errors of the API server, with a remedy
 //	fleet.go       the table: a row for each object, worst first
+//	contexts.go    the table of several contexts
 //	tree.go        one object with its listeners and backends
 //	changes.go     the differences between two states of an object
 //	watch.go       the table, live, and the changes; screen.go draws it
@@ -15,10 +16,12 @@
 //	refresh.go     requests an observation, and waits for it
 //	staleness.go   whether a status is current
 //	text.go        columns, colours, ages
+//	console_*.go   escapes on Windows and elsewhere
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -46,7 +49,13 @@ func main() {
 	case ctx.Err() != nil:
 		os.Exit(exitInterrupted)
 	default:
-		fmt.Fprintln(os.Stderr, "error:", err)
+		var all failures
+		if !errors.As(err, &all) {
+			all = failures{err}
+		}
+		for _, one := range all {
+			fmt.Fprintln(os.Stderr, "error:", one)
+		}
 		os.Exit(1)
 	}
 }

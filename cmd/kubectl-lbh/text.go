@@ -64,7 +64,7 @@ func (o *options) colored(out io.Writer) bool {
 // isTerminal reports whether out is a terminal that interprets escapes.
 func isTerminal(out io.Writer) bool {
 	file, ok := out.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb"
+	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb" && enableEscapes(file)
 }
 
 // sizeOf is the size of a terminal; a pipe has none.

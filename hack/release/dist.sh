@@ -30,9 +30,13 @@ done
 for platform in linux/amd64 linux/arm64 darwin/arm64; do
 	build slb-simulator "${platform%/*}" "${platform#*/}"
 done
-for platform in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do
+for platform in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64; do
 	GOOS=${platform%/*} GOARCH=${platform#*/} make -s build-plugin VERSION="$version" PLUGIN_OUT=dist/build
-	hack/release/plugin.sh dist/build/kubectl-lbh "dist/kubectl-lbh_${version}_${platform/\//_}.tar.gz"
+	archive=dist/kubectl-lbh_${version}_${platform/\//_}
+	case $platform in
+	windows/*) hack/release/plugin.sh dist/build/kubectl-lbh.exe "$archive.zip" ;;
+	*) hack/release/plugin.sh dist/build/kubectl-lbh "$archive.tar.gz" ;;
+	esac
 	rm -r dist/build
 done
 ls -l dist

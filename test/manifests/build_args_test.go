@@ -46,18 +46,20 @@ func TestImageBuildsFromMirrors(t *testing.T) {
 		default:
 		}
 	}
-	if froms != 2 || downloads != 1 {
+	if froms != 3 || downloads != 1 {
 		t.Errorf("%d stages and %d downloads", froms, downloads)
 	}
 }
 
-// TestMakePassesBuildArguments checks that DOCKER_ARGS reaches docker as it is written.
+// TestMakePassesBuildArguments checks that TARGET and DOCKER_ARGS reach docker as they are written.
 func TestMakePassesBuildArguments(t *testing.T) {
 	const arguments = "--build-arg GOPROXY=https://proxy.example.com,direct --build-arg BUILDER_IMAGE=registry.example/golang:1.26 --push"
-	output, err := exec.CommandContext(t.Context(), "make", "-s", "-n", "-C", filepath.Join("..", ".."), "docker-build",
-		"IMG=registry.example/slb-health-operator:v1.2.3", "VERSION=v1.2.3", "SOURCE_DATE_EPOCH=0", "DOCKER_ARGS="+arguments).CombinedOutput()
-	want := "docker buildx build --build-arg VERSION='v1.2.3' --tag 'registry.example/slb-health-operator:v1.2.3' " + arguments + " .\n"
-	if err != nil || !strings.HasSuffix(string(output), want) {
-		t.Errorf("%v\n%s, not\n%s", err, output, want)
+	for target, flag := range map[string]string{"": "", "simulator": "--target 'simulator' "} {
+		output, err := exec.CommandContext(t.Context(), "make", "-s", "-n", "-C", filepath.Join("..", ".."), "docker-build", "TARGET="+target,
+			"IMG=registry.example/slb-health-operator:v1.2.3", "VERSION=v1.2.3", "SOURCE_DATE_EPOCH=0", "DOCKER_ARGS="+arguments).CombinedOutput()
+		want := "docker buildx build " + flag + "--build-arg VERSION='v1.2.3' --tag 'registry.example/slb-health-operator:v1.2.3' " + arguments + " .\n"
+		if err != nil || !strings.HasSuffix(string(output), want) {
+			t.Errorf("TARGET=%s: %v\n%s, not\n%s", target, err, output, want)
+		}
 	}
 }

@@ -48,6 +48,7 @@ func TestManifests(t *testing.T) {
 	t.Run("pods are restricted", func(t *testing.T) { testPods(t, admin, namespace) })
 	t.Run("pods are hardened", func(t *testing.T) { testHardening(t, harness.ParseManifests(t, everything)) })
 	t.Run("an overlay has the same components", func(t *testing.T) { testComponents(t, k) })
+	t.Run("the simulator in a cluster", func(t *testing.T) { testSimulator(t, admin, k) })
 	t.Run("what is opt-in is valid", func(t *testing.T) {
 		manifests := k.run(t, nil, "kustomize", withOptions(t))
 		k.run(t, manifests, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-")

@@ -50,13 +50,19 @@ func TestActionsArePinned(t *testing.T) {
 // workflow is what the test reads of a workflow.
 type workflow struct {
 	Permissions map[string]string `json:"permissions"`
+	Env         map[string]string `json:"env"`
 	Jobs        map[string]struct {
+		Needs       string            `json:"needs"`
+		If          string            `json:"if"`
 		Permissions map[string]string `json:"permissions"`
 		Strategy    struct {
 			Matrix map[string][]string `json:"matrix"`
 		} `json:"strategy"`
 		Steps []struct {
-			Run string `json:"run"`
+			Uses string            `json:"uses"`
+			Run  string            `json:"run"`
+			With map[string]string `json:"with"`
+			Env  map[string]string `json:"env"`
 		} `json:"steps"`
 	} `json:"jobs"`
 }
