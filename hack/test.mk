@@ -10,7 +10,7 @@ SUITE ?= unit envtest blackbox faults shards failover kill supply
 # Packages whose tests start a control plane are found by what the tests import. test/supply builds tools.
 LIST_PACKAGES := go list -f '{{.ImportPath}}{{range .TestImports}} {{.}}{{end}}{{range .XTestImports}} {{.}}{{end}}' ./...
 UNIT := $(LIST_PACKAGES) | awk '!/test\/harness|test\/blackbox|test\/plugin|test\/prometheus|test\/supply/ {print $$1}'
-ENVTEST := $(LIST_PACKAGES) | awk '/test\/harness/ && !/test\/blackbox|test\/plugin|test\/prometheus|test\/chart|test\/commands/ {print $$1}'
+ENVTEST := $(LIST_PACKAGES) | awk '/test\/harness/ && !/test\/blackbox|test\/plugin|test\/prometheus|test\/chart|test\/commands|test\/supply/ {print $$1}'
 
 # The race detector needs cgo, and cgo needs a C compiler.
 CC_FOUND = $(shell command -v $(firstword $(shell go env CC)) 2>/dev/null)

@@ -6,8 +6,9 @@
 #
 #   compat.sh v1.33.13
 #
-# No file here pins the modules: the go.mod and go.sum of that version of Kubernetes
-# do, so each build uses the same code. The checksum database verifies Kubernetes itself.
+# The go.mod beside this script pins one version. For any other, the go.mod and go.sum
+# of that Kubernetes pin the modules, so each build uses the same code; the checksum
+# database verifies Kubernetes itself.
 
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -42,5 +43,9 @@ pin() {
 exit_if_up_to_date
 open_stage
 say "building Kubernetes $kubernetes from Go modules: about 10 minutes of CPU the first time"
-pin "$stage/module"
-build "$stage/module"
+module=$here
+if [ "$kubernetes" != "$(pinned k8s.io/kubernetes)" ]; then
+	module=$stage/module
+	pin "$module"
+fi
+build "$module"
