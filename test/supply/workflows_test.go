@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
