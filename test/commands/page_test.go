@@ -3,6 +3,8 @@
 package commands
 
 import (
+	"context"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -76,6 +78,9 @@ func matching[V any](m map[string]V, command string) []V {
 	return found
 }
 
+// commandTimeout is more than any timeout that a page names.
+const commandTimeout = 3 * time.Minute
+
 // assignment is a command that later ones of the same terminal depend on.
 var assignment = regexp.MustCompile(`^(export )?[A-Z]+=\S+$`)
 
@@ -96,8 +101,13 @@ func (s *shell) run(t *testing.T, command string) (string, error) {
 	if assignment.MatchString(command) {
 		s.assigned = append(s.assigned, command)
 	}
-	process := exec.CommandContext(t.Context(), "bash", "-uo", "pipefail", "-c", script)
+	ctx, cancel := context.WithTimeout(t.Context(), commandTimeout)
+	defer cancel()
+	process := exec.CommandContext(ctx, "bash", "-uo", "pipefail", "-c", script)
 	process.Dir, process.Env, process.WaitDelay = s.folder, append(os.Environ(), s.environment...), time.Second
 	output, err := process.CombinedOutput()
+	if ctx.Err() != nil {
+		err = fmt.Errorf("it runs for more than %s", commandTimeout)
+	}
 	return string(output), err
 }
