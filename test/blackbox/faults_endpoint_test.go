@@ -57,7 +57,10 @@ func meetsRefusal(t *testing.T, a *faultEnv, o faultCase) {
 func meetsExpiry(t *testing.T, a *faultEnv, o faultCase) {
 	relay, s := a.newRelayed(t, "expiry", o)
 	expired := serveExpired(t)
-	s.runFault(t, o, func() { relay.Redirect(expired) }, func() { relay.Redirect(strings.TrimPrefix(a.slb.url(), "https://")) })
+	s.runFault(t, o, func() {
+		relay.Redirect(expired)
+		relay.Disconnect()
+	}, func() { relay.Redirect(strings.TrimPrefix(a.slb.url(), "https://")) })
 }
 
 // serveExpired serves with a certificate that expired half an hour ago, and fails the test if it receives a request.

