@@ -17,7 +17,7 @@ import (
 // serviceAccount is the one that docs/install.md and the trust policy of RRSA name.
 const serviceAccount = "slb-health-operator-controller-manager"
 
-// expectOperator checks the CRD and the Deployment, and that the bindings are for its ServiceAccount.
+// expectOperator checks the CRD and the Deployment, and that the bindings are for accounts that are installed.
 func expectOperator(t *testing.T, objects []unstructured.Unstructured, flags ...string) {
 	t.Helper()
 	var deployment *appsv1.Deployment
@@ -28,7 +28,7 @@ func expectOperator(t *testing.T, objects []unstructured.Unstructured, flags ...
 		case "Deployment":
 			deployment = harness.Only[appsv1.Deployment](t, objects, "Deployment")
 		case "ClusterRoleBinding":
-			expectSubject(t, harness.Only[rbacv1.ClusterRoleBinding](t, objects[i:i+1], "ClusterRoleBinding"))
+			expectSubject(t, harness.Decode[rbacv1.ClusterRoleBinding](t, objects[i]), objects)
 		default:
 		}
 	}
@@ -49,9 +49,12 @@ func expectOperator(t *testing.T, objects []unstructured.Unstructured, flags ...
 	}
 }
 
-func expectSubject(t *testing.T, binding *rbacv1.ClusterRoleBinding) {
+// expectSubject checks that a binding is for a ServiceAccount among the objects.
+func expectSubject(t *testing.T, binding *rbacv1.ClusterRoleBinding, objects []unstructured.Unstructured) {
 	t.Helper()
-	if len(binding.Subjects) != 1 || binding.Subjects[0].Name != serviceAccount || binding.Subjects[0].Namespace != operatorNamespace {
+	if len(binding.Subjects) != 1 || !slices.ContainsFunc(objects, func(o unstructured.Unstructured) bool {
+		return o.GetKind() == binding.Subjects[0].Kind && o.GetName() == binding.Subjects[0].Name && o.GetNamespace() == binding.Subjects[0].Namespace
+	}) {
 		t.Errorf("%s binds %v", binding.Name, binding.Subjects)
 	}
 }
