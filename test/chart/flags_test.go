@@ -4,7 +4,6 @@ package chart
 
 import (
 	"encoding/json"
-	"github.com/lbhealth/slb-health-operator/test/harness"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +12,8 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // documentedValues are the values in the table of flags of docs/flags.md, by flag.

@@ -64,7 +64,7 @@ func TestDashboardPicture(t *testing.T) {
 	picture{s.server, values, began.Truncate(pictureStep), time.Now().Truncate(pictureStep)}.draw(t, readDashboard(t), path)
 }
 
-// buildFleet makes seven load balancers, one with a listener without backends and one with a backend that has no result.
+// buildFleet makes seven load balancers: one has a listener without backends, and one a backend without a result.
 func (s *env) buildFleet(t *testing.T) {
 	t.Helper()
 	const up, unknown = "normal", "unavailable"
