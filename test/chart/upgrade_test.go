@@ -3,7 +3,10 @@
 package chart
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,10 +15,23 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// formerChart is that of commit f441a1b, without its README and dashboard.
-const formerChart = "testdata/chart-f441a1b.tgz"
+// formerChart returns a file with the chart of commit f441a1b, without its README and dashboard.
+func formerChart(t *testing.T) string {
+	t.Helper()
+	archive, err := base64.StdEncoding.DecodeString(string(harness.ReadFile(t, "testdata/chart-f441a1b.tgz.base64")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "chart.tgz")
+	if err := os.WriteFile(path, archive, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
 
 // status is one that the operator of formerChart wrote.
 const status = `{
@@ -122,7 +138,7 @@ func (c *cluster) regionLength(t *testing.T) string {
 
 // testUpgrade upgrades from formerChart, back, and again, with the flags that people use.
 func testUpgrade(t *testing.T, c *cluster) {
-	c.mustHelm(t, "install", release, formerChart, "--namespace", namespace, "--set",
+	c.mustHelm(t, "install", release, formerChart(t), "--namespace", namespace, "--set",
 		"replicas=3,metrics.serviceMonitor.enabled=true,metrics.serviceMonitor.labels.release=prometheus,metrics.prometheusRule.enabled=true")
 	before := c.released(t, release, namespace)
 	history := c.observed(t)
@@ -169,7 +185,7 @@ func testUpgrade(t *testing.T, c *cluster) {
 // them, and a binding of the user names another.
 func testUpgradeOfLongName(t *testing.T, c *cluster) {
 	long := strings.Repeat("long-release-", 4) + "a"
-	c.mustHelm(t, "install", long, formerChart, "--namespace", namespace)
+	c.mustHelm(t, "install", long, formerChart(t), "--namespace", namespace)
 	before := c.released(t, long, namespace)
 	for range 2 {
 		c.mustHelm(t, "upgrade", long, absolute(t, chartFolder), "--namespace", namespace, "--reset-then-reuse-values")
