@@ -58,6 +58,8 @@ type plan struct {
 	stalled bool
 	// urgent is true when one of them cannot wait until the target is due.
 	urgent bool
+	// fast is true when this reconcile makes a fast observation.
+	fast bool
 	// dueAt is when the target is due.
 	dueAt time.Time
 	// observedAt is the oldest lastObservedTime; zero when one has none.
@@ -147,7 +149,8 @@ func (rec *reconciliation) hasRetries() bool {
 	})
 }
 
-// dueAt is when the target is due next.
+// dueAt is when the target is due next for a routine observation. Fast ones do not
+// change it.
 func (rec *reconciliation) dueAt() time.Time {
 	state, p := rec.state, &rec.plan
 	if state.attemptedAt.IsZero() {
