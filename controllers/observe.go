@@ -38,6 +38,7 @@ func (r *Reconciler) observe(ctx context.Context, rec *reconciliation) (*attempt
 	if err != nil || result == nil {
 		return nil, err
 	}
+	r.Metrics.ObservationEnded(rec.plan.class())
 	if rec.plan.fast {
 		return r.fastAttempted(ctx, rec, result), nil
 	}

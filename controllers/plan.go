@@ -68,6 +68,18 @@ type plan struct {
 	attemptedAt time.Time
 }
 
+// class is the class of an observation, as in the metrics.
+func (p *plan) class() string {
+	switch {
+	case p.urgent:
+		return "urgent"
+	case p.fast:
+		return "fast"
+	default:
+		return "routine"
+	}
+}
+
 // makePlan fills in the plan from the objects, the state and the observation.
 func (rec *reconciliation) makePlan() {
 	p := plan{stalled: true}

@@ -81,7 +81,7 @@ type Reconciler struct {
 	// Awaited reports whether a pod waits for the health of a target: fast
 	// observation lasts as long. Signal starts it. nil: no pod waits.
 	Awaited func(alicloud.Target) bool
-	// Metrics records how late observations start.
+	// Metrics counts observations, and records how late they start.
 	Metrics LagRecorder
 	// Options decide what is written.
 	Options health.Options
@@ -97,8 +97,10 @@ type Reconciler struct {
 	startedAt time.Time
 }
 
-// LagRecorder records how late observations start.
+// LagRecorder counts observations, and records how late they start.
 type LagRecorder interface {
+	// ObservationEnded counts an observation by its class: urgent, routine or fast.
+	ObservationEnded(class string)
 	// ObservationStarted records the time from when a routine observation was due to its start.
 	ObservationStarted(lag time.Duration)
 }
