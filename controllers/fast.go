@@ -4,7 +4,7 @@ package controllers
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -57,17 +57,23 @@ func (f *fastState) succeeded(observation *alicloud.Observation) {
 
 // rowsID identifies the rows of an observation and their health, in any order.
 func rowsID(observation *alicloud.Observation) (id uint64) {
+	var text []byte // one buffer: this runs for every row of every observation
 	for i := range observation.Backends {
 		b := &observation.Backends[i]
-		id += xxhash.Sum64String(fmt.Sprint(b.ListenerPort, "/", b.ListenerProtocol, "/", b.ServerID, "/", b.ServerIP, "/", b.Port, "/", b.ServerHealthStatus))
+		text = strconv.AppendInt(text[:0], int64(b.ListenerPort), 10)
+		text = strconv.AppendInt(append(text, '/'), int64(b.Port), 10)
+		for _, word := range [...]string{b.ListenerProtocol, b.ServerID, b.ServerIP, b.ServerHealthStatus} {
+			text = append(append(text, '/'), word...)
+		}
+		id += xxhash.Sum64(text)
 	}
 	return id
 }
 
 // fastDueAt is when the target is due for a fast observation: at once after a
 // signal, and at the interval until the target is steady and no pod awaits it.
-// Zero: not until something happens. Fast observation needs a successful one
-// before it: retries of failed observations are routine.
+// Zero: not before the next routine observation. Fast observation needs a
+// successful one before it: retries of failed observations are routine.
 func (rec *reconciliation) fastDueAt(interval time.Duration, awaited bool) time.Time {
 	f, p := &rec.state.fast, &rec.plan
 	if interval <= 0 || p.interval <= interval || p.stalled || rec.state.failures.last != nil || len(p.active) == 0 {
@@ -77,6 +83,9 @@ func (rec *reconciliation) fastDueAt(interval time.Duration, awaited bool) time.
 	at := last.Add(interval)
 	if f.signaledAt.After(last) {
 		at = later(f.signaledAt, f.attemptedAt.Add(interval))
+	}
+	if !at.Equal(f.signaledAt) && rec.dueAt().Sub(at) < interval/2 {
+		return time.Time{} // the routine observation is soon enough
 	}
 	if awaited || !f.activeAt.IsZero() && at.Before(f.activeAt.Add(steadyAfter)) {
 		return at

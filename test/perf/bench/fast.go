@@ -114,6 +114,9 @@ func (b *bench) playFast(ctx context.Context, fleets []*fastFleet) error {
 	if err == nil && len(seen) < 2*b.form.fast.Balancers {
 		err = fmt.Errorf("only %d of %d objects were observed within %s", len(seen), 2*b.form.fast.Balancers, limit)
 	}
+	if err == nil {
+		err = harness.Wait(ctx, b.form.fast.Interval) // the first observations are not in their slots
+	}
 	if err != nil {
 		return err
 	}
