@@ -241,7 +241,9 @@ func TestSteadyTargetLeavesTheQueue(t *testing.T) {
 	permit.Release(ratelimit.Result{Called: true}, test.clock.Now())
 	calls := len(test.calls)
 	test.Signal(test.target)
-	test.step()
+	if wait := test.step(); wait > time.Minute {
+		t.Errorf("the target waits %s for a fast permit, and its routine observation is due in a minute", wait)
+	}
 	state := test.targets.get(test.target)
 	equal(t, "queued", state.fast.queued, true)
 	state.attemptedAt = test.clock.Now().Add(steadyAfter - time.Second) // it is not due
@@ -286,6 +288,39 @@ func TestFastDueAt(t *testing.T) {
 		}}
 		equal(t, name, rec.fastDueAt(testFastInterval, test.awaited), test.want)
 		equal(t, name+", off", rec.fastDueAt(0, test.awaited), time.Time{})
+	}
+}
+
+// A fast observation shortly before a routine one is not worth its call, unless a
+// signal requires it.
+func TestRoutineObservationReplacesFastOne(t *testing.T) {
+	object := newObject()
+	rec := &reconciliation{target: testTarget, state: &targetState{attemptedAt: start}, plan: plan{active: []*v1alpha1.LoadBalancerHealth{&object}, interval: time.Minute}}
+	due := rec.dueAt()
+	for before, want := range map[time.Duration]bool{3 * time.Second: true, 2 * time.Second: false, -time.Second: false} {
+		at := due.Add(-before)
+		rec.state.fast = fastState{activeAt: at, attemptedAt: at.Add(-testFastInterval)}
+		equal(t, before.String()+" before", rec.fastDueAt(testFastInterval, false).Equal(at), want)
+		rec.state.fast = fastState{activeAt: at, signaledAt: at}
+		equal(t, "a signal "+before.String()+" before", rec.fastDueAt(testFastInterval, false), at)
+	}
+}
+
+// Another scope has other rows, which is no transition.
+func TestOnlyObservationsOfOneScopeAreCompared(t *testing.T) {
+	observation := func(scope alicloud.Scope, health string) *alicloud.Observation {
+		return &alicloud.Observation{At: start, Scope: scope, Backends: []alicloud.Backend{{ServerID: "i-1", ServerHealthStatus: health}}}
+	}
+	var state fastState
+	all, one := alicloud.Scope{}, alicloud.Scope{ListenerPort: 443}
+	for _, step := range []struct {
+		observation *alicloud.Observation
+		active      bool
+	}{
+		{observation(all, "normal"), false}, {observation(all, "normal"), false}, {observation(one, "abnormal"), false}, {observation(one, "normal"), true},
+	} {
+		state.succeeded(step.observation)
+		equal(t, "active", !state.activeAt.IsZero(), step.active)
 	}
 }
 

@@ -223,6 +223,38 @@ func TestThrottledFastCallPausesTheFastClassOnly(t *testing.T) {
 	}
 }
 
+// A permit that was granted before the API throttled a call is not used in the pause.
+func TestThrottlingRevokesFastPermits(t *testing.T) {
+	for name, test := range map[string]struct {
+		throttled Claim
+		pause     time.Duration
+	}{
+		"a fast call":    {Claim{Bucket: testBucket, Item: "lb-x", Fast: true}, fastPause},
+		"a routine call": {Claim{Bucket: testBucket, Item: "lb-x"}, 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			limiter := New(Options{QPS: 10, Burst: 20, Concurrency: 32})
+			first, second := lb(1).claim(), lb(2).claim()
+			first.Fast, second.Fast = true, true
+			permit, _ := limiter.Reserve(test.throttled, noon)
+			limiter.Reserve(first, noon)
+			at := noon.Add(time.Second)
+			if permit == nil { // the bucket has lost a token only since noon
+				permit, _ = limiter.Reserve(test.throttled, at)
+			}
+			at = at.Add(time.Second)
+			limiter.Reserve(second, at) // grants the first
+			permit.Release(Result{Called: true, Throttled: true, RetryAfter: 10 * time.Second}, at)
+			if permit, _ := limiter.Reserve(first, at.Add(test.pause-1)); permit != nil {
+				t.Error("a permit in the pause")
+			}
+			if permit, _ := limiter.Reserve(first, at.Add(test.pause+10*time.Second)); permit == nil {
+				t.Error("no permit after the pause")
+			}
+		})
+	}
+}
+
 // A fast permit that is returned, canceled or forgotten goes to the next claim.
 func TestFastPermitIsReturned(t *testing.T) {
 	first, second := lb(1).claim(), lb(2).claim()
