@@ -231,8 +231,8 @@ func TestQueuedFastObservation(t *testing.T) {
 	equal(t, "still queued", state.fast.queued || !state.permitAt.IsZero(), false)
 }
 
-// A target that becomes steady while it is queued gives up its place.
-func TestSteadyTargetLeavesTheQueue(t *testing.T) {
+// A target that becomes steady while it is queued cancels its claim.
+func TestSteadyTargetCancelsItsClaim(t *testing.T) {
 	test := steadyTest(t)
 	test.play(10 * time.Minute)
 	test.Limiter = ratelimit.New(ratelimit.Options{QPS: 1, Burst: 1_000_000, Concurrency: 32})

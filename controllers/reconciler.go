@@ -152,7 +152,7 @@ func (r *Reconciler) newReconciliation(target alicloud.Target, objects []v1alpha
 	if rec.state.firstSeenAt.IsZero() {
 		rec.state.firstSeenAt = now
 	}
-	rec.state.fast.signal(r.signals.take(target))
+	rec.state.fast.signal(r.signals.pop(target))
 	rec.makePlan()
 	rec.state.interval = rec.plan.interval
 	rec.state.writes.keepOnly(objects)
@@ -173,7 +173,7 @@ func (r *Reconciler) forget(target alicloud.Target) {
 	if indexed := r.targets.get(target).indexed; indexed != nil {
 		r.backends.replace(indexed, nil)
 	}
-	r.signals.take(target)
+	r.signals.pop(target)
 	r.targets.delete(target)
 	r.recent.delete(target)
 	r.Limiter.Forget(bucketOf(target), target.LoadBalancerID)

@@ -43,8 +43,8 @@ func (s *signalStore) add(target alicloud.Target, now time.Time) {
 	}
 }
 
-// take returns the last signal of a target, and removes it; zero: none.
-func (s *signalStore) take(target alicloud.Target) time.Time {
+// pop returns the last signal of a target, and removes it; zero: none.
+func (s *signalStore) pop(target alicloud.Target) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := s.pending[target]

@@ -149,7 +149,7 @@ var _ = Describe("Fast observation", Ordered, func() {
 		f.observed(ctx, "by-id", func(o *v1alpha1.LoadBalancerHealth) { o.Spec.LoadBalancerID = local })
 		other := observationsAfter(local)
 		onceAfter(f.lb, func() { createNode(ctx, "node-"+f.lb, region+".i-new-"+f.lb) })
-		Expect(other()).To(BeZero(), "nobody knows that the node should be a backend of it")
+		Expect(other()).To(BeZero(), "no Service says that the node should be a backend")
 	})
 
 	It("starts when the ports of a Service change", func(ctx SpecContext) {

@@ -76,7 +76,7 @@ func (f *fastQueue) charge(n float64) {
 	f.share -= n
 }
 
-// giveBack returns what a permit took whose call was not made.
+// giveBack returns the tokens of a permit without a call.
 func (f *fastQueue) giveBack() {
 	f.tokens = min(f.tokens+1, maxFastTokens)
 	f.share = min(f.share+1, 1)
@@ -141,7 +141,7 @@ func (q *queue) releaseFast(w *waiter, result Result, now time.Time) {
 }
 
 // maxFast bounds the fast calls of a queue that are in flight at once. All queues
-// share one worker in eight, so that fast calls that hang leave the workers that
+// share one worker in eight, so that fast calls that hang do not use the workers that
 // routine calls need. Of several queues none gets more than half of that, and one
 // whose calls are slow gets one call while more than half of it is free.
 func (l *Limiter) maxFast(q *queue, now time.Time) int {

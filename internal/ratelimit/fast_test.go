@@ -28,7 +28,7 @@ func (h *harness) fastCalls(from, to time.Duration) int {
 	return n
 }
 
-// A storm of fast claims leaves the time of every routine and urgent call as it is.
+// A storm of fast claims does not change the time of any routine or urgent call.
 func TestFastClaimsDelayNoOtherClaim(t *testing.T) {
 	type load func(*harness)
 	for name, add := range map[string]load{
@@ -145,7 +145,7 @@ func TestFastClaimsStretchEqually(t *testing.T) {
 	for _, c := range h.calls {
 		calls[c.item]++
 	}
-	// A thousand permits for a hundred items, each of which wants forty.
+	// A thousand permits for a hundred items, and each wants forty.
 	counts := slices.Sorted(maps.Values(calls))
 	if len(counts) != 100 || counts[0] < 9 || counts[99] > 11 {
 		t.Errorf("calls of %d items: %v", len(counts), counts)
@@ -291,7 +291,7 @@ func TestFastPermitIsReturned(t *testing.T) {
 	}
 }
 
-// Calls that hang leave fast permits for the buckets whose calls do not.
+// The buckets whose calls do not hang have fast permits, too.
 func TestFastCallsThatHangAreBounded(t *testing.T) {
 	h := newHarness(Options{QPS: 100, Burst: 20, Concurrency: 32})
 	hangs := func(i item) bool { return i.bucket != testBucket }

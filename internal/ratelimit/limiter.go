@@ -43,7 +43,7 @@ type Bucket struct {
 //	limiter.go  the buckets side by side, and max in-flight
 //	queue.go    the queue of one bucket, and the states of its waiters
 //	priority.go the priority classes: which waiter gets the next permit
-//	fast.go     the class below them, which uses what they leave
+//	fast.go     the class below them, which uses only spare tokens
 //	aimd.go     the rate of one bucket
 type Limiter struct {
 	options Options
