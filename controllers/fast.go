@@ -16,8 +16,9 @@ import (
 
 const (
 	// steadyAfter is how long a target must be without a signal or a transition
-	// until fast observation ends: a health check needs up to 50 s to change its
-	// result, and the cloud controller manager some seconds to register a backend.
+	// until fast observation ends. With ACK's defaults a health check detects a
+	// failure after 19 s; slower ones, and a cloud controller manager that retries,
+	// need several times as long.
 	steadyAfter = 90 * time.Second
 	// fastPriority is the queue's priority of fast observations, below routine ones.
 	fastPriority = routinePriority - 10

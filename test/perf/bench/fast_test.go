@@ -39,16 +39,16 @@ func TestMissedFastGoalsAreMarked(t *testing.T) {
 		Fast:  fastMeasured{CallsPerSecond: 11.4, Signaled: newDelays([]time.Duration{time.Second, 4 * time.Second})},
 		Fixed: fastMeasured{CallsPerSecond: 10, Signaled: newDelays([]time.Duration{15 * time.Second})},
 	}
-	print := func() string {
+	printed := func() string {
 		var text strings.Builder
 		printFast(&text, r)
 		return text.String()
 	}
-	if text := print(); strings.Contains(text, "missed") || !strings.Contains(text, "| ≤ 4.00 | 2.500 | 15.000 |") {
+	if text := printed(); strings.Contains(text, "missed") || !strings.Contains(text, "| ≤ 4.00 | 2.500 | 15.000 |") {
 		t.Errorf("printed %s", text)
 	}
 	r.Fast.CallsPerSecond, r.Fast.Signaled = 11.6, newDelays([]time.Duration{5 * time.Second})
-	if n := strings.Count(print(), "(missed)"); n != 2 {
+	if n := strings.Count(printed(), "(missed)"); n != 2 {
 		t.Errorf("%d goals are marked as missed, not 2", n)
 	}
 }
