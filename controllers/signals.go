@@ -140,8 +140,8 @@ func (r *Reconciler) signalPod(ctx context.Context, pod *corev1.Pod) {
 	}
 }
 
-// signalNode signals the targets that have a node as backend and, while it is
-// Ready, those that should have it.
+// signalNode signals the targets that have a node as backend and, if it is Ready,
+// those that should have it. onChange also calls it with the node as it was before.
 func (r *Reconciler) signalNode(_ context.Context, node *corev1.Node) {
 	for _, key := range cluster.BackendKeys(node) {
 		r.Signal(r.backends.of(key)...)

@@ -108,6 +108,7 @@ func TestFastObservation(t *testing.T) {
 		id string
 		do func()
 	}{
+		{"lb-joined", func() { w.readyNode(t, "i-3") }}, // first: every Ready node should be a backend of it
 		{"lb-not-ready", func() { w.setReady(t, pods["lb-not-ready"], corev1.ConditionFalse) }},
 		{"lb-deleted", func() { w.delete(t, pods["lb-deleted"]) }},
 		{"lb-node", func() { w.setReady(t, node, corev1.ConditionUnknown) }},
@@ -116,7 +117,6 @@ func TestFastObservation(t *testing.T) {
 		{"lb-ports", func() {
 			w.kubectl(t, "patch", "-n", mainNamespace, "service/lb-ports", "--type=json", `-p=[{"op":"replace","path":"/spec/ports/0/targetPort","value":8443}]`)
 		}},
-		{"lb-joined", func() { w.readyNode(t, "i-3") }},
 		{"lb-transition", func() {
 			w.simulator.set(t, "lb-transition", "i-9", "abnormal")
 			w.requestObservation(t, named(mainNamespace, "lb-transition"), "now")
