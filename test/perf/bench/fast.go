@@ -83,6 +83,7 @@ func (b *bench) measureFast(ctx context.Context) error {
 	f := *b.form.fast
 	b.logf("fast observation: %d load balancers, %d of them in a rollout, every %s", f.Balancers, f.Rollouts, f.Interval)
 	fleets := []*fastFleet{{env: b.env, form: f, name: "fast"}, {env: b.env, form: f, name: "fixed"}}
+	defer stopOperators(fleets)
 	for _, fleet := range fleets {
 		interval := "5s"
 		if fleet.name == "fixed" {
@@ -91,7 +92,6 @@ func (b *bench) measureFast(ctx context.Context) error {
 		if err := fleet.open(ctx, interval); err != nil {
 			return err
 		}
-		defer fleet.operator.Stop()
 	}
 	err := b.playFast(ctx, fleets)
 	if err != nil {
@@ -105,6 +105,14 @@ func (b *bench) measureFast(ctx context.Context) error {
 	}
 	b.results.Fast = result
 	return onAll(fleets, func(f *fastFleet) error { return f.remove(ctx) })
+}
+
+func stopOperators(fleets []*fastFleet) {
+	for _, fleet := range fleets {
+		if fleet.operator != nil {
+			fleet.operator.Stop()
+		}
+	}
 }
 
 // playFast plays a window, and waits until the last transition is stored.
@@ -142,7 +150,7 @@ func (b *bench) playFast(ctx context.Context, fleets []*fastFleet) error {
 	return harness.Wait(ctx, b.form.fast.Interval+5*time.Second)
 }
 
-// startFastOperator runs an operator for the objects of a namespace.
+// startOperator runs an operator for the objects of a namespace.
 func (f *fastFleet) startOperator(ctx context.Context, fastInterval string) (err error) {
 	if f.metrics, err = harness.FreeAddress(ctx); err != nil {
 		return err

@@ -270,7 +270,7 @@ func (f *fastFleet) countCalls(ctx context.Context) error {
 
 // series reads the metrics of the operator.
 func (f *fastFleet) series(ctx context.Context) (series harness.Series, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+f.metrics+"/metrics", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+f.metrics+"/metrics", http.NoBody)
 	if err != nil {
 		return nil, err
 	}
