@@ -61,7 +61,8 @@ type Settings struct {
 	CallTimeout time.Duration
 }
 
-// SetupWithManager adds the controller to the manager.
+// SetupWithManager adds the controller to the manager. Locator and Services are
+// set up before it.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, settings Settings) error {
 	err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.LoadBalancerHealth{}, targetIndex, func(object client.Object) []string {
 		if target, ok := TargetOf(object.(*v1alpha1.LoadBalancerHealth)); ok {
@@ -72,7 +73,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, set
 	if err != nil {
 		return err
 	}
-	return builder.TypedControllerManagedBy[alicloud.Target](mgr).
+	b := builder.TypedControllerManagedBy[alicloud.Target](mgr).
 		Named("loadbalancerhealth").
 		Watches(&v1alpha1.LoadBalancerHealth{},
 			handler.TypedEnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []alicloud.Target {
@@ -94,8 +95,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, set
 				return logger
 			}
 			return logger.WithValues("loadBalancerId", target.LoadBalancerID, "regionId", target.RegionID, "account", target.Account.String())
-		}).
-		Complete(r)
+		})
+	r.watchSignals(b)
+	return b.Complete(r)
 }
 
 // TargetOf returns the queue key of an object; false while the Service in its

@@ -179,6 +179,7 @@ type noMetrics struct{}
 
 func (noMetrics) BackendTransitioned(*v1alpha1.LoadBalancerHealth, string) {}
 func (noMetrics) ObservationStarted(time.Duration)                         {}
+func (noMetrics) ObservationEnded(string)                                  {}
 
 // recordedEvent is one call of a recorder.
 type recordedEvent struct {

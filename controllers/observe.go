@@ -38,6 +38,10 @@ func (r *Reconciler) observe(ctx context.Context, rec *reconciliation) (*attempt
 	if err != nil || result == nil {
 		return nil, err
 	}
+	r.Metrics.ObservationEnded(rec.plan.class())
+	if rec.plan.fast {
+		return r.fastAttempted(ctx, rec, result), nil
+	}
 	if !rec.plan.urgent && !rec.plan.dueAt.After(rec.now) {
 		r.Metrics.ObservationStarted(rec.now.Sub(rec.plan.dueAt))
 	}
@@ -63,8 +67,12 @@ func (r *Reconciler) mustObserve(ctx context.Context, rec *reconciliation) bool 
 	if rec.state.listeners.waiting != nil {
 		return false // evaluate that observation first
 	}
-	if rec.plan.urgent || !rec.state.permitAt.IsZero() || !rec.now.Before(rec.plan.dueAt) {
+	queued := !rec.state.permitAt.IsZero() && !rec.state.fast.queued
+	if rec.plan.urgent || queued || !rec.now.Before(rec.plan.dueAt) {
 		rec.plan.urgent = rec.plan.urgent || rec.hasRetries() && !rec.plan.stalled
+		return true
+	}
+	if rec.plan.fast = r.mustObserveFast(rec); rec.plan.fast {
 		return true
 	}
 	rec.plan.urgent = r.credentialsChanged(ctx, rec)
@@ -75,7 +83,7 @@ func (r *Reconciler) mustObserve(ctx context.Context, rec *reconciliation) bool 
 func (r *Reconciler) cancelPermits(rec *reconciliation) {
 	if state := rec.state; !state.permitAt.IsZero() || !state.listeners.permitAt.IsZero() {
 		r.Limiter.CancelAll(bucketOf(rec.target), rec.target.LoadBalancerID)
-		state.permitAt, state.listeners.permitAt = time.Time{}, time.Time{}
+		state.permitAt, state.listeners.permitAt, state.fast.queued = time.Time{}, time.Time{}, false
 	}
 }
 
@@ -116,7 +124,8 @@ var errQueued = errors.New("queued for a permit")
 // with the permit: that can last as long as a call.
 func (r *Reconciler) callOnce(ctx context.Context, rec *reconciliation) (observation *alicloud.Observation, used alicloud.Credentials, err error) {
 	permit, requeueAt := r.Limiter.Reserve(claimFor(rec, r.Now()), r.Now())
-	if rec.state.permitAt = requeueAt; permit == nil {
+	rec.state.permitAt, rec.state.fast.queued = requeueAt, rec.plan.fast && permit == nil
+	if permit == nil {
 		return nil, used, errQueued
 	}
 	called := false

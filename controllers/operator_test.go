@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/labels"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -45,6 +46,10 @@ type settings struct {
 	monitorAll   bool
 	regionID     string
 	backendNames bool
+	// fastInterval is --fast-interval; 0: off.
+	fastInterval time.Duration
+	// awaited are the load balancers that a pod waits for.
+	awaited func(alicloud.Target) bool
 	// namespaces are those of --watch-namespace; none: all.
 	namespaces []string
 }
@@ -57,7 +62,10 @@ func (s settings) selector() labels.Selector {
 type operator struct {
 	shard    string
 	registry *prometheus.Registry
-	stop     func()
+	// reconciler observes; cache is what it reads.
+	reconciler *controllers.Reconciler
+	cache      client.Reader
+	stop       func()
 }
 
 // startOperator runs an operator until stop or the end of the spec or suite that
@@ -75,10 +83,10 @@ func startOperator(s settings) *operator {
 	Expect(err).NotTo(HaveOccurred())
 	registry := prometheus.NewRegistry()
 	ctx, cancel := context.WithCancel(context.Background())
-	addControllers(ctx, mgr, s, locator, registry)
 	if s.backendNames {
 		Expect(locator.SetupWithManager(ctx, mgr, s.namespaces)).To(Succeed())
 	}
+	reconciler := addControllers(ctx, mgr, s, locator, registry)
 	stopped := make(chan error, 1)
 	go func() { stopped <- mgr.Start(ctx) }()
 	stop := sync.OnceFunc(func() {
@@ -87,11 +95,12 @@ func startOperator(s settings) *operator {
 	})
 	DeferCleanup(stop)
 	Eventually(mgr.Elected()).Should(BeClosed())
-	return &operator{shard: s.shard, registry: registry, stop: stop}
+	return &operator{shard: s.shard, registry: registry, reconciler: reconciler, cache: mgr.GetClient(), stop: stop}
 }
 
-// addControllers adds both controllers, the event recorder and the metrics to a manager.
-func addControllers(ctx context.Context, mgr ctrl.Manager, s settings, locator *cluster.BackendLocator, registry *prometheus.Registry) {
+// addControllers adds both controllers, the event recorder and the metrics to a
+// manager, and returns the reconciler of load balancers.
+func addControllers(ctx context.Context, mgr ctrl.Manager, s settings, locator *cluster.BackendLocator, registry *prometheus.Registry) *controllers.Reconciler {
 	GinkgoHelper()
 	recorder := events.New(events.Options{Client: mgr.GetClient(), Controller: "slb-health-operator", Instance: "test", Now: time.Now, Log: mgr.GetLogger()})
 	Expect(mgr.Add(recorder)).To(Succeed())
@@ -106,6 +115,12 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings, locator *
 		Locator:     locator,
 		Options:     options,
 		Now:         time.Now,
+
+		FastInterval: s.fastInterval, Awaited: s.awaited,
+	}
+	if s.serviceDiscovery && s.fastInterval > 0 {
+		reconciler.Services = &cluster.ServiceSelectors{Reader: mgr.GetClient()}
+		Expect(reconciler.Services.SetupWithManager(ctx, mgr)).To(Succeed())
 	}
 	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastObservedAt: reconciler.LastObservedAt, Elected: mgr.Elected()})
 	reconciler.Metrics, status.Metrics = fleet, fleet
@@ -117,6 +132,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings, locator *
 	}
 	registry.MustRegister(metrics.Services{Each: services.EachService})
 	Expect(services.SetupWithManager(ctx, mgr)).To(Succeed())
+	return reconciler
 }
 
 func newCaller(registry *prometheus.Registry) *alicloud.Caller {

@@ -16,7 +16,7 @@ import (
 // claimFor is the claim for the observation of a target.
 func claimFor(rec *reconciliation, now time.Time) ratelimit.Claim {
 	p := &rec.plan
-	claim := ratelimit.Claim{Bucket: bucketOf(rec.target), Item: rec.target.LoadBalancerID, Urgent: p.urgent, Due: !now.Before(p.dueAt), Since: p.attemptedAt}
+	claim := ratelimit.Claim{Bucket: bucketOf(rec.target), Item: rec.target.LoadBalancerID, Urgent: p.urgent, Fast: p.fast, Due: !now.Before(p.dueAt), Since: p.attemptedAt}
 	if p.urgent {
 		requester := longestWaiting(p.active, rec.state)
 		claim.Requester = ratelimit.Requester{Namespace: requester.Namespace, Name: requester.Name}

@@ -58,12 +58,26 @@ type plan struct {
 	stalled bool
 	// urgent is true when one of them cannot wait until the target is due.
 	urgent bool
+	// fast is true when this reconcile makes a fast observation.
+	fast bool
 	// dueAt is when the target is due.
 	dueAt time.Time
 	// observedAt is the oldest lastObservedTime; zero when one has none.
 	observedAt time.Time
 	// attemptedAt is the last attempt that is known; zero: none.
 	attemptedAt time.Time
+}
+
+// class is the class of an observation, as in the metrics.
+func (p *plan) class() string {
+	switch {
+	case p.urgent:
+		return "urgent"
+	case p.fast:
+		return "fast"
+	default:
+		return "routine"
+	}
 }
 
 // makePlan fills in the plan from the objects, the state and the observation.
@@ -147,7 +161,8 @@ func (rec *reconciliation) hasRetries() bool {
 	})
 }
 
-// dueAt is when the target is due next.
+// dueAt is when the target is due next for a routine observation. Fast ones do not
+// change it.
 func (rec *reconciliation) dueAt() time.Time {
 	state, p := rec.state, &rec.plan
 	if state.attemptedAt.IsZero() {

@@ -10,6 +10,8 @@
 //	add.go           watches, index and predicate: which change enqueues which target
 //	reconciler.go    the steps
 //	plan.go          whether to observe, what, and when next (pure)
+//	fast.go          when to observe between routine observations (pure)
+//	signals.go       which changes in the cluster cause that; backendindex.go maps them
 //	permits.go       the claim for a permit (pure)
 //	observe.go       permit, credentials, call
 //	listeners.go     the listeners of load balancers; listenerstore.go schedules them
@@ -72,7 +74,14 @@ type Reconciler struct {
 	Ports *cluster.ServicePorts
 	// Locator finds the nodes and pods that backends are; nil: off.
 	Locator *cluster.BackendLocator
-	// Metrics records how late observations start.
+	// Services finds the Services that select a pod; nil: the operator may not read Services.
+	Services *cluster.ServiceSelectors
+	// FastInterval is the least time between two fast observations of a target; 0: off.
+	FastInterval time.Duration
+	// Awaited reports whether a pod waits for the health of a target: fast
+	// observation lasts as long. Signal starts it. nil: no pod waits.
+	Awaited func(alicloud.Target) bool
+	// Metrics counts observations, and records how late they start.
 	Metrics LagRecorder
 	// Options decide what is written.
 	Options health.Options
@@ -80,13 +89,18 @@ type Reconciler struct {
 	Now func() time.Time
 
 	targets   stateStore
+	signals   signalStore
+	backends  backendIndex
+	indexes   bool // backends is in use
 	recent    recentObservations
 	begin     sync.Once
 	startedAt time.Time
 }
 
-// LagRecorder records how late observations start.
+// LagRecorder counts observations, and records how late they start.
 type LagRecorder interface {
+	// ObservationEnded counts an observation by its class: urgent, routine or fast.
+	ObservationEnded(class string)
 	// ObservationStarted records the time from when a routine observation was due to its start.
 	ObservationStarted(lag time.Duration)
 }
@@ -109,6 +123,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, target alicloud.Target) (rec
 		return reconcile.Result{}, unlessStopping(ctx, err)
 	}
 	r.keep(rec, result)
+	r.indexBackends(ctx, rec)
 	if requeueAt := r.await(ctx, rec); err == nil && !requeueAt.IsZero() {
 		return reconcile.Result{RequeueAfter: max(requeueAt.Sub(r.Now()), time.Millisecond), Priority: new(0)}, nil
 	}
@@ -137,6 +152,7 @@ func (r *Reconciler) newReconciliation(target alicloud.Target, objects []v1alpha
 	if rec.state.firstSeenAt.IsZero() {
 		rec.state.firstSeenAt = now
 	}
+	rec.state.fast.signal(r.signals.pop(target))
 	rec.makePlan()
 	rec.state.interval = rec.plan.interval
 	rec.state.writes.keepOnly(objects)
@@ -154,6 +170,10 @@ func (r *Reconciler) keep(rec *reconciliation, result *attempt) {
 
 // forget drops everything that this process keeps of a target.
 func (r *Reconciler) forget(target alicloud.Target) {
+	if indexed := r.targets.get(target).indexed; indexed != nil {
+		r.backends.replace(indexed, nil)
+	}
+	r.signals.pop(target)
 	r.targets.delete(target)
 	r.recent.delete(target)
 	r.Limiter.Forget(bucketOf(target), target.LoadBalancerID)
@@ -236,14 +256,20 @@ func (r *Reconciler) requeue(rec *reconciliation, summary *updateSummary) reconc
 		return reconcile.Result{}
 	}
 	rec.plan.stalled = summary.stalled
-	at := earliest(rec.dueAt(), state.recheckAt())
-	if !state.permitAt.IsZero() {
-		at = state.permitAt // the lookup of credentials needs the permit, too
+	at, fastAt := earliest(rec.dueAt(), state.recheckAt()), r.fastDueAt(rec)
+	switch {
+	case state.fast.queued:
+		fastAt = state.permitAt
+	case !state.permitAt.IsZero():
+		at, fastAt = state.permitAt, time.Time{} // the lookup of credentials needs the permit, too
 	}
 	at = earliest(earliest(at, summary.staleAt), state.listeners.permitAt)
 	priority := routinePriority
 	if rec.plan.urgent && !state.permitAt.IsZero() {
 		priority = 0
+	}
+	if !fastAt.IsZero() && fastAt.Before(at) {
+		at, priority = fastAt, fastPriority
 	}
 	return reconcile.Result{RequeueAfter: max(at.Sub(now), time.Millisecond), Priority: &priority}
 }

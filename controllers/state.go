@@ -32,6 +32,10 @@ type targetState struct {
 	// everyPort is true when the API refused to choose a listener by port.
 	everyPort bool
 
+	// indexed is the target in the index of backends; nil: not yet.
+	indexed *indexedTarget
+
+	fast        fastState
 	failures    failureHistory
 	requests    requestHistory
 	credentials credentialState
@@ -66,6 +70,7 @@ func (s *targetState) attempted(startedAt time.Time, active []*v1alpha1.LoadBala
 func (s *targetState) succeeded(observation *alicloud.Observation) {
 	at := observation.At // a pointer into the observation would keep its rows
 	s.observedAt.Store(&at)
+	s.fast.succeeded(observation)
 	s.failures = failureHistory{}
 }
 

@@ -30,6 +30,7 @@ var chartValues = map[string]string{
 	"backend-names":        "`backendNames.enabled`",
 	"concurrency":          "`concurrency`",
 	"credentials-path":     "`identity.type`",
+	"fast-interval":        "`fastInterval`",
 	"leader-elect":         "always set",
 	"leader-election-id":   "`leaderElectionId`, `shards`",
 	"listener-details":     "`listenerDetails`",

@@ -53,6 +53,8 @@ type options struct {
 	burst       int
 	timeout     time.Duration
 
+	fastInterval time.Duration
+
 	requireCredentials bool
 	listenerDetails    string
 	credentialsPath    string
@@ -111,6 +113,7 @@ func (o *options) validate() error {
 		{o.qps > 0 && o.qps <= maxRate, fmt.Sprintf("--slb-qps must be more than 0 and at most %d, such as 10", maxRate)},
 		{o.burst >= 1 && o.burst <= maxRate, fmt.Sprintf("--slb-burst must be from 1 to %d, such as 20", maxRate)},
 		{o.timeout >= 100*time.Millisecond && o.timeout <= time.Minute, "--slb-timeout must be from 100ms to 1m, such as 10s"},
+		{isFastInterval(o.fastInterval), "--fast-interval must be from 1s to 1m, such as 5s, or 0"},
 		{o.concurrency >= 1 && o.concurrency <= 1000, "--concurrency must be from 1 to 1000, such as 32"},
 		{o.heartbeat >= time.Second, "--status-heartbeat must be 1s or more, such as 5m"},
 		{o.maxStatusBackends >= 1 && o.maxStatusBackends <= maxStatusBackends,
@@ -130,6 +133,11 @@ func (o *options) validate() error {
 		}
 	}
 	return nil
+}
+
+// isFastInterval reports whether fast observation can have the interval; 0 disables it.
+func isFastInterval(interval time.Duration) bool {
+	return interval == 0 || interval >= time.Second && interval <= time.Minute
 }
 
 // isBindAddress reports whether a server can listen at the address, or is disabled by 0.

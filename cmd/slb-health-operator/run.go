@@ -88,13 +88,11 @@ func addControllers(ctx context.Context, o *options, mgr manager.Manager, record
 	ctrlmetrics.Registry.MustRegister(fleet, ratelimit.RateLimits{Limiter: reconciler.Limiter, Now: time.Now})
 	reconciler.Status, reconciler.Options, reconciler.Locator = status, decide, locator
 	status.Metrics, reconciler.Metrics = fleet, fleet
+	if err := setUpReaders(ctx, o, mgr, reconciler); err != nil {
+		return err
+	}
 	if err := reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: o.concurrency, CallTimeout: o.timeout}); err != nil {
 		return fmt.Errorf("setting up the controller: %w", err)
-	}
-	if o.backendNames {
-		if err := locator.SetupWithManager(ctx, mgr, o.namespaces); err != nil {
-			return fmt.Errorf("setting up the names of backends: %w", err)
-		}
 	}
 	services := &controllers.ServiceReconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: o.selector, Status: status, Events: recorder,
@@ -106,6 +104,21 @@ func addControllers(ctx context.Context, o *options, mgr manager.Manager, record
 	}
 	if err := services.SetupWithManager(ctx, mgr); err != nil {
 		return fmt.Errorf("setting up the controller of Services: %w", err)
+	}
+	return nil
+}
+
+// setUpReaders indexes what a reconciler reads from the cache.
+func setUpReaders(ctx context.Context, o *options, mgr manager.Manager, reconciler *controllers.Reconciler) error {
+	if o.backendNames {
+		if err := reconciler.Locator.SetupWithManager(ctx, mgr, o.namespaces); err != nil {
+			return fmt.Errorf("setting up the names of backends: %w", err)
+		}
+	}
+	if reconciler.Services != nil {
+		if err := reconciler.Services.SetupWithManager(ctx, mgr); err != nil {
+			return fmt.Errorf("setting up the selectors of Services: %w", err)
+		}
 	}
 	return nil
 }
@@ -125,17 +138,21 @@ func newReconciler(o *options, mgr manager.Manager) (*controllers.Reconciler, er
 	}
 	api := clb.NewClient(caller)
 	reconciler := &controllers.Reconciler{
-		Reader:      mgr.GetClient(),
-		API:         api,
-		Credentials: credentials,
-		Limiter:     ratelimit.New(ratelimit.Options{QPS: o.qps, Burst: o.burst, Concurrency: o.concurrency}),
-		Now:         time.Now,
+		Reader:       mgr.GetClient(),
+		API:          api,
+		Credentials:  credentials,
+		Limiter:      ratelimit.New(ratelimit.Options{QPS: o.qps, Burst: o.burst, Concurrency: o.concurrency}),
+		FastInterval: o.fastInterval,
+		Now:          time.Now,
 	}
 	if o.listenerDetails == listenerDetailsAuto {
 		reconciler.Details = &controllers.ListenerDetails{API: api, Credentials: credentials, Limiter: reconciler.Limiter, Now: time.Now}
 	}
 	if o.serviceDiscovery {
 		reconciler.Ports = &cluster.ServicePorts{Reader: mgr.GetClient()}
+	}
+	if o.serviceDiscovery && o.fastInterval > 0 {
+		reconciler.Services = &cluster.ServiceSelectors{Reader: mgr.GetClient()}
 	}
 	return reconciler, nil
 }

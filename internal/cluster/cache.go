@@ -105,11 +105,27 @@ func shareCondition(c *metav1.Condition) {
 // shareWord interns a word.
 func shareWord[T ~string](word *T) { *word = unique.Make(*word).Value() }
 
-// slimNode keeps the region, instance, internal addresses and Ready condition of a node.
+// shareLabels returns labels whose words are interned: the pods of a Deployment
+// repeat them.
+func shareLabels(all map[string]string) map[string]string {
+	if len(all) == 0 {
+		return nil
+	}
+	shared := make(map[string]string, len(all))
+	for key, value := range all {
+		shareWord(&key)
+		shareWord(&value)
+		shared[key] = value
+	}
+	return shared
+}
+
+// slimNode keeps the region, instance, internal addresses, Ready condition and
+// termination of a node.
 func slimNode(node *corev1.Node) *corev1.Node {
 	slim := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion,
+			Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion, DeletionTimestamp: node.DeletionTimestamp,
 			Labels: only(node.Labels, corev1.LabelTopologyRegion, labelType),
 		},
 		Spec: corev1.NodeSpec{ProviderID: node.Spec.ProviderID},
@@ -127,22 +143,22 @@ func slimNode(node *corev1.Node) *corev1.Node {
 	return slim
 }
 
-// slimPod keeps the addresses, the node and the Ready condition of a pod.
+// slimPod keeps the addresses, labels, node and readiness of a pod.
 func slimPod(pod *corev1.Pod) *corev1.Pod {
 	slim := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, ResourceVersion: pod.ResourceVersion, DeletionTimestamp: pod.DeletionTimestamp},
+		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, ResourceVersion: pod.ResourceVersion, DeletionTimestamp: pod.DeletionTimestamp, Labels: shareLabels(pod.Labels)},
 		Spec:       corev1.PodSpec{NodeName: pod.Spec.NodeName, HostNetwork: pod.Spec.HostNetwork},
 		Status:     corev1.PodStatus{PodIPs: pod.Status.PodIPs},
 	}
 	for i := range pod.Status.Conditions {
-		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady {
-			slim.Status.Conditions = []corev1.PodCondition{{Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime}}
+		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady || c.Type == corev1.ContainersReady {
+			slim.Status.Conditions = append(slim.Status.Conditions, corev1.PodCondition{Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime})
 		}
 	}
 	return slim
 }
 
-// slimService keeps the fields with the load balancer and the listeners of a Service.
+// slimService keeps the fields with the load balancer, the listeners and the pods of a Service.
 func slimService(service *corev1.Service) *corev1.Service {
 	slim := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{
@@ -152,7 +168,7 @@ func slimService(service *corev1.Service) *corev1.Service {
 		},
 		Spec: corev1.ServiceSpec{
 			Type: service.Spec.Type, LoadBalancerClass: service.Spec.LoadBalancerClass,
-			ExternalTrafficPolicy: service.Spec.ExternalTrafficPolicy,
+			ExternalTrafficPolicy: service.Spec.ExternalTrafficPolicy, Selector: service.Spec.Selector,
 		},
 	}
 	for i := range service.Spec.Ports {

@@ -74,6 +74,14 @@ func (l *BackendLocator) SetupWithManager(ctx context.Context, mgr ctrl.Manager,
 	return nil
 }
 
+// Reads reports which kinds the cache has: those that the operator may list.
+func (l *BackendLocator) Reads() (pods, nodes bool) {
+	if l == nil {
+		return false, false
+	}
+	return l.pods.Load(), l.nodes.Load()
+}
+
 // watchFailed handles watch errors of the cache. The locator ignores a kind that
 // the operator may no longer read: the cache would keep showing its old contents.
 func (l *BackendLocator) watchFailed(ctx context.Context, reflector *toolscache.Reflector, err error) {
@@ -264,8 +272,13 @@ func readySince(pod *corev1.Pod) time.Time {
 	if pod.DeletionTimestamp != nil {
 		return time.Time{}
 	}
+	return conditionSince(pod, corev1.PodReady)
+}
+
+// conditionSince is since when a condition of a pod is True; zero while it is not.
+func conditionSince(pod *corev1.Pod, condition corev1.PodConditionType) time.Time {
 	for i := range pod.Status.Conditions {
-		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+		if c := &pod.Status.Conditions[i]; c.Type == condition && c.Status == corev1.ConditionTrue {
 			return c.LastTransitionTime.Time
 		}
 	}

@@ -89,7 +89,7 @@ func TestSlimPod(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "prod", Name: "web-1", UID: "u", ResourceVersion: "7"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "prod", Name: "web-1", UID: "u", ResourceVersion: "7", Labels: map[string]string{"app": "web"}},
 		Spec:       corev1.PodSpec{NodeName: "n"},
 		Status:     corev1.PodStatus{PodIPs: []corev1.PodIP{{IP: "10.0.0.1"}}},
 	}

@@ -136,11 +136,12 @@ func TestSlimService(t *testing.T) {
 	annotations := map[string]string{v1alpha1.MonitorAnnotation: "true", newPrefix + "id": "lb-1", oldPrefix + "forward-port": "80:443"}
 	want := webPorts(annotations)
 	want.DeletionTimestamp, want.Spec.ExternalTrafficPolicy = &metav1.Time{Time: start}, corev1.ServiceExternalTrafficPolicyLocal
+	want.Spec.Selector = map[string]string{"app": "web"}
 	stored := want.DeepCopy()
 	stored.Annotations[corev1.LastAppliedConfigAnnotation] = "{}"
 	stored.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubectl"}}
 	stored.Finalizers = []string{"service.k8s.alibaba/resources"}
-	stored.Spec.Selector, stored.Spec.ClusterIP = map[string]string{"app": "web"}, "10.0.0.1"
+	stored.Spec.ClusterIP = "10.0.0.1"
 	stored.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "1.2.3.4"}}
 	kept, err := Slim(stored)
 	if err != nil {

@@ -44,6 +44,8 @@ type Options struct {
 type Fleet struct {
 	options Options
 	lag     prometheus.Histogram
+	// observations counts by class.
+	observations *prometheus.CounterVec
 
 	mu sync.Mutex
 	// transitions are counted by UID: an object that a user deletes and creates
@@ -63,9 +65,23 @@ func New(options Options) *Fleet {
 			Help:    "How late observations started against their due time.",
 			Buckets: []float64{0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300},
 		}),
-		transitions: map[types.UID]map[string]float64{},
-		maxCounted:  minCounted,
+		observations: newObservations(),
+		transitions:  map[types.UID]map[string]float64{},
+		maxCounted:   minCounted,
 	}
+}
+
+// newObservations returns the counter with every class, so that each has a first
+// value and its increase can be computed.
+func newObservations() *prometheus.CounterVec {
+	counter := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "slb_health_observations_total",
+		Help: "Observations since the operator started, by class: urgent, routine or fast.",
+	}, []string{"class"})
+	for _, class := range []string{"urgent", "routine", "fast"} {
+		counter.WithLabelValues(class)
+	}
+	return counter
 }
 
 // CRDOutdated exports whether the CustomResourceDefinition lacks fields that the
@@ -139,9 +155,13 @@ func (f *Fleet) count(object types.UID, to string) (many bool) {
 // ObservationStarted records how late an observation started.
 func (f *Fleet) ObservationStarted(lag time.Duration) { f.lag.Observe(lag.Seconds()) }
 
+// ObservationEnded counts an observation by its class.
+func (f *Fleet) ObservationEnded(class string) { f.observations.WithLabelValues(class).Inc() }
+
 // Describe implements prometheus.Collector.
 func (f *Fleet) Describe(ch chan<- *prometheus.Desc) {
 	f.lag.Describe(ch)
+	f.observations.Describe(ch)
 	for _, desc := range []*prometheus.Desc{infoDesc, backendsDesc, listenerDesc, conditionDesc, observedDesc, transitionsDesc, droppedDesc} {
 		ch <- desc
 	}
@@ -150,6 +170,7 @@ func (f *Fleet) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (f *Fleet) Collect(ch chan<- prometheus.Metric) {
 	f.lag.Collect(ch)
+	f.observations.Collect(ch)
 	select {
 	case <-f.options.Elected:
 	default:

@@ -206,12 +206,11 @@ func TestOnlyTheLeaderExportsObjects(t *testing.T) {
 		Reader: &cache{objects: []v1alpha1.LoadBalancerHealth{web()}}, Elected: elected,
 		LastObservedAt: func(*v1alpha1.LoadBalancerHealth) time.Time { return time.Time{} },
 	})
-	const onlyLag = 1
-	if n := testutil.CollectAndCount(fleet); n != onlyLag {
-		t.Errorf("%d series before the election, not %d", n, onlyLag)
+	if n := testutil.CollectAndCount(fleet); n != ofTheProcess {
+		t.Errorf("%d series before the election, not %d", n, ofTheProcess)
 	}
 	close(elected)
-	if n := testutil.CollectAndCount(fleet); n <= onlyLag {
+	if n := testutil.CollectAndCount(fleet); n <= ofTheProcess {
 		t.Errorf("%d series after the election", n)
 	}
 }
@@ -234,6 +233,18 @@ slb_health_observation_lag_seconds_bucket{le="300"} 1
 slb_health_observation_lag_seconds_bucket{le="+Inf"} 1
 slb_health_observation_lag_seconds_sum 1.5
 slb_health_observation_lag_seconds_count 1
+`)
+}
+
+func TestObservationsAreCountedByClass(t *testing.T) {
+	fleet := newFleet(&cache{}, time.Time{})
+	fleet.ObservationEnded("routine")
+	fleet.ObservationEnded("fast")
+	fleet.ObservationEnded("fast")
+	expect(t, fleet, "slb_health_observations_total", "Observations since the operator started, by class: urgent, routine or fast.", "counter", `
+slb_health_observations_total{class="fast"} 2
+slb_health_observations_total{class="routine"} 1
+slb_health_observations_total{class="urgent"} 0
 `)
 }
 

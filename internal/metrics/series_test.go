@@ -174,17 +174,19 @@ slb_health_listener{health="Unknown",health_check="Disabled",listener_port="81",
 `)
 }
 
+// ofTheProcess are the series without an object: the lag, and the observations of three classes.
+const ofTheProcess = 4
+
 func TestADeletedObjectHasNoSeries(t *testing.T) {
 	t.Parallel()
 
 	objects := &cache{objects: []v1alpha1.LoadBalancerHealth{web()}}
 	fleet := newFleet(objects, observedAt)
-	const onlyLag = 1
-	if n := testutil.CollectAndCount(fleet); n <= onlyLag {
+	if n := testutil.CollectAndCount(fleet); n <= ofTheProcess {
 		t.Errorf("%d series of an object", n)
 	}
 	objects.objects = nil
-	if n := testutil.CollectAndCount(fleet); n != onlyLag {
-		t.Errorf("%d series of a deleted object", n-onlyLag)
+	if n := testutil.CollectAndCount(fleet); n != ofTheProcess {
+		t.Errorf("%d series of a deleted object", n-ofTheProcess)
 	}
 }

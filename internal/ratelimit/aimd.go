@@ -33,6 +33,8 @@ type rateLimiter struct {
 
 	tokens     float64
 	refilledAt time.Time
+	// lost is the tokens that found no room in the bucket, in all.
+	lost float64
 	// decreasedTo is the rate after the last decrease, in calls per second.
 	decreasedTo float64
 	decreasedAt time.Time
@@ -59,15 +61,16 @@ func (r *rateLimiter) refill(now time.Time) {
 	if !now.After(r.refilledAt) {
 		return
 	}
-	rate := r.current(now)
-	since := max(now.Sub(later(r.refilledAt, r.pausedUntil)), 0)
-	r.tokens = min(r.tokens+since.Seconds()*rate, max(1, r.burst*rate/r.qps))
+	r.lost = r.lostUntil(now)
+	r.tokens = min(r.tokens+r.accrued(now), r.capacity(r.current(now)))
 	r.refilledAt = now
 }
 
+// almostOne is one token, less the rounding of sums of fractions.
+const almostOne = 1 - 1e-6
+
 // consume removes one token if there is one, after a refill at now.
 func (r *rateLimiter) consume(now time.Time) bool {
-	const almostOne = 1 - 1e-6 // sums of fractions
 	if r.tokens < almostOne || now.Before(r.pausedUntil) {
 		return false
 	}

@@ -43,8 +43,10 @@ type harness struct {
 	// call returns the duration and the result of a call.
 	call func(i item, now time.Time) (time.Duration, Result)
 	// urgent items have urgent claims, and repeating items claim again after each
-	// call. namespaces are those of the requesters.
+	// call. namespaces are those of the requesters. Fast items claim fast permits,
+	// each again fastEvery after its call.
 	urgent, repeating map[item]bool
+	fast              map[item]bool
 	namespaces        map[item]string
 
 	events     events
@@ -71,7 +73,7 @@ type event struct {
 func newHarness(options Options) *harness {
 	return &harness{
 		limiter: New(options), workers: options.Concurrency, interval: time.Hour, lastCalled: map[item]time.Time{},
-		urgent: map[item]bool{}, repeating: map[item]bool{}, namespaces: map[item]string{},
+		urgent: map[item]bool{}, repeating: map[item]bool{}, fast: map[item]bool{}, namespaces: map[item]string{},
 		call: func(item, time.Time) (time.Duration, Result) { return 20 * time.Millisecond, succeeded },
 	}
 }
@@ -95,6 +97,18 @@ func (h *harness) addRoutine(n int) {
 func (h *harness) addRepeating(namespace string, from, n int, at time.Duration) {
 	for i := from; i < from+n; i++ {
 		h.urgent[lb(i)], h.repeating[lb(i)], h.namespaces[lb(i)] = true, true, namespace
+		h.lastCalled[lb(i)] = noon.Add(-time.Second)
+		h.add(lb(i), at)
+	}
+}
+
+// fastEvery is how often a fast item wants a call.
+const fastEvery = 5 * time.Second
+
+// addFast adds fast items that want their first calls at the same time.
+func (h *harness) addFast(from, n int, at time.Duration) {
+	for i := from; i < from+n; i++ {
+		h.fast[lb(i)], h.namespaces[lb(i)] = true, "fast"
 		h.lastCalled[lb(i)] = noon.Add(-time.Second)
 		h.add(lb(i), at)
 	}
@@ -136,7 +150,10 @@ func (h *harness) finish(e event) {
 	e.permit.Release(e.result, e.at)
 	h.lastCalled[e.item] = e.at
 	next := e.at
-	if !h.repeating[e.item] {
+	switch {
+	case h.fast[e.item]:
+		next = e.at.Add(fastEvery)
+	case !h.repeating[e.item]:
 		next = e.dueAt.Add(h.interval)
 		for next.Before(e.at) { // skip missed slots
 			next = next.Add(h.interval)
@@ -145,10 +162,11 @@ func (h *harness) finish(e event) {
 	heap.Push(&h.events, event{at: next, dueAt: next, item: e.item})
 }
 
-// claim is that of an item. Repeating items are not due as routine ones.
+// claim is that of an item. Repeating and fast items are not due as routine ones.
 func (h *harness) claim(i item) Claim {
 	claim := i.claim()
-	claim.Urgent, claim.Due, claim.Since = h.urgent[i], !h.repeating[i], h.lastCalled[i]
+	claim.Urgent, claim.Fast, claim.Since = h.urgent[i], h.fast[i], h.lastCalled[i]
+	claim.Due = !h.repeating[i] && !h.fast[i]
 	claim.Requester = Requester{h.namespaces[i], i.id}
 	return claim
 }
@@ -202,13 +220,19 @@ func (h *harness) longestGap(namespace string, until time.Duration) time.Duratio
 	return gap
 }
 
-// events is a container/heap by time.
+// events is a container/heap by time and, so that a run does not depend on the
+// number of events, by item.
 type events []event
 
-func (e events) Len() int           { return len(e) }
-func (e events) Less(i, j int) bool { return e[i].at.Before(e[j].at) }
-func (e events) Swap(i, j int)      { e[i], e[j] = e[j], e[i] }
-func (e *events) Push(x any)        { *e = append(*e, x.(event)) }
+func (e events) Len() int { return len(e) }
+func (e events) Less(i, j int) bool {
+	if e[i].at.Equal(e[j].at) {
+		return e[i].item.id < e[j].item.id
+	}
+	return e[i].at.Before(e[j].at)
+}
+func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
 func (e *events) Pop() any {
 	last := len(*e) - 1
 	popped := (*e)[last]

@@ -43,6 +43,7 @@ type Bucket struct {
 //	limiter.go  the buckets side by side, and max in-flight
 //	queue.go    the queue of one bucket, and the states of its waiters
 //	priority.go the priority classes: which waiter gets the next permit
+//	fast.go     the class below them, which uses only spare tokens
 //	aimd.go     the rate of one bucket
 type Limiter struct {
 	options Options
@@ -53,6 +54,8 @@ type Limiter struct {
 	active map[*queue]struct{}
 	// restricted counts the queues that share the workers for slow calls.
 	restricted int
+	// fastInFlight counts the fast permits of all queues.
+	fastInFlight int
 }
 
 // New returns a Limiter whose buckets start at the full rate.
@@ -72,8 +75,13 @@ type Claim struct {
 	// four while they are few, and one in four while they are many. A claim
 	// whose requester recently had too many urgent permits counts as routine.
 	Urgent bool
-	// Due says that an urgent claim is due as a routine one, too. It then gets the
-	// permit of the class that serves it first.
+	// Fast claims are extra. They get a permit only while no other claim of the
+	// bucket waits, of the tokens that the bucket would lose because it is full, and
+	// for at most half of the current rate: they never delay another claim. While
+	// the claims need more, each of them waits longer, the oldest first.
+	Fast bool
+	// Due says that an urgent or fast claim is due as a routine one, too. An urgent
+	// one then gets the permit of the class that serves it first; a fast one is routine.
 	Due bool
 	// Requester is the object that an urgent claim is for.
 	Requester Requester
@@ -94,6 +102,7 @@ type Permit struct {
 	queue   *queue
 	waiter  *waiter
 	action  string
+	fast    bool
 }
 
 // Result is the outcome of the call of a permit.
@@ -116,6 +125,9 @@ func (l *Limiter) Reserve(claim Claim, now time.Time) (permit *Permit, requeueAt
 	defer l.track(q)
 	w := q.waiter(waiterKey{claim.Item, claim.Action})
 	q.enqueue(w, claim, now)
+	if w.classes == fast {
+		return l.reserveFast(q, w, now)
+	}
 	q.rate.refill(now)
 	maxInFlight := l.maxInFlight(q, now)
 	q.grant(w, maxInFlight, now)
@@ -131,7 +143,11 @@ func (l *Limiter) Reserve(claim Claim, now time.Time) (permit *Permit, requeueAt
 func (p *Permit) Charge(n int) {
 	p.limiter.mu.Lock()
 	defer p.limiter.mu.Unlock()
-	p.queue.rate.tokens -= float64(max(n, 0))
+	if tokens := float64(max(n, 0)); p.fast {
+		p.queue.fast.charge(tokens)
+	} else {
+		p.queue.rate.tokens -= tokens
+	}
 }
 
 // Release returns the permit at now, with the result of its call.
@@ -140,6 +156,10 @@ func (p *Permit) Release(result Result, now time.Time) {
 	defer p.limiter.mu.Unlock()
 	q, w := p.queue, p.waiter
 	defer p.limiter.track(q)
+	if p.fast {
+		q.releaseFast(w, result, now)
+		return
+	}
 	q.finish(w, now.Sub(w.startedAt))
 	q.proven = q.proven || result.Called
 	switch {
@@ -237,8 +257,10 @@ func (l *Limiter) maxInFlight(q *queue, now time.Time) int {
 // threeQuarters rounds down, but not to 0.
 func threeQuarters(n int) int { return max(n*3/4, 1) }
 
-// track updates active and restricted after a queue changed.
+// track updates active, restricted and fastInFlight after a queue changed.
 func (l *Limiter) track(q *queue) {
+	l.fastInFlight += q.fast.inFlight() - q.fast.counted
+	q.fast.counted = q.fast.inFlight()
 	if q.inFlight() > 0 {
 		l.active[q] = struct{}{}
 	} else {

@@ -18,13 +18,16 @@ type class uint8
 const (
 	urgent class = 1 << iota
 	routine
+	// fast claims wait in fastQueue, behind all others.
+	fast
 )
 
 func (c class) has(other class) bool { return c&other != 0 }
 
 // priorityQueue orders the queued waiters by class and selects the one that gets
-// the next permit. A further class needs a constant, a field, and its rule in each
-// method of priorityQueue; queue and Limiter know nothing of the classes.
+// the next permit. A further class of the same tokens needs a constant, a field, and
+// its rule in each method of priorityQueue; queue and Limiter know nothing of these
+// classes. The fast class has tokens of its own: fast.go.
 type priorityQueue struct {
 	urgent  urgentWaiters
 	routine []*waiter // the longest waiting first
@@ -35,7 +38,10 @@ func newPriorityQueue() priorityQueue { return priorityQueue{urgent: newUrgentWa
 // classesOf returns the classes for a claim. urgentAt is later than now where
 // the claim must wait as routine until then.
 func (p *priorityQueue) classesOf(claim Claim, now time.Time) (classes class, urgentAt time.Time) {
-	if !claim.Urgent || claim.Action != "" {
+	switch {
+	case claim.Fast && !claim.Urgent && !claim.Due && claim.Action == "":
+		return fast, time.Time{}
+	case !claim.Urgent || claim.Action != "":
 		return routine, time.Time{}
 	}
 	urgentAt = p.urgent.allowedAt(claim.Requester)

@@ -26,8 +26,9 @@ type queue struct {
 	waiters map[waiterKey]*waiter
 	// actions lists every action that was ever claimed.
 	actions []string
-	// waiting orders the queued waiters.
+	// waiting orders the queued waiters, except the fast ones.
 	waiting priorityQueue
+	fast    fastQueue
 	// granted have a permit that their caller has not fetched yet.
 	granted []*waiter
 	// calls are in flight, the oldest first.
@@ -46,7 +47,10 @@ type queue struct {
 }
 
 func newQueue(bucket Bucket, rate rateLimiter) *queue {
-	return &queue{bucket: bucket, rate: rate, waiters: map[waiterKey]*waiter{}, waiting: newPriorityQueue()}
+	return &queue{
+		bucket: bucket, rate: rate, waiters: map[waiterKey]*waiter{}, waiting: newPriorityQueue(),
+		fast: fastQueue{refilledAt: rate.refilledAt},
+	}
 }
 
 type waiterKey struct{ item, action string }
@@ -111,19 +115,25 @@ func (q *queue) enqueue(w *waiter, claim Claim, now time.Time) {
 }
 
 func (q *queue) add(w *waiter) {
-	q.waiting.add(w)
+	if w.classes == fast {
+		q.fast.waiting = insert(q.fast.waiting, w, byWait)
+	} else {
+		q.waiting.add(w)
+	}
 	w.state = queued
 }
 
 // remove makes a waiter idle.
 func (q *queue) remove(w *waiter) {
 	same := func(other *waiter) bool { return other == w }
-	switch w.state {
-	case queued:
+	switch {
+	case w.classes == fast:
+		q.fast.remove(w)
+	case w.state == queued:
 		q.waiting.remove(w)
-	case granted:
+	case w.state == granted:
 		q.granted = slices.DeleteFunc(q.granted, same)
-	case calling:
+	case w.state == calling:
 		q.calls = slices.DeleteFunc(q.calls, same)
 	}
 	w.state = idle
@@ -132,11 +142,12 @@ func (q *queue) remove(w *waiter) {
 // cancel makes a waiter idle whose claim was withdrawn, and returns the token of
 // a permit that it did not fetch. A call in flight continues.
 func (q *queue) cancel(w *waiter) {
-	switch w.state {
-	case granted:
+	if w.state == granted && w.classes == fast {
+		q.fast.giveBack()
+	} else if w.state == granted {
 		q.rate.tokens++
-		q.remove(w)
-	case queued:
+	}
+	if w.state == granted || w.state == queued {
 		q.remove(w)
 	}
 }
@@ -157,7 +168,7 @@ func (q *queue) grant(claimant *waiter, maxInFlight int, now time.Time) {
 	}
 }
 
-// inFlight counts the permits that were granted and not released.
+// inFlight counts the permits that were granted and not released, except fast ones.
 func (q *queue) inFlight() int { return len(q.granted) + len(q.calls) }
 
 func (q *queue) start(w *waiter, now time.Time) {
@@ -204,6 +215,8 @@ func (q *queue) throttled(last *bool, startedAt time.Time, retryAfter time.Durat
 		q.add(w)
 	}
 	q.granted = nil
+	q.fast.revoke()
+	q.fast.tokens = 0
 	q.rate.pause(retryAfter, now)
 	q.rate.decrease(startedAt, now)
 }

@@ -51,6 +51,10 @@ func refusesFlags(t *testing.T, w *env) {
 		{"slb-timeout", []string{"--slb-timeout=0s"}},
 		{"slb-timeout", []string{"--slb-timeout=-1s"}},
 		{"slb-timeout", []string{"--slb-timeout=10"}},
+		{"fast-interval", []string{"--fast-interval=-5s"}},
+		{"fast-interval", []string{"--fast-interval=100ms"}},
+		{"fast-interval", []string{"--fast-interval=5m"}},
+		{"fast-interval", []string{"--fast-interval=5"}},
 		{"slb-endpoint", []string{"--slb-endpoint=slb.aliyuncs.com:443"}},
 		{"slb-endpoint", []string{"--slb-endpoint=ftp://slb.aliyuncs.com"}},
 		{"slb-endpoint", []string{"--slb-endpoint=https://"}},
@@ -131,7 +135,7 @@ func explainsFlags(t *testing.T, w *env) {
 	for _, name := range []string{
 		"kubeconfig", "metrics-bind-address", "health-probe-bind-address", "metrics-secure",
 		"metrics-cert-path", "metrics-cert-name", "metrics-cert-key", "leader-elect", "credentials-path",
-		"leader-election-namespace", "leader-election-id", "slb-endpoint", "slb-network", "slb-qps", "slb-burst", "slb-timeout", "concurrency",
+		"leader-election-namespace", "leader-election-id", "slb-endpoint", "slb-network", "slb-qps", "slb-burst", "slb-timeout", "fast-interval", "concurrency",
 		"watch-namespace", "watch-selector", "status-heartbeat", "max-status-backends", "service-discovery", "monitor", "region-id", "backend-names",
 		"require-credentials", "zap-log-level",
 	} {

@@ -160,6 +160,7 @@ func TestBadValuesAreRefused(t *testing.T) {
 		{`{"identity": {"type": "rrsa", "rrsa": {"roleName": "r", "stsRegion": "evil.example/"}}}`, "stsRegion"},
 		{`{"serviceDiscovery": {"enabled": true, "regionId": "oss-cn-hangzhou"}}`, "regionId"},
 		{`{"listenerDetails": "on"}`, "listenerDetails"},
+		{`{"fastInterval": 5}`, "fastInterval"},
 		{`{"status": {"maxBackends": 100000}}`, "maxBackends"},
 		{`{"status": {"heartbeat": "5"}}`, "heartbeat"},
 		{`{"concurrency": 0}`, "concurrency"},

@@ -112,6 +112,9 @@ YAML parses off without quotes as the boolean false. */}}
 - --{{ $flag }}={{ int64 . }}
 {{- end }}
 {{- end }}
+{{- if not (kindIs "invalid" .fastInterval) }}
+- --fast-interval={{ .fastInterval }}
+{{- end }}
 {{- if .requireCredentials }}
 - --require-credentials
 {{- end }}

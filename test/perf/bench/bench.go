@@ -46,6 +46,7 @@ type results struct {
 	Small    pair          `json:"small"`
 	Shared   pair          `json:"shared"`
 	Sizes    []pair        `json:"sizes"`
+	Fast     *fastResult   `json:"fast,omitempty"`
 }
 
 // A bench measures what a form requires, one measurement after the other.
@@ -59,6 +60,10 @@ type bench struct {
 }
 
 func (b *bench) run(ctx context.Context) error {
+	if err := b.measureFast(ctx); err != nil || b.form.name == fastOnly().name {
+		return err
+	}
+	b.watcher.reset()
 	b.logf("comparing the forms of a status write")
 	var err error
 	if b.results.Writes, err = compareWrites(ctx, b.api, b.form.writes); err != nil {

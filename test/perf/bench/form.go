@@ -26,6 +26,8 @@ type form struct {
 	rounds         int           // of flips of a part of the load balancers
 	demand         float64       // the writes of a storm, as a multiple of the limit
 	part           int           // a round flips 1/part of the load balancers: a quarter of the limit
+
+	fast *fastForm // nil: fast observation is not measured
 }
 
 // writesForm configures the comparison of the forms of a status write.
@@ -57,6 +59,7 @@ func full() form {
 		shared: fleetSize{Balancers: 50, Objects: 10, Rows: usualRows, Interval: minInterval},
 		uptime: 130 * time.Second, window: 60 * time.Second, stormAfter: 10 * time.Second, rounds: 5, demand: 2.5, part: 10,
 	}
+	f.fast = fastOnly().fast
 	for _, rows := range []int{1, usualRows, 200, 2000} {
 		f.sizes = append(f.sizes, fleetSize{Balancers: 100, Objects: 1, Rows: rows, Interval: minInterval})
 	}

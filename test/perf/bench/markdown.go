@@ -49,6 +49,10 @@ func (d *document) markdown(out io.Writer) {
 	if calls := d.results.Large.Textbook.Steady.CallsPerInterval; calls < 0.9 {
 		fmt.Fprintf(out, textbookTooSlow, d.results.Large.Size.Balancers, calls)
 	}
+	if d.results.Fast != nil {
+		fmt.Fprint(out, "\n## Fast observation\n\n")
+		printFast(out, d.results.Fast)
+	}
 	fmt.Fprint(out, "\n## Sizes\n\n")
 	printSizes(out, d.results)
 	fmt.Fprint(out, "\n## Behind the figures\n\n")
