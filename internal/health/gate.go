@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+const (
+	// gateSettles is how long a state must last in which a gate waits for nothing:
+	// tools apply a Deployment and its Service or object together, in any order.
+	gateSettles = time.Minute
+	// gateQuiet is until a gate without an observation gets its first condition:
+	// a pod that is normal before then costs one write, not two.
+	gateQuiet = 10 * time.Second
+)
+
+// GatePod is a pod with a readiness gate that is not open.
+type GatePod struct {
+	// IPs are the addresses of the pod, as Address returns them.
+	IPs []string
+	// HostNetwork is true when the addresses are those of its node.
+	HostNetwork bool
+	// OptedOut is true when the label of the pod disables its gates.
+	OptedOut bool
+	// ReadyAt is the time of the pod's condition ContainersReady; zero: it is not True.
+	ReadyAt time.Time
+	// ReadySeenAt is when this process first saw ContainersReady True. An
+	// observation that was requested earlier may be about another pod that had the
+	// same address. The clock of the node has no part in it. zero: not seen yet.
+	ReadySeenAt time.Time
+	// RegisteredSeenAt is when this process first saw, since ReadySeenAt, that
+	// the cloud controller manager has opened its own gate of the pod; the same as
+	// ReadySeenAt for a pod without one; zero: not yet.
+	RegisteredSeenAt time.Time
+	// Reason and Message are those of the gate's condition; "": it has none.
+	Reason, Message string
+	// AnsweredAt is when the last observation arrived that decided on the pod; zero:
+	// none in this process.
+	AnsweredAt time.Time
+}
+
+// GateService is what the cluster says of the Service of a gate.
+type GateService struct {
+	// Name is the name of the Service.
+	Name string
+	// Off is true when the label of the Service opens all its gates.
+	Off bool
+	// NotObserved is why nothing observes its load balancer; "": an object does.
+	NotObserved string
+	// NotObservedSince is since when this process has known so.
+	NotObservedSince time.Time
+	// Unknown is why the last observation is no longer current, such as a
+	// failure; "": it is current.
+	Unknown string
+}
+
+// GateDecision is what to do about one gate.
+type GateDecision struct {
+	// Open is true to open the gate for good.
+	Open bool
+	// Reason and Message are those of the condition; "": leave it as it is.
+	Reason, Message string
+	// WriteAt is when to write a condition that is not open; zero: now.
+	WriteAt time.Time
+	// RecheckAt is when time alone may lead to another decision; zero: never.
+	RecheckAt time.Time
+	// AnsweredAt is when the last observation arrived that decided on the pod; zero: none did.
+	AnsweredAt time.Time
+}
+
+// DecideGate decides on a gate that is not open. observation is the last one of
+// the Service's load balancer that succeeded; nil: none. The gate stays closed
+// while the pod is known not to be normal. It opens after unknownTimeout while
+// nothing is known; 0: never.
+func DecideGate(pod *GatePod, service *GateService, observation *GateObservation, now time.Time, unknownTimeout time.Duration) GateDecision {
+	switch {
+	case pod.OptedOut:
+		return GateDecision{Open: true, Reason: v1alpha1.GateDisabled, Message: "the label " + v1alpha1.ReadinessGateLabel + " of the pod disables its gates"}
+	case service.Off:
+		return GateDecision{Open: true, Reason: v1alpha1.GateDisabled, Message: "the label " + v1alpha1.ReadinessGateLabel + " of Service " + service.Name + " opens its gates"}
+	case pod.ReadyAt.IsZero():
+		return GateDecision{} // the kubelet waits for the containers first
+	}
+	d := GateDecision{AnsweredAt: pod.AnsweredAt}
+	if service.NotObserved != "" {
+		d.RecheckAt = latest(pod.ReadyAt, service.NotObservedSince).Add(gateSettles)
+		if !now.Before(d.RecheckAt) {
+			return GateDecision{Open: true, Reason: v1alpha1.GateNotObserved, Message: service.NotObserved}
+		}
+	} else if observation.isAbout(pod) {
+		d = observation.decide(pod)
+	}
+	if d.Open {
+		return d
+	}
+	if d.Reason == "" {
+		d.wait(pod, service)
+	}
+	return d.giveUp(pod, service, now, unknownTimeout)
+}
+
+// wait fills in the decision on a pod that no observation decides on. The
+// condition keeps what an earlier observation said.
+func (d *GateDecision) wait(pod *GatePod, service *GateService) {
+	if wasAnswered(pod.Reason) {
+		d.Reason, d.Message = pod.Reason, pod.Message
+		if d.AnsweredAt.IsZero() { // by an earlier process, perhaps just before this one
+			d.AnsweredAt = pod.ReadySeenAt
+		}
+		return
+	}
+	d.Reason = v1alpha1.GateWaitingForObservation
+	d.Message = "no observation of the load balancer of Service " + service.Name + " since the containers became ready"
+	if service.Unknown != "" {
+		d.Message += ": " + service.Unknown
+	}
+	d.WriteAt = pod.ReadyAt.Add(gateQuiet)
+}
+
+// wasAnswered reports whether a reason is from an observation.
+func wasAnswered(reason string) bool {
+	return slices.Contains([]string{v1alpha1.GateNotRegistered, v1alpha1.GateHealthCheckPending, v1alpha1.GateBackendAbnormal}, reason)
+}
+
+// giveUp opens the gate if nothing has been known for the timeout. What is
+// known holds the gate until observations fail.
+func (d GateDecision) giveUp(pod *GatePod, service *GateService, now time.Time, timeout time.Duration) GateDecision {
+	if timeout <= 0 || !d.AnsweredAt.IsZero() && service.Unknown == "" {
+		return d
+	}
+	at := latest(pod.ReadyAt, d.AnsweredAt).Add(timeout)
+	if now.Before(at) {
+		if d.RecheckAt.IsZero() || at.Before(d.RecheckAt) {
+			d.RecheckAt = at
+		}
+		return d
+	}
+	message := fmt.Sprintf("opened without knowing the health of the pod: no observation of the load balancer of Service %s for %s", service.Name, timeout)
+	if service.Unknown != "" {
+		message += ": " + service.Unknown
+	}
+	return GateDecision{Open: true, Reason: v1alpha1.GateHealthUnknown, Message: message, AnsweredAt: d.AnsweredAt}
+}
+
+// latest is the later of two times.
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
