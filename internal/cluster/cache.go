@@ -127,19 +127,50 @@ func slimNode(node *corev1.Node) *corev1.Node {
 	return slim
 }
 
-// slimPod keeps the addresses, the node and the Ready condition of a pod.
+// slimPod keeps the addresses, the node and the readiness of a pod, and the
+// readiness gates that the operator reads.
 func slimPod(pod *corev1.Pod) *corev1.Pod {
 	slim := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, ResourceVersion: pod.ResourceVersion, DeletionTimestamp: pod.DeletionTimestamp},
 		Spec:       corev1.PodSpec{NodeName: pod.Spec.NodeName, HostNetwork: pod.Spec.HostNetwork},
 		Status:     corev1.PodStatus{PodIPs: pod.Status.PodIPs},
 	}
-	for i := range pod.Status.Conditions {
-		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady {
-			slim.Status.Conditions = []corev1.PodCondition{{Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime}}
+	if len(GateServices(pod)) > 0 {
+		slim.Labels = only(pod.Labels, v1alpha1.ReadinessGateLabel)
+		for _, gate := range pod.Spec.ReadinessGates {
+			if readsGate(gate.ConditionType) {
+				shareWord(&gate.ConditionType)
+				slim.Spec.ReadinessGates = append(slim.Spec.ReadinessGates, gate)
+			}
 		}
 	}
+	readiness := readinessOf(pod)
+	for i := range pod.Status.Conditions {
+		c := &pod.Status.Conditions[i]
+		kept := corev1.PodCondition{Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime}
+		switch {
+		case c.Type == readiness:
+		case len(slim.Spec.ReadinessGates) > 0 && readsGate(c.Type):
+			kept.Reason, kept.Message = c.Reason, c.Message
+			for _, word := range []*string{(*string)(&kept.Type), &kept.Reason, &kept.Message} {
+				shareWord(word)
+			}
+		default:
+			continue
+		}
+		slim.Status.Conditions = append(slim.Status.Conditions, kept)
+	}
 	return slim
+}
+
+// readinessOf is the condition that says whether a pod can serve. A pod with
+// readiness gates may be not Ready because it is abnormal: then the one must not
+// explain the other.
+func readinessOf(pod *corev1.Pod) corev1.PodConditionType {
+	if len(pod.Spec.ReadinessGates) > 0 {
+		return corev1.ContainersReady
+	}
+	return corev1.PodReady
 }
 
 // slimService keeps the fields with the load balancer and the listeners of a Service.

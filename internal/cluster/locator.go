@@ -258,14 +258,14 @@ func locationOf(node *corev1.Node) health.Location {
 	return location
 }
 
-// readySince is when a pod became Ready; zero while it is not Ready or is
+// readySince is when a pod of the cache could serve; zero while it cannot or is
 // terminating, as in an EndpointSlice.
 func readySince(pod *corev1.Pod) time.Time {
 	if pod.DeletionTimestamp != nil {
 		return time.Time{}
 	}
-	for i := range pod.Status.Conditions {
-		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+	for _, kept := range []corev1.PodConditionType{corev1.ContainersReady, corev1.PodReady} {
+		if c := Condition(pod, kept); isTrue(c) {
 			return c.LastTransitionTime.Time
 		}
 	}

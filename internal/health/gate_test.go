@@ -62,8 +62,7 @@ func (c *gateCase) observe(now time.Time) *GateObservation {
 			c.input(&input)
 		}
 		input.Previous = last
-		last = NewGateObservation(input)
-		last.SetPods([]string{gatePodIP, "10.9.0.1"})
+		last = NewGateObservation(input).WithPods([]string{gatePodIP, "10.9.0.1"})
 	}
 	if c.observations < 0 {
 		return nil
@@ -329,7 +328,7 @@ func TestKnownBadGateNeverOpens(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 0))
 	opened := 0
-	for range 20_000 {
+	for range 4_000 {
 		c := randomGateCase(random)
 		d, o := c.decide(), c.observe(start.Add(c.elapsed))
 		bad := false

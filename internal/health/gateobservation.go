@@ -129,22 +129,22 @@ func (o *GateObservation) listener(port int32, protocol string) *gateListener {
 	return nil
 }
 
-// At is when the response arrived.
-func (o *GateObservation) At() time.Time { return o.at }
+// LoadBalancerID is the id of the load balancer that was observed.
+func (o *GateObservation) LoadBalancerID() string { return o.loadBalancer }
 
-// SetPods sets the addresses of all pods with a gate of the Service, open or
-// not: a listener that lists one of them should list every other.
-func (o *GateObservation) SetPods(ips []string) {
-	for i := range o.listeners {
-		o.listeners[i].listsPods = false
-	}
+// WithPods returns a copy that knows the addresses of all pods with a gate of
+// the Service, open or not: a listener that lists one of them should list every other.
+func (o *GateObservation) WithPods(ips []string) *GateObservation {
+	with := *o
+	with.listeners = slices.Clone(o.listeners)
 	for _, ip := range ips {
 		for _, at := range o.byIP[ip] {
-			if l := o.listener(o.rows[at].ListenerPort, o.rows[at].ListenerProtocol); l != nil {
+			if l := with.listener(o.rows[at].ListenerPort, o.rows[at].ListenerProtocol); l != nil {
 				l.listsPods = true
 			}
 		}
 	}
+	return &with
 }
 
 // isAbout reports whether the observation was requested after the pod's
