@@ -115,22 +115,27 @@ func (g *GateReconciler) recordUnknown(pass *gatePass, results []error) {
 			continue
 		}
 		names, note = append(names, write.pod.Name), write.decision.Message
-		g.unknownEvent(pass, note).recordOn(g.Events, actionGate, &corev1.ObjectReference{
+		pass.unknownEvent("", note).recordOn(g.Events, actionGate, &corev1.ObjectReference{
 			APIVersion: "v1", Kind: cluster.KindPod, Namespace: write.pod.Namespace, Name: write.pod.Name, UID: write.pod.UID,
 		})
 	}
 	if len(names) == 0 {
 		return
 	}
-	who := "pod " + names[0]
+	who := " of pod " + names[0]
 	if len(names) > 1 {
-		who = strconv.Itoa(len(names)) + " pods, among them " + strings.Join(names[:min(len(names), maxListed)], ", ")
+		who = " of " + strconv.Itoa(len(names)) + " pods, among them " + strings.Join(names[:min(len(names), maxListed)], ", ")
 	}
 	for _, object := range pass.objects {
-		g.unknownEvent(pass, who+": "+note).recordOn(g.Events, actionGate, objectReference(object))
+		pass.unknownEvent(who, note).recordOn(g.Events, actionGate, objectReference(object))
 	}
 }
 
-func (*GateReconciler) unknownEvent(pass *gatePass, note string) objectEvent {
-	return objectEvent{corev1.EventTypeWarning, v1alpha1.EventReadinessGateOpened, "readiness gate " + string(cluster.GateOf(pass.key.Name)) + " of " + note, conditionPath(string(cluster.GateOf(pass.key.Name)), v1alpha1.GateHealthUnknown)}
+// unknownEvent is the event about a gate that was opened without knowing the health.
+func (p *gatePass) unknownEvent(who, note string) objectEvent {
+	gate := string(cluster.GateOf(p.key.Name))
+	return objectEvent{
+		corev1.EventTypeWarning, v1alpha1.EventReadinessGateOpened,
+		"readiness gate " + gate + who + " was " + note, conditionPath(gate, v1alpha1.GateHealthUnknown),
+	}
 }

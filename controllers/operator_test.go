@@ -45,6 +45,9 @@ type settings struct {
 	monitorAll   bool
 	regionID     string
 	backendNames bool
+	// gates is --readiness-gates, with unknownTimeout.
+	gates          bool
+	unknownTimeout time.Duration
 	// namespaces are those of --watch-namespace; none: all.
 	namespaces []string
 }
@@ -107,6 +110,10 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings, locator *
 		Options:     options,
 		Now:         time.Now,
 	}
+	gates := addGates(ctx, mgr, s, recorder, registry)
+	if reconciler.Gates = gates; gates != nil {
+		reconciler.Ports = &cluster.ServicePorts{Reader: mgr.GetClient()}
+	}
 	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastObservedAt: reconciler.LastObservedAt, Elected: mgr.Elected()})
 	reconciler.Metrics, status.Metrics = fleet, fleet
 	registry.MustRegister(fleet, ratelimit.RateLimits{Limiter: reconciler.Limiter, Now: time.Now})
@@ -117,6 +124,23 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings, locator *
 	}
 	registry.MustRegister(metrics.Services{Each: services.EachService})
 	Expect(services.SetupWithManager(ctx, mgr)).To(Succeed())
+}
+
+// addGates adds the controller of readiness gates; nil: they are off.
+func addGates(ctx context.Context, mgr ctrl.Manager, s settings, recorder *events.Recorder, registry *prometheus.Registry) *controllers.GateReconciler {
+	GinkgoHelper()
+	if !s.gates {
+		return nil
+	}
+	gates := &controllers.GateReconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: s.selector(), Events: recorder, UnknownTimeout: s.unknownTimeout, Now: time.Now,
+	}
+	collector := metrics.NewGates(gates.EachWaiting)
+	gates.Metrics = collector
+	registry.MustRegister(collector)
+	Expect(gates.Allowed(ctx, mgr.GetAPIReader(), s.namespaces)).To(Succeed())
+	Expect(gates.SetupWithManager(ctx, mgr)).To(Succeed())
+	return gates
 }
 
 func newCaller(registry *prometheus.Registry) *alicloud.Caller {
@@ -135,6 +159,7 @@ type trafficLog struct {
 	secrets   []string
 	conflicts map[string]int // by namespace
 	creations map[string]int // of objects, by namespace
+	patches   map[string]int // of the status of pods, by namespace
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -176,6 +201,16 @@ func (t *trafficLog) add(r *http.Request, status int, unauthorized bool) {
 	if at := slices.Index(path, "namespaces"); r.Method == http.MethodPost && at >= 0 && last(path) == "loadbalancerhealths" {
 		t.creations[path[at+1]]++
 	}
+	if at := slices.Index(path, "pods"); r.Method == http.MethodPatch && at > 0 && last(path) == "status" && status == http.StatusOK {
+		t.patches[path[at-1]]++
+	}
+}
+
+// podPatchesIn counts the successful patches of the status of pods.
+func (t *trafficLog) podPatchesIn(namespace string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.patches[namespace]
 }
 
 func (t *trafficLog) creationsIn(namespace string) int {

@@ -3,6 +3,7 @@
 package health
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -116,8 +117,8 @@ func (d *GateDecision) wait(pod *GatePod, service *GateService) {
 	}
 	d.Reason = v1alpha1.GateWaitingForObservation
 	d.Message = "no observation of the load balancer of Service " + service.Name + " since the containers became ready"
-	if service.Unknown != "" {
-		d.Message += ": " + service.Unknown
+	if why := cmp.Or(service.Unknown, service.NotObserved); why != "" {
+		d.Message += ": " + why
 	}
 	d.WriteAt = pod.ReadyAt.Add(gateQuiet)
 }
