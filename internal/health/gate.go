@@ -88,21 +88,21 @@ func DecideGate(pod *GatePod, service *GateService, observation *GateObservation
 		return GateDecision{} // the kubelet waits for the containers first
 	}
 	d := GateDecision{AnsweredAt: pod.AnsweredAt}
-	if service.NotObserved != "" {
-		d.RecheckAt = latest(pod.ReadyAt, service.NotObservedSince).Add(gateSettles)
-		if !now.Before(d.RecheckAt) {
-			return GateDecision{Open: true, Reason: v1alpha1.GateNotObserved, Message: service.NotObserved}
+	if service.NotObserved == "" && observation.isAbout(pod) {
+		if d = observation.decide(pod); d.Open {
+			return d
 		}
-	} else if observation.isAbout(pod) {
-		d = observation.decide(pod)
-	}
-	if d.Open {
-		return d
 	}
 	if d.Reason == "" {
 		d.wait(pod, service)
 	}
-	return d.giveUp(pod, service, now, unknownTimeout)
+	if service.NotObserved == "" {
+		return d.giveUp(pod, service, now, unknownTimeout)
+	}
+	if d.RecheckAt = latest(pod.ReadyAt, service.NotObservedSince).Add(gateSettles); now.Before(d.RecheckAt) {
+		return d
+	}
+	return GateDecision{Open: true, Reason: v1alpha1.GateNotObserved, Message: service.NotObserved}
 }
 
 // wait fills in the decision on a pod that no observation decides on. The
@@ -136,9 +136,7 @@ func (d GateDecision) giveUp(pod *GatePod, service *GateService, now time.Time, 
 	}
 	at := latest(pod.ReadyAt, d.AnsweredAt).Add(timeout)
 	if now.Before(at) {
-		if d.RecheckAt.IsZero() || at.Before(d.RecheckAt) {
-			d.RecheckAt = at
-		}
+		d.RecheckAt = at
 		return d
 	}
 	message := fmt.Sprintf("opened without knowing the health of the pod: no observation of the load balancer of Service %s for %s", service.Name, timeout)

@@ -264,7 +264,7 @@ func TestGateIsDecidedAgainInTime(t *testing.T) {
 	}{
 		"nothing known":         {gateCase{observations: -1, service: failing}, gateTimeout, "true HealthUnknown"},
 		"not observed":          {gateCase{observations: -1, service: notObserved(20 * time.Second)}, 80 * time.Second, "true NotObserved"},
-		"not observed, timeout": {gateCase{observations: -1, service: notObserved(0), timeout: 30 * time.Second}, 30 * time.Second, "true HealthUnknown"},
+		"not observed, timeout": {gateCase{observations: -1, service: notObserved(0), timeout: 30 * time.Second}, time.Minute, "true NotObserved"},
 		"was bad":               {gateCase{observations: -1, service: failing, pod: said(v1alpha1.GateBackendAbnormal, 3*time.Second)}, gateTimeout + 3*time.Second, "true HealthUnknown"},
 	} {
 		c.elapsed = 5 * time.Second
