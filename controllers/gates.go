@@ -115,8 +115,9 @@ func (g *GateReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager)
 
 // gatesOf returns the Services of a pod's gates.
 func gatesOf(_ context.Context, object client.Object) []reconcile.Request {
-	var requests []reconcile.Request
-	for _, service := range cluster.GateServices(object.(*corev1.Pod)) {
+	services := cluster.GateServices(object.(*corev1.Pod))
+	requests := make([]reconcile.Request, 0, len(services))
+	for _, service := range services {
 		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: service}})
 	}
 	return requests
@@ -186,10 +187,7 @@ func (g *GateReconciler) Reconcile(ctx context.Context, request reconcile.Reques
 		return reconcile.Result{}, err
 	}
 	pass := &gatePass{key: request.NamespacedName, now: g.Now(), state: g.states.get(request.NamespacedName), timeout: g.UnknownTimeout}
-	if err = g.readService(ctx, pass); err != nil {
-		return reconcile.Result{}, err
-	}
-	if err = g.readObservation(ctx, pass); err != nil {
+	if err := errors.Join(g.readService(ctx, pass), g.readObservation(ctx, pass)); err != nil {
 		return reconcile.Result{}, err
 	}
 	pass.decide(pods)
@@ -201,7 +199,7 @@ func (g *GateReconciler) Reconcile(ctx context.Context, request reconcile.Reques
 			}
 		}
 	}
-	if err = g.write(ctx, pass); err != nil {
+	if err := g.write(ctx, pass); err != nil {
 		return reconcile.Result{}, unlessStopping(ctx, err)
 	}
 	if pass.requeueAt.IsZero() {

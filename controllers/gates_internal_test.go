@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -478,10 +479,7 @@ func (env *gateEnv) step(random *rand.Rand, former **GateReconciler) {
 		env.lagging = true
 	case 4:
 		env.mu.Lock()
-		env.lagging, env.cached = false, map[string]*corev1.Pod{}
-		for name, stored := range env.stored {
-			env.cached[name] = stored
-		}
+		env.lagging, env.cached = false, maps.Clone(env.stored)
 		env.mu.Unlock()
 	case 5:
 		*former = env.gates

@@ -41,7 +41,7 @@ func grantGates(ctx context.Context) {
 	}
 	for _, object := range []client.Object{role, binding} {
 		Expect(admin.Create(ctx, object)).To(Succeed())
-		DeferCleanup(func(ctx SpecContext) { Expect(admin.Delete(ctx, object)).To(Succeed()) })
+		DeferCleanup(func() { Expect(admin.Delete(context.WithoutCancel(ctx), object)).To(Succeed()) })
 	}
 }
 
