@@ -46,7 +46,7 @@ func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		}
 		return nil
 	}
-	root.AddCommand(newTreeCommand(o), newWatchCommand(o), newWaitCommand(o), newRefreshCommand(o))
+	root.AddCommand(newTreeCommand(o), newWatchCommand(o), newWaitCommand(o), newRefreshCommand(o), newGatesCommand(o))
 	return root
 }
 
@@ -60,7 +60,8 @@ func newFleetCommand(o *options) *cobra.Command {
   kubectl lbh tree web        listeners and backends of one, and since when
   kubectl lbh watch -A        the table, live, and the changes
   kubectl lbh wait web        until it is healthy
-  kubectl lbh refresh web     observe it now, and show the result`,
+  kubectl lbh refresh web     observe it now, and show the result
+  kubectl lbh gates           readiness gates that are closed, and why`,
 		Annotations:       map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl lbh"},
 		Args:              cobra.ArbitraryArgs, // names of objects, not misspelt commands
 		ValidArgsFunction: o.completeNames,
@@ -112,6 +113,25 @@ func newRefreshCommand(o *options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return runRefresh(cmd.Context(), o, args[0], timeout) },
 	}
 	c.Flags().DurationVar(&timeout, "timeout", time.Minute, "The longest time to wait for the observation.")
+	return c
+}
+
+func newGatesCommand(o *options) *cobra.Command {
+	c := &cobra.Command{
+		Use: "gates [SERVICE...]", Short: "Readiness gates that are closed, and why, the longest first",
+		RunE: func(cmd *cobra.Command, args []string) error { return runGates(cmd.Context(), o, args) },
+	}
+	c.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "Show the gates of all namespaces.")
+	c.AddCommand(&cobra.Command{
+		Use: "open SERVICE", Short: "Open the gates of the pods that exist, whatever their health; the operator need not run",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("write the name of one Service")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return runOpenGates(cmd.Context(), o, args[0]) },
+	})
 	return c
 }
 
