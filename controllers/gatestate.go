@@ -59,8 +59,8 @@ type podGate struct {
 	readyAt          time.Time
 	readySeenAt      time.Time
 	registeredSeenAt time.Time
-	// answeredAt is when the last observation arrived that decided on the pod.
-	answeredAt time.Time
+	// observedAt is when the last observation arrived that decided on the pod.
+	observedAt time.Time
 	// writtenAt, reason and message are of the last patch; zero: none in this process.
 	writtenAt       time.Time
 	reason, message string
@@ -241,7 +241,7 @@ func (p *gatePass) decide(pods []corev1.Pod) {
 			continue
 		}
 		decision := health.DecideGate(facts, &p.service, p.observation, p.now, p.timeout)
-		gate.answeredAt = decision.AnsweredAt
+		gate.observedAt = decision.ObservedAt
 		p.add(pod, gate, decision)
 	}
 	p.state.pods = existing
@@ -252,7 +252,7 @@ func (p *gatePass) podFacts(pod *corev1.Pod, gate *podGate) *health.GatePod {
 	facts := &health.GatePod{
 		IPs: cluster.Addresses(pod), HostNetwork: pod.Spec.HostNetwork,
 		OptedOut: pod.Labels[v1alpha1.ReadinessGateLabel] == v1alpha1.ReadinessGateDisabled,
-		ReadyAt:  gate.readyAt, ReadySeenAt: gate.readySeenAt, RegisteredSeenAt: gate.registeredSeenAt, AnsweredAt: gate.answeredAt,
+		ReadyAt:  gate.readyAt, ReadySeenAt: gate.readySeenAt, RegisteredSeenAt: gate.registeredSeenAt, ObservedAt: gate.observedAt,
 		Reason: gate.reason, Message: gate.message,
 	}
 	if c := cluster.Condition(pod, cluster.GateOf(p.key.Name)); c != nil && facts.Reason == "" {

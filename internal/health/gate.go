@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// gateSettles is how long a state must last in which a gate waits for nothing:
+	// gateGrace is how long a state must last in which a gate waits for nothing:
 	// tools apply a Deployment and its Service or object together, in any order.
-	gateSettles = time.Minute
+	gateGrace = time.Minute
 	// gateQuiet is until a gate without an observation gets its first condition:
 	// a pod that is normal before then costs one write, not two.
 	gateQuiet = 10 * time.Second
@@ -40,9 +40,9 @@ type GatePod struct {
 	RegisteredSeenAt time.Time
 	// Reason and Message are those of the gate's condition; "": it has none.
 	Reason, Message string
-	// AnsweredAt is when the last observation arrived that decided on the pod; zero:
+	// ObservedAt is when the last observation arrived that decided on the pod; zero:
 	// none in this process.
-	AnsweredAt time.Time
+	ObservedAt time.Time
 }
 
 // GateService is what the cluster says of the Service of a gate.
@@ -70,8 +70,8 @@ type GateDecision struct {
 	WriteAt time.Time
 	// RecheckAt is when time alone may lead to another decision; zero: never.
 	RecheckAt time.Time
-	// AnsweredAt is when the last observation arrived that decided on the pod; zero: none did.
-	AnsweredAt time.Time
+	// ObservedAt is when the last observation arrived that decided on the pod; zero: none did.
+	ObservedAt time.Time
 }
 
 // DecideGate decides on a gate that is not open. observation is the last one of
@@ -87,7 +87,7 @@ func DecideGate(pod *GatePod, service *GateService, observation *GateObservation
 	case pod.ReadyAt.IsZero():
 		return GateDecision{} // the kubelet waits for the containers first
 	}
-	d := GateDecision{AnsweredAt: pod.AnsweredAt}
+	d := GateDecision{ObservedAt: pod.ObservedAt}
 	if service.NotObserved == "" && observation.isAbout(pod) {
 		if d = observation.decide(pod); d.Open {
 			return d
@@ -99,19 +99,19 @@ func DecideGate(pod *GatePod, service *GateService, observation *GateObservation
 	if service.NotObserved == "" {
 		return d.giveUp(pod, service, now, unknownTimeout)
 	}
-	if d.RecheckAt = latest(pod.ReadyAt, service.NotObservedSince).Add(gateSettles); now.Before(d.RecheckAt) {
+	if d.RecheckAt = latest(pod.ReadyAt, service.NotObservedSince).Add(gateGrace); now.Before(d.RecheckAt) {
 		return d
 	}
 	return GateDecision{Open: true, Reason: v1alpha1.GateNotObserved, Message: service.NotObserved}
 }
 
 // wait fills in the decision on a pod that no observation decides on. The
-// condition keeps what an earlier observation said.
+// condition keeps the reason that an earlier observation gave.
 func (d *GateDecision) wait(pod *GatePod, service *GateService) {
-	if wasAnswered(pod.Reason) {
+	if isObserved(pod.Reason) {
 		d.Reason, d.Message = pod.Reason, pod.Message
-		if d.AnsweredAt.IsZero() { // by an earlier process, perhaps just before this one
-			d.AnsweredAt = pod.ReadySeenAt
+		if d.ObservedAt.IsZero() { // by an earlier process, perhaps just before this one
+			d.ObservedAt = pod.ReadySeenAt
 		}
 		return
 	}
@@ -123,18 +123,17 @@ func (d *GateDecision) wait(pod *GatePod, service *GateService) {
 	d.WriteAt = pod.ReadyAt.Add(gateQuiet)
 }
 
-// wasAnswered reports whether a reason is from an observation.
-func wasAnswered(reason string) bool {
+// isObserved reports whether an observation gave the reason.
+func isObserved(reason string) bool {
 	return slices.Contains([]string{v1alpha1.GateNotRegistered, v1alpha1.GateHealthCheckPending, v1alpha1.GateBackendAbnormal}, reason)
 }
 
-// giveUp opens the gate if nothing has been known for the timeout. What is
-// known holds the gate until observations fail.
+// giveUp opens the gate if nothing has been known for the timeout. // known holds the gate until observations fail.
 func (d GateDecision) giveUp(pod *GatePod, service *GateService, now time.Time, timeout time.Duration) GateDecision {
-	if timeout <= 0 || !d.AnsweredAt.IsZero() && service.Unknown == "" {
+	if timeout <= 0 || !d.ObservedAt.IsZero() && service.Unknown == "" {
 		return d
 	}
-	at := latest(pod.ReadyAt, d.AnsweredAt).Add(timeout)
+	at := latest(pod.ReadyAt, d.ObservedAt).Add(timeout)
 	if now.Before(at) {
 		d.RecheckAt = at
 		return d
@@ -143,7 +142,7 @@ func (d GateDecision) giveUp(pod *GatePod, service *GateService, now time.Time, 
 	if service.Unknown != "" {
 		message += ": " + service.Unknown
 	}
-	return GateDecision{Open: true, Reason: v1alpha1.GateHealthUnknown, Message: message, AnsweredAt: d.AnsweredAt}
+	return GateDecision{Open: true, Reason: v1alpha1.GateHealthUnknown, Message: message, ObservedAt: d.ObservedAt}
 }
 
 // latest is the later of two times.

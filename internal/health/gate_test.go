@@ -122,8 +122,8 @@ func unready(p *GatePod) {
 func unregistered(p *GatePod) { p.RegisteredSeenAt = time.Time{} }
 func failing(s *GateService)  { s.Unknown = "Throttled: the API refused the call" }
 
-func said(reason string, at time.Duration) func(*GatePod) {
-	return func(p *GatePod) { p.Reason, p.AnsweredAt = reason, start.Add(at) }
+func reasonAt(reason string, at time.Duration) func(*GatePod) {
+	return func(p *GatePod) { p.Reason, p.ObservedAt = reason, start.Add(at) }
 }
 
 func notObserved(since time.Duration) func(*GateService) {
@@ -201,9 +201,9 @@ func TestGateDecision(t *testing.T) {
 		"nothing known, and no timeout":         {elapsed: 1000 * time.Hour, observations: -1, service: failing, timeout: -1, want: "false WaitingForObservation"},
 
 		"known bad, then failures":                     {elapsed: 15 * time.Minute, rows: []string{"443 10.9.0.2 abnormal"}, requested: -10 * time.Minute, service: failing, want: "false BackendAbnormal"},
-		"was bad, failures for less than the timeout":  {elapsed: 15 * time.Minute, observations: -1, service: failing, pod: said(v1alpha1.GateBackendAbnormal, 6*time.Minute), want: "false BackendAbnormal"},
-		"was bad, failures for the timeout":            {elapsed: 16 * time.Minute, observations: -1, service: failing, pod: said(v1alpha1.GateBackendAbnormal, 6*time.Minute), want: "true HealthUnknown"},
-		"was bad, no newer observation, no failure":    {elapsed: 3 * time.Hour, observations: -1, pod: said(v1alpha1.GateNotRegistered, time.Minute), want: "false NotRegistered"},
+		"was bad, failures for less than the timeout":  {elapsed: 15 * time.Minute, observations: -1, service: failing, pod: reasonAt(v1alpha1.GateBackendAbnormal, 6*time.Minute), want: "false BackendAbnormal"},
+		"was bad, failures for the timeout":            {elapsed: 16 * time.Minute, observations: -1, service: failing, pod: reasonAt(v1alpha1.GateBackendAbnormal, 6*time.Minute), want: "true HealthUnknown"},
+		"was bad, no newer observation, no failure":    {elapsed: 3 * time.Hour, observations: -1, pod: reasonAt(v1alpha1.GateNotRegistered, time.Minute), want: "false NotRegistered"},
 		"was bad in an earlier process, failures":      {elapsed: 15 * time.Minute, observations: -1, service: failing, pod: seenLater(v1alpha1.GateNotRegistered, 14*time.Minute), want: "false NotRegistered"},
 		"was bad in an earlier process, for long":      {elapsed: 24 * time.Minute, observations: -1, service: failing, pod: seenLater(v1alpha1.GateHealthCheckPending, 14*time.Minute), want: "true HealthUnknown"},
 		"waited in an earlier process at the timeout":  {elapsed: gateTimeout, observations: -1, service: failing, pod: seenLater(v1alpha1.GateWaitingForObservation, 9*time.Minute), want: "true HealthUnknown"},
@@ -265,7 +265,7 @@ func TestGateIsDecidedAgainInTime(t *testing.T) {
 		"nothing known":         {gateCase{observations: -1, service: failing}, gateTimeout, "true HealthUnknown"},
 		"not observed":          {gateCase{observations: -1, service: notObserved(20 * time.Second)}, 80 * time.Second, "true NotObserved"},
 		"not observed, timeout": {gateCase{observations: -1, service: notObserved(0), timeout: 30 * time.Second}, time.Minute, "true NotObserved"},
-		"was bad":               {gateCase{observations: -1, service: failing, pod: said(v1alpha1.GateBackendAbnormal, 3*time.Second)}, gateTimeout + 3*time.Second, "true HealthUnknown"},
+		"was bad":               {gateCase{observations: -1, service: failing, pod: reasonAt(v1alpha1.GateBackendAbnormal, 3*time.Second)}, gateTimeout + 3*time.Second, "true HealthUnknown"},
 	} {
 		c.elapsed = 5 * time.Second
 		d := c.decide()

@@ -157,9 +157,9 @@ func (o *GateObservation) isAbout(pod *GatePod) bool {
 // decision is "" when the pod may be registered after the observation.
 func (o *GateObservation) decide(pod *GatePod) GateDecision {
 	rows := o.rowsOf(pod)
-	d := GateDecision{AnsweredAt: o.at}
+	d := GateDecision{ObservedAt: o.at}
 	if !o.nodesSince.IsZero() && len(rows) == 0 {
-		d.Open = o.at.Sub(latest(pod.ReadyAt, o.nodesSince)) >= gateSettles
+		d.Open = o.at.Sub(latest(pod.ReadyAt, o.nodesSince)) >= gateGrace
 		d.Reason, d.Message = v1alpha1.GateNotRegistered, o.loadBalancer+" lists nodes, and no pods yet"
 		if d.Open {
 			d.Reason, d.Message = v1alpha1.GateBackendsAreNodes, "the backends of "+o.loadBalancer+" are nodes: their health says nothing of this pod"
@@ -260,7 +260,7 @@ func (l *gateListener) hasNoCheck(at time.Time) bool {
 	case v1alpha1.HealthCheckEnabled:
 		return false
 	default:
-		return !l.uncheckedSince.IsZero() && at.Sub(l.uncheckedSince) >= gateSettles
+		return !l.uncheckedSince.IsZero() && at.Sub(l.uncheckedSince) >= gateGrace
 	}
 }
 
