@@ -128,7 +128,8 @@ func isObserved(reason string) bool {
 	return slices.Contains([]string{v1alpha1.GateNotRegistered, v1alpha1.GateHealthCheckPending, v1alpha1.GateBackendAbnormal}, reason)
 }
 
-// giveUp opens the gate if nothing has been known for the timeout. // known holds the gate until observations fail.
+// giveUp opens the gate if nothing has been known for the timeout. While
+// observations succeed, a pod that is known not to be normal waits.
 func (d GateDecision) giveUp(pod *GatePod, service *GateService, now time.Time, timeout time.Duration) GateDecision {
 	if timeout <= 0 || !d.ObservedAt.IsZero() && service.Unknown == "" {
 		return d
