@@ -177,7 +177,7 @@ func (p *podGate) writeAt(d *health.GateDecision, c *corev1.PodCondition, now ti
 	isWritten := p.reason == d.Reason && p.message == d.Message ||
 		p.reason == "" && c != nil && c.Reason == d.Reason && c.Message == d.Message
 	switch {
-	case p.opened || d.Reason == "" || isWritten && !d.Open:
+	case d.Reason == "" || isWritten && !d.Open:
 		return time.Time{}
 	case d.Open:
 		return now

@@ -187,6 +187,8 @@ func TestGateDecision(t *testing.T) {
 		"on the host network, and its node":    {elapsed: 5 * time.Second, rows: nodes, pod: func(p *GatePod) { p.IPs, p.HostNetwork = []string{"10.1.0.1"}, true }, want: "false NotRegistered"},
 		"on the host network, as an interface": {elapsed: 5 * time.Second, rows: normal, pod: func(p *GatePod) { p.HostNetwork = true }, want: "true BackendNormal"},
 
+		"a pod's row without a type": {elapsed: 2 * time.Minute, rows: []string{"443 10.9.0.2 abnormal"}, observations: 12, input: func(i *GateInput) { i.Observation.Backends[0].Type = "" }, want: "false BackendAbnormal"},
+
 		"not observed":                          {elapsed: time.Minute, service: notObserved(0), observations: -1, want: "true NotObserved"},
 		"not observed for 59 s":                 {elapsed: 59 * time.Second, service: notObserved(-time.Hour), observations: -1, want: "false WaitingForObservation"},
 		"not observed since a minute ago":       {elapsed: time.Hour, service: notObserved(59 * time.Minute), observations: -1, timeout: -1, want: "true NotObserved"},
