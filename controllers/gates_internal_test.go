@@ -206,12 +206,11 @@ func TestFailedGatePatchIsTriedAgain(t *testing.T) {
 		t.Error("no error: the queue does not retry")
 	}
 	equal(t, "opened", len(env.opened), 0)
-	env.patchErr = nil
+	env.patchErr, env.lagging = nil, true
 	env.reconcile()
+	env.reconcile() // the cache does not show the patch
 	env.want("web-1 True BackendNormal")
-	env.lagging = true
-	env.reconcile()
-	env.want()
+	env.gates.EachWaiting(func(_, _, reason string, _ int, _ time.Time) { t.Errorf("the metric has %s", reason) })
 }
 
 func TestWakeIsCalledWhenAPodBeginsToWait(t *testing.T) {
