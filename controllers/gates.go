@@ -54,8 +54,8 @@ type GateReconciler struct {
 	Events EventRecorder
 	// Metrics counts the gates that were opened.
 	Metrics GateRecorder
-	// Wake is called when a pod begins to wait for an observation of a target; nil: off.
-	Wake func(alicloud.Target)
+	// Wake is called when a pod begins to wait for an observation of targets; nil: off.
+	Wake func(...alicloud.Target)
 	// UnknownTimeout is until a gate opens while nothing is known; 0: never.
 	UnknownTimeout time.Duration
 	// Now is the clock.
@@ -141,8 +141,13 @@ func serviceOf(_ context.Context, object client.Object) []reconcile.Request {
 	return nil
 }
 
-// Waits reports whether a pod waits for an observation of the load balancer of an object.
-func (g *GateReconciler) Waits(object *v1alpha1.LoadBalancerHealth) bool {
+// Awaited reports whether a pod waits for an observation of a target.
+func (g *GateReconciler) Awaited(target alicloud.Target) bool {
+	return g != nil && g.states.awaited(target)
+}
+
+// waits reports whether a pod waits for an observation of the load balancer of an object.
+func (g *GateReconciler) waits(object *v1alpha1.LoadBalancerHealth) bool {
 	if g == nil || object.Spec.ServiceRef == nil || object.Spec.Suspend {
 		return false
 	}
@@ -155,7 +160,7 @@ func (g *GateReconciler) observed(e *evaluation) {
 	inputs := map[types.NamespacedName]*health.GateInput{}
 	for i := range e.objects {
 		object := &e.objects[i]
-		if !g.Waits(object) || e.inputFor(object).Observation == nil {
+		if !g.waits(object) || e.inputFor(object).Observation == nil {
 			continue
 		}
 		key := types.NamespacedName{Namespace: object.Namespace, Name: object.Spec.ServiceRef.Name}
@@ -193,11 +198,7 @@ func (g *GateReconciler) Reconcile(ctx context.Context, request reconcile.Reques
 	pass.decide(pods)
 	g.states.publish(pass)
 	if g.Wake != nil && pass.begins {
-		for _, object := range pass.objects {
-			if target, ok := TargetOf(object); ok {
-				g.Wake(target)
-			}
-		}
+		g.Wake(pass.targets()...)
 	}
 	if err := g.write(ctx, pass); err != nil {
 		return reconcile.Result{}, unlessStopping(ctx, err)
@@ -309,6 +310,9 @@ func (g *GateReconciler) write(ctx context.Context, pass *gatePass) error {
 	var failed error
 	for i := range pass.writes {
 		write, err := &pass.writes[i], results[i]
+		if err != nil && write.decision.Open && !write.state.readyAt.IsZero() {
+			pass.count(write.state, write.decision.Reason) // the alert must see that it cannot be opened
+		}
 		switch {
 		case isConflict(err): // the pod changed, or another one has its name
 			pass.requeueAt = earliest(pass.requeueAt, pass.now.Add(conflictRetry))
@@ -320,5 +324,6 @@ func (g *GateReconciler) write(ctx context.Context, pass *gatePass) error {
 		}
 	}
 	g.recordUnknown(pass, results)
+	g.states.publish(pass)
 	return failed
 }

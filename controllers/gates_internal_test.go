@@ -206,6 +206,9 @@ func TestFailedGatePatchIsTriedAgain(t *testing.T) {
 		t.Error("no error: the queue does not retry")
 	}
 	equal(t, "opened", len(env.opened), 0)
+	waiting := ""
+	env.gates.EachWaiting(func(_, _, reason string, _ int, _ time.Time) { waiting += reason })
+	equal(t, "the metric", waiting, "BackendNormal")
 	env.patchErr, env.lagging = nil, true
 	env.reconcile()
 	env.reconcile() // the cache does not show the patch
@@ -216,20 +219,22 @@ func TestFailedGatePatchIsTriedAgain(t *testing.T) {
 func TestWakeIsCalledWhenAPodBeginsToWait(t *testing.T) {
 	env := newGateEnv(t)
 	var woken []alicloud.Target
-	env.gates.Wake = func(target alicloud.Target) { woken = append(woken, target) }
+	env.gates.Wake = func(targets ...alicloud.Target) { woken = append(woken, targets...) }
 	env.add("web-1")
 	env.reconcile()
 	equal(t, "before the containers are ready", len(woken), 0)
-	equal(t, "waits", env.gates.Waits(&env.objects[0]), false)
+	equal(t, "awaited", env.gates.Awaited(testTarget), false)
 	env.set("web-1", env.ready())
 	env.reconcile()
 	env.reconcile()
 	equal(t, "once", len(woken), 1)
 	equal(t, "target", woken[0], testTarget)
-	equal(t, "waits", env.gates.Waits(&env.objects[0]), true)
-	suspended(&env.objects[0])
-	equal(t, "waits for a suspended object", env.gates.Waits(&env.objects[0]), false)
-	equal(t, "without gates", (*GateReconciler)(nil).Waits(&env.objects[0]), false)
+	equal(t, "awaited", env.gates.Awaited(testTarget), true)
+	equal(t, "another target is awaited", env.gates.Awaited(alicloud.Target{}), false)
+	equal(t, "without gates", (*GateReconciler)(nil).Awaited(testTarget), false)
+	env.observe("1 normal")
+	env.reconcile()
+	equal(t, "awaited though the gate is open", env.gates.Awaited(testTarget), false)
 }
 
 // TestOpenGateNeverCloses lets random things happen, with a cache that lags,

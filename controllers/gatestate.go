@@ -3,6 +3,8 @@
 package controllers
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 	"github.com/lbhealth/slb-health-operator/internal/cluster"
 	"github.com/lbhealth/slb-health-operator/internal/health"
 )
@@ -41,8 +44,10 @@ type gateState struct {
 	elsewhere  bool
 	searchedAt time.Time
 
-	// observation and waiting are guarded by mu. waiting is by reason.
+	// observation, targets and waiting are guarded by mu. targets are those of the
+	// objects of the Service, waiting is by reason.
 	observation *health.GateObservation
+	targets     []alicloud.Target
 	waiting     map[string]waitingGates
 }
 
@@ -94,11 +99,23 @@ func (s *gateStates) waits(key types.NamespacedName) bool {
 	return state != nil && len(state.waiting) > 0
 }
 
-// publish makes visible how many pods wait, and why.
+// awaited reports whether a pod waits for an observation of a target.
+func (s *gateStates) awaited(target alicloud.Target) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, state := range s.byService {
+		if len(state.waiting) > 0 && slices.Contains(state.targets, target) {
+			return true
+		}
+	}
+	return false
+}
+
+// publish makes visible how many pods wait, why, and for which targets.
 func (s *gateStates) publish(pass *gatePass) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	pass.state.waiting = pass.waiting
+	pass.state.waiting, pass.state.targets = maps.Clone(pass.waiting), pass.targets()
 }
 
 // observed keeps an observation for the worker of the Service's key.
@@ -217,14 +234,20 @@ type gateWrite struct {
 	decision health.GateDecision
 }
 
-// isFor reports whether an object of the Service has a load balancer.
-func (p *gatePass) isFor(loadBalancerID string) bool {
+// targets are those of the objects.
+func (p *gatePass) targets() []alicloud.Target {
+	var targets []alicloud.Target
 	for _, object := range p.objects {
-		if id, _, ok := object.LoadBalancer(); ok && id == loadBalancerID {
-			return true
+		if target, ok := TargetOf(object); ok && !slices.Contains(targets, target) {
+			targets = append(targets, target)
 		}
 	}
-	return false
+	return targets
+}
+
+// isFor reports whether an object of the Service has a load balancer.
+func (p *gatePass) isFor(loadBalancerID string) bool {
+	return slices.ContainsFunc(p.targets(), func(target alicloud.Target) bool { return target.LoadBalancerID == loadBalancerID })
 }
 
 // decide decides on each pod, and collects what to write.
@@ -264,9 +287,7 @@ func (p *gatePass) podFacts(pod *corev1.Pod, gate *podGate) *health.GatePod {
 // add adds the decision on one pod.
 func (p *gatePass) add(pod *corev1.Pod, gate *podGate, d health.GateDecision) {
 	if !d.Open && d.Reason != "" {
-		w := p.waiting[d.Reason]
-		w.pods, w.oldest = w.pods+1, earliest(w.oldest, gate.readyAt)
-		p.waiting[d.Reason] = w
+		p.count(gate, d.Reason)
 	}
 	p.requeueAt = earliest(p.requeueAt, d.RecheckAt)
 	at := gate.writeAt(&d, cluster.Condition(pod, cluster.GateOf(p.key.Name)), p.now)
@@ -277,6 +298,13 @@ func (p *gatePass) add(pod *corev1.Pod, gate *podGate, d health.GateDecision) {
 	default:
 		p.writes = append(p.writes, gateWrite{pod, gate, d})
 	}
+}
+
+// count counts a pod whose gate stays closed, for a reason.
+func (p *gatePass) count(gate *podGate, reason string) {
+	w := p.waiting[reason]
+	w.pods, w.oldest = w.pods+1, earliest(w.oldest, gate.readyAt)
+	p.waiting[reason] = w
 }
 
 // unknownOf is why the last observation of the objects is not current; "": it is.
