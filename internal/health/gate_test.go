@@ -183,6 +183,9 @@ func TestGateDecision(t *testing.T) {
 		"backends are nodes for 50 s":          {elapsed: 2 * time.Minute, rows: nodes, observations: 6, want: "false NotRegistered"},
 		"ready for less than a minute":         {elapsed: 59 * time.Second, rows: nodes, observations: 30, want: "false NotRegistered"},
 		"nodes, and not registered":            {elapsed: 2 * time.Minute, rows: nodes, observations: 12, pod: unregistered, want: "true BackendsAreNodes"},
+		"nodes of another Service":             {elapsed: 2 * time.Minute, rows: []string{"8443 node normal"}, observations: 12, want: "false NotRegistered"},
+		"nodes, and pods of another Service":   {elapsed: 2 * time.Minute, rows: append([]string{"8443 10.9.0.7 normal"}, nodes...), observations: 12, want: "true BackendsAreNodes"},
+		"nodes, and ports are not known":       {elapsed: 2 * time.Minute, rows: []string{"8443 node normal"}, observations: 12, input: func(i *GateInput) { i.Ports = nil }, want: "true BackendsAreNodes"},
 		"nodes and pods":                       {elapsed: time.Hour, rows: append([]string{"443 10.9.0.7 normal"}, nodes...), observations: 300, want: "false NotRegistered"},
 		"on the host network, and its node":    {elapsed: 5 * time.Second, rows: nodes, pod: func(p *GatePod) { p.IPs, p.HostNetwork = []string{"10.1.0.1"}, true }, want: "false NotRegistered"},
 		"on the host network, as an interface": {elapsed: 5 * time.Second, rows: normal, pod: func(p *GatePod) { p.HostNetwork = true }, want: "true BackendNormal"},
@@ -346,7 +349,7 @@ func TestKnownBadGateNeverOpens(t *testing.T) {
 			if bad || ready < 0 {
 				t.Fatalf("seed %d: %+v opened", seed, c)
 			}
-		case bad && ready >= 0 && o.nodes == 0 && d.Reason != v1alpha1.GateDisabled:
+		case bad && ready >= 0 && o.nodesSince.IsZero() && d.Reason != v1alpha1.GateDisabled:
 			t.Fatalf("seed %d: %+v opened: %s", seed, c, d.Reason)
 		}
 	}

@@ -20,10 +20,11 @@ type GateObservation struct {
 	at           time.Time
 	requestedAt  time.Time
 	rows         []v1alpha1.BackendStatus
-	// byIP are the indexes of the rows of an address; nodes counts the rows that are nodes.
-	byIP  map[string][]int
-	nodes int
-	// nodesSince is since when every row has been a node; zero: not so.
+	// byIP are the indexes of the rows of an address.
+	byIP map[string][]int
+	// portsKnown is true when the listeners of the Service are known.
+	portsKnown bool
+	// nodesSince is since when every backend of the Service has been a node; zero: not so.
 	nodesSince time.Time
 	listeners  []gateListener
 }
@@ -63,7 +64,7 @@ type GateInput struct {
 func NewGateObservation(input GateInput) *GateObservation {
 	o := &GateObservation{
 		service: input.Service, loadBalancer: input.LoadBalancerID, at: input.Observation.At, requestedAt: input.Observation.RequestedAt,
-		byIP: map[string][]int{},
+		byIP: map[string][]int{}, portsKnown: input.Ports != nil,
 	}
 	o.rows = slices.DeleteFunc(rowsOf(input.Observation, alicloud.Scope{}), func(row v1alpha1.BackendStatus) bool {
 		return !slices.ContainsFunc(input.Scopes, func(scope GateScope) bool {
@@ -78,9 +79,6 @@ func NewGateObservation(input GateInput) *GateObservation {
 		}
 	}
 	for i := range o.rows {
-		if o.rows[i].Type != TypeENI {
-			o.nodes++
-		}
 		if ip := Address(o.rows[i].ServerIP); ip != "" {
 			o.byIP[ip] = append(o.byIP[ip], i)
 		}
@@ -98,7 +96,7 @@ func (o *GateObservation) continueFrom(previous *GateObservation) {
 	if previous == nil || previous.loadBalancer != o.loadBalancer {
 		previous = &GateObservation{}
 	}
-	if o.nodes > 0 && o.nodes == len(o.rows) {
+	if o.hasOnlyNodes() {
 		o.nodesSince = sinceOr(previous.nodesSince, o.at)
 	}
 	for i := range o.listeners {
@@ -111,6 +109,23 @@ func (o *GateObservation) continueFrom(previous *GateObservation) {
 			l.uncheckedSince = sinceOr(was.uncheckedSince, o.at)
 		}
 	}
+}
+
+// hasOnlyNodes reports whether the backends of the Service are nodes. Another
+// Service of the load balancer may have others.
+func (o *GateObservation) hasOnlyNodes() bool {
+	found := false
+	for i := range o.rows {
+		row := &o.rows[i]
+		if l := o.listener(row.ListenerPort, row.ListenerProtocol); o.portsKnown && (l == nil || !l.named) {
+			continue
+		}
+		if row.Type == TypeENI {
+			return false
+		}
+		found = true
+	}
+	return found
 }
 
 func sinceOr(since, now time.Time) time.Time {
