@@ -128,21 +128,20 @@ func slimNode(node *corev1.Node) *corev1.Node {
 }
 
 // slimPod keeps the addresses, the node and the readiness of a pod, and the
-// readiness gates that the operator reads.
+// conditions of the readiness gates that the operator reads.
 func slimPod(pod *corev1.Pod) *corev1.Pod {
 	slim := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, ResourceVersion: pod.ResourceVersion, DeletionTimestamp: pod.DeletionTimestamp},
 		Spec:       corev1.PodSpec{NodeName: pod.Spec.NodeName, HostNetwork: pod.Spec.HostNetwork},
 		Status:     corev1.PodStatus{PodIPs: pod.Status.PodIPs},
 	}
-	if len(GateServices(pod)) > 0 {
+	for _, gate := range pod.Spec.ReadinessGates {
+		shareWord(&gate.ConditionType)
+		slim.Spec.ReadinessGates = append(slim.Spec.ReadinessGates, gate)
+	}
+	gated := len(GateServices(pod)) > 0
+	if gated {
 		slim.Labels = only(pod.Labels, v1alpha1.ReadinessGateLabel)
-		for _, gate := range pod.Spec.ReadinessGates {
-			if readsGate(gate.ConditionType) {
-				shareWord(&gate.ConditionType)
-				slim.Spec.ReadinessGates = append(slim.Spec.ReadinessGates, gate)
-			}
-		}
 	}
 	readiness := readinessOf(pod)
 	for i := range pod.Status.Conditions {
@@ -150,7 +149,7 @@ func slimPod(pod *corev1.Pod) *corev1.Pod {
 		kept := corev1.PodCondition{Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime}
 		switch {
 		case c.Type == readiness:
-		case len(slim.Spec.ReadinessGates) > 0 && readsGate(c.Type):
+		case gated && readsGate(c.Type):
 			kept.Reason, kept.Message = c.Reason, c.Message
 			for _, word := range []*string{(*string)(&kept.Type), &kept.Reason, &kept.Message} {
 				shareWord(word)

@@ -258,16 +258,11 @@ func locationOf(node *corev1.Node) health.Location {
 	return location
 }
 
-// readySince is when a pod of the cache could serve; zero while it cannot or is
+// readySince is when a pod could serve; zero while it cannot or is
 // terminating, as in an EndpointSlice.
 func readySince(pod *corev1.Pod) time.Time {
-	if pod.DeletionTimestamp != nil {
-		return time.Time{}
-	}
-	for _, kept := range []corev1.PodConditionType{corev1.ContainersReady, corev1.PodReady} {
-		if c := Condition(pod, kept); isTrue(c) {
-			return c.LastTransitionTime.Time
-		}
+	if c := Condition(pod, readinessOf(pod)); pod.DeletionTimestamp == nil && isTrue(c) {
+		return c.LastTransitionTime.Time
 	}
 	return time.Time{}
 }
