@@ -63,22 +63,21 @@ func (g *GateReconciler) patch(ctx context.Context, pass *gatePass, write *gateW
 }
 
 // gatePatch is a strategic merge patch of one condition. It applies only to the
-// pod with this uid. A condition that keeps the gate closed applies only to the
-// resourceVersion that was decided on, which had no open gate: an open gate is
-// never closed, even by a process that is no longer the leader.
+// resourceVersion of the pod that was decided on, whose gate is closed: so no
+// process, even one that is no longer the leader, changes an open gate.
 func gatePatch(pod *corev1.Pod, gate corev1.PodConditionType, d *health.GateDecision, now time.Time) ([]byte, error) {
 	status := corev1.ConditionFalse
-	metadata := map[string]any{"uid": pod.UID}
 	if d.Open {
 		status = corev1.ConditionTrue
-	} else {
-		metadata["resourceVersion"] = pod.ResourceVersion
 	}
 	condition := map[string]any{"type": gate, "status": status, "reason": d.Reason, "message": d.Message}
 	if was := cluster.Condition(pod, gate); was == nil || was.Status != status {
 		condition["lastTransitionTime"] = metav1.NewTime(now)
 	}
-	data, err := json.Marshal(map[string]any{"metadata": metadata, "status": map[string]any{"conditions": []any{condition}}})
+	data, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": pod.UID, "resourceVersion": pod.ResourceVersion},
+		"status":   map[string]any{"conditions": []any{condition}},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the patch: %w", err)
 	}

@@ -237,10 +237,10 @@ func TestWakeIsCalledWhenAPodBeginsToWait(t *testing.T) {
 	equal(t, "awaited though the gate is open", env.gates.Awaited(testTarget), false)
 }
 
-// TestOpenGateNeverCloses lets random things happen, with a cache that lags,
-// processes that restart, and an earlier leader that still writes. The
-// gatePatcher fails the test when an open gate is closed.
-func TestOpenGateNeverCloses(t *testing.T) {
+// TestOpenGateIsNeverWrittenAgain lets random things happen, with a cache that
+// lags, processes that restart, and an earlier leader that still writes. The
+// gatePatcher fails the test when an open gate is written.
+func TestOpenGateIsNeverWrittenAgain(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		env := newGateEnv(t)
