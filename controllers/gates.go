@@ -243,15 +243,14 @@ func (g *GateReconciler) readObservation(ctx context.Context, pass *gatePass) er
 
 // readService reads what the cluster says of the Service and the objects that reference it.
 func (g *GateReconciler) readService(ctx context.Context, pass *gatePass) error {
-	facts := &pass.service
-	facts.Name = pass.key.Name
 	service := &corev1.Service{}
 	err := g.Client.Get(ctx, pass.key, service)
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("reading Service %s: %w", pass.key, err)
 	}
-	found := err == nil && service.DeletionTimestamp.IsZero()
-	facts.Off = found && service.Labels[v1alpha1.ReadinessGateLabel] == v1alpha1.ReadinessGateOff
+	if err != nil || !service.DeletionTimestamp.IsZero() {
+		service = nil
+	}
 	var list v1alpha1.LoadBalancerHealthList
 	err = g.Client.List(ctx, &list, client.InNamespace(pass.key.Namespace), client.MatchingFields{serviceIndex: pass.key.Name}, client.UnsafeDisableDeepCopy)
 	if err != nil {
@@ -262,25 +261,38 @@ func (g *GateReconciler) readService(ctx context.Context, pass *gatePass) error 
 			pass.objects = append(pass.objects, object)
 		}
 	}
-	support := cluster.SupportFor(service)
-	switch {
-	case !found:
-		facts.NotObserved = "Service " + pass.key.Name + " does not exist"
-	case support == cluster.NoLoadBalancer:
-		facts.NotObserved = "Service " + pass.key.Name + " is not of type LoadBalancer"
-	case support == cluster.Unsupported:
-		facts.NotObserved = "the load balancer of Service " + pass.key.Name + " is of a product that is not observed"
-	case len(list.Items) > 0 && len(pass.objects) == 0:
-		facts.NotObserved = "the observation of the load balancer of Service " + pass.key.Name + " is suspended"
-	case len(list.Items) == 0:
-		facts.NotObserved = "no LoadBalancerHealth references Service " + pass.key.Name
+	if service != nil && len(list.Items) == 0 {
 		if pass.elsewhere, err = g.inAnotherShard(ctx, pass); err != nil {
 			return err
 		}
 	}
+	facts := &pass.service
+	facts.Name = pass.key.Name
+	facts.Off = service != nil && service.Labels[v1alpha1.ReadinessGateLabel] == v1alpha1.ReadinessGateOff
+	facts.NotObserved = whyNotObserved(pass.key.Name, service, len(list.Items), len(pass.objects))
 	facts.NotObservedSince = pass.state.notObserved(facts.NotObserved != "" && !pass.elsewhere, pass.now)
 	facts.Unknown = unknownOf(pass.objects)
 	return nil
+}
+
+// whyNotObserved is why nothing observes the load balancer of a Service, which
+// is nil when it does not exist; "": one of its active objects does.
+func whyNotObserved(name string, service *corev1.Service, objects, active int) string {
+	if service == nil {
+		return "Service " + name + " does not exist"
+	}
+	switch support := cluster.SupportFor(service); {
+	case support == cluster.NoLoadBalancer:
+		return "Service " + name + " is not of type LoadBalancer"
+	case support == cluster.Unsupported:
+		return "the load balancer of Service " + name + " is of a product that is not observed"
+	case objects == 0:
+		return "no LoadBalancerHealth references Service " + name
+	case active == 0:
+		return "the observation of the load balancer of Service " + name + " is suspended"
+	default:
+		return ""
+	}
 }
 
 // inAnotherShard reports whether an object that the cache of this shard does not
