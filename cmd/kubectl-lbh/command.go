@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
 // options are the flags and streams that subcommands share.
@@ -124,6 +126,8 @@ func newGatesCommand(o *options) *cobra.Command {
 	c.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "Show the gates of all namespaces.")
 	c.AddCommand(&cobra.Command{
 		Use: "open SERVICE", Short: "Open the gates of the pods that exist, whatever their health; the operator need not run",
+		Long: "Open the gates of the pods that exist, whatever their health; the operator need not run.\nPods that are created later wait again, unless the Service has the label " +
+			v1alpha1.ReadinessGateLabel + "=" + v1alpha1.ReadinessGateOff + ".",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return errors.New("write the name of one Service")

@@ -185,9 +185,6 @@ func runOpenGates(ctx context.Context, o *options, service string) error {
 			fmt.Fprintf(o.Out, "pod/%s: %s opened\n", sanitize(g.pod.Name), sanitize(string(g.conditionType())))
 		}
 	}
-	if failed == nil {
-		fmt.Fprintf(o.ErrOut, "Pods that are created later wait again, unless the Service has the label %s=%s.\n", v1alpha1.ReadinessGateLabel, v1alpha1.ReadinessGateOff)
-	}
 	return failed
 }
 
