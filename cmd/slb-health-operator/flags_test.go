@@ -188,7 +188,7 @@ func TestReadinessGatesImplyWhatTheyNeed(t *testing.T) {
 		"--readiness-gate-unknown-timeout=-1s":                                        "--readiness-gate-unknown-timeout must be 0 or more, such as 10m",
 	} {
 		o, err := parseOptions(strings.Fields(args), io.Discard)
-		got := ""
+		var got string
 		if err != nil {
 			got = err.Error()
 		} else {

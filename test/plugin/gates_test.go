@@ -31,7 +31,8 @@ func (s *fixture) createGated(t *testing.T, name string, conditions ...corev1.Po
 		t.Fatal(err)
 	}
 	pod.Status.Phase = corev1.PodRunning
-	pod.Status.Conditions = append(conditions, corev1.PodCondition{Type: corev1.ContainersReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()})
+	pod.Status.Conditions = conditions
+	pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{Type: corev1.ContainersReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()})
 	if err := s.Client.Status().Update(s.Ctx, pod); err != nil {
 		t.Fatal(err)
 	}
