@@ -45,10 +45,14 @@ type objectEvent struct {
 
 // record records the event on an object.
 func (e objectEvent) record(recorder EventRecorder, object *v1alpha1.LoadBalancerHealth) {
-	e.recordOn(recorder, actionObserve, &corev1.ObjectReference{
+	e.recordOn(recorder, actionObserve, objectReference(object))
+}
+
+func objectReference(object *v1alpha1.LoadBalancerHealth) *corev1.ObjectReference {
+	return &corev1.ObjectReference{
 		APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.Kind,
 		Namespace: object.Namespace, Name: object.Name, UID: object.UID,
-	})
+	}
 }
 
 // recordOn records the event on an object of any kind.

@@ -46,6 +46,9 @@ type settings struct {
 	monitorAll   bool
 	regionID     string
 	backendNames bool
+	// gates is --readiness-gates, with unknownTimeout.
+	gates          bool
+	unknownTimeout time.Duration
 	// fastInterval is --fast-interval; 0: off.
 	fastInterval time.Duration
 	// awaited are the load balancers that a pod waits for.
@@ -122,6 +125,11 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings, locator *
 		reconciler.Services = &cluster.ServiceSelectors{Reader: mgr.GetClient()}
 		Expect(reconciler.Services.SetupWithManager(ctx, mgr)).To(Succeed())
 	}
+	gates := addGates(ctx, mgr, s, recorder, registry)
+	if reconciler.Gates = gates; gates != nil {
+		reconciler.Ports = &cluster.ServicePorts{Reader: mgr.GetClient()}
+		gates.Wake, reconciler.Awaited = reconciler.Signal, gates.Awaited
+	}
 	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastObservedAt: reconciler.LastObservedAt, Elected: mgr.Elected()})
 	reconciler.Metrics, status.Metrics = fleet, fleet
 	registry.MustRegister(fleet, ratelimit.RateLimits{Limiter: reconciler.Limiter, Now: time.Now})
@@ -133,6 +141,23 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings, locator *
 	registry.MustRegister(metrics.Services{Each: services.EachService})
 	Expect(services.SetupWithManager(ctx, mgr)).To(Succeed())
 	return reconciler
+}
+
+// addGates adds the controller of readiness gates; nil: they are off.
+func addGates(ctx context.Context, mgr ctrl.Manager, s settings, recorder *events.Recorder, registry *prometheus.Registry) *controllers.GateReconciler {
+	GinkgoHelper()
+	if !s.gates {
+		return nil
+	}
+	gates := &controllers.GateReconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: s.selector(), Events: recorder, UnknownTimeout: s.unknownTimeout, Now: time.Now,
+	}
+	collector := metrics.NewGates(gates.EachWaiting)
+	gates.Metrics = collector
+	registry.MustRegister(collector)
+	Expect(gates.Allowed(ctx, mgr.GetAPIReader(), s.namespaces)).To(Succeed())
+	Expect(gates.SetupWithManager(ctx, mgr)).To(Succeed())
+	return gates
 }
 
 func newCaller(registry *prometheus.Registry) *alicloud.Caller {
@@ -151,6 +176,7 @@ type trafficLog struct {
 	secrets   []string
 	conflicts map[string]int // by namespace
 	creations map[string]int // of objects, by namespace
+	patches   map[string]int // of the status of pods, by namespace
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -192,6 +218,16 @@ func (t *trafficLog) add(r *http.Request, status int, unauthorized bool) {
 	if at := slices.Index(path, "namespaces"); r.Method == http.MethodPost && at >= 0 && last(path) == "loadbalancerhealths" {
 		t.creations[path[at+1]]++
 	}
+	if at := slices.Index(path, "pods"); r.Method == http.MethodPatch && at > 0 && last(path) == "status" && status == http.StatusOK {
+		t.patches[path[at-1]]++
+	}
+}
+
+// podPatchesIn counts the successful patches of the status of pods.
+func (t *trafficLog) podPatchesIn(namespace string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.patches[namespace]
 }
 
 func (t *trafficLog) creationsIn(namespace string) int {

@@ -22,7 +22,8 @@
 //
 // What a process keeps beside the statuses is in state.go and recent.go.
 // secrets.go reads credentials, schema.go compares the CustomResourceDefinition,
-// servicereconciler.go and monitor.go serve Services.
+// servicereconciler.go and monitor.go serve Services, and gates.go the readiness
+// gates of pods: gatestate.go decides on them, gatepatch.go writes them.
 package controllers
 
 import (
@@ -74,6 +75,8 @@ type Reconciler struct {
 	Ports *cluster.ServicePorts
 	// Locator finds the nodes and pods that backends are; nil: off.
 	Locator *cluster.BackendLocator
+	// Gates opens the readiness gates that wait for observations; nil: off.
+	Gates *GateReconciler
 	// Services finds the Services that select a pod; nil: the operator may not read Services.
 	Services *cluster.ServiceSelectors
 	// FastInterval is the least time between two fast observations of a target; 0: off.
@@ -225,6 +228,7 @@ func (r *Reconciler) updateStatuses(ctx context.Context, rec *reconciliation) up
 		return updateSummary{err: err}
 	}
 	rec.state.listeners.waiting = nil
+	r.Gates.observed(evaluation)
 	summary := updateSummary{stalled: true}
 	hanging := "" // the namespace where a write hung
 	for i := range rec.objects {

@@ -37,7 +37,7 @@ var (
 	admin client.Client
 	// operatorConfig is the config of operatorUser; traffic records its requests.
 	operatorConfig *rest.Config
-	traffic        = &trafficLog{conflicts: map[string]int{}, creations: map[string]int{}}
+	traffic        = &trafficLog{conflicts: map[string]int{}, creations: map[string]int{}, patches: map[string]int{}}
 	logs           = &logBuffer{}
 	cloud          *fakeCloud
 	// shared is the operator of the specs that need no operator of their own.

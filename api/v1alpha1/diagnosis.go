@@ -18,10 +18,11 @@ const (
 	// DiagnosisNodeNotReady: the node that the backend is, or that its pod runs
 	// on, is not Ready, whatever the result of the health check.
 	DiagnosisNodeNotReady Diagnosis = "NodeNotReady"
-	// DiagnosisPodNotReady: the backend is abnormal, and its pod is not Ready either.
+	// DiagnosisPodNotReady: the backend is abnormal, and its pod is not Ready
+	// either; of a pod with readiness gates, its containers are not ready.
 	DiagnosisPodNotReady Diagnosis = "PodNotReady"
 	// DiagnosisPodReadyButAbnormal: the backend has been abnormal for a minute,
-	// and its pod has been Ready for a minute.
+	// and its pod has been Ready for a minute, or would be but for its readiness gates.
 	DiagnosisPodReadyButAbnormal Diagnosis = "PodReadyButAbnormal"
 	// DiagnosisOrphan: the cluster has no such node or pod, but it has another
 	// backend of the listener.

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
@@ -27,8 +29,10 @@ var scheme = newScheme()
 
 func newScheme() *runtime.Scheme {
 	s := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(s); err != nil {
-		panic(err) // the list of types is constant
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme} {
+		if err := add(s); err != nil {
+			panic(err) // the list of types is constant
+		}
 	}
 	return s
 }
@@ -43,13 +47,16 @@ type client struct {
 	connection *connection
 }
 
-func (o *options) client() (*client, error) {
+func (o *options) client() (*client, error) { return o.clientOf("/apis", v1alpha1.GroupVersion) }
+
+// clientOf returns a client of the kinds of one API group.
+func (o *options) clientOf(path string, group schema.GroupVersion) (*client, error) {
 	config, err := o.flags.ToRESTConfig()
 	if err != nil {
 		return nil, err
 	}
 	config = rest.CopyConfig(config)
-	config.APIPath, config.GroupVersion = "/apis", &v1alpha1.GroupVersion
+	config.APIPath, config.GroupVersion = path, &group
 	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	config.UserAgent = "kubectl-lbh/" + version
 	c := &client{host: config.Host, timeout: config.Timeout, connection: &connection{}}

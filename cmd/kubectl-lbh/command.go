@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
 // options are the flags and streams that subcommands share.
@@ -47,7 +49,7 @@ func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		}
 		return nil
 	}
-	root.AddCommand(newTreeCommand(o), newWatchCommand(o), newWaitCommand(o), newRefreshCommand(o))
+	root.AddCommand(newTreeCommand(o), newWatchCommand(o), newWaitCommand(o), newRefreshCommand(o), newGatesCommand(o))
 	o.addContexts(root)
 	return root
 }
@@ -63,7 +65,8 @@ func newFleetCommand(o *options) *cobra.Command {
   kubectl lbh tree web        listeners and backends of one, and since when
   kubectl lbh watch -A        the table, live, and the changes
   kubectl lbh wait web        until it is healthy
-  kubectl lbh refresh web     observe it now, and show the result`,
+  kubectl lbh refresh web     observe it now, and show the result
+  kubectl lbh gates           readiness gates that are closed, and why`,
 		Annotations:       map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl lbh"},
 		Args:              cobra.ArbitraryArgs, // names of objects, not misspelt commands
 		ValidArgsFunction: o.completeNames,
@@ -118,6 +121,27 @@ func newRefreshCommand(o *options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return runRefresh(cmd.Context(), o, args[0], timeout) },
 	}
 	c.Flags().DurationVar(&timeout, "timeout", time.Minute, "The longest time to wait for the observation.")
+	return c
+}
+
+func newGatesCommand(o *options) *cobra.Command {
+	c := &cobra.Command{
+		Use: "gates [SERVICE...]", Short: "Readiness gates that are closed, and why, the longest first",
+		RunE: func(cmd *cobra.Command, args []string) error { return runGates(cmd.Context(), o, args) },
+	}
+	c.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "Show the gates of all namespaces.")
+	c.AddCommand(&cobra.Command{
+		Use: "open SERVICE", Short: "Open the gates of the pods that exist, whatever their health; the operator need not run",
+		Long: "Open the gates of the pods that exist, whatever their health; the operator need not run.\nPods that are created later wait again, unless the Service has the label " +
+			v1alpha1.ReadinessGateLabel + "=" + v1alpha1.ReadinessGateOff + ".",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("write the name of one Service")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return runOpenGates(cmd.Context(), o, args[0]) },
+	})
 	return c
 }
 

@@ -14,6 +14,7 @@
 //	watch.go       the table, live, and the changes; screen.go draws it
 //	wait.go        waits until an object is healthy
 //	refresh.go     requests an observation, and waits for it
+//	gates.go       readiness gates of pods
 //	staleness.go   whether a status is current
 //	text.go        columns, colours, ages
 //	console_*.go   escapes on Windows and elsewhere

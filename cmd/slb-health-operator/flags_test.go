@@ -179,3 +179,24 @@ func TestMonitorRequiresServiceDiscovery(t *testing.T) {
 		}
 	}
 }
+
+func TestReadinessGatesImplyWhatTheyNeed(t *testing.T) {
+	for args, want := range map[string]string{
+		"":                                "false false 10m0s",
+		"--readiness-gates":               "true true 10m0s",
+		"--readiness-gates --monitor=all": "true true 10m0s",
+		"--readiness-gates --region-id=cn-beijing --readiness-gate-unknown-timeout=0": "true true 0s",
+		"--readiness-gate-unknown-timeout=-1s":                                        "--readiness-gate-unknown-timeout must be 0 or more, such as 10m",
+	} {
+		o, err := parseOptions(strings.Fields(args), io.Discard)
+		var got string
+		if err != nil {
+			got = err.Error()
+		} else {
+			got = fmt.Sprint(o.serviceDiscovery, " ", o.backendNames, " ", o.unknownTimeout)
+		}
+		if got != want {
+			t.Errorf("%q: got %q, not %q", args, got, want)
+		}
+	}
+}

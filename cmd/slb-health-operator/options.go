@@ -63,6 +63,8 @@ type options struct {
 	monitor          string
 	regionID         string
 	backendNames     bool
+	readinessGates   bool
+	unknownTimeout   time.Duration
 
 	concurrency       int
 	namespaces        []string
@@ -99,6 +101,9 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 	if o.leaderElectionID == "" {
 		o.leaderElectionID = electionID(o.namespaces, o.selector)
 	}
+	if o.readinessGates { // a gate needs the Service, its object and the pods
+		o.serviceDiscovery, o.backendNames = true, true
+	}
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
@@ -125,6 +130,7 @@ func (o *options) validate() error {
 		{o.monitor != monitorAll || o.serviceDiscovery, "--monitor=all requires --service-discovery: set that too, or remove it"},
 		{o.regionID == "" || o.serviceDiscovery, "--region-id requires --service-discovery: set that too, or remove it"},
 		{o.regionID == "" || alicloud.IsRegionID(o.regionID), "--region-id must be an Alibaba Cloud region id in lower case, such as cn-hangzhou or ap-southeast-1"},
+		{o.unknownTimeout >= 0, "--readiness-gate-unknown-timeout must be 0 or more, such as 10m"},
 		{isBindAddress(o.probeAddress), "--health-probe-bind-address must be an address such as :8081, or 0"},
 		{o.leaderElectionNamespace == "" || len(validation.IsDNS1123Label(o.leaderElectionNamespace)) == 0, "--leader-election-namespace must be the name of a namespace"},
 	} {

@@ -87,6 +87,7 @@ func addControllers(ctx context.Context, o *options, mgr manager.Manager, record
 	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastObservedAt: reconciler.LastObservedAt, Elected: mgr.Elected()})
 	ctrlmetrics.Registry.MustRegister(fleet, ratelimit.RateLimits{Limiter: reconciler.Limiter, Now: time.Now})
 	reconciler.Status, reconciler.Options, reconciler.Locator = status, decide, locator
+	reconciler.Gates = newGates(o, mgr, recorder)
 	status.Metrics, reconciler.Metrics = fleet, fleet
 	if err := setUpReaders(ctx, o, mgr, reconciler); err != nil {
 		return err
@@ -104,6 +105,34 @@ func addControllers(ctx context.Context, o *options, mgr manager.Manager, record
 	}
 	if err := services.SetupWithManager(ctx, mgr); err != nil {
 		return fmt.Errorf("setting up the controller of Services: %w", err)
+	}
+	return setUpGates(ctx, o, mgr, reconciler.Gates)
+}
+
+// newGates returns the controller of readiness gates; nil: they are off.
+func newGates(o *options, mgr manager.Manager, recorder controllers.EventRecorder) *controllers.GateReconciler {
+	if !o.readinessGates {
+		return nil
+	}
+	return &controllers.GateReconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: o.selector, Events: recorder,
+		UnknownTimeout: o.unknownTimeout, Now: time.Now,
+	}
+}
+
+// setUpGates adds the controller of readiness gates to the manager, with its metrics.
+func setUpGates(ctx context.Context, o *options, mgr manager.Manager, gates *controllers.GateReconciler) error {
+	if gates == nil {
+		return nil
+	}
+	if err := gates.Allowed(ctx, mgr.GetAPIReader(), o.namespaces); err != nil {
+		return err
+	}
+	collector := metrics.NewGates(gates.EachWaiting)
+	ctrlmetrics.Registry.MustRegister(collector)
+	gates.Metrics = collector
+	if err := gates.SetupWithManager(ctx, mgr); err != nil {
+		return fmt.Errorf("setting up the controller of readiness gates: %w", err)
 	}
 	return nil
 }

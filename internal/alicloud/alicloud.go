@@ -78,6 +78,8 @@ type Observation struct {
 	RequestID string
 	// Scope is the scope of the request.
 	Scope Scope
+	// RequestedAt is when the request was sent: later changes may not be in the response.
+	RequestedAt time.Time
 	// At is when the response arrived.
 	At time.Time
 	// Backends are the rows in the API's order.

@@ -107,12 +107,12 @@ func shareWord[T ~string](word *T) { *word = unique.Make(*word).Value() }
 
 // shareLabels returns labels whose words are interned: the pods of a Deployment
 // repeat them.
-func shareLabels(all map[string]string) map[string]string {
-	if len(all) == 0 {
+func shareLabels(labels map[string]string) map[string]string {
+	if len(labels) == 0 {
 		return nil
 	}
-	shared := make(map[string]string, len(all))
-	for key, value := range all {
+	shared := make(map[string]string, len(labels))
+	for key, value := range labels {
 		shareWord(&key)
 		shareWord(&value)
 		shared[key] = value
@@ -143,19 +143,45 @@ func slimNode(node *corev1.Node) *corev1.Node {
 	return slim
 }
 
-// slimPod keeps the addresses, labels, node and readiness of a pod.
+// slimPod keeps the addresses, the node and the readiness of a pod, and the
+// conditions of the readiness gates that the operator reads.
 func slimPod(pod *corev1.Pod) *corev1.Pod {
 	slim := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, ResourceVersion: pod.ResourceVersion, DeletionTimestamp: pod.DeletionTimestamp, Labels: shareLabels(pod.Labels)},
 		Spec:       corev1.PodSpec{NodeName: pod.Spec.NodeName, HostNetwork: pod.Spec.HostNetwork},
 		Status:     corev1.PodStatus{PodIPs: pod.Status.PodIPs},
 	}
+	for _, gate := range pod.Spec.ReadinessGates {
+		shareWord(&gate.ConditionType)
+		slim.Spec.ReadinessGates = append(slim.Spec.ReadinessGates, gate)
+	}
+	gated := len(GateServices(pod)) > 0
 	for i := range pod.Status.Conditions {
-		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady || c.Type == corev1.ContainersReady {
-			slim.Status.Conditions = append(slim.Status.Conditions, corev1.PodCondition{Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime})
+		c := &pod.Status.Conditions[i]
+		kept := corev1.PodCondition{Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime}
+		switch {
+		case c.Type == corev1.PodReady || c.Type == corev1.ContainersReady:
+		case gated && readsGate(c.Type):
+			kept.Reason, kept.Message = c.Reason, c.Message
+			for _, word := range []*string{(*string)(&kept.Type), &kept.Reason, &kept.Message} {
+				shareWord(word)
+			}
+		default:
+			continue
 		}
+		slim.Status.Conditions = append(slim.Status.Conditions, kept)
 	}
 	return slim
+}
+
+// readinessOf is the condition that says whether a pod can serve. A pod with
+// readiness gates may be not Ready because it is abnormal: then the one must not
+// explain the other.
+func readinessOf(pod *corev1.Pod) corev1.PodConditionType {
+	if len(pod.Spec.ReadinessGates) > 0 {
+		return corev1.ContainersReady
+	}
+	return corev1.PodReady
 }
 
 // slimService keeps the fields with the load balancer, the listeners and the pods of a Service.

@@ -10,6 +10,7 @@
 //	region.go   the region and the instance of a node
 //	service.go  the load balancer of a Service
 //	ports.go    the listeners that a Service defines
+//	gates.go    the readiness gates of a pod
 //	signals.go  which changes can change the backends of a load balancer
 //
 // It reads the cache only. It knows the annotations and labels of Alibaba

@@ -266,13 +266,13 @@ func locationOf(node *corev1.Node) health.Location {
 	return location
 }
 
-// readySince is when a pod became Ready; zero while it is not Ready or is
+// readySince is when a pod could serve; zero while it cannot or is
 // terminating, as in an EndpointSlice.
 func readySince(pod *corev1.Pod) time.Time {
 	if pod.DeletionTimestamp != nil {
 		return time.Time{}
 	}
-	return conditionSince(pod, corev1.PodReady)
+	return conditionSince(pod, readinessOf(pod))
 }
 
 // conditionSince is since when a condition of a pod is True; zero while it is not.

@@ -75,6 +75,12 @@ func TestReadySince(t *testing.T) {
 	equal(t, "a Ready pod", readySince(slimPod(ready)), start)
 	equal(t, "a pod that is not Ready", readySince(slimPod(pod(corev1.ConditionFalse))).IsZero(), true)
 	equal(t, "a terminating pod", readySince(slimPod(terminating)).IsZero(), true)
+	waiting := pod(corev1.ConditionFalse)
+	waiting.Status.Conditions[0].LastTransitionTime = at
+	waiting.Spec.ReadinessGates = []corev1.PodReadinessGate{{ConditionType: "example.com/other"}}
+	equal(t, "a pod that is not Ready because of a gate", readySince(slimPod(waiting)), start)
+	waiting.Status.Conditions[0].Status = corev1.ConditionFalse
+	equal(t, "a pod with a gate whose containers are not ready", readySince(slimPod(waiting)).IsZero(), true)
 	equal(t, "a new pod", readySince(slimPod(&corev1.Pod{})).IsZero(), true)
 }
 

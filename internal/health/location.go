@@ -29,7 +29,7 @@ type Location struct {
 	NodeNotReady bool
 	// Pod is the pod that has the backend's address, as namespace/name; "": not known.
 	Pod string
-	// PodReadySince is when the pod became Ready; zero: it is not Ready.
+	// PodReadySince is when the pod became Ready, but for its readiness gates; zero: it is not Ready.
 	PodReadySince time.Time
 }
 

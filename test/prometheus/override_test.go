@@ -25,6 +25,7 @@ func TestRelabelingsUndoOverriddenHonorLabels(t *testing.T) {
 		fmt.Fprint(w, `slb_health_info{namespace="prod",name="web",service="web"} 1
 slb_health_info{namespace="pay",name="web",service=""} 1
 slb_health_condition{namespace="prod",name="web",condition="Ready",status="True"} 1
+slb_readiness_gates_waiting{namespace="prod",service="web",reason="NotRegistered"} 1
 leader_election_master_status{name="slb-health-operator.lbhealth.dev"} 1
 `)
 	}))
@@ -37,6 +38,7 @@ leader_election_master_status{name="slb-health-operator.lbhealth.dev"} 1
 		for _, series := range []string{
 			`slb_health_info{namespace="prod",name="web",service="web"}`,
 			`slb_health_info{namespace="pay",name="web",service=""}`,
+			`slb_readiness_gates_waiting{namespace="prod",service="web"}`,
 			`slb_health_condition{namespace="prod",name="web",service="` + mainJob + `"}`,
 			`leader_election_master_status{namespace="` + operatorNamespace + `",service="` + mainJob + `"}`,
 		} {

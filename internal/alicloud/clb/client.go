@@ -62,8 +62,10 @@ func (c *Client) DescribeHealthStatus(ctx context.Context, request alicloud.Requ
 		Account: request.Target.Account, RegionID: request.Target.RegionID, LoadBalancerIDs: []string{request.Target.LoadBalancerID},
 		ListenerPort: request.Scope.ListenerPort, Credentials: request.Credentials,
 	}
+	var requestedAt time.Time
 	return alicloud.Do(ctx, c.caller, call,
 		func(client *sdk.Client) (*sdkslb.DescribeHealthStatusResponse, error) {
+			requestedAt = time.Now()
 			return sendHealth(client, &request)
 		},
 		func(response *sdkslb.DescribeHealthStatusResponse, verifier *alicloud.Verifier) (*alicloud.Observation, error) {
@@ -71,7 +73,7 @@ func (c *Client) DescribeHealthStatus(ctx context.Context, request alicloud.Requ
 			if err != nil {
 				return nil, err
 			}
-			observation.At = time.Now()
+			observation.RequestedAt, observation.At = requestedAt, time.Now()
 			return observation, nil
 		})
 }

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/cluster"
+	"github.com/lbhealth/slb-health-operator/internal/health"
+)
+
+// podsByGate finds the pods of a Service in the cache: gateClosed/name those whose
+// gate is not open, gateCarried/name all that carry the gate.
+const (
+	podsByGate  = "gate"
+	gateClosed  = "closed/"
+	gateCarried = "carried/"
+)
+
+// gateConcurrency is how many Services are reconciled at once.
+const gateConcurrency = 4
+
+// GateReconciler opens the readiness gates of pods. The keys of its queue are
+// Services: a gate has the name of one. It decides from the observations that the
+// Reconciler of this process makes, and from what the cluster says in between.
+type GateReconciler struct {
+	// Client reads from the cache, and patches pods.
+	Client client.Client
+	// Live reads objects past the cache.
+	Live client.Reader
+	// Selector chooses the objects of this shard, as the cache does; nil: all.
+	Selector labels.Selector
+	// Events records gates that were opened without an observation.
+	Events EventRecorder
+	// Metrics counts the gates that were opened.
+	Metrics GateRecorder
+	// Wake is called when a pod begins to wait for an observation of targets; nil: off.
+	Wake func(...alicloud.Target)
+	// UnknownTimeout is until a gate opens while nothing is known; 0: never.
+	UnknownTimeout time.Duration
+	// Now is the clock.
+	Now func() time.Time
+
+	queue  atomic.Pointer[workqueue.TypedRateLimitingInterface[reconcile.Request]]
+	states gateStates
+}
+
+// GateRecorder counts the gates that were opened.
+type GateRecorder interface {
+	// GateOpened counts a gate by the reason of its condition.
+	GateOpened(reason string)
+	// GateWaited records the time from when the containers of a pod were ready
+	// until its gate was opened.
+	GateWaited(waited time.Duration)
+}
+
+// Allowed returns an error when the operator may not list pods.
+func (g *GateReconciler) Allowed(ctx context.Context, reader client.Reader, namespaces []string) error {
+	if err := cluster.CanList(ctx, reader, cluster.KindPod, namespaces); err != nil {
+		return fmt.Errorf("--readiness-gates: %w: apply config/readiness-gates, or remove the flag", err)
+	}
+	return nil
+}
+
+// SetupWithManager adds the controller to a manager, beside a ServiceReconciler.
+func (g *GateReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
+	err := mgr.GetFieldIndexer().IndexField(ctx, &corev1.Pod{}, podsByGate, func(object client.Object) (keys []string) {
+		for _, service := range cluster.GateServices(object.(*corev1.Pod)) {
+			keys = append(keys, gateCarried+service)
+		}
+		for _, service := range cluster.ClosedGates(object.(*corev1.Pod)) {
+			keys = append(keys, gateClosed+service)
+		}
+		return keys
+	})
+	if err != nil {
+		return err
+	}
+	return builder.ControllerManagedBy(mgr).
+		Named("readinessgate").
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(gatesOf), builder.WithPredicates(hasClosedGate())).
+		Watches(&corev1.Service{}, &handler.EnqueueRequestForObject{}).
+		Watches(&v1alpha1.LoadBalancerHealth{}, handler.EnqueueRequestsFromMapFunc(serviceOf)).
+		WatchesRawSource(source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+			g.queue.Store(&queue)
+			return nil
+		})).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: gateConcurrency,
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minBackoff, maxBackoff),
+			ReconciliationTimeout:   time.Minute,
+		}).
+		Complete(g)
+}
+
+// gatesOf returns the Services of a pod's gates.
+func gatesOf(_ context.Context, object client.Object) []reconcile.Request {
+	services := cluster.GateServices(object.(*corev1.Pod))
+	requests := make([]reconcile.Request, 0, len(services))
+	for _, service := range services {
+		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: service}})
+	}
+	return requests
+}
+
+// hasClosedGate passes pods that wait, and those that no longer do.
+func hasClosedGate() predicate.Predicate {
+	isClosed := func(object client.Object) bool { return len(cluster.ClosedGates(object.(*corev1.Pod))) > 0 }
+	return predicate.Funcs{
+		CreateFunc: func(e event.CreateEvent) bool { return isClosed(e.Object) },
+		UpdateFunc: func(e event.UpdateEvent) bool { return isClosed(e.ObjectOld) || isClosed(e.ObjectNew) },
+		DeleteFunc: func(e event.DeleteEvent) bool { return isClosed(e.Object) },
+	}
+}
+
+// serviceOf returns the Service that an object references.
+func serviceOf(_ context.Context, object client.Object) []reconcile.Request {
+	if service := object.(*v1alpha1.LoadBalancerHealth).Spec.ServiceRef; service != nil {
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: service.Name}}}
+	}
+	return nil
+}
+
+// Awaited reports whether a pod waits for an observation of a target.
+func (g *GateReconciler) Awaited(target alicloud.Target) bool {
+	return g != nil && g.states.awaited(target)
+}
+
+// waits reports whether a pod waits for an observation of the load balancer of an object.
+func (g *GateReconciler) waits(object *v1alpha1.LoadBalancerHealth) bool {
+	if g == nil || object.Spec.ServiceRef == nil || object.Spec.Suspend {
+		return false
+	}
+	return g.states.waits(types.NamespacedName{Namespace: object.Namespace, Name: object.Spec.ServiceRef.Name})
+}
+
+// observed passes an observation on to the Services for which pods wait. It
+// passes every row of it: a status may omit normal ones.
+func (g *GateReconciler) observed(e *evaluation) {
+	inputs := map[types.NamespacedName]*health.GateInput{}
+	for i := range e.objects {
+		object := &e.objects[i]
+		if !g.waits(object) || e.inputFor(object).Observation == nil {
+			continue
+		}
+		key := types.NamespacedName{Namespace: object.Namespace, Name: object.Spec.ServiceRef.Name}
+		if inputs[key] == nil {
+			inputs[key] = &health.GateInput{
+				Service: key.Name, LoadBalancerID: e.target.LoadBalancerID, Observation: e.observation, Ports: e.ports[object.UID],
+			}
+		}
+		inputs[key].Scopes = append(inputs[key].Scopes, health.GateScope{
+			Scope: health.ScopeOf(&object.Spec), Listeners: e.evaluate(object).Status.Listeners,
+		})
+	}
+	for key, input := range inputs {
+		g.states.observed(key, *input)
+		if queue := g.queue.Load(); queue != nil {
+			(*queue).Add(reconcile.Request{NamespacedName: key})
+		}
+	}
+}
+
+// Reconcile implements reconcile.Reconciler. It decides on every closed gate of
+// a Service.
+func (g *GateReconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	pods, err := g.pods(ctx, request.NamespacedName, gateClosed)
+	if err != nil || len(pods) == 0 {
+		if err == nil {
+			g.states.delete(request.NamespacedName)
+		}
+		return reconcile.Result{}, err
+	}
+	pass := &gatePass{key: request.NamespacedName, now: g.Now(), state: g.states.get(request.NamespacedName), timeout: g.UnknownTimeout}
+	if err := errors.Join(g.readService(ctx, pass), g.readObservation(ctx, pass)); err != nil {
+		return reconcile.Result{}, err
+	}
+	pass.decide(pods)
+	g.states.publish(pass)
+	if g.Wake != nil && pass.begins {
+		g.Wake(pass.targets()...)
+	}
+	if err := g.write(ctx, pass); err != nil {
+		return reconcile.Result{}, unlessStopping(ctx, err)
+	}
+	if pass.requeueAt.IsZero() {
+		return reconcile.Result{}, nil
+	}
+	return reconcile.Result{RequeueAfter: max(pass.requeueAt.Sub(g.Now()), time.Millisecond)}, nil
+}
+
+// pods lists the pods of a Service by gateClosed or gateCarried. They belong to
+// the cache: read only.
+func (g *GateReconciler) pods(ctx context.Context, service types.NamespacedName, which string) ([]corev1.Pod, error) {
+	var list corev1.PodList
+	err := g.Client.List(ctx, &list, client.InNamespace(service.Namespace), client.MatchingFields{podsByGate: which + service.Name}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return nil, fmt.Errorf("listing the pods with a gate for Service %s: %w", service, err)
+	}
+	return list.Items, nil
+}
+
+// readObservation sets the last observation of the Service, and which of its
+// listeners list a pod with the gate.
+func (g *GateReconciler) readObservation(ctx context.Context, pass *gatePass) error {
+	observation := g.states.observation(pass.key)
+	if observation == nil || !pass.isFor(observation.LoadBalancerID()) {
+		return nil
+	}
+	pods, err := g.pods(ctx, pass.key, gateCarried)
+	if err != nil {
+		return err
+	}
+	var ips []string
+	for i := range pods {
+		if !pods[i].Spec.HostNetwork && pods[i].DeletionTimestamp == nil {
+			ips = append(ips, cluster.Addresses(&pods[i])...)
+		}
+	}
+	pass.observation = observation.WithPods(ips)
+	return nil
+}
+
+// readService reads what the cluster says of the Service and the objects that reference it.
+func (g *GateReconciler) readService(ctx context.Context, pass *gatePass) error {
+	service := &corev1.Service{}
+	err := g.Client.Get(ctx, pass.key, service)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("reading Service %s: %w", pass.key, err)
+	}
+	if err != nil || !service.DeletionTimestamp.IsZero() {
+		service = nil
+	}
+	var list v1alpha1.LoadBalancerHealthList
+	err = g.Client.List(ctx, &list, client.InNamespace(pass.key.Namespace), client.MatchingFields{serviceIndex: pass.key.Name}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return fmt.Errorf("listing the objects of Service %s: %w", pass.key, err)
+	}
+	for i := range list.Items {
+		if object := &list.Items[i]; !object.Spec.Suspend {
+			pass.objects = append(pass.objects, object)
+		}
+	}
+	if service != nil && len(list.Items) == 0 {
+		if pass.elsewhere, err = g.inAnotherShard(ctx, pass); err != nil {
+			return err
+		}
+	}
+	facts := &pass.service
+	facts.Name = pass.key.Name
+	facts.Off = service != nil && service.Labels[v1alpha1.ReadinessGateLabel] == v1alpha1.ReadinessGateOff
+	facts.NotObserved = whyNotObserved(pass.key.Name, service, len(list.Items), len(pass.objects))
+	facts.NotObservedSince = pass.state.notObserved(facts.NotObserved != "" && !pass.elsewhere, pass.now)
+	facts.Unknown = unknownOf(pass.objects)
+	return nil
+}
+
+// whyNotObserved is why nothing observes the load balancer of a Service, which
+// is nil when it does not exist; "": one of its active objects does.
+func whyNotObserved(name string, service *corev1.Service, objects, active int) string {
+	if service == nil {
+		return "Service " + name + " does not exist"
+	}
+	switch support := cluster.SupportFor(service); {
+	case support == cluster.NoLoadBalancer:
+		return "Service " + name + " is not of type LoadBalancer"
+	case support == cluster.Unsupported:
+		return "the load balancer of Service " + name + " is of a product that is not observed"
+	case objects == 0:
+		return "no LoadBalancerHealth references Service " + name
+	case active == 0:
+		return "the observation of the load balancer of Service " + name + " is suspended"
+	default:
+		return ""
+	}
+}
+
+// inAnotherShard reports whether an object that the cache of this shard does not
+// have references the Service. Another operator decides on its gates then.
+func (g *GateReconciler) inAnotherShard(ctx context.Context, pass *gatePass) (bool, error) {
+	if g.Selector == nil || g.Selector.Empty() {
+		return false, nil
+	}
+	state := pass.state
+	if pass.now.Sub(state.searchedAt) >= gateSearch {
+		ctx, cancel := context.WithTimeout(ctx, kubernetesTimeout)
+		defer cancel()
+		var list v1alpha1.LoadBalancerHealthList
+		err := g.Live.List(ctx, &list, client.InNamespace(pass.key.Namespace), client.MatchingFields{"spec.serviceRef.name": pass.key.Name}, client.Limit(1))
+		if err != nil {
+			return false, fmt.Errorf("searching the object of Service %s in other shards: %w", pass.key, err)
+		}
+		state.searchedAt, state.elsewhere = pass.now, len(list.Items) > 0
+	}
+	pass.requeueAt = earliest(pass.requeueAt, state.searchedAt.Add(gateSearch))
+	return state.elsewhere, nil
+}
+
+// write sends the patches of a pass, several at once.
+func (g *GateReconciler) write(ctx context.Context, pass *gatePass) error {
+	results := g.patchAll(ctx, pass)
+	var failed error
+	for i := range pass.writes {
+		write, err := &pass.writes[i], results[i]
+		if err != nil && write.decision.Open && !write.state.readyAt.IsZero() {
+			pass.count(write.state, write.decision.Reason) // the alert must see that it cannot be opened
+		}
+		switch {
+		case isConflict(err): // the pod changed, or another one has its name
+			pass.requeueAt = earliest(pass.requeueAt, pass.now.Add(conflictRetry))
+		case client.IgnoreNotFound(err) != nil:
+			failed = errors.Join(failed, fmt.Errorf("patching the readiness gate of pod %s: %w", client.ObjectKeyFromObject(write.pod), err))
+		case err == nil:
+			write.state.wrote(&write.decision, g.Now())
+			g.record(ctx, pass, write)
+		}
+	}
+	g.recordUnknown(pass, results)
+	g.states.publish(pass)
+	return failed
+}

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/cluster"
+	"github.com/lbhealth/slb-health-operator/internal/health"
+)
+
+func TestGateOfANormalPodCostsOnePatch(t *testing.T) {
+	env := newGateEnv(t)
+	env.add("web-1", env.ready())
+	equal(t, "the first condition is written", env.reconcile(), 10*time.Second)
+	env.clock.advance(5 * time.Second)
+	env.observe("1 normal")
+	env.want("web-1 True BackendNormal")
+	equal(t, "histogram", env.waited, 1)
+	equal(t, "counter", strings.Join(env.opened, " "), "BackendNormal")
+	equal(t, "requeue", env.reconcile(), 0)
+	if env.gates.states.byService[webRequest.NamespacedName] != nil {
+		t.Error("the state is kept though no pod waits")
+	}
+}
+
+func TestGateChangesItsReasonAtMostEvery30Seconds(t *testing.T) {
+	env := newGateEnv(t)
+	env.add("web-1", env.ready())
+	env.reconcile()
+	env.observe()
+	env.want("web-1 False NotRegistered")
+	for range 5 {
+		env.clock.advance(5 * time.Second)
+		env.observe("1 unavailable", "2 normal")
+		env.observe("1 abnormal")
+	}
+	env.want()
+	equal(t, "requeue", env.reconcile(), 5*time.Second)
+	env.clock.advance(5 * time.Second)
+	env.reconcile()
+	env.want("web-1 False BackendAbnormal")
+	env.observe("1 normal")
+	env.want("web-1 True BackendNormal")
+}
+
+func TestGateWaitsForAnObservationRequestedLater(t *testing.T) {
+	env := newGateEnv(t)
+	env.add("web-2", env.ready())
+	env.reconcile()
+	env.add("web-1", env.ready())
+	env.observe("1 normal", "2 abnormal") // requested before this process saw web-1
+	env.want("web-2 False BackendAbnormal")
+	env.clock.advance(10 * time.Second)
+	env.reconcile()
+	env.want("web-1 False WaitingForObservation")
+	env.observe("1 normal", "2 abnormal")
+	env.want("web-1 True BackendNormal")
+}
+
+func TestGateOfContainersThatRestartedNeedsAnotherObservation(t *testing.T) {
+	env := newGateEnv(t)
+	env.add("web-1", env.ready())
+	env.reconcile()
+	env.observe("1 abnormal")
+	env.want("web-1 False BackendAbnormal")
+	env.clock.advance(time.Minute)
+	env.set("web-1", env.ready()) // not ready in between
+	env.reconcile()
+	env.lagging = true
+	env.observe("1 normal")
+	env.want("web-1 True BackendNormal")
+}
+
+func TestGateOfAServiceThatIsNotObserved(t *testing.T) {
+	for name, change := range map[string]func(*gateEnv){
+		"Service web does not exist":                                            func(env *gateEnv) { env.service = nil },
+		"Service web is not of type LoadBalancer":                               func(env *gateEnv) { env.service.Spec.Type = corev1.ServiceTypeClusterIP },
+		"the load balancer of Service web is of a product that is not observed": func(env *gateEnv) { env.service.Labels[v1alpha1.ServiceLoadBalancerLabel] = "gwlb-1" },
+		"no LoadBalancerHealth references Service web":                          func(env *gateEnv) { env.objects = nil },
+		"the observation of the load balancer of Service web is suspended":      func(env *gateEnv) { suspended(&env.objects[0]) },
+		"Service web does not exist ":                                           func(env *gateEnv) { env.service.DeletionTimestamp = &metav1.Time{Time: start} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := newGateEnv(t)
+			env.add("web-1", env.ready())
+			env.reconcile()
+			env.clock.advance(20 * time.Second)
+			change(env)
+			env.reconcile()
+			env.want("web-1 False WaitingForObservation")
+			env.clock.advance(59 * time.Second)
+			equal(t, "requeue", env.reconcile(), time.Second)
+			env.want()
+			env.clock.advance(time.Second)
+			env.reconcile()
+			env.want("web-1 True NotObserved")
+			equal(t, "message", cluster.Condition(env.stored["web-1"], webGate).Message, strings.TrimSpace(name))
+		})
+	}
+}
+
+// TestGateOfAServiceWhoseObjectComesLater checks that only the time without interruption counts.
+func TestGateOfAServiceWhoseObjectComesLater(t *testing.T) {
+	env := newGateEnv(t)
+	objects := env.objects
+	env.objects = nil
+	env.add("web-1", env.ready())
+	env.reconcile()
+	env.clock.advance(50 * time.Second)
+	env.objects = objects
+	env.reconcile()
+	env.clock.advance(50 * time.Second)
+	env.objects = nil
+	env.reconcile()
+	env.clock.advance(50 * time.Second)
+	env.reconcile()
+	env.want("web-1 False WaitingForObservation", "web-1 False WaitingForObservation") // with another message
+}
+
+// TestGateOfAnotherShard checks that an operator does not open the gates of a
+// Service that the operator of another shard observes.
+func TestGateOfAnotherShard(t *testing.T) {
+	env := newGateEnv(t)
+	env.gates.Selector = labels.SelectorFromSet(labels.Set{"shard": "a"})
+	env.live, env.objects = env.objects, nil
+	env.add("web-1", env.ready())
+	for range 100 {
+		env.clock.advance(time.Minute)
+		env.reconcile()
+		env.reconcile()
+	}
+	env.want()
+	equal(t, "searches", env.searches, 100)
+	env.gates.EachWaiting(func(_, _, reason string, _ int, _ time.Time) { t.Errorf("the metric has %s", reason) })
+
+	env.live = nil
+	env.clock.advance(time.Minute)
+	env.reconcile()
+	env.clock.advance(time.Minute)
+	env.reconcile()
+	env.want("web-1 False WaitingForObservation", "web-1 True NotObserved")
+}
+
+func TestGateIsOpenedThoughHealthIsUnknown(t *testing.T) {
+	env := newGateEnv(t)
+	failsToObserve(&env.objects[0])
+	env.add("web-1", env.ready())
+	env.add("web-2", env.ready())
+	env.reconcile()
+	env.clock.advance(10 * time.Second)
+	env.reconcile()
+	env.want("web-1 False WaitingForObservation", "web-2 False WaitingForObservation")
+	equal(t, "requeue", env.reconcile(), 590*time.Second)
+	env.clock.advance(590 * time.Second)
+	env.reconcile()
+	env.want("web-1 True HealthUnknown", "web-2 True HealthUnknown")
+	equal(t, "events: two pods and an object", env.events, 3)
+	equal(t, "counter", strings.Join(env.opened, " "), "HealthUnknown HealthUnknown")
+}
+
+func TestGateOfAKnownBadPodStaysClosed(t *testing.T) {
+	env := newGateEnv(t)
+	env.add("web-1", env.ready())
+	env.reconcile()
+	env.observe("1 abnormal")
+	env.clock.advance(24 * time.Hour)
+	env.reconcile()
+	env.restart()
+	env.reconcile()
+	env.want("web-1 False BackendAbnormal")
+
+	failsToObserve(&env.objects[0])
+	env.clock.advance(9 * time.Minute)
+	env.reconcile()
+	env.want()
+	env.clock.advance(time.Minute)
+	env.reconcile()
+	env.want("web-1 True HealthUnknown")
+}
+
+func TestFailedGatePatchIsTriedAgain(t *testing.T) {
+	env := newGateEnv(t)
+	env.add("web-1", env.ready())
+	env.reconcile()
+	env.observe()
+	env.want("web-1 False NotRegistered")
+	env.patchErr = errors.New("refused")
+	env.gates.states.observed(webRequest.NamespacedName, health.GateInput{
+		Service: "web", LoadBalancerID: "lb-1", Scopes: []health.GateScope{{}},
+		Observation: &alicloud.Observation{RequestedAt: env.clock.Now(), At: env.clock.Now(), Backends: []alicloud.Backend{{ServerIP: "10.9.0.1", Type: health.TypeENI, ServerHealthStatus: "normal"}}},
+	})
+	if _, err := env.gates.Reconcile(t.Context(), webRequest); err == nil {
+		t.Error("no error: the queue does not retry")
+	}
+	equal(t, "opened", len(env.opened), 0)
+	waiting := ""
+	env.gates.EachWaiting(func(_, _, reason string, _ int, _ time.Time) { waiting += reason })
+	equal(t, "the metric", waiting, "BackendNormal")
+	env.patchErr, env.lagging = nil, true
+	env.reconcile()
+	env.reconcile() // the cache does not show the patch
+	env.want("web-1 True BackendNormal")
+	env.gates.EachWaiting(func(_, _, reason string, _ int, _ time.Time) { t.Errorf("the metric has %s", reason) })
+}
+
+func TestWakeIsCalledWhenAPodBeginsToWait(t *testing.T) {
+	env := newGateEnv(t)
+	var woken []alicloud.Target
+	env.gates.Wake = func(targets ...alicloud.Target) { woken = append(woken, targets...) }
+	env.add("web-1")
+	env.reconcile()
+	equal(t, "before the containers are ready", len(woken), 0)
+	equal(t, "awaited", env.gates.Awaited(testTarget), false)
+	env.set("web-1", env.ready())
+	env.reconcile()
+	env.reconcile()
+	equal(t, "once", len(woken), 1)
+	equal(t, "target", woken[0], testTarget)
+	equal(t, "awaited", env.gates.Awaited(testTarget), true)
+	equal(t, "another target is awaited", env.gates.Awaited(alicloud.Target{}), false)
+	equal(t, "without gates", (*GateReconciler)(nil).Awaited(testTarget), false)
+	env.observe("1 normal")
+	env.reconcile()
+	equal(t, "awaited though the gate is open", env.gates.Awaited(testTarget), false)
+}
+
+// TestOpenGateIsNeverWrittenAgain lets random things happen, with a cache that
+// lags, processes that restart, and an earlier leader that still writes. The
+// gatePatcher fails the test when an open gate is written.
+func TestOpenGateIsNeverWrittenAgain(t *testing.T) {
+	for seed := range uint64(200) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		env := newGateEnv(t)
+		for i := range 4 {
+			env.add("web-" + strconv.Itoa(i))
+		}
+		var former *GateReconciler
+		for range 60 {
+			env.step(random, &former)
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+// step does one random thing.
+func (env *gateEnv) step(random *rand.Rand, former **GateReconciler) {
+	pod := "web-" + strconv.Itoa(random.IntN(4))
+	env.clock.advance(time.Duration(random.IntN(60)) * time.Second)
+	switch random.IntN(9) {
+	case 0, 1:
+		env.set(pod, env.ready())
+	case 2:
+		env.set(pod, corev1.PodCondition{Type: corev1.ContainersReady, Status: corev1.ConditionFalse})
+	case 3:
+		env.lagging = true
+	case 4:
+		env.mu.Lock()
+		env.lagging, env.cached = false, maps.Clone(env.stored)
+		env.mu.Unlock()
+	case 5:
+		*former = env.gates
+		env.restart()
+	case 6:
+		if *former != nil {
+			_, _ = (*former).Reconcile(env.t.Context(), webRequest)
+		}
+	default:
+		var rows []string
+		for i := range 4 {
+			rows = append(rows, strconv.Itoa(i)+" "+[]string{"normal", "abnormal", "unavailable"}[random.IntN(3)])
+		}
+		env.observe(rows...)
+	}
+	env.reconcile()
+}
+
+// TestGateIgnoresTheFormerLoadBalancer checks that an observation counts only
+// while an object of the Service has that load balancer.
+func TestGateIgnoresTheFormerLoadBalancer(t *testing.T) {
+	env := newGateEnv(t)
+	env.add("web-1", env.ready())
+	env.reconcile()
+	env.objects[0].Status.ServiceLoadBalancer.LoadBalancerID = "lb-2"
+	env.observe("1 normal")
+	env.want()
+	env.objects[0].Status.ServiceLoadBalancer.LoadBalancerID = "lb-1"
+	env.reconcile()
+	env.want("web-1 True BackendNormal")
+}
+
+// TestGateOfSeveralObjects checks that the objects of a Service which observe
+// different listeners decide together.
+func TestGateOfSeveralObjects(t *testing.T) {
+	env := newGateEnv(t)
+	env.objects = append(env.objects, *env.objects[0].DeepCopy())
+	env.objects[1].UID, env.objects[1].Name = "uid-other", "other"
+	onPort(443)(&env.objects[0])
+	onPort(80)(&env.objects[1])
+	env.add("web-1", env.ready())
+	env.reconcile()
+	rows := []alicloud.Backend{
+		{ServerID: "eni-1", ServerIP: "10.9.0.1", Type: health.TypeENI, ListenerPort: 443, ServerHealthStatus: "normal"},
+		{ServerID: "eni-1", ServerIP: "10.9.0.1", Type: health.TypeENI, ListenerPort: 80, ServerHealthStatus: "abnormal"},
+		{ServerID: "eni-1", ServerIP: "10.9.0.1", Type: health.TypeENI, ListenerPort: 8080, ServerHealthStatus: "abnormal"},
+	}
+	env.observeRows(rows)
+	env.want("web-1 False BackendAbnormal")
+	rows[1].ServerHealthStatus = "normal"
+	env.observeRows(rows)
+	env.want("web-1 True BackendNormal")
+}
+
+func TestUnknownOf(t *testing.T) {
+	stale := func(o *v1alpha1.LoadBalancerHealth) {
+		wasObserved(o)
+		o.Status.Conditions = append(o.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionHealthy, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonObservationStale, Message: "too old"})
+	}
+	for want, edits := range map[string][]func(*v1alpha1.LoadBalancerHealth){
+		"":                          {wasObserved},
+		"Throttled: slow down":      {failsToObserve},
+		" ":                         {failsToObserve, wasObserved},
+		"ObservationStale: too old": {stale},
+		"Throttled: slow down ":     {failsToObserve, stale},
+		"  ":                        {},
+	} {
+		var objects []*v1alpha1.LoadBalancerHealth
+		for _, edit := range edits {
+			objects = append(objects, new(newObject(edit)))
+		}
+		equal(t, want, unknownOf(objects), strings.TrimSpace(want))
+	}
+}

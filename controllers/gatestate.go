@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/cluster"
+	"github.com/lbhealth/slb-health-operator/internal/health"
+)
+
+const (
+	// gateRewrite is the shortest time between two patches of a gate that stays closed.
+	gateRewrite = 30 * time.Second
+	// gateSearch is how often objects in other shards are searched.
+	gateSearch = time.Minute
+)
+
+// gateStates is what this process keeps of the Services for which pods wait.
+// A process may lose all of it.
+type gateStates struct {
+	mu        sync.Mutex
+	byService map[types.NamespacedName]*gateState
+}
+
+// gateState is what this process keeps of one Service. Only the worker of the
+// Service's key uses it, except for the fields that mu of gateStates guards.
+type gateState struct {
+	pods map[types.UID]*podGate
+	// notObservedSince is since when nothing has observed the load balancer; zero: something does.
+	notObservedSince time.Time
+	// elsewhere is true when an object of another shard references the Service,
+	// as searched at searchedAt.
+	elsewhere  bool
+	searchedAt time.Time
+
+	// observation, targets and waiting are guarded by mu. targets are those of the
+	// objects of the Service, waiting is by reason.
+	observation *health.GateObservation
+	targets     []alicloud.Target
+	waiting     map[string]waitingGates
+}
+
+// waitingGates are closed gates of pods whose containers are ready.
+type waitingGates struct {
+	pods int
+	// oldest is when the containers of the first of them became ready.
+	oldest time.Time
+}
+
+// podGate is what this process keeps of the gate of one pod.
+type podGate struct {
+	// readyAt is the time of ContainersReady that the next two are about.
+	readyAt          time.Time
+	readySeenAt      time.Time
+	registeredSeenAt time.Time
+	// observedAt is when the last observation arrived that decided on the pod.
+	observedAt time.Time
+	// writtenAt, reason and message are of the last patch; zero: none in this process.
+	writtenAt       time.Time
+	reason, message string
+	// opened is true once the gate was opened: the cache may not show it yet.
+	opened bool
+}
+
+func (s *gateStates) get(key types.NamespacedName) *gateState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byService == nil {
+		s.byService = map[types.NamespacedName]*gateState{}
+	}
+	if s.byService[key] == nil {
+		s.byService[key] = &gateState{pods: map[types.UID]*podGate{}}
+	}
+	return s.byService[key]
+}
+
+func (s *gateStates) delete(key types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.byService, key)
+}
+
+// waits reports whether a pod waits for an observation.
+func (s *gateStates) waits(key types.NamespacedName) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state := s.byService[key]
+	return state != nil && len(state.waiting) > 0
+}
+
+// awaited reports whether a pod waits for an observation of a target.
+func (s *gateStates) awaited(target alicloud.Target) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, state := range s.byService {
+		if len(state.waiting) > 0 && slices.Contains(state.targets, target) {
+			return true
+		}
+	}
+	return false
+}
+
+// publish makes visible how many pods wait, why, and for which targets.
+func (s *gateStates) publish(pass *gatePass) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	pass.state.waiting, pass.state.targets = maps.Clone(pass.waiting), pass.targets()
+}
+
+// observed keeps an observation for the worker of the Service's key.
+func (s *gateStates) observed(key types.NamespacedName, input health.GateInput) {
+	input.Previous = s.observation(key)
+	observation := health.NewGateObservation(input)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if state := s.byService[key]; state != nil {
+		state.observation = observation
+	}
+}
+
+func (s *gateStates) observation(key types.NamespacedName) *health.GateObservation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if state := s.byService[key]; state != nil {
+		return state.observation
+	}
+	return nil
+}
+
+// EachWaiting calls visit for each Service and reason with closed gates of pods
+// whose containers are ready. oldest is when the first of them became ready.
+func (g *GateReconciler) EachWaiting(visit func(namespace, service, reason string, pods int, oldest time.Time)) {
+	g.states.mu.Lock()
+	defer g.states.mu.Unlock()
+	for key, state := range g.states.byService {
+		for reason, w := range state.waiting {
+			visit(key.Namespace, key.Name, reason, w.pods, w.oldest)
+		}
+	}
+}
+
+// notObserved keeps since when nothing observes the load balancer.
+func (s *gateState) notObserved(missing bool, now time.Time) time.Time {
+	switch {
+	case !missing:
+		s.notObservedSince = time.Time{}
+	case s.notObservedSince.IsZero():
+		s.notObservedSince = now
+	}
+	return s.notObservedSince
+}
+
+// see returns the state of a pod's gate, with when its containers were first
+// seen ready, and the pod registered.
+func (s *gateState) see(pod *corev1.Pod, service string, now time.Time) (gate *podGate, begins bool) {
+	if s.pods[pod.UID] == nil {
+		s.pods[pod.UID] = &podGate{}
+	}
+	gate = s.pods[pod.UID]
+	if readyAt := cluster.ContainersReadyAt(pod); !readyAt.Equal(gate.readyAt) {
+		*gate = podGate{readyAt: readyAt, writtenAt: gate.writtenAt, reason: gate.reason, message: gate.message, opened: gate.opened}
+		if !readyAt.IsZero() {
+			gate.readySeenAt, begins = now, true
+		}
+	}
+	switch registered := !gate.readySeenAt.IsZero() && cluster.IsRegistered(pod, service); {
+	case !registered:
+		gate.registeredSeenAt = time.Time{}
+	case gate.registeredSeenAt.IsZero():
+		gate.registeredSeenAt, begins = now, true
+	}
+	return gate, begins
+}
+
+// wrote keeps a patch that succeeded.
+func (p *podGate) wrote(d *health.GateDecision, now time.Time) {
+	p.writtenAt, p.reason, p.message, p.opened = now, d.Reason, d.Message, d.Open
+}
+
+// writeAt is when to write a decision; zero: it is written. A gate that stays
+// closed is written again after gateRewrite at the earliest.
+func (p *podGate) writeAt(d *health.GateDecision, c *corev1.PodCondition, now time.Time) time.Time {
+	isWritten := p.reason == d.Reason && p.message == d.Message ||
+		p.reason == "" && c != nil && c.Reason == d.Reason && c.Message == d.Message
+	switch {
+	case d.Reason == "" || isWritten && !d.Open:
+		return time.Time{}
+	case d.Open:
+		return now
+	case p.writtenAt.IsZero():
+		return later(d.WriteAt, now)
+	default:
+		return later(later(d.WriteAt, now), p.writtenAt.Add(gateRewrite))
+	}
+}
+
+// gatePass is one decision on all closed gates of a Service.
+type gatePass struct {
+	key   types.NamespacedName
+	now   time.Time
+	state *gateState
+	// timeout is the unknown timeout.
+	timeout time.Duration
+	service health.GateService
+	// objects reference the Service, and are not suspended.
+	objects []*v1alpha1.LoadBalancerHealth
+	// elsewhere is true when the operator of another shard decides.
+	elsewhere bool
+	// observation is the last one of the Service's load balancer; nil: none.
+	observation *health.GateObservation
+
+	// begins is true when a pod waits that did not before.
+	begins    bool
+	waiting   map[string]waitingGates
+	writes    []gateWrite
+	requeueAt time.Time
+}
+
+// gateWrite is a decision that must be written.
+type gateWrite struct {
+	pod      *corev1.Pod
+	state    *podGate
+	decision health.GateDecision
+}
+
+// targets are those of the objects.
+func (p *gatePass) targets() []alicloud.Target {
+	var targets []alicloud.Target
+	for _, object := range p.objects {
+		if target, ok := TargetOf(object); ok && !slices.Contains(targets, target) {
+			targets = append(targets, target)
+		}
+	}
+	return targets
+}
+
+// isFor reports whether an object of the Service has a load balancer.
+func (p *gatePass) isFor(loadBalancerID string) bool {
+	return slices.ContainsFunc(p.targets(), func(target alicloud.Target) bool { return target.LoadBalancerID == loadBalancerID })
+}
+
+// decide decides on each pod, and collects what to write.
+func (p *gatePass) decide(pods []corev1.Pod) {
+	existing := make(map[types.UID]*podGate, len(pods))
+	p.waiting = map[string]waitingGates{}
+	for i := range pods {
+		pod := &pods[i]
+		gate, begins := p.state.see(pod, p.key.Name, p.now)
+		existing[pod.UID] = gate
+		p.begins = p.begins || begins
+		facts := p.podFacts(pod, gate)
+		if gate.opened || p.elsewhere && !facts.OptedOut && !p.service.Off {
+			continue
+		}
+		decision := health.DecideGate(facts, &p.service, p.observation, p.now, p.timeout)
+		gate.observedAt = decision.ObservedAt
+		p.add(pod, gate, decision)
+	}
+	p.state.pods = existing
+}
+
+// podFacts is what the decision must know of a pod.
+func (p *gatePass) podFacts(pod *corev1.Pod, gate *podGate) *health.GatePod {
+	facts := &health.GatePod{
+		IPs: cluster.Addresses(pod), HostNetwork: pod.Spec.HostNetwork,
+		OptedOut: pod.Labels[v1alpha1.ReadinessGateLabel] == v1alpha1.ReadinessGateDisabled,
+		ReadyAt:  gate.readyAt, ReadySeenAt: gate.readySeenAt, RegisteredSeenAt: gate.registeredSeenAt, ObservedAt: gate.observedAt,
+		Reason: gate.reason, Message: gate.message,
+	}
+	if c := cluster.Condition(pod, cluster.GateOf(p.key.Name)); c != nil && facts.Reason == "" {
+		facts.Reason, facts.Message = c.Reason, c.Message
+	}
+	return facts
+}
+
+// add adds the decision on one pod.
+func (p *gatePass) add(pod *corev1.Pod, gate *podGate, d health.GateDecision) {
+	if !d.Open && d.Reason != "" {
+		p.count(gate, d.Reason)
+	}
+	p.requeueAt = earliest(p.requeueAt, d.RecheckAt)
+	at := gate.writeAt(&d, cluster.Condition(pod, cluster.GateOf(p.key.Name)), p.now)
+	switch {
+	case at.IsZero():
+	case at.After(p.now):
+		p.requeueAt = earliest(p.requeueAt, at)
+	default:
+		p.writes = append(p.writes, gateWrite{pod, gate, d})
+	}
+}
+
+// count counts a pod whose gate stays closed, for a reason.
+func (p *gatePass) count(gate *podGate, reason string) {
+	w := p.waiting[reason]
+	w.pods, w.oldest = w.pods+1, earliest(w.oldest, gate.readyAt)
+	p.waiting[reason] = w
+}
+
+// unknownOf is why the last observation of the objects is not current; "": it is.
+func unknownOf(objects []*v1alpha1.LoadBalancerHealth) string {
+	unknown := ""
+	for _, object := range objects {
+		c := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionObserved)
+		healthy := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionHealthy)
+		if healthy != nil && healthy.Reason == v1alpha1.ReasonObservationStale && c != nil && c.Status == metav1.ConditionTrue {
+			c = healthy
+		}
+		switch {
+		case c != nil && c.Status == metav1.ConditionTrue:
+			return "" // of one account is enough
+		case c != nil && unknown == "":
+			unknown = c.Reason + ": " + c.Message
+		}
+	}
+	return unknown
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+)
+
+// GateServices returns the names of the Services that a pod has a readiness gate of ours for.
+func GateServices(pod *corev1.Pod) []string {
+	var services []string
+	for _, gate := range pod.Spec.ReadinessGates {
+		service, found := strings.CutPrefix(string(gate.ConditionType), v1alpha1.ReadinessGatePrefix)
+		if found && service != "" && !slices.Contains(services, service) {
+			services = append(services, service)
+		}
+	}
+	return services
+}
+
+// ClosedGates returns the names of the Services whose gate of a pod is not
+// open; none for a pod that is terminating.
+func ClosedGates(pod *corev1.Pod) []string {
+	if pod.DeletionTimestamp != nil {
+		return nil
+	}
+	return slices.DeleteFunc(GateServices(pod), func(service string) bool {
+		return isTrue(Condition(pod, GateOf(service)))
+	})
+}
+
+// GateOf is the condition type of the gate for a Service.
+func GateOf(service string) corev1.PodConditionType {
+	return corev1.PodConditionType(v1alpha1.ReadinessGatePrefix + service)
+}
+
+// Condition returns a condition of a pod; nil: it has none of the type.
+func Condition(pod *corev1.Pod, conditionType corev1.PodConditionType) *corev1.PodCondition {
+	for i := range pod.Status.Conditions {
+		if c := &pod.Status.Conditions[i]; c.Type == conditionType {
+			return c
+		}
+	}
+	return nil
+}
+
+func isTrue(c *corev1.PodCondition) bool { return c != nil && c.Status == corev1.ConditionTrue }
+
+// ContainersReadyAt is when the containers of a pod became ready; zero: they are not.
+func ContainersReadyAt(pod *corev1.Pod) time.Time {
+	if c := Condition(pod, corev1.ContainersReady); isTrue(c) {
+		return c.LastTransitionTime.Time
+	}
+	return time.Time{}
+}
+
+// IsRegistered reports whether the cloud controller manager has opened its
+// gate of a pod for a Service, or the pod has no such gate.
+func IsRegistered(pod *corev1.Pod, service string) bool {
+	gate := corev1.PodConditionType(v1alpha1.RegistrationGatePrefix + service)
+	carries := slices.ContainsFunc(pod.Spec.ReadinessGates, func(g corev1.PodReadinessGate) bool { return g.ConditionType == gate })
+	return !carries || isTrue(Condition(pod, gate))
+}
+
+// Addresses returns the addresses of a pod in the form of health.Address.
+func Addresses(pod *corev1.Pod) []string { return addressesOf(pod) }
+
+// readsGate reports whether the operator reads a gate and its condition.
+func readsGate(conditionType corev1.PodConditionType) bool {
+	return strings.HasPrefix(string(conditionType), v1alpha1.ReadinessGatePrefix) ||
+		strings.HasPrefix(string(conditionType), v1alpha1.RegistrationGatePrefix)
+}
