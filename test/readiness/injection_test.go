@@ -58,6 +58,7 @@ func (e *env) testInjection(t *testing.T) {
 	t.Run("another policy replaces the gates", e.testReinvocation)
 	t.Run("a second installation", e.testSecondInstallation)
 	t.Run("the switch of a Service", e.testSwitch)
+	t.Run("no evaluation fails", e.testNoErrors)
 	t.Run("a policy that fails", e.testFailure)
 }
 
@@ -198,16 +199,42 @@ func (e *env) testSwitch(t *testing.T) {
 	}
 }
 
+// testNoErrors reads the metrics of the API server, which is silent about a policy that
+// fails and is ignored.
+func (e *env) testNoErrors(t *testing.T) {
+	if failed := e.evaluationErrors(t); len(failed) > 0 {
+		t.Errorf("evaluations failed:\n%s", strings.Join(failed, "\n"))
+	}
+}
+
+func (e *env) evaluationErrors(t *testing.T) []string {
+	t.Helper()
+	var found []string
+	for line := range strings.Lines(string(e.plane.RunKubectl(t, nil, "get", "--raw", "/metrics"))) {
+		isMatch := strings.HasPrefix(line, "apiserver_admission_match_condition_evaluation_errors_total{")
+		isMutation := strings.HasPrefix(line, "apiserver_mutating_admission_policy_check_total{") && !strings.Contains(line, `error_type="no_error"`)
+		if (isMatch || isMutation) && strings.Contains(line, "readiness-gates.slb.lbhealth.dev") {
+			found = append(found, strings.TrimSpace(line))
+		}
+	}
+	return found
+}
+
 // testFailure makes the policy fail: pods come without gates. With failurePolicy Fail,
 // which shows that it fails, they do not come at all.
 func (e *env) testFailure(t *testing.T) {
 	web := newPod("shop", map[string]string{"app": "web"})
 	e.patchPolicy(t, `[{"op": "replace", "path": "/spec/matchConditions/0/expression", "value": "params.spec.noSuchField == 'LoadBalancer'"}]`)
 	e.awaitGates(t, web, nil)
+	if len(e.evaluationErrors(t)) == 0 {
+		t.Error("the metrics of the API server show no error")
+	}
 	e.patchPolicy(t, `[{"op": "replace", "path": "/spec/failurePolicy", "value": "Fail"}]`)
 	NewWithT(t).Eventually(t.Context(), func(ctx context.Context) error {
 		return e.admin.Create(ctx, web.DeepCopy(), client.DryRunAll)
 	}).WithTimeout(patience).Should(MatchError(ContainSubstring("noSuchField")))
+	// Also with Fail, pods of a namespace without such a Service come.
+	e.create(t, newPod("elsewhere", map[string]string{"app": "web"}))
 	e.applyAsTheyStand(t)
 	e.awaitGates(t, web, both("web"))
 }
