@@ -161,12 +161,11 @@ func (e *env) works(t *testing.T, user string, manifests []byte) {
 func (e *env) removePolicies(t *testing.T, manifests []byte) {
 	t.Helper()
 	for _, object := range harness.ParseManifests(t, manifests) {
-		object := object
 		if kind := object.GetKind(); !strings.Contains(kind, "Admission") && kind != "ClusterRoleBinding" {
 			continue
 		}
 		object.SetNamespace("") // kustomize gives one to kinds that it does not know
-		if err := e.admin.Delete(t.Context(), &object); client.IgnoreNotFound(err) != nil {
+		if err := client.IgnoreNotFound(e.admin.Delete(t.Context(), &object)); err != nil {
 			t.Fatal(err)
 		}
 	}
