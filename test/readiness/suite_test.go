@@ -41,9 +41,10 @@ type env struct {
 	version string
 }
 
-func newEnv(t *testing.T) *env {
+// newEnv starts an API server with config/default and the files of config/readiness-gates.
+func newEnv(t *testing.T, apiServerArgs map[string][]string) *env {
 	t.Helper()
-	e := &env{plane: harness.NewControlPlane(t, harness.ControlPlaneOptions{CRDs: []string{}})}
+	e := &env{plane: harness.NewControlPlane(t, harness.ControlPlaneOptions{CRDs: []string{}, APIServerArgs: apiServerArgs})}
 	e.admin = newClient(t, e.plane.Config)
 	d, err := discovery.NewDiscoveryClientForConfig(e.plane.Config)
 	if err != nil {
@@ -59,6 +60,8 @@ func newEnv(t *testing.T) *env {
 	}
 	e.version = version.GitVersion
 	e.injects = slices.ContainsFunc(served.APIResources, func(r metav1.APIResource) bool { return r.Name == "mutatingadmissionpolicies" })
+	e.plane.RunKubectl(t, nil, "apply", "--server-side", "--validate=strict", "-k", configFolder+"/default")
+	e.applyAsTheyStand(t)
 	return e
 }
 
@@ -80,9 +83,7 @@ func (e *env) as(t *testing.T, user string) client.Client {
 }
 
 func TestReadinessGates(t *testing.T) {
-	e := newEnv(t)
-	e.plane.RunKubectl(t, nil, "apply", "--server-side", "--validate=strict", "-k", configFolder+"/default")
-	e.applyAsTheyStand(t)
+	e := newEnv(t, nil)
 	t.Run("injection", func(t *testing.T) {
 		if !e.injects {
 			t.Skipf("Kubernetes %s does not serve MutatingAdmissionPolicy v1: users write gates by hand, which another test does", e.version)
@@ -93,6 +94,17 @@ func TestReadinessGates(t *testing.T) {
 	t.Run("guard", e.testGuard)
 	t.Run("permissions", e.testPermissions)
 	t.Run("kustomize", e.testKustomize)
+	if !e.injects {
+		return
+	}
+	t.Run("before Kubernetes 1.36", func(t *testing.T) {
+		older := newEnv(t, map[string][]string{"emulated-version": {"1.35"}})
+		if older.injects {
+			t.Fatal("it serves MutatingAdmissionPolicy v1")
+		}
+		t.Run("gates by hand", older.testByHand)
+		t.Run("guard", older.testGuard)
+	})
 }
 
 // applyAsTheyStand applies the files without kustomize.
