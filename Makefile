@@ -92,6 +92,9 @@ chart: manifests $(HELM_DOCS) ## Copy the files of config/ that the chart shares
 	cp config/rbac/role.yaml $(CHART)/files/role.yaml
 	cp config/service-discovery/role.yaml $(CHART)/files/service-discovery-role.yaml
 	cp config/backend-names/role.yaml $(CHART)/files/backend-names-role.yaml
+	cp config/readiness-gates/role.yaml $(CHART)/files/readiness-gates-role.yaml
+	cp config/readiness-gates/guard.yaml $(CHART)/files/readiness-gates-guard.yaml
+	cp config/readiness-gates/injection.yaml $(CHART)/files/readiness-gates-injection.yaml
 	cp config/prometheus/alerts.yaml $(CHART)/files/alerts.yaml
 	go run ./hack/compact 2 config/grafana/slb-health.json > $(CHART)/files/dashboard.json
 	$(HELM_DOCS) --chart-search-root=$(CHART) --sort-values-order=file --log-level=warning

@@ -87,7 +87,9 @@ func addControllers(ctx context.Context, o *options, mgr manager.Manager, record
 	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastObservedAt: reconciler.LastObservedAt, Elected: mgr.Elected()})
 	ctrlmetrics.Registry.MustRegister(fleet, ratelimit.RateLimits{Limiter: reconciler.Limiter, Now: time.Now})
 	reconciler.Status, reconciler.Options, reconciler.Locator = status, decide, locator
-	reconciler.Gates = newGates(o, mgr, recorder)
+	if gates := newGates(o, mgr, recorder); gates != nil {
+		reconciler.Gates, reconciler.Awaited, gates.Wake = gates, gates.Awaited, reconciler.Signal
+	}
 	status.Metrics, reconciler.Metrics = fleet, fleet
 	if err := setUpReaders(ctx, o, mgr, reconciler); err != nil {
 		return err

@@ -36,6 +36,7 @@ func TestCluster(t *testing.T) {
 		}
 	}
 	t.Run("every mode is valid, and its pods are restricted", func(t *testing.T) { testModes(t, k) })
+	t.Run("readiness gates", func(t *testing.T) { testReadinessGates(t, k) })
 	t.Run("one file installs it all", func(t *testing.T) { testInstaller(t, k) })
 	t.Run("upgrade from the former chart, and rollback", func(t *testing.T) { testUpgrade(t, k) })
 	t.Run("upgrade of a release with a long name", func(t *testing.T) { testUpgradeOfLongName(t, k) })

@@ -76,7 +76,7 @@ func TestChartMakesWhatConfigMakes(t *testing.T) {
 		args   []string
 	}{
 		{"default", []string{config + "/default"}, nil},
-		{"with all that is optional", []string{withNetworkPolicy(t), config + "/prometheus"}, []string{
+		{"with all that is optional", []string{withComponents(t, "../network-policy"), config + "/prometheus"}, []string{
 			"--set", "networkPolicy.enabled=true,metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true",
 		}},
 		{"namespaced", []string{config + "/namespaced"}, []string{"--set", "namespaced=true", "--namespace", "slb-health"}},
@@ -107,27 +107,6 @@ func TestChartMakesWhatConfigMakes(t *testing.T) {
 
 func identity(o unstructured.Unstructured) string {
 	return o.GetKind() + " " + o.GetNamespace() + "/" + o.GetName()
-}
-
-// withNetworkPolicy is a copy of config/default with the policy.
-func withNetworkPolicy(t *testing.T) string {
-	t.Helper()
-	copied := t.TempDir()
-	if err := os.CopyFS(copied, os.DirFS(config)); err != nil {
-		t.Fatal(err)
-	}
-	folder := filepath.Join(copied, "default")
-	file, err := os.OpenFile(filepath.Join(folder, "kustomization.yaml"), os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := file.WriteString("\ncomponents: [../network-policy]\n"); err != nil {
-		t.Fatal(err)
-	}
-	if err := file.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return folder
 }
 
 // kubectlPath is kubectl beside the control plane.

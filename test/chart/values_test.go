@@ -190,6 +190,8 @@ func TestBadValuesAreRefused(t *testing.T) {
 		{`{"metrics": {"serviceMonitor": {"authorization": {"create": false, "credentials": {"name": "s"}}}}}`, "both name and key"},
 		{`{"metrics": {"serviceMonitor": {"authorization": {"create": false, "credentials": {"file": "/token"}}}}}`, "file"},
 		{`{"extraArgs": ["slb-qps=1"]}`, "extraArgs"},
+		{`{"readinessGates": {"unknownTimeout": "5"}}`, "unknownTimeout"},
+		{`{"namespaced": true, "readinessGates": {"enabled": true}}`, "namespaced: false"},
 	} {
 		t.Run(test.json, func(t *testing.T) {
 			_, err := run(t, nil, []byte(test.json), helmPath(t), "template", release, chartFolder, "--values", "-")

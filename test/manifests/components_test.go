@@ -8,11 +8,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
 // testComponents checks that config/components makes the same of an overlay as the
 // components that they wrap make of config/default.
-func testComponents(t *testing.T, k kubectl) {
+func testComponents(t *testing.T, c *harness.ControlPlane) {
 	t.Helper()
 	folder := t.TempDir()
 	if err := os.CopyFS(filepath.Join(folder, "config"), os.DirFS(configFolder)); err != nil {
@@ -29,7 +31,7 @@ components: [../config/components/network-policy, ../config/components/service-d
 	if err := os.WriteFile(filepath.Join(own, "kustomization.yaml"), []byte(overlay), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	want, got := k.run(t, nil, "kustomize", withOptions(t)), k.run(t, nil, "kustomize", own)
+	want, got := c.RunKubectl(t, nil, "kustomize", withOptions(t)), c.RunKubectl(t, nil, "kustomize", own)
 	if difference := cmp.Diff(string(want), string(got)); difference != "" {
 		t.Errorf("config/default -, overlay +:\n%s", difference)
 	}

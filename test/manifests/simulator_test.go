@@ -21,9 +21,9 @@ import (
 
 // testSimulator applies docs/simulator to a namespace that enforces the restricted Pod
 // Security Standard, and compares its ports and labels.
-func testSimulator(t *testing.T, admin client.Client, k kubectl) {
-	manifests := k.run(t, nil, "kustomize", "../../docs/simulator")
-	k.run(t, manifests, "apply", "--server-side", "--validate=strict", "-f", "-")
+func testSimulator(t *testing.T, admin client.Client, c *harness.ControlPlane) {
+	manifests := c.RunKubectl(t, nil, "kustomize", "../../docs/simulator")
+	c.RunKubectl(t, manifests, "apply", "--server-side", "--validate=strict", "-f", "-")
 	objects := harness.ParseManifests(t, manifests)
 	deployment := harness.Only[appsv1.Deployment](t, objects, "Deployment")
 	harness.VerifyPods(t, admin, deployment)

@@ -124,6 +124,27 @@ annotations:
 {{- if not (or $off .Values.namespaced (not (include "slb-health-operator.enabled" .))) }}true{{ end -}}
 {{- end -}}
 
+{{/* A list of the namespaces that the shards serve; empty: all of them. */}}
+{{- define "slb-health-operator.served" -}}
+{{- $served := list -}}
+{{- $all := false -}}
+{{- range include "slb-health-operator.shards" . | fromYamlArray -}}
+{{- $served = concat $served (default list .namespaces) -}}
+{{- $all = or $all (not .namespaces) -}}
+{{- end -}}
+{{- ternary list ($served | uniq | sortAlpha) $all | toYaml -}}
+{{- end -}}
+
+{{/* Of values. Those of an older chart, with --reuse-values, lack the name. */}}
+{{- define "slb-health-operator.hasGates" -}}
+{{- if (.readinessGates).enabled }}true{{ end -}}
+{{- end -}}
+
+{{/* Of values: readiness gates need the load balancers of Services. */}}
+{{- define "slb-health-operator.discoversServices" -}}
+{{- if or .serviceDiscovery.enabled (include "slb-health-operator.hasGates" .) }}true{{ end -}}
+{{- end -}}
+
 {{/* Whether metrics are served outside the pod. */}}
 {{- define "slb-health-operator.servesMetrics" -}}
 {{- if and .Values.metrics.enabled (not .Values.namespaced) }}true{{ end -}}

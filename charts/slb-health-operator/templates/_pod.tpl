@@ -118,7 +118,7 @@ YAML parses off without quotes as the boolean false. */}}
 {{- if .requireCredentials }}
 - --require-credentials
 {{- end }}
-{{- if .serviceDiscovery.enabled }}
+{{- if include "slb-health-operator.discoversServices" . }}
 - --service-discovery
 {{- with .serviceDiscovery.monitor }}
 - --monitor={{ . }}
@@ -129,5 +129,11 @@ YAML parses off without quotes as the boolean false. */}}
 {{- end }}
 {{- if .backendNames.enabled }}
 - --backend-names
+{{- end }}
+{{- if include "slb-health-operator.hasGates" . }}
+- --readiness-gates
+{{- with .readinessGates.unknownTimeout }}
+- {{ printf "--readiness-gate-unknown-timeout=%v" . | quote }}
+{{- end }}
 {{- end }}
 {{- end -}}

@@ -19,14 +19,20 @@
 {{- if and .slb.endpoint (eq (default "" .slb.network) "vpc") -}}
 {{- fail "slb.endpoint replaces the regions' endpoints, so slb.network: vpc has no effect: set only one of them" -}}
 {{- end -}}
-{{- if and .serviceDiscovery.regionId (not .serviceDiscovery.enabled) -}}
+{{- if and .serviceDiscovery.regionId (not (include "slb-health-operator.discoversServices" .)) -}}
 {{- fail "serviceDiscovery.regionId requires serviceDiscovery.enabled: set both, or neither" -}}
 {{- end -}}
-{{- if and (eq (default "" .serviceDiscovery.monitor) "all") (not .serviceDiscovery.enabled) -}}
+{{- if and (eq (default "" .serviceDiscovery.monitor) "all") (not (include "slb-health-operator.discoversServices" .)) -}}
 {{- fail "serviceDiscovery.monitor: all requires serviceDiscovery.enabled: set both, or neither" -}}
 {{- end -}}
 {{- if and .namespaced .serviceDiscovery.enabled (not .serviceDiscovery.regionId) -}}
 {{- fail "serviceDiscovery: with namespaced, the operator cannot read nodes: set serviceDiscovery.regionId" -}}
+{{- end -}}
+{{- if and .namespaced (include "slb-health-operator.hasGates" .) -}}
+{{- fail "readinessGates.enabled requires namespaced: false, because admission policies are cluster-scoped" -}}
+{{- end -}}
+{{- if and (include "slb-health-operator.hasGates" .) .readinessGates.inject (semverCompare "<1.36.0-0" $.Capabilities.KubeVersion.Version) -}}
+{{- fail (printf "readinessGates.inject: Kubernetes %s does not serve MutatingAdmissionPolicy v1: set it to false and write the gates into the pod templates, or pass the version of the cluster by --kube-version" $.Capabilities.KubeVersion.Version) -}}
 {{- end -}}
 {{- if and .namespaced .metrics.certSecret -}}
 {{- fail "metrics.certSecret: with namespaced, metrics are served only inside the pod, without TLS" -}}
