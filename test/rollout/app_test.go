@@ -25,6 +25,9 @@ const (
 	// name is that of each Deployment, Service and LoadBalancerHealth.
 	name         = "web"
 	versionLabel = "version"
+	// serviceLabel is what the Service selects. The Deployment selects app, so that a
+	// pod of its own can be a backend, too.
+	serviceLabel = "service"
 	cloudGate    = standin.CloudGatePrefix + name
 	healthGate   = "health.slb.lbhealth.dev/" + name
 	// injectLabel makes the policy inject both gates into the pods of a Service.
@@ -55,8 +58,8 @@ type appOptions struct {
 	progressDeadline int32
 }
 
-// newApp creates the first version, and returns when all of its backends serve.
-// Gated apps need the operator for that, which prepare starts; it may be nil.
+// newApp creates the first version, and returns when its rollout has ended and all of
+// its backends serve. Gated apps need the operator for that, which prepare starts; it may be nil.
 func (s *suite) newApp(t *testing.T, options appOptions, prepare func(*app)) *app {
 	t.Helper()
 	a := s.prepareApp(t, options)
@@ -64,6 +67,7 @@ func (s *suite) newApp(t *testing.T, options appOptions, prepare func(*app)) *ap
 		prepare(a)
 	}
 	a.create(t, a.deployment("v1"))
+	a.rolloutEnds(t)
 	a.awaitServing(t, int(a.options.replicas))
 	a.recorder.Restart()
 	return a
@@ -111,7 +115,7 @@ func (a *app) meta() metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: a.n
 
 func (a *app) service(listeners []standin.Listener) *corev1.Service {
 	service := &corev1.Service{ObjectMeta: a.meta(), Spec: corev1.ServiceSpec{
-		Type: corev1.ServiceTypeLoadBalancer, Selector: map[string]string{"app": name},
+		Type: corev1.ServiceTypeLoadBalancer, Selector: map[string]string{serviceLabel: name},
 	}}
 	if a.options.inject {
 		service.Labels = map[string]string{injectLabel: "enabled"}
@@ -131,7 +135,7 @@ func (a *app) deployment(version string) *appsv1.Deployment {
 		Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": name}},
 		Strategy: appsv1.DeploymentStrategy{RollingUpdate: &appsv1.RollingUpdateDeployment{MaxSurge: &surge, MaxUnavailable: &unavailable}},
 		Template: corev1.PodTemplateSpec{
-			ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": name, versionLabel: version}},
+			ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": name, serviceLabel: name, versionLabel: version}},
 			Spec: corev1.PodSpec{
 				TerminationGracePeriodSeconds: new(int64(gracePeriod)),
 				Containers:                    []corev1.Container{{Name: "app", Image: "registry.example/app:" + version}},
@@ -184,6 +188,18 @@ func (a *app) rolloutSucceeds(t *testing.T) time.Duration {
 	return time.Since(started)
 }
 
+// rolloutEnds waits until every pod is of the last version and available, also after
+// the progress deadline, when kubectl rollout status fails at once.
+func (a *app) rolloutEnds(t *testing.T) {
+	t.Helper()
+	a.await(t, "the end of the rollout", func() (bool, error) {
+		d, want := &appsv1.Deployment{}, a.options.replicas
+		err := client.IgnoreNotFound(a.cluster.Get(a.Ctx, client.ObjectKey{Namespace: a.namespace, Name: name}, d))
+		status := d.Status
+		return d.Generation == status.ObservedGeneration && status.UpdatedReplicas == want && status.AvailableReplicas == want && status.Replicas == want, err
+	})
+}
+
 // await waits for a condition of what the stand-ins watch.
 func (a *app) await(t *testing.T, what string, holds func() (bool, error)) {
 	t.Helper()
@@ -232,7 +248,9 @@ func conditionOf(pod *corev1.Pod, kind string) corev1.PodCondition {
 	return corev1.PodCondition{}
 }
 
-func isTrue(pod *corev1.Pod, kind string) bool { return conditionOf(pod, kind).Status == corev1.ConditionTrue }
+func isTrue(pod *corev1.Pod, kind string) bool {
+	return conditionOf(pod, kind).Status == corev1.ConditionTrue
+}
 
 // checkOf finds a health for the pods of a version, and normal for others.
 func (s *suite) checkOf(version, health string) standin.Check {

@@ -53,7 +53,7 @@ func (s *suite) awaitPolicy(t *testing.T) {
 	t.Helper()
 	a := s.prepareApp(t, appOptions{inject: true})
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: a.namespace, Name: name, Labels: map[string]string{"app": name}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: a.namespace, Name: name, Labels: map[string]string{serviceLabel: name}},
 		Spec:       a.deployment("v1").Spec.Template.Spec,
 	}
 	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {

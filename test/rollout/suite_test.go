@@ -47,21 +47,24 @@ type suite struct {
 
 func TestRollouts(t *testing.T) {
 	s := newSuite(t)
-	for name, test := range map[string]func(*testing.T, *suite){
-		"without gates":                    func(t *testing.T, s *suite) { testIgnoresHealth(t, s) },
-		"with the cloud controller's gate": func(t *testing.T, s *suite) { testIgnoresHealth(t, s, cloudGate) },
-		"the operator's gate alone":        testDeadlock,
-		"both gates by hand":               testBothGates,
-		"both gates injected":              testInjectedGates,
-		"160 replicas":                     testLargeRollout,
-		"operator is down":                 testOperatorDown,
-		"all backends turn abnormal":       testOutage,
-		"new version is unhealthy":         testUnhealthyVersion,
-		"drain":                            testDrain,
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *suite)
+	}{
+		{"160 replicas", testLargeRollout},
+		{"both gates by hand", testBothGates},
+		{"both gates injected", testInjectedGates},
+		{"without gates", func(t *testing.T, s *suite) { testIgnoresHealth(t, s) }},
+		{"gate of the cloud controller", func(t *testing.T, s *suite) { testIgnoresHealth(t, s, cloudGate) }},
+		{"gate of the operator", testDeadlock},
+		{"operator is down", testOperatorDown},
+		{"all backends turn abnormal", testOutage},
+		{"new version is unhealthy", testUnhealthyVersion},
+		{"drain", testDrain},
 	} {
-		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
+		t.Run(strings.ReplaceAll(test.name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
-			test(t, s)
+			test.run(t, s)
 		})
 	}
 }

@@ -4,13 +4,13 @@ package standin
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -87,35 +87,35 @@ func (k *kubelet) runningPod(pod *corev1.Pod) *runningPod {
 	return running
 }
 
-// updateStatus patches the conditions that are the kubelet's, so that those of
-// readiness gates stay.
+// updateStatus patches what changed of the kubelet's part of the status, so that the
+// conditions of others stay.
 func (k *kubelet) updateStatus(ctx context.Context, pod *corev1.Pod, running *runningPod, containersReady bool) error {
+	updated := pod.DeepCopy()
+	status := &updated.Status
+	status.Phase, status.PodIP, status.PodIPs = corev1.PodRunning, running.ip, []corev1.PodIP{{IP: running.ip}}
+	status.StartTime = &metav1.Time{Time: running.started.Truncate(time.Second)}
+	status.ContainerStatuses = containerStatuses(pod, *status.StartTime, containersReady)
 	containers := condition(corev1.ContainersReady, containersReady, "ContainersNotReady")
-	conditions := []corev1.PodCondition{condition(corev1.PodInitialized, true, ""), containers, podReady(pod, containers)}
-	changed := pod.Status.PodIP == ""
-	for i := range conditions {
-		before := findCondition(pod, conditions[i].Type)
-		if before != nil && before.Status == conditions[i].Status && before.Message == conditions[i].Message {
-			conditions[i] = *before
-			continue
-		}
-		if before != nil && before.Status == conditions[i].Status {
-			conditions[i].LastTransitionTime = before.LastTransitionTime
-		}
-		changed = true
+	for _, c := range []corev1.PodCondition{condition(corev1.PodInitialized, true, ""), containers, podReady(pod, containers)} {
+		setCondition(updated, c)
 	}
-	if !changed {
+	if equality.Semantic.DeepEqual(pod.Status, updated.Status) {
 		return nil
 	}
-	status := map[string]any{
-		"phase": corev1.PodRunning, "podIP": running.ip, "podIPs": []corev1.PodIP{{IP: running.ip}}, "conditions": conditions,
-		"startTime": metav1.NewTime(running.started), "containerStatuses": containerStatuses(pod, running, containersReady),
+	return k.Status().Patch(ctx, updated, client.StrategicMergeFrom(pod))
+}
+
+// setCondition keeps the time of the last transition of a condition whose status is the same.
+func setCondition(pod *corev1.Pod, c corev1.PodCondition) {
+	before := findCondition(pod, c.Type)
+	if before == nil {
+		pod.Status.Conditions = append(pod.Status.Conditions, c)
+		return
 	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": pod.UID}, "status": status})
-	if err != nil {
-		return err
+	if before.Status == c.Status {
+		c.LastTransitionTime = before.LastTransitionTime
 	}
-	return k.Status().Patch(ctx, pod.DeepCopy(), client.RawPatch(types.StrategicMergePatchType, patch))
+	*before = c
 }
 
 // podReady is the rule of the kubelet: a pod is Ready when its containers are, and
@@ -152,12 +152,12 @@ func findCondition(pod *corev1.Pod, name corev1.PodConditionType) *corev1.PodCon
 	return nil
 }
 
-func containerStatuses(pod *corev1.Pod, running *runningPod, ready bool) []corev1.ContainerStatus {
+func containerStatuses(pod *corev1.Pod, started metav1.Time, ready bool) []corev1.ContainerStatus {
 	statuses := make([]corev1.ContainerStatus, 0, len(pod.Spec.Containers))
 	for i := range pod.Spec.Containers {
 		statuses = append(statuses, corev1.ContainerStatus{
 			Name: pod.Spec.Containers[i].Name, Image: pod.Spec.Containers[i].Image, Ready: ready, Started: new(true),
-			State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(running.started)}},
+			State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: started}},
 		})
 	}
 	return statuses

@@ -61,7 +61,9 @@ type row struct {
 func (l *LoadBalancer) Addresses() []string { return l.addresses(func(string) bool { return true }) }
 
 // normal returns the addresses that are normal behind every listener, sorted.
-func (l *LoadBalancer) normal() []string { return l.addresses(func(health string) bool { return health == Normal }) }
+func (l *LoadBalancer) normal() []string {
+	return l.addresses(func(health string) bool { return health == Normal })
+}
 
 func (l *LoadBalancer) addresses(matches func(health string) bool) []string {
 	l.mu.Lock()

@@ -58,12 +58,15 @@ func (r *Recorder) Fewest() int {
 	return slices.MinFunc(r.samples, func(a, b Sample) int { return a.Serving - b.Serving }).Serving
 }
 
-// String lists the samples, with the seconds since the first.
+// maxListed bounds the samples that String lists.
+const maxListed = 40
+
+// String lists the last samples, with the seconds since the first.
 func (r *Recorder) String() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var text strings.Builder
-	for _, s := range r.samples {
+	for _, s := range r.samples[max(0, len(r.samples)-maxListed):] {
 		fmt.Fprintf(&text, " %.1fs:%d", s.Time.Sub(r.samples[0].Time).Seconds(), s.Serving)
 	}
 	return strings.TrimSpace(text.String())
