@@ -58,7 +58,7 @@ type appOptions struct {
 	progressDeadline int32
 }
 
-// newApp creates the first version, and returns when its rollout has ended and all of
+// newApp creates the first version, and returns when its rollout is complete and all of
 // its backends serve. Gated apps need the operator for that, which prepare starts; it may be nil.
 func (s *suite) newApp(t *testing.T, options appOptions, prepare func(*app)) *app {
 	t.Helper()
@@ -67,7 +67,7 @@ func (s *suite) newApp(t *testing.T, options appOptions, prepare func(*app)) *ap
 		prepare(a)
 	}
 	a.create(t, a.deployment("v1"))
-	a.rolloutEnds(t)
+	a.rolloutCompletes(t)
 	a.awaitServing(t, int(a.options.replicas))
 	a.recorder.Restart()
 	return a
@@ -188,11 +188,11 @@ func (a *app) rolloutSucceeds(t *testing.T) time.Duration {
 	return time.Since(started)
 }
 
-// rolloutEnds waits until every pod is of the last version and available, also after
+// rolloutCompletes waits until every pod is of the last version and available, also after
 // the progress deadline, when kubectl rollout status fails at once.
-func (a *app) rolloutEnds(t *testing.T) {
+func (a *app) rolloutCompletes(t *testing.T) {
 	t.Helper()
-	a.await(t, "the end of the rollout", func() (bool, error) {
+	a.await(t, "a complete rollout", func() (bool, error) {
 		d, want := &appsv1.Deployment{}, a.options.replicas
 		err := client.IgnoreNotFound(a.cluster.Get(a.Ctx, client.ObjectKey{Namespace: a.namespace, Name: name}, d))
 		status := d.Status
@@ -200,12 +200,12 @@ func (a *app) rolloutEnds(t *testing.T) {
 	})
 }
 
-// await waits for a condition of what the stand-ins watch.
-func (a *app) await(t *testing.T, what string, holds func() (bool, error)) {
+// await waits for something that the stand-ins watch.
+func (a *app) await(t *testing.T, what string, done func() (bool, error)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if err := a.cluster.Await(ctx, holds); err != nil {
+	if err := a.cluster.Await(ctx, done); err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
 }
@@ -224,15 +224,27 @@ func (a *app) fewestServing(t *testing.T, least int) {
 	}
 }
 
-// pods returns the pods of a version, "" for all.
+// pods returns the pods of a version, "" for all, as the API server has them.
 func (a *app) pods(t *testing.T, version string) []corev1.Pod {
+	t.Helper()
+	return a.list(t, a.Client, version)
+}
+
+// cachedPods is for conditions of await, which are evaluated often. Its pods may be
+// older than what another object says of them.
+func (a *app) cachedPods(t *testing.T, version string) []corev1.Pod {
+	t.Helper()
+	return a.list(t, a.cluster, version)
+}
+
+func (a *app) list(t *testing.T, reader client.Reader, version string) []corev1.Pod {
 	t.Helper()
 	labels := client.MatchingLabels{"app": name}
 	if version != "" {
 		labels[versionLabel] = version
 	}
 	list := &corev1.PodList{}
-	if err := a.cluster.List(a.Ctx, list, client.InNamespace(a.namespace), labels); err != nil {
+	if err := reader.List(a.Ctx, list, client.InNamespace(a.namespace), labels); err != nil {
 		t.Fatal(err)
 	}
 	return list.Items

@@ -5,6 +5,7 @@ package rollout
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -54,11 +55,59 @@ func testOperatorDown(t *testing.T, s *suite) {
 	a.fewestServing(t, replicas)
 
 	a.startOperator(t)
-	a.rolloutEnds(t)
+	a.rolloutCompletes(t)
 	a.fewestServing(t, replicas)
 }
 
-// A gate stays open when every backend turns abnormal: pods stay Ready, so traffic
+// An operator that is killed during a rollout and starts again closes no gate and
+// skips none.
+func testOperatorKilled(t *testing.T, s *suite) {
+	a, operator := s.gatedApp(t, appOptions{})
+	a.update(t, "v2")
+	var first corev1.Pod
+	a.await(t, "a Ready pod of the new version", func() (bool, error) {
+		for _, pod := range a.cachedPods(t, "v2") {
+			if isTrue(&pod, string(corev1.PodReady)) {
+				first = pod
+				return true, nil
+			}
+		}
+		return false, nil
+	})
+	operator.Kill()
+	a.startOperator(t)
+	verifyRollout(t, a)
+	for _, pod := range a.pods(t, "v2") {
+		before, after := conditionOf(&first, healthGate), conditionOf(&pod, healthGate)
+		if pod.Name == first.Name && !after.LastTransitionTime.Equal(&before.LastTransitionTime) {
+			t.Errorf("the gate of %s changed from %+v to %+v", pod.Name, before, after)
+		}
+	}
+}
+
+// While the API answers nothing, a gate waits for the timeout, and no longer.
+func testThrottled(t *testing.T, s *suite) {
+	requireGates(t)
+	const timeout = 10 * time.Second
+	a := s.newApp(t, appOptions{replicas: 2, gates: []string{cloudGate, healthGate}}, func(a *app) {
+		a.startOperator(t, "--readiness-gate-unknown-timeout="+timeout.String())
+	})
+	a.Admin(t, http.MethodPost, "faults", map[string]any{"kind": "throttle", "loadBalancerId": a.lb.ID})
+	a.update(t, "v2")
+	a.rolloutSucceeds(t)
+	for _, pod := range a.pods(t, "v2") {
+		gate, containers := conditionOf(&pod, healthGate), conditionOf(&pod, string(corev1.ContainersReady))
+		if gate.Status != corev1.ConditionTrue || gate.Reason != "HealthUnknown" {
+			t.Errorf("the gate of %s is %+v", pod.Name, gate)
+		}
+		// Both times are in whole seconds.
+		if waited := gate.LastTransitionTime.Sub(containers.LastTransitionTime.Time); waited < timeout-time.Second {
+			t.Errorf("the gate of %s was opened after %s", pod.Name, waited)
+		}
+	}
+}
+
+// A gate stays open when every backend becomes abnormal: pods stay Ready, so traffic
 // inside the cluster continues, no pod is deregistered, and evictions stay possible.
 func testOutage(t *testing.T, s *suite) {
 	a, _ := s.gatedApp(t, appOptions{})
@@ -92,7 +141,7 @@ func testOutage(t *testing.T, s *suite) {
 			t.Errorf("%s is not registered", pod.Name)
 		}
 	}
-	if n := a.budget(t).Status.DisruptionsAllowed; n != 1 {
+	if n := a.budget(t, a.Client).Status.DisruptionsAllowed; n != 1 {
 		t.Errorf("the budget allows %d disruptions", n)
 	}
 	a.setCheck(t, standin.Always(standin.Normal))
@@ -106,7 +155,7 @@ func testUnhealthyVersion(t *testing.T, s *suite) {
 	before := a.ready(t, "v1")
 	a.update(t, "v2")
 	a.await(t, "a gate that is closed by an abnormal backend", func() (bool, error) {
-		for _, pod := range a.pods(t, "v2") {
+		for _, pod := range a.cachedPods(t, "v2") {
 			if c := conditionOf(&pod, healthGate); c.Status == corev1.ConditionFalse && c.Reason == "BackendAbnormal" {
 				return isTrue(&pod, string(corev1.ContainersReady)) && isTrue(&pod, cloudGate), nil
 			}
@@ -135,8 +184,8 @@ func testDrain(t *testing.T, s *suite) {
 		t.Fatalf("a second eviction: %v", err)
 	}
 	started := time.Now()
-	a.await(t, "a budget that is used up", func() (bool, error) { return a.budget(t).Status.DisruptionsAllowed == 0, nil })
-	a.await(t, "a budget that allows a disruption", func() (bool, error) { return a.budget(t).Status.DisruptionsAllowed == 1, nil })
+	a.await(t, "a budget that is used up", func() (bool, error) { return a.budget(t, a.cluster).Status.DisruptionsAllowed == 0, nil })
+	a.await(t, "a budget that allows a disruption", func() (bool, error) { return a.budget(t, a.cluster).Status.DisruptionsAllowed == 1, nil })
 	if serving := a.recorder.Serving(); serving != replicas {
 		t.Errorf("%d backends serve when the next eviction is allowed", serving)
 	}
@@ -156,14 +205,14 @@ func (a *app) createBudget(t *testing.T) {
 	a.create(t, &policyv1.PodDisruptionBudget{ObjectMeta: a.meta(), Spec: policyv1.PodDisruptionBudgetSpec{
 		MaxUnavailable: &one, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": name}},
 	}})
-	a.await(t, "a budget that allows a disruption", func() (bool, error) { return a.budget(t).Status.DisruptionsAllowed == 1, nil })
+	a.await(t, "a budget that allows a disruption", func() (bool, error) { return a.budget(t, a.cluster).Status.DisruptionsAllowed == 1, nil })
 }
 
-// budget returns the PodDisruptionBudget; an empty one if the cache has none yet.
-func (a *app) budget(t *testing.T) *policyv1.PodDisruptionBudget {
+// budget returns the PodDisruptionBudget; an empty one if the reader has none yet.
+func (a *app) budget(t *testing.T, reader client.Reader) *policyv1.PodDisruptionBudget {
 	t.Helper()
 	budget := &policyv1.PodDisruptionBudget{}
-	if err := a.cluster.Get(a.Ctx, client.ObjectKey{Namespace: a.namespace, Name: name}, budget); client.IgnoreNotFound(err) != nil {
+	if err := reader.Get(a.Ctx, client.ObjectKey{Namespace: a.namespace, Name: name}, budget); client.IgnoreNotFound(err) != nil {
 		t.Fatal(err)
 	}
 	return budget
@@ -209,7 +258,7 @@ func (a *app) createPod(t *testing.T, podName string) {
 func (a *app) readyEndpoints(t *testing.T) (ready int) {
 	t.Helper()
 	list := &discoveryv1.EndpointSliceList{}
-	if err := a.cluster.List(a.Ctx, list, client.InNamespace(a.namespace)); err != nil {
+	if err := a.Client.List(a.Ctx, list, client.InNamespace(a.namespace)); err != nil {
 		t.Fatal(err)
 	}
 	for i := range list.Items {
@@ -237,7 +286,7 @@ func (a *app) observeNow(t *testing.T) {
 	})
 }
 
-// calls returns how many times the operator asked for the health of the load balancer.
+// calls returns the calls of DescribeHealthStatus for the load balancer.
 func (a *app) calls(t *testing.T) int {
 	t.Helper()
 	var report struct {

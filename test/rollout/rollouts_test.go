@@ -45,7 +45,7 @@ func testDeadlock(t *testing.T, s *suite) {
 	a.create(t, a.deployment("v1"))
 	var pod corev1.Pod
 	a.await(t, "a pod whose containers are ready", func() (bool, error) {
-		pods := a.pods(t, "")
+		pods := a.cachedPods(t, "")
 		if len(pods) == 1 {
 			pod = pods[0]
 		}
@@ -102,6 +102,12 @@ func testLargeRollout(t *testing.T, s *suite) {
 func rollOut(t *testing.T, a *app) {
 	t.Helper()
 	a.update(t, "v2")
+	verifyRollout(t, a)
+}
+
+// verifyRollout waits until kubectl reports success.
+func verifyRollout(t *testing.T, a *app) {
+	t.Helper()
 	t.Logf("kubectl reports success after %.1f s", a.rolloutSucceeds(t).Seconds())
 	pods := a.pods(t, "v2")
 	if len(pods) != int(a.options.replicas) {

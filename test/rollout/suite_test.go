@@ -58,7 +58,9 @@ func TestRollouts(t *testing.T) {
 		{"gate of the cloud controller", func(t *testing.T, s *suite) { testIgnoresHealth(t, s, cloudGate) }},
 		{"gate of the operator", testDeadlock},
 		{"operator is down", testOperatorDown},
-		{"all backends turn abnormal", testOutage},
+		{"operator is killed", testOperatorKilled},
+		{"API throttles", testThrottled},
+		{"all backends become abnormal", testOutage},
 		{"new version is unhealthy", testUnhealthyVersion},
 		{"drain", testDrain},
 	} {
@@ -115,8 +117,8 @@ func requireGates(t *testing.T) {
 }
 
 // startOperator serves the namespace of an app.
-func (a *app) startOperator(t *testing.T) *harness.Process {
+func (a *app) startOperator(t *testing.T, args ...string) *harness.Process {
 	t.Helper()
-	return a.StartOperator(t, "operator-"+a.namespace, "rollout-key", "rollout-secret",
-		"--watch-namespace="+a.namespace, "--service-discovery", "--backend-names", gatesFlag, "--metrics-bind-address=0")
+	return a.StartOperator(t, "operator-"+a.namespace, "rollout-key", "rollout-secret", append(args,
+		"--watch-namespace="+a.namespace, "--service-discovery", "--backend-names", gatesFlag, "--metrics-bind-address=0")...)
 }

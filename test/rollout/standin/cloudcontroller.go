@@ -51,7 +51,7 @@ func (c *cloudController) Reconcile(ctx context.Context, request reconcile.Reque
 		return reconcile.Result{}, err
 	}
 	gate := corev1.PodConditionType(CloudGatePrefix + service.Name)
-	candidates, again, err := c.candidates(ctx, request.NamespacedName, gate)
+	candidates, pending, err := c.candidates(ctx, request.NamespacedName, gate)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
@@ -67,7 +67,7 @@ func (c *cloudController) Reconcile(ctx context.Context, request reconcile.Reque
 			return reconcile.Result{}, err
 		}
 	}
-	if again {
+	if pending {
 		return reconcile.Result{RequeueAfter: c.requeue}, nil
 	}
 	return reconcile.Result{}, nil
@@ -84,8 +84,8 @@ func (c *cloudController) label(ctx context.Context, service *corev1.Service, lb
 }
 
 // candidates are the pods that are Ready, and those with the gate whose containers
-// are ready. again says that a pod with the gate may become one.
-func (c *cloudController) candidates(ctx context.Context, service types.NamespacedName, gate corev1.PodConditionType) (found []candidate, again bool, err error) {
+// are ready. pending says that a pod with the gate may become one.
+func (c *cloudController) candidates(ctx context.Context, service types.NamespacedName, gate corev1.PodConditionType) (found []candidate, pending bool, err error) {
 	slices := &discoveryv1.EndpointSliceList{}
 	if err := c.List(ctx, slices, client.InNamespace(service.Namespace), client.MatchingLabels{discoveryv1.LabelServiceName: service.Name}); err != nil {
 		return nil, false, err
@@ -101,14 +101,14 @@ func (c *cloudController) candidates(ctx context.Context, service types.Namespac
 				if registered, waits, err = c.gated(ctx, endpoint.TargetRef, gate); err != nil {
 					return nil, false, err
 				}
-				again = again || waits
+				pending = pending || waits
 			}
 			if registered {
 				found = append(found, candidate{endpoint.Addresses[0], endpoint.TargetRef})
 			}
 		}
 	}
-	return found, again, nil
+	return found, pending, nil
 }
 
 // gated reports whether a pod that is not Ready carries the gate, and whether its containers are ready.
@@ -136,7 +136,7 @@ func (c *cloudController) openGate(ctx context.Context, candidate candidate, gat
 	}
 	opened := condition(gate, true, "")
 	opened.Reason = "ServerRegistered"
-	return ignoreGone(PatchCondition(ctx, c.Client, pod, opened))
+	return ignoreDeleted(PatchCondition(ctx, c.Client, pod, opened))
 }
 
 // PatchCondition writes one condition of a pod, unless another pod has its name now.

@@ -22,17 +22,17 @@ func TestCandidates(t *testing.T) {
 		return corev1.PodStatus{Conditions: []corev1.PodCondition{condition(corev1.ContainersReady, ready, "")}}
 	}
 	for name, test := range map[string]struct {
-		ready, terminating bool
-		pod                *corev1.Pod
-		registered, again  bool
+		ready, terminating  bool
+		pod                 *corev1.Pod
+		registered, pending bool
 	}{
 		"Ready":                        {ready: true, pod: &corev1.Pod{}, registered: true},
 		"Ready and terminating":        {ready: true, terminating: true, pod: &corev1.Pod{Spec: gated, Status: containers(true)}},
 		"not Ready":                    {pod: &corev1.Pod{Status: containers(true)}},
-		"gate, containers not ready":   {pod: &corev1.Pod{Spec: gated, Status: containers(false)}, again: true},
+		"gate, containers not ready":   {pod: &corev1.Pod{Spec: gated, Status: containers(false)}, pending: true},
 		"gate, containers ready":       {pod: &corev1.Pod{Spec: gated, Status: containers(true)}, registered: true},
 		"gate, ready, and terminating": {terminating: true, pod: &corev1.Pod{Spec: gated, Status: containers(true)}},
-		"pod is not in the cache":      {again: true},
+		"pod is not in the cache":      {pending: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			objects := []client.Object{&discoveryv1.EndpointSlice{
@@ -47,12 +47,12 @@ func TestCandidates(t *testing.T) {
 				objects = append(objects, test.pod)
 			}
 			c := &cloudController{Client: fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithObjects(objects...).Build()}
-			found, again, err := c.candidates(t.Context(), types.NamespacedName{Namespace: "ns", Name: "web"}, gate)
+			found, pending, err := c.candidates(t.Context(), types.NamespacedName{Namespace: "ns", Name: "web"}, gate)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if registered := len(found) == 1 && found[0].ip == ip; registered != test.registered || again != test.again {
-				t.Errorf("registered %v, reconciles again %v", registered, again)
+			if registered := len(found) == 1 && found[0].ip == ip; registered != test.registered || pending != test.pending {
+				t.Errorf("registered %v, pending %v", registered, pending)
 			}
 		})
 	}

@@ -166,7 +166,7 @@ func (c *Cluster) observe(object any, deleted bool) {
 	c.changes.notify()
 }
 
-// record samples the load balancers of a namespace.
+// record updates the recorders of a namespace.
 func (c *Cluster) record(namespace string) {
 	c.mu.Lock()
 	var recorders []*Recorder
@@ -234,13 +234,13 @@ func (c *Cluster) serving(lb *LoadBalancer) (serving int) {
 	return serving
 }
 
-// Await returns once a condition holds. It evaluates the condition after each change
+// Await returns once done returns true or an error. It calls done after each change
 // that the stand-ins see.
-func (c *Cluster) Await(ctx context.Context, holds func() (bool, error)) error {
+func (c *Cluster) Await(ctx context.Context, done func() (bool, error)) error {
 	for {
 		changed := c.changes.next()
-		held, err := holds()
-		if held || err != nil {
+		isDone, err := done()
+		if isDone || err != nil {
 			return err
 		}
 		select {
@@ -275,8 +275,8 @@ func (c *Cluster) reported(r reconcile.Reconciler) reconcile.Reconciler {
 	})
 }
 
-// ignoreGone ignores that an object was deleted or replaced meanwhile.
-func ignoreGone(err error) error {
+// ignoreDeleted ignores that an object was deleted or replaced meanwhile.
+func ignoreDeleted(err error) error {
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil
 	}

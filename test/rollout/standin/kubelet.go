@@ -34,7 +34,7 @@ type runningPod struct {
 	started time.Time
 }
 
-// Reconcile binds a pod, starts it, updates its status, or ends it.
+// Reconcile binds a pod, starts it, updates its status, or removes it.
 func (k *kubelet) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	pod := &corev1.Pod{}
 	if err := k.Get(ctx, request.NamespacedName, pod); err != nil {
@@ -44,7 +44,7 @@ func (k *kubelet) Reconcile(ctx context.Context, request reconcile.Request) (rec
 	case pod.DeletionTimestamp != nil:
 		return k.stop(ctx, pod)
 	case pod.Spec.NodeName == "":
-		return reconcile.Result{}, ignoreGone(k.bind(ctx, pod))
+		return reconcile.Result{}, ignoreDeleted(k.bind(ctx, pod))
 	default:
 		return k.run(ctx, pod)
 	}
@@ -64,14 +64,14 @@ func (k *kubelet) stop(ctx context.Context, pod *corev1.Pod) (reconcile.Result, 
 		return reconcile.Result{RequeueAfter: wait}, nil
 	}
 	err := k.Delete(ctx, pod, client.GracePeriodSeconds(0), client.Preconditions{UID: &pod.UID})
-	return reconcile.Result{}, ignoreGone(err)
+	return reconcile.Result{}, ignoreDeleted(err)
 }
 
 // run starts the containers of a pod, which become ready after the delay.
 func (k *kubelet) run(ctx context.Context, pod *corev1.Pod) (reconcile.Result, error) {
 	running := k.runningPod(pod)
 	wait := max(0, time.Until(running.started.Add(k.startDelay)))
-	return reconcile.Result{RequeueAfter: wait}, ignoreGone(k.updateStatus(ctx, pod, running, wait == 0))
+	return reconcile.Result{RequeueAfter: wait}, ignoreDeleted(k.updateStatus(ctx, pod, running, wait == 0))
 }
 
 // runningPod returns the state of a pod, which gets an address the first time.

@@ -16,30 +16,30 @@ type Recorder struct {
 	count func() int
 
 	mu      sync.Mutex
-	samples []Sample
+	entries []Entry
 }
 
-// Sample is how many backends served from a time on.
-type Sample struct {
+// Entry is how many backends served from a time on.
+type Entry struct {
 	Time    time.Time
 	Serving int
 }
 
-// record adds a sample if the number changed.
+// record adds an entry if the number changed.
 func (r *Recorder) record() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	serving := r.count()
-	if n := len(r.samples); n > 0 && r.samples[n-1].Serving == serving {
+	if n := len(r.entries); n > 0 && r.entries[n-1].Serving == serving {
 		return
 	}
-	r.samples = append(r.samples, Sample{time.Now(), serving})
+	r.entries = append(r.entries, Entry{time.Now(), serving})
 }
 
 // Restart forgets everything but the present.
 func (r *Recorder) Restart() {
 	r.mu.Lock()
-	r.samples = nil
+	r.entries = nil
 	r.mu.Unlock()
 	r.record()
 }
@@ -55,19 +55,19 @@ func (r *Recorder) Serving() int {
 func (r *Recorder) Fewest() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.MinFunc(r.samples, func(a, b Sample) int { return a.Serving - b.Serving }).Serving
+	return slices.MinFunc(r.entries, func(a, b Entry) int { return a.Serving - b.Serving }).Serving
 }
 
-// maxListed bounds the samples that String lists.
+// maxListed bounds the entries that String lists.
 const maxListed = 40
 
-// String lists the last samples, with the seconds since the first.
+// String lists the last entries, with the seconds since the first.
 func (r *Recorder) String() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var text strings.Builder
-	for _, s := range r.samples[max(0, len(r.samples)-maxListed):] {
-		fmt.Fprintf(&text, " %.1fs:%d", s.Time.Sub(r.samples[0].Time).Seconds(), s.Serving)
+	for _, s := range r.entries[max(0, len(r.entries)-maxListed):] {
+		fmt.Fprintf(&text, " %.1fs:%d", s.Time.Sub(r.entries[0].Time).Seconds(), s.Serving)
 	}
 	return strings.TrimSpace(text.String())
 }
