@@ -4,7 +4,6 @@ package harness
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,25 +24,29 @@ func (c *ControlPlane) StartControllerManager(ctx context.Context, folder string
 		// No port: two on one machine must not conflict.
 		"--secure-port=0",
 		// The default of 20 a second would delay a rollout of hundreds of pods.
-		"--kube-api-qps=500", "--kube-api-burst=1000", "--concurrent-replicaset-syncs=5")
+		"--kube-api-qps=500", "--kube-api-burst=1000")
 }
 
 // findControllerManager looks beside the programs of the control plane, and where
 // `make controller-manager` puts it.
 func findControllerManager() (string, error) {
-	path := filepath.Join(os.Getenv(assetsVariable), controllerManager)
-	if _, err := os.Stat(path); err == nil && os.Getenv(assetsVariable) != "" {
-		return filepath.Abs(path)
+	if folder := os.Getenv(assetsVariable); folder != "" {
+		if path, err := filepath.Abs(filepath.Join(folder, controllerManager)); err == nil && exists(path) {
+			return path, nil
+		}
 	}
 	root, err := moduleRoot()
 	if err != nil {
 		return "", err
 	}
-	path = filepath.Join(root, "bin", "controller-manager", controllerManager)
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+	path := filepath.Join(root, "bin", "controller-manager", controllerManager)
+	if !exists(path) {
 		return "", fmt.Errorf("%s does not exist: run `make controller-manager`", path)
-	} else if err != nil {
-		return "", err
 	}
 	return path, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
