@@ -85,7 +85,7 @@ func testOperatorKilled(t *testing.T, s *suite) {
 	}
 }
 
-// While the API answers nothing, a gate waits for the timeout, and no longer.
+// While the API throttles every call, a gate waits for the timeout, and no longer.
 func testThrottled(t *testing.T, s *suite) {
 	requireGates(t)
 	const timeout = 10 * time.Second

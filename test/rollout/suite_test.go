@@ -27,9 +27,8 @@ import (
 const (
 	// patience is the timeout of what needs seconds on an idle machine.
 	patience = 2 * time.Minute
-	// startDelay, checkDelay and requeue are shorter than in a real cluster. The
-	// original cloud controller requeues after 10 s, and a health check with the
-	// defaults of a Service takes 4 s or more.
+	// startDelay, checkDelay and requeue are shorter than in most clusters: the
+	// cloud controller manager requeues after 10 s.
 	startDelay = time.Second
 	checkDelay = 2 * time.Second
 	requeue    = 2 * time.Second

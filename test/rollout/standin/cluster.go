@@ -26,10 +26,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-)
 
-// Region is that of the nodes.
-const Region = "cn-hangzhou"
+	"github.com/lbhealth/slb-health-operator/test/harness"
+)
 
 const (
 	nodes = 3
@@ -110,7 +109,7 @@ func (c *Cluster) runKubelet() error {
 	}
 	for i := range nodes {
 		name := fmt.Sprintf("node-%d", i+1)
-		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{ProviderID: Region + ".i-" + name}}
+		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{ProviderID: harness.Region + ".i-" + name}}
 		if err := c.Create(c.ctx, node); err != nil {
 			return err
 		}
@@ -195,7 +194,7 @@ func (c *Cluster) AddLoadBalancer(service types.NamespacedName, id string, check
 	for _, listener := range listeners {
 		described = append(described, map[string]any{"listenerPort": listener.Port, "listenerProtocol": listener.Protocol})
 	}
-	body := map[string]any{"regionId": Region, "backends": []any{}, "listeners": described}
+	body := map[string]any{"regionId": harness.Region, "backends": []any{}, "listeners": described}
 	if err := c.options.Admin(c.ctx, "PUT", "loadbalancers/"+id, body); err != nil {
 		return nil, nil, err
 	}
