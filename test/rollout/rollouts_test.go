@@ -3,6 +3,7 @@
 package rollout
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -11,6 +12,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/test/rollout/standin"
+)
+
+// A gate is opened by the next observation after the health check. slack is for that
+// observation, for patches, and for a loaded machine.
+const (
+	fastInterval = 5 * time.Second
+	slack        = 5 * time.Second
 )
 
 // Without a gate of health, a rollout replaces every backend that serves by one that
@@ -103,6 +111,15 @@ func rollOut(t *testing.T, a *app) {
 	t.Helper()
 	a.update(t, "v2")
 	verifyRollout(t, a)
+	longest := time.Duration(0)
+	for _, pod := range a.pods(t, "v2") {
+		registered, normal := conditionOf(&pod, cloudGate).LastTransitionTime, conditionOf(&pod, healthGate).LastTransitionTime
+		longest = max(longest, normal.Sub(registered.Time))
+	}
+	t.Logf("a gate is open %s after the registration at the latest", longest)
+	if most := slices.Max(a.options.delays) + fastInterval + slack; longest > most {
+		t.Errorf("which is more than %s", most)
+	}
 }
 
 // verifyRollout waits until kubectl reports success.
