@@ -212,7 +212,8 @@ func (a *app) createBudget(t *testing.T) {
 func (a *app) budget(t *testing.T, reader client.Reader) *policyv1.PodDisruptionBudget {
 	t.Helper()
 	budget := &policyv1.PodDisruptionBudget{}
-	if err := reader.Get(a.Ctx, client.ObjectKey{Namespace: a.namespace, Name: name}, budget); client.IgnoreNotFound(err) != nil {
+	err := reader.Get(a.Ctx, client.ObjectKey{Namespace: a.namespace, Name: name}, budget)
+	if client.IgnoreNotFound(err) != nil {
 		t.Fatal(err)
 	}
 	return budget

@@ -156,7 +156,7 @@ func (l *LoadBalancer) runCheck(ip string, listener int, r *row) {
 	defer l.changed()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if rows := l.rows[ip]; rows == nil || rows[listener] != r {
+	if !slices.Contains(l.rows[ip], r) {
 		return
 	}
 	r.checked = true
