@@ -58,7 +58,7 @@ from_assets() {
 			die "KUBEBUILDER_ASSETS is $assets, which has no $program: add it, or unset the variable"
 	done
 	if [ "$assets" = "$dest" ]; then
-		say "KUBEBUILDER_ASSETS is bin/controlplane itself: nothing to do"
+		say "KUBEBUILDER_ASSETS is ${dest#"$root/"} itself: nothing to do"
 		exit 0
 	fi
 	for program in $programs; do
