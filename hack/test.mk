@@ -10,7 +10,7 @@ SUITE ?= unit envtest blackbox faults shards failover kill supply
 # Packages whose tests start a control plane are found by what the tests import. test/supply builds tools.
 LIST_PACKAGES := go list -f '{{.ImportPath}}{{range .TestImports}} {{.}}{{end}}{{range .XTestImports}} {{.}}{{end}}' ./...
 UNIT := $(LIST_PACKAGES) | awk '!/test\/harness|test\/blackbox|test\/plugin|test\/prometheus|test\/supply/ {print $$1}'
-ENVTEST := $(LIST_PACKAGES) | awk '/test\/harness/ && !/test\/blackbox|test\/plugin|test\/prometheus|test\/chart|test\/commands|test\/supply/ {print $$1}'
+ENVTEST := $(LIST_PACKAGES) | awk '/test\/harness/ && !/test\/blackbox|test\/plugin|test\/prometheus|test\/chart|test\/commands|test\/rollout|test\/supply/ {print $$1}'
 
 # The race detector needs cgo, and cgo needs a C compiler.
 CC_FOUND = $(shell command -v $(firstword $(shell go env CC)) 2>/dev/null)
@@ -22,6 +22,11 @@ SOAK_WITH_RACE = $(if $(filter 0,$(SOAK_RACE)),,$(CC_FOUND))
 .PHONY: controlplane
 controlplane: ## Put etcd, kube-apiserver and kubectl into bin/controlplane.
 	@hack/controlplane/install.sh
+
+# Only the rollouts need it, and its first build costs minutes of CPU.
+.PHONY: controller-manager
+controller-manager: ## Put kube-controller-manager into bin/controller-manager.
+	@hack/controlplane/install.sh controller-manager
 
 .PHONY: test
 test: $(addprefix test-,$(SUITE)) ## Run every test, the quick ones first, or some suites (SUITE='unit faults' TEST_ARGS=…).
@@ -60,6 +65,10 @@ test-failover: controlplane race-note ## Stop, kill and pause leaders, and compa
 .PHONY: test-kill
 test-kill: controlplane ## Kill the operator 200 times, and require a possible history (KILL_SEED=…).
 	@$(GO_TEST) -count=1 -timeout 15m -run '^TestKills$$' -v $(TEST_ARGS) ./test/blackbox
+
+.PHONY: test-rollout
+test-rollout: controlplane controller-manager build race-note ## Test how many backends serve during rollouts, drains and outages.
+	@$(GO_TEST) -count=1 $(TEST_ARGS) ./test/rollout/...
 
 .PHONY: test-plugin
 test-plugin: controlplane build race-note ## Test kubectl-lbh: its packages, and the built plugin in pipes and terminals.

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Puts etcd, kube-apiserver and kubectl into bin/controlplane, from the first of
-# these that works:
+# Puts etcd, kube-apiserver and kubectl into bin/controlplane, or, as
+# `install.sh controller-manager`, kube-controller-manager into
+# bin/controller-manager, from the first of these that works:
 #
 #   1. the folder that KUBEBUILDER_ASSETS names, if it is set;
-#   2. the prebuilt ones that setup-envtest downloads, where it can;
+#   2. the prebuilt ones that setup-envtest downloads, where it can; they have no
+#      kube-controller-manager;
 #   3. a build from the Go modules that go.mod beside this script pins.
 #
 # Says what it does and how long each step takes. When the result is already
@@ -15,8 +17,18 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-dest=$bin/controlplane
+what=${1:-controlplane}
 source=${CONTROLPLANE_SOURCE:-auto}
+case $what in
+controlplane) ;;
+controller-manager)
+	programs=kube-controller-manager
+	source=build
+	[ -x "${KUBEBUILDER_ASSETS:-}/$programs" ] || unset KUBEBUILDER_ASSETS
+	;;
+*) die "cannot install $what: write controller-manager, or no argument" ;;
+esac
+dest=$bin/$what
 kubernetes=$(pinned k8s.io/kubernetes)
 
 readonly index_seconds=5      # an unreachable index must not cost more
@@ -46,14 +58,14 @@ from_assets() {
 			die "KUBEBUILDER_ASSETS is $assets, which has no $program: add it, or unset the variable"
 	done
 	if [ "$assets" = "$dest" ]; then
-		say "KUBEBUILDER_ASSETS is bin/controlplane itself: nothing to do"
+		say "KUBEBUILDER_ASSETS is ${dest#"$root/"} itself: nothing to do"
 		exit 0
 	fi
 	for program in $programs; do
 		ln -s "$assets/$program" "$stage/controlplane/$program"
 	done
 	publish "linked from $assets"
-	say "linked to KUBEBUILDER_ASSETS ($assets), Kubernetes $(version "$dest" kube-apiserver)"
+	say "linked to KUBEBUILDER_ASSETS ($assets), Kubernetes $(version "$dest" "${programs##* }")"
 }
 
 # fetch: the prebuilt programs, if there are any, into the staged folder.

@@ -10,7 +10,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 bin=$root/bin
-programs="etcd kube-apiserver kubectl"
+programs="etcd kubectl kube-apiserver" # the last one reports the version of Kubernetes
 
 say() { printf 'controlplane: %s\n' "$*"; }
 die() {
@@ -98,8 +98,8 @@ build_one() {
 	say "built $2 $4 in $((SECONDS - started)) s"
 }
 
-# build FOLDER: all three programs, kube-apiserver and kubectl from the module of
-# FOLDER, and etcd from the one that pins it.
+# build FOLDER: the programs, those of Kubernetes from the module of FOLDER, and etcd
+# from the one that pins it.
 build() {
 	local started=$SECONDS flags="" minor package program
 	minor=${kubernetes#v1.}
@@ -107,9 +107,11 @@ build() {
 	for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
 		flags="$flags -X $package.gitVersion=$kubernetes -X $package.gitMajor=1 -X $package.gitMinor=$minor"
 	done
-	build_one "$here" etcd go.etcd.io/etcd/server/v3 "$etcd" ""
-	for program in kube-apiserver kubectl; do
-		build_one "$1" "$program" "k8s.io/kubernetes/cmd/$program" "$kubernetes" "$flags"
+	for program in $programs; do
+		case $program in
+		etcd) build_one "$here" etcd go.etcd.io/etcd/server/v3 "$etcd" "" ;;
+		*) build_one "$1" "$program" "k8s.io/kubernetes/cmd/$program" "$kubernetes" "$flags" ;;
+		esac
 	done
 	publish "built from Go modules"
 	say "built in $((SECONDS - started)) s"
@@ -120,7 +122,7 @@ version() {
 	local output
 	case $2 in
 	etcd) output=$("$1/etcd" --version 2>&1) ;;
-	kube-apiserver) output=$("$1/kube-apiserver" --version 2>&1) ;;
+	kube-apiserver | kube-controller-manager) output=$("$1/$2" --version 2>&1) ;;
 	kubectl) output=$("$1/kubectl" version --client 2>&1) ;;
 	esac || die "$1/$2 does not run: $output"
 	printf '%s\n' "$output" | sed -nE '1s/.*[ v]([0-9]+\.[0-9]+\.[0-9]+.*)/v\1/p'

@@ -163,6 +163,31 @@ func TestMissingPrograms(t *testing.T) {
 	})
 }
 
+func TestFindControllerManager(t *testing.T) {
+	t.Run("in KUBEBUILDER_ASSETS", func(t *testing.T) {
+		folder := t.TempDir()
+		t.Setenv(assetsVariable, folder)
+		want := filepath.Join(folder, controllerManager)
+		if err := os.WriteFile(want, nil, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := findControllerManager(); err != nil || got != want {
+			t.Errorf("found %s, %v", got, err)
+		}
+	})
+	t.Run("in a checkout without one", func(t *testing.T) {
+		t.Setenv(assetsVariable, t.TempDir())
+		root := t.TempDir()
+		if err := os.WriteFile(filepath.Join(root, "go.mod"), []byte("module "+modulePath+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		t.Chdir(root)
+		if path, err := findControllerManager(); err == nil || !strings.Contains(err.Error(), "run `make controller-manager`") {
+			t.Errorf("found %s, %v", path, err)
+		}
+	})
+}
+
 func eventually(t *testing.T, complaint string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(20 * time.Millisecond) {

@@ -118,10 +118,16 @@ func NewControlPlane(t *testing.T, options ControlPlaneOptions) *ControlPlane {
 	return plane
 }
 
-// NewClient returns a client for Kubernetes' own types and those of this module.
-func NewClient(config *rest.Config) (client.Client, error) {
+// NewScheme has Kubernetes' own types and those of this module.
+func NewScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
+}
+
+// NewClient returns a client for the types of NewScheme.
+func NewClient(config *rest.Config) (client.Client, error) {
+	scheme, err := NewScheme()
+	if err != nil {
 		return nil, err
 	}
 	return client.New(config, client.Options{Scheme: scheme})

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package standin plays what a rollout needs beside a real API server and a real
+// controller manager, where there is no node and no cloud:
+//
+//	kubelet.go          scheduler and kubelet: binds, starts, stops pods, computes Ready as kubelet does
+//	cloudcontroller.go  Alibaba Cloud's cloud controller manager: registers pods as backends
+//	loadbalancer.go     the load balancer's health checks; slb-simulator has its rows
+//	recorder.go         how many backends serve, recorded at each change
+//
+// It reads and writes through the API server, as the originals do, and reacts to
+// watches. Delays are options.
+package standin
