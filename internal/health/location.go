@@ -15,8 +15,13 @@ import (
 // probes to detect a program that hangs.
 const contradictionAfter = time.Minute
 
-// TypeENI is the type of a backend that is an address of an elastic network interface.
-const TypeENI = "eni"
+// Types of a backend.
+const (
+	// TypeECS: the backend is an ECS instance.
+	TypeECS = "ecs"
+	// TypeENI: the backend is an address of an elastic network interface.
+	TypeENI = "eni"
+)
 
 // Location is the node or pod that a backend is, as the cluster knows it.
 type Location struct {

@@ -53,7 +53,7 @@ func rowsOf(observation *alicloud.Observation, scope alicloud.Scope) []v1alpha1.
 			ServerID:           b.ServerID,
 			ServerIP:           b.ServerIP,
 			EniHost:            b.EniHost,
-			Type:               cmp.Or(b.Type, "ecs"), // the API's default
+			Type:               cmp.Or(b.Type, TypeECS), // the API's default
 			ListenerPort:       b.ListenerPort,
 			ListenerProtocol:   b.ListenerProtocol,
 			Port:               b.Port,
