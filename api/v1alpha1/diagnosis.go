@@ -24,6 +24,9 @@ const (
 	// DiagnosisPodReadyButAbnormal: the backend has been abnormal for a minute,
 	// and its pod has been Ready for a minute, or would be but for its readiness gates.
 	DiagnosisPodReadyButAbnormal Diagnosis = "PodReadyButAbnormal"
+	// DiagnosisPortMismatch: the backend is registered with another port than
+	// the targetPort or nodePort of the Service.
+	DiagnosisPortMismatch Diagnosis = "PortMismatch"
 	// DiagnosisOrphan: the cluster has no such node or pod, but it has another
 	// backend of the listener.
 	DiagnosisOrphan Diagnosis = "Orphan"
@@ -39,6 +42,8 @@ func (d Diagnosis) Explain() string {
 		return "the pod is not Ready"
 	case DiagnosisPodReadyButAbnormal:
 		return "the pod is Ready: does a NetworkPolicy or a host firewall block health checks from 100.64.0.0/10?"
+	case DiagnosisPortMismatch:
+		return "another port of it is registered than the Service's targetPort or nodePort"
 	case DiagnosisOrphan:
 		return "no node or pod of this cluster"
 	default:

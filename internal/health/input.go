@@ -43,7 +43,7 @@ type Input struct {
 	// Expected is what the cluster expects, for an object with spec.serviceRef; nil: this
 	// process does not know yet, and the status keeps what it says.
 	Expected *Expected
-	// Absences are those of the last Outcome of the object in this process; nil: none.
+	// Absences are those of the last Outcome of the object in this process.
 	Absences Absences
 	// Since is when this process first reconciled the load balancer.
 	Since time.Time

@@ -4,6 +4,7 @@ package health
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
@@ -15,13 +16,8 @@ import (
 // probes to detect a program that hangs.
 const contradictionAfter = time.Minute
 
-// Types of a backend.
-const (
-	// TypeECS: the backend is an ECS instance.
-	TypeECS = "ecs"
-	// TypeENI: the backend is an address of an elastic network interface.
-	TypeENI = "eni"
-)
+// TypeENI is the type of a backend that is an address of an elastic network interface.
+const TypeENI = "eni"
 
 // Location is the node or pod that a backend is, as the cluster knows it.
 type Location struct {
@@ -57,6 +53,9 @@ func LocationKey(kind, serverID, serverIP string) string {
 // Address normalizes an IP address, so that addresses can be compared. It
 // returns other strings as they are.
 func Address(ip string) string {
+	if !strings.Contains(ip, ":") {
+		return ip // IPv4 has one form
+	}
 	if parsed, err := netip.ParseAddr(ip); err == nil {
 		return parsed.Unmap().String()
 	}

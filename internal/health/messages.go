@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
@@ -23,7 +24,16 @@ const (
 	messageProgressing = "the first observation of this generation is under way"
 	messageRequested   = "the observation that " + v1alpha1.ObserveRequestedAtAnnotation + " requests was attempted and has not succeeded yet: it is retried"
 
+	// messageAbsent has no number, which may differ at each observation.
+	messageAbsent     = "some of the backends that the cluster expects are not registered yet"
+	messageRegistered = "every backend that the cluster expects is registered"
+
 	maxListenersNamed = 3
+	maxBackendsNamed  = 3
+	// maxMessage bounds a message that names backends, and maxHistoryMessage one of
+	// the history, in characters.
+	maxMessage        = 1000
+	maxHistoryMessage = 256
 )
 
 func messagePendingAfter(failure string) string { return "no observation yet: " + failure }
@@ -150,7 +160,76 @@ func describeListener(l *v1alpha1.ListenerStatus, p policy) string {
 	case l.Unavailable > 0:
 		text += fmt.Sprintf(" and %d without a health-check result", l.Unavailable)
 	}
-	return text + fmt.Sprintf(" of %s, needs %d healthy", plural(l.Backends, "backend", "backends"), p.required(l.Backends))
+	text += " of " + plural(l.Backends, "backend", "backends")
+	if l.Missing > 0 {
+		text += fmt.Sprintf(" and %d missing", l.Missing)
+	}
+	return text + fmt.Sprintf(", needs %d healthy", p.required(l.Backends+l.Missing))
+}
+
+// messageBackendsMissing names the first few missing backends, and where to look.
+func messageBackendsMissing(missing []v1alpha1.MissingBackend, expected int32) string {
+	var names []string
+	for i := range min(len(missing), maxBackendsNamed) {
+		b := &missing[i]
+		about := "listener " + listenerName(b.ListenerPort, b.ListenerProtocol)
+		if why := b.Diagnosis.Explain(); why != "" {
+			about += ": " + why
+		}
+		names = append(names, b.Address()+" ("+about+")")
+	}
+	if others := len(missing) - len(names); others > 0 {
+		names = append(names, "and "+strconv.Itoa(others)+" more")
+	}
+	text := fmt.Sprintf("%d of %s not registered: ", len(missing), plural(expected, "expected backend is", "expected backends are"))
+	const where = "; see the events of the Service and the log of the cloud controller manager"
+	return shortened(text+strings.Join(names, "; "), maxMessage-len(where)) + where
+}
+
+func messageNotDetermined(why []string) string {
+	return shortened("which backends the cluster expects is not determined: "+firstFew(why), maxMessage)
+}
+
+// explain says what keeps the expected backends from being known, and what to do
+// about it; "" where they are known.
+func (n NotDetermined) explain() string {
+	switch n.Reason {
+	case "":
+		return ""
+	case EndpointSlicesUnknown:
+		return "the operator may not read EndpointSlices: allow get, list and watch of endpointslices.discovery.k8s.io"
+	case NodesUnknown:
+		return "the backends are nodes, which the operator does not read: run it with --backend-names"
+	case ReusedLoadBalancer:
+		return "the user brought the load balancer or its server groups (annotation " + n.Object + "), which may have backends of others"
+	case Weights:
+		return "the Service sets weights (annotation " + n.Object + ")"
+	case OtherController:
+		return "another controller serves the Service (" + n.Object + ")"
+	case BackendTypeUnknown:
+		return "neither the Service nor a registered backend shows whether the backends are nodes or pods"
+	case HybridNodes:
+		return "pods run on nodes outside of Alibaba Cloud, such as " + n.Object
+	case EndpointWithoutNode:
+		return "the endpoint " + n.Object + " has no node, so the cloud controller manager registers none: see its EndpointSlice"
+	case InvalidProviderID:
+		return "the providerID of node " + n.Object + " has no instance id, so the cloud controller manager registers none: fix the node, or label it " +
+			"node.kubernetes.io/exclude-from-external-load-balancers"
+	case InvalidAnnotation:
+		return "the cloud controller manager cannot parse the annotation " + n.Object + " of the Service: fix it"
+	case NoNodePort:
+		return "the backends are nodes, and the port has no nodePort"
+	default:
+		return strings.TrimSpace(string(n.Reason) + " " + n.Object)
+	}
+}
+
+// shortened returns at most a number of characters of a text.
+func shortened(text string, maximum int) string {
+	if len(text) <= maximum || utf8.RuneCountInString(text) <= maximum {
+		return text
+	}
+	return string([]rune(text)[:maximum-len("...")]) + "..."
 }
 
 // firstFew joins the first few texts, which are about one listener each, and

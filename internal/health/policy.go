@@ -41,16 +41,23 @@ func (p policy) required(backends int32) int {
 // wantsNone returns whether a load balancer without backends is healthy.
 func (p policy) wantsNone() bool { return p.required(100) == 0 }
 
-// verdict is the health of one listener.
-func (p policy) verdict(c v1alpha1.Counts) v1alpha1.Health {
-	healthy, undecided := int(c.Normal), int(c.Unavailable)
+// healthy returns how many backends count as healthy, and how many count neither way.
+func (p policy) healthy(c v1alpha1.Counts) (healthy, undecided int) {
+	healthy, undecided = int(c.Normal), int(c.Unavailable)
 	switch p.unavailable {
 	case v1alpha1.Healthy:
-		healthy, undecided = healthy+undecided, 0
+		return healthy + undecided, 0
 	case v1alpha1.Unhealthy:
-		undecided = 0
+		return healthy, 0
+	default:
+		return healthy, undecided
 	}
-	switch required := p.required(c.Backends); {
+}
+
+// verdict is the health of one listener that lacks some of its backends.
+func (p policy) verdict(c v1alpha1.Counts, missing int32) v1alpha1.Health {
+	healthy, undecided := p.healthy(c)
+	switch required := p.required(c.Backends + missing); {
 	case healthy >= required:
 		return v1alpha1.Healthy
 	case healthy+undecided < required:

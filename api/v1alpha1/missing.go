@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// Address returns the server or pod, the address and the port of a backend, such
+// as "pod shop/web-1 10.9.0.3:8080" or "i-1 10.0.0.1:30080".
+func (in *MissingBackend) Address() string {
+	backend := BackendStatus{ServerID: in.ServerID, ServerIP: in.ServerIP, Port: in.Port}
+	if in.ServerID == "" && in.Pod != "" {
+		backend.ServerID = "pod " + in.Pod
+	}
+	return backend.Address()
+}

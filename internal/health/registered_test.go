@@ -1,0 +1,566 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+)
+
+// newServiceEnv is an object of a Service, whose load balancer was found.
+func newServiceEnv(tb testing.TB, edits ...func(*v1alpha1.LoadBalancerHealthSpec)) *testEnv {
+	tb.Helper()
+	env := newEnv(tb, append(edits, ofService("web"))...)
+	env.discoverLoadBalancer("web", "lb-web")
+	return env
+}
+
+// expect makes the cluster expect backends, in the format of backends: "443/https xx"
+// expects i-0 and i-1 behind that listener, and "-" skips one.
+func (env *testEnv) expect(listeners ...string) *testEnv {
+	env.expected = expecting(listeners...)
+	return env
+}
+
+func expecting(listeners ...string) *Expected {
+	expected := &Expected{}
+	for _, row := range backends(listeners...) {
+		port := ServicePort{row.ListenerPort, row.ListenerProtocol}
+		if n := len(expected.Listeners); n == 0 || expected.Listeners[n-1].ServicePort != port {
+			expected.Listeners = append(expected.Listeners, ExpectedListener{ServicePort: port})
+		}
+		l := &expected.Listeners[len(expected.Listeners)-1]
+		l.Backends = append(l.Backends, ExpectedBackend{Type: TypeECS, ServerID: row.ServerID, Port: row.Port, Location: Location{Node: "node-" + row.ServerID}})
+	}
+	return expected
+}
+
+// wantRegistered compares Registered and the missing backends, as in
+// "False(BackendsMissing) i-1@30": the id of a server or the address of a pod, and
+// its since in seconds after the start.
+func (env *testEnv) wantRegistered(want string) {
+	env.t.Helper()
+	c := find(env.object.Status.Conditions, v1alpha1.ConditionRegistered)
+	words := []string{fmt.Sprintf("%s(%s)", c.status, c.reason)}
+	for i := range env.object.Status.MissingBackends {
+		b := &env.object.Status.MissingBackends[i]
+		words = append(words, fmt.Sprintf("%s@%d", LocationKey(TypeECS, b.ServerID, b.ServerIP)+b.ServerIP, int(b.Since.Sub(start).Seconds())))
+	}
+	if got := strings.Join(words, " "); got != want {
+		env.t.Errorf("at %s: Registered is %s, want %s", env.now.Sub(start), got, want)
+	}
+}
+
+const (
+	allRegistered = "True(AllRegistered)"
+	isMissing     = "False(BackendsMissing)"
+	isPending     = "Unknown(Pending)"
+	undetermined  = "Unknown(NotDetermined)"
+)
+
+func TestBackendIsMissingAfter30sAndTwoObservations(t *testing.T) {
+	for _, test := range []struct {
+		interval time.Duration
+		want     []string // at each observation
+	}{
+		{10 * time.Second, []string{allRegistered, allRegistered, allRegistered, isMissing + " i-1@60"}},
+		{29 * time.Second, []string{allRegistered, allRegistered, isMissing + " i-1@60"}},
+		{30 * time.Second, []string{allRegistered, isMissing + " i-1@60"}},
+		{time.Hour, []string{allRegistered, isMissing + " i-1@60"}},
+	} {
+		t.Run(test.interval.String(), func(t *testing.T) {
+			env := newServiceEnv(t).expect("nn")
+			env.observe("nn")
+			env.wantRegistered(allRegistered)
+			env.after(time.Minute)
+			for i, want := range test.want {
+				outcome := env.observe("n")
+				env.wantRegistered(want)
+				if (outcome.Transitions.Registered != nil) != (want != allRegistered) {
+					t.Errorf("observation %d: transition %s", i, formatCondition(outcome.Transitions.Registered))
+				}
+				env.after(test.interval)
+			}
+			outcome := env.observe("nn")
+			env.wantRegistered(allRegistered)
+			if got := formatCondition(outcome.Transitions.Registered); got != allRegistered {
+				t.Errorf("got transition %q", got)
+			}
+		})
+	}
+}
+
+// A backend that is seen, or not expected, for one observation starts again.
+func TestGraceStartsAgain(t *testing.T) {
+	for what, meanwhile := range map[string]func(env *testEnv){
+		"the backend was registered":   func(env *testEnv) { env.observe("nn") },
+		"the backend was not expected": func(env *testEnv) { env.expect("n").observe("n") },
+		"its pod became ready again": func(env *testEnv) {
+			env.expected.Listeners[0].Backends[1].Location.PodReadySince = env.now.Add(time.Second)
+			env.observe("n")
+		},
+		"nothing was determined": func(env *testEnv) {
+			env.expected = &Expected{NotDetermined: NotDetermined{Reason: EndpointSlicesUnknown}}
+			env.observe("n")
+		},
+		"the process restarted":        func(env *testEnv) { env.restart() },
+		"observation was suspended":    func(env *testEnv) { env.edit(suspend).wait(); env.edit(resume).wait() },
+		"another load balancer":        func(env *testEnv) { env.discoverLoadBalancer("web", "lb-2") },
+		"another listener in the spec": func(env *testEnv) { env.edit(listener(443, "")) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			env := newServiceEnv(t).expect("nn")
+			env.observe("nn")
+			env.after(20 * time.Second).observe("n")
+			meanwhile(env.after(20 * time.Second))
+			expected := expecting("nn")
+			if env.expected.NotDetermined.Reason == "" && len(env.expected.Listeners[0].Backends) == 2 {
+				expected.Listeners[0].Backends[1].Location = env.expected.Listeners[0].Backends[1].Location
+			}
+			env.expected = expected
+			env.after(20 * time.Second).observe("n")
+			env.after(20 * time.Second).observe("n")
+			if len(env.object.Status.MissingBackends) > 0 {
+				t.Errorf("missing after 20 s: %+v", env.object.Status.MissingBackends)
+			}
+			env.after(20 * time.Second).observe("n")
+			env.wantRegistered(isMissing + " i-1@60")
+		})
+	}
+}
+
+// A failed observation says nothing about a backend: the grace goes on.
+func TestFailuresDoNotRestartTheGrace(t *testing.T) {
+	env := newServiceEnv(t).expect("nn")
+	env.observe("nn")
+	env.after(10 * time.Second).observe("n")
+	env.after(10 * time.Second).fail(alicloud.Throttled)
+	env.after(time.Second).wait()
+	env.after(19 * time.Second).observe("n")
+	env.wantRegistered(isMissing + " i-1@10")
+}
+
+// An observation from before a pod was ready says nothing about the pod.
+func TestObservationFromBeforeAPodWasReadyDoesNotCount(t *testing.T) {
+	env := newServiceEnv(t).expect("n")
+	env.observe("n")
+	env.expect("nn")
+	env.expected.Listeners[0].Backends[1].Location.PodReadySince = start.Add(45 * time.Second)
+	env.after(30 * time.Second).observe("n")
+	env.after(30 * time.Second).observe("n")
+	env.wantRegistered(allRegistered)
+	env.after(30 * time.Second).observe("n")
+	env.wantRegistered(isMissing + " i-1@60")
+}
+
+// While Registered is False there is no grace, so a restart changes nothing.
+func TestRestartDoesNotChangeRegistered(t *testing.T) {
+	env := newServiceEnv(t).expect("nnn")
+	env.observe("nnn")
+	env.after(30 * time.Second).observe("n")
+	env.after(30 * time.Second).observe("n")
+	env.wantRegistered(isMissing + " i-1@30 i-2@30")
+	for _, restart := range []bool{true, false} {
+		if restart {
+			env.restart()
+		}
+		if outcome := env.after(10 * time.Second).observe("n"); outcome.Write {
+			t.Errorf("the same observation is written again: %+v", outcome.Status.MissingBackends)
+		}
+	}
+	env.restart().after(10 * time.Second).observe("nn")
+	env.wantRegistered(isMissing + " i-2@30")
+	env.expect("nnnn").after(10 * time.Second).observe("nn")
+	env.wantRegistered(isMissing + " i-2@30 i-3@100")
+	env.restart().after(10 * time.Second).observe("nnnn")
+	env.wantRegistered(allRegistered)
+}
+
+// A new object is pending until its backends are registered or missing.
+func TestRegisteredIsPendingAtFirst(t *testing.T) {
+	env := newServiceEnv(t).expect("nn")
+	env.wait()
+	env.wantRegistered(isPending)
+	for _, test := range []struct{ rows, want, transition string }{
+		{"n", isPending, ""},
+		{"n", isPending, ""},
+		{"n", isMissing + " i-1@15", isMissing},
+		{"nn", allRegistered, allRegistered},
+		{"nn", allRegistered, ""},
+	} {
+		outcome := env.after(15 * time.Second).observe(test.rows)
+		env.wantRegistered(test.want)
+		if got := formatCondition(outcome.Transitions.Registered); got != test.transition {
+			t.Errorf("got transition %q, want %q", got, test.transition)
+		}
+	}
+	first := newServiceEnv(t).expect("nn")
+	if outcome := first.observe("nn"); outcome.Transitions.Registered != nil {
+		t.Error("the first observation is a transition")
+	}
+}
+
+func TestListenersThatDecideNothingExpectNothing(t *testing.T) {
+	listed := func(status string, redirect bool) *alicloud.ListenerDetails {
+		return &alicloud.ListenerDetails{Listeners: []alicloud.Listener{
+			{Port: 80, Protocol: "tcp", Status: status, HealthCheck: healthCheckOn, RedirectOnly: redirect},
+			{Port: 443, Protocol: "https", Status: statusRunning, HealthCheck: healthCheckOn},
+		}}
+	}
+	for _, test := range []struct {
+		what    string
+		details *alicloud.ListenerDetails
+		ports   []ServicePort
+		rows    []string
+		want    string
+	}{
+		{"running without backends", listed(statusRunning, false), nil, []string{"443/https n"}, isMissing + " i-0@0"},
+		{"only redirects", listed(statusRunning, true), nil, []string{"443/https n"}, allRegistered},
+		{"stopped", listed(statusStopped, false), nil, []string{"443/https n"}, allRegistered},
+		{"stopped, of the Service", listed(statusStopped, false), []ServicePort{{80, "tcp"}}, []string{"443/https n"}, allRegistered},
+		{"being configured", listed("configuring", false), []ServicePort{{80, "tcp"}}, []string{"443/https n"}, allRegistered},
+		{"being configured, with backends", listed("configuring", false), nil, []string{"80/tcp -n", "443/https n"}, isMissing + " i-0@0"},
+		{"never listed", nil, nil, []string{"443/https n"}, allRegistered},
+		{"rows without a port", nil, nil, []string{"0/tcp n", "443/https n"}, allRegistered},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			env := newServiceEnv(t).expect("80/tcp n", "443/https n")
+			env.details, env.ports = test.details, test.ports
+			env.observe(test.rows...)
+			env.after(30 * time.Second).observe(test.rows...)
+			env.wantRegistered(test.want)
+		})
+	}
+}
+
+// A listener may have been removed: what it lacks is not known.
+func TestMissingListenerExpectsNothing(t *testing.T) {
+	env := newServiceEnv(t).expect("80/tcp n", "443/https n")
+	env.observe("80/tcp n", "443/https n")
+	for range 3 {
+		env.after(30 * time.Second).observe("443/https n")
+	}
+	env.wantRegistered(allRegistered)
+	env.want("Healthy=Unknown(ListenerMissing) Observed=True(ObservationSucceeded)")
+}
+
+func TestScopeOfTheSpecLimitsWhatIsExpected(t *testing.T) {
+	env := newServiceEnv(t, listener(443, "https")).expect("53/udp n", "80/tcp nn", "443/https n")
+	for range 3 {
+		env.after(30 * time.Second).observe("443/https n")
+	}
+	env.wantRegistered(allRegistered)
+	if got := *env.object.Status.Summary.Missing; got != 0 {
+		t.Errorf("%d missing", got)
+	}
+}
+
+func TestPercentagesAreOfRegisteredAndMissingBackends(t *testing.T) {
+	env := newServiceEnv(t, minHealthy("75%")).expect("nnnn")
+	env.observe("nnnn")
+	env.after(30 * time.Second).observe("nn")
+	env.want("Healthy=True(AllBackendsNormal) Observed=True(ObservationSucceeded)")
+	env.after(30 * time.Second).observe("nn")
+	const unhealthy = "Healthy=False(BelowMinHealthy) Observed=True(ObservationSucceeded)"
+	env.want(unhealthy)
+	if got, want := env.condition("Healthy").Message, "listener 443/https has 2 normal of 2 backends and 2 missing, needs 3 healthy"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	// A failure keeps the verdict, in another process, too.
+	env.restart().after(time.Second).fail(alicloud.Throttled)
+	env.want("Healthy=False(BelowMinHealthy) Observed=False(Throttled)")
+	env.after(time.Second).observe("nnn")
+	env.want("Healthy=True(AllBackendsNormal) Observed=True(ObservationSucceeded)")
+	// A count does not depend on them.
+	env.edit(minHealthy("2")).after(time.Second).observe("nn")
+	env.want("Healthy=True(AllBackendsNormal) Observed=True(ObservationSucceeded)")
+}
+
+func TestRegisteredIsNotDetermined(t *testing.T) {
+	for _, test := range []struct {
+		what     string
+		expected *Expected
+		want     string
+		message  string
+	}{
+		{
+			"nothing", &Expected{NotDetermined: NotDetermined{Reason: EndpointSlicesUnknown}},
+			undetermined, "which backends the cluster expects is not determined: the operator may not read EndpointSlices: allow get, list and watch of endpointslices.discovery.k8s.io",
+		},
+		{
+			"one listener", &Expected{Listeners: []ExpectedListener{
+				{ServicePort: ServicePort{80, "tcp"}, NotDetermined: NotDetermined{Reason: NoNodePort}},
+				expecting("443/https n").Listeners[0],
+			}},
+			undetermined, "which backends the cluster expects is not determined: listener 80/tcp: the backends are nodes, and the port has no nodePort",
+		},
+		{
+			"one listener, and another lacks a backend", &Expected{Listeners: []ExpectedListener{
+				{ServicePort: ServicePort{80, "tcp"}, NotDetermined: NotDetermined{Reason: NoNodePort}},
+				expecting("443/https nn").Listeners[0],
+			}},
+			isMissing + " i-1@30", "1 of 2 expected backends are not registered: i-1:8443 (listener 443/https); see the events of the Service and the log of the cloud controller manager",
+		},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			env := newServiceEnv(t).expect("80/tcp n", "443/https n")
+			env.observe("80/tcp n", "443/https n")
+			env.expected = test.expected
+			env.after(30*time.Second).observe("80/tcp n", "443/https n")
+			env.after(30*time.Second).observe("80/tcp n", "443/https n")
+			env.wantRegistered(test.want)
+			if got := env.condition("Registered").Message; got != test.message {
+				t.Errorf("got  %q\nwant %q", got, test.message)
+			}
+		})
+	}
+}
+
+// The message of each reason says what to do, or is a plain fact.
+func TestEachReasonOfNotDeterminedIsExplained(t *testing.T) {
+	seen := map[string]NotDeterminedReason{}
+	for _, reason := range []NotDeterminedReason{
+		EndpointSlicesUnknown, NodesUnknown, ReusedLoadBalancer, Weights, OtherController, BackendTypeUnknown,
+		HybridNodes, EndpointWithoutNode, InvalidProviderID, InvalidAnnotation, NoNodePort,
+	} {
+		text := NotDetermined{Reason: reason, Object: "OBJECT"}.explain()
+		if other, twice := seen[text]; twice || strings.Contains(text, string(reason)) || strings.HasSuffix(text, ".") {
+			t.Errorf("%s is explained by %q, as %s", reason, text, other)
+		}
+		seen[text] = reason
+	}
+}
+
+// What is known about the registration stays while observations fail, are stale or
+// suspended, or while this process does not know the Service yet.
+func TestRegisteredIsKeptWithoutAComparison(t *testing.T) {
+	for what, then := range map[string]func(env *testEnv){
+		"a failure":            func(env *testEnv) { env.fail(alicloud.Throttled) },
+		"a stale verdict":      func(env *testEnv) { env.after(time.Hour).fail(alicloud.Throttled) },
+		"a stall":              func(env *testEnv) { env.fail(alicloud.Forbidden) },
+		"a suspension":         func(env *testEnv) { env.edit(suspend).wait() },
+		"a resume":             func(env *testEnv) { env.edit(suspend).wait(); env.edit(resume).wait() },
+		"an edit":              func(env *testEnv) { env.edit(minHealthy("2")).wait() },
+		"an unknown Service":   func(env *testEnv) { env.expected = nil; env.observe("na") },
+		"no load balancer now": func(env *testEnv) { env.failDiscovery("it has none") },
+	} {
+		t.Run(what, func(t *testing.T) {
+			env := newServiceEnv(t).expect("nnn")
+			env.observe("nnn")
+			env.after(30 * time.Second).observe("nn")
+			env.after(30 * time.Second).observe("nn")
+			before := env.object.DeepCopy().Status
+			then(env.after(time.Second))
+			env.wantRegistered(isMissing + " i-2@30")
+			after := &env.object.Status
+			if diff := cmp.Diff(before.Summary.Missing, after.Summary.Missing); diff != "" {
+				t.Error(diff)
+			}
+			if l := after.Listeners[0]; l.Missing != 1 || *l.Expected != 3 {
+				t.Errorf("got %+v", l)
+			}
+		})
+	}
+}
+
+func TestOtherTargetRemovesMissingBackendsWithoutTransition(t *testing.T) {
+	for what, change := range map[string]func(env *testEnv){
+		"load balancer": func(env *testEnv) { env.discoverLoadBalancer("web", "lb-2") },
+		"listener":      func(env *testEnv) { env.edit(listener(443, "https")) },
+		"no Service": func(env *testEnv) {
+			env.edit(func(spec *v1alpha1.LoadBalancerHealthSpec) { *spec = newEnv(t).object.Spec })
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			env := newServiceEnv(t).expect("nn")
+			env.observe("nn")
+			env.after(30 * time.Second).observe("n")
+			env.after(30 * time.Second).observe("n")
+			change(env)
+			for range 2 {
+				outcome := env.after(20 * time.Second).observe("n")
+				if outcome.Transitions.Registered != nil || len(env.object.Status.MissingBackends) > 0 {
+					t.Errorf("got transition %q and %+v", formatCondition(outcome.Transitions.Registered), env.object.Status.MissingBackends)
+				}
+			}
+		})
+	}
+}
+
+func TestRowsAreMatchedAsFarAsTheyAreKnown(t *testing.T) {
+	pod := func(ip string, port int32) ExpectedBackend {
+		return ExpectedBackend{Type: TypeENI, ServerIP: ip, Port: port, Location: Location{Pod: "shop/web-1", Node: "node-1"}}
+	}
+	eni := func(ip string, port int32) alicloud.Backend {
+		return alicloud.Backend{ServerID: "eni-1", ServerIP: ip, Type: TypeENI, ListenerPort: 443, ListenerProtocol: "https", Port: port, ServerHealthStatus: "normal"}
+	}
+	with := func(b alicloud.Backend, edit func(*alicloud.Backend)) alicloud.Backend {
+		edit(&b)
+		return b
+	}
+	for _, test := range []struct {
+		what     string
+		row      alicloud.Backend
+		expected ExpectedBackend
+		want     string
+	}{
+		{"a pod", eni("10.9.0.3", 8080), pod("10.9.0.3", 8080), allRegistered},
+		{"another pod", eni("10.9.0.4", 8080), pod("10.9.0.3", 8080), isMissing + " 10.9.0.3@30"},
+		{"a pod with another spelling of its address", eni("2408:0::8", 8080), pod("2408::8", 8080), allRegistered},
+		{"another port", eni("10.9.0.3", 9090), pod("10.9.0.3", 8080), isMissing + " 10.9.0.3@30"},
+		{"a row without a port", eni("10.9.0.3", 0), pod("10.9.0.3", 8080), allRegistered},
+		{"an unknown port", eni("10.9.0.3", 9090), pod("10.9.0.3", 0), allRegistered},
+		{"a row without a type", with(eni("10.9.0.3", 8080), func(b *alicloud.Backend) { b.Type = "" }), pod("10.9.0.3", 8080), allRegistered},
+		{"a row without a listener", with(eni("10.9.0.3", 8080), func(b *alicloud.Backend) { b.ListenerPort, b.ListenerProtocol = 0, "" }), pod("10.9.0.3", 8080), allRegistered},
+		{"a row without a protocol", with(eni("10.9.0.3", 8080), func(b *alicloud.Backend) { b.ListenerProtocol = "" }), pod("10.9.0.3", 8080), allRegistered},
+		{"a row without an address", with(eni("10.9.0.3", 8080), func(b *alicloud.Backend) { b.ServerIP = "" }), pod("10.9.0.3", 8080), undetermined},
+		{"a pod without an address", eni("10.9.0.3", 8080), pod("", 8080), allRegistered},
+		{"a server", with(eni("10.0.0.1", 30080), func(b *alicloud.Backend) { b.Type, b.ServerID = "", "i-1" }), ExpectedBackend{Type: TypeECS, ServerID: "i-1", Port: 30080}, allRegistered},
+		{"another server", with(eni("10.0.0.1", 30080), func(b *alicloud.Backend) { b.Type, b.ServerID = "", "i-2" }), ExpectedBackend{Type: TypeECS, ServerID: "i-1", Port: 30080}, isMissing + " i-1@30"},
+		{"a row without an id", with(eni("10.0.0.1", 30080), func(b *alicloud.Backend) { b.Type, b.ServerID = "", "" }), ExpectedBackend{Type: TypeECS, ServerID: "i-1", Port: 30080}, undetermined},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			env := newServiceEnv(t).expect("443/https n")
+			env.observe("443/https n")
+			// Another row keeps the listener in the response.
+			rows := append(backends("443/https n"), test.row)
+			env.expected.Listeners[0].Backends = append(env.expected.Listeners[0].Backends, test.expected)
+			env.after(30 * time.Second).observeRows(rows)
+			env.after(30 * time.Second).observeRows(rows)
+			env.wantRegistered(test.want)
+		})
+	}
+}
+
+func TestMissingBackendHasItsLocationAndCause(t *testing.T) {
+	for _, test := range []struct {
+		what string
+		row  string
+		at   Location
+		want v1alpha1.MissingBackend
+	}{
+		{"unknown cause", "-n", Location{Pod: "shop/web-1", Node: "node-1"}, v1alpha1.MissingBackend{Pod: "shop/web-1", Node: "node-1"}},
+		{"node", "-n", Location{Node: "node-1", NodeNotReady: true}, v1alpha1.MissingBackend{Node: "node-1", Diagnosis: v1alpha1.DiagnosisNodeNotReady}},
+		{"port", "nn", Location{Node: "node-1"}, v1alpha1.MissingBackend{Node: "node-1", Diagnosis: v1alpha1.DiagnosisPortMismatch}},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			env := newServiceEnv(t).expect("-n")
+			env.expected.Listeners[0].Backends = append(env.expected.Listeners[0].Backends, ExpectedBackend{Type: TypeECS, ServerID: "i-0", Port: 9090, Location: test.at})
+			env.observe(test.row)
+			env.after(30 * time.Second).observe(test.row)
+			test.want.ListenerPort, test.want.ListenerProtocol = 443, "https"
+			test.want.ServerID, test.want.Port, test.want.Since = "i-0", 9090, metav1.NewTime(start)
+			if got := env.object.Status.MissingBackends; len(got) != 1 || !sameMissing(got[0], test.want) {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+		})
+	}
+}
+
+// A Service may have thousands of endpoints: the counts are exact, and the rows bounded.
+func TestTenThousandMissingBackendsAreCountedExactlyAndBounded(t *testing.T) {
+	env := newServiceEnv(t)
+	env.expected = &Expected{Listeners: []ExpectedListener{{ServicePort: ServicePort{443, "https"}}}}
+	var rows []alicloud.Backend
+	l := &env.expected.Listeners[0]
+	for i := range 10_000 {
+		ip := fmt.Sprintf("10.%d.%d.%d", i/62500, i/250%250, i%250)
+		b := ExpectedBackend{Type: TypeENI, ServerIP: ip, Port: 8080, Location: Location{Pod: "shop/" + strings.Repeat("x", 253), Node: strings.Repeat("n", 253)}}
+		l.Backends = append(l.Backends, b, b)
+		if i%4 == 0 {
+			rows = append(rows, alicloud.Backend{ServerID: "eni-1", ServerIP: ip, Type: TypeENI, ListenerPort: 443, ListenerProtocol: "https", Port: 8080, ServerHealthStatus: "normal"})
+		}
+	}
+	env.observeRows(rows)
+	env.after(30 * time.Second).observeRows(rows)
+	s := &env.object.Status
+	if got := s.Listeners[0]; *got.Expected != 10_000 || got.Missing != 7_500 || *s.Summary.Missing != 7_500 || len(s.MissingBackends) != 20 {
+		t.Errorf("got %+v, %d missing, %d listed", got, *s.Summary.Missing, len(s.MissingBackends))
+	}
+	checkFits(t, env.object, schemaOf(t))
+	if outcome := env.after(30 * time.Second).observeRows(rows); outcome.Write || len(outcome.Absences.since) != 7_500 {
+		t.Errorf("write %t, %d absences", outcome.Write, len(outcome.Absences.since))
+	}
+	const want = "7500 of 10000 expected backends are not registered: pod shop/xxx"
+	if got := env.condition("Registered").Message; !strings.HasPrefix(got, want) || len(got) > 1000 || !strings.HasSuffix(got, "the cloud controller manager") {
+		t.Errorf("a message of %d bytes: %q", len(got), got)
+	}
+}
+
+func TestMessageNamesTheFirstMissingBackends(t *testing.T) {
+	env := newServiceEnv(t).expect("nnnnnn")
+	env.observe("nnnnnn")
+	env.expected.Listeners[0].Backends[1].Location.NodeNotReady = true
+	env.after(30 * time.Second).observe("n")
+	env.after(30 * time.Second).observe("n")
+	const want = "5 of 6 expected backends are not registered: i-1:8443 (listener 443/https: the node is not Ready); i-2:8443 (listener 443/https); " +
+		"i-3:8443 (listener 443/https); and 2 more; see the events of the Service and the log of the cloud controller manager"
+	if got := env.condition("Registered").Message; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+// Objects without serviceRef are what they were, whatever is expected.
+func TestObjectWithoutServiceIsUntouched(t *testing.T) {
+	history := func(expected *Expected) [][]byte {
+		env := newEnv(t, minHealthy("50%"))
+		env.expected = expected
+		var statuses [][]byte
+		for _, step := range []func(){
+			func() { env.wait() }, func() { env.observe("nn") }, func() { env.observe("n") }, func() { env.observe("a") },
+			func() { env.fail(alicloud.Throttled) }, func() { env.observe("80/tcp n") }, func() { env.edit(suspend).wait() },
+			func() { env.edit(resume).wait() }, func() { env.observe("nnn") }, func() { env.after(time.Hour).fail(alicloud.Forbidden) },
+		} {
+			env.after(31 * time.Second)
+			step()
+			data, err := json.Marshal(env.object)
+			if err != nil {
+				t.Fatal(err)
+			}
+			statuses = append(statuses, data)
+			if env.absences.since != nil {
+				t.Error("the object has absences")
+			}
+		}
+		return statuses
+	}
+	without, with := history(nil), history(expecting("80/tcp nnnn", "443/https nnnn"))
+	if !slices.EqualFunc(without, with, func(a, b []byte) bool { return string(a) == string(b) }) {
+		t.Errorf("without\n%s\nwith\n%s", without, with)
+	}
+	for _, status := range with {
+		for _, field := range []string{"issing\":", "expected", "Registered"} {
+			if strings.Contains(string(status), field) {
+				t.Errorf("%s is in %s", field, status)
+			}
+		}
+	}
+}
+
+func TestComparisonAllocatesLittle(t *testing.T) {
+	const rows = 20
+	env := newServiceEnv(t).expect(strings.Repeat("n", rows))
+	env.observe(strings.Repeat("n", rows))
+	observation := &alicloud.Observation{RequestID: "next", At: env.now, Backends: backends(strings.Repeat("n", rows))}
+	allocations := func(expected *Expected) float64 {
+		input := Input{Observation: observation, LastObservedAt: env.now, Expected: expected}
+		return leastAllocations(func() {
+			if Evaluate(env.object, input, env.now, env.options).Write {
+				t.Fatal("Write is true")
+			}
+		})
+	}
+	if with, without := allocations(env.expected), allocations(nil); with > without+10 {
+		t.Errorf("%v allocations, %v without a comparison", with, without)
+	}
+}
