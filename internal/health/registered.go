@@ -54,12 +54,12 @@ type comparison struct {
 	// missing at once, so that the result does not depend on a process's absences.
 	missingBefore bool
 
+	// absent are the expected backends that the observation lacks.
+	absent   []absence
 	absences map[absentBackend]time.Time
 	// missing are the missing backends, sorted; expects counts the expected ones.
 	missing []v1alpha1.MissingBackend
 	expects int32
-	// waiting is true when a backend is absent and not missing yet.
-	waiting bool
 	// undetermined are the reasons why listeners cannot be compared.
 	undetermined []string
 }
@@ -83,6 +83,28 @@ func (c *comparison) compare(listeners []v1alpha1.ListenerStatus, rows []v1alpha
 		if facts.decides(l) && l.MissingSince == nil && !isEmpty {
 			c.compareListener(l, expected, rows)
 		}
+	}
+	c.decide()
+}
+
+// absence is an expected backend that an observation lacks.
+type absence struct {
+	listener  *v1alpha1.ListenerStatus
+	backend   *ExpectedBackend
+	since     time.Time
+	otherPort bool // the observation has another port of it
+}
+
+// decide decides whether the absent backends are missing: all of them, if one has
+// been absent for long enough, because Registered is then False.
+func (c *comparison) decide() {
+	isMissing := func(a absence) bool { return c.at.Sub(a.since) >= absenceGrace }
+	if !c.missingBefore && !slices.ContainsFunc(c.absent, isMissing) {
+		return
+	}
+	for i := range c.absent {
+		c.absent[i].listener.Missing++
+		c.missing = append(c.missing, c.absent[i].row())
 	}
 	slices.SortFunc(c.missing, func(a, b v1alpha1.MissingBackend) int {
 		return cmp.Or(cmp.Compare(a.ListenerPort, b.ListenerPort), compareProtocols(a.ListenerProtocol, b.ListenerProtocol),
@@ -111,12 +133,7 @@ func (c *comparison) compareListener(l *v1alpha1.ListenerStatus, expected *Expec
 			continue
 		}
 		since := c.absentSince(absentBackend{l.Port, l.Protocol, server, b.Port}, b)
-		if !c.missingBefore && c.at.Sub(since) < absenceGrace {
-			c.waiting = true
-			continue
-		}
-		l.Missing++
-		c.missing = append(c.missing, missingBackend(l, b, since, have.hasServer(server)))
+		c.absent = append(c.absent, absence{l, b, since, have.hasServer(server)})
 	}
 }
 
@@ -152,16 +169,18 @@ func (c *comparison) listedSince(id absentBackend) time.Time {
 // readySince is when the pod became a backend of the Service; zero for a node.
 func (b *ExpectedBackend) readySince() time.Time { return b.Location.PodReadySince }
 
-func missingBackend(l *v1alpha1.ListenerStatus, b *ExpectedBackend, since time.Time, otherPort bool) v1alpha1.MissingBackend {
+// row is the row of status.missingBackends.
+func (a *absence) row() v1alpha1.MissingBackend {
+	l, b := a.listener, a.backend
 	missing := v1alpha1.MissingBackend{
 		ListenerPort: l.Port, ListenerProtocol: l.Protocol,
 		ServerID: b.ServerID, ServerIP: b.ServerIP, Port: b.Port, Pod: b.Location.Pod, Node: b.Location.Node,
-		Since: metav1.NewTime(since.Truncate(time.Second)),
+		Since: metav1.NewTime(a.since.Truncate(time.Second)),
 	}
 	switch {
 	case b.Location.NodeNotReady:
 		missing.Diagnosis = v1alpha1.DiagnosisNodeNotReady
-	case otherPort:
+	case a.otherPort:
 		missing.Diagnosis = v1alpha1.DiagnosisPortMismatch
 	}
 	return missing
@@ -245,7 +264,7 @@ func (c *comparison) condition(was condition) condition {
 		return condition{metav1.ConditionFalse, v1alpha1.ReasonBackendsMissing, messageBackendsMissing(c.missing, c.expects)}
 	case len(c.undetermined) > 0:
 		return condition{metav1.ConditionUnknown, v1alpha1.ReasonNotDetermined, messageNotDetermined(c.undetermined)}
-	case c.waiting && was.status != metav1.ConditionTrue:
+	case len(c.absent) > 0 && was.status != metav1.ConditionTrue:
 		return condition{metav1.ConditionUnknown, v1alpha1.ReasonPending, messageAbsent}
 	default:
 		return condition{metav1.ConditionTrue, v1alpha1.ReasonAllRegistered, messageRegistered}
