@@ -144,6 +144,7 @@ func TestOneCauseMakesOneAlertAtATime(t *testing.T) {
 		"SLBBelowMinHealthy":    {"SLBHealthStalled", "SLBObservationStale"},
 		"SLBHealthUnknown":      {"SLBHealthStalled", "SLBObservationStale", "SLBListenerMissing"},
 		"SLBListenerMissing":    {"SLBHealthStalled", "SLBObservationStale"},
+		"SLBBackendsMissing":    {"SLBHealthStalled", "SLBObservationStale"},
 		"SLBObservationFailing": {"SLBHealthStalled", "SLBObservationStale"},
 		"SLBObservationStale":   {"SLBHealthStalled"},
 	} {
