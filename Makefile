@@ -125,6 +125,7 @@ lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, for Go and for the work
 	cd cmd/kubectl-lbh && $(GOLANGCI_LINT) run --config ../../.golangci.yml
 	cd test/gitops && $(GOLANGCI_LINT) run --config ../../.golangci.yml
 	cd test/perf && $(GOLANGCI_LINT) run --config ../../.golangci.yml
+	cd test/slo && $(GOLANGCI_LINT) run --config ../../.golangci.yml
 	$(ACTIONLINT) -shellcheck= -pyflakes=
 
 .PHONY: lint-fix
