@@ -49,7 +49,7 @@ func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		}
 		return nil
 	}
-	root.AddCommand(newTreeCommand(o), newWatchCommand(o), newWaitCommand(o), newRefreshCommand(o), newGatesCommand(o))
+	root.AddCommand(newTreeCommand(o), newHistoryCommand(o), newWatchCommand(o), newWaitCommand(o), newRefreshCommand(o), newGatesCommand(o))
 	o.addContexts(root)
 	return root
 }
@@ -63,6 +63,7 @@ func newFleetCommand(o *options) *cobra.Command {
   kubectl lbh -A -o wide      of all namespaces, with the message of each
   kubectl lbh --contexts all  of several contexts, in one table
   kubectl lbh tree web        listeners and backends of one, and since when
+  kubectl lbh history web     when its health changed, and why
   kubectl lbh watch -A        the table, live, and the changes
   kubectl lbh wait web        until it is healthy
   kubectl lbh refresh web     observe it now, and show the result
@@ -87,6 +88,13 @@ func newTreeCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use: "tree NAME", Short: "Listeners and backends of one object, and since when", Args: exactlyOneName, ValidArgsFunction: o.completeName,
 		RunE: func(cmd *cobra.Command, args []string) error { return runTree(cmd.Context(), o, args[0]) },
+	}
+}
+
+func newHistoryCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use: "history NAME", Short: "The last changes of one object's health, the newest first", Args: exactlyOneName, ValidArgsFunction: o.completeName,
+		RunE: func(cmd *cobra.Command, args []string) error { return runHistory(cmd.Context(), o, args[0]) },
 	}
 }
 

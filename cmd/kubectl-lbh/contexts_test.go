@@ -97,11 +97,11 @@ func TestContextsInOneTable(t *testing.T) {
 	})
 	stdout, stderr, err := execute(t, "--kubeconfig", kubeconfig, "--contexts=all")
 	want := `
-CONTEXT    NAME   HEALTH      REASON              NORMAL   ABNORMAL   UNAVAILABLE   LOADBALANCER   REGION
-shanghai   web    Unhealthy   BelowMinHealthy     0/2      2          0             lb-web         cn-hangzhou
-hangzhou   api    Unhealthy   BelowMinHealthy     0/1      1          0             lb-api         cn-hangzhou
-beijing    web    Unknown     NotUpdated          1/1      0          0             lb-web         cn-hangzhou
-hangzhou   web    Healthy     AllBackendsNormal   1/1      0          0             lb-web         cn-hangzhou
+CONTEXT    NAME   HEALTH      REASON              NORMAL   ABNORMAL   UNAVAILABLE   LOADBALANCER   REGION        DISRUPTIONS ALLOWED
+shanghai   web    Unhealthy   BelowMinHealthy     0/2      2          0             lb-web         cn-hangzhou   -
+hangzhou   api    Unhealthy   BelowMinHealthy     0/1      1          0             lb-api         cn-hangzhou   -
+beijing    web    Unknown     NotUpdated          1/1      0          0             lb-web         cn-hangzhou   -
+hangzhou   web    Healthy     AllBackendsNormal   1/1      0          0             lb-web         cn-hangzhou   -
 `
 	if "\n"+stdout != want || stderr != "" {
 		t.Errorf("got\n%s%s\nwant%s", stdout, stderr, want)

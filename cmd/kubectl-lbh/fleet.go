@@ -257,7 +257,7 @@ func tableOf(items []item, optional optionalColumns) *table {
 	if optional.namespaces {
 		t.header = append(t.header, "NAMESPACE")
 	}
-	t.header = append(t.header, "NAME", "HEALTH", "REASON", "NORMAL", "ABNORMAL", "UNAVAILABLE", "LOADBALANCER", "REGION")
+	t.header = append(t.header, "NAME", "HEALTH", "REASON", "NORMAL", "ABNORMAL", "UNAVAILABLE", "LOADBALANCER", "REGION", "DISRUPTIONS ALLOWED")
 	if optional.wide {
 		t.header = append(t.header, "PORT", "OBSERVED", "MESSAGE")
 	}
@@ -279,7 +279,7 @@ func (i item) row(optional optionalColumns) []cell {
 	}
 	loadBalancer, region := targetOf(object)
 	row = append(row, cell{text: object.Name}, cell{r.label(), r.color()}, cell{text: cmp.Or(o.reasonShown(object), "-")}, cell{text: counts(object)},
-		number(summary.Abnormal, red), number(summary.Unavailable, yellow), cell{text: loadBalancer}, cell{text: region})
+		number(summary.Abnormal, red), number(summary.Unavailable, yellow), cell{text: loadBalancer}, cell{text: region}, disruptionsAllowed(summary.DisruptionsAllowed))
 	if optional.wide {
 		port := "*"
 		if object.Spec.ListenerPort != nil {
@@ -288,6 +288,19 @@ func (i item) row(optional optionalColumns) []cell {
 		row = append(row, cell{text: port}, cell{text: o.age(object.Status.LastObservedTime)}, cell{text: o.messageShown(object)})
 	}
 	return row
+}
+
+// disruptionsAllowed is the number of healthy backends that may fail; "-" where that
+// is not known.
+func disruptionsAllowed(allowed *int32) cell {
+	if allowed == nil {
+		return cell{text: "-"}
+	}
+	c := plain
+	if *allowed == 0 {
+		c = yellow // one more failure changes the health
+	}
+	return cell{strconv.Itoa(int(*allowed)), c}
 }
 
 // reasonShown is the reason of an object's rank.

@@ -10,6 +10,7 @@
 //	fleet.go       the table: a row for each object, worst first
 //	contexts.go    the table of several contexts
 //	tree.go        one object with its listeners and backends
+//	history.go     the last changes of an object's health
 //	changes.go     the differences between two states of an object
 //	watch.go       the table, live, and the changes; screen.go draws it
 //	wait.go        waits until an object is healthy

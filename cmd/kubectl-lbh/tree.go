@@ -58,9 +58,10 @@ func tree(out io.Writer, object *v1alpha1.LoadBalancerHealth, o *options) error 
 		key := listenerKey{b.ListenerPort, b.ListenerProtocol}
 		backends[key] = append(backends[key], b)
 	}
+	history := object.Status.History
 	for i, l := range object.Status.Listeners {
 		branch, trunk := "├─ ", "│  "
-		if i == len(object.Status.Listeners)-1 && object.Status.OmittedBackends == 0 {
+		if i == len(object.Status.Listeners)-1 && object.Status.OmittedBackends == 0 && len(history) == 0 {
 			branch, trunk = "└─ ", "   "
 		}
 		key := listenerKey{l.Port, l.Protocol}
@@ -68,8 +69,9 @@ func tree(out io.Writer, object *v1alpha1.LoadBalancerHealth, o *options) error 
 		p.backends(trunk, backends[key], o, colored)
 	}
 	if n := object.Status.OmittedBackends; n > 0 {
-		p.printf("└─ and %d backends that the status omits\n", n)
+		p.printf("%s and %d backends that the status omits\n", map[bool]string{true: "└─", false: "├─"}[len(history) == 0], n)
 	}
+	p.history(history, o, colored)
 	return p.err
 }
 

@@ -79,10 +79,10 @@ func severalContexts(t *testing.T, s *fixture) {
 	run := s.with(kubeconfig)
 
 	want := strings.ReplaceAll(`
-CONTEXT    NAME   HEALTH      REASON              NORMAL   ABNORMAL   UNAVAILABLE   LOADBALANCER   REGION
-shanghai   web    Unhealthy   BelowMinHealthy     0/2      2          0             lb-ns-00-web   cn-hangzhou
-hangzhou   api    Pending     -                   -        0          0             lb-ns-00-api   cn-hangzhou
-hangzhou   web    Healthy     AllBackendsNormal   2/2      0          0             lb-ns-00-web   cn-hangzhou
+CONTEXT    NAME   HEALTH      REASON              NORMAL   ABNORMAL   UNAVAILABLE   LOADBALANCER   REGION        DISRUPTIONS ALLOWED
+shanghai   web    Unhealthy   BelowMinHealthy     0/2      2          0             lb-ns-00-web   cn-hangzhou   -
+hangzhou   api    Pending     -                   -        0          0             lb-ns-00-api   cn-hangzhou   -
+hangzhou   web    Healthy     AllBackendsNormal   2/2      0          0             lb-ns-00-web   cn-hangzhou   1
 `, "ns-00", s.namespace)
 	if got := "\n" + run(t, "--contexts", "hangzhou,shanghai").succeeds(t); got != want {
 		t.Errorf("got%s\nwant%s", got, want)

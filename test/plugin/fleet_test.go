@@ -68,13 +68,13 @@ func (s *fixture) fleet(t *testing.T) {
 func worstFirst(t *testing.T, s *fixture) {
 	s.fleet(t)
 	want := strings.ReplaceAll(`
-NAME        HEALTH      REASON              NORMAL   ABNORMAL   UNAVAILABLE   LOADBALANCER         REGION
-bad         Unhealthy   BelowMinHealthy     1/3      2          0             lb-ns-00-bad         cn-hangzhou
-forbidden   Stalled     Forbidden           -        0          0             lb-ns-00-forbidden   cn-hangzhou
-partly      Healthy     MinHealthyMet       1/2      1          0             lb-ns-00-partly      cn-hangzhou
-new         Pending     -                   -        0          0             lb-ns-00-new         cn-hangzhou
-good        Healthy     AllBackendsNormal   2/2      0          0             lb-ns-00-good        cn-hangzhou
-asleep      Suspended   Suspended           -        0          0             lb-ns-00-asleep      cn-hangzhou
+NAME        HEALTH      REASON              NORMAL   ABNORMAL   UNAVAILABLE   LOADBALANCER         REGION        DISRUPTIONS ALLOWED
+bad         Unhealthy   BelowMinHealthy     1/3      2          0             lb-ns-00-bad         cn-hangzhou   0
+forbidden   Stalled     Forbidden           -        0          0             lb-ns-00-forbidden   cn-hangzhou   -
+partly      Healthy     MinHealthyMet       1/2      1          0             lb-ns-00-partly      cn-hangzhou   0
+new         Pending     -                   -        0          0             lb-ns-00-new         cn-hangzhou   -
+good        Healthy     AllBackendsNormal   2/2      0          0             lb-ns-00-good        cn-hangzhou   1
+asleep      Suspended   Suspended           -        0          0             lb-ns-00-asleep      cn-hangzhou   -
 `, "ns-00", s.namespace)
 	if got := "\n" + s.lbh(t).succeeds(t); got != want {
 		t.Errorf("got%s\nwant%s", got, want)
