@@ -87,6 +87,7 @@ test-commands: controlplane build build-plugin $(HELM) $(KUSTOMIZE) $(MONITORING
 .PHONY: test-prometheus
 test-prometheus: controlplane build ## Test alerts and dashboard with promtool and a real Prometheus (Debian's package).
 	@go test -count=1 -timeout 20m $(TEST_ARGS) ./test/prometheus/...
+	@cd test/slo && go test -count=1 $(TEST_ARGS) ./...
 
 # Without the race detector: it would double the minutes that Argo CD's modules
 # take to build, and the tests only start other programs.
