@@ -3,6 +3,7 @@
 package health
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -535,7 +536,7 @@ func TestObjectWithoutServiceIsUntouched(t *testing.T) {
 		return statuses
 	}
 	without, with := history(nil), history(expecting("80/tcp nnnn", "443/https nnnn"))
-	if !slices.EqualFunc(without, with, func(a, b []byte) bool { return string(a) == string(b) }) {
+	if !slices.EqualFunc(without, with, bytes.Equal) {
 		t.Errorf("without\n%s\nwith\n%s", without, with)
 	}
 	for _, status := range with {
