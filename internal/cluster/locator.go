@@ -204,7 +204,9 @@ func (s *search) pod(ctx context.Context, ip string) (health.Location, error) {
 	}
 	switch {
 	case len(own) == 1:
-		return s.onNode(ctx, health.Location{Pod: own[0].Namespace + "/" + own[0].Name, PodReadySince: readySince(own[0])}, own[0].Spec.NodeName)
+		location := health.Location{Pod: own[0].Namespace + "/" + own[0].Name}
+		setReadiness(&location, own[0])
+		return s.onNode(ctx, location, own[0].Spec.NodeName)
 	case len(own) == 0 && len(list.Items) > 0:
 		return s.onNode(ctx, health.Location{}, list.Items[0].Spec.NodeName)
 	case len(own) == 0 && s.locator.nodes.Load():
@@ -250,7 +252,8 @@ func (s *search) onNode(ctx context.Context, location health.Location, name stri
 	if region := regionOf(node); region != "" && region != s.region {
 		return health.Location{}, nil
 	}
-	location.NodeNotReady = locationOf(node).NodeNotReady
+	at := locationOf(node)
+	location.NodeNotReady, location.NodeDraining = at.NodeNotReady, at.NodeDraining
 	return location, nil
 }
 
@@ -258,12 +261,23 @@ func (s *search) onNode(ctx context.Context, location health.Location, name stri
 // reported as not Ready.
 func locationOf(node *corev1.Node) health.Location {
 	location := health.Location{Node: node.Name}
+	if hasTaint(node, taintAutoscaler) {
+		location.NodeDraining = taintAutoscaler
+	} else if node.Spec.Unschedulable {
+		location.NodeDraining = health.Unschedulable
+	}
 	for i := range node.Status.Conditions {
 		if c := &node.Status.Conditions[i]; c.Type == corev1.NodeReady {
 			location.NodeNotReady = c.Status != corev1.ConditionTrue
 		}
 	}
 	return location
+}
+
+// setReadiness sets what a location says about its pod.
+func setReadiness(location *health.Location, pod *corev1.Pod) {
+	location.PodReadySince = readySince(pod)
+	location.PodTerminating = pod.DeletionTimestamp != nil && !conditionSince(pod, readinessOf(pod)).IsZero()
 }
 
 // readySince is when a pod could serve; zero while it cannot or is

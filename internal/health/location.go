@@ -27,11 +27,19 @@ type Location struct {
 	Node string
 	// NodeNotReady is true when the node exists and is not Ready.
 	NodeNotReady bool
+	// NodeDraining is what shows that the node is being drained, Unschedulable or
+	// the key of a taint; "": it is not, or not known.
+	NodeDraining string
 	// Pod is the pod that has the backend's address, as namespace/name; "": not known.
 	Pod string
 	// PodReadySince is when the pod became Ready, but for its readiness gates; zero: it is not Ready.
 	PodReadySince time.Time
+	// PodTerminating is true when the pod is terminating and could serve but for that.
+	PodTerminating bool
 }
+
+// Unschedulable is the NodeDraining of a node that accepts no new pods.
+const Unschedulable = "unschedulable"
 
 func (l Location) podReady() bool { return l.Pod != "" && !l.PodReadySince.IsZero() }
 
