@@ -77,13 +77,14 @@ func (x *expectation) serversAndVirtualPods(usable []endpoint) health.NotDetermi
 	}
 	for i := range usable {
 		e := &usable[i]
-		if e.node == "" {
+		switch {
+		case e.node == "":
 			return health.NotDetermined{Reason: health.EndpointWithoutNode, Object: e.address}
+		case e.ambiguousNode:
+			return health.NotDetermined{Reason: health.AmbiguousNode, Object: e.address}
 		}
 		node := x.nodes.nodes.node(e.node)
 		switch {
-		case e.ambiguousNode:
-			x.exclude(e, health.ExcludedAmbiguous, "")
 		case node == nil:
 			x.exclude(e, health.ExcludedNoNode, "")
 		case !local && !node.virtual: // the node is a backend whatever its pods

@@ -135,7 +135,9 @@ func TestExpectedBackendType(t *testing.T) {
 	const pods, servers = "80/tcp: 10.0.0.1:8080 10.0.0.2:8080", "80/tcp: i-1:30080 i-2:30080 i-3:30080"
 	registered := func(backends ...alicloud.Backend) edit { return func(c *cluster) { c.state.Registered = backends } }
 	ecsRow := alicloud.Backend{ServerID: "i-0", Type: "ecs"}
-	eniRow := func(ip string) alicloud.Backend { return alicloud.Backend{ServerID: "eni-1", ServerIP: ip, Type: "eni"} }
+	eniRow := func(ip string) alicloud.Backend {
+		return alicloud.Backend{ServerID: "eni-1", ServerIP: ip, Type: "eni"}
+	}
 	const helper = "helper/service_utils.go IsENIBackendType "
 	runSourceCases(t, []sourceCase{
 		{"the annotation eni", helper + "80", newCluster(eni, registered(ecsRow)), pods, ""},

@@ -103,7 +103,7 @@ func TestExpectedLocalNodes(t *testing.T) {
 		{"no providerID of a node without an endpoint", localNodes + "842", newCluster(local, providerID(3, "")), both, ""},
 		{"two nodes for one address", fromSlices + "735", newCluster(local, secondSlice(func(s *discoveryv1.EndpointSlice) {
 			s.Endpoints[0] = endpointOn("10.0.0.1", "n3", "web-1")
-		})), second, "10.0.0.1 Ambiguous()"},
+		})), "80/tcp: ? AmbiguousNode(10.0.0.1)", ""},
 		{"nodePort of the port", localNodes + "851", newCluster(local, servicePort(func(p *corev1.ServicePort) { p.NodePort = 31000 })), "80/tcp: i-1:31000 i-2:31000", ""},
 	})
 }

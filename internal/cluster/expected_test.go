@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -275,6 +274,10 @@ func notReady(i int) edit {
 	return endpointAt(i, func(e *discoveryv1.Endpoint) { e.Conditions.Ready, e.Conditions.Serving = new(false), new(false) })
 }
 
+func onNode(name string) func(*discoveryv1.Endpoint) {
+	return func(e *discoveryv1.Endpoint) { e.NodeName = &name }
+}
+
 func podAt(i int, change func(*corev1.Pod)) edit { return func(c *cluster) { change(c.pods[i-1]) } }
 
 func gate(i int, gates ...corev1.PodConditionType) edit {
@@ -302,22 +305,3 @@ func secondSlice(change func(*discoveryv1.EndpointSlice)) edit {
 		c.slices = append(c.slices, slice)
 	}
 }
-
-// clone copies a cluster, so that an edit does not change another case.
-func (c *cluster) clone() *cluster {
-	copied := *c
-	copied.service = c.service.DeepCopy()
-	copied.slices = deepCopies(c.slices)
-	copied.pods, copied.nodes, copied.policies = deepCopies(c.pods), deepCopies(c.nodes), deepCopies(c.policies)
-	copied.state.Registered = slices.Clone(c.state.Registered)
-	return &copied
-}
-
-func deepCopies[T interface{ DeepCopy() T }](list []T) []T {
-	copies := make([]T, 0, len(list))
-	for _, object := range list {
-		copies = append(copies, object.DeepCopy())
-	}
-	return copies
-}
-

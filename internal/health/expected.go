@@ -49,6 +49,8 @@ const (
 	HybridNodes NotDeterminedReason = "HybridNodes"
 	// EndpointWithoutNode: an endpoint has no nodeName.
 	EndpointWithoutNode NotDeterminedReason = "EndpointWithoutNode"
+	// AmbiguousNode: two EndpointSlices have an address on different nodes.
+	AmbiguousNode NotDeterminedReason = "AmbiguousNode"
 	// InvalidProviderID: the providerID of a node has no instance.
 	InvalidProviderID NotDeterminedReason = "InvalidProviderID"
 	// InvalidAnnotation: the cloud controller manager cannot parse an annotation of the Service.
@@ -85,7 +87,7 @@ const (
 	ExcludedNode               ExclusionReason = "Node"               // its node is excluded
 	ExcludedNoNode             ExclusionReason = "NoNode"             // its node does not exist
 	ExcludedNoPort             ExclusionReason = "NoPort"             // the EndpointSlice has no port of the name
-	ExcludedAmbiguous          ExclusionReason = "Ambiguous"          // two EndpointSlices contradict each other
+	ExcludedAmbiguous          ExclusionReason = "Ambiguous"          // two EndpointSlices have it with different ports
 )
 
 // Excluded is a node or an endpoint that the cloud controller manager does not register.
