@@ -129,14 +129,13 @@ func (x *expectation) addPod(e *endpoint, node *nodeFacts) {
 		x.exclude(e, health.ExcludedAmbiguous, "")
 		return
 	}
-	backend := health.ExpectedBackend{Type: health.TypeENI, ServerIP: e.address, Port: e.port, Origin: e.origin, Location: health.Location{Node: e.node}}
+	backend := health.ExpectedBackend{Type: health.TypeENI, ServerIP: e.address, Port: e.port, Origin: e.origin, Pod: nameOf(e.pod), Location: health.Location{Node: e.node}}
 	if node != nil {
 		backend.Location = locationOf(node.node)
 	}
-	backend.Location.Pod = nameOf(e.pod)
 	pod := x.state.Pods[e.pod]
 	if pod != nil {
-		setReadiness(&backend.Location, pod)
+		setPod(&backend.Location, pod)
 	}
 	if node == nil || !node.virtual { // where no NetworkPolicy applies
 		backend.BlockedBy = x.blocks.by(pod, e.port)

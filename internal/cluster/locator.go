@@ -204,8 +204,8 @@ func (s *search) pod(ctx context.Context, ip string) (health.Location, error) {
 	}
 	switch {
 	case len(own) == 1:
-		location := health.Location{Pod: own[0].Namespace + "/" + own[0].Name}
-		setReadiness(&location, own[0])
+		var location health.Location
+		setPod(&location, own[0])
 		return s.onNode(ctx, location, own[0].Spec.NodeName)
 	case len(own) == 0 && len(list.Items) > 0:
 		return s.onNode(ctx, health.Location{}, list.Items[0].Spec.NodeName)
@@ -274,8 +274,9 @@ func locationOf(node *corev1.Node) health.Location {
 	return location
 }
 
-// setReadiness sets what a location says about its pod.
-func setReadiness(location *health.Location, pod *corev1.Pod) {
+// setPod sets the pod of a location.
+func setPod(location *health.Location, pod *corev1.Pod) {
+	location.Pod = pod.Namespace + "/" + pod.Name
 	location.PodReadySince = readySince(pod)
 	location.PodTerminating = pod.DeletionTimestamp != nil && !conditionSince(pod, readinessOf(pod)).IsZero()
 }

@@ -39,6 +39,7 @@ type testEnv struct {
 	requests       int
 	pendingRequest string
 	locations      Locations
+	expected       *Expected
 	details        *alicloud.ListenerDetails
 	lapsed         bool
 	ports          []ServicePort
@@ -95,7 +96,7 @@ func (env *testEnv) observeRows(rows []alicloud.Backend) Outcome {
 	env.t.Helper()
 	env.requests++
 	env.lastObservedAt, env.failingSince, env.failure, env.sameKindInARow = env.now, time.Time{}, nil, 0
-	return env.evaluate(Input{Locations: env.locations, Observation: &alicloud.Observation{
+	return env.evaluate(Input{Locations: env.locations, Expected: env.expected, Observation: &alicloud.Observation{
 		RequestID: fmt.Sprintf("request-%d", env.requests), At: env.now, Backends: rows,
 	}})
 }

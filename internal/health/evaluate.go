@@ -122,8 +122,7 @@ func (e *evaluation) suspended() {
 
 func (e *evaluation) observed() {
 	first, was := !e.hasObservation(), e.lastVerdict()
-	rows := e.setRows(first)
-	facts := e.setListeners(rows, first)
+	rows, facts := e.setRows(first)
 	if e.input.ObserveRequest != "" {
 		e.next.LastHandledObserveRequest = e.input.ObserveRequest
 	}
@@ -142,16 +141,17 @@ func (e *evaluation) observed() {
 	})
 }
 
-// setRows returns every row of the observation, and records their transitions
-// unless it is the first observation.
-func (e *evaluation) setRows(first bool) []v1alpha1.BackendStatus {
+// setRows returns every row of the observation and the facts about its
+// listeners, and records their transitions unless it is the first observation.
+func (e *evaluation) setRows(first bool) ([]v1alpha1.BackendStatus, *listenerFacts) {
 	omitted, previous := omittedFrom(&e.next), sortedRows(e.next.Backends)
 	rows := stampedRows(e.input.Observation, ScopeOf(e.spec), previous, omitted, e.stamp)
-	rows = locateRows(rows, e.input.Locations, e.now)
+	facts := e.setListeners(rows, first)
+	rows = locateRows(rows, &surroundings{locations: e.input.Locations, expected: e.input.Expected, listeners: e.next.Listeners, now: e.now})
 	if !first {
 		e.transitions.Backends = backendTransitions(rows, previous, omitted, e.input.Locations)
 	}
-	return rows
+	return rows, facts
 }
 
 // setListeners evaluates the listeners of the observation, and records their

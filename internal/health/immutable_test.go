@@ -33,7 +33,9 @@ func TestRulesDoNotMutateTheirArguments(t *testing.T) {
 			return len(stampedRows(observation, alicloud.Scope{}, sortedRows(previous), omittedRows{}, now)) > 0
 		},
 		"sortedRows": func() bool { return !sameRows(sortedRows(previous), previous) },
-		"locateRows": func() bool { return !sameRows(locateRows(rows, locations, now.Time), rows) },
+		"locateRows": func() bool {
+			return !sameRows(locateRows(rows, &surroundings{locations: locations, listeners: listeners, now: now.Time}), rows)
+		},
 		"backendTransitions": func() bool {
 			return len(backendTransitions(rows, sortedRows(previous), omittedRows{}, locations)) > 0
 		},

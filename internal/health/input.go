@@ -40,6 +40,9 @@ type Input struct {
 	// ServicePorts are the listeners that the Service of spec.serviceRef
 	// creates; nil: not known.
 	ServicePorts []ServicePort
+	// Expected is what the cluster expects behind the load balancer; nil for an
+	// object without spec.serviceRef, and where it is not known.
+	Expected *Expected
 	// Since is when this process first reconciled the load balancer.
 	Since time.Time
 	// LastObservedAt is when an observation of this process last succeeded; zero: never.
