@@ -12,6 +12,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	toolscache "k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -40,8 +42,9 @@ const noInstance = "?"
 // one without SetupWithManager, locates nothing.
 type BackendLocator struct {
 	reader client.Reader
-	// nodes and pods are true while the operator may read them.
-	nodes, pods atomic.Bool
+	// nodes and pods are true while the operator may read them; endpointSlices
+	// and policies are for ServiceBackends.
+	nodes, pods, endpointSlices, policies atomic.Bool
 	// allNamespaces is true when the cache has the pods of every namespace: an
 	// address that no pod has then belongs to no pod.
 	allNamespaces bool
@@ -94,6 +97,10 @@ func (l *BackendLocator) watchFailed(ctx context.Context, reflector *toolscache.
 		l.nodes.Store(false)
 	case fmt.Sprintf("%T", &corev1.Pod{}):
 		l.pods.Store(false)
+	case fmt.Sprintf("%T", &discoveryv1.EndpointSlice{}):
+		l.endpointSlices.Store(false)
+	case fmt.Sprintf("%T", &networkingv1.NetworkPolicy{}):
+		l.policies.Store(false)
 	}
 }
 

@@ -60,7 +60,7 @@ func nodeNotReady(s *suspect)                  { s.at.NodeNotReady = true }
 func podNotReady(s *suspect)                   { s.at.PodReadySince = time.Time{} }
 func podTerminating(s *suspect)                { s.at.PodReadySince, s.at.PodTerminating = time.Time{}, true }
 func nodeCordoned(s *suspect)                  { s.at.NodeDraining = Unschedulable }
-func nodeLeaving(s *suspect)                   { s.at.NodeDraining = "ToBeDeletedByClusterAutoscaler" }
+func nodeTainted(s *suspect)                   { s.at.NodeDraining = "ToBeDeletedByClusterAutoscaler" }
 func policyBlocks(s *suspect)                  { s.expected.Listeners[0].Backends[0].BlockedBy = "prod/deny" }
 func checkOff(s *suspect)                      { s.listener.HealthCheck = v1alpha1.HealthCheckDisabled }
 func podReady(s *suspect)                      { s.at.PodReadySince = start.Add(-time.Hour) }
@@ -102,7 +102,7 @@ func TestCauseOfAnAbnormalBackend(t *testing.T) {
 		"PodTerminating: without a Service": {abnormalPod(podTerminating, withoutService), v1alpha1.DiagnosisPodNotReady, "pod prod/web-1 is not Ready: check kubectl describe pod -n prod web-1"},
 		"PodTerminating: and not Ready":     {abnormalPod(func(s *suspect) { s.at.PodReadySince = time.Time{} }), v1alpha1.DiagnosisPodNotReady, "pod prod/web-1 is not Ready: check kubectl describe pod -n prod web-1"},
 		"NodeDraining: unschedulable":       {abnormalNode(nodeCordoned), v1alpha1.DiagnosisNodeDraining, "node n1 is unschedulable, as while it is drained: check kubectl describe node n1"},
-		"NodeDraining: the taint":           {abnormalNode(nodeLeaving), v1alpha1.DiagnosisNodeDraining, "node n1 has the taint ToBeDeletedByClusterAutoscaler, and will be removed: check kubectl describe node n1"},
+		"NodeDraining: the taint":           {abnormalNode(nodeTainted), v1alpha1.DiagnosisNodeDraining, "node n1 has the taint ToBeDeletedByClusterAutoscaler, and will be removed: check kubectl describe node n1"},
 		"NodeDraining: normal":              {abnormalNode(nodeCordoned, isNormal), none, ""},
 		"NodeDraining: without a Service":   {abnormalNode(nodeCordoned, withoutService), none, ""},
 		"NodeExcluded":                      {abnormalNode(excludedNode(ExcludedByLabel, "service.alibabacloud.com/exclude-node")), v1alpha1.DiagnosisNodeExcluded, "node n1 has the label service.alibabacloud.com/exclude-node, which excludes it, but is registered: check the events of the Service, and the log of the cloud controller manager"},
