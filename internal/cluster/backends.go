@@ -161,7 +161,7 @@ func (x *expectation) addServer(node *nodeFacts, origin health.BackendOrigin) he
 	return health.NotDetermined{}
 }
 
-// reach notes whether health checks that a node forwards reach an endpoint on it.
+// reach records whether health checks that a node forwards reach an endpoint on it.
 func (x *expectation) reach(node *nodeFacts, e *endpoint) {
 	policies := x.blocks.by(x.state.Pods[e.pod], e.port)
 	if policies == "" || e.ambiguousPort {

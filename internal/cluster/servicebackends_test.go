@@ -179,7 +179,7 @@ func TestServiceBackendsDropsForbiddenKinds(t *testing.T) {
 	}
 }
 
-// listReader notes the kind that is listed.
+// listReader records the kind that is listed.
 type listReader struct {
 	client.Reader
 	kind string
