@@ -24,12 +24,30 @@ const (
 	// DiagnosisPodReadyButAbnormal: the backend has been abnormal for a minute,
 	// and its pod has been Ready for a minute, or would be but for its readiness gates.
 	DiagnosisPodReadyButAbnormal Diagnosis = "PodReadyButAbnormal"
-	// DiagnosisPortMismatch: the backend is registered with another port than
-	// the targetPort or nodePort of the Service.
-	DiagnosisPortMismatch Diagnosis = "PortMismatch"
 	// DiagnosisOrphan: the cluster has no such node or pod, but it has another
 	// backend of the listener.
 	DiagnosisOrphan Diagnosis = "Orphan"
+)
+
+// Diagnoses of an abnormal or missing backend of a Service.
+const (
+	// DiagnosisPodTerminating: the pod is terminating.
+	DiagnosisPodTerminating Diagnosis = "PodTerminating"
+	// DiagnosisNodeDraining: the node is unschedulable, or the autoscaler is going to delete it.
+	DiagnosisNodeDraining Diagnosis = "NodeDraining"
+	// DiagnosisNodeExcluded: a label excludes the node from the backends of the
+	// Service, but the node is registered.
+	DiagnosisNodeExcluded Diagnosis = "NodeExcluded"
+	// DiagnosisNoLocalEndpoint: the externalTrafficPolicy is Local, and the node
+	// has no endpoint of the Service, but is registered.
+	DiagnosisNoLocalEndpoint Diagnosis = "NoLocalEndpoint"
+	// DiagnosisPortMismatch: the registered port is not the targetPort or nodePort of the Service.
+	DiagnosisPortMismatch Diagnosis = "PortMismatch"
+	// DiagnosisNetworkPolicyBlocks: a NetworkPolicy selects the pod, and none
+	// that does admits health checks from 100.64.0.0/10.
+	DiagnosisNetworkPolicyBlocks Diagnosis = "NetworkPolicyBlocks"
+	// DiagnosisHealthCheckOff: the listener does not check health.
+	DiagnosisHealthCheckOff Diagnosis = "HealthCheckOff"
 )
 
 // Explain returns a short explanation of a diagnosis, with its likely cause; ""
@@ -42,10 +60,22 @@ func (d Diagnosis) Explain() string {
 		return "the pod is not Ready"
 	case DiagnosisPodReadyButAbnormal:
 		return "the pod is Ready: does a NetworkPolicy or a host firewall block health checks from 100.64.0.0/10?"
-	case DiagnosisPortMismatch:
-		return "another port of it is registered than the Service's targetPort or nodePort"
 	case DiagnosisOrphan:
 		return "no node or pod of this cluster"
+	case DiagnosisPodTerminating:
+		return "the pod is terminating"
+	case DiagnosisNodeDraining:
+		return "the node is being drained"
+	case DiagnosisNodeExcluded:
+		return "a label excludes the node from load balancers"
+	case DiagnosisNoLocalEndpoint:
+		return "the node has no ready pod of the Service, whose externalTrafficPolicy is Local"
+	case DiagnosisPortMismatch:
+		return "the registered port is not that of the Service"
+	case DiagnosisNetworkPolicyBlocks:
+		return "a NetworkPolicy admits no health checks from 100.64.0.0/10"
+	case DiagnosisHealthCheckOff:
+		return "the health check of the listener is off"
 	default:
 		return ""
 	}

@@ -8,7 +8,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -34,6 +37,17 @@ func listOne(ctx context.Context, reader client.Reader, kind, namespace string) 
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	list := &metav1.PartialObjectMetadataList{}
-	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(kind + "List"))
+	list.SetGroupVersionKind(groupVersionOf(kind).WithKind(kind + "List"))
 	return reader.List(ctx, list, client.InNamespace(namespace), client.Limit(1))
+}
+
+func groupVersionOf(kind string) schema.GroupVersion {
+	switch kind {
+	case KindEndpointSlice:
+		return discoveryv1.SchemeGroupVersion
+	case KindNetworkPolicy:
+		return networkingv1.SchemeGroupVersion
+	default:
+		return corev1.SchemeGroupVersion
+	}
 }

@@ -52,6 +52,7 @@ type evaluation struct {
 	next        v1alpha1.LoadBalancerHealthStatus
 	transitions Transitions
 	absences    Absences
+	registered  *condition // of an observation; nil: without spec.serviceRef
 	staleAt     time.Time
 }
 
@@ -129,8 +130,7 @@ func (e *evaluation) suspended() {
 
 func (e *evaluation) observed() {
 	first, was := !e.hasObservation(), e.lastVerdict()
-	rows := e.setRows(first)
-	facts, registered := e.setListeners(rows, first)
+	rows, facts := e.setRows(first)
 	if e.input.ObserveRequest != "" {
 		e.next.LastHandledObserveRequest = e.input.ObserveRequest
 	}
@@ -149,30 +149,30 @@ func (e *evaluation) observed() {
 	e.setConditions(conditionSet{
 		observed:   condition{metav1.ConditionTrue, v1alpha1.ReasonObservationSucceeded, messageObservedWith(e.input.Observation.OddRows)},
 		healthy:    healthy,
-		registered: registered,
+		registered: e.registered,
 	})
 }
 
-// setRows returns every row of the observation, and records their transitions
-// unless it is the first observation.
-func (e *evaluation) setRows(first bool) []v1alpha1.BackendStatus {
+// setRows returns every row of the observation and the facts about its
+// listeners, and records their transitions unless it is the first observation.
+func (e *evaluation) setRows(first bool) ([]v1alpha1.BackendStatus, *listenerFacts) {
 	omitted, previous := omittedFrom(&e.next), sortedRows(e.next.Backends)
 	rows := stampedRows(e.input.Observation, ScopeOf(e.spec), previous, omitted, e.stamp)
-	rows = locateRows(rows, e.input.Locations, e.now)
+	facts := e.setListeners(rows, first)
+	rows = locateRows(rows, &surroundings{locations: e.input.Locations, expected: e.input.Expected, listeners: e.next.Listeners, now: e.now})
 	if !first {
 		e.transitions.Backends = backendTransitions(rows, previous, omitted, e.input.Locations)
 	}
-	return rows
+	return rows, facts
 }
 
 // setListeners evaluates the listeners of the observation, and records their
-// transitions unless it is the first observation. It returns the facts, and the
-// condition Registered.
-func (e *evaluation) setListeners(rows []v1alpha1.BackendStatus, first bool) (*listenerFacts, *condition) {
+// transitions unless it is the first observation.
+func (e *evaluation) setListeners(rows []v1alpha1.BackendStatus, first bool) *listenerFacts {
 	observed, previous := listenersOf(rows), e.next.Listeners
 	facts := factsOf(&e.input, e.spec, observed)
 	merged := mergeListeners(observed, previous, facts, e.policy, e.stamp)
-	registered := e.setRegistered(merged, rows, facts)
+	e.registered = e.compareRegistered(merged, rows, facts)
 	e.next.Listeners = evaluateListeners(merged, previous, facts, e.policy, e.stamp)
 	summary := summaryOf(e.next.Listeners)
 	if was := e.next.Summary; was != nil {
@@ -182,7 +182,7 @@ func (e *evaluation) setListeners(rows []v1alpha1.BackendStatus, first bool) (*l
 	if !first {
 		e.transitions.Listeners = listenerTransitions(e.next.Listeners, previous)
 	}
-	return facts, registered
+	return facts
 }
 
 func (e *evaluation) failed() {

@@ -49,6 +49,8 @@ const (
 	HybridNodes NotDeterminedReason = "HybridNodes"
 	// EndpointWithoutNode: an endpoint has no nodeName.
 	EndpointWithoutNode NotDeterminedReason = "EndpointWithoutNode"
+	// AmbiguousNode: two EndpointSlices have an address on different nodes.
+	AmbiguousNode NotDeterminedReason = "AmbiguousNode"
 	// InvalidProviderID: the providerID of a node has no instance.
 	InvalidProviderID NotDeterminedReason = "InvalidProviderID"
 	// InvalidAnnotation: the cloud controller manager cannot parse an annotation of the Service.
@@ -85,7 +87,7 @@ const (
 	ExcludedNode               ExclusionReason = "Node"               // its node is excluded
 	ExcludedNoNode             ExclusionReason = "NoNode"             // its node does not exist
 	ExcludedNoPort             ExclusionReason = "NoPort"             // the EndpointSlice has no port of the name
-	ExcludedAmbiguous          ExclusionReason = "Ambiguous"          // two EndpointSlices contradict each other
+	ExcludedAmbiguous          ExclusionReason = "Ambiguous"          // two EndpointSlices have it with different ports
 )
 
 // Excluded is a node or an endpoint that the cloud controller manager does not register.
@@ -124,7 +126,9 @@ type ExpectedBackend struct {
 	ServerIP string
 	Port     int32
 	Origin   BackendOrigin
-	// Location is the node, and the pod of an endpoint, as far as the operator may read them.
+	// Pod is the pod of an endpoint, as namespace/name; "": none.
+	Pod string
+	// Location is the node and the pod as far as the operator has read them.
 	Location Location
 	// BlockedBy is the NetworkPolicy, as namespace/name, that keeps health checks
 	// from the pod, or from each pod on the node; "": none, or not known.
@@ -159,20 +163,24 @@ type Expected struct {
 }
 
 // Listener returns the expectation of a listener; nil: none, or not determined.
-// A listener without a protocol matches by its port.
+// A protocol that is "" matches the only listener of the port.
 func (e *Expected) Listener(port int32, protocol string) *ExpectedListener {
-	if e == nil || e.NotDetermined.Reason != "" {
+	if e == nil {
 		return nil
 	}
+	var found *ExpectedListener
 	for i := range e.Listeners {
 		if l := &e.Listeners[i]; l.Port == port && (protocol == "" || l.Protocol == protocol) {
-			if l.NotDetermined.Reason != "" {
+			if found != nil {
 				return nil
 			}
-			return l
+			found = l
 		}
 	}
-	return nil
+	if found == nil || found.NotDetermined.Reason != "" {
+		return nil
+	}
+	return found
 }
 
 // excludedNode returns why a node is no backend; nil: it is one, or not known.
@@ -184,8 +192,9 @@ func (e *Expected) excludedNode(name string) *Excluded {
 	return &e.ExcludedNodes[at]
 }
 
-// Missing returns the expected backends of a listener that are not among its
-// rows. A row without a port matches any port.
+// Missing returns the expected backends of the listener that are not among the
+// rows of an observation. A row without a field matches any value of it: such
+// rows may be those that seem to be missing.
 func (l *ExpectedListener) Missing(rows []v1alpha1.BackendStatus) []ExpectedBackend {
 	type portKey struct {
 		key  string
@@ -193,18 +202,37 @@ func (l *ExpectedListener) Missing(rows []v1alpha1.BackendStatus) []ExpectedBack
 	}
 	registered := make(map[portKey]bool, len(rows))
 	for i := range rows {
-		row := &rows[i]
-		registered[portKey{LocationKey(row.Type, row.ServerID, row.ServerIP), row.Port}] = true
+		if row := &rows[i]; l.has(row) {
+			registered[portKey{LocationKey(row.Type, row.ServerID, row.ServerIP), row.Port}] = true
+		}
 	}
 	var missing []ExpectedBackend
 	for i := range l.Backends {
 		b := &l.Backends[i]
-		if !registered[portKey{b.key(), b.Port}] && !registered[portKey{b.key(), 0}] {
+		found := false
+		for _, key := range []portKey{{b.key(), b.Port}, {b.key(), 0}, {"", b.Port}, {"", 0}} {
+			found = found || registered[key]
+		}
+		if !found {
 			missing = append(missing, *b)
 		}
 	}
 	return missing
 }
 
+// has returns whether a row is, or may be, of the listener.
+func (l *ExpectedListener) has(row *v1alpha1.BackendStatus) bool {
+	return (row.ListenerPort == 0 || row.ListenerPort == l.Port) && (row.ListenerProtocol == "" || compareProtocols(row.ListenerProtocol, l.Protocol) == 0)
+}
+
 // key is the LocationKey of the backend.
 func (b *ExpectedBackend) key() string { return LocationKey(b.Type, b.ServerID, b.ServerIP) }
+
+// byKey indexes backends by their LocationKeys.
+func byKey(backends []ExpectedBackend) map[string]*ExpectedBackend {
+	index := make(map[string]*ExpectedBackend, len(backends))
+	for i := range backends {
+		index[backends[i].key()] = &backends[i]
+	}
+	return index
+}

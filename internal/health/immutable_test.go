@@ -34,7 +34,9 @@ func TestRulesDoNotMutateTheirArguments(t *testing.T) {
 			return len(stampedRows(observation, alicloud.Scope{}, sortedRows(previous), omittedRows{}, now)) > 0
 		},
 		"sortedRows": func() bool { return !sameRows(sortedRows(previous), previous) },
-		"locateRows": func() bool { return !sameRows(locateRows(rows, locations, now.Time), rows) },
+		"locateRows": func() bool {
+			return !sameRows(locateRows(rows, &surroundings{locations: locations, listeners: listeners, now: now.Time}), rows)
+		},
 		"backendTransitions": func() bool {
 			return len(backendTransitions(rows, sortedRows(previous), omittedRows{}, locations)) > 0
 		},
@@ -49,7 +51,7 @@ func TestRulesDoNotMutateTheirArguments(t *testing.T) {
 			compared := append([]v1alpha1.ListenerStatus{}, observed...) // which it changes
 			c := comparison{expected: expecting("443/https nnnnn"), at: now.Time, missingBefore: true}
 			c.compare(compared, rows, &listenerFacts{})
-			return len(c.missing) > 0
+			return c.missing > 0
 		},
 		"withChange": func() bool { return len(withChange(changed, condition{}, now)) > len(changed) },
 		"acceptListeners": func() bool {

@@ -167,61 +167,27 @@ func describeListener(l *v1alpha1.ListenerStatus, p policy) string {
 	return text + fmt.Sprintf(", needs %d healthy", p.required(l.Backends+l.Missing))
 }
 
-// messageBackendsMissing names the first few missing backends, and where to look.
-func messageBackendsMissing(missing []v1alpha1.MissingBackend, expected int32) string {
+// message names the first few missing backends with their causes, and where to look.
+func (c *comparison) message() string {
 	var names []string
-	for i := range min(len(missing), maxBackendsNamed) {
-		b := &missing[i]
+	for i := range min(len(c.rows), maxBackendsNamed) {
+		b := &c.rows[i]
 		about := "listener " + listenerName(b.ListenerPort, b.ListenerProtocol)
-		if why := b.Diagnosis.Explain(); why != "" {
-			about += ": " + why
+		if c.causes[i].Diagnosis != "" {
+			about += ": " + c.causes[i].Message
 		}
 		names = append(names, b.Address()+" ("+about+")")
 	}
-	if others := len(missing) - len(names); others > 0 {
+	if others := int(c.missing) - len(names); others > 0 {
 		names = append(names, "and "+strconv.Itoa(others)+" more")
 	}
-	text := fmt.Sprintf("%d of %s not registered: ", len(missing), plural(expected, "expected backend is", "expected backends are"))
-	const where = "; see the events of the Service and the log of the cloud controller manager"
+	text := fmt.Sprintf("%d of %s not registered: ", c.missing, plural(c.expects, "expected backend is", "expected backends are"))
+	const where = "; " + seeController
 	return shortened(text+strings.Join(names, "; "), maxMessage-len(where)) + where
 }
 
 func messageNotDetermined(why []string) string {
 	return shortened("which backends the cluster expects is not determined: "+firstFew(why), maxMessage)
-}
-
-// explain says what keeps the expected backends from being known, and what to do
-// about it; "" where they are known.
-func (n NotDetermined) explain() string {
-	switch n.Reason {
-	case "":
-		return ""
-	case EndpointSlicesUnknown:
-		return "the operator may not read EndpointSlices: allow get, list and watch of endpointslices.discovery.k8s.io"
-	case NodesUnknown:
-		return "the backends are nodes, which the operator does not read: run it with --backend-names"
-	case ReusedLoadBalancer:
-		return "the user brought the load balancer or its server groups (annotation " + n.Object + "), which may have backends of others"
-	case Weights:
-		return "the Service sets weights (annotation " + n.Object + ")"
-	case OtherController:
-		return "another controller serves the Service (" + n.Object + ")"
-	case BackendTypeUnknown:
-		return "neither the Service nor a registered backend shows whether the backends are nodes or pods"
-	case HybridNodes:
-		return "pods run on nodes outside of Alibaba Cloud, such as " + n.Object
-	case EndpointWithoutNode:
-		return "the endpoint " + n.Object + " has no node, so the cloud controller manager registers none: see its EndpointSlice"
-	case InvalidProviderID:
-		return "the providerID of node " + n.Object + " has no instance id, so the cloud controller manager registers none: fix the node, or label it " +
-			"node.kubernetes.io/exclude-from-external-load-balancers"
-	case InvalidAnnotation:
-		return "the cloud controller manager cannot parse the annotation " + n.Object + " of the Service: fix it"
-	case NoNodePort:
-		return "the backends are nodes, and the port has no nodePort"
-	default:
-		return strings.TrimSpace(string(n.Reason) + " " + n.Object)
-	}
 }
 
 // shortened returns at most a number of characters of a text.

@@ -57,9 +57,11 @@ type comparison struct {
 	// absent are the expected backends that the observation lacks.
 	absent   []absence
 	absences map[absentBackend]time.Time
-	// missing are the missing backends, sorted; expects counts the expected ones.
-	missing []v1alpha1.MissingBackend
-	expects int32
+	// expects counts the expected backends, and missing the missing ones; listed
+	// are the first of these, and causes are theirs.
+	expects, missing int32
+	rows             []v1alpha1.MissingBackend
+	causes           []Cause
 	// undetermined are the reasons why listeners cannot be compared.
 	undetermined []string
 }
@@ -69,7 +71,7 @@ type comparison struct {
 // list: it is missing, or it has none while it is stopped or being configured.
 func (c *comparison) compare(listeners []v1alpha1.ListenerStatus, rows []v1alpha1.BackendStatus, facts *listenerFacts) {
 	if c.expected.NotDetermined.Reason != "" {
-		c.undetermined = append(c.undetermined, c.expected.NotDetermined.explain())
+		c.undetermined = append(c.undetermined, c.expected.NotDetermined.Message())
 		return
 	}
 	for i := range c.expected.Listeners {
@@ -84,37 +86,57 @@ func (c *comparison) compare(listeners []v1alpha1.ListenerStatus, rows []v1alpha
 			c.compareListener(l, expected, rows)
 		}
 	}
-	c.decide()
+	c.decide(rows)
 }
 
 // absence is an expected backend that an observation lacks.
 type absence struct {
-	listener  *v1alpha1.ListenerStatus
-	backend   *ExpectedBackend
-	since     time.Time
-	otherPort bool // the observation has another port of it
+	listener *v1alpha1.ListenerStatus
+	expected *ExpectedListener
+	backend  *ExpectedBackend
+	since    time.Time
 }
 
 // decide decides whether the absent backends are missing: all of them, if one has
 // been absent for long enough, because Registered is then False.
-func (c *comparison) decide() {
+func (c *comparison) decide(rows []v1alpha1.BackendStatus) {
 	isMissing := func(a absence) bool { return c.at.Sub(a.since) >= absenceGrace }
 	if !c.missingBefore && !slices.ContainsFunc(c.absent, isMissing) {
 		return
 	}
-	for i := range c.absent {
-		c.absent[i].listener.Missing++
-		c.missing = append(c.missing, c.absent[i].row())
-	}
-	slices.SortFunc(c.missing, func(a, b v1alpha1.MissingBackend) int {
-		return cmp.Or(cmp.Compare(a.ListenerPort, b.ListenerPort), compareProtocols(a.ListenerProtocol, b.ListenerProtocol),
-			cmp.Compare(a.ServerID, b.ServerID), cmp.Compare(a.ServerIP, b.ServerIP), cmp.Compare(a.Port, b.Port))
+	slices.SortFunc(c.absent, func(a, b absence) int {
+		return cmp.Or(cmp.Compare(a.listener.Port, b.listener.Port), compareProtocols(a.listener.Protocol, b.listener.Protocol),
+			cmp.Compare(a.backend.ServerID, b.backend.ServerID), cmp.Compare(a.backend.ServerIP, b.backend.ServerIP), cmp.Compare(a.backend.Port, b.backend.Port))
 	})
+	for i := range c.absent {
+		a := &c.absent[i]
+		a.listener.Missing++
+		c.missing++
+		if len(c.rows) < maxMissingBackends {
+			cause := a.expected.CauseOfMissing(a.backend, rowsOn(a.listener, rows))
+			c.causes = append(c.causes, cause)
+			c.rows = append(c.rows, a.row(cause.Diagnosis))
+		}
+	}
+}
+
+// rowsOn are the sorted rows of a listener.
+func rowsOn(l *v1alpha1.ListenerStatus, rows []v1alpha1.BackendStatus) []v1alpha1.BackendStatus {
+	isOn := func(row v1alpha1.BackendStatus) bool { return matches(l, row.ListenerPort, row.ListenerProtocol) }
+	first := slices.IndexFunc(rows, isOn)
+	if first < 0 {
+		return nil
+	}
+	last := first
+	for last < len(rows) && isOn(rows[last]) {
+		last++
+	}
+	return rows[first:last]
 }
 
 func (c *comparison) compareListener(l *v1alpha1.ListenerStatus, expected *ExpectedListener, rows []v1alpha1.BackendStatus) {
 	have := registeredOn(l, expected, rows)
-	if why := cmp.Or(expected.NotDetermined.explain(), have.problem); why != "" {
+	if why := cmp.Or(expected.NotDetermined.Message(), have.problem); why != "" {
 		c.undetermined = append(c.undetermined, "listener "+listenerName(l.Port, l.Protocol)+": "+why)
 		return
 	}
@@ -133,7 +155,7 @@ func (c *comparison) compareListener(l *v1alpha1.ListenerStatus, expected *Expec
 			continue
 		}
 		since := c.absentSince(absentBackend{l.Port, l.Protocol, server, b.Port}, b)
-		c.absent = append(c.absent, absence{l, b, since, have.hasServer(server)})
+		c.absent = append(c.absent, absence{l, expected, b, since})
 	}
 }
 
@@ -170,20 +192,13 @@ func (c *comparison) listedSince(id absentBackend) time.Time {
 func (b *ExpectedBackend) readySince() time.Time { return b.Location.PodReadySince }
 
 // row is the row of status.missingBackends.
-func (a *absence) row() v1alpha1.MissingBackend {
+func (a *absence) row(diagnosis v1alpha1.Diagnosis) v1alpha1.MissingBackend {
 	l, b := a.listener, a.backend
-	missing := v1alpha1.MissingBackend{
+	return v1alpha1.MissingBackend{
 		ListenerPort: l.Port, ListenerProtocol: l.Protocol,
-		ServerID: b.ServerID, ServerIP: b.ServerIP, Port: b.Port, Pod: b.Location.Pod, Node: b.Location.Node,
-		Since: metav1.NewTime(a.since.Truncate(time.Second)),
+		ServerID: b.ServerID, ServerIP: b.ServerIP, Port: b.Port, Pod: b.Pod, Node: b.Location.Node,
+		Diagnosis: diagnosis, Since: metav1.NewTime(a.since.Truncate(time.Second)),
 	}
-	switch {
-	case b.Location.NodeNotReady:
-		missing.Diagnosis = v1alpha1.DiagnosisNodeNotReady
-	case a.otherPort:
-		missing.Diagnosis = v1alpha1.DiagnosisPortMismatch
-	}
-	return missing
 }
 
 // registeredBackends says which backends rows have. A row belongs to the listener
@@ -260,8 +275,8 @@ func (r *registeredBackends) hasServer(server string) bool {
 // yet, but does not become True.
 func (c *comparison) condition(was condition) condition {
 	switch {
-	case len(c.missing) > 0:
-		return condition{metav1.ConditionFalse, v1alpha1.ReasonBackendsMissing, messageBackendsMissing(c.missing, c.expects)}
+	case c.missing > 0:
+		return condition{metav1.ConditionFalse, v1alpha1.ReasonBackendsMissing, c.message()}
 	case len(c.undetermined) > 0:
 		return condition{metav1.ConditionUnknown, v1alpha1.ReasonNotDetermined, messageNotDetermined(c.undetermined)}
 	case len(c.absent) > 0 && was.status != metav1.ConditionTrue:
@@ -271,9 +286,9 @@ func (c *comparison) condition(was condition) condition {
 	}
 }
 
-// setRegistered compares the listeners of an observation with what the cluster
+// compareRegistered compares the listeners of an observation with what the cluster
 // expects, and returns the condition Registered; nil without spec.serviceRef.
-func (e *evaluation) setRegistered(listeners []v1alpha1.ListenerStatus, rows []v1alpha1.BackendStatus, facts *listenerFacts) *condition {
+func (e *evaluation) compareRegistered(listeners []v1alpha1.ListenerStatus, rows []v1alpha1.BackendStatus, facts *listenerFacts) *condition {
 	switch {
 	case e.spec.ServiceRef == nil:
 		return nil
@@ -291,7 +306,7 @@ func (e *evaluation) setRegistered(listeners []v1alpha1.ListenerStatus, rows []v
 	}
 	c.compare(listeners, rows, facts)
 	e.absences = Absences{*e.next.ObservedTarget, c.absences}
-	e.next.MissingBackends = c.missing[:min(len(c.missing), maxMissingBackends)]
+	e.next.MissingBackends = c.rows
 	return new(c.condition(e.wasRegistered))
 }
 

@@ -296,21 +296,21 @@ func TestRegisteredIsNotDetermined(t *testing.T) {
 	}{
 		{
 			"nothing", &Expected{NotDetermined: NotDetermined{Reason: EndpointSlicesUnknown}},
-			undetermined, "which backends the cluster expects is not determined: the operator may not read EndpointSlices: allow get, list and watch of endpointslices.discovery.k8s.io",
+			undetermined, "which backends the cluster expects is not determined: the operator may not read EndpointSlices: apply config/service-discovery",
 		},
 		{
 			"one listener", &Expected{Listeners: []ExpectedListener{
 				{ServicePort: ServicePort{80, "tcp"}, NotDetermined: NotDetermined{Reason: NoNodePort}},
 				expecting("443/https n").Listeners[0],
 			}},
-			undetermined, "which backends the cluster expects is not determined: listener 80/tcp: the backends are nodes, and the port has no nodePort",
+			undetermined, "which backends the cluster expects is not determined: listener 80/tcp: the backends are nodes, and the port of the Service has no nodePort",
 		},
 		{
 			"one listener, and another lacks a backend", &Expected{Listeners: []ExpectedListener{
 				{ServicePort: ServicePort{80, "tcp"}, NotDetermined: NotDetermined{Reason: NoNodePort}},
 				expecting("443/https nn").Listeners[0],
 			}},
-			isMissing + " i-1@30", "1 of 2 expected backends are not registered: i-1:8443 (listener 443/https); see the events of the Service and the log of the cloud controller manager",
+			isMissing + " i-1@30", "1 of 2 expected backends are not registered: i-1:8443 (listener 443/https); check the events of the Service, and the log of the cloud controller manager",
 		},
 	} {
 		t.Run(test.what, func(t *testing.T) {
@@ -332,9 +332,9 @@ func TestEachReasonOfNotDeterminedIsExplained(t *testing.T) {
 	seen := map[string]NotDeterminedReason{}
 	for _, reason := range []NotDeterminedReason{
 		EndpointSlicesUnknown, NodesUnknown, ReusedLoadBalancer, Weights, OtherController, BackendTypeUnknown,
-		HybridNodes, EndpointWithoutNode, InvalidProviderID, InvalidAnnotation, NoNodePort,
+		HybridNodes, EndpointWithoutNode, InvalidProviderID, InvalidAnnotation, NoNodePort, AmbiguousNode,
 	} {
-		text := NotDetermined{Reason: reason, Object: "OBJECT"}.explain()
+		text := NotDetermined{Reason: reason, Object: "OBJECT"}.Message()
 		if other, twice := seen[text]; twice || strings.Contains(text, string(reason)) || strings.HasSuffix(text, ".") {
 			t.Errorf("%s is explained by %q, as %s", reason, text, other)
 		}
@@ -400,7 +400,7 @@ func TestOtherTargetRemovesMissingBackendsWithoutTransition(t *testing.T) {
 
 func TestRowsAreMatchedAsFarAsTheyAreKnown(t *testing.T) {
 	pod := func(ip string, port int32) ExpectedBackend {
-		return ExpectedBackend{Type: TypeENI, ServerIP: ip, Port: port, Location: Location{Pod: "shop/web-1", Node: "node-1"}}
+		return ExpectedBackend{Type: TypeENI, ServerIP: ip, Port: port, Pod: "shop/web-1", Location: Location{Node: "node-1"}}
 	}
 	eni := func(ip string, port int32) alicloud.Backend {
 		return alicloud.Backend{ServerID: "eni-1", ServerIP: ip, Type: TypeENI, ListenerPort: 443, ListenerProtocol: "https", Port: port, ServerHealthStatus: "normal"}
@@ -450,7 +450,7 @@ func TestMissingBackendHasItsLocationAndCause(t *testing.T) {
 		at   Location
 		want v1alpha1.MissingBackend
 	}{
-		{"unknown cause", "-n", Location{Pod: "shop/web-1", Node: "node-1"}, v1alpha1.MissingBackend{Pod: "shop/web-1", Node: "node-1"}},
+		{"unknown cause", "-n", Location{Node: "node-1"}, v1alpha1.MissingBackend{Node: "node-1"}},
 		{"node", "-n", Location{Node: "node-1", NodeNotReady: true}, v1alpha1.MissingBackend{Node: "node-1", Diagnosis: v1alpha1.DiagnosisNodeNotReady}},
 		{"port", "nn", Location{Node: "node-1"}, v1alpha1.MissingBackend{Node: "node-1", Diagnosis: v1alpha1.DiagnosisPortMismatch}},
 	} {
@@ -476,7 +476,7 @@ func TestTenThousandMissingBackendsAreCountedExactlyAndBounded(t *testing.T) {
 	l := &env.expected.Listeners[0]
 	for i := range 10_000 {
 		ip := fmt.Sprintf("10.%d.%d.%d", i/62500, i/250%250, i%250)
-		b := ExpectedBackend{Type: TypeENI, ServerIP: ip, Port: 8080, Location: Location{Pod: "shop/" + strings.Repeat("x", 253), Node: strings.Repeat("n", 253)}}
+		b := ExpectedBackend{Type: TypeENI, ServerIP: ip, Port: 8080, Pod: "shop/" + strings.Repeat("x", 253), Location: Location{Node: strings.Repeat("n", 253)}}
 		l.Backends = append(l.Backends, b, b)
 		if i%4 == 0 {
 			rows = append(rows, alicloud.Backend{ServerID: "eni-1", ServerIP: ip, Type: TypeENI, ListenerPort: 443, ListenerProtocol: "https", Port: 8080, ServerHealthStatus: "normal"})
@@ -504,8 +504,8 @@ func TestMessageNamesTheFirstMissingBackends(t *testing.T) {
 	env.expected.Listeners[0].Backends[1].Location.NodeNotReady = true
 	env.after(30 * time.Second).observe("n")
 	env.after(30 * time.Second).observe("n")
-	const want = "5 of 6 expected backends are not registered: i-1:8443 (listener 443/https: the node is not Ready); i-2:8443 (listener 443/https); " +
-		"i-3:8443 (listener 443/https); and 2 more; see the events of the Service and the log of the cloud controller manager"
+	const want = "5 of 6 expected backends are not registered: i-1:8443 (listener 443/https: node node-i-1 is not Ready: check kubectl describe node node-i-1); i-2:8443 (listener 443/https); " +
+		"i-3:8443 (listener 443/https); and 2 more; check the events of the Service, and the log of the cloud controller manager"
 	if got := env.condition("Registered").Message; got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
