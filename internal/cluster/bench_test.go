@@ -55,7 +55,7 @@ func meta(kind string, n int) metav1.ObjectMeta {
 			"app.kubernetes.io/name": "web", "app.kubernetes.io/instance": fmt.Sprintf("web-%d", n%50), "pod-template-hash": fmt.Sprintf("5d9c7b%04d", n/50),
 		},
 		Annotations:   map[string]string{corev1.LastAppliedConfigAnnotation: strings.Repeat(name, 50)},
-		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl", FieldsV1: &metav1.FieldsV1{Raw: []byte(strings.Repeat(name, 50))}}},
+		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl", FieldsV1: metav1.NewFieldsV1(strings.Repeat(name, 50))}},
 	}
 }
 

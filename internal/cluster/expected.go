@@ -136,18 +136,37 @@ func (s *ServiceState) variants() []variant {
 			policies = policies[1:]
 		}
 	}
-	families := []discoveryv1.AddressType{discoveryv1.AddressTypeIPv4}
-	if strings.EqualFold(annotationOf(s.Service.Annotations, annotationIPVersion), "ipv6") &&
-		strings.EqualFold(annotationOf(s.Service.Annotations, annotationBackendIPVersion), "ipv6") {
-		families = append(families, discoveryv1.AddressTypeIPv6)
-	}
-	var all []variant
+	families := s.families()
+	all := make([]variant, 0, len(policies)*len(families))
 	for _, policy := range policies {
 		for _, family := range families {
 			all = append(all, variant{policy, family})
 		}
 	}
 	return all
+}
+
+// families returns the address families that the backends may have. The one of
+// IPv6 needs a feature gate of the controller, which a registered pod shows.
+func (s *ServiceState) families() []discoveryv1.AddressType {
+	families := []discoveryv1.AddressType{discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6}
+	for _, name := range []string{annotationIPVersion, annotationBackendIPVersion} {
+		if !strings.EqualFold(annotationOf(s.Service.Annotations, name), "ipv6") {
+			return families[:1]
+		}
+	}
+	isIPv6 := func(b alicloud.Backend) bool { return strings.Contains(b.ServerIP, ":") }
+	pods := slices.DeleteFunc(slices.Clone(s.Registered), func(b alicloud.Backend) bool { return b.Type != health.TypeENI || b.ServerIP == "" })
+	switch {
+	case len(pods) == 0:
+		return families
+	case !slices.ContainsFunc(pods, isIPv6):
+		return families[:1]
+	case !slices.ContainsFunc(pods, func(b alicloud.Backend) bool { return !isIPv6(b) }):
+		return families[1:]
+	default:
+		return families
+	}
 }
 
 // registeredTypes reports whether the registered backends show that the backends of

@@ -22,6 +22,12 @@ const (
 // externalTrafficPolicy Local, for nodes, which endpoints count.
 func TestExpectedEndpoints(t *testing.T) {
 	const both = "80/tcp: 10.0.0.1:8080 10.0.0.2:8080"
+	ipv6 := func(c *cluster) {
+		annotate(newPrefix+"backend-ip-version", "ipv6", newPrefix+"ip-version", "ipv6")(c)
+		secondSlice(func(s *discoveryv1.EndpointSlice) {
+			s.AddressType, s.Endpoints[0].Addresses = discoveryv1.AddressTypeIPv6, []string{"fd00::3"}
+		})(c)
+	}
 	runSourceCases(t, []sourceCase{
 		{"ready endpoints", fromSlices + "739", newCluster(eni), both, ""},
 		{"no EndpointSlice", fromSlices + "704", newCluster(eni, func(c *cluster) { c.slices = nil }), "80/tcp:", ""},
@@ -79,6 +85,16 @@ func TestExpectedEndpoints(t *testing.T) {
 			annotate(newPrefix+"backend-ip-version", "ipv6")), both, ""},
 		{"IPv6, if the feature gate is on", "service/reconcile/backend/backend.go setAddressIpVersion 98", newCluster(eni,
 			annotate(newPrefix+"backend-ip-version", "IPv6", newPrefix+"ip-version", "ipv6")), "80/tcp: ? BackendTypeUnknown()", ""},
+		{"IPv6, as registered", "service/reconcile/backend/backend.go setAddressIpVersion 113", newCluster(eni, ipv6,
+			func(c *cluster) { c.state.Registered = []alicloud.Backend{{Type: "eni", ServerIP: "fd00::1"}} }), "80/tcp: fd00::3:8080", ""},
+		{"IPv4, as registered", "service/reconcile/backend/backend.go setAddressIpVersion 98", newCluster(eni, ipv6,
+			func(c *cluster) {
+				c.state.Registered = []alicloud.Backend{{Type: "eni", ServerIP: "10.0.0.9"}, {Type: "eni"}}
+			}), both, ""},
+		{"IPv4 and IPv6 are registered", "service/reconcile/backend/backend.go setAddressIpVersion 98", newCluster(eni, ipv6,
+			func(c *cluster) {
+				c.state.Registered = []alicloud.Backend{{Type: "eni", ServerIP: "10.0.0.9"}, {Type: "eni", ServerIP: "fd00::1"}}
+			}), "80/tcp: ? BackendTypeUnknown()", ""},
 		{"dual stack is for NLB", "service/reconcile/backend/backend.go setAddressIpVersion 114", newCluster(eni,
 			annotate(newPrefix+"backend-ip-version", "DualStack", newPrefix+"ip-version", "ipv6")), both, ""},
 	})

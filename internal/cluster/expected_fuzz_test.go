@@ -48,7 +48,7 @@ func one[T any](g generator, from ...T) T { return from[g.IntN(len(from))] }
 // cluster generates a cluster.
 func (g generator) cluster() *cluster {
 	c := newCluster(func(c *cluster) { c.nodes, c.pods, c.slices[0].Endpoints = nil, nil, nil })
-	one(g, eni, local, allNodes, local, func(*cluster) {})(c)
+	one(g, eni, allNodes, local, func(*cluster) {})(c)
 	g.service(c)
 	for i := range 1 + g.IntN(5) {
 		c.nodes = append(c.nodes, g.node(i))

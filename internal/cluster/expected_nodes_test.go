@@ -41,6 +41,8 @@ func TestExpectedCandidateNodes(t *testing.T) {
 		{"another word than on", needExclude + "200", newCluster(allNodes, unschedulable(1), annotate(newPrefix+"remove-unscheduled-backend", "true")), all, ""},
 		{"not Ready", needExclude + "221", newCluster(allNodes, conditions(1, notTrue(corev1.ConditionFalse))), two, "n1 NodeNotReady()"},
 		{"Ready is Unknown", needExclude + "222", newCluster(allNodes, conditions(1, pressure, notTrue(corev1.ConditionUnknown))), two, "n1 NodeNotReady()"},
+		{"not Ready and unschedulable", needExclude + "200", newCluster(allNodes, unschedulable(1), conditions(1, notTrue(corev1.ConditionFalse)),
+			annotate(newPrefix+"remove-unscheduled-backend", "on")), two, "n1 NodeNotReady()"},
 		{"no conditions", needExclude + "213", newCluster(allNodes, conditions(1)), two, "n1 NodeWithoutConditions()"},
 		{"conditions without Ready", needExclude + "218", newCluster(allNodes, conditions(1, pressure)), all, ""},
 		{"under pressure", needExclude + "221", newCluster(allNodes, conditions(1, pressure, notTrue(corev1.ConditionTrue))), all, ""},

@@ -305,3 +305,23 @@ func TestExpectedListenerOfARow(t *testing.T) {
 		}
 	}
 }
+
+func TestNotDeterminedSaysWhy(t *testing.T) {
+	messages := map[string]NotDeterminedReason{}
+	for _, reason := range []NotDeterminedReason{
+		EndpointSlicesUnknown, NodesUnknown, ReusedLoadBalancer, Weights, OtherController, BackendTypeUnknown, HybridNodes,
+		EndpointWithoutNode, AmbiguousNode, InvalidProviderID, InvalidAnnotation, NoNodePort,
+	} {
+		message := NotDetermined{reason, "OBJECT"}.Message()
+		if other, twice := messages[message]; twice || message == "" {
+			t.Errorf("%s and %q have the message %q", reason, other, message)
+		}
+		messages[message] = reason
+	}
+	if message := (NotDetermined{Reason: HybridNodes, Object: "n1"}).Message(); !strings.Contains(message, "hybrid node n1") {
+		t.Error(message)
+	}
+	if message := (NotDetermined{}).Message(); message != "" {
+		t.Errorf("it is determined, but %q", message)
+	}
+}

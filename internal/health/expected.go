@@ -43,7 +43,7 @@ const (
 	// OtherController: another controller serves the class of the Service.
 	OtherController NotDeterminedReason = "OtherController"
 	// BackendTypeUnknown: neither the Service nor a registered backend shows
-	// whether the backends are nodes or pods.
+	// whether the backends are nodes or pods, or IPv4 or IPv6 addresses.
 	BackendTypeUnknown NotDeterminedReason = "BackendTypeUnknown"
 	// HybridNodes: a pod runs on a node outside of Alibaba Cloud.
 	HybridNodes NotDeterminedReason = "HybridNodes"
@@ -64,6 +64,38 @@ type NotDetermined struct {
 	Reason NotDeterminedReason
 	// Object is the annotation, node or endpoint that causes it; "": none.
 	Object string
+}
+
+// Message says what keeps the expected backends from being known; "": nothing does.
+func (n NotDetermined) Message() string {
+	switch n.Reason {
+	case EndpointSlicesUnknown:
+		return "the operator may not read EndpointSlices: apply config/service-discovery"
+	case NodesUnknown:
+		return "the backends are nodes, which the operator may not read: apply config/backend-names"
+	case ReusedLoadBalancer:
+		return "the user created the load balancer or its server groups, which others may share"
+	case Weights:
+		return "the annotation " + n.Object + " sets weights, which may be 0"
+	case OtherController:
+		return "the class of the Service is that of another controller"
+	case BackendTypeUnknown:
+		return "the registered backends do not show whether the cloud controller manager registers nodes or pods, and IPv4 or IPv6 addresses: set the annotation service.beta.kubernetes.io/backend-type"
+	case HybridNodes:
+		return "a pod runs on the hybrid node " + n.Object + ", which the load balancer may not reach"
+	case EndpointWithoutNode:
+		return "the endpoint " + n.Object + " has no node, so the cloud controller manager registers none"
+	case AmbiguousNode:
+		return "the endpoint " + n.Object + " is on different nodes in two EndpointSlices"
+	case InvalidProviderID:
+		return "the providerID of node " + n.Object + " has no instance, so the cloud controller manager registers none"
+	case InvalidAnnotation:
+		return "the cloud controller manager cannot parse the annotation " + n.Object + ", so it registers none"
+	case NoNodePort:
+		return "the backends are nodes, and the port of the Service has no nodePort"
+	default:
+		return ""
+	}
 }
 
 // ExclusionReason is why the cloud controller manager does not register a node or an endpoint.
