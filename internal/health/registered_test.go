@@ -66,7 +66,7 @@ const (
 	allRegistered = "True(AllRegistered)"
 	isMissing     = "False(BackendsMissing)"
 	isPending     = "Unknown(Pending)"
-	undetermined  = "Unknown(NotDetermined)"
+	notDetermined = "Unknown(NotDetermined)"
 )
 
 func TestBackendIsMissingAfter30sAndTwoObservations(t *testing.T) {
@@ -296,14 +296,14 @@ func TestRegisteredIsNotDetermined(t *testing.T) {
 	}{
 		{
 			"nothing", &Expected{NotDetermined: NotDetermined{Reason: EndpointSlicesUnknown}},
-			undetermined, "which backends the cluster expects is not determined: the operator may not read EndpointSlices: apply config/service-discovery",
+			notDetermined, "which backends the cluster expects is not determined: the operator may not read EndpointSlices: apply config/service-discovery",
 		},
 		{
 			"one listener", &Expected{Listeners: []ExpectedListener{
 				{ServicePort: ServicePort{80, "tcp"}, NotDetermined: NotDetermined{Reason: NoNodePort}},
 				expecting("443/https n").Listeners[0],
 			}},
-			undetermined, "which backends the cluster expects is not determined: listener 80/tcp: the backends are nodes, and the port of the Service has no nodePort",
+			notDetermined, "which backends the cluster expects is not determined: listener 80/tcp: the backends are nodes, and the port of the Service has no nodePort",
 		},
 		{
 			"one listener, and another lacks a backend", &Expected{Listeners: []ExpectedListener{
@@ -424,11 +424,11 @@ func TestRowsAreMatchedAsFarAsTheyAreKnown(t *testing.T) {
 		{"a row without a type", with(eni("10.9.0.3", 8080), func(b *alicloud.Backend) { b.Type = "" }), pod("10.9.0.3", 8080), allRegistered},
 		{"a row without a listener", with(eni("10.9.0.3", 8080), func(b *alicloud.Backend) { b.ListenerPort, b.ListenerProtocol = 0, "" }), pod("10.9.0.3", 8080), allRegistered},
 		{"a row without a protocol", with(eni("10.9.0.3", 8080), func(b *alicloud.Backend) { b.ListenerProtocol = "" }), pod("10.9.0.3", 8080), allRegistered},
-		{"a row without an address", with(eni("10.9.0.3", 8080), func(b *alicloud.Backend) { b.ServerIP = "" }), pod("10.9.0.3", 8080), undetermined},
+		{"a row without an address", with(eni("10.9.0.3", 8080), func(b *alicloud.Backend) { b.ServerIP = "" }), pod("10.9.0.3", 8080), notDetermined},
 		{"a pod without an address", eni("10.9.0.3", 8080), pod("", 8080), allRegistered},
 		{"a server", with(eni("10.0.0.1", 30080), func(b *alicloud.Backend) { b.Type, b.ServerID = "", "i-1" }), ExpectedBackend{Type: TypeECS, ServerID: "i-1", Port: 30080}, allRegistered},
 		{"another server", with(eni("10.0.0.1", 30080), func(b *alicloud.Backend) { b.Type, b.ServerID = "", "i-2" }), ExpectedBackend{Type: TypeECS, ServerID: "i-1", Port: 30080}, isMissing + " i-1@30"},
-		{"a row without an id", with(eni("10.0.0.1", 30080), func(b *alicloud.Backend) { b.Type, b.ServerID = "", "" }), ExpectedBackend{Type: TypeECS, ServerID: "i-1", Port: 30080}, undetermined},
+		{"a row without an id", with(eni("10.0.0.1", 30080), func(b *alicloud.Backend) { b.Type, b.ServerID = "", "" }), ExpectedBackend{Type: TypeECS, ServerID: "i-1", Port: 30080}, notDetermined},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			env := newServiceEnv(t).expect("443/https n")
