@@ -108,7 +108,7 @@ func (s *symptoms) compare(row *v1alpha1.BackendStatus, expected *Expected, l *E
 	s.ofService = true
 	s.setPorts(l, row.Type)
 	switch {
-	case b != nil && b.Type == row.Type:
+	case b != nil:
 		s.ports, s.blockedBy = []int32{b.Port}, b.BlockedBy
 	case row.Type != TypeENI && s.at.Node != "":
 		s.excluded = expected.excludedNode(s.at.Node)
@@ -230,21 +230,21 @@ func (s *symptoms) portMismatch() string {
 }
 
 func (s *symptoms) networkPolicyBlocks() string {
-	if s.missing || !s.fails() || s.blockedBy == "" {
+	if !s.fails() || s.blockedBy == "" {
 		return ""
 	}
 	return fmt.Sprintf("NetworkPolicy %s admits no health checks from 100.64.0.0/10: check its ingress rules", s.blockedBy)
 }
 
 func (s *symptoms) healthCheckOff() string {
-	if !s.ofService || s.missing || s.status == normal || !s.unchecked {
+	if !s.ofService || s.status == normal || !s.unchecked {
 		return ""
 	}
 	return "the health check of the listener is off: check the Service's annotations about health checks, and the listener in the console"
 }
 
 func (s *symptoms) podReadyButAbnormal() string {
-	if s.missing || !s.fails() || !s.at.podReady() || !s.contradicts {
+	if !s.fails() || !s.at.podReady() || !s.contradicts {
 		return ""
 	}
 	return v1alpha1.DiagnosisPodReadyButAbnormal.Explain()
