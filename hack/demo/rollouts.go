@@ -3,6 +3,8 @@
 package main
 
 import (
+	"slices"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
@@ -66,7 +68,7 @@ func rollouts() []step {
 			title:    "A good deploy with the gate",
 			text:     "Version 3 passes the health check. Old pods stay until new ones are normal: four serve all the time.",
 			first:    []string{updateShop + ":3", rolloutStatus},
-			expected: append(healthy, shopObject.fewestServing(shopReplicas)),
+			expected: slices.Concat(healthy, []expectation{shopObject.fewestServing(shopReplicas)}),
 			timeout:  stepTimeout,
 			shown:    []string{getShop, listGates},
 		},
