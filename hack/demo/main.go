@@ -35,7 +35,7 @@ import (
 
 // withoutRollouts is printed first, because the build takes minutes.
 const withoutRollouts = `There is no kube-controller-manager here, so the demo omits its chapter about rollouts: a bad deploy without and
-with a readiness gate, for about two more minutes. To see it, run: make controller-manager demo
+with a readiness gate, which takes about 80 s. To see it, run: make controller-manager demo
 The first build of kube-controller-manager takes about 4 minutes on 2 cores.
 
 `

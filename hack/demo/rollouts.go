@@ -16,7 +16,7 @@ const (
 	// shopObject is also the name of the Deployment and the Service of shop.yaml.
 	shopObject = object("shop")
 
-	deployShop    = "kubectl apply -f hack/demo/shop.yaml"
+	deployShop    = "kubectl apply --server-side -f hack/demo/shop.yaml"
 	injectGates   = "kubectl apply -f config/readiness-gates/injection.yaml"
 	optIn         = "kubectl label service shop -n shop slb.lbhealth.dev/readiness-gate=enabled"
 	updateShop    = "kubectl set image deployment/shop -n shop shop=registry.example/shop"

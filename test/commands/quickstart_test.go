@@ -34,7 +34,7 @@ func TestQuickStart(t *testing.T) {
 	}
 	terminal := &shell{folder: repository, environment: []string{"HOME=" + t.TempDir()}}
 	output := runDemo(t, repository, start[0])
-	verifyChapters(t, output)
+	verifyChapters(t, repository, output)
 	terminal.replaced = strings.NewReplacer(continueIn(t, terminal, output)...)
 	for _, b := range blocks[1:] {
 		shown := b.outputs()
@@ -50,16 +50,24 @@ func TestQuickStart(t *testing.T) {
 	}
 }
 
-// verifyChapters fails unless the demo shows a bad deploy without and with a gate, or says
-// why it does not. Each step of the demo verifies itself what it shows.
-func verifyChapters(t *testing.T, output string) {
+// verifyChapters fails unless the demo shows a bad deploy without and with a gate, with the
+// commands that README.md shows, or says why it does not. Each step of the demo verifies
+// itself what it shows.
+func verifyChapters(t *testing.T, repository, output string) {
 	t.Helper()
-	want := []string{
-		"the fewest that served were 0", `deployment "shop" successfully rolled out`,
-		"the fewest that served were 4", `deployment "shop" exceeded its progress deadline`, "BackendAbnormal", "No closed readiness gate found",
-	}
-	if _, err := harness.FindControllerManager(); err != nil {
-		want = []string{"make controller-manager demo"}
+	want := []string{"make controller-manager demo"}
+	if _, err := harness.FindControllerManager(); err == nil {
+		want = []string{
+			"the fewest that served were 0", `deployment "shop" successfully rolled out`,
+			"the fewest that served were 4", `deployment "shop" exceeded its progress deadline`, "BackendAbnormal", "No closed readiness gate found",
+		}
+		for _, b := range blocksOf(string(harness.ReadFile(t, filepath.Join(repository, "README.md")))) {
+			for _, command := range b.commands() {
+				if strings.Contains(command, inShop) {
+					want = append(want, "\n$ "+command)
+				}
+			}
+		}
 	}
 	for _, text := range want {
 		if !strings.Contains(output, text) {
