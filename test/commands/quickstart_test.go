@@ -16,7 +16,7 @@ import (
 )
 
 // demoTimeout is for a machine that also has to build the programs.
-const demoTimeout = 5 * time.Minute
+const demoTimeout = 7 * time.Minute
 
 // TestQuickStart runs the demo as docs/quick-start.md says, with the chapter about rollouts
 // where kube-controller-manager is, then the commands of the page as
