@@ -108,7 +108,7 @@ vet: ## Run go vet.
 	go vet ./...
 
 .PHONY: demo
-demo: controlplane build ## Run a simulated incident on this machine, without a cluster or an account (DEMO_EXIT=1: stop at the end).
+demo: controlplane build build-plugin ## Run a simulated incident on this machine, without a cluster or an account (DEMO_EXIT=1: stop at the end; after controller-manager: rollouts, too).
 	@CGO_ENABLED=0 go build -buildvcs=false -o bin/demo ./hack/demo
 	@DEMO_EXIT='$(DEMO_EXIT)' exec bin/demo
 

@@ -23,7 +23,7 @@ SOAK_WITH_RACE = $(if $(filter 0,$(SOAK_RACE)),,$(CC_FOUND))
 controlplane: ## Put etcd, kube-apiserver and kubectl into bin/controlplane.
 	@hack/controlplane/install.sh
 
-# Only the rollouts need it, and its first build costs minutes of CPU.
+# Only rollouts need it, in test/rollout and the demo, and its first build costs minutes of CPU.
 .PHONY: controller-manager
 controller-manager: ## Put kube-controller-manager into bin/controller-manager.
 	@hack/controlplane/install.sh controller-manager
