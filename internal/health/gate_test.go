@@ -212,6 +212,12 @@ func TestGateDecision(t *testing.T) {
 		"was bad in an earlier process, failures":      {elapsed: 15 * time.Minute, observations: -1, service: failing, pod: seenLater(v1alpha1.GateNotRegistered, 14*time.Minute), want: "false NotRegistered"},
 		"was bad in an earlier process, for long":      {elapsed: 24 * time.Minute, observations: -1, service: failing, pod: seenLater(v1alpha1.GateHealthCheckPending, 14*time.Minute), want: "true HealthUnknown"},
 		"waited in an earlier process at the timeout":  {elapsed: gateTimeout, observations: -1, service: failing, pod: seenLater(v1alpha1.GateWaitingForObservation, 9*time.Minute), want: "true HealthUnknown"},
+		"the process saw it ready after the timeout":   {elapsed: time.Hour, observations: -1, service: failing, pod: seenLater("", time.Hour-59*time.Second), want: "false WaitingForObservation"},
+		"the process saw it ready a minute ago":        {elapsed: time.Hour, observations: -1, service: failing, pod: seenLater("", 59*time.Minute), want: "true HealthUnknown"},
+		"a timeout of less than a minute":              {elapsed: 10 * time.Second, observations: -1, timeout: 10 * time.Second, want: "true HealthUnknown"},
+		"the clock of the node is fast, timeout":       {elapsed: gateTimeout, observations: -1, pod: func(p *GatePod) { p.ReadyAt = start.Add(time.Hour) }, want: "true HealthUnknown"},
+		"the clock of the node is fast, not observed":  {elapsed: time.Minute, observations: -1, service: notObserved(0), pod: func(p *GatePod) { p.ReadyAt = start.Add(time.Hour) }, want: "true NotObserved"},
+		"the clock of the node is fast, nodes":         {elapsed: time.Minute, rows: nodes, observations: 7, pod: func(p *GatePod) { p.ReadyAt = start.Add(time.Hour) }, want: "true BackendsAreNodes"},
 		"observed before it was ready, at the timeout": {elapsed: gateTimeout, rows: normal, requested: -gateTimeout, want: "true HealthUnknown"},
 	} {
 		t.Run(name, func(t *testing.T) {

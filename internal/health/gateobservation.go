@@ -174,7 +174,7 @@ func (o *GateObservation) decide(pod *GatePod) GateDecision {
 	rows := o.rowsOf(pod)
 	d := GateDecision{ObservedAt: o.at}
 	if !o.nodesSince.IsZero() && len(rows) == 0 {
-		d.Open = o.at.Sub(latest(pod.ReadyAt, o.nodesSince)) >= gateGrace
+		d.Open = o.at.Sub(latest(pod.ReadySeenAt, o.nodesSince)) >= gateGrace
 		d.Reason, d.Message = v1alpha1.GateNotRegistered, o.loadBalancer+" lists nodes, and no pods yet"
 		if d.Open {
 			d.Reason, d.Message = v1alpha1.GateBackendsAreNodes, "the backends of "+o.loadBalancer+" are nodes: their health says nothing of this pod"
