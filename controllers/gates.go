@@ -331,7 +331,7 @@ func (g *GateReconciler) write(ctx context.Context, pass *gatePass) error {
 		case client.IgnoreNotFound(err) != nil:
 			failed = errors.Join(failed, fmt.Errorf("patching the readiness gate of pod %s: %w", client.ObjectKeyFromObject(write.pod), err))
 		case err == nil:
-			write.state.wrote(&write.decision, g.Now())
+			write.state.wrote(write.pod, &write.decision, g.Now())
 			g.record(ctx, pass, write)
 		}
 	}

@@ -216,6 +216,41 @@ func TestFailedGatePatchIsTriedAgain(t *testing.T) {
 	env.gates.EachWaiting(func(_, _, reason string, _ int, _ time.Time) { t.Errorf("the metric has %s", reason) })
 }
 
+// TestGateThatAnotherClientClosesIsOpenedAgain checks a client that replaces the
+// conditions of a pod, when the cache shows both changes at once.
+func TestGateThatAnotherClientClosesIsOpenedAgain(t *testing.T) {
+	env := newGateEnv(t)
+	env.add("web-1", env.ready())
+	env.reconcile()
+	env.lagging = true
+	env.observe("1 normal")
+	env.reconcile() // the cache does not show the patch
+	env.want("web-1 True BackendNormal")
+	env.lagging = false
+	env.set("web-1", corev1.PodCondition{Type: webGate, Status: corev1.ConditionFalse})
+	env.observe("1 normal")
+	env.want("web-1 True BackendNormal")
+}
+
+// TestGateOfAVirtualKubeletThatWritesNoTimes checks that such a pod is observed,
+// and that its time without an observation counts from when it was seen ready.
+func TestGateOfAVirtualKubeletThatWritesNoTimes(t *testing.T) {
+	env := newGateEnv(t)
+	ready := corev1.PodCondition{Type: corev1.ContainersReady, Status: corev1.ConditionTrue}
+	env.add("web-1", ready)
+	env.add("web-2", ready)
+	env.reconcile()
+	env.clock.advance(5 * time.Second)
+	env.observe("1 normal", "2 abnormal")
+	env.want("web-1 True BackendNormal", "web-2 False BackendAbnormal")
+	failsToObserve(&env.objects[0])
+	env.add("web-3", ready)
+	equal(t, "requeue", env.reconcile(), 10*time.Second)
+	env.clock.advance(10 * time.Minute)
+	env.reconcile()
+	env.want("web-2 True HealthUnknown", "web-3 True HealthUnknown")
+}
+
 func TestWakeIsCalledWhenAPodBeginsToWait(t *testing.T) {
 	env := newGateEnv(t)
 	var woken []alicloud.Target

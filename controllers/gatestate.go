@@ -3,6 +3,7 @@
 package controllers
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"sync"
@@ -69,8 +70,9 @@ type podGate struct {
 	// writtenAt, reason and message are of the last patch; zero: none in this process.
 	writtenAt       time.Time
 	reason, message string
-	// opened is true once the gate was opened: the cache may not show it yet.
-	opened bool
+	// openedFrom is the resourceVersion of the pod whose gate was opened: while the
+	// cache shows it, the gate only seems to be closed.
+	openedFrom string
 }
 
 func (s *gateStates) get(key types.NamespacedName) *gateState {
@@ -168,8 +170,12 @@ func (s *gateState) see(pod *corev1.Pod, service string, now time.Time) (gate *p
 		s.pods[pod.UID] = &podGate{}
 	}
 	gate = s.pods[pod.UID]
-	if readyAt := cluster.ContainersReadyAt(pod); !readyAt.Equal(gate.readyAt) {
-		*gate = podGate{readyAt: readyAt, writtenAt: gate.writtenAt, reason: gate.reason, message: gate.message, opened: gate.opened}
+	readyAt, ready := cluster.ContainersReady(pod)
+	if ready && readyAt.IsZero() {
+		readyAt = cmp.Or(gate.readyAt, now)
+	}
+	if !readyAt.Equal(gate.readyAt) {
+		*gate = podGate{readyAt: readyAt, writtenAt: gate.writtenAt, reason: gate.reason, message: gate.message, openedFrom: gate.openedFrom}
 		if !readyAt.IsZero() {
 			gate.readySeenAt, begins = now, true
 		}
@@ -184,8 +190,11 @@ func (s *gateState) see(pod *corev1.Pod, service string, now time.Time) (gate *p
 }
 
 // wrote keeps a patch that succeeded.
-func (p *podGate) wrote(d *health.GateDecision, now time.Time) {
-	p.writtenAt, p.reason, p.message, p.opened = now, d.Reason, d.Message, d.Open
+func (p *podGate) wrote(pod *corev1.Pod, d *health.GateDecision, now time.Time) {
+	p.writtenAt, p.reason, p.message = now, d.Reason, d.Message
+	if d.Open {
+		p.openedFrom = pod.ResourceVersion
+	}
 }
 
 // writeAt is when to write a decision; zero: it is written. A gate that stays
@@ -260,7 +269,7 @@ func (p *gatePass) decide(pods []corev1.Pod) {
 		existing[pod.UID] = gate
 		p.begins = p.begins || begins
 		facts := p.podFacts(pod, gate)
-		if gate.opened || p.elsewhere && !facts.OptedOut && !p.service.Off {
+		if gate.openedFrom == pod.ResourceVersion || p.elsewhere && !facts.OptedOut && !p.service.Off {
 			continue
 		}
 		decision := health.DecideGate(facts, &p.service, p.observation, p.now, p.timeout)

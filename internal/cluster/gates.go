@@ -52,12 +52,13 @@ func Condition(pod *corev1.Pod, conditionType corev1.PodConditionType) *corev1.P
 
 func isTrue(c *corev1.PodCondition) bool { return c != nil && c.Status == corev1.ConditionTrue }
 
-// ContainersReadyAt is when the containers of a pod became ready; zero: they are not.
-func ContainersReadyAt(pod *corev1.Pod) time.Time {
+// ContainersReady reports whether the containers of a pod are ready, and since
+// when; zero: a virtual kubelet may write no time.
+func ContainersReady(pod *corev1.Pod) (since time.Time, ready bool) {
 	if c := Condition(pod, corev1.ContainersReady); isTrue(c) {
-		return c.LastTransitionTime.Time
+		return c.LastTransitionTime.Time, true
 	}
-	return time.Time{}
+	return time.Time{}, false
 }
 
 // IsRegistered reports whether the cloud controller manager has opened its
@@ -67,9 +68,6 @@ func IsRegistered(pod *corev1.Pod, service string) bool {
 	carries := slices.ContainsFunc(pod.Spec.ReadinessGates, func(g corev1.PodReadinessGate) bool { return g.ConditionType == gate })
 	return !carries || isTrue(Condition(pod, gate))
 }
-
-// Addresses returns the addresses of a pod in the form of health.Address.
-func Addresses(pod *corev1.Pod) []string { return addressesOf(pod) }
 
 // readsGate reports whether the operator reads a gate and its condition.
 func readsGate(conditionType corev1.PodConditionType) bool {

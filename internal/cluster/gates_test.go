@@ -5,7 +5,6 @@ package cluster
 import (
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -77,6 +76,9 @@ func TestGatesOfAPod(t *testing.T) {
 	equal(t, "not registered", IsRegistered(gatedPod(), "web"), false)
 	equal(t, "without the gate", IsRegistered(gatedPod(), "api"), true)
 	equal(t, "registered", IsRegistered(gatedPod(is("service.readiness.alibabacloud.com/web", corev1.ConditionTrue)), "web"), true)
-	equal(t, "containers ready", ContainersReadyAt(gatedPod(is("ContainersReady", corev1.ConditionTrue))), start)
-	equal(t, "containers not ready", ContainersReadyAt(gatedPod(is("ContainersReady", corev1.ConditionFalse))), time.Time{})
+	since, ready := ContainersReady(gatedPod(is("ContainersReady", corev1.ConditionTrue)))
+	equal(t, "containers ready since", since, start)
+	equal(t, "containers ready", ready, true)
+	_, ready = ContainersReady(gatedPod(is("ContainersReady", corev1.ConditionFalse)))
+	equal(t, "containers not ready", ready, false)
 }
