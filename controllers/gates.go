@@ -54,7 +54,7 @@ type GateReconciler struct {
 	Events EventRecorder
 	// Metrics counts the gates that were opened.
 	Metrics GateRecorder
-	// Wake is called when a pod begins to wait for an observation of targets; nil: off.
+	// Wake is called with the targets that a pod begins to wait for; nil: off.
 	Wake func(...alicloud.Target)
 	// UnknownTimeout is until a gate opens while nothing is known; 0: never.
 	UnknownTimeout time.Duration
@@ -196,9 +196,8 @@ func (g *GateReconciler) Reconcile(ctx context.Context, request reconcile.Reques
 		return reconcile.Result{}, err
 	}
 	pass.decide(pods)
-	g.states.publish(pass)
-	if g.Wake != nil && pass.begins {
-		g.Wake(pass.targets()...)
+	if targets := g.states.publish(pass); g.Wake != nil {
+		g.Wake(targets...)
 	}
 	if err := g.write(ctx, pass); err != nil {
 		return reconcile.Result{}, unlessStopping(ctx, err)

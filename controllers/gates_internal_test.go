@@ -272,6 +272,28 @@ func TestWakeIsCalledWhenAPodBeginsToWait(t *testing.T) {
 	equal(t, "awaited though the gate is open", env.gates.Awaited(testTarget), false)
 }
 
+// TestWakeIsCalledForANewTarget checks a pod that waits already when its Service
+// gets a load balancer, and another one.
+func TestWakeIsCalledForANewTarget(t *testing.T) {
+	env := newGateEnv(t)
+	var woken []string
+	env.gates.Wake = func(targets ...alicloud.Target) {
+		for _, target := range targets {
+			woken = append(woken, target.LoadBalancerID)
+		}
+	}
+	found := env.objects[0].Status.ServiceLoadBalancer
+	env.objects[0].Status.ServiceLoadBalancer = nil
+	env.add("web-1", env.ready())
+	env.reconcile()
+	for _, id := range []string{"lb-1", "lb-2"} {
+		env.objects[0].Status.ServiceLoadBalancer = &v1alpha1.ServiceLoadBalancer{ServiceName: "web", LoadBalancerID: id, RegionID: found.RegionID}
+		env.reconcile()
+		env.reconcile()
+	}
+	equal(t, "woken", strings.Join(woken, " "), "lb-1 lb-2")
+}
+
 // TestOpenGateIsNeverWrittenAgain lets random things happen, with a cache that
 // lags, processes that restart, and an earlier leader that still writes. The
 // gatePatcher fails the test when an open gate is written.

@@ -113,11 +113,20 @@ func (s *gateStates) awaited(target alicloud.Target) bool {
 	return false
 }
 
-// publish makes visible how many pods wait, why, and for which targets.
-func (s *gateStates) publish(pass *gatePass) {
+// publish makes visible how many pods wait, why, and for which targets. It
+// returns the targets that no pod of the Service has waited for so far, or all
+// when a pod begins to wait.
+func (s *gateStates) publish(pass *gatePass) (wake []alicloud.Target) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	pass.state.waiting, pass.state.targets = maps.Clone(pass.waiting), pass.targets()
+	targets := pass.targets()
+	for _, target := range targets {
+		if len(pass.waiting) > 0 && (pass.begins || !slices.Contains(pass.state.targets, target)) {
+			wake = append(wake, target)
+		}
+	}
+	pass.state.waiting, pass.state.targets = maps.Clone(pass.waiting), targets
+	return wake
 }
 
 // observed keeps an observation for the worker of the Service's key.
