@@ -319,6 +319,7 @@ func (g *GateReconciler) inAnotherShard(ctx context.Context, pass *gatePass) (bo
 func (g *GateReconciler) write(ctx context.Context, pass *gatePass) error {
 	results := g.patchAll(ctx, pass)
 	var failed error
+	failures := 0
 	for i := range pass.writes {
 		write, err := &pass.writes[i], results[i]
 		if err != nil && write.decision.Open && !write.state.readyAt.IsZero() {
@@ -326,9 +327,11 @@ func (g *GateReconciler) write(ctx context.Context, pass *gatePass) error {
 		}
 		switch {
 		case isConflict(err): // the pod changed, or another one has its name
-			pass.requeueAt = earliest(pass.requeueAt, pass.now.Add(conflictRetry))
+			pass.requeueAt = earliest(pass.requeueAt, pass.now.Add(gateConflictRetry))
 		case client.IgnoreNotFound(err) != nil:
-			failed = errors.Join(failed, fmt.Errorf("patching the readiness gate of pod %s: %w", client.ObjectKeyFromObject(write.pod), err))
+			if failures++; failures == 1 {
+				failed = fmt.Errorf("patching the readiness gate of pod %s: %w", client.ObjectKeyFromObject(write.pod), err)
+			}
 		case err == nil:
 			write.state.wrote(write.pod, &write.decision, g.Now())
 			g.record(ctx, pass, write)
@@ -336,5 +339,8 @@ func (g *GateReconciler) write(ctx context.Context, pass *gatePass) error {
 	}
 	g.recordUnknown(pass, results)
 	g.states.publish(pass)
+	if failures > 1 {
+		failed = fmt.Errorf("%w; and those of %d other pods", failed, failures-1)
+	}
 	return failed
 }

@@ -45,6 +45,7 @@ type gateEnv struct {
 	searches        int
 	patches         []string
 	patchErr        error
+	attempts        int
 	lagging         bool
 	opened          []string
 	waited          int
@@ -143,6 +144,7 @@ func (w gatePatcher) Patch(_ context.Context, object client.Object, patch client
 	env := w.env
 	env.mu.Lock()
 	defer env.mu.Unlock()
+	env.attempts++
 	pod := env.stored[object.GetName()]
 	switch {
 	case env.patchErr != nil:

@@ -3,6 +3,7 @@
 package controllers
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"math/rand/v2"
@@ -214,6 +215,53 @@ func TestFailedGatePatchIsTriedAgain(t *testing.T) {
 	env.reconcile() // the cache does not show the patch
 	env.want("web-1 True BackendNormal")
 	env.gates.EachWaiting(func(_, _, reason string, _ int, _ time.Time) { t.Errorf("the metric has %s", reason) })
+}
+
+// TestManyFailedGatePatches checks that a pass with many failures reports one, and
+// ends soon while the API server does not answer.
+func TestManyFailedGatePatches(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		most int // patches
+	}{
+		"refused":     {errors.New("refused"), 200},
+		"no response": {context.DeadlineExceeded, gatePatches},
+	} {
+		env := newGateEnv(t)
+		for i := range 200 {
+			env.add("web-"+strconv.Itoa(i), env.ready())
+		}
+		env.reconcile()
+		env.clock.advance(10 * time.Second)
+		env.patchErr = c.err
+		_, err := env.gates.Reconcile(t.Context(), webRequest)
+		if !errors.Is(err, c.err) || len(err.Error()) > 200 || !strings.Contains(err.Error(), "199 other pods") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if env.attempts > c.most {
+			t.Errorf("%s: %d patches", name, env.attempts)
+		}
+		waiting := 0
+		env.gates.EachWaiting(func(_, _, _ string, pods int, _ time.Time) { waiting += pods })
+		equal(t, name+": waiting", waiting, 200)
+	}
+}
+
+// TestConflictingGatePatchWaitsForTheCache checks that a cache which lags causes
+// no patch after the other: its event starts the next pass.
+func TestConflictingGatePatchWaitsForTheCache(t *testing.T) {
+	env := newGateEnv(t)
+	env.add("web-1", env.ready())
+	env.reconcile()
+	env.lagging = true
+	env.set("web-1", corev1.PodCondition{Type: corev1.PodScheduled})
+	env.observe("1 normal")
+	env.want()
+	equal(t, "requeue", env.reconcile(), gateConflictRetry)
+	env.lagging = false
+	env.set("web-1", corev1.PodCondition{Type: corev1.PodScheduled})
+	env.reconcile()
+	env.want("web-1 True BackendNormal")
 }
 
 // TestGateThatAnotherClientClosesIsOpenedAgain checks a client that replaces the

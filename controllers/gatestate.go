@@ -23,6 +23,9 @@ import (
 const (
 	// gateRewrite is the shortest time between two patches of a gate that stays closed.
 	gateRewrite = 30 * time.Second
+	// gateConflictRetry is until a gate is decided on again after a conflict. The
+	// cache usually shows the change of the pod, and so causes it, much earlier.
+	gateConflictRetry = 5 * time.Second
 	// gateSearch is how often objects in other shards are searched.
 	gateSearch = time.Minute
 )
