@@ -12,13 +12,22 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// GateServices returns the names of the Services that a pod has a readiness gate of ours for.
+// maxGates is how many readiness gates of ours a pod may have. The operator ignores
+// further ones: one pod with thousands, which fits into the API server, would
+// keep it from serving all others.
+const maxGates = 50
+
+// GateServices returns the names of the Services that a pod has a readiness gate
+// of ours for, up to maxGates.
 func GateServices(pod *corev1.Pod) []string {
 	var services []string
 	for _, gate := range pod.Spec.ReadinessGates {
 		service, found := strings.CutPrefix(string(gate.ConditionType), v1alpha1.ReadinessGatePrefix)
 		if found && service != "" && !slices.Contains(services, service) {
 			services = append(services, service)
+		}
+		if len(services) == maxGates {
+			break
 		}
 	}
 	return services
@@ -69,8 +78,13 @@ func IsRegistered(pod *corev1.Pod, service string) bool {
 	return !carries || isTrue(Condition(pod, gate))
 }
 
-// readsGate reports whether the operator reads a gate and its condition.
-func readsGate(conditionType corev1.PodConditionType) bool {
-	return strings.HasPrefix(string(conditionType), v1alpha1.ReadinessGatePrefix) ||
-		strings.HasPrefix(string(conditionType), v1alpha1.RegistrationGatePrefix)
+// readsGate reports whether the operator reads a condition: of a gate for one of
+// the Services.
+func readsGate(conditionType corev1.PodConditionType, services []string) bool {
+	for _, prefix := range [...]string{v1alpha1.ReadinessGatePrefix, v1alpha1.RegistrationGatePrefix} {
+		if service, found := strings.CutPrefix(string(conditionType), prefix); found {
+			return slices.Contains(services, service)
+		}
+	}
+	return false
 }

@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -60,6 +61,22 @@ func TestSlimPodKeepsItsGates(t *testing.T) {
 	if slim = slimPod(other); len(slim.Spec.ReadinessGates) != 2 || slim.Status.Conditions != nil {
 		t.Errorf("of a pod without a gate of ours, kept %+v", slim)
 	}
+}
+
+// TestPodWithThousandsOfGates checks that one pod of a user costs little.
+func TestPodWithThousandsOfGates(t *testing.T) {
+	pod := &corev1.Pod{}
+	for i := range 10_000 {
+		for _, prefix := range []string{v1alpha1.ReadinessGatePrefix, v1alpha1.RegistrationGatePrefix} {
+			gate := prefix + strconv.Itoa(i)
+			pod.Spec.ReadinessGates = append(pod.Spec.ReadinessGates, corev1.PodReadinessGate{ConditionType: corev1.PodConditionType(gate)})
+			pod.Status.Conditions = append(pod.Status.Conditions, is(gate, corev1.ConditionFalse))
+		}
+	}
+	equal(t, "gates", len(GateServices(pod)), 50)
+	slim := slimPod(pod)
+	equal(t, "conditions", len(slim.Status.Conditions), 100)
+	equal(t, "closed gates", len(ClosedGates(slim)), 50)
 }
 
 func TestGatesOfAPod(t *testing.T) {
