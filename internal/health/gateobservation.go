@@ -27,6 +27,9 @@ type GateObservation struct {
 	// nodesSince is since when every backend of the Service has been a node; zero: not so.
 	nodesSince time.Time
 	listeners  []gateListener
+	// listsNodes is true when a listener of the Service lists a node, or any
+	// listener does where those of the Service are not known.
+	listsNodes bool
 }
 
 // gateListener is a listener that exists.
@@ -148,7 +151,8 @@ func (o *GateObservation) listener(port int32, protocol string) *gateListener {
 func (o *GateObservation) LoadBalancerID() string { return o.loadBalancer }
 
 // WithPods returns a copy that knows the addresses of all pods with a gate of
-// the Service, open or not: a listener that lists one of them should list every other.
+// the Service, open or not: a listener that lists one of them should list every
+// other, unless it lists nodes.
 func (o *GateObservation) WithPods(ips []string) *GateObservation {
 	with := *o
 	with.listeners = slices.Clone(o.listeners)
@@ -159,6 +163,14 @@ func (o *GateObservation) WithPods(ips []string) *GateObservation {
 			}
 		}
 	}
+	known := o.portsKnown || slices.ContainsFunc(with.listeners, func(l gateListener) bool { return l.listsPods })
+	with.listsNodes = slices.ContainsFunc(o.rows, func(row v1alpha1.BackendStatus) bool {
+		if row.Type == TypeENI || !known {
+			return row.Type != TypeENI
+		}
+		l := with.listener(row.ListenerPort, row.ListenerProtocol)
+		return l != nil && (l.named || l.listsPods)
+	})
 	return &with
 }
 
@@ -173,9 +185,9 @@ func (o *GateObservation) isAbout(pod *GatePod) bool {
 func (o *GateObservation) decide(pod *GatePod) GateDecision {
 	rows := o.rowsOf(pod)
 	d := GateDecision{ObservedAt: o.at}
-	if !o.nodesSince.IsZero() && len(rows) == 0 {
-		d.Open = o.at.Sub(latest(pod.ReadySeenAt, o.nodesSince)) >= gateGrace
-		d.Reason, d.Message = v1alpha1.GateNotRegistered, o.loadBalancer+" lists nodes, and no pods yet"
+	if since := o.nodeSince(pod); len(rows) == 0 && !since.IsZero() {
+		d.Open = o.at.Sub(latest(pod.ReadySeenAt, since)) >= gateGrace
+		d.Reason, d.Message = v1alpha1.GateNotRegistered, o.loadBalancer+" lists nodes, and not the pod yet"
 		if d.Open {
 			d.Reason, d.Message = v1alpha1.GateBackendsAreNodes, "the backends of "+o.loadBalancer+" are nodes: their health says nothing of this pod"
 		}
@@ -190,6 +202,17 @@ func (o *GateObservation) decide(pod *GatePod) GateDecision {
 	}
 	d.Open, d.Reason, d.Message = o.verdict(rows)
 	return d
+}
+
+// nodeSince is since when the backend of a pod without a row of its own has been
+// its node; zero: it must have a row. Beside nodes the load balancer lists pods,
+// which run on virtual nodes: the cloud controller manager then says that it has
+// registered a pod, and means its node.
+func (o *GateObservation) nodeSince(pod *GatePod) time.Time {
+	if o.nodesSince.IsZero() && o.listsNodes {
+		return pod.RegisteredSeenAt
+	}
+	return o.nodesSince
 }
 
 // rowsOf returns the rows of a pod. A node has the address of its pods on the
