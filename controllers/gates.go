@@ -222,8 +222,12 @@ func (g *GateReconciler) pods(ctx context.Context, service types.NamespacedName,
 // readObservation sets the last observation of the Service, and which of its
 // listeners list a pod with the gate.
 func (g *GateReconciler) readObservation(ctx context.Context, pass *gatePass) error {
-	observation := g.states.observation(pass.key)
+	observation, state := g.states.observation(pass.key), pass.state
 	if observation == nil || !pass.isFor(observation.LoadBalancerID()) {
+		return nil
+	}
+	if observation == state.withoutPods { // of an earlier pass: later pods are not in it
+		pass.observation = state.withPods
 		return nil
 	}
 	pods, err := g.pods(ctx, pass.key, gateCarried)
@@ -237,6 +241,7 @@ func (g *GateReconciler) readObservation(ctx context.Context, pass *gatePass) er
 		}
 	}
 	pass.observation = observation.WithPods(ips)
+	state.withPods, state.withoutPods = pass.observation, observation
 	return nil
 }
 

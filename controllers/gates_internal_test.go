@@ -217,6 +217,20 @@ func TestFailedGatePatchIsTriedAgain(t *testing.T) {
 	env.gates.EachWaiting(func(_, _, reason string, _ int, _ time.Time) { t.Errorf("the metric has %s", reason) })
 }
 
+// TestPassesListThePodsOfAServiceOnce checks that they do so once for each
+// observation: a pod causes several passes, and a Service may have thousands.
+func TestPassesListThePodsOfAServiceOnce(t *testing.T) {
+	env := newGateEnv(t)
+	env.add("web-1", env.ready())
+	env.reconcile()
+	for want := range 3 {
+		equal(t, "lists", env.carriedLists, want)
+		env.observe("1 abnormal")
+		env.reconcile()
+		env.reconcile()
+	}
+}
+
 // TestManyFailedGatePatches checks that a pass with many failures reports one, and
 // ends soon while the API server does not answer.
 func TestManyFailedGatePatches(t *testing.T) {

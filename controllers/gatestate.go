@@ -47,6 +47,9 @@ type gateState struct {
 	// as searched at searchedAt.
 	elsewhere  bool
 	searchedAt time.Time
+	// withPods is the last observation that the worker used, with the pods that it
+	// may list; withoutPods is the same as it was kept.
+	withPods, withoutPods *health.GateObservation
 
 	// observation, targets and waiting are guarded by mu. targets are those of the
 	// objects of the Service, waiting is by reason.

@@ -22,6 +22,8 @@ type GateObservation struct {
 	rows         []v1alpha1.BackendStatus
 	// byIP are the indexes of the rows of an address.
 	byIP map[string][]int
+	// noPort is true when a row has no listener port.
+	noPort bool
 	// portsKnown is true when the listeners of the Service are known.
 	portsKnown bool
 	// nodesSince is since when every backend of the Service has been a node; zero: not so.
@@ -82,6 +84,7 @@ func NewGateObservation(input GateInput) *GateObservation {
 		}
 	}
 	for i := range o.rows {
+		o.noPort = o.noPort || o.rows[i].ListenerPort == 0
 		if ip := Address(o.rows[i].ServerIP); ip != "" {
 			o.byIP[ip] = append(o.byIP[ip], i)
 		}
@@ -267,11 +270,10 @@ func (o *GateObservation) verdict(rows []*v1alpha1.BackendStatus) (open bool, re
 // without returns the listeners that should list the pod, and do not. Rows
 // without a port may belong to a listener that seems to have none.
 func (o *GateObservation) without(rows []*v1alpha1.BackendStatus) []string {
-	noPort := slices.ContainsFunc(o.rows, func(row v1alpha1.BackendStatus) bool { return row.ListenerPort == 0 })
 	var missing []string
 	for i := range o.listeners {
 		l := &o.listeners[i]
-		if !l.decides() || !l.named && !l.listsPods || noPort && l.Backends == 0 {
+		if !l.decides() || !l.named && !l.listsPods || o.noPort && l.Backends == 0 {
 			continue
 		}
 		if !slices.ContainsFunc(rows, func(row *v1alpha1.BackendStatus) bool {
