@@ -279,26 +279,6 @@ func (g *GateReconciler) readService(ctx context.Context, pass *gatePass) error 
 	return nil
 }
 
-// whyNotObserved is why nothing observes the load balancer of a Service, which
-// is nil when it does not exist; "": one of its active objects does.
-func whyNotObserved(name string, service *corev1.Service, objects, active int) string {
-	if service == nil {
-		return "Service " + name + " does not exist"
-	}
-	switch support := cluster.SupportFor(service); {
-	case support == cluster.NoLoadBalancer:
-		return "Service " + name + " is not of type LoadBalancer"
-	case support == cluster.Unsupported:
-		return "the load balancer of Service " + name + " is of a product that is not observed"
-	case objects == 0:
-		return "no LoadBalancerHealth references Service " + name
-	case active == 0:
-		return "the observation of the load balancer of Service " + name + " is suspended"
-	default:
-		return ""
-	}
-}
-
 // inAnotherShard reports whether an object that the cache of this shard does not
 // have references the Service. Another operator decides on its gates then.
 func (g *GateReconciler) inAnotherShard(ctx context.Context, pass *gatePass) (bool, error) {
