@@ -116,6 +116,13 @@ func listed(l v1alpha1.ListenerStatus) func(*GateInput) {
 	}
 }
 
+// untyped removes the types of rows, which a response may lack.
+func untyped(input *GateInput) {
+	for i := range input.Observation.Backends {
+		input.Observation.Backends[i].Type = ""
+	}
+}
+
 func unready(p *GatePod) {
 	p.ReadyAt, p.ReadySeenAt, p.RegisteredSeenAt = time.Time{}, time.Time{}, time.Time{}
 }
@@ -192,6 +199,8 @@ func TestGateDecision(t *testing.T) {
 		"a node and pods, of which it is one":     {elapsed: time.Hour, rows: append([]string{"443 10.9.0.2 abnormal"}, nodes...), want: "false BackendAbnormal"},
 		"a node of another Service and pods":      {elapsed: time.Hour, rows: []string{"443 10.9.0.1 normal", "8443 node normal"}, want: "false NotRegistered"},
 		"the same, and ports are not known":       {elapsed: time.Hour, rows: []string{"443 10.9.0.1 normal", "8443 node normal"}, input: func(i *GateInput) { i.Ports = nil }, want: "false NotRegistered"},
+		"rows of pods without a type":             {elapsed: 2 * time.Minute, rows: []string{"443 10.9.0.1 normal"}, observations: 12, input: untyped, want: "false NotRegistered"},
+		"rows of pods and a node without a type":  {elapsed: 2 * time.Minute, rows: append([]string{"443 10.9.0.1 normal"}, nodes...), observations: 12, input: untyped, want: "false NotRegistered"},
 		"pods of another Service, no ports known": {elapsed: time.Hour, rows: []string{"443 node normal", "8443 10.9.0.7 normal"}, input: func(i *GateInput) { i.Ports = nil }, want: "true BackendsAreNodes"},
 		"on the host network, and its node":       {elapsed: 5 * time.Second, rows: nodes, pod: func(p *GatePod) { p.IPs, p.HostNetwork = []string{"10.1.0.1"}, true }, want: "false NotRegistered"},
 		"on the host network, as an interface":    {elapsed: 5 * time.Second, rows: normal, pod: func(p *GatePod) { p.HostNetwork = true }, want: "true BackendNormal"},

@@ -29,8 +29,7 @@ type GateObservation struct {
 	// nodesSince is since when every backend of the Service has been a node; zero: not so.
 	nodesSince time.Time
 	listeners  []gateListener
-	// listsNodes is true when a listener of the Service lists a node, or any
-	// listener does where those of the Service are not known.
+	// listsNodes is hasNode, with the pods; false where rows of pods lack their type.
 	listsNodes bool
 }
 
@@ -159,22 +158,33 @@ func (o *GateObservation) LoadBalancerID() string { return o.loadBalancer }
 func (o *GateObservation) WithPods(ips []string) *GateObservation {
 	with := *o
 	with.listeners = slices.Clone(o.listeners)
+	typed := true
 	for _, ip := range ips {
 		for _, at := range o.byIP[ip] {
-			if l := with.listener(o.rows[at].ListenerPort, o.rows[at].ListenerProtocol); l != nil {
+			row := &o.rows[at]
+			typed = typed && row.Type == TypeENI
+			if l := with.listener(row.ListenerPort, row.ListenerProtocol); l != nil {
 				l.listsPods = true
 			}
 		}
 	}
-	known := o.portsKnown || slices.ContainsFunc(with.listeners, func(l gateListener) bool { return l.listsPods })
-	with.listsNodes = slices.ContainsFunc(o.rows, func(row v1alpha1.BackendStatus) bool {
+	if with.listsNodes = typed && with.hasNode(); !typed {
+		with.nodesSince = time.Time{} // the response lacks types: a row like those of pods may be one
+	}
+	return &with
+}
+
+// hasNode reports whether a listener of the Service lists a node, or any listener
+// does where those of the Service are not known.
+func (o *GateObservation) hasNode() bool {
+	known := o.portsKnown || slices.ContainsFunc(o.listeners, func(l gateListener) bool { return l.listsPods })
+	return slices.ContainsFunc(o.rows, func(row v1alpha1.BackendStatus) bool {
 		if row.Type == TypeENI || !known {
 			return row.Type != TypeENI
 		}
-		l := with.listener(row.ListenerPort, row.ListenerProtocol)
+		l := o.listener(row.ListenerPort, row.ListenerProtocol)
 		return l != nil && (l.named || l.listsPods)
 	})
-	return &with
 }
 
 // isAbout reports whether the observation was requested after the pod's
