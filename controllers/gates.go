@@ -263,6 +263,7 @@ func (g *GateReconciler) readService(ctx context.Context, pass *gatePass) error 
 	for i := range list.Items {
 		if object := &list.Items[i]; !object.Spec.Suspend {
 			pass.objects = append(pass.objects, object)
+			pass.service.Interval = max(pass.service.Interval, health.Interval(&object.Spec))
 		}
 	}
 	if service != nil && len(list.Items) == 0 {

@@ -187,6 +187,20 @@ func TestGateOfAKnownBadPodStaysClosed(t *testing.T) {
 	env.want("web-1 True HealthUnknown")
 }
 
+// TestGateWaitsForARoutineObservation checks a gate without fast observation,
+// whose object has an interval that is longer than the timeout.
+func TestGateWaitsForARoutineObservation(t *testing.T) {
+	env := newGateEnv(t)
+	every(time.Hour)(&env.objects[0])
+	env.add("web-1", env.ready())
+	env.reconcile()
+	env.clock.advance(time.Hour)
+	env.reconcile()
+	env.want("web-1 False WaitingForObservation")
+	env.observe("1 normal")
+	env.want("web-1 True BackendNormal")
+}
+
 // TestPassesListThePodsOfAServiceOnce checks that they do so once for each
 // observation: a pod causes several passes, and a Service may have thousands.
 func TestPassesListThePodsOfAServiceOnce(t *testing.T) {

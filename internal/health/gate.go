@@ -59,6 +59,8 @@ type GateService struct {
 	// Unknown is why the last observation is no longer current, such as a
 	// failure; "": it is current.
 	Unknown string
+	// Interval is that of the routine observations of its load balancer.
+	Interval time.Duration
 }
 
 // GateDecision is what to do about one gate.
@@ -135,7 +137,11 @@ func (d GateDecision) giveUp(pod *GatePod, service *GateService, now time.Time, 
 	if timeout <= 0 || !d.ObservedAt.IsZero() && service.Unknown == "" {
 		return d
 	}
-	if at := latest(pod.timeoutAt(timeout), d.ObservedAt.Add(timeout)); now.Before(at) {
+	at := latest(pod.timeoutAt(timeout), d.ObservedAt.Add(timeout))
+	if service.Unknown == "" { // the next routine observation will decide
+		at = latest(at, pod.ReadySeenAt.Add(service.Interval+min(timeout, gateGrace)))
+	}
+	if now.Before(at) {
 		d.RecheckAt = at
 		return d
 	}

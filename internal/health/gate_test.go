@@ -127,6 +127,7 @@ func unready(p *GatePod) {
 	p.ReadyAt, p.ReadySeenAt, p.RegisteredSeenAt = time.Time{}, time.Time{}, time.Time{}
 }
 func unregistered(p *GatePod) { p.RegisteredSeenAt = time.Time{} }
+func hourly(s *GateService)   { s.Interval = time.Hour }
 func failing(s *GateService)  { s.Unknown = "Throttled: the API refused the call" }
 
 func reasonAt(reason string, at time.Duration) func(*GatePod) {
@@ -218,6 +219,9 @@ func TestGateDecision(t *testing.T) {
 		"nothing known just before the timeout": {elapsed: gateTimeout - time.Nanosecond, observations: -1, service: failing, want: "false WaitingForObservation"},
 		"nothing known at the timeout":          {elapsed: gateTimeout, observations: -1, service: failing, want: "true HealthUnknown"},
 		"never observed at the timeout":         {elapsed: gateTimeout, observations: -1, want: "true HealthUnknown"},
+		"an hour's interval, and no failure":    {elapsed: time.Hour + 59*time.Second, observations: -1, service: hourly, want: "false WaitingForObservation"},
+		"an hour's interval has passed":         {elapsed: time.Hour + time.Minute, observations: -1, service: hourly, want: "true HealthUnknown"},
+		"an hour's interval, and failures":      {elapsed: gateTimeout, observations: -1, service: func(s *GateService) { hourly(s); failing(s) }, want: "true HealthUnknown"},
 		"nothing known, and no timeout":         {elapsed: 1000 * time.Hour, observations: -1, service: failing, timeout: -1, want: "false WaitingForObservation"},
 
 		"known bad, then failures":                     {elapsed: 15 * time.Minute, rows: []string{"443 10.9.0.2 abnormal"}, requested: -10 * time.Minute, service: failing, want: "false BackendAbnormal"},
