@@ -315,7 +315,8 @@ func (g *GateReconciler) write(ctx context.Context, pass *gatePass) error {
 		case isConflict(err): // the pod changed, or another one has its name
 			pass.requeueAt = earliest(pass.requeueAt, pass.now.Add(gateConflictRetry))
 		case client.IgnoreNotFound(err) != nil:
-			if failures++; failures == 1 {
+			failures++
+			if failures == 1 {
 				failed = fmt.Errorf("patching the readiness gate of pod %s: %w", client.ObjectKeyFromObject(write.pod), err)
 			}
 		case err == nil:
