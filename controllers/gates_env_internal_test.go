@@ -45,6 +45,8 @@ type gateEnv struct {
 	searches        int
 	patches         []string
 	patchErr        error
+	attempts        int
+	carriedLists    int
 	lagging         bool
 	opened          []string
 	waited          int
@@ -93,6 +95,9 @@ func (env *gateEnv) List(_ context.Context, list client.ObjectList, options ...c
 	case *v1alpha1.LoadBalancerHealthList:
 		list.Items = env.objects
 	case *corev1.PodList:
+		if o.FieldSelector.Requirements()[0].Value == gateCarried+"web" {
+			env.carriedLists++
+		}
 		for _, pod := range env.cached {
 			closed, carried := cluster.ClosedGates(pod), cluster.GateServices(pod)
 			if key := o.FieldSelector.Requirements()[0].Value; key == gateClosed+"web" && slices.Contains(closed, "web") || key == gateCarried+"web" && slices.Contains(carried, "web") {
@@ -143,6 +148,7 @@ func (w gatePatcher) Patch(_ context.Context, object client.Object, patch client
 	env := w.env
 	env.mu.Lock()
 	defer env.mu.Unlock()
+	env.attempts++
 	pod := env.stored[object.GetName()]
 	switch {
 	case env.patchErr != nil:

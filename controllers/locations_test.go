@@ -52,7 +52,10 @@ func (f fixture) createPod(ctx context.Context, name, node, ip string, edits ...
 func setPod(ctx context.Context, pod *corev1.Pod, ready corev1.ConditionStatus) {
 	GinkgoHelper()
 	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: ready, LastTransitionTime: metav1.NewTime(time.Now().Add(-time.Hour))}}
-	Expect(admin.Status().Update(ctx, pod)).To(Succeed())
+	without := pod.DeepCopy()
+	without.Status = corev1.PodStatus{}
+	// Not an update: the operator may have opened a gate of the new pod already.
+	Expect(admin.Status().Patch(ctx, pod, client.StrategicMergeFrom(without))).To(Succeed())
 }
 
 func onHostNetwork(pod *corev1.Pod) {

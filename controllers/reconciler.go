@@ -23,7 +23,8 @@
 // What a process keeps beside the statuses is in state.go and recent.go.
 // secrets.go reads credentials, schema.go compares the CustomResourceDefinition,
 // servicereconciler.go and monitor.go serve Services, and gates.go the readiness
-// gates of pods: gatestate.go decides on them, gatepatch.go writes them.
+// gates of pods: gatepass.go decides on them, gatepatch.go writes them, and
+// gatestate.go has what the process keeps of them.
 package controllers
 
 import (

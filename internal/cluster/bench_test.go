@@ -18,7 +18,7 @@ import (
 // --backend-names.
 func BenchmarkCachedPod(b *testing.B) {
 	index := toolscache.NewIndexer(toolscache.MetaNamespaceKeyFunc, toolscache.Indexers{
-		podsByIP:                  func(object any) ([]string, error) { return addressesOf(object.(*corev1.Pod)), nil },
+		podsByIP:                  func(object any) ([]string, error) { return Addresses(object.(*corev1.Pod)), nil },
 		toolscache.NamespaceIndex: toolscache.MetaNamespaceIndexFunc,
 	})
 	heap := func() uint64 {

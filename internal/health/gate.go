@@ -28,11 +28,12 @@ type GatePod struct {
 	HostNetwork bool
 	// OptedOut is true when the label of the pod disables its gates.
 	OptedOut bool
-	// ReadyAt is the time of the pod's condition ContainersReady; zero: it is not True.
+	// ReadyAt is the time of the pod's condition ContainersReady, by the clock of
+	// its node; zero: it is not True.
 	ReadyAt time.Time
-	// ReadySeenAt is when this process first saw ContainersReady True. An
-	// observation that was requested earlier may be about another pod that had the
-	// same address. The clock of the node has no part in it. zero: not seen yet.
+	// ReadySeenAt is when this process first saw ContainersReady True; zero: not
+	// yet. An observation that was requested earlier may be about another pod that
+	// had the same address.
 	ReadySeenAt time.Time
 	// RegisteredSeenAt is when this process first saw, since ReadySeenAt, that
 	// the cloud controller manager has opened its own gate of the pod; the same as
@@ -58,6 +59,8 @@ type GateService struct {
 	// Unknown is why the last observation is no longer current, such as a
 	// failure; "": it is current.
 	Unknown string
+	// Interval is that of the routine observations of its load balancer.
+	Interval time.Duration
 }
 
 // GateDecision is what to do about one gate.
@@ -99,7 +102,7 @@ func DecideGate(pod *GatePod, service *GateService, observation *GateObservation
 	if service.NotObserved == "" {
 		return d.giveUp(pod, service, now, unknownTimeout)
 	}
-	if d.RecheckAt = latest(pod.ReadyAt, service.NotObservedSince).Add(gateGrace); now.Before(d.RecheckAt) {
+	if d.RecheckAt = latest(pod.ReadySeenAt, service.NotObservedSince).Add(gateGrace); now.Before(d.RecheckAt) {
 		return d
 	}
 	return GateDecision{Open: true, Reason: v1alpha1.GateNotObserved, Message: service.NotObserved}
@@ -120,7 +123,7 @@ func (d *GateDecision) wait(pod *GatePod, service *GateService) {
 	if why := cmp.Or(service.Unknown, service.NotObserved); why != "" {
 		d.Message += ": " + why
 	}
-	d.WriteAt = pod.ReadyAt.Add(gateQuiet)
+	d.WriteAt = pod.ReadySeenAt.Add(gateQuiet)
 }
 
 // isObserved reports whether an observation gave the reason.
@@ -134,7 +137,10 @@ func (d GateDecision) giveUp(pod *GatePod, service *GateService, now time.Time, 
 	if timeout <= 0 || !d.ObservedAt.IsZero() && service.Unknown == "" {
 		return d
 	}
-	at := latest(pod.ReadyAt, d.ObservedAt).Add(timeout)
+	at := latest(pod.timeoutAt(timeout), d.ObservedAt.Add(timeout))
+	if service.Unknown == "" { // the next routine observation will decide
+		at = latest(at, pod.ReadySeenAt.Add(service.Interval+min(timeout, gateGrace)))
+	}
 	if now.Before(at) {
 		d.RecheckAt = at
 		return d
@@ -144,6 +150,16 @@ func (d GateDecision) giveUp(pod *GatePod, service *GateService, now time.Time, 
 		message += ": " + service.Unknown
 	}
 	return GateDecision{Open: true, Reason: v1alpha1.GateHealthUnknown, Message: message, ObservedAt: d.ObservedAt}
+}
+
+// timeoutAt is when the timeout of a pod ends that no observation decided on. A
+// process that has just started, and one that sees the pod late, observes first.
+func (p *GatePod) timeoutAt(timeout time.Duration) time.Time {
+	since := p.ReadyAt
+	if !p.ReadySeenAt.IsZero() && p.ReadySeenAt.Before(since) { // the clock of the node is fast
+		since = p.ReadySeenAt
+	}
+	return latest(since.Add(timeout), p.ReadySeenAt.Add(min(timeout, gateGrace)))
 }
 
 // latest is the later of two times.
