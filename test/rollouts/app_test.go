@@ -4,8 +4,10 @@ package rollouts
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -36,17 +38,18 @@ const (
 // app is the Rollout of an example, in a namespace of its own.
 type app struct {
 	*suite
-	namespace   string
-	replicas    int
-	blueGreen   bool
-	firstHash   string // of the pods of v1
-	lb          *standin.LoadBalancer
-	recorder    *standin.Recorder
-	queries     *harness.Relay // to Prometheus
-	permissions *harness.Relay // to the API server, for Jobs
+	namespace string
+	replicas  int
+	blueGreen bool
+	firstHash string // of the pods of v1
+	lb        *standin.LoadBalancer
+	recorder  *standin.Recorder
+	queries   *harness.Relay // to Prometheus
+	apiServer *harness.Relay // for Jobs
 }
 
-// newApp creates the example with an analysis, and returns when its first version serves.
+// newApp creates the example with an analysis, and returns when its first version serves
+// and the LoadBalancerHealth says so: a stored verdict must promote nothing.
 func (s *suite) newApp(t *testing.T, o appOptions) *app {
 	t.Helper()
 	a := s.prepareApp(t, name)
@@ -55,9 +58,13 @@ func (s *suite) newApp(t *testing.T, o appOptions) *app {
 	a.createRollout(t, o)
 	a.await(t, "the first version", func() (bool, error) {
 		r, err := a.rollout()
+		if r.Status.Phase == rolloutsv1.RolloutPhaseDegraded {
+			return false, errors.New(r.Status.Message)
+		}
 		a.firstHash = r.Status.StableRS
 		return r.Status.Phase == rolloutsv1.RolloutPhaseHealthy && a.recorder.Serving() == a.replicas, client.IgnoreNotFound(err)
 	})
+	a.await(t, "a healthy load balancer", a.isReady)
 	a.recorder.Restart()
 	return a
 }
@@ -73,8 +80,12 @@ func (s *suite) prepareApp(t *testing.T, service string) *app {
 		t.Fatal(err)
 	}
 	a.queries = harness.OpenRelayFor(t, s.prometheus.Address)
-	a.permissions = harness.OpenRelayFor(t, strings.TrimPrefix(s.Plane.Config.Host, "https://"))
-	s.relays.Store(a.namespace, a.permissions)
+	apiServer, err := url.Parse(s.Plane.Config.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.apiServer = harness.OpenRelayFor(t, apiServer.Host)
+	s.relays.Store(a.namespace, a.apiServer)
 	a.CreateNamespace(t, a.namespace)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -193,6 +204,11 @@ func (a *app) health() (*v1alpha1.LoadBalancerHealth, error) {
 	return h, a.cluster.Get(a.Ctx, client.ObjectKey{Namespace: a.namespace, Name: name}, h)
 }
 
+func (a *app) isReady() (bool, error) {
+	health, err := a.health()
+	return isTrue(health.Status.Conditions, v1alpha1.ConditionReady) && int(health.Status.Summary.Normal) == a.replicas, err
+}
+
 // measured returns the results of the analyses of the second version, the first first.
 func (a *app) measured() ([]rolloutsv1.MetricResult, error) {
 	list := &rolloutsv1.AnalysisRunList{}
@@ -233,7 +249,7 @@ func isTrue(conditions []metav1.Condition, kind string) bool {
 // describe is for a test that failed.
 func (a *app) describe() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "serving: %s\nregistered: %s\nstand-ins: %v\n", a.recorder, a.lb.Addresses(), a.cluster.Failures())
+	fmt.Fprintf(&text, "serving: %s\nregistered: %s\nstand-ins: %v\ncontroller: %v\n", a.recorder, a.lb.Addresses(), a.cluster.Failures(), a.controller.Alive())
 	if r, err := a.rollout(); err == nil {
 		fmt.Fprintf(&text, "rollout: %s, %s, abort %v, step %v, stable %s, current %s, active %s\n", r.Status.Phase, r.Status.Message,
 			r.Status.Abort, r.Status.CurrentStepIndex, r.Status.StableRS, r.Status.CurrentPodHash, r.Status.BlueGreen.ActiveSelector)

@@ -24,7 +24,7 @@ const (
 	requestDelay    = "10s"
 	maxAge          = "12"
 	measureInterval = "1s"
-	failureLimit    = 25
+	count           = 25
 	requestTimeout  = "--timeout=10s"
 	waitTimeout     = "--timeout=30s"
 	// progressDeadline is in seconds, and longer than a pod needs to become Ready.
@@ -57,7 +57,7 @@ func (a *app) hastenAnalysis(t *testing.T, template *rolloutsv1.AnalysisTemplate
 		p.Address, p.Timeout = "http://"+a.queries.Address, new(int64(1))
 		p.Query = replaceOnce(t, p.Query, fileMaxAge, "< bool "+maxAge)
 		metric.InitialDelay = rolloutsv1.DurationString(replaceOnce(t, string(metric.InitialDelay), "75s", queryDelay))
-		metric.Interval, metric.FailureLimit = measureInterval, new(intstr.FromInt32(failureLimit))
+		metric.Interval, metric.Count = measureInterval, new(intstr.FromInt32(count))
 	case metric.Provider.Job != nil:
 		pod := &metric.Provider.Job.Spec.Template.Spec
 		metric.InitialDelay = rolloutsv1.DurationString(replaceOnce(t, string(metric.InitialDelay), "30s", requestDelay))

@@ -76,7 +76,7 @@ var withoutAnswer = map[string]struct {
 	"Prometheus has no series":      {byQuery, deleteHealth},
 	"SLB API hangs, Prometheus":     {byQuery, hangSLB},
 	"SLB API hangs, Job":            {byJob, hangSLB},
-	"API server is down, Job":       {byJob, func(_ *testing.T, a *app) { a.permissions.Shut() }},
+	"API server is down, Job":       {byJob, func(_ *testing.T, a *app) { a.apiServer.Shut() }},
 	"LoadBalancerHealth is deleted": {byJob, deleteHealth},
 }
 

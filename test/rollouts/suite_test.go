@@ -53,6 +53,7 @@ type suite struct {
 	*harness.Env
 	client     client.Client // with the types of Argo Rollouts
 	cluster    *standin.Cluster
+	controller *harness.Process
 	prometheus *harness.Prometheus
 	apps       atomic.Int32
 	held       sync.Map // paths of backends that do not change yet
@@ -130,17 +131,13 @@ func (s *suite) startRollouts(t *testing.T) {
 		address := harness.FreeAddressFor(t)
 		return address[strings.LastIndexByte(address, ':')+1:]
 	}
-	p, err := harness.Start(s.Ctx, s.Folder, "rollouts-controller", []string{"HOME=" + s.Folder}, filepath.Join(s.Bin, "rollouts", "rollouts-controller"),
+	var err error
+	s.controller, err = harness.Start(s.Ctx, s.Folder, "rollouts-controller", []string{"HOME=" + s.Folder}, filepath.Join(s.Bin, "rollouts", "rollouts-controller"),
 		"--kubeconfig", s.Plane.Kubeconfig(), "--leader-elect=false", "--metricsPort", port(), "--healthzPort", port(), "--qps=200", "--burst=400")
 	if err != nil {
 		t.Fatalf("%v: run `make test-rollouts`", err)
 	}
-	t.Cleanup(p.Stop)
-	t.Cleanup(func() {
-		if err := p.Alive(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(s.controller.Stop)
 }
 
 // startMonitoring runs the operator, and a Prometheus that scrapes it.
