@@ -119,7 +119,7 @@ func (s *suite) installCRDs(t *testing.T) {
 		}
 		files = append(files, found...)
 	}
-	if _, err := envtest.InstallCRDs(s.Plane.Config, envtest.CRDInstallOptions{Paths: files, ErrorIfPathMissing: true}); err != nil {
+	if _, err := envtest.InstallCRDs(s.Plane.Config, envtest.CRDInstallOptions{Paths: files, ErrorIfPathMissing: true, MaxTime: patience}); err != nil {
 		t.Fatal(err)
 	}
 }
