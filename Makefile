@@ -14,7 +14,7 @@ IMG ?= slb-health-operator:latest
 PLATFORMS ?=
 # Further arguments of `docker buildx build`, as in --push, or '--build-arg GOPROXY=…'.
 DOCKER_ARGS ?=
-# The image to build: operator or simulator. Empty: operator.
+# The image to build: operator, simulator or plugin. Empty: operator.
 TARGET ?=
 # The configuration to deploy: default, for the whole cluster, or namespaced, for one namespace.
 CONFIG ?= default
@@ -126,6 +126,10 @@ lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, for Go and for the work
 	cd test/gitops && $(GOLANGCI_LINT) run --config ../../.golangci.yml
 	cd test/perf && $(GOLANGCI_LINT) run --config ../../.golangci.yml
 	$(ACTIONLINT) -shellcheck= -pyflakes=
+
+.PHONY: lint-rollouts
+lint-rollouts: $(GOLANGCI_LINT) ## Run the linters on test/rollouts, whose modules take minutes to build.
+	cd test/rollouts && $(GOLANGCI_LINT) run --config ../../.golangci.yml
 
 .PHONY: lint-fix
 lint-fix: $(GOLANGCI_LINT) ## Run the linters, and fix what they can.

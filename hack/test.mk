@@ -94,6 +94,11 @@ test-prometheus: controlplane build ## Test alerts and dashboard with promtool a
 test-gitops: controlplane build $(HELM) $(KUSTOMIZE) $(MONITORING_CRDS)/.made $(FLUX_CRDS)/.made ## Test docs/gitops with the code of Argo CD and Flux, and with kubectl, Helm and kustomize.
 	@cd test/gitops && go test -count=1 $(TEST_ARGS) ./...
 
+# Without the race detector, as test-gitops. Not in .ci/run: a first build takes 7 minutes of CPU.
+.PHONY: test-rollouts
+test-rollouts: controlplane controller-manager build build-plugin $(ROLLOUTS_CONTROLLER) ## Test docs/gitops/rollouts with the real controller of Argo Rollouts, and with Flagger's code.
+	@cd test/rollouts && go test -count=1 -timeout 20m $(TEST_ARGS) ./...
+
 .PHONY: test-supply
 test-supply: controlplane race-note ## Test the table of dependencies, the vulnerability check, the SBOM and the workflows.
 	@$(GO_TEST) -count=1 $(TEST_ARGS) ./test/supply/...

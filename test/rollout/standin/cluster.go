@@ -50,6 +50,9 @@ type Options struct {
 	// Requeue is when the cloud controller reconciles a Service again that has pods
 	// with its gate whose containers are not ready. The original waits 10 s.
 	Requeue time.Duration
+	// RunContainer runs a container of a Job's pod until it ends; nil is exit code 0.
+	// Without it, such a pod runs for ever, as the others do.
+	RunContainer func(ctx context.Context, pod *corev1.Pod, container *corev1.Container) error
 	// Watch are further objects whose changes Await reacts to.
 	Watch []client.Object
 }
@@ -104,7 +107,7 @@ func Start(ctx context.Context, kubeconfig *rest.Config, options Options) (*Clus
 
 func (c *Cluster) runKubelet() error {
 	k := &kubelet{
-		Client: c.Client, startDelay: c.options.StartDelay,
+		Client: c.Client, ctx: c.ctx, startDelay: c.options.StartDelay, runContainer: c.options.RunContainer, failed: c.fail,
 		last: netip.MustParseAddr(beforeFirstAddress), pods: map[types.UID]*runningPod{},
 	}
 	for i := range nodes {
