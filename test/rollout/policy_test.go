@@ -78,10 +78,6 @@ func testPolicyDeleted(t *testing.T, s *suite) {
 	}
 	a.awaitInjection(t, 0)
 	a.fewestServing(t, replicasOf(a))
-	if c := conditionOf(waiting, healthGate); c.Status == corev1.ConditionTrue || isReady(waiting) {
-		t.Errorf("the waiting pod has the gate %+v", c)
-	}
-
 	a.setCheck(t, standin.Always(standin.Normal))
 	a.rolloutSucceeds(t)
 	for _, pod := range a.pods(t, "v2") {
