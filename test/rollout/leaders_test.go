@@ -13,7 +13,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// While a pod waits, the leader is killed, terminated and paused: the standby opens its
+// While a pod waits, and the leader has written so, the leader is killed, terminated and paused: the standby opens its
 // gate, and every backend is replaced by one that serves. A paused leader that continues
 // exits.
 func testFailover(t *testing.T, s *suite) {
@@ -24,7 +24,9 @@ func testFailover(t *testing.T, s *suite) {
 		replica++
 		return a.startReplica(t, fmt.Sprintf("%s-replica-%d", a.namespace, replica))
 	}
-	a := s.newApp(t, appOptions{replicas: 2, gates: []string{cloudGate, healthGate}}, func(a *app) { leader = start(a) })
+	a := s.newApp(t, appOptions{
+		replicas: 2, gates: []string{cloudGate, healthGate}, delays: []time.Duration{healthCheck},
+	}, func(a *app) { leader = start(a) })
 	for i, stop := range []func(*harness.Process) error{
 		func(p *harness.Process) error { p.Kill(); return nil },
 		func(p *harness.Process) error { p.Stop(); return nil },
@@ -32,8 +34,8 @@ func testFailover(t *testing.T, s *suite) {
 	} {
 		standby, version := start(a), fmt.Sprintf("v%d", i+2)
 		a.update(t, version)
-		waiting := a.awaitPod(t, version, "that waits", func(pod *corev1.Pod) bool {
-			return isTrue(pod, string(corev1.ContainersReady)) && !isTrue(pod, healthGate)
+		waiting := a.awaitPod(t, version, "whose gate is closed", func(pod *corev1.Pod) bool {
+			return conditionOf(pod, healthGate).Status == corev1.ConditionFalse
 		})
 		stopped := time.Now()
 		if err := stop(leader); err != nil {

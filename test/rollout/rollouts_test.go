@@ -18,7 +18,9 @@ import (
 // observation, for patches, and for a loaded machine.
 const (
 	fastInterval = 5 * time.Second
-	slack        = 5 * time.Second
+	// healthCheck is longer than an observation, so that a pod is observed while it waits.
+	healthCheck = 6 * time.Second
+	slack       = 5 * time.Second
 )
 
 // Without a gate of health, a rollout replaces every backend that serves by one that
@@ -81,7 +83,7 @@ func testDeadlock(t *testing.T, s *suite) {
 func testBothGates(t *testing.T, s *suite) {
 	requireGates(t)
 	a := s.newApp(t, appOptions{
-		gates: []string{cloudGate, healthGate}, delays: []time.Duration{6 * time.Second},
+		gates: []string{cloudGate, healthGate}, delays: []time.Duration{healthCheck},
 	}, func(a *app) { a.startOperator(t) })
 	rollOut(t, a)
 }
@@ -89,7 +91,7 @@ func testBothGates(t *testing.T, s *suite) {
 // The policy injects both gates into pods whose template has none.
 func testInjectedGates(t *testing.T, s *suite) {
 	requireGates(t)
-	a := s.newApp(t, appOptions{inject: true, delays: []time.Duration{6 * time.Second}}, func(a *app) {
+	a := s.newApp(t, appOptions{inject: true, delays: []time.Duration{healthCheck}}, func(a *app) {
 		a.injectGates(t, 1)
 		a.startOperator(t)
 	})

@@ -12,7 +12,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/watch"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
@@ -167,41 +168,43 @@ func (f *gatesFleet) remove(ctx context.Context) error {
 // A gateWatch watches the gates of all pods.
 type gateWatch struct {
 	changed chan struct{}
+	stop    context.CancelFunc
 
 	mu       sync.Mutex
 	statuses map[string]corev1.ConditionStatus // by pod
 	at       time.Time                         // of the last change
-	failure  error
 }
 
+// watchGates uses an informer: the API server ends the watch of a client that is slow.
 func watchGates(ctx context.Context, e *env) (*gateWatch, error) {
-	watching, err := client.NewWithWatch(e.Plane.Config, client.Options{Scheme: e.api.Scheme()})
+	pods, err := cache.New(e.Plane.Config, cache.Options{DefaultNamespaces: map[string]cache.Config{gatesNamespace: {}}})
 	if err != nil {
 		return nil, err
 	}
-	events, err := watching.Watch(ctx, &corev1.PodList{}, client.InNamespace(gatesNamespace))
+	informer, err := pods.GetInformer(ctx, &corev1.Pod{}, cache.BlockUntilSynced(false))
 	if err != nil {
 		return nil, err
 	}
 	w := &gateWatch{changed: make(chan struct{}, 1), statuses: map[string]corev1.ConditionStatus{}}
-	go func() {
-		for event := range events.ResultChan() {
-			w.add(event)
-		}
-	}()
+	if _, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc: w.add, UpdateFunc: func(_, pod any) { w.add(pod) },
+	}); err != nil {
+		return nil, err
+	}
+	ctx, w.stop = context.WithCancel(ctx)
+	go func() { _ = pods.Start(ctx) }()
+	if !pods.WaitForCacheSync(ctx) {
+		return nil, errors.Join(errors.New("the pods are not watched"), context.Cause(ctx))
+	}
 	return w, nil
 }
 
-func (w *gateWatch) add(event watch.Event) {
+func (w *gateWatch) add(object any) {
+	pod := object.(*corev1.Pod)
 	w.mu.Lock()
-	switch pod, ok := event.Object.(*corev1.Pod); {
-	case !ok:
-		w.failure = fmt.Errorf("the watch of pods: %v", event.Object)
-	case event.Type != watch.Deleted:
-		for _, c := range pod.Status.Conditions {
-			if string(c.Type) == v1alpha1.ReadinessGatePrefix+gatedService && w.statuses[pod.Name] != c.Status {
-				w.statuses[pod.Name], w.at = c.Status, time.Now()
-			}
+	for _, c := range pod.Status.Conditions {
+		if string(c.Type) == v1alpha1.ReadinessGatePrefix+gatedService && w.statuses[pod.Name] != c.Status {
+			w.statuses[pod.Name], w.at = c.Status, time.Now()
 		}
 	}
 	w.mu.Unlock()
@@ -218,7 +221,7 @@ func (w *gateWatch) last() time.Time {
 	return w.at
 }
 
-func (w *gateWatch) count(status corev1.ConditionStatus) (n int, err error) {
+func (w *gateWatch) count(status corev1.ConditionStatus) (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, s := range w.statuses {
@@ -226,7 +229,7 @@ func (w *gateWatch) count(status corev1.ConditionStatus) (n int, err error) {
 			n++
 		}
 	}
-	return n, w.failure
+	return n
 }
 
 // await waits until so many gates have a status.
@@ -234,9 +237,9 @@ func (w *gateWatch) await(ctx context.Context, status corev1.ConditionStatus, wa
 	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
 	for {
-		n, err := w.count(status)
-		if err != nil || n == want {
-			return err
+		n := w.count(status)
+		if n == want {
+			return nil
 		}
 		select {
 		case <-ctx.Done():

@@ -44,9 +44,8 @@ type gatesResult struct {
 // gateWrites are the patches of the status of pods.
 type gateWrites struct {
 	Patches int `json:"patches"`
-	// Body and Response are bytes of one patch, on average.
-	Body     float64 `json:"bodyBytes"`
-	Response float64 `json:"responseBytes"`
+	// Body is the size of a patch in bytes, on average.
+	Body float64 `json:"bodyBytes"`
 	// Seconds are from the response of the SLB API to the last gate, and the CPU time
 	// that the operator used meanwhile.
 	Seconds    float64 `json:"seconds,omitempty"`
@@ -74,7 +73,10 @@ func (b *bench) measureGates(ctx context.Context) error {
 	if err := fleet.open(ctx); err != nil {
 		return err
 	}
-	defer func() { fleet.operator.Stop() }()
+	defer func() {
+		fleet.watch.stop()
+		fleet.operator.Stop()
+	}()
 	if err := b.awaitFirst(ctx, f.Balancers+1, f.Interval); err != nil {
 		return err
 	}
@@ -158,12 +160,12 @@ func (f *gatesFleet) writes(ctx context.Context, change func(context.Context) (t
 	}
 	patches := after.requests - before.requests
 	w.Patches = int(patches)
-	w.Body, w.Response = (after.sent-before.sent)/max(patches, 1), (after.received-before.received)/max(patches, 1)
+	w.Body = (after.bytes - before.bytes) / max(patches, 1)
 	return w, nil
 }
 
 // patchSeries are the API server's metrics of the patches of pods, which are all of the operator.
-type patchSeries struct{ requests, sent, received float64 }
+type patchSeries struct{ requests, bytes float64 }
 
 func (f *gatesFleet) patchSeries(ctx context.Context) (patchSeries, error) {
 	text, err := f.api.raw.Get().AbsPath("/metrics").DoRaw(ctx)
@@ -173,8 +175,7 @@ func (f *gatesFleet) patchSeries(ctx context.Context) (patchSeries, error) {
 	all, err := harness.ParseSeries(string(text))
 	return patchSeries{
 		requests: all.Sum("apiserver_request_total", `resource="pods"`, `verb="PATCH"`),
-		sent:     all.Sum("apiserver_request_body_size_bytes_sum", `resource="pods"`, `verb="patch"`),
-		received: all.Sum("apiserver_response_sizes_sum", `resource="pods"`, `verb="PATCH"`),
+		bytes:    all.Sum("apiserver_request_body_size_bytes_sum", `resource="pods"`, `verb="patch"`),
 	}, err
 }
 
@@ -198,7 +199,7 @@ func printGates(out io.Writer, r *gatesResult) {
 		"API server counted the patches.\n\n", f.Pods, f.Balancers, f.Interval)
 	fmt.Fprint(out, "| | goal | the gates are closed | the gates are opened |\n| --- | ---: | ---: | ---: |\n")
 	fmt.Fprintf(out, "| patches for each pod | ≤ 1 | %s | %s |\n", perPod(r.Closed, f), perPod(r.Opened, f))
-	fmt.Fprintf(out, "| bytes of a patch | – | %.0f | %.0f |\n| bytes of its response | – | %.0f | %.0f |\n", r.Closed.Body, r.Opened.Body, r.Closed.Response, r.Opened.Response)
+	fmt.Fprintf(out, "| bytes of a patch | – | %.0f | %.0f |\n", r.Closed.Body, r.Opened.Body)
 	fmt.Fprintf(out, "| from the SLB API's response to the last gate, s | – | – | %.1f |\n| CPU of the operator meanwhile, s | – | – | %.1f |\n", r.Opened.Seconds, r.Opened.CPUSeconds)
 	fmt.Fprint(out, "\n| | goal | no pod waits | all pods wait |\n| --- | ---: | ---: | ---: |\n")
 	fmt.Fprintf(out, "| SLB API calls per minute for the load balancer of the pods | ≤ %.0f | %.0f | %.0f%s |\n", most, r.Before.CallsPerMinute, r.Waiting.CallsPerMinute, missedIf(r.Waiting.CallsPerMinute > most))
