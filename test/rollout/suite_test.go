@@ -103,7 +103,7 @@ func newSuite(t *testing.T) *suite {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if changed := s.cluster.ChangedOpenGates(); len(changed) > 0 {
+		if changed := s.cluster.ChangedOpenGates(healthPrefix); len(changed) > 0 {
 			t.Errorf("open gates changed:\n%s", strings.Join(changed, "\n"))
 		}
 	})

@@ -5,6 +5,7 @@ package standin
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -52,14 +53,17 @@ func (c *Cluster) GateChanges(pod *corev1.Pod, gate string) []corev1.PodConditio
 	return slices.Clone(c.gates.gates[pod.UID][corev1.PodConditionType(gate)])
 }
 
-// ChangedOpenGates describes the gates that changed after they were True: none may.
-func (c *Cluster) ChangedOpenGates() []string {
+// ChangedOpenGates describes the gates of a prefix that changed after they were True.
+func (c *Cluster) ChangedOpenGates(prefix string) []string {
 	c.gates.mu.Lock()
 	defer c.gates.mu.Unlock()
 	var changed []string
 	for uid, gates := range c.gates.gates {
 		for gate, all := range gates {
 			isOpen := func(c corev1.PodCondition) bool { return c.Status == corev1.ConditionTrue }
+			if !strings.HasPrefix(string(gate), prefix) {
+				continue
+			}
 			if first := slices.IndexFunc(all, isOpen); first >= 0 && first < len(all)-1 {
 				changed = append(changed, fmt.Sprintf("%s of %s: %v", gate, c.gates.names[uid], all[first:]))
 			}

@@ -37,8 +37,11 @@ func TestGateLog(t *testing.T) {
 			if got := c.GateChanges(pod, gate); len(got) != test.changes {
 				t.Errorf("the changes are %v", got)
 			}
-			if got := c.ChangedOpenGates(); len(got) != test.changed {
+			if got := c.ChangedOpenGates("example.com/"); len(got) != test.changed {
 				t.Errorf("open gates changed: %q", got)
+			}
+			if got := c.ChangedOpenGates("example.org/"); len(got) > 0 {
+				t.Errorf("open gates of another prefix: %q", got)
 			}
 		})
 	}
