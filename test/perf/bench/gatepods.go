@@ -104,7 +104,8 @@ func (f *gatesFleet) putRows(ctx context.Context, health string) error {
 			"listenerPort": 443, "listenerProtocol": "https", "port": 8443,
 		}
 	}
-	rows := []map[string]any{newBackend("eni-other", "10.121.0.1", v1alpha1.StatusNormal)}
+	rows := make([]map[string]any, 0, 1+len(f.pods))
+	rows = append(rows, newBackend("eni-other", "10.121.0.1", v1alpha1.StatusNormal))
 	for _, pod := range f.pods {
 		rows = append(rows, newBackend("eni-"+pod.Name, pod.Status.PodIP, health))
 	}
