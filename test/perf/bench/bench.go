@@ -47,6 +47,7 @@ type results struct {
 	Shared   pair          `json:"shared"`
 	Sizes    []pair        `json:"sizes"`
 	Fast     *fastResult   `json:"fast,omitempty"`
+	Gates    *gatesResult  `json:"gates,omitempty"`
 }
 
 // A bench measures what a form requires, one measurement after the other.
@@ -60,10 +61,15 @@ type bench struct {
 }
 
 func (b *bench) run(ctx context.Context) error {
-	if err := b.measureFast(ctx); err != nil || b.form.name == fastOnly().name {
-		return err
+	for _, part := range []func(context.Context) error{b.measureFast, b.measureGates} {
+		if err := part(ctx); err != nil {
+			return err
+		}
+		b.watcher.reset()
 	}
-	b.watcher.reset()
+	if b.form.isPart() {
+		return nil
+	}
 	b.logf("comparing the forms of a status write")
 	var err error
 	if b.results.Writes, err = compareWrites(ctx, b.api, b.form.writes); err != nil {

@@ -27,7 +27,8 @@ type form struct {
 	demand         float64       // the writes of a storm, as a multiple of the limit
 	part           int           // a round flips 1/part of the load balancers: a quarter of the limit
 
-	fast *fastForm // nil: fast observation is not measured
+	fast  *fastForm  // nil: fast observation is not measured
+	gates *gatesForm // nil: readiness gates are not measured
 }
 
 // writesForm configures the comparison of the forms of a status write.
@@ -38,6 +39,9 @@ type writesForm struct {
 	slice               time.Duration // per form and round
 	warmUp              time.Duration
 }
+
+// isPart reports whether the form measures a part, whose result is printed only.
+func (f form) isPart() bool { return f.large.Balancers == 0 && f.shared.Balancers == 0 }
 
 const (
 	usualRows = 20
@@ -59,7 +63,7 @@ func full() form {
 		shared: fleetSize{Balancers: 50, Objects: 10, Rows: usualRows, Interval: minInterval},
 		uptime: 130 * time.Second, window: 60 * time.Second, stormAfter: 10 * time.Second, rounds: 5, demand: 2.5, part: 10,
 	}
-	f.fast = fastOnly().fast
+	f.fast, f.gates = fastOnly().fast, gatesOnly().gates
 	for _, rows := range []int{1, usualRows, 200, 2000} {
 		f.sizes = append(f.sizes, fleetSize{Balancers: 100, Objects: 1, Rows: rows, Interval: minInterval})
 	}

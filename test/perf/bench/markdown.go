@@ -49,10 +49,7 @@ func (d *document) markdown(out io.Writer) {
 	if calls := d.results.Large.Textbook.Steady.CallsPerInterval; calls < 0.9 {
 		fmt.Fprintf(out, textbookTooSlow, d.results.Large.Size.Balancers, calls)
 	}
-	if d.results.Fast != nil {
-		fmt.Fprint(out, "\n## Fast observation\n\n")
-		printFast(out, d.results.Fast)
-	}
+	d.printParts(out)
 	fmt.Fprint(out, "\n## Sizes\n\n")
 	printSizes(out, d.results)
 	fmt.Fprint(out, "\n## Behind the figures\n\n")
@@ -63,6 +60,18 @@ func (d *document) markdown(out io.Writer) {
 	printWrites(out, d.results.Writes)
 	fmt.Fprintf(out, "\n## How it was run\n\n| | |\n| --- | --- |\n| machine | %s |\n| date | %s, duration %s |\n| command | `%s` (the %s form) |\n",
 		d.machine, d.date.UTC().Format("2006-01-02 15:04 MST"), d.took.Round(time.Second), d.command, d.form.name)
+}
+
+// printParts prints what can be measured alone.
+func (d *document) printParts(out io.Writer) {
+	if d.results.Fast != nil {
+		fmt.Fprint(out, "\n## Fast observation\n\n")
+		printFast(out, d.results.Fast)
+	}
+	if d.results.Gates != nil {
+		fmt.Fprint(out, "\n## Readiness gates\n\n")
+		printGates(out, d.results.Gates)
+	}
 }
 
 // printFigures prints the table of figures and goals.

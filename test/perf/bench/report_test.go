@@ -142,3 +142,23 @@ func TestMissingWritesOfAStormAreShown(t *testing.T) {
 		}
 	}
 }
+
+func TestMissedGoalsOfGatesAreShown(t *testing.T) {
+	form := *gatesOnly().gates
+	r := &gatesResult{
+		Form: form, Closed: gateWrites{Patches: form.Pods}, Opened: gateWrites{Patches: form.Pods + 1},
+		Before: gateWindow{CallsPerMinute: 2, Lag: 0.01}, Waiting: gateWindow{CallsPerMinute: 15, OtherCalls: 1, Lag: 0.2},
+	}
+	var out bytes.Buffer
+	d := newDocument()
+	d.results.Gates = r
+	d.printParts(&out)
+	for _, want := range []string{"## Readiness gates", "| 1.000 | 1.001 (missed) |", "| ≤ 14 | 2 | 15 (missed) |", "| ≤ 0.060 | 0.010 | 0.200 (missed) |"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "Fast observation") || full().isPart() || quick().isPart() || !gatesOnly().isPart() || !fastOnly().isPart() {
+		t.Error("a part contains another one")
+	}
+}

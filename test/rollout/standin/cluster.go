@@ -65,6 +65,7 @@ type Cluster struct {
 	manager ctrl.Manager
 	options Options
 	changes broadcast
+	gates   gateLog
 
 	mu        sync.Mutex
 	pods      map[string]*corev1.Pod // by address
@@ -156,16 +157,27 @@ func (c *Cluster) observe(object any, deleted bool) {
 	if last, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
 		object = last.Obj
 	}
-	if pod, ok := object.(*corev1.Pod); ok && pod.Status.PodIP != "" {
-		c.mu.Lock()
-		c.pods[pod.Status.PodIP] = pod
-		if deleted {
-			delete(c.pods, pod.Status.PodIP)
+	if pod, ok := object.(*corev1.Pod); ok {
+		c.gates.record(pod)
+		if pod.Status.PodIP != "" {
+			c.setPod(pod, deleted)
+			c.record(pod.Namespace)
 		}
-		c.mu.Unlock()
-		c.record(pod.Namespace)
 	}
 	c.changes.notify()
+}
+
+// setPod keeps which pod has an address. One that is deleted may have it no more.
+func (c *Cluster) setPod(pod *corev1.Pod, deleted bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ip := pod.Status.PodIP
+	switch {
+	case !deleted:
+		c.pods[ip] = pod
+	case c.pods[ip] != nil && c.pods[ip].UID == pod.UID:
+		delete(c.pods, ip)
+	}
 }
 
 // record updates the recorders of a namespace.

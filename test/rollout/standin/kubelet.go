@@ -17,6 +17,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
+// AddressAnnotation gives a pod an address that was another pod's. All others get a new one.
+const AddressAnnotation = "standin/address"
+
 // kubelet plays the scheduler and the kubelets of all nodes.
 type kubelet struct {
 	client.Client
@@ -88,8 +91,12 @@ func (k *kubelet) runningPod(pod *corev1.Pod) *runningPod {
 	defer k.mu.Unlock()
 	running, ok := k.pods[pod.UID]
 	if !ok {
-		k.last = k.last.Next()
-		running = &runningPod{ip: k.last.String(), started: time.Now()}
+		ip, again := pod.Annotations[AddressAnnotation]
+		if !again {
+			k.last = k.last.Next()
+			ip = k.last.String()
+		}
+		running = &runningPod{ip: ip, started: time.Now()}
 		k.pods[pod.UID] = running
 	}
 	return running
