@@ -66,9 +66,6 @@ func (a *api) write(ctx context.Context, form writeForm, name string, body []byt
 	if form.kind == types.ApplyYAMLPatchType {
 		request.Param("fieldManager", "bench").Param("force", "true")
 	}
-	if form.unvalidated {
-		request.Param("fieldValidation", "Ignore")
-	}
 	return request.Namespace(namespace).Resource(resource).Name(name).SubResource("status").Body(body).DoRaw(ctx)
 }
 

@@ -21,9 +21,6 @@ type writeForm struct {
 	name string
 	// metadataOnly requests a response without spec and status.
 	metadataOnly bool
-	// unvalidated sets fieldValidation=Ignore: the API server reports no unknown or
-	// duplicate field.
-	unvalidated bool
 	// kind is empty for an update, which is a PUT.
 	kind types.PatchType
 	body func(stored, next *v1alpha1.LoadBalancerHealth) ([]byte, error)
@@ -35,7 +32,6 @@ var operatorForm = writeForms()[0]
 func writeForms() []writeForm {
 	return []writeForm{
 		{name: "PUT of the status, metadata response", body: statusBody, metadataOnly: true},
-		{name: "PUT of the status, metadata response, fieldValidation=Ignore", body: statusBody, metadataOnly: true, unvalidated: true},
 		{name: "PUT of the object, metadata response", body: objectBody, metadataOnly: true},
 		{name: "PUT of the object", body: objectBody},
 		{name: "JSON patch of changed rows, metadata response", kind: types.JSONPatchType, body: jsonBody, metadataOnly: true},
