@@ -154,23 +154,47 @@ watch. These measures reduce the difference:
 
 // printRounds prints every storm, and the medians.
 func printRounds(out io.Writer, s *storms) {
-	fmt.Fprintf(out, "Everything changes at once: %s, which needs %.0f writes/s. In each round, all three write\none after the other, in turns, so that the machine's drift affects all of them.\n\n", s.Size, s.Size.rate())
-	fmt.Fprintln(out, "| round | limit, writes/s | operator | textbook | operator / limit | textbook / limit | operator / textbook |")
-	fmt.Fprintln(out, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-	row := func(name string, limit, operator, textbook, ol, tl, ot float64) {
-		fmt.Fprintf(out, "| %s | %.1f | %.1f | %.1f | %.2f | %.2f | %.2f |\n", name, limit, operator, textbook, ol, tl, ot)
-	}
-	for i := range s.Rounds {
-		l, o, t := s.Rounds[i].Limit.Throughput, s.Rounds[i].Operator.Throughput, s.Rounds[i].Textbook.Throughput
-		row(strconv.Itoa(i+1), l, o, t, o/l, t/l, o/t)
-	}
-	l, o, t := s.median(limitOf), s.median(operatorOf), s.median(textbookOf)
-	row("**median**", l.Throughput, o.Throughput, t.Throughput,
-		s.relative(operatorOf, limitOf), s.relative(textbookOf, limitOf), s.relative(operatorOf, textbookOf))
-	fmt.Fprintf(out, "\nEvents written during the storm, per status write: operator %.2f, textbook %.2f.\n", eventsPerWrite(o), eventsPerWrite(t))
-	if s.Size.rate() < l.Throughput {
+	fmt.Fprintf(out, "Everything changes at once: %s, which needs %.0f writes/s. In each round, all three write\n"+
+		"one after the other, so that the machine's drift affects all of them. The CPU of a write includes API server, etcd,\n"+
+		"simulator and program: it varies less than the rate where the machine has other work.\n\n", s.Size, s.Size.rate())
+	printContestants(out, s, "Writes per second:", func(c *storm) float64 { return c.Throughput })
+	printContestants(out, s, "CPU of a write, milliseconds:", (*storm).cpuPerWrite)
+	limit, operator, textbook := s.median(limitOf), s.median(operatorOf), s.median(textbookOf)
+	fmt.Fprintf(out, "Events written during the storm, per status write: operator %.2f, textbook %.2f.\n", eventsPerWrite(operator), eventsPerWrite(textbook))
+	if s.Size.rate() < limit.Throughput {
 		fmt.Fprintln(out, "\nThe storm needed fewer writes than the limit: ignore its figures.")
 	}
+}
+
+// printContestants prints a value of all storms. Its last row has the medians of the
+// columns: that of a ratio is the median of the ratios.
+func printContestants(out io.Writer, s *storms, title string, value func(*storm) float64) {
+	columns := []func(*stormRound) float64{
+		func(r *stormRound) float64 { return value(&r.Limit) },
+		func(r *stormRound) float64 { return value(&r.Operator) },
+		func(r *stormRound) float64 { return value(&r.Textbook) },
+		func(r *stormRound) float64 { return value(&r.Operator) / value(&r.Limit) },
+		func(r *stormRound) float64 { return value(&r.Textbook) / value(&r.Limit) },
+		func(r *stormRound) float64 { return value(&r.Operator) / value(&r.Textbook) },
+	}
+	row := func(name string, cell func(column func(*stormRound) float64) float64) {
+		fmt.Fprintf(out, "| %s |", name)
+		for i, column := range columns {
+			decimals := 1
+			if i > 2 {
+				decimals = 2
+			}
+			fmt.Fprintf(out, " %.*f |", decimals, cell(column))
+		}
+		fmt.Fprintln(out)
+	}
+	fmt.Fprintf(out, "%s\n\n| round | limit | operator | textbook | operator / limit | textbook / limit | operator / textbook |\n", title)
+	fmt.Fprintln(out, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+	for i := range s.Rounds {
+		row(strconv.Itoa(i+1), func(column func(*stormRound) float64) float64 { return column(&s.Rounds[i]) })
+	}
+	row("**median**", s.medianOf)
+	fmt.Fprintln(out)
 }
 
 // printStorm explains why a storm is slower than the limit.

@@ -20,9 +20,9 @@ func newResults() *results {
 	r := &results{Informer: harness.Usage{RSS: 100 << 20}, Call: steady{CPUPerObservation: 200}}
 	for _, drift := range []float64{1, 3, 2} {
 		r.Storms.Rounds = append(r.Storms.Rounds, stormRound{
-			Limit:    storm{Writes: 10, Throughput: 100 * drift},
-			Operator: storm{Writes: 10, Throughput: 95 * drift},
-			Textbook: storm{Writes: 10, Throughput: 50 * drift},
+			Limit:    storm{Writes: 10, Throughput: 100 * drift, Cores: map[string]float64{apiServer: drift, bencher: 1}},
+			Operator: storm{Writes: 10, Throughput: 95 * drift, Cores: map[string]float64{apiServer: drift / 2, writer: drift / 2, bencher: 1}},
+			Textbook: storm{Writes: 10, Throughput: 50 * drift, Cores: map[string]float64{apiServer: drift, bencher: 1}},
 		})
 	}
 	r.Storms.Delays = stormDelays{Limit: delay{P99: 10}, Operator: delay{P99: 12}, Textbook: delay{P99: 600}}
@@ -152,6 +152,7 @@ func TestRoundsOfStorms(t *testing.T) {
 	for _, want := range []string{
 		"| 1 | 100.0 | 30.0 | 50.0 | 0.30 | 0.50 | 0.60 |",
 		"| **median** | 200.0 | 190.0 | 100.0 | 0.95 | 0.50 | 1.90 |", // of the ratios, without the drift
+		"| 3 | 10.0 | 10.5 | 20.0 | 1.05 | 2.00 | 0.53 |",             // CPU, without the benchmark's own
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())

@@ -25,6 +25,19 @@ type storm struct {
 	Cores map[string]float64 `json:"cores"`
 }
 
+// cpuPerWrite is the CPU time of all processes for one write, in milliseconds, without
+// that of the benchmark itself: on a machine with nothing else to do, all cores
+// divided by it are the rate.
+func (s *storm) cpuPerWrite() float64 {
+	var cores float64
+	for process, busy := range s.Cores {
+		if process != bencher {
+			cores += busy
+		}
+	}
+	return 1000 * cores / s.Throughput
+}
+
 // storms contain the measurements in which the API server is the bottleneck.
 type storms struct {
 	Size   fleetSize    `json:"size"`
@@ -44,14 +57,19 @@ func limitOf(r *stormRound) *storm    { return &r.Limit }
 func operatorOf(r *stormRound) *storm { return &r.Operator }
 func textbookOf(r *stormRound) *storm { return &r.Textbook }
 
-// relative is the median, over the rounds, of the rate of one relative to that of
-// another in the same round: machines vary from minute to minute.
-func (s *storms) relative(of, to func(*stormRound) *storm) float64 {
-	ratios := make([]float64, len(s.Rounds))
+// medianOf returns the median of a value of the rounds.
+func (s *storms) medianOf(value func(*stormRound) float64) float64 {
+	values := make([]float64, len(s.Rounds))
 	for i := range s.Rounds {
-		ratios[i] = of(&s.Rounds[i]).Throughput / to(&s.Rounds[i]).Throughput
+		values[i] = value(&s.Rounds[i])
 	}
-	return median(ratios)
+	return median(values)
+}
+
+// relative is the median of the rate of one relative to that of another in the same
+// round: machines vary from minute to minute.
+func (s *storms) relative(of, to func(*stormRound) *storm) float64 {
+	return s.medianOf(func(r *stormRound) float64 { return of(r).Throughput / to(r).Throughput })
 }
 
 // median is the storm with the median rate; the slower one of two.
