@@ -89,12 +89,12 @@ func formsOnly() form {
 	return f
 }
 
-// stormOnly measures the storms of the full form and nothing else, in more rounds.
+// stormOnly measures the storms of the full form and nothing else.
 func stormOnly() form {
 	f := full()
 	f.name, f.timeout, f.writes = "storm", 30*time.Minute, quick().writes
 	f.writes.warmUp = full().writes.warmUp
-	f.rounds, f.storms, f.fast = 0, 5, nil
+	f.rounds, f.fast = 0, nil
 	return f
 }
 
