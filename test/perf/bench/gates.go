@@ -67,6 +67,7 @@ func (b *bench) measureGates(ctx context.Context) error {
 	if b.form.gates == nil {
 		return nil
 	}
+	b.watcher.reset()
 	f := *b.form.gates
 	b.logf("readiness gates: %d pods of one load balancer wait, beside %d other load balancers", f.Pods, f.Balancers)
 	fleet := &gatesFleet{env: b.env, form: f}

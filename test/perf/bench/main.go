@@ -2,20 +2,20 @@
 
 // Command bench compares the operator with the limit of its environment, and with a
 // textbook reconciler, in one run on one machine. `make bench` builds and runs it;
-// BENCH=quick selects the quick form, BENCH=fast the comparison of fast observation
-// with the fixed interval alone, BENCH=gates the readiness gates alone, and BENCH_OUT
-// names the folder for the report (docs).
+// BENCH=quick selects the quick form, and BENCH_OUT names the folder for the report (docs).
+// BENCH=fast, gates, forms and storm measure one part alone, and print it: fast observation
+// against the fixed interval, readiness gates, the forms of a status write, and the storms.
 //
 //	form.go       how much is measured, as data
 //	bench.go      the sequence of the measurements
 //	measure.go    costs while nothing changes
-//	storms.go     writes while the API server is the bottleneck
+//	storms.go     writes while the API server is the bottleneck; delays.go at a moderate rate
 //	fast.go       fast observation against the fixed interval; rollout.go what happens
 //	gates.go      readiness gates of many pods; gatepods.go the pods
-//	writes.go     comparison of the forms of a status write; patches.go the forms
+//	writes.go     comparison of the forms of a status write; writeforms.go the forms
 //	env.go        control plane, simulator and programs; fleet.go load balancers and objects
 //	watcher.go    when each status was stored; cores.go CPU time of each process
-//	worker.go     the limits and the textbook reconciler, as processes; patcher.go patches
+//	worker.go     the limits and the textbook reconciler, as processes; barewriter.go writes
 //	figures.go    figures and goals, computed from the measurements
 //	files.go      the report; markdown.go its text
 package main
@@ -24,7 +24,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/test/harness"
@@ -39,16 +42,37 @@ func main() {
 	})
 }
 
+// alone are the forms that measure one part, and print it.
+var alone = map[string]struct {
+	measure func(*bench, context.Context) error
+	print   func(io.Writer, *results)
+}{
+	"fast":  {(*bench).measureFast, func(out io.Writer, r *results) { printFast(out, r.Fast) }},
+	"gates": {(*bench).measureGates, func(out io.Writer, r *results) { printGates(out, r.Gates) }},
+	"forms": {(*bench).compareForms, func(out io.Writer, r *results) { printWrites(out, r.Writes) }},
+	"storm": {(*bench).onlyStorms, printStormsAlone},
+}
+
+func printStormsAlone(out io.Writer, r *results) {
+	printRounds(out, &r.Storms)
+	fmt.Fprintln(out)
+	printCores(out, &r.Storms)
+}
+
+// formNamed returns the form of a value of BENCH.
+func formNamed(name string) (form, error) {
+	forms := map[string]func() form{"": full, "full": full, "quick": quick, "fast": fastOnly, "gates": gatesOnly, "forms": formsOnly, "storm": stormOnly}
+	if named, found := forms[name]; found {
+		return named(), nil
+	}
+	return form{}, fmt.Errorf("BENCH=%s is not one of %q", name, slices.Sorted(maps.Keys(forms)))
+}
+
 // report measures, and writes the results.
 func report(ctx context.Context) (err error) {
-	form := full()
-	switch os.Getenv("BENCH") {
-	case "quick":
-		form = quick()
-	case "fast":
-		form = fastOnly()
-	case "gates":
-		form = gatesOnly()
+	form, err := formNamed(os.Getenv("BENCH"))
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, form.timeout, fmt.Errorf("the benchmark took more than %s", form.timeout))
 	defer cancel()
@@ -65,8 +89,8 @@ func report(ctx context.Context) (err error) {
 		form: form, date: b.started, took: time.Since(b.started), command: commandOf(form), machine: thisMachine(), results: &b.results,
 	}
 	b.logf("done\n")
-	if form.isPart() {
-		d.printParts(os.Stdout)
+	if part, alone := alone[form.name]; alone {
+		part.print(os.Stdout, &b.results)
 		return nil
 	}
 	printFigures(os.Stdout, figures(d.results))

@@ -165,3 +165,23 @@ func (w *watcher) waitFor(ctx context.Context, n int, limit time.Duration, count
 		}
 	}
 }
+
+// waitUntilQuiet waits until there was no update for a while.
+func (w *watcher) waitUntilQuiet(ctx context.Context, quiet, limit time.Duration) error {
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	for {
+		silence := time.NewTimer(quiet)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-deadline.C:
+			return fmt.Errorf("statuses were still written after %s", limit)
+		case <-silence.C:
+			_, err := w.updates()
+			return err
+		case <-w.changed:
+			silence.Stop()
+		}
+	}
+}
