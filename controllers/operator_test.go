@@ -107,7 +107,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings, locator *
 	GinkgoHelper()
 	recorder := events.New(events.Options{Client: mgr.GetClient(), Controller: "slb-health-operator", Instance: "test", Now: time.Now, Log: mgr.GetLogger()})
 	Expect(mgr.Add(recorder)).To(Succeed())
-	statuses, err := controllers.NewStatusClient(mgr)
+	statuses, err := controllers.NewStatusClient(mgr, nil)
 	Expect(err).NotTo(HaveOccurred())
 	status := &controllers.StatusWriter{Client: statuses, Live: mgr.GetAPIReader(), Selector: s.selector(), Events: recorder}
 	options := health.Options{MaxBackends: 500, Heartbeat: cmp.Or(s.heartbeat, 5*time.Minute)}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,19 +39,10 @@ type StatusClient struct {
 	// the operator does not know. A PUT would delete them, so the client sends a JSON
 	// patch of the fields that differ; nil: there are none.
 	Newer func() bool
-
-	inFlight atomic.Int32
 }
 
-// busyWrites is how many writes at once show that the API server limits them: a
-// worker of a fleet with few changes almost never meets another one that writes.
-const busyWrites = 8
-
-// Busy reports whether many statuses are being written.
-func (c *StatusClient) Busy() bool { return c.inFlight.Load() >= busyWrites }
-
 // NewStatusClient returns a StatusClient with the configuration of a manager.
-func NewStatusClient(mgr manager.Manager) (*StatusClient, error) {
+func NewStatusClient(mgr manager.Manager, newer func() bool) (*StatusClient, error) {
 	kind, config := v1alpha1.GroupVersion.WithKind(v1alpha1.Kind), rest.CopyConfig(mgr.GetConfig())
 	if config.WarningHandlerWithContext == nil { // as controller-runtime's client does
 		config.WarningHandlerWithContext = log.NewKubeAPIWarningLogger(log.KubeAPIWarningLoggerOptions{})
@@ -61,7 +51,7 @@ func NewStatusClient(mgr manager.Manager) (*StatusClient, error) {
 	if err != nil {
 		return nil, fmt.Errorf("a client of %s: %w", v1alpha1.GroupVersion, err)
 	}
-	return &StatusClient{REST: client}, nil
+	return &StatusClient{REST: client, Newer: newer}, nil
 }
 
 // statusUpdate is the body of a PUT. The API server ignores spec and all other
@@ -83,8 +73,6 @@ type updatedMetadata struct {
 func (c *StatusClient) UpdateStatus(ctx context.Context, object *v1alpha1.LoadBalancerHealth, next *v1alpha1.LoadBalancerHealthStatus) (version string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, kubernetesTimeout)
 	defer cancel()
-	c.inFlight.Add(1)
-	defer c.inFlight.Add(-1)
 	request, body, err := c.request(object, next)
 	if err != nil {
 		return "", fmt.Errorf("encoding the status: %w", err)

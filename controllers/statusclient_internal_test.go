@@ -7,9 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -25,19 +23,12 @@ import (
 type statusServer struct {
 	code     int
 	response string
-	before   func() // is called before a response; nil: nothing
-	mu       sync.Mutex
 
 	method, path, query, accept, contentType string
 	body                                     []byte
 }
 
 func (s *statusServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.before != nil {
-		s.before()
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.method, s.path, s.query = r.Method, r.URL.Path, r.URL.RawQuery
 	s.accept, s.contentType = r.Header.Get("Accept"), r.Header.Get("Content-Type")
 	s.body, _ = io.ReadAll(r.Body)
@@ -139,28 +130,4 @@ func TestStatusWriteErrors(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestBusyCountsWritesInFlight(t *testing.T) {
-	arrived, release := make(chan struct{}), make(chan struct{})
-	server := &statusServer{code: http.StatusOK, response: storedMetadata, before: func() {
-		arrived <- struct{}{}
-		<-release
-	}}
-	client := server.client(t)
-	var writes sync.WaitGroup
-	for i := range busyWrites {
-		equal(t, "busy with "+strconv.Itoa(i)+" writes", client.Busy(), false)
-		writes.Go(func() {
-			object, next := newObject(), statusWithRows(1)
-			if _, err := client.UpdateStatus(t.Context(), &object, &next); err != nil {
-				t.Error(err)
-			}
-		})
-		<-arrived
-	}
-	equal(t, "busy", client.Busy(), true)
-	close(release)
-	writes.Wait()
-	equal(t, "busy after the writes", client.Busy(), false)
 }

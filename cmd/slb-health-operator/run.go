@@ -50,18 +50,14 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	statuses, err := controllers.NewStatusClient(mgr)
-	if err != nil {
-		return err
-	}
 	recorder := events.New(events.Options{
-		Client: mgr.GetClient(), Controller: programName, Instance: instance(), Busy: statuses.Busy, Now: time.Now,
+		Client: mgr.GetClient(), Controller: programName, Instance: instance(), Now: time.Now,
 		Log: mgr.GetLogger().WithName("events"),
 	})
 	if err := mgr.Add(recorder); err != nil {
 		return err
 	}
-	if err := addControllers(ctx, o, mgr, statuses, recorder, locator); err != nil {
+	if err := addControllers(ctx, o, mgr, recorder, locator); err != nil {
 		return err
 	}
 	mgr.GetLogger().Info("starting", "version", version)
@@ -77,13 +73,16 @@ func run(ctx context.Context, o *options) error {
 }
 
 // addControllers adds both controllers to the manager, with their metrics.
-func addControllers(ctx context.Context, o *options, mgr manager.Manager, statuses *controllers.StatusClient, recorder controllers.EventRecorder, locator *cluster.BackendLocator) error {
+func addControllers(ctx context.Context, o *options, mgr manager.Manager, recorder controllers.EventRecorder, locator *cluster.BackendLocator) error {
 	schema, err := compareSchema(ctx, mgr)
 	if err != nil {
 		return err
 	}
 	decide := health.Options{MaxBackends: o.maxStatusBackends, Heartbeat: o.heartbeat, Fit: schema.Fit}
-	statuses.Newer = schema.Newer
+	statuses, err := controllers.NewStatusClient(mgr, schema.Newer)
+	if err != nil {
+		return err
+	}
 	status := &controllers.StatusWriter{Client: statuses, Live: mgr.GetAPIReader(), Selector: o.selector, Events: recorder}
 	reconciler, err := newReconciler(o, mgr)
 	if err != nil {

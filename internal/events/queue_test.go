@@ -230,47 +230,6 @@ func TestEventThatFailsForTwoMinutesIsDroppedAndLogged(t *testing.T) {
 	}
 }
 
-// Statuses matter more than the events about them.
-func TestEventsYieldToStatuses(t *testing.T) {
-	var busy atomic.Bool
-	busy.Store(true)
-	asked, written := make(chan struct{}, 1), make(chan string, 10)
-	r := recorderTo(func(_ context.Context, event *eventsv1.Event) error {
-		written <- event.Note
-		return nil
-	}, logr.Discard(), time.Now)
-	r.options.Busy = func() bool {
-		select {
-		case asked <- struct{}{}:
-		default:
-		}
-		return busy.Load()
-	}
-	record(r, "prod", "a")
-	record(r, "prod", "b")
-	begin := time.Now()
-	started(t, r)
-	equal(t, within(t, 5*time.Second, written), "a")
-	if waited := time.Since(begin); waited < maxYield {
-		t.Errorf("the first event waited for %s only", waited)
-	}
-	<-asked // of the first event, or of the second one
-	within(t, 5*time.Second, asked)
-	busy.Store(false)
-	begin = time.Now()
-	equal(t, within(t, 5*time.Second, written), "b")
-	if waited := time.Since(begin); waited > maxYield/2 {
-		t.Errorf("the second event waited for %s more", waited)
-	}
-}
-
-func equal(t *testing.T, got, want string) {
-	t.Helper()
-	if got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
 func TestFlushWritesAndRetriesTheRemainingEvents(t *testing.T) {
 	var written []string
 	failed := false

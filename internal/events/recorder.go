@@ -42,9 +42,6 @@ const (
 	// minBackoff and maxBackoff bound the backoff between the attempts in one namespace.
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = 10 * time.Second
-	// maxYield is how long an event waits while Busy, and yieldStep how often it asks.
-	maxYield  = time.Second
-	yieldStep = 20 * time.Millisecond
 	// flushTimeout is how long Flush writes the remaining events.
 	flushTimeout = 3 * time.Second
 )
@@ -56,9 +53,6 @@ type Options struct {
 	// Controller is the reportingController of every event, and Instance the
 	// reportingInstance.
 	Controller, Instance string
-	// Busy reports whether many statuses are being written. Each event then waits for
-	// up to a second: it is about a status, so it must not delay one; nil: never.
-	Busy func() bool
 	// Now is the clock.
 	Now func() time.Time
 	// Log reports the events that could not be written.
@@ -211,25 +205,10 @@ func (r *Recorder) work(ctx context.Context, queue workqueue.TypedInterface[stri
 		if shutDown {
 			return
 		}
-		r.yield(ctx)
 		if ctx.Err() == nil {
 			r.writeFirst(ctx, namespace)
 		}
 		queue.Done(namespace)
-	}
-}
-
-// yield waits while statuses are being written, at most maxYield.
-func (r *Recorder) yield(ctx context.Context) {
-	if r.options.Busy == nil {
-		return
-	}
-	for until := time.Now().Add(maxYield); r.options.Busy() && time.Now().Before(until); {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(yieldStep):
-		}
 	}
 }
 
