@@ -29,8 +29,8 @@ type gatePass struct {
 	objects []*v1alpha1.LoadBalancerHealth
 	// elsewhere is true when the operator of another shard decides.
 	elsewhere bool
-	// observation is the last one of the Service's load balancer; nil: none.
-	observation *health.GateObservation
+	// observations are the last of each target; nil where there is none.
+	observations []*health.GateObservation
 
 	// begins is true when a pod waits that did not before.
 	begins    bool
@@ -57,11 +57,6 @@ func (p *gatePass) targets() []alicloud.Target {
 	return targets
 }
 
-// isFor reports whether an object of the Service has a load balancer.
-func (p *gatePass) isFor(loadBalancerID string) bool {
-	return slices.ContainsFunc(p.targets(), func(target alicloud.Target) bool { return target.LoadBalancerID == loadBalancerID })
-}
-
 // decide decides on each pod, and collects what to write.
 func (p *gatePass) decide(pods []corev1.Pod) {
 	existing := make(map[types.UID]*podGate, len(pods))
@@ -75,7 +70,7 @@ func (p *gatePass) decide(pods []corev1.Pod) {
 		if gate.openedFrom == pod.ResourceVersion || p.elsewhere && !facts.OptedOut && !p.service.Off {
 			continue
 		}
-		decision := health.DecideGate(facts, &p.service, p.observation, p.now, p.timeout)
+		decision := health.DecideGate(facts, &p.service, p.observations, p.now, p.timeout)
 		gate.observedAt = decision.ObservedAt
 		p.add(pod, gate, decision)
 	}
@@ -119,23 +114,19 @@ func (p *gatePass) count(gate *podGate, reason string) {
 	p.waiting[reason] = w
 }
 
-// unknownOf is why the last observation of the objects is not current; "": it is.
+// unknownOf is why the last observation of an object is not current; "": each is.
 func unknownOf(objects []*v1alpha1.LoadBalancerHealth) string {
-	unknown := ""
 	for _, object := range objects {
 		c := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionObserved)
 		healthy := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionHealthy)
 		if healthy != nil && healthy.Reason == v1alpha1.ReasonObservationStale && c != nil && c.Status == metav1.ConditionTrue {
 			c = healthy
 		}
-		switch {
-		case c != nil && c.Status == metav1.ConditionTrue:
-			return "" // of one account is enough
-		case c != nil && unknown == "":
-			unknown = c.Reason + ": " + c.Message
+		if c != nil && (c == healthy || c.Status != metav1.ConditionTrue) {
+			return c.Reason + ": " + c.Message
 		}
 	}
-	return unknown
+	return ""
 }
 
 // whyNotObserved is why nothing observes the load balancer of a Service, which

@@ -99,7 +99,7 @@ func gatePatch(pod *corev1.Pod, gate corev1.PodConditionType, d *health.GateDeci
 func (g *GateReconciler) record(ctx context.Context, pass *gatePass, write *gateWrite) {
 	d := &write.decision
 	logger := log.FromContext(ctx).V(1)
-	if d.Reason == v1alpha1.GateHealthUnknown {
+	if d.Reason == v1alpha1.GateHealthUnknown || d.Reason == v1alpha1.GateNotObserved { // nothing was waited for
 		logger = log.FromContext(ctx)
 	}
 	keys := []any{"namespace", write.pod.Namespace, "name", write.pod.Name, "service", pass.key.Name, "reason", d.Reason}

@@ -25,7 +25,7 @@ func TestFailedGatePatchIsTriedAgain(t *testing.T) {
 	env.observe()
 	env.want("web-1 False NotRegistered")
 	env.patchErr = errors.New("refused")
-	env.gates.states.observed(webRequest.NamespacedName, health.GateInput{
+	env.gates.states.observed(webRequest.NamespacedName, testTarget, health.GateInput{
 		Service: "web", LoadBalancerID: "lb-1", Scopes: []health.GateScope{{}},
 		Observation: &alicloud.Observation{RequestedAt: env.clock.Now(), At: env.clock.Now(), Backends: []alicloud.Backend{{ServerIP: "10.9.0.1", Type: health.TypeENI, ServerHealthStatus: "normal"}}},
 	})

@@ -174,7 +174,7 @@ func (g *GateReconciler) observed(e *evaluation) {
 		})
 	}
 	for key, input := range inputs {
-		g.states.observed(key, *input)
+		g.states.observed(key, e.target, *input)
 		if queue := g.queue.Load(); queue != nil {
 			(*queue).Add(reconcile.Request{NamespacedName: key})
 		}
@@ -192,7 +192,7 @@ func (g *GateReconciler) Reconcile(ctx context.Context, request reconcile.Reques
 		return reconcile.Result{}, err
 	}
 	pass := &gatePass{key: request.NamespacedName, now: g.Now(), state: g.states.get(request.NamespacedName), timeout: g.UnknownTimeout}
-	if err := errors.Join(g.readService(ctx, pass), g.readObservation(ctx, pass)); err != nil {
+	if err := errors.Join(g.readService(ctx, pass), g.readObservations(ctx, pass)); err != nil {
 		return reconcile.Result{}, err
 	}
 	pass.decide(pods)
@@ -219,30 +219,40 @@ func (g *GateReconciler) pods(ctx context.Context, service types.NamespacedName,
 	return list.Items, nil
 }
 
-// readObservation sets the last observation of the Service, and which of its
-// listeners list a pod with the gate.
-func (g *GateReconciler) readObservation(ctx context.Context, pass *gatePass) error {
-	observation, state := g.states.observation(pass.key), pass.state
-	if observation == nil || !pass.isFor(observation.LoadBalancerID()) {
-		return nil
-	}
-	if observation == state.withoutPods { // of an earlier pass: later pods are not in it
-		pass.observation = state.withPods
-		return nil
-	}
-	pods, err := g.pods(ctx, pass.key, gateCarried)
-	if err != nil {
-		return err
-	}
+// readObservations sets the last observation of each target of the Service, and
+// which of its listeners list a pod with the gate.
+func (g *GateReconciler) readObservations(ctx context.Context, pass *gatePass) error {
+	used := map[alicloud.Target]usedObservation{}
 	var ips []string
+	for _, target := range pass.targets() {
+		arrived := g.states.observation(pass.key, target)
+		observation := pass.state.used[target]
+		if arrived != observation.arrived { // no pod that came later is in it
+			if ips == nil {
+				var err error
+				if ips, err = g.addresses(ctx, pass.key); err != nil {
+					return err
+				}
+			}
+			observation = usedObservation{withPods: arrived.WithPods(ips), arrived: arrived}
+		}
+		used[target] = observation
+		pass.observations = append(pass.observations, observation.withPods)
+	}
+	pass.state.used = used
+	return nil
+}
+
+// addresses are those of all pods with the gate of a Service.
+func (g *GateReconciler) addresses(ctx context.Context, service types.NamespacedName) ([]string, error) {
+	pods, err := g.pods(ctx, service, gateCarried)
+	ips := []string{}
 	for i := range pods {
 		if !pods[i].Spec.HostNetwork && pods[i].DeletionTimestamp == nil {
 			ips = append(ips, cluster.Addresses(&pods[i])...)
 		}
 	}
-	pass.observation = observation.WithPods(ips)
-	state.withPods, state.withoutPods = pass.observation, observation
-	return nil
+	return ips, err
 }
 
 // readService reads what the cluster says of the Service and the objects that reference it.

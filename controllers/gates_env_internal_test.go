@@ -225,9 +225,14 @@ func (env *gateEnv) observe(rows ...string) {
 }
 
 func (env *gateEnv) observeRows(rows []alicloud.Backend) {
+	env.observeTarget(testTarget, env.objects, rows)
+}
+
+// observeTarget makes an observation of one target of the Service for some of its objects.
+func (env *gateEnv) observeTarget(target alicloud.Target, objects []v1alpha1.LoadBalancerHealth, rows []alicloud.Backend) {
 	o := &alicloud.Observation{RequestedAt: env.clock.Now(), At: env.clock.Now(), Backends: rows}
 	env.gates.observed(&evaluation{
-		reconciliation: &reconciliation{target: testTarget, objects: env.objects, state: &targetState{}, observation: o, observed: true},
+		reconciliation: &reconciliation{target: target, objects: objects, state: &targetState{}, observation: o, observed: true},
 		at:             env.clock.Now(), options: health.Options{MaxBackends: 1},
 	})
 	env.reconcile()

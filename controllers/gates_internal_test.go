@@ -288,6 +288,8 @@ func TestGateIgnoresTheFormerLoadBalancer(t *testing.T) {
 	env.want()
 	env.objects[0].Status.ServiceLoadBalancer.LoadBalancerID = "lb-1"
 	env.reconcile()
+	env.want()
+	env.observe("1 normal")
 	env.want("web-1 True BackendNormal")
 }
 
@@ -313,6 +315,43 @@ func TestGateOfSeveralObjects(t *testing.T) {
 	env.want("web-1 True BackendNormal")
 }
 
+// TestGateOfSeveralAccounts checks that objects with different credentials, which are
+// observed apart, decide together, too: no observation of a part opens a gate.
+func TestGateOfSeveralAccounts(t *testing.T) {
+	env := newGateEnv(t)
+	env.objects = append(env.objects, *env.objects[0].DeepCopy())
+	env.objects[1].UID, env.objects[1].Name = "uid-other", "other"
+	onPort(443)(&env.objects[0])
+	onPort(80)(&env.objects[1])
+	withSecret(&env.objects[1])
+	other, _ := TargetOf(&env.objects[1])
+	row := func(port int32, status string) []alicloud.Backend {
+		return []alicloud.Backend{{ServerID: "eni-1", ServerIP: "10.9.0.1", Type: health.TypeENI, ListenerPort: port, ServerHealthStatus: status}}
+	}
+	env.add("web-1", env.ready())
+	env.reconcile()
+	env.observeTarget(testTarget, env.objects[:1], row(443, "normal"))
+	env.want()
+	env.observeTarget(other, env.objects[1:], row(80, "abnormal"))
+	env.want("web-1 False BackendAbnormal")
+	env.observeTarget(testTarget, env.objects[:1], row(443, "normal"))
+	env.want()
+	env.observeTarget(other, env.objects[1:], row(80, "normal"))
+	env.want("web-1 True BackendNormal")
+
+	env.add("web-2", env.ready())
+	env.reconcile()
+	env.observeTarget(testTarget, env.objects[:1], row(443, "normal"))
+	env.patches = nil
+	failsToObserve(&env.objects[1])
+	env.clock.advance(9 * time.Minute)
+	env.observeTarget(testTarget, env.objects[:1], []alicloud.Backend{{ServerID: "eni-2", ServerIP: "10.9.0.2", Type: health.TypeENI, ListenerPort: 443, ServerHealthStatus: "normal"}})
+	env.patches = nil
+	env.clock.advance(2 * time.Minute)
+	env.reconcile()
+	env.want("web-2 True HealthUnknown")
+}
+
 func TestUnknownOf(t *testing.T) {
 	stale := func(o *v1alpha1.LoadBalancerHealth) {
 		wasObserved(o)
@@ -321,7 +360,7 @@ func TestUnknownOf(t *testing.T) {
 	for want, edits := range map[string][]func(*v1alpha1.LoadBalancerHealth){
 		"":                          {wasObserved},
 		"Throttled: slow down":      {failsToObserve},
-		" ":                         {failsToObserve, wasObserved},
+		"Throttled: slow down  ":    {failsToObserve, wasObserved},
 		"ObservationStale: too old": {stale},
 		"Throttled: slow down ":     {failsToObserve, stale},
 		"  ":                        {},

@@ -44,15 +44,20 @@ type gateState struct {
 	// as searched at searchedAt.
 	elsewhere  bool
 	searchedAt time.Time
-	// withPods is the last observation that the worker used, with the pods that it
-	// may list; withoutPods is the same as it was kept.
-	withPods, withoutPods *health.GateObservation
+	// used are the observations that the worker used last.
+	used map[alicloud.Target]usedObservation
 
-	// observation, targets and waiting are guarded by mu. targets are those of the
-	// objects of the Service, waiting is by reason.
-	observation *health.GateObservation
-	targets     []alicloud.Target
-	waiting     map[string]waitingGates
+	// observations, targets and waiting are guarded by mu. observations are the last
+	// of each target, targets are those of the objects of the Service, waiting is by reason.
+	observations map[alicloud.Target]*health.GateObservation
+	targets      []alicloud.Target
+	waiting      map[string]waitingGates
+}
+
+// usedObservation is an observation with the pods that it may list, and the same
+// as it arrived.
+type usedObservation struct {
+	withPods, arrived *health.GateObservation
 }
 
 // waitingGates are closed gates of pods whose containers are ready.
@@ -85,7 +90,7 @@ func (s *gateStates) get(key types.NamespacedName) *gateState {
 		s.byService = map[types.NamespacedName]*gateState{}
 	}
 	if s.byService[key] == nil {
-		s.byService[key] = &gateState{pods: map[types.UID]*podGate{}}
+		s.byService[key] = &gateState{pods: map[types.UID]*podGate{}, observations: map[alicloud.Target]*health.GateObservation{}}
 	}
 	return s.byService[key]
 }
@@ -129,25 +134,29 @@ func (s *gateStates) publish(pass *gatePass) (wake []alicloud.Target) {
 		}
 	}
 	pass.state.waiting, pass.state.targets = maps.Clone(pass.waiting), targets
+	maps.DeleteFunc(pass.state.observations, func(target alicloud.Target, _ *health.GateObservation) bool {
+		return !slices.Contains(targets, target)
+	})
 	return wake
 }
 
 // observed keeps an observation for the worker of the Service's key.
-func (s *gateStates) observed(key types.NamespacedName, input health.GateInput) {
-	input.Previous = s.observation(key)
+func (s *gateStates) observed(key types.NamespacedName, target alicloud.Target, input health.GateInput) {
+	input.Previous = s.observation(key, target)
 	observation := health.NewGateObservation(input)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if state := s.byService[key]; state != nil {
-		state.observation = observation
+		state.observations[target] = observation
 	}
 }
 
-func (s *gateStates) observation(key types.NamespacedName) *health.GateObservation {
+// observation returns the last observation of a target; nil: none.
+func (s *gateStates) observation(key types.NamespacedName, target alicloud.Target) *health.GateObservation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if state := s.byService[key]; state != nil {
-		return state.observation
+		return state.observations[target]
 	}
 	return nil
 }

@@ -77,11 +77,12 @@ type GateDecision struct {
 	ObservedAt time.Time
 }
 
-// DecideGate decides on a gate that is not open. observation is the last one of
-// the Service's load balancer that succeeded; nil: none. The gate stays closed
-// while the pod is known not to be normal. It opens after unknownTimeout while
-// nothing is known; 0: never.
-func DecideGate(pod *GatePod, service *GateService, observation *GateObservation, now time.Time, unknownTimeout time.Duration) GateDecision {
+// DecideGate decides on a gate that is not open. observations are the last that
+// succeeded, one for each target of the Service, nil where there is none: objects
+// with different credentials may observe different listeners, so each must find
+// the pod normal. The gate stays closed while the pod is known not to be normal.
+// It opens after unknownTimeout while nothing is known; 0: never.
+func DecideGate(pod *GatePod, service *GateService, observations []*GateObservation, now time.Time, unknownTimeout time.Duration) GateDecision {
 	switch {
 	case pod.OptedOut:
 		return GateDecision{Open: true, Reason: v1alpha1.GateDisabled, Message: "the label " + v1alpha1.ReadinessGateLabel + " of the pod disables its gates"}
@@ -91,8 +92,8 @@ func DecideGate(pod *GatePod, service *GateService, observation *GateObservation
 		return GateDecision{} // the kubelet waits for the containers first
 	}
 	d := GateDecision{ObservedAt: pod.ObservedAt}
-	if service.NotObserved == "" && observation.isAbout(pod) {
-		if d = observation.decide(pod); d.Open {
+	if service.NotObserved == "" {
+		if d = decideAll(observations, pod); d.Open {
 			return d
 		}
 	}
@@ -106,6 +107,31 @@ func DecideGate(pod *GatePod, service *GateService, observation *GateObservation
 		return d
 	}
 	return GateDecision{Open: true, Reason: v1alpha1.GateNotObserved, Message: service.NotObserved}
+}
+
+// decideAll decides by the observations of a Service: a pod that is not normal in
+// one of them waits. The reason is "" while they do not decide on the pod.
+func decideAll(observations []*GateObservation, pod *GatePod) GateDecision {
+	decision := GateDecision{ObservedAt: pod.ObservedAt}
+	about, decided := len(observations) > 0, true
+	for _, o := range observations {
+		if !o.isAbout(pod) {
+			about = false
+			continue
+		}
+		if decision = o.decide(pod); !decision.Open && decision.Reason != "" {
+			return decision
+		}
+		decided = decided && decision.Open
+	}
+	switch {
+	case !about:
+		return GateDecision{ObservedAt: pod.ObservedAt}
+	case !decided:
+		return GateDecision{ObservedAt: decision.ObservedAt}
+	default:
+		return decision
+	}
 }
 
 // wait fills in the decision on a pod that no observation decides on. The

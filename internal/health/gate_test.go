@@ -50,7 +50,7 @@ func (c *gateCase) decide() GateDecision {
 	if c.timeout != 0 {
 		timeout = max(c.timeout, 0)
 	}
-	return DecideGate(pod, service, c.observe(now), now, timeout)
+	return DecideGate(pod, service, []*GateObservation{c.observe(now)}, now, timeout)
 }
 
 func (c *gateCase) observe(now time.Time) *GateObservation {

@@ -149,13 +149,13 @@ func (o *GateObservation) listener(port int32, protocol string) *gateListener {
 	return nil
 }
 
-// LoadBalancerID is the id of the load balancer that was observed.
-func (o *GateObservation) LoadBalancerID() string { return o.loadBalancer }
-
 // WithPods returns a copy that knows the addresses of all pods with a gate of
 // the Service, open or not: a listener that lists one of them should list every
 // other, unless it lists nodes.
 func (o *GateObservation) WithPods(ips []string) *GateObservation {
+	if o == nil {
+		return nil
+	}
 	with := *o
 	with.listeners = slices.Clone(o.listeners)
 	typed := true
