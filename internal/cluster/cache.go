@@ -107,12 +107,12 @@ func shareWord[T ~string](word *T) { *word = unique.Make(*word).Value() }
 
 // shareLabels returns labels whose words are interned: the pods of a Deployment
 // repeat them.
-func shareLabels(labels map[string]string) map[string]string {
-	if len(labels) == 0 {
+func shareLabels(all map[string]string) map[string]string {
+	if len(all) == 0 {
 		return nil
 	}
-	shared := make(map[string]string, len(labels))
-	for key, value := range labels {
+	shared := make(map[string]string, len(all))
+	for key, value := range all {
 		shareWord(&key)
 		shareWord(&value)
 		shared[key] = value
