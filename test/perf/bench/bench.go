@@ -47,6 +47,8 @@ type results struct {
 	Shared   pair          `json:"shared"`
 	Sizes    []pair        `json:"sizes"`
 	Fast     *fastResult   `json:"fast,omitempty"`
+	// Services is printed only.
+	Services *servicesResult `json:"-"`
 }
 
 // A bench measures what a form requires, one measurement after the other.
@@ -60,6 +62,9 @@ type bench struct {
 }
 
 func (b *bench) run(ctx context.Context) error {
+	if b.form.services != nil {
+		return b.measureServices(ctx)
+	}
 	if err := b.measureFast(ctx); err != nil || b.form.name == fastOnly().name {
 		return err
 	}

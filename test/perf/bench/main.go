@@ -3,13 +3,15 @@
 // Command bench compares the operator with the limit of its environment, and with a
 // textbook reconciler, in one run on one machine. `make bench` builds and runs it;
 // BENCH=quick selects the quick form, BENCH=fast the comparison of fast observation
-// with the fixed interval alone, and BENCH_OUT names the folder for the report (docs).
+// with the fixed interval alone, BENCH=services that of --monitor=all with objects that
+// users created alone, and BENCH_OUT names the folder for the report (docs).
 //
 //	form.go       how much is measured, as data
 //	bench.go      the sequence of the measurements
 //	measure.go    costs while nothing changes
 //	storms.go     writes while the API server is the bottleneck
 //	fast.go       fast observation against the fixed interval; rollout.go what happens
+//	services.go   --monitor=all against objects that users created; servicesfleet.go both
 //	writes.go     comparison of the forms of a status write; patches.go the forms
 //	env.go        control plane, simulator and programs; fleet.go load balancers and objects
 //	watcher.go    when each status was stored; cores.go CPU time of each process
@@ -45,6 +47,8 @@ func report(ctx context.Context) (err error) {
 		form = quick()
 	case "fast":
 		form = fastOnly()
+	case "services":
+		form = servicesOnly()
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, form.timeout, fmt.Errorf("the benchmark took more than %s", form.timeout))
 	defer cancel()
@@ -61,9 +65,13 @@ func report(ctx context.Context) (err error) {
 		form: form, date: b.started, took: time.Since(b.started), command: commandOf(form), machine: thisMachine(), results: &b.results,
 	}
 	b.logf("done\n")
-	if form.name == fastOnly().name {
+	switch form.name {
+	case fastOnly().name:
 		printFast(os.Stdout, b.results.Fast)
 		return nil
+	case servicesOnly().name:
+		printServices(os.Stdout, b.results.Services)
+		return b.results.Services.check()
 	}
 	printFigures(os.Stdout, figures(d.results))
 	return d.write(outputFolder())
