@@ -48,7 +48,7 @@ build-test: ## Build the programs that test/blackbox and the soak run: bin/race 
 
 .PHONY: test-blackbox
 test-blackbox: controlplane build race-note ## Test the built programs against each other over HTTPS.
-	@$(GO_TEST) -count=1 -skip '^Test(Faults.*|Kills|Failover|Shards)$$' $(TEST_ARGS) ./test/blackbox/...
+	@$(GO_TEST) -count=1 -timeout 20m -skip '^Test(Faults.*|Kills|Failover|Shards)$$' $(TEST_ARGS) ./test/blackbox/...
 
 .PHONY: test-faults
 test-faults: controlplane build race-note ## Test every fault of docs/reliability.md with the built operator.
