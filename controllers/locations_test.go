@@ -4,12 +4,14 @@ package controllers_test
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
@@ -44,15 +46,18 @@ func (f fixture) createPod(ctx context.Context, name, node, ip string, edits ...
 		edit(pod)
 	}
 	Expect(admin.Create(ctx, pod)).To(Succeed())
-	pod.Status = corev1.PodStatus{Phase: corev1.PodRunning, PodIP: ip, PodIPs: []corev1.PodIP{{IP: ip}}}
+	pod.Status.Phase, pod.Status.PodIP, pod.Status.PodIPs = corev1.PodRunning, ip, []corev1.PodIP{{IP: ip}}
 	setPod(ctx, pod, corev1.ConditionTrue)
 	return pod
 }
 
+// setPod patches the status, as the kubelet does: the operator may patch a gate at the same time.
 func setPod(ctx context.Context, pod *corev1.Pod, ready corev1.ConditionStatus) {
 	GinkgoHelper()
 	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: ready, LastTransitionTime: metav1.NewTime(time.Now().Add(-time.Hour))}}
-	Expect(admin.Status().Update(ctx, pod)).To(Succeed())
+	patch, err := json.Marshal(map[string]any{"status": pod.Status})
+	Expect(err).NotTo(HaveOccurred())
+	Expect(admin.Status().Patch(ctx, pod, client.RawPatch(types.StrategicMergePatchType, patch))).To(Succeed())
 }
 
 func onHostNetwork(pod *corev1.Pod) {
