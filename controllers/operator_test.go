@@ -269,6 +269,12 @@ func (b *logBuffer) Write(p []byte) (int, error) {
 	return b.bytes.Write(p)
 }
 
+func (b *logBuffer) reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.bytes.Reset()
+}
+
 func (b *logBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

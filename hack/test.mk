@@ -48,7 +48,7 @@ build-test: ## Build the programs that test/blackbox and the soak run: bin/race 
 
 .PHONY: test-blackbox
 test-blackbox: controlplane build race-note ## Test the built programs against each other over HTTPS.
-	@$(GO_TEST) -count=1 -skip '^Test(Faults.*|Kills|Failover|Shards)$$' $(TEST_ARGS) ./test/blackbox/...
+	@$(GO_TEST) -count=1 -timeout 20m -skip '^Test(Faults.*|Kills|Failover|Shards)$$' $(TEST_ARGS) ./test/blackbox/...
 
 .PHONY: test-faults
 test-faults: controlplane build race-note ## Test every fault of docs/reliability.md with the built operator.
@@ -116,7 +116,7 @@ test-rbac: controlplane race-note ## Compare the permissions in config/ to those
 	@$(GO_TEST) -count=1 -run '^TestRBAC$$' $(TEST_ARGS) ./test/blackbox
 
 .PHONY: bench
-bench: controlplane build ## Measure it against the limit and the textbook: docs/benchmarks.md (BENCH=quick|fast|gates|forms|storm BENCH_OUT=folder).
+bench: controlplane build ## Measure it against the limit and the textbook: docs/benchmarks.md (BENCH=quick|fast|gates|forms|storm|services BENCH_OUT=folder).
 	@CGO_ENABLED=0 go build -C test/perf -trimpath -buildvcs=false -o $(BIN)/bench ./bench
 	@BENCH='$(BENCH)' BENCH_OUT='$(BENCH_OUT)' exec bin/bench
 

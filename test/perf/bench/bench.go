@@ -48,6 +48,8 @@ type results struct {
 	Sizes    []pair        `json:"sizes"`
 	Fast     *fastResult   `json:"fast,omitempty"`
 	Gates    *gatesResult  `json:"gates,omitempty"`
+	// Services is printed only.
+	Services *servicesResult `json:"-"`
 }
 
 // A bench measures what a form requires, one measurement after the other.

@@ -28,8 +28,9 @@ type form struct {
 	demand         float64       // the writes of a storm, as a multiple of the limit
 	part           int           // a round flips 1/part of the load balancers: a quarter of the limit
 
-	fast  *fastForm  // nil: fast observation is not measured
-	gates *gatesForm // nil: readiness gates are not measured
+	fast     *fastForm  // nil: fast observation is not measured
+	gates    *gatesForm // nil: readiness gates are not measured
+	services *fleetSize // nil: --monitor=all is not measured
 }
 
 // writesForm configures the comparison of the forms of a status write.

@@ -3,14 +3,16 @@
 // Command bench compares the operator with the limit of its environment, and with a
 // textbook reconciler, in one run on one machine. `make bench` builds and runs it;
 // BENCH=quick selects the quick form, and BENCH_OUT names the folder for the report (docs).
-// BENCH=fast, gates, forms and storm measure one part alone, and print it: fast observation
-// against the fixed interval, readiness gates, the forms of a status write, and the storms.
+// BENCH=fast, gates, forms, storm and services measure one part alone, and print it: fast observation
+// against the fixed interval, readiness gates, the forms of a status
+// write, the storms, and --monitor=all against objects that users created.
 //
 //	form.go       how much is measured, as data
 //	bench.go      the sequence of the measurements
 //	measure.go    costs while nothing changes
 //	storms.go     writes while the API server is the bottleneck; delays.go at a moderate rate
 //	fast.go       fast observation against the fixed interval; rollout.go what happens
+//	services.go   --monitor=all against objects that users created; servicesfleet.go both
 //	gates.go      readiness gates of many pods; gatepods.go the pods
 //	writes.go     comparison of the forms of a status write; writeforms.go the forms
 //	env.go        control plane, simulator and programs; fleet.go load balancers and objects
@@ -45,23 +47,27 @@ func main() {
 // alone are the forms that measure one part, and print it.
 var alone = map[string]struct {
 	measure func(*bench, context.Context) error
-	print   func(io.Writer, *results)
+	print   func(io.Writer, *results) error
 }{
-	"fast":  {(*bench).measureFast, func(out io.Writer, r *results) { printFast(out, r.Fast) }},
-	"gates": {(*bench).measureGates, func(out io.Writer, r *results) { printGates(out, r.Gates) }},
-	"forms": {(*bench).compareForms, func(out io.Writer, r *results) { printWrites(out, r.Writes) }},
-	"storm": {(*bench).onlyStorms, printStormsAlone},
+	"fast":  {(*bench).measureFast, func(out io.Writer, r *results) error { printFast(out, r.Fast); return nil }},
+	"gates": {(*bench).measureGates, func(out io.Writer, r *results) error { printGates(out, r.Gates); return nil }},
+	"forms": {(*bench).compareForms, func(out io.Writer, r *results) error { printWrites(out, r.Writes); return nil }},
+	"storm": {(*bench).onlyStorms, func(out io.Writer, r *results) error { printStormsAlone(out, &r.Storms); return nil }},
+	"services": {(*bench).measureServices, func(out io.Writer, r *results) error {
+		printServices(out, r.Services)
+		return r.Services.check()
+	}},
 }
 
-func printStormsAlone(out io.Writer, r *results) {
-	printRounds(out, &r.Storms)
+func printStormsAlone(out io.Writer, s *storms) {
+	printRounds(out, s)
 	fmt.Fprintln(out)
-	printCores(out, &r.Storms)
+	printCores(out, s)
 }
 
 // formNamed returns the form of a value of BENCH.
 func formNamed(name string) (form, error) {
-	forms := map[string]func() form{"": full, "full": full, "quick": quick, "fast": fastOnly, "gates": gatesOnly, "forms": formsOnly, "storm": stormOnly}
+	forms := map[string]func() form{"": full, "full": full, "quick": quick, "fast": fastOnly, "gates": gatesOnly, "forms": formsOnly, "storm": stormOnly, "services": servicesOnly}
 	if named, found := forms[name]; found {
 		return named(), nil
 	}
@@ -90,8 +96,7 @@ func report(ctx context.Context) (err error) {
 	}
 	b.logf("done\n")
 	if part, alone := alone[form.name]; alone {
-		part.print(os.Stdout, &b.results)
-		return nil
+		return part.print(os.Stdout, &b.results)
 	}
 	printFigures(os.Stdout, figures(d.results))
 	return d.write(outputFolder())

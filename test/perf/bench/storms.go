@@ -178,7 +178,7 @@ func (b *bench) storm(ctx context.Context, size fleetSize, program *harness.Proc
 		return storm{}, err
 	}
 	after, err := b.api.requested(ctx)
-	result.Events = after.events - before.events
+	result.Events = after.since(before).events
 	return result, err
 }
 
@@ -203,4 +203,4 @@ func (b *bench) waitForStorm(ctx context.Context, size fleetSize, recorder *cpuR
 	return storm{Writes: len(seen), Throughput: float64(n) / to.Sub(from).Seconds(), Cores: cores}, nil
 }
 
-func anyUpdate(update) bool { return true }
+func anyUpdate(u update) bool { return !u.added }

@@ -13,10 +13,11 @@ import (
 	"time"
 )
 
-// An update is one stored status, as a watch of the API server reports it.
+// An update is one stored status, or a new object, as a watch of the API server reports it.
 type update struct {
 	name, requestID string
 	abnormal        int
+	added           bool
 	at              time.Time
 }
 
@@ -109,10 +110,10 @@ func (w *watcher) add(e watchEvent, err error) {
 	switch {
 	case err != nil:
 		w.failure = fmt.Errorf("watch: %w", err)
-	case e.Type == "MODIFIED":
+	case e.Type == "MODIFIED", e.Type == "ADDED":
 		w.seen = append(w.seen, update{
 			name: e.Object.Metadata.Name, requestID: e.Object.Status.LastRequestID,
-			abnormal: e.Object.Status.Summary.Abnormal, at: time.Now(),
+			abnormal: e.Object.Status.Summary.Abnormal, added: e.Type == "ADDED", at: time.Now(),
 		})
 	}
 	w.mu.Unlock()
