@@ -14,7 +14,7 @@ IMG ?= slb-health-operator:latest
 PLATFORMS ?=
 # Further arguments of `docker buildx build`, as in --push, or '--build-arg GOPROXY=…'.
 DOCKER_ARGS ?=
-# The image to build: operator or simulator. Empty: operator.
+# The image to build: operator, simulator or plugin. Empty: operator.
 TARGET ?=
 # The configuration to deploy: default, for the whole cluster, or namespaced, for one namespace.
 CONFIG ?= default
@@ -108,7 +108,7 @@ vet: ## Run go vet.
 	go vet ./...
 
 .PHONY: demo
-demo: controlplane build ## Run a simulated incident on this machine, without a cluster or an account (DEMO_EXIT=1: stop at the end).
+demo: controlplane build build-plugin ## Run a simulated incident on this machine, without a cluster or an account (DEMO_EXIT=1: stop at the end; after controller-manager: rollouts, too).
 	@CGO_ENABLED=0 go build -buildvcs=false -o bin/demo ./hack/demo
 	@DEMO_EXIT='$(DEMO_EXIT)' exec bin/demo
 
@@ -127,6 +127,10 @@ lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, for Go and for the work
 	cd test/perf && $(GOLANGCI_LINT) run --config ../../.golangci.yml
 	cd test/slo && $(GOLANGCI_LINT) run --config ../../.golangci.yml
 	$(ACTIONLINT) -shellcheck= -pyflakes=
+
+.PHONY: lint-rollouts
+lint-rollouts: $(GOLANGCI_LINT) ## Run the linters on test/rollouts, whose modules take minutes to build.
+	cd test/rollouts && $(GOLANGCI_LINT) run --config ../../.golangci.yml
 
 .PHONY: lint-fix
 lint-fix: $(GOLANGCI_LINT) ## Run the linters, and fix what they can.

@@ -5,6 +5,7 @@ package controllers
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -229,6 +230,33 @@ func TestQueuedFastObservation(t *testing.T) {
 	}
 	state := test.targets.get(test.target)
 	equal(t, "still queued", state.fast.queued || !state.permitAt.IsZero(), false)
+}
+
+// While fast permits are scarce, awaited targets share them, whatever their
+// intervals: the one that was observed the longest ago is next.
+func TestScarceFastPermitsAreShared(t *testing.T) {
+	limiter, now := ratelimit.New(ratelimit.Options{QPS: 1, Burst: 1, Concurrency: 32}), start
+	recs, calls := make([]*reconciliation, 6), make([]int, 6)
+	for i := range recs {
+		object := newObject(every(time.Hour))
+		attemptedAt := start.Add(-time.Duration(i) * time.Minute)
+		recs[i] = planned(&targetState{attemptedAt: attemptedAt, firstSeenAt: attemptedAt}, nil, object)
+		recs[i].target.LoadBalancerID, recs[i].plan.fast = strconv.Itoa(i), true
+	}
+	for ; now.Before(start.Add(5 * time.Minute)); now = now.Add(100 * time.Millisecond) {
+		for i, rec := range recs {
+			if now.Before(rec.fastDueAt(testFastInterval, true)) {
+				continue
+			}
+			if permit, _ := limiter.Reserve(claimFor(rec, now), now); permit != nil {
+				permit.Release(ratelimit.Result{Called: true}, now)
+				rec.state.fast.attemptedAt, calls[i] = now, calls[i]+1
+			}
+		}
+	}
+	if least, most := slices.Min(calls), slices.Max(calls); least < 20 || most-least > 2 {
+		t.Errorf("calls of the targets: %d", calls)
+	}
 }
 
 // A target that becomes steady while it is queued cancels its claim.

@@ -5,10 +5,12 @@ package controllers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -29,7 +31,8 @@ const (
 	actionGate = "OpenReadinessGate"
 )
 
-// patchAll sends the patches of a pass, and returns their errors.
+// patchAll sends the patches of a pass, and returns their errors. Once one gets no
+// response, the others wait for the next pass: the workers have other Services.
 func (g *GateReconciler) patchAll(ctx context.Context, pass *gatePass) []error {
 	results := make([]error, len(pass.writes))
 	next := make(chan int, len(pass.writes))
@@ -38,10 +41,18 @@ func (g *GateReconciler) patchAll(ctx context.Context, pass *gatePass) []error {
 	}
 	close(next)
 	var workers sync.WaitGroup
+	var hangs atomic.Bool
 	for range min(gatePatches, len(pass.writes)) {
 		workers.Go(func() {
 			for i := range next {
+				if hangs.Load() {
+					results[i] = context.DeadlineExceeded
+					continue
+				}
 				results[i] = g.patch(ctx, pass, &pass.writes[i])
+				if errors.Is(results[i], context.DeadlineExceeded) {
+					hangs.Store(true)
+				}
 			}
 		})
 	}
@@ -88,7 +99,7 @@ func gatePatch(pod *corev1.Pod, gate corev1.PodConditionType, d *health.GateDeci
 func (g *GateReconciler) record(ctx context.Context, pass *gatePass, write *gateWrite) {
 	d := &write.decision
 	logger := log.FromContext(ctx).V(1)
-	if d.Reason == v1alpha1.GateHealthUnknown {
+	if d.Reason == v1alpha1.GateHealthUnknown || d.Reason == v1alpha1.GateNotObserved { // nothing was waited for
 		logger = log.FromContext(ctx)
 	}
 	keys := []any{"namespace", write.pod.Namespace, "name", write.pod.Name, "service", pass.key.Name, "reason", d.Reason}

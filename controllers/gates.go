@@ -54,7 +54,7 @@ type GateReconciler struct {
 	Events EventRecorder
 	// Metrics counts the gates that were opened.
 	Metrics GateRecorder
-	// Wake is called when a pod begins to wait for an observation of targets; nil: off.
+	// Wake is called with the targets that a pod begins to wait for; nil: off.
 	Wake func(...alicloud.Target)
 	// UnknownTimeout is until a gate opens while nothing is known; 0: never.
 	UnknownTimeout time.Duration
@@ -174,7 +174,7 @@ func (g *GateReconciler) observed(e *evaluation) {
 		})
 	}
 	for key, input := range inputs {
-		g.states.observed(key, *input)
+		g.states.observed(key, e.target, *input)
 		if queue := g.queue.Load(); queue != nil {
 			(*queue).Add(reconcile.Request{NamespacedName: key})
 		}
@@ -192,13 +192,12 @@ func (g *GateReconciler) Reconcile(ctx context.Context, request reconcile.Reques
 		return reconcile.Result{}, err
 	}
 	pass := &gatePass{key: request.NamespacedName, now: g.Now(), state: g.states.get(request.NamespacedName), timeout: g.UnknownTimeout}
-	if err := errors.Join(g.readService(ctx, pass), g.readObservation(ctx, pass)); err != nil {
+	if err := errors.Join(g.readService(ctx, pass), g.readObservations(ctx, pass)); err != nil {
 		return reconcile.Result{}, err
 	}
 	pass.decide(pods)
-	g.states.publish(pass)
-	if g.Wake != nil && pass.begins {
-		g.Wake(pass.targets()...)
+	if targets := g.states.publish(pass); g.Wake != nil {
+		g.Wake(targets...)
 	}
 	if err := g.write(ctx, pass); err != nil {
 		return reconcile.Result{}, unlessStopping(ctx, err)
@@ -220,25 +219,40 @@ func (g *GateReconciler) pods(ctx context.Context, service types.NamespacedName,
 	return list.Items, nil
 }
 
-// readObservation sets the last observation of the Service, and which of its
-// listeners list a pod with the gate.
-func (g *GateReconciler) readObservation(ctx context.Context, pass *gatePass) error {
-	observation := g.states.observation(pass.key)
-	if observation == nil || !pass.isFor(observation.LoadBalancerID()) {
-		return nil
-	}
-	pods, err := g.pods(ctx, pass.key, gateCarried)
-	if err != nil {
-		return err
-	}
+// readObservations sets the last observation of each target of the Service, and
+// which of its listeners list a pod with the gate.
+func (g *GateReconciler) readObservations(ctx context.Context, pass *gatePass) error {
+	used := map[alicloud.Target]usedObservation{}
 	var ips []string
+	for _, target := range pass.targets() {
+		arrived := g.states.observation(pass.key, target)
+		observation := pass.state.used[target]
+		if arrived != observation.arrived { // no pod that came later is in it
+			if ips == nil {
+				var err error
+				if ips, err = g.addresses(ctx, pass.key); err != nil {
+					return err
+				}
+			}
+			observation = usedObservation{withPods: arrived.WithPods(ips), arrived: arrived}
+		}
+		used[target] = observation
+		pass.observations = append(pass.observations, observation.withPods)
+	}
+	pass.state.used = used
+	return nil
+}
+
+// addresses are those of all pods with the gate of a Service.
+func (g *GateReconciler) addresses(ctx context.Context, service types.NamespacedName) ([]string, error) {
+	pods, err := g.pods(ctx, service, gateCarried)
+	ips := []string{}
 	for i := range pods {
 		if !pods[i].Spec.HostNetwork && pods[i].DeletionTimestamp == nil {
 			ips = append(ips, cluster.Addresses(&pods[i])...)
 		}
 	}
-	pass.observation = observation.WithPods(ips)
-	return nil
+	return ips, err
 }
 
 // readService reads what the cluster says of the Service and the objects that reference it.
@@ -259,6 +273,7 @@ func (g *GateReconciler) readService(ctx context.Context, pass *gatePass) error 
 	for i := range list.Items {
 		if object := &list.Items[i]; !object.Spec.Suspend {
 			pass.objects = append(pass.objects, object)
+			pass.service.Interval = max(pass.service.Interval, health.Interval(&object.Spec))
 		}
 	}
 	if service != nil && len(list.Items) == 0 {
@@ -273,26 +288,6 @@ func (g *GateReconciler) readService(ctx context.Context, pass *gatePass) error 
 	facts.NotObservedSince = pass.state.notObserved(facts.NotObserved != "" && !pass.elsewhere, pass.now)
 	facts.Unknown = unknownOf(pass.objects)
 	return nil
-}
-
-// whyNotObserved is why nothing observes the load balancer of a Service, which
-// is nil when it does not exist; "": one of its active objects does.
-func whyNotObserved(name string, service *corev1.Service, objects, active int) string {
-	if service == nil {
-		return "Service " + name + " does not exist"
-	}
-	switch support := cluster.SupportFor(service); {
-	case support == cluster.NoLoadBalancer:
-		return "Service " + name + " is not of type LoadBalancer"
-	case support == cluster.Unsupported:
-		return "the load balancer of Service " + name + " is of a product that is not observed"
-	case objects == 0:
-		return "no LoadBalancerHealth references Service " + name
-	case active == 0:
-		return "the observation of the load balancer of Service " + name + " is suspended"
-	default:
-		return ""
-	}
 }
 
 // inAnotherShard reports whether an object that the cache of this shard does not
@@ -320,6 +315,7 @@ func (g *GateReconciler) inAnotherShard(ctx context.Context, pass *gatePass) (bo
 func (g *GateReconciler) write(ctx context.Context, pass *gatePass) error {
 	results := g.patchAll(ctx, pass)
 	var failed error
+	failures := 0
 	for i := range pass.writes {
 		write, err := &pass.writes[i], results[i]
 		if err != nil && write.decision.Open && !write.state.readyAt.IsZero() {
@@ -327,15 +323,21 @@ func (g *GateReconciler) write(ctx context.Context, pass *gatePass) error {
 		}
 		switch {
 		case isConflict(err): // the pod changed, or another one has its name
-			pass.requeueAt = earliest(pass.requeueAt, pass.now.Add(conflictRetry))
+			pass.requeueAt = earliest(pass.requeueAt, pass.now.Add(gateConflictRetry))
 		case client.IgnoreNotFound(err) != nil:
-			failed = errors.Join(failed, fmt.Errorf("patching the readiness gate of pod %s: %w", client.ObjectKeyFromObject(write.pod), err))
+			failures++
+			if failures == 1 {
+				failed = fmt.Errorf("patching the readiness gate of pod %s: %w", client.ObjectKeyFromObject(write.pod), err)
+			}
 		case err == nil:
-			write.state.wrote(&write.decision, g.Now())
+			write.state.wrote(write.pod, &write.decision, g.Now())
 			g.record(ctx, pass, write)
 		}
 	}
 	g.recordUnknown(pass, results)
 	g.states.publish(pass)
+	if failures > 1 {
+		failed = fmt.Errorf("%w; and those of %d other pods", failed, failures-1)
+	}
 	return failed
 }

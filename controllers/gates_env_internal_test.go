@@ -45,6 +45,8 @@ type gateEnv struct {
 	searches        int
 	patches         []string
 	patchErr        error
+	attempts        int
+	carriedLists    int
 	lagging         bool
 	opened          []string
 	waited          int
@@ -93,6 +95,9 @@ func (env *gateEnv) List(_ context.Context, list client.ObjectList, options ...c
 	case *v1alpha1.LoadBalancerHealthList:
 		list.Items = env.objects
 	case *corev1.PodList:
+		if o.FieldSelector.Requirements()[0].Value == gateCarried+"web" {
+			env.carriedLists++
+		}
 		for _, pod := range env.cached {
 			closed, carried := cluster.ClosedGates(pod), cluster.GateServices(pod)
 			if key := o.FieldSelector.Requirements()[0].Value; key == gateClosed+"web" && slices.Contains(closed, "web") || key == gateCarried+"web" && slices.Contains(carried, "web") {
@@ -143,6 +148,7 @@ func (w gatePatcher) Patch(_ context.Context, object client.Object, patch client
 	env := w.env
 	env.mu.Lock()
 	defer env.mu.Unlock()
+	env.attempts++
 	pod := env.stored[object.GetName()]
 	switch {
 	case env.patchErr != nil:
@@ -219,9 +225,14 @@ func (env *gateEnv) observe(rows ...string) {
 }
 
 func (env *gateEnv) observeRows(rows []alicloud.Backend) {
+	env.observeTarget(testTarget, env.objects, rows)
+}
+
+// observeTarget makes an observation of one target of the Service for some of its objects.
+func (env *gateEnv) observeTarget(target alicloud.Target, objects []v1alpha1.LoadBalancerHealth, rows []alicloud.Backend) {
 	o := &alicloud.Observation{RequestedAt: env.clock.Now(), At: env.clock.Now(), Backends: rows}
 	env.gates.observed(&evaluation{
-		reconciliation: &reconciliation{target: testTarget, objects: env.objects, state: &targetState{}, observation: o, observed: true},
+		reconciliation: &reconciliation{target: target, objects: objects, state: &targetState{}, observation: o, observed: true},
 		at:             env.clock.Now(), options: health.Options{MaxBackends: 1},
 	})
 	env.reconcile()

@@ -3,10 +3,6 @@
 package controllers
 
 import (
-	"errors"
-	"maps"
-	"math/rand/v2"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -191,29 +187,51 @@ func TestGateOfAKnownBadPodStaysClosed(t *testing.T) {
 	env.want("web-1 True HealthUnknown")
 }
 
-func TestFailedGatePatchIsTriedAgain(t *testing.T) {
+// TestGateWaitsForARoutineObservation checks a gate without fast observation,
+// whose object has an interval that is longer than the timeout.
+func TestGateWaitsForARoutineObservation(t *testing.T) {
+	env := newGateEnv(t)
+	every(time.Hour)(&env.objects[0])
+	env.add("web-1", env.ready())
+	env.reconcile()
+	env.clock.advance(time.Hour)
+	env.reconcile()
+	env.want("web-1 False WaitingForObservation")
+	env.observe("1 normal")
+	env.want("web-1 True BackendNormal")
+}
+
+// TestPassesListThePodsOfAServiceOnce checks that they do so once for each
+// observation: a pod causes several passes, and a Service may have thousands.
+func TestPassesListThePodsOfAServiceOnce(t *testing.T) {
 	env := newGateEnv(t)
 	env.add("web-1", env.ready())
 	env.reconcile()
-	env.observe()
-	env.want("web-1 False NotRegistered")
-	env.patchErr = errors.New("refused")
-	env.gates.states.observed(webRequest.NamespacedName, health.GateInput{
-		Service: "web", LoadBalancerID: "lb-1", Scopes: []health.GateScope{{}},
-		Observation: &alicloud.Observation{RequestedAt: env.clock.Now(), At: env.clock.Now(), Backends: []alicloud.Backend{{ServerIP: "10.9.0.1", Type: health.TypeENI, ServerHealthStatus: "normal"}}},
-	})
-	if _, err := env.gates.Reconcile(t.Context(), webRequest); err == nil {
-		t.Error("no error: the queue does not retry")
+	for want := range 3 {
+		equal(t, "lists", env.carriedLists, want)
+		env.observe("1 abnormal")
+		env.reconcile()
+		env.reconcile()
 	}
-	equal(t, "opened", len(env.opened), 0)
-	waiting := ""
-	env.gates.EachWaiting(func(_, _, reason string, _ int, _ time.Time) { waiting += reason })
-	equal(t, "the metric", waiting, "BackendNormal")
-	env.patchErr, env.lagging = nil, true
+}
+
+// TestGateOfAVirtualKubeletThatWritesNoTimes checks that such a pod is observed,
+// and that its time without an observation counts from when it was seen ready.
+func TestGateOfAVirtualKubeletThatWritesNoTimes(t *testing.T) {
+	env := newGateEnv(t)
+	ready := corev1.PodCondition{Type: corev1.ContainersReady, Status: corev1.ConditionTrue}
+	env.add("web-1", ready)
+	env.add("web-2", ready)
 	env.reconcile()
-	env.reconcile() // the cache does not show the patch
-	env.want("web-1 True BackendNormal")
-	env.gates.EachWaiting(func(_, _, reason string, _ int, _ time.Time) { t.Errorf("the metric has %s", reason) })
+	env.clock.advance(5 * time.Second)
+	env.observe("1 normal", "2 abnormal")
+	env.want("web-1 True BackendNormal", "web-2 False BackendAbnormal")
+	failsToObserve(&env.objects[0])
+	env.add("web-3", ready)
+	equal(t, "requeue", env.reconcile(), 10*time.Second)
+	env.clock.advance(10 * time.Minute)
+	env.reconcile()
+	env.want("web-2 True HealthUnknown", "web-3 True HealthUnknown")
 }
 
 func TestWakeIsCalledWhenAPodBeginsToWait(t *testing.T) {
@@ -237,56 +255,26 @@ func TestWakeIsCalledWhenAPodBeginsToWait(t *testing.T) {
 	equal(t, "awaited though the gate is open", env.gates.Awaited(testTarget), false)
 }
 
-// TestOpenGateIsNeverWrittenAgain lets random things happen, with a cache that
-// lags, processes that restart, and an earlier leader that still writes. The
-// gatePatcher fails the test when an open gate is written.
-func TestOpenGateIsNeverWrittenAgain(t *testing.T) {
-	for seed := range uint64(200) {
-		random := rand.New(rand.NewPCG(seed, 1))
-		env := newGateEnv(t)
-		for i := range 4 {
-			env.add("web-" + strconv.Itoa(i))
-		}
-		var former *GateReconciler
-		for range 60 {
-			env.step(random, &former)
-		}
-		if t.Failed() {
-			t.Fatalf("seed %d", seed)
+// TestWakeIsCalledForANewTarget checks a pod that waits already when its Service
+// gets a load balancer, and another one.
+func TestWakeIsCalledForANewTarget(t *testing.T) {
+	env := newGateEnv(t)
+	var woken []string
+	env.gates.Wake = func(targets ...alicloud.Target) {
+		for _, target := range targets {
+			woken = append(woken, target.LoadBalancerID)
 		}
 	}
-}
-
-// step does one random thing.
-func (env *gateEnv) step(random *rand.Rand, former **GateReconciler) {
-	pod := "web-" + strconv.Itoa(random.IntN(4))
-	env.clock.advance(time.Duration(random.IntN(60)) * time.Second)
-	switch random.IntN(9) {
-	case 0, 1:
-		env.set(pod, env.ready())
-	case 2:
-		env.set(pod, corev1.PodCondition{Type: corev1.ContainersReady, Status: corev1.ConditionFalse})
-	case 3:
-		env.lagging = true
-	case 4:
-		env.mu.Lock()
-		env.lagging, env.cached = false, maps.Clone(env.stored)
-		env.mu.Unlock()
-	case 5:
-		*former = env.gates
-		env.restart()
-	case 6:
-		if *former != nil {
-			_, _ = (*former).Reconcile(env.t.Context(), webRequest)
-		}
-	default:
-		var rows []string
-		for i := range 4 {
-			rows = append(rows, strconv.Itoa(i)+" "+[]string{"normal", "abnormal", "unavailable"}[random.IntN(3)])
-		}
-		env.observe(rows...)
-	}
+	found := env.objects[0].Status.ServiceLoadBalancer
+	env.objects[0].Status.ServiceLoadBalancer = nil
+	env.add("web-1", env.ready())
 	env.reconcile()
+	for _, id := range []string{"lb-1", "lb-2"} {
+		env.objects[0].Status.ServiceLoadBalancer = &v1alpha1.ServiceLoadBalancer{ServiceName: "web", LoadBalancerID: id, RegionID: found.RegionID}
+		env.reconcile()
+		env.reconcile()
+	}
+	equal(t, "woken", strings.Join(woken, " "), "lb-1 lb-2")
 }
 
 // TestGateIgnoresTheFormerLoadBalancer checks that an observation counts only
@@ -300,6 +288,8 @@ func TestGateIgnoresTheFormerLoadBalancer(t *testing.T) {
 	env.want()
 	env.objects[0].Status.ServiceLoadBalancer.LoadBalancerID = "lb-1"
 	env.reconcile()
+	env.want()
+	env.observe("1 normal")
 	env.want("web-1 True BackendNormal")
 }
 
@@ -325,6 +315,43 @@ func TestGateOfSeveralObjects(t *testing.T) {
 	env.want("web-1 True BackendNormal")
 }
 
+// TestGateOfSeveralAccounts checks that objects with different credentials, which are
+// observed apart, decide together, too: no observation of a part opens a gate.
+func TestGateOfSeveralAccounts(t *testing.T) {
+	env := newGateEnv(t)
+	env.objects = append(env.objects, *env.objects[0].DeepCopy())
+	env.objects[1].UID, env.objects[1].Name = "uid-other", "other"
+	onPort(443)(&env.objects[0])
+	onPort(80)(&env.objects[1])
+	withSecret(&env.objects[1])
+	other, _ := TargetOf(&env.objects[1])
+	row := func(port int32, status string) []alicloud.Backend {
+		return []alicloud.Backend{{ServerID: "eni-1", ServerIP: "10.9.0.1", Type: health.TypeENI, ListenerPort: port, ServerHealthStatus: status}}
+	}
+	env.add("web-1", env.ready())
+	env.reconcile()
+	env.observeTarget(testTarget, env.objects[:1], row(443, "normal"))
+	env.want()
+	env.observeTarget(other, env.objects[1:], row(80, "abnormal"))
+	env.want("web-1 False BackendAbnormal")
+	env.observeTarget(testTarget, env.objects[:1], row(443, "normal"))
+	env.want()
+	env.observeTarget(other, env.objects[1:], row(80, "normal"))
+	env.want("web-1 True BackendNormal")
+
+	env.add("web-2", env.ready())
+	env.reconcile()
+	env.observeTarget(testTarget, env.objects[:1], row(443, "normal"))
+	env.patches = nil
+	failsToObserve(&env.objects[1])
+	env.clock.advance(9 * time.Minute)
+	env.observeTarget(testTarget, env.objects[:1], []alicloud.Backend{{ServerID: "eni-2", ServerIP: "10.9.0.2", Type: health.TypeENI, ListenerPort: 443, ServerHealthStatus: "normal"}})
+	env.patches = nil
+	env.clock.advance(2 * time.Minute)
+	env.reconcile()
+	env.want("web-2 True HealthUnknown")
+}
+
 func TestUnknownOf(t *testing.T) {
 	stale := func(o *v1alpha1.LoadBalancerHealth) {
 		wasObserved(o)
@@ -333,7 +360,7 @@ func TestUnknownOf(t *testing.T) {
 	for want, edits := range map[string][]func(*v1alpha1.LoadBalancerHealth){
 		"":                          {wasObserved},
 		"Throttled: slow down":      {failsToObserve},
-		" ":                         {failsToObserve, wasObserved},
+		"Throttled: slow down  ":    {failsToObserve, wasObserved},
 		"ObservationStale: too old": {stale},
 		"Throttled: slow down ":     {failsToObserve, stale},
 		"  ":                        {},

@@ -3,17 +3,15 @@
 package controllers
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 	"github.com/lbhealth/slb-health-operator/internal/cluster"
 	"github.com/lbhealth/slb-health-operator/internal/health"
@@ -22,6 +20,9 @@ import (
 const (
 	// gateRewrite is the shortest time between two patches of a gate that stays closed.
 	gateRewrite = 30 * time.Second
+	// gateConflictRetry is until a gate is decided on again after a conflict. The
+	// cache usually shows the change of the pod, and so causes it, much earlier.
+	gateConflictRetry = 5 * time.Second
 	// gateSearch is how often objects in other shards are searched.
 	gateSearch = time.Minute
 )
@@ -43,12 +44,20 @@ type gateState struct {
 	// as searched at searchedAt.
 	elsewhere  bool
 	searchedAt time.Time
+	// used are the observations that the worker used last.
+	used map[alicloud.Target]usedObservation
 
-	// observation, targets and waiting are guarded by mu. targets are those of the
-	// objects of the Service, waiting is by reason.
-	observation *health.GateObservation
-	targets     []alicloud.Target
-	waiting     map[string]waitingGates
+	// observations, targets and waiting are guarded by mu. observations are the last
+	// of each target, targets are those of the objects of the Service, waiting is by reason.
+	observations map[alicloud.Target]*health.GateObservation
+	targets      []alicloud.Target
+	waiting      map[string]waitingGates
+}
+
+// usedObservation is an observation with the pods that it may list, and the same
+// as it arrived.
+type usedObservation struct {
+	withPods, arrived *health.GateObservation
 }
 
 // waitingGates are closed gates of pods whose containers are ready.
@@ -69,8 +78,9 @@ type podGate struct {
 	// writtenAt, reason and message are of the last patch; zero: none in this process.
 	writtenAt       time.Time
 	reason, message string
-	// opened is true once the gate was opened: the cache may not show it yet.
-	opened bool
+	// openedFrom is the resourceVersion of the pod whose gate was opened: while the
+	// cache shows it, the gate only seems to be closed.
+	openedFrom string
 }
 
 func (s *gateStates) get(key types.NamespacedName) *gateState {
@@ -80,7 +90,7 @@ func (s *gateStates) get(key types.NamespacedName) *gateState {
 		s.byService = map[types.NamespacedName]*gateState{}
 	}
 	if s.byService[key] == nil {
-		s.byService[key] = &gateState{pods: map[types.UID]*podGate{}}
+		s.byService[key] = &gateState{pods: map[types.UID]*podGate{}, observations: map[alicloud.Target]*health.GateObservation{}}
 	}
 	return s.byService[key]
 }
@@ -111,29 +121,42 @@ func (s *gateStates) awaited(target alicloud.Target) bool {
 	return false
 }
 
-// publish makes visible how many pods wait, why, and for which targets.
-func (s *gateStates) publish(pass *gatePass) {
+// publish makes visible how many pods wait, why, and for which targets. It
+// returns the targets that no pod of the Service has waited for so far, or all
+// when a pod begins to wait.
+func (s *gateStates) publish(pass *gatePass) (wake []alicloud.Target) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	pass.state.waiting, pass.state.targets = maps.Clone(pass.waiting), pass.targets()
+	targets := pass.targets()
+	for _, target := range targets {
+		if len(pass.waiting) > 0 && (pass.begins || !slices.Contains(pass.state.targets, target)) {
+			wake = append(wake, target)
+		}
+	}
+	pass.state.waiting, pass.state.targets = maps.Clone(pass.waiting), targets
+	maps.DeleteFunc(pass.state.observations, func(target alicloud.Target, _ *health.GateObservation) bool {
+		return !slices.Contains(targets, target)
+	})
+	return wake
 }
 
 // observed keeps an observation for the worker of the Service's key.
-func (s *gateStates) observed(key types.NamespacedName, input health.GateInput) {
-	input.Previous = s.observation(key)
+func (s *gateStates) observed(key types.NamespacedName, target alicloud.Target, input health.GateInput) {
+	input.Previous = s.observation(key, target)
 	observation := health.NewGateObservation(input)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if state := s.byService[key]; state != nil {
-		state.observation = observation
+		state.observations[target] = observation
 	}
 }
 
-func (s *gateStates) observation(key types.NamespacedName) *health.GateObservation {
+// observation returns the last observation of a target; nil: none.
+func (s *gateStates) observation(key types.NamespacedName, target alicloud.Target) *health.GateObservation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if state := s.byService[key]; state != nil {
-		return state.observation
+		return state.observations[target]
 	}
 	return nil
 }
@@ -168,8 +191,12 @@ func (s *gateState) see(pod *corev1.Pod, service string, now time.Time) (gate *p
 		s.pods[pod.UID] = &podGate{}
 	}
 	gate = s.pods[pod.UID]
-	if readyAt := cluster.ContainersReadyAt(pod); !readyAt.Equal(gate.readyAt) {
-		*gate = podGate{readyAt: readyAt, writtenAt: gate.writtenAt, reason: gate.reason, message: gate.message, opened: gate.opened}
+	readyAt, ready := cluster.ContainersReady(pod)
+	if ready && readyAt.IsZero() {
+		readyAt = cmp.Or(gate.readyAt, now)
+	}
+	if !readyAt.Equal(gate.readyAt) {
+		*gate = podGate{readyAt: readyAt, writtenAt: gate.writtenAt, reason: gate.reason, message: gate.message, openedFrom: gate.openedFrom}
 		if !readyAt.IsZero() {
 			gate.readySeenAt, begins = now, true
 		}
@@ -184,8 +211,11 @@ func (s *gateState) see(pod *corev1.Pod, service string, now time.Time) (gate *p
 }
 
 // wrote keeps a patch that succeeded.
-func (p *podGate) wrote(d *health.GateDecision, now time.Time) {
-	p.writtenAt, p.reason, p.message, p.opened = now, d.Reason, d.Message, d.Open
+func (p *podGate) wrote(pod *corev1.Pod, d *health.GateDecision, now time.Time) {
+	p.writtenAt, p.reason, p.message = now, d.Reason, d.Message
+	if d.Open {
+		p.openedFrom = pod.ResourceVersion
+	}
 }
 
 // writeAt is when to write a decision; zero: it is written. A gate that stays
@@ -203,125 +233,4 @@ func (p *podGate) writeAt(d *health.GateDecision, c *corev1.PodCondition, now ti
 	default:
 		return later(later(d.WriteAt, now), p.writtenAt.Add(gateRewrite))
 	}
-}
-
-// gatePass is one decision on all closed gates of a Service.
-type gatePass struct {
-	key   types.NamespacedName
-	now   time.Time
-	state *gateState
-	// timeout is the unknown timeout.
-	timeout time.Duration
-	service health.GateService
-	// objects reference the Service, and are not suspended.
-	objects []*v1alpha1.LoadBalancerHealth
-	// elsewhere is true when the operator of another shard decides.
-	elsewhere bool
-	// observation is the last one of the Service's load balancer; nil: none.
-	observation *health.GateObservation
-
-	// begins is true when a pod waits that did not before.
-	begins    bool
-	waiting   map[string]waitingGates
-	writes    []gateWrite
-	requeueAt time.Time
-}
-
-// gateWrite is a decision that must be written.
-type gateWrite struct {
-	pod      *corev1.Pod
-	state    *podGate
-	decision health.GateDecision
-}
-
-// targets are those of the objects.
-func (p *gatePass) targets() []alicloud.Target {
-	var targets []alicloud.Target
-	for _, object := range p.objects {
-		if target, ok := TargetOf(object); ok && !slices.Contains(targets, target) {
-			targets = append(targets, target)
-		}
-	}
-	return targets
-}
-
-// isFor reports whether an object of the Service has a load balancer.
-func (p *gatePass) isFor(loadBalancerID string) bool {
-	return slices.ContainsFunc(p.targets(), func(target alicloud.Target) bool { return target.LoadBalancerID == loadBalancerID })
-}
-
-// decide decides on each pod, and collects what to write.
-func (p *gatePass) decide(pods []corev1.Pod) {
-	existing := make(map[types.UID]*podGate, len(pods))
-	p.waiting = map[string]waitingGates{}
-	for i := range pods {
-		pod := &pods[i]
-		gate, begins := p.state.see(pod, p.key.Name, p.now)
-		existing[pod.UID] = gate
-		p.begins = p.begins || begins
-		facts := p.podFacts(pod, gate)
-		if gate.opened || p.elsewhere && !facts.OptedOut && !p.service.Off {
-			continue
-		}
-		decision := health.DecideGate(facts, &p.service, p.observation, p.now, p.timeout)
-		gate.observedAt = decision.ObservedAt
-		p.add(pod, gate, decision)
-	}
-	p.state.pods = existing
-}
-
-// podFacts is what the decision must know of a pod.
-func (p *gatePass) podFacts(pod *corev1.Pod, gate *podGate) *health.GatePod {
-	facts := &health.GatePod{
-		IPs: cluster.Addresses(pod), HostNetwork: pod.Spec.HostNetwork,
-		OptedOut: pod.Labels[v1alpha1.ReadinessGateLabel] == v1alpha1.ReadinessGateDisabled,
-		ReadyAt:  gate.readyAt, ReadySeenAt: gate.readySeenAt, RegisteredSeenAt: gate.registeredSeenAt, ObservedAt: gate.observedAt,
-		Reason: gate.reason, Message: gate.message,
-	}
-	if c := cluster.Condition(pod, cluster.GateOf(p.key.Name)); c != nil && facts.Reason == "" {
-		facts.Reason, facts.Message = c.Reason, c.Message
-	}
-	return facts
-}
-
-// add adds the decision on one pod.
-func (p *gatePass) add(pod *corev1.Pod, gate *podGate, d health.GateDecision) {
-	if !d.Open && d.Reason != "" {
-		p.count(gate, d.Reason)
-	}
-	p.requeueAt = earliest(p.requeueAt, d.RecheckAt)
-	at := gate.writeAt(&d, cluster.Condition(pod, cluster.GateOf(p.key.Name)), p.now)
-	switch {
-	case at.IsZero():
-	case at.After(p.now):
-		p.requeueAt = earliest(p.requeueAt, at)
-	default:
-		p.writes = append(p.writes, gateWrite{pod, gate, d})
-	}
-}
-
-// count counts a pod whose gate stays closed, for a reason.
-func (p *gatePass) count(gate *podGate, reason string) {
-	w := p.waiting[reason]
-	w.pods, w.oldest = w.pods+1, earliest(w.oldest, gate.readyAt)
-	p.waiting[reason] = w
-}
-
-// unknownOf is why the last observation of the objects is not current; "": it is.
-func unknownOf(objects []*v1alpha1.LoadBalancerHealth) string {
-	unknown := ""
-	for _, object := range objects {
-		c := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionObserved)
-		healthy := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionHealthy)
-		if healthy != nil && healthy.Reason == v1alpha1.ReasonObservationStale && c != nil && c.Status == metav1.ConditionTrue {
-			c = healthy
-		}
-		switch {
-		case c != nil && c.Status == metav1.ConditionTrue:
-			return "" // of one account is enough
-		case c != nil && unknown == "":
-			unknown = c.Reason + ": " + c.Message
-		}
-	}
-	return unknown
 }

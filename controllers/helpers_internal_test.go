@@ -4,6 +4,7 @@ package controllers
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"sync"
@@ -107,13 +108,15 @@ func (f *fakeAPI) DescribeHealthStatus(_ context.Context, request alicloud.Reque
 	return f.respond(request)
 }
 
-// fakeCluster is a client.Client with a list of objects and a Secret.
+// fakeCluster is a client.Client and a StatusUpdater with a list of objects and a Secret.
 type fakeCluster struct {
 	client.Client
 	objects  []v1alpha1.LoadBalancerHealth
 	writes   int
 	writeErr error
-	patches  []string
+	// patches are the changes that the writes make, and versions the
+	// resourceVersions that they name.
+	patches, versions []string
 	// hanging are namespaces where writes time out.
 	hanging []string
 	// conflicts is how many writes conflict before writeErr applies.
@@ -151,26 +154,23 @@ func (f *fakeCluster) Get(_ context.Context, key client.ObjectKey, object client
 	return nil
 }
 
-func (f *fakeCluster) Status() client.SubResourceWriter { return fakeStatusClient{cluster: f} }
-
-type fakeStatusClient struct {
-	client.SubResourceWriter
-	cluster *fakeCluster
-}
-
-func (w fakeStatusClient) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.SubResourcePatchOption) error {
-	w.cluster.writes++
-	if data, err := patch.Data(object); err == nil {
-		w.cluster.patches = append(w.cluster.patches, string(data))
+// UpdateStatus implements StatusUpdater.
+func (f *fakeCluster) UpdateStatus(_ context.Context, object *v1alpha1.LoadBalancerHealth, next *v1alpha1.LoadBalancerHealthStatus) (string, error) {
+	f.writes++
+	f.versions = append(f.versions, object.ResourceVersion)
+	patch, err := json.Marshal(statusPatch(&object.Status, next))
+	if err != nil {
+		return "", err
 	}
-	if slices.Contains(w.cluster.hanging, object.GetNamespace()) {
-		return context.DeadlineExceeded
+	f.patches = append(f.patches, string(patch))
+	if slices.Contains(f.hanging, object.Namespace) {
+		return "", context.DeadlineExceeded
 	}
-	if w.cluster.conflicts > 0 {
-		w.cluster.conflicts--
-		return errConflict
+	if f.conflicts > 0 {
+		f.conflicts--
+		return "", errConflict
 	}
-	return w.cluster.writeErr
+	return "", f.writeErr
 }
 
 var errConflict = apierrors.NewConflict(schema.GroupResource{Resource: "loadbalancerhealths"}, "web", errors.New("the object has been modified"))
@@ -223,7 +223,10 @@ func newReconciler(cluster *fakeCluster, api *fakeAPI, now *clock) (*Reconciler,
 	return r, recorder
 }
 
-func newServiceReconciler(cluster client.Client, now *clock) (*ServiceReconciler, *fakeRecorder) {
+func newServiceReconciler(cluster interface {
+	client.Client
+	StatusUpdater
+}, now *clock) (*ServiceReconciler, *fakeRecorder) {
 	recorder := &fakeRecorder{}
 	return &ServiceReconciler{
 		Client:  cluster,

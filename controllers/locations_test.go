@@ -44,15 +44,19 @@ func (f fixture) createPod(ctx context.Context, name, node, ip string, edits ...
 		edit(pod)
 	}
 	Expect(admin.Create(ctx, pod)).To(Succeed())
-	pod.Status = corev1.PodStatus{Phase: corev1.PodRunning, PodIP: ip, PodIPs: []corev1.PodIP{{IP: ip}}}
+	pod.Status.Phase, pod.Status.PodIP, pod.Status.PodIPs = corev1.PodRunning, ip, []corev1.PodIP{{IP: ip}}
 	setPod(ctx, pod, corev1.ConditionTrue)
 	return pod
 }
 
+// setPod patches the status, as the kubelet does: the operator may patch a gate at the same time.
 func setPod(ctx context.Context, pod *corev1.Pod, ready corev1.ConditionStatus) {
 	GinkgoHelper()
 	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: ready, LastTransitionTime: metav1.NewTime(time.Now().Add(-time.Hour))}}
-	Expect(admin.Status().Update(ctx, pod)).To(Succeed())
+	without := pod.DeepCopy()
+	without.Status = corev1.PodStatus{}
+	// Not an update: the operator may have opened a gate of the new pod already.
+	Expect(admin.Status().Patch(ctx, pod, client.StrategicMergeFrom(without))).To(Succeed())
 }
 
 func onHostNetwork(pod *corev1.Pod) {

@@ -61,6 +61,25 @@ var _ = Describe("An observation", func() {
 		Expect(cloud.CallCount(f.lb)).To(Equal(1))
 	})
 
+	// The body of the write has neither spec nor metadata.
+	It("changes nothing but the status, and owns no other field", func(ctx SpecContext) {
+		cloud.put(f.lb, https(2)...)
+		object := f.observed(ctx, "web", func(o *v1alpha1.LoadBalancerHealth) {
+			o.Labels["team"], o.Annotations = "a", map[string]string{"note": "b"}
+		})
+		Expect(object.Spec.LoadBalancerID).To(Equal(f.lb))
+		Expect(object.Labels).To(HaveKeyWithValue("team", "a"))
+		Expect(object.Annotations).To(Equal(map[string]string{"note": "b"}))
+		Expect(object.Generation).To(Equal(int64(1)))
+		owned := map[string]string{}
+		for _, entry := range object.ManagedFields {
+			owned[entry.Subresource] += entry.FieldsV1.GetRawString()
+		}
+		Expect(owned).To(HaveLen(2))
+		Expect(owned[""]).To(And(ContainSubstring("f:loadBalancerId"), ContainSubstring("f:team"), ContainSubstring("f:note")))
+		Expect(owned["status"]).To(And(ContainSubstring("f:summary"), Not(ContainSubstring("f:spec")), Not(ContainSubstring("f:metadata"))))
+	})
+
 	It("is of one listener for one object, and of all listeners for several", func(ctx SpecContext) {
 		cloud.put(f.lb, append(https(2),
 			simulator.Backend{ServerID: "i-1", ServerIP: "10.0.0.1", ListenerPort: 80, ListenerProtocol: "http", Port: 8080, ServerHealthStatus: "abnormal"})...)

@@ -107,7 +107,9 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings, locator *
 	GinkgoHelper()
 	recorder := events.New(events.Options{Client: mgr.GetClient(), Controller: "slb-health-operator", Instance: "test", Now: time.Now, Log: mgr.GetLogger()})
 	Expect(mgr.Add(recorder)).To(Succeed())
-	status := &controllers.StatusWriter{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: s.selector(), Events: recorder}
+	statuses, err := controllers.NewStatusClient(mgr, nil)
+	Expect(err).NotTo(HaveOccurred())
+	status := &controllers.StatusWriter{Client: statuses, Live: mgr.GetAPIReader(), Selector: s.selector(), Events: recorder}
 	options := health.Options{MaxBackends: 500, Heartbeat: cmp.Or(s.heartbeat, 5*time.Minute)}
 	reconciler := &controllers.Reconciler{
 		Reader:      mgr.GetClient(),
@@ -265,6 +267,12 @@ func (b *logBuffer) Write(p []byte) (int, error) {
 	defer b.mu.Unlock()
 	_, _ = GinkgoWriter.Write(p)
 	return b.bytes.Write(p)
+}
+
+func (b *logBuffer) reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.bytes.Reset()
 }
 
 func (b *logBuffer) String() string {

@@ -22,7 +22,7 @@ type operation struct {
 
 // statusPatch is the smallest JSON patch from one status to another: the fields
 // that differ and, if the backends are the same, the rows that differ.
-// docs/benchmarks.md compares it with the other forms of a patch.
+// StatusClient sends it while a PUT would delete fields.
 func statusPatch(previous, next *v1alpha1.LoadBalancerHealthStatus) []operation {
 	var changes []operation
 	previousValue, nextValue := reflect.ValueOf(previous).Elem(), reflect.ValueOf(next).Elem()

@@ -21,6 +21,9 @@ func claimFor(rec *reconciliation, now time.Time) ratelimit.Claim {
 		requester := longestWaiting(p.active, rec.state)
 		claim.Requester = ratelimit.Requester{Namespace: requester.Namespace, Name: requester.Name}
 	}
+	if p.fast { // else those with the oldest routine observation would get every permit
+		claim.Since = later(p.attemptedAt, rec.state.fast.attemptedAt)
+	}
 	return claim
 }
 

@@ -16,14 +16,15 @@
 //	observe.go       permit, credentials, call
 //	listeners.go     the listeners of load balancers; listenerstore.go schedules them
 //	evaluate.go      what health.Evaluate needs
-//	statuswriter.go  evaluate, patch, confirm, record
-//	patch.go         the smallest patch from one status to another (pure)
+//	statuswriter.go  evaluate, write, confirm, record
+//	statusclient.go  the form of a write; patch.go the one for a newer definition (pure)
 //	events.go        one constructor for each event
 //
 // What a process keeps beside the statuses is in state.go and recent.go.
 // secrets.go reads credentials, schema.go compares the CustomResourceDefinition,
 // servicereconciler.go and monitor.go serve Services, and gates.go the readiness
-// gates of pods: gatestate.go decides on them, gatepatch.go writes them.
+// gates of pods: gatepass.go decides on them, gatepatch.go writes them, and
+// gatestate.go has what the process keeps of them.
 package controllers
 
 import (
@@ -45,7 +46,7 @@ import (
 )
 
 // +kubebuilder:rbac:groups=slb.lbhealth.dev,resources=loadbalancerhealths,verbs=get;list;watch
-// +kubebuilder:rbac:groups=slb.lbhealth.dev,resources=loadbalancerhealths/status,verbs=patch
+// +kubebuilder:rbac:groups=slb.lbhealth.dev,resources=loadbalancerhealths/status,verbs=patch;update
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 

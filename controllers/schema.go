@@ -47,6 +47,7 @@ type Schema struct {
 	Log logr.Logger
 
 	missing atomic.Pointer[missingFields] // nil: none, or not compared yet
+	newer   atomic.Bool
 	// compared is true after the first comparison.
 	compared atomic.Bool
 	// failureLogged is true after Check has logged that it cannot read the document.
@@ -110,9 +111,13 @@ func (s *Schema) Check(ctx context.Context) {
 }
 
 func (s *Schema) compare(document []byte) error {
-	missing, err := missingFieldsIn(document)
+	schema, err := schemaIn(document)
 	if err != nil {
 		return err
+	}
+	missing, newer := missingFieldsIn(schema), hasUnknownField(schema.Properties["status"], reflect.TypeFor[v1alpha1.LoadBalancerHealthStatus]())
+	if s.newer.Swap(newer) != newer {
+		s.Log.Info("compared the CustomResourceDefinition: the operator patches statuses if it has fields that the operator does not know", "unknownFields", newer)
 	}
 	previous := s.missing.Swap(missing)
 	s.compared.Store(true)
@@ -129,6 +134,10 @@ const crdName = "loadbalancerhealths.slb.lbhealth.dev"
 
 // Outdated reports whether the CustomResourceDefinition lacks a field.
 func (s *Schema) Outdated() bool { return s != nil && s.missing.Load() != nil }
+
+// Newer reports whether the CustomResourceDefinition has fields of the status that the
+// operator does not know, as after a downgrade of the operator alone.
+func (s *Schema) Newer() bool { return s != nil && s.newer.Load() }
 
 // Lacks reports whether a field, one of its parents or one of its children is missing.
 func (s *Schema) Lacks(path string) bool {
@@ -195,10 +204,8 @@ type property struct {
 	Kinds []metav1.GroupVersionKind `json:"x-kubernetes-group-version-kind"`
 }
 
-// missingFieldsIn compares an OpenAPI v3 document with the fields that the
-// operator writes: the status, and spec.serviceRef of the objects that it creates
-// for Services. It returns nil when no field is missing.
-func missingFieldsIn(document []byte) (*missingFields, error) {
+// schemaIn returns the schema of the objects in an OpenAPI v3 document.
+func schemaIn(document []byte) (*property, error) {
 	var openAPI struct {
 		Components struct {
 			Schemas map[string]*property `json:"schemas"`
@@ -209,20 +216,54 @@ func missingFieldsIn(document []byte) (*missingFields, error) {
 	}
 	ours := metav1.GroupVersionKind{Group: v1alpha1.GroupVersion.Group, Version: v1alpha1.GroupVersion.Version, Kind: v1alpha1.Kind}
 	for _, schema := range openAPI.Components.Schemas {
-		if !slices.Contains(schema.Kinds, ours) {
-			continue
+		if slices.Contains(schema.Kinds, ours) {
+			return schema, nil
 		}
-		missing := &missingFields{}
-		missing.status = missing.compare("status", reflect.TypeFor[v1alpha1.LoadBalancerHealthStatus](), schema.Properties["status"])
-		if spec := schema.Properties["spec"]; spec != nil {
-			missing.compare(fieldServiceRef, reflect.TypeFor[v1alpha1.ServiceReference](), spec.Properties["serviceRef"])
-		}
-		if len(missing.paths) == 0 {
-			return nil, nil
-		}
-		return missing, nil
 	}
 	return nil, fmt.Errorf("the OpenAPI document of %s has no %s", v1alpha1.GroupVersion, v1alpha1.Kind)
+}
+
+// missingFieldsIn compares a schema with the fields that the operator writes: the
+// status, and spec.serviceRef of the objects that it creates for Services. It returns
+// nil when no field is missing.
+func missingFieldsIn(schema *property) *missingFields {
+	missing := &missingFields{}
+	missing.status = missing.compare("status", reflect.TypeFor[v1alpha1.LoadBalancerHealthStatus](), schema.Properties["status"])
+	if spec := schema.Properties["spec"]; spec != nil {
+		missing.compare(fieldServiceRef, reflect.TypeFor[v1alpha1.ServiceReference](), spec.Properties["serviceRef"])
+	}
+	if len(missing.paths) == 0 {
+		return nil
+	}
+	return missing
+}
+
+// hasUnknownField reports whether a schema allows a field that a type does not have.
+func hasUnknownField(schema *property, of reflect.Type) bool {
+	switch {
+	case schema == nil:
+		return false
+	case of.Kind() == reflect.Pointer:
+		return hasUnknownField(schema, of.Elem())
+	case of.Kind() == reflect.Slice:
+		return hasUnknownField(schema.Items, of.Elem())
+	}
+	if schema.Open {
+		return true
+	}
+	known := map[string]reflect.Type{}
+	if of.Kind() == reflect.Struct {
+		for _, field := range reflect.VisibleFields(of) { // also those of embedded structs
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			known[name] = field.Type
+		}
+	}
+	for name, below := range schema.Properties {
+		if of, found := known[name]; !found || hasUnknownField(below, of) {
+			return true
+		}
+	}
+	return false
 }
 
 // compare adds the paths of the fields of a type that a schema lacks, and

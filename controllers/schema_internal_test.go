@@ -66,17 +66,23 @@ func dropListenerStates(schema map[string]any) {
 	}
 }
 
+// siblings returns the properties of a schema among which the last of a path is, and its name.
+func siblings(schema map[string]any, path string) (properties map[string]any, name string) {
+	names := strings.Split(strings.ReplaceAll(path, "[]", ""), ".")
+	for _, name := range names[:len(names)-1] {
+		schema = schema["properties"].(map[string]any)[name].(map[string]any)
+		if items, ok := schema["items"].(map[string]any); ok {
+			schema = items
+		}
+	}
+	return schema["properties"].(map[string]any), names[len(names)-1]
+}
+
 // drop removes a property from a schema, by its path.
 func drop(path string) func(map[string]any) {
 	return func(schema map[string]any) {
-		names := strings.Split(strings.ReplaceAll(path, "[]", ""), ".")
-		for _, name := range names[:len(names)-1] {
-			schema = schema["properties"].(map[string]any)[name].(map[string]any)
-			if items, ok := schema["items"].(map[string]any); ok {
-				schema = items
-			}
-		}
-		delete(schema["properties"].(map[string]any), names[len(names)-1])
+		properties, name := siblings(schema, path)
+		delete(properties, name)
 	}
 }
 
@@ -99,12 +105,12 @@ func TestMissingFieldsIn(t *testing.T) {
 		}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			missing, err := missingFieldsIn(document(t, test.edit))
+			schema, err := schemaIn(document(t, test.edit))
 			if err != nil {
 				t.Fatal(err)
 			}
 			var got []string
-			if missing != nil {
+			if missing := missingFieldsIn(schema); missing != nil {
 				got = missing.paths
 			}
 			slices.Sort(got)
@@ -114,10 +120,47 @@ func TestMissingFieldsIn(t *testing.T) {
 		})
 	}
 	for name, broken := range map[string]string{"an empty document": "", "of another API": `{"components":{"schemas":{"x":{}}}}`} {
-		if missing, err := missingFieldsIn([]byte(broken)); err == nil {
-			t.Errorf("%s: got %v", name, missing)
+		if schema, err := schemaIn([]byte(broken)); err == nil {
+			t.Errorf("%s: got %v", name, schema)
 		}
 	}
+}
+
+// add adds a property to a schema, by its path.
+func add(path string) func(map[string]any) {
+	return func(schema map[string]any) {
+		properties, name := siblings(schema, path)
+		properties[name] = map[string]any{"type": "string"}
+	}
+}
+
+func TestNewer(t *testing.T) {
+	for name, test := range map[string]struct {
+		edits []func(map[string]any)
+		want  bool
+	}{
+		"this version's":                         {nil, false},
+		"an older one":                           {[]func(map[string]any){dropListenerStates}, false},
+		"with a field":                           {[]func(map[string]any){add("status.zone")}, true},
+		"with a field of a pointer":              {[]func(map[string]any){add("status.summary.unused")}, true},
+		"with a field of a row":                  {[]func(map[string]any){add("status.backends.zone")}, true},
+		"with a field of a row, without another": {[]func(map[string]any){dropListenerStates, add("status.listeners.zone")}, true},
+		"with a field of a condition":            {[]func(map[string]any){add("status.conditions.zone")}, true},
+		"with a field of the spec":               {[]func(map[string]any){add("spec.zone")}, false},
+		"with any field":                         {[]func(map[string]any){func(schema map[string]any) { open(schema, "status") }}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			schema, messages := schemaOf(t, document(t, test.edits...))
+			equal(t, "newer before the first comparison", schema.Newer(), false)
+			for range 2 {
+				schema.Check(t.Context())
+				equal(t, "newer", schema.Newer(), test.want)
+			}
+			logged := slices.DeleteFunc(*messages, func(m string) bool { return !strings.Contains(m, `"unknownFields"=true`) })
+			equal(t, "logged once", len(logged) == 1, test.want)
+		})
+	}
+	equal(t, "newer without a schema", (*Schema)(nil).Newer(), false)
 }
 
 // open makes a property accept unknown fields.

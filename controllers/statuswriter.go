@@ -4,14 +4,10 @@ package controllers
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
@@ -21,21 +17,16 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/health"
 )
 
-const (
-	// maxConflicts is how many conflicts in a row one update retries on the live
-	// object before it returns the conflict.
-	maxConflicts = 5
-	// kubernetesTimeout bounds one request to Kubernetes. While etcd is down the
-	// API server blocks a write, and with it a worker, for a minute.
-	kubernetesTimeout = 10 * time.Second
-)
+// maxConflicts is how many conflicts in a row one update retries on the live
+// object before it returns the conflict.
+const maxConflicts = 5
 
-// StatusWriter updates the status of one object: it evaluates, patches what
-// differs, confirms a patch whose response was lost, and records the events.
+// StatusWriter updates the status of one object: it evaluates, writes a status that
+// differs, confirms a write whose response was lost, and records the events.
 // Both controllers write statuses through it.
 type StatusWriter struct {
-	// Client patches the status.
-	Client client.Client
+	// Client sends the writes.
+	Client StatusUpdater
 	// Live reads objects past the cache.
 	Live client.Reader
 	// Selector chooses the objects of this shard, as the cache does; nil: all.
@@ -44,6 +35,13 @@ type StatusWriter struct {
 	Events EventRecorder
 	// Metrics counts transitions of backends.
 	Metrics TransitionCounter
+}
+
+// StatusUpdater sends one write.
+type StatusUpdater interface {
+	// UpdateStatus replaces the status of an object, provided that the stored one has
+	// the object's resourceVersion: else it returns a conflict. It returns the new one.
+	UpdateStatus(ctx context.Context, object *v1alpha1.LoadBalancerHealth, next *v1alpha1.LoadBalancerHealthStatus) (version string, err error)
 }
 
 // TransitionCounter counts what a written status reports.
@@ -59,7 +57,7 @@ type evaluator interface {
 }
 
 // update evaluates an object and writes its status if that changed, then
-// records the transitions. The patch applies only to the resourceVersion that
+// records the transitions. The write applies only to the resourceVersion that
 // was evaluated: on top of another one it would record transitions twice. When
 // the cache lags behind this process's own write, as while the watch is down,
 // and on a conflict, it evaluates the live object, so nothing delays a status.
@@ -78,7 +76,7 @@ func (w *StatusWriter) update(ctx context.Context, object *v1alpha1.LoadBalancer
 			return outcome, nil
 		}
 		var version string
-		version, err = w.patch(ctx, object, statusPatch(&object.Status, &outcome.Status))
+		version, err = w.Client.UpdateStatus(ctx, object, &outcome.Status)
 		switch {
 		case err == nil:
 			writes.wrote(object, version)
@@ -124,23 +122,6 @@ func (w *StatusWriter) read(ctx context.Context, object *v1alpha1.LoadBalancerHe
 }
 
 var errEdited = errors.New("it was edited in the meantime")
-
-// patch sends a patch that applies only to the object's resourceVersion, and
-// returns the new one. It requests a response without the rows, which would be
-// decoded for nothing.
-func (w *StatusWriter) patch(ctx context.Context, object *v1alpha1.LoadBalancerHealth, operations []operation) (version string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, kubernetesTimeout)
-	defer cancel()
-	precondition := operation{Op: "replace", Path: "/metadata/resourceVersion", Value: object.ResourceVersion}
-	data, err := json.Marshal(append([]operation{precondition}, operations...))
-	if err != nil {
-		return "", fmt.Errorf("encoding the patch: %w", err)
-	}
-	response := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: object.Namespace, Name: object.Name}}
-	response.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(v1alpha1.Kind))
-	err = w.Client.Status().Patch(ctx, response, client.RawPatch(types.JSONPatchType, data))
-	return response.ResourceVersion, err
-}
 
 // record records events and counts transitions, after their status is written.
 func (w *StatusWriter) record(object *v1alpha1.LoadBalancerHealth, transitions health.Transitions) {

@@ -44,6 +44,19 @@ var (
 	shared *operator
 )
 
+// TestMain sets the logger before any test runs: if none is set within 30 s of the start,
+// controller-runtime discards all logs.
+func TestMain(m *testing.M) {
+	var logging zap.Options
+	flags := flag.NewFlagSet("operator", flag.ExitOnError)
+	logging.BindFlags(flags)
+	_ = flags.Parse([]string{"--zap-log-level=4"})
+	logger := zap.New(zap.UseFlagOptions(&logging), zap.WriteTo(logs))
+	ctrl.SetLogger(logger)
+	klog.SetLogger(logger)
+	os.Exit(m.Run())
+}
+
 func TestControllers(t *testing.T) {
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", ownAccount.AccessKeyID)
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ownAccount.AccessKeySecret)
@@ -58,13 +71,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	SetDefaultEventuallyPollingInterval(20 * time.Millisecond)
 	SetDefaultConsistentlyDuration(300 * time.Millisecond)
 	SetDefaultConsistentlyPollingInterval(20 * time.Millisecond)
-	var logging zap.Options
-	flags := flag.NewFlagSet("operator", flag.ContinueOnError)
-	logging.BindFlags(flags)
-	Expect(flags.Parse([]string{"--zap-log-level=4"})).To(Succeed())
-	logger := zap.New(zap.UseFlagOptions(&logging), zap.WriteTo(logs))
-	ctrl.SetLogger(logger)
-	klog.SetLogger(logger)
+	logs.reset() // of the tests before
 
 	cluster, err := harness.StartControlPlane(context.Background(), harness.ControlPlaneOptions{})
 	Expect(err).NotTo(HaveOccurred())

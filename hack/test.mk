@@ -23,7 +23,7 @@ SOAK_WITH_RACE = $(if $(filter 0,$(SOAK_RACE)),,$(CC_FOUND))
 controlplane: ## Put etcd, kube-apiserver and kubectl into bin/controlplane.
 	@hack/controlplane/install.sh
 
-# Only the rollouts need it, and its first build costs minutes of CPU.
+# Only rollouts need it, in test/rollout and the demo, and its first build costs minutes of CPU.
 .PHONY: controller-manager
 controller-manager: ## Put kube-controller-manager into bin/controller-manager.
 	@hack/controlplane/install.sh controller-manager
@@ -48,7 +48,7 @@ build-test: ## Build the programs that test/blackbox and the soak run: bin/race 
 
 .PHONY: test-blackbox
 test-blackbox: controlplane build race-note ## Test the built programs against each other over HTTPS.
-	@$(GO_TEST) -count=1 -skip '^Test(Faults.*|Kills|Failover|Shards)$$' $(TEST_ARGS) ./test/blackbox/...
+	@$(GO_TEST) -count=1 -timeout 20m -skip '^Test(Faults.*|Kills|Failover|Shards)$$' $(TEST_ARGS) ./test/blackbox/...
 
 .PHONY: test-faults
 test-faults: controlplane build race-note ## Test every fault of docs/reliability.md with the built operator.
@@ -95,6 +95,11 @@ test-prometheus: controlplane build ## Test alerts and dashboard with promtool a
 test-gitops: controlplane build $(HELM) $(KUSTOMIZE) $(MONITORING_CRDS)/.made $(FLUX_CRDS)/.made ## Test docs/gitops with the code of Argo CD and Flux, and with kubectl, Helm and kustomize.
 	@cd test/gitops && go test -count=1 $(TEST_ARGS) ./...
 
+# Without the race detector, as test-gitops. Not in .ci/run: a first build takes 7 minutes of CPU.
+.PHONY: test-rollouts
+test-rollouts: controlplane controller-manager build build-plugin $(ROLLOUTS_CONTROLLER) ## Test docs/gitops/rollouts with the real controller of Argo Rollouts, and with Flagger's code.
+	@cd test/rollouts && go test -count=1 -timeout 20m $(TEST_ARGS) ./...
+
 .PHONY: test-supply
 test-supply: controlplane race-note ## Test the table of dependencies, the vulnerability check, the SBOM and the workflows.
 	@$(GO_TEST) -count=1 $(TEST_ARGS) ./test/supply/...
@@ -112,7 +117,7 @@ test-rbac: controlplane race-note ## Compare the permissions in config/ to those
 	@$(GO_TEST) -count=1 -run '^TestRBAC$$' $(TEST_ARGS) ./test/blackbox
 
 .PHONY: bench
-bench: controlplane build ## Measure it against the limit and the textbook: docs/benchmarks.md (BENCH=quick|fast BENCH_OUT=folder).
+bench: controlplane build ## Measure it against the limit and the textbook: docs/benchmarks.md (BENCH=quick|fast|gates|forms|storm|services BENCH_OUT=folder).
 	@CGO_ENABLED=0 go build -C test/perf -trimpath -buildvcs=false -o $(BIN)/bench ./bench
 	@BENCH='$(BENCH)' BENCH_OUT='$(BENCH_OUT)' exec bin/bench
 

@@ -20,6 +20,9 @@ MONITORING_CRDS := $(BIN)/monitoring-crds
 # Flux's CRDs, generated from its Go types for test/gitops.
 FLUX_CRDS := $(BIN)/flux-crds
 
+# The controller of Argo Rollouts, for test/rollouts.
+ROLLOUTS_CONTROLLER := $(BIN)/rollouts/rollouts-controller
+
 ALL_TOOLS := $(ACTIONLINT) $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(CYCLONEDX_GOMOD) $(GOLANGCI_LINT) $(GOVULNCHECK) $(HELM) $(HELM_DOCS) $(KREW) $(KUSTOMIZE)
 
 # For each tool, the package to build and, under hack/, the module that pins it.
@@ -54,4 +57,9 @@ $(FLUX_CRDS)/.made: test/gitops/go.mod $(CONTROLLER_GEN)
 	@rm -rf $(@D)
 	cd test/gitops && GOWORK=off $(CONTROLLER_GEN) crd paths=github.com/fluxcd/helm-controller/api/v2 \
 		paths=github.com/fluxcd/source-controller/api/v1 output:crd:dir=$(@D)
+	@touch $@
+
+$(ROLLOUTS_CONTROLLER): test/rollouts/go.mod test/rollouts/go.sum
+	@echo 'building $(@F) from $(<D), which takes minutes the first time'
+	@cd $(<D) && GOOS= GOARCH= CGO_ENABLED=0 GOWORK=off go build -mod=readonly -buildvcs=false -o $@ github.com/argoproj/argo-rollouts/cmd/rollouts-controller
 	@touch $@

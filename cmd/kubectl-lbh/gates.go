@@ -51,8 +51,8 @@ func (g *closedGate) reason() (reason, message string) {
 	}
 }
 
-// closedGates returns the closed gates of pods for the Services, or for all.
-// The pod that waits longest is first, those whose containers are not ready last.
+// closedGates returns the closed gates of pods for the Services, or for all, in the
+// order of compareGates.
 func closedGates(pods []corev1.Pod, services []string) []closedGate {
 	var gates []closedGate
 	for i := range pods {
@@ -76,18 +76,22 @@ func closedGates(pods []corev1.Pod, services []string) []closedGate {
 			}
 		}
 	}
-	slices.SortStableFunc(gates, func(a, b closedGate) int {
-		switch {
-		case a.readyAt == nil && b.readyAt != nil:
-			return 1
-		case a.readyAt != nil && b.readyAt == nil:
-			return -1
-		case a.readyAt != nil && !a.readyAt.Equal(b.readyAt):
-			return a.readyAt.Compare(b.readyAt.Time)
-		}
-		return cmp.Or(cmp.Compare(a.pod.Namespace, b.pod.Namespace), cmp.Compare(a.pod.Name, b.pod.Name), cmp.Compare(a.service, b.service))
-	})
+	slices.SortStableFunc(gates, compareGates)
 	return gates
+}
+
+// compareGates orders the pod that waits longest first, those whose containers are
+// not ready last.
+func compareGates(a, b closedGate) int {
+	switch {
+	case a.readyAt == nil && b.readyAt != nil:
+		return 1
+	case a.readyAt != nil && b.readyAt == nil:
+		return -1
+	case a.readyAt != nil && !a.readyAt.Equal(b.readyAt):
+		return a.readyAt.Compare(b.readyAt.Time)
+	}
+	return cmp.Or(cmp.Compare(a.pod.Namespace, b.pod.Namespace), cmp.Compare(a.pod.Name, b.pod.Name), cmp.Compare(a.service, b.service))
 }
 
 func podCondition(pod *corev1.Pod, conditionType corev1.PodConditionType) corev1.PodCondition {

@@ -42,8 +42,7 @@ func tree(out io.Writer, object *v1alpha1.LoadBalancerHealth, o *options) error 
 	colored := o.colored(o.Out)
 	p := &printer{out: out}
 	r := o.rank(object)
-	loadBalancer, region := targetOf(object)
-	p.printf("%s  %s  %s  %s\n", object.Name, r.color().paint(r.label(), colored), cmp.Or(sanitize(headReason(object, r)), "-"), sanitize(loadBalancer+" "+region))
+	p.printf("%s  %s  %s  %s\n", object.Name, r.color().paint(r.label(), colored), cmp.Or(sanitize(headReason(object, r)), "-"), sanitize(headTarget(object)))
 	if warning := o.notUpdated(object); warning != "" {
 		p.printf("│  %s\n", yellow.paint(warning+" This is the stored status:", colored))
 	}
@@ -78,10 +77,24 @@ func tree(out io.Writer, object *v1alpha1.LoadBalancerHealth, o *options) error 
 // headReason is the reason beside the rank. The reason of a failed observation is
 // in a row of its own.
 func headReason(object *v1alpha1.LoadBalancerHealth, r rank) string {
-	if r == notUpdated {
+	switch r {
+	case notUpdated:
 		return reasonNotUpdated
+	case stalled:
+		return reasonOf(object, v1alpha1.ConditionStalled)
+	default:
+		return reasonOf(object, v1alpha1.ConditionReady)
 	}
-	return reasonOf(object, v1alpha1.ConditionReady)
+}
+
+// headTarget is the load balancer and its region, or the Service while that has
+// no load balancer.
+func headTarget(object *v1alpha1.LoadBalancerHealth) string {
+	loadBalancer, region := targetOf(object)
+	if region == "-" {
+		return loadBalancer
+	}
+	return loadBalancer + " " + region
 }
 
 func healthColor(h v1alpha1.Health) color {

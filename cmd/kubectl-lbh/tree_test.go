@@ -32,6 +32,25 @@ func TestTreeShowsLocations(t *testing.T) {
 	}
 }
 
+// A stalled object whose Service has no load balancer shows why, and no region.
+func TestTreeOfAStalledService(t *testing.T) {
+	t.Parallel()
+
+	o, out := newOptions()
+	shop := object("shop", [][3]string{
+		{v1alpha1.ConditionReady, "Unknown", v1alpha1.ReasonPending},
+		{v1alpha1.ConditionStalled, "True", v1alpha1.ReasonLoadBalancerNotFound},
+	})
+	shop.Spec = v1alpha1.LoadBalancerHealthSpec{ServiceRef: &v1alpha1.ServiceReference{Name: "shop"}}
+	if err := tree(out, shop, o); err != nil {
+		t.Fatal(err)
+	}
+	want := "shop  Stalled  LoadBalancerNotFound  service/shop\n"
+	if head, _, _ := strings.Cut(out.String(), "│"); head != want {
+		t.Errorf("the tree begins with %q, not %q", head, want)
+	}
+}
+
 func TestChangeShowsLocation(t *testing.T) {
 	before, after := object("web", allNormal(), "normal"), object("web", allNormal(), "abnormal")
 	after.Status.Backends[0].Pod = "prod/\x1bweb-1"

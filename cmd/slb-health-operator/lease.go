@@ -32,7 +32,7 @@ var errLeaseLost = errors.New("the lease was not renewed in time: another may le
 // for renewDeadline, and workers continue meanwhile. leaseGuard uses the node's
 // clock, which runs while a process is stopped: once the last renewal is older
 // than writePeriod, it refuses writes and closes lost. Where the clock stops as
-// well, as in a suspended machine, only the resourceVersion of a patch protects.
+// well, as in a suspended machine, only the resourceVersion of a write protects.
 type leaseGuard struct {
 	writePeriod time.Duration
 	lost        chan struct{}

@@ -63,7 +63,7 @@ func testLeaseGuard(t *testing.T, base string) {
 	send := guardedRequests(t, guard, base, &status)
 	wantRefused := func(when string, want bool) {
 		t.Helper()
-		for _, write := range []struct{ method, path string }{{http.MethodPatch, statusPath}, {http.MethodPost, eventsPath}} {
+		for _, write := range []struct{ method, path string }{{http.MethodPut, statusPath}, {http.MethodPost, eventsPath}} {
 			if err := send(write.method, write.path); errors.Is(err, errLeaseLost) != want {
 				t.Errorf("%s: %s %s: %v", when, write.method, write.path, err)
 			}

@@ -79,7 +79,11 @@ func addControllers(ctx context.Context, o *options, mgr manager.Manager, record
 		return err
 	}
 	decide := health.Options{MaxBackends: o.maxStatusBackends, Heartbeat: o.heartbeat, Fit: schema.Fit}
-	status := &controllers.StatusWriter{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: o.selector, Events: recorder}
+	statuses, err := controllers.NewStatusClient(mgr, schema.Newer)
+	if err != nil {
+		return err
+	}
+	status := &controllers.StatusWriter{Client: statuses, Live: mgr.GetAPIReader(), Selector: o.selector, Events: recorder}
 	reconciler, err := newReconciler(o, mgr)
 	if err != nil {
 		return err

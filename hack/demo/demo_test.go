@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -54,6 +55,35 @@ func TestObjectsMatchTheSimulator(t *testing.T) {
 	}
 }
 
+// rollouts.go and cluster.go must match shop.yaml, and the operator's account may observe its load balancer.
+func TestShopMatchesTheSteps(t *testing.T) {
+	config, err := simulator.ParseConfig(simulatorConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(config.Accounts[0].Allow, shopBalancer) {
+		t.Errorf("the simulator lets the operator not see %s", shopBalancer)
+	}
+	for _, manifest := range harness.ParseManifests(t, harness.ReadFile(t, "shop.yaml")) {
+		switch manifest.GetKind() {
+		case "Service":
+			if manifest.GetName() != string(shopObject) || manifest.GetNamespace() != shopNamespace {
+				t.Errorf("the Service is %s/%s", manifest.GetNamespace(), manifest.GetName())
+			}
+		case "Deployment":
+			shop := harness.Decode[appsv1.Deployment](t, manifest)
+			strategy := shop.Spec.Strategy.RollingUpdate
+			if *shop.Spec.Replicas != shopReplicas || strategy.MaxSurge.IntValue() != shopSurge || strategy.MaxUnavailable.IntValue() != 0 {
+				t.Errorf("%d replicas, %+v", *shop.Spec.Replicas, strategy)
+			}
+			image, _, _ := strings.Cut(shop.Spec.Template.Spec.Containers[0].Image, ":")
+			if !strings.HasSuffix(updateShop, " "+shop.Spec.Template.Spec.Containers[0].Name+"="+image) {
+				t.Errorf("%q does not set the image of %s", updateShop, image)
+			}
+		}
+	}
+}
+
 func readObjects(t *testing.T) (objects []v1alpha1.LoadBalancerHealth, secrets map[string]corev1.Secret) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(folder, "slb_*.yaml"))
@@ -91,6 +121,13 @@ func TestExpectations(t *testing.T) {
 		objects: []v1alpha1.LoadBalancerHealth{o},
 		events:  []eventsv1.Event{failed, others},
 		since:   began.Add(time.Second),
+		pods: []corev1.Pod{
+			podWith("health.slb.lbhealth.dev/web", corev1.ConditionFalse, "BackendAbnormal"),
+			podWith("health.slb.lbhealth.dev/web", corev1.ConditionFalse, "NotRegistered"),
+			podWith("health.slb.lbhealth.dev/web", corev1.ConditionTrue, "BackendNormal"),
+			podWith("health.slb.lbhealth.dev/api", corev1.ConditionFalse, "BackendAbnormal"),
+		},
+		fewest: 3,
 	}
 	later := now
 	later.since = began.Add(-time.Second)
@@ -115,6 +152,12 @@ func TestExpectations(t *testing.T) {
 		"event about another":         {web.event("BackendAbnormal", "i-web-1", "i-web-2"), now, "1 events BackendAbnormal: backend i-web-1"},
 		"event of another reason":     {web.event("BackendNormal", "i-web-1"), now, "1 events"},
 		"another object":              {api.counts(3, 1), now, "api: no such object"},
+		"closed gates":                {web.closedGates(1, "BackendAbnormal"), now, ""},
+		"fewer closed gates":          {web.closedGates(2, "BackendAbnormal"), now, "web: 1 closed gates (BackendAbnormal)"},
+		"an open gate":                {web.closedGates(1, "BackendNormal"), now, "web: 0 closed gates"},
+		"fewest":                      {web.fewestServing(3), now, ""},
+		"fewer":                       {web.fewestServing(4), now, "web: the fewest that served were 3"},
+		"more":                        {web.fewestServing(0), now, "web: the fewest that served were 3"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -130,6 +173,10 @@ func TestExpectations(t *testing.T) {
 			}
 		})
 	}
+}
+
+func podWith(condition corev1.PodConditionType, status corev1.ConditionStatus, reason string) corev1.Pod {
+	return corev1.Pod{Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: condition, Status: status, Reason: reason}}}}
 }
 
 func TestSentenceNamesEachObjectOnce(t *testing.T) {

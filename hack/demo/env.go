@@ -42,6 +42,7 @@ type env struct {
 	controlPlane *harness.ControlPlane
 	simulator    *harness.Simulator
 	operator     *harness.Process
+	shop         *shop // nil: there is no kube-controller-manager
 	watcher      *watcher
 	metrics      string // host:port of the operator's metrics
 }
@@ -65,17 +66,24 @@ func newEnv(ctx context.Context) (*env, error) {
 	return s, nil
 }
 
-// open starts everything, one after the other.
-func (s *env) open(ctx context.Context, out io.Writer) error {
+// part is a part of the env to start.
+type part struct {
+	what  string
+	start func() error
+}
+
+// open starts everything, one after the other. Rollouts require more than the rest.
+func (s *env) open(ctx context.Context, out io.Writer, withRollouts bool) error {
 	fmt.Fprintln(out, "Starting on this machine, on free ports of 127.0.0.1:")
-	for _, part := range []struct {
-		what  string
-		start func() error
-	}{
+	parts := []part{
 		{"a control plane (etcd, kube-apiserver) with the CRD of config/crd", s.startControlPlane},
 		{"slb-simulator, instead of Alibaba Cloud SLB", s.startSimulator},
 		{"slb-health-operator, with an access key of the simulator", s.startOperator},
-	} {
+	}
+	if withRollouts {
+		parts = append(parts, part{"kube-controller-manager, and stand-ins for nodes and the cloud controller manager", s.startShop})
+	}
+	for _, part := range parts {
 		started := time.Now()
 		if err := part.start(); err != nil {
 			return err
@@ -121,12 +129,16 @@ func (s *env) startOperator() error {
 		"ALIBABA_CLOUD_ACCESS_KEY_ID="+accessKeyID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET="+accessKeySecret)
 	s.operator, err = harness.Start(s.life, s.folder, "operator", environment, path,
 		"--kubeconfig", s.controlPlane.Kubeconfig(), "--slb-endpoint", s.simulator.URL,
-		"--metrics-bind-address", s.metrics, "--metrics-secure=false", "--health-probe-bind-address", "0")
+		"--metrics-bind-address", s.metrics, "--metrics-secure=false", "--health-probe-bind-address", "0", "--readiness-gates")
 	return err
 }
 
 // dead waits for the first program that ends, and returns its error.
 func (s *env) dead(ctx context.Context) error {
+	var controllerManagerEnded <-chan struct{}
+	if s.shop != nil {
+		controllerManagerEnded = s.shop.controllerManager.Ended()
+	}
 	select {
 	case <-ctx.Done():
 		return nil
@@ -134,6 +146,8 @@ func (s *env) dead(ctx context.Context) error {
 		return s.simulator.Alive()
 	case <-s.operator.Ended():
 		return s.operator.Alive()
+	case <-controllerManagerEnded:
+		return s.shop.controllerManager.Alive()
 	}
 }
 
@@ -151,8 +165,13 @@ func builtProgram(name string) string {
 func (s *env) environment() []string {
 	return []string{
 		"HOME=" + s.folder, "TMPDIR=" + s.folder, "KUBECONFIG=" + s.controlPlane.Kubeconfig(),
-		"PATH=" + filepath.Dir(s.controlPlane.Kubectl()) + string(os.PathListSeparator) + os.Getenv("PATH"),
+		"PATH=" + s.programs() + string(os.PathListSeparator) + os.Getenv("PATH"),
 	}
+}
+
+// programs are the folders of kubectl and of its plugin.
+func (s *env) programs() string {
+	return filepath.Dir(s.controlPlane.Kubectl()) + string(os.PathListSeparator) + filepath.Dir(builtProgram("kubectl-lbh"))
 }
 
 // close stops everything, also after a partial start.
@@ -163,6 +182,9 @@ func (s *env) close() error {
 	}
 	if s.operator != nil {
 		s.operator.Stop()
+	}
+	if s.shop != nil {
+		s.shop.controllerManager.Stop()
 	}
 	var errs []error
 	if s.controlPlane != nil {

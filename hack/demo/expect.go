@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -88,6 +89,30 @@ func (o object) event(reason string, texts ...string) expectation {
 			}
 		}
 		return true, ""
+	})
+}
+
+// closedGates expects so many pods whose gate is closed for the reason.
+func (o object) closedGates(number int, reason string) expectation {
+	text := func(n int) string { return fmt.Sprintf("%d closed gates (%s)", n, reason) }
+	return o.expect(text(number), func(_ *v1alpha1.LoadBalancerHealth, now snapshot) (bool, string) {
+		closed := 0
+		for i := range now.pods {
+			for _, c := range now.pods[i].Status.Conditions {
+				if string(c.Type) == v1alpha1.ReadinessGatePrefix+string(o) && c.Status == corev1.ConditionFalse && c.Reason == reason {
+					closed++
+				}
+			}
+		}
+		return closed == number, text(closed)
+	})
+}
+
+// fewestServing expects that at some time so many backends served, and never fewer.
+func (o object) fewestServing(number int) expectation {
+	text := func(n int) string { return fmt.Sprintf("the fewest that served were %d", n) }
+	return o.expect(text(number), func(_ *v1alpha1.LoadBalancerHealth, now snapshot) (bool, string) {
+		return now.fewest == number, text(now.fewest)
 	})
 }
 

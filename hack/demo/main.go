@@ -9,8 +9,11 @@
 // Run it by `make demo`, which builds the programs first. It runs until Ctrl-C, or,
 // with DEMO_EXIT=1, until the last step. It always cleans up, also when it is killed.
 //
-// steps.go has the steps as data. run.go runs and prints them, env.go starts and
-// stops the programs, watch.go and expect.go check the results.
+// With kube-controller-manager, it also plays a bad deploy without and with a
+// readiness gate.
+//
+// steps.go and rollouts.go have the steps as data. run.go runs and prints them, env.go
+// and cluster.go start and stop the programs, watch.go and expect.go check the results.
 package main
 
 import (
@@ -26,7 +29,16 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
+
+// withoutRollouts is printed first, because the build takes minutes.
+const withoutRollouts = `There is no kube-controller-manager here, so the demo omits its chapter about rollouts: a bad deploy without and
+with a readiness gate, which takes about 80 s. To see it, run: make controller-manager demo
+The first build of kube-controller-manager takes about 4 minutes on 2 cores.
+
+`
 
 // interruptedStatus is what shells give a program that Ctrl-C ended.
 const interruptedStatus = 130
@@ -61,11 +73,18 @@ func run(ctx context.Context, out io.Writer, stay bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	if err := s.open(ctx, out); err != nil {
+	list := steps()
+	_, missing := harness.FindControllerManager()
+	if missing == nil {
+		list = append(list, rollouts()...)
+	} else {
+		fmt.Fprint(out, withoutRollouts)
+	}
+	if err := s.open(ctx, out, missing == nil); err != nil {
 		return err
 	}
 	r := &runner{out: out, env: s}
-	for i, step := range steps() {
+	for i, step := range list {
 		if err := r.runStep(ctx, i+1, step); err != nil {
 			return err
 		}

@@ -34,6 +34,9 @@ func (r *runner) runStep(ctx context.Context, number int, step step) error {
 }
 
 func (r *runner) play(ctx context.Context, step step, since time.Time) error {
+	if r.env.shop != nil {
+		r.env.shop.recorder.Restart()
+	}
 	if err := r.run(ctx, step.first); err != nil {
 		return err
 	}
@@ -118,11 +121,11 @@ Everything keeps running. Continue in another terminal:
 Make a backend fail, and fix it with "normal":
 
   curl -X PATCH %s%s -d '{"serverId":"i-web-1","serverHealthStatus":"abnormal"}'
-
+%s
 The operator's metrics: curl http://%s/metrics
 Logs: %s
 
 Ctrl-C stops the demo and cleans up.
-`, s.controlPlane.Kubeconfig(), filepath.Dir(s.controlPlane.Kubectl()), s.simulator.URL, webBackends, s.metrics,
+`, s.controlPlane.Kubeconfig(), s.programs(), s.simulator.URL, webBackends, s.shop.hint(), s.metrics,
 		filepath.Join(s.folder, "operator.stderr")+", "+filepath.Join(s.folder, "simulator.stderr"))
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
@@ -21,7 +22,7 @@ import (
 // namespace is that of config/samples.
 const namespace = "default"
 
-// A watcher follows the objects and the events about them.
+// A watcher follows the objects, the events about them, and pods.
 type watcher struct {
 	cache   cache.Cache
 	changed chan struct{}
@@ -31,20 +32,23 @@ type watcher struct {
 type snapshot struct {
 	objects []v1alpha1.LoadBalancerHealth
 	events  []eventsv1.Event
+	pods    []corev1.Pod
 	since   time.Time
+	// fewest is how few backends of shop served since then.
+	fewest int
 }
 
 func newWatcher(ctx context.Context, config *rest.Config) (*watcher, error) {
 	scheme := runtime.NewScheme()
-	if err := errors.Join(v1alpha1.AddToScheme(scheme), eventsv1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(v1alpha1.AddToScheme(scheme), eventsv1.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
 		return nil, err
 	}
-	c, err := cache.New(config, cache.Options{Scheme: scheme, DefaultNamespaces: map[string]cache.Config{namespace: {}}})
+	c, err := cache.New(config, cache.Options{Scheme: scheme, DefaultNamespaces: map[string]cache.Config{namespace: {}, shopNamespace: {}}})
 	if err != nil {
 		return nil, fmt.Errorf("watch the control plane: %w", err)
 	}
 	w := &watcher{cache: c, changed: make(chan struct{}, 1)}
-	for _, object := range []client.Object{&v1alpha1.LoadBalancerHealth{}, &eventsv1.Event{}} {
+	for _, object := range []client.Object{&v1alpha1.LoadBalancerHealth{}, &eventsv1.Event{}, &corev1.Pod{}} {
 		informer, err := c.GetInformer(ctx, object, cache.BlockUntilSynced(false))
 		if err == nil {
 			_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
@@ -74,10 +78,11 @@ func (w *watcher) wake() {
 func (w *watcher) snapshot(ctx context.Context, since time.Time) (snapshot, error) {
 	var objects v1alpha1.LoadBalancerHealthList
 	var events eventsv1.EventList
-	if err := errors.Join(w.cache.List(ctx, &objects), w.cache.List(ctx, &events)); err != nil {
+	var pods corev1.PodList
+	if err := errors.Join(w.cache.List(ctx, &objects), w.cache.List(ctx, &events), w.cache.List(ctx, &pods)); err != nil {
 		return snapshot{}, fmt.Errorf("read what is watched: %w", err)
 	}
-	return snapshot{objects: objects.Items, events: events.Items, since: since}, nil
+	return snapshot{objects: objects.Items, events: events.Items, pods: pods.Items, since: since}, nil
 }
 
 // await returns once all expectations are met at the same time. Its error names the
@@ -89,6 +94,9 @@ func (s *env) await(ctx context.Context, expected []expectation, since time.Time
 		now, err := s.watcher.snapshot(context.WithoutCancel(ctx), since)
 		if err != nil {
 			return err
+		}
+		if s.shop != nil {
+			now.fewest = s.shop.fewest()
 		}
 		unmet := unmet(expected, now)
 		if unmet == "" {

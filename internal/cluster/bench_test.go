@@ -66,7 +66,7 @@ func podIP(n int) string { return fmt.Sprintf("10.%d.%d.%d", n>>16&255, n>>8&255
 // BenchmarkCachedPod is with --backend-names.
 func BenchmarkCachedPod(b *testing.B) {
 	indexers := byNamespace()
-	indexers[podsByIP] = func(object any) ([]string, error) { return addressesOf(object.(*corev1.Pod)), nil }
+	indexers[podsByIP] = func(object any) ([]string, error) { return Addresses(object.(*corev1.Pod)), nil }
 	benchmarkCached(b, indexers, 1, func(n int) any {
 		return &corev1.Pod{
 			ObjectMeta: meta("web", n),

@@ -178,13 +178,13 @@ func slimPod(pod *corev1.Pod) *corev1.Pod {
 		shareWord(&gate.ConditionType)
 		slim.Spec.ReadinessGates = append(slim.Spec.ReadinessGates, gate)
 	}
-	gated := len(GateServices(pod)) > 0
+	services := GateServices(pod)
 	for i := range pod.Status.Conditions {
 		c := &pod.Status.Conditions[i]
 		kept := corev1.PodCondition{Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime}
 		switch {
 		case c.Type == corev1.PodReady || c.Type == corev1.ContainersReady:
-		case gated && readsGate(c.Type):
+		case readsGate(c.Type, services):
 			kept.Reason, kept.Message = c.Reason, c.Message
 			for _, word := range []*string{(*string)(&kept.Type), &kept.Reason, &kept.Message} {
 				shareWord(word)

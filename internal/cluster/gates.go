@@ -12,13 +12,22 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// GateServices returns the names of the Services that a pod has a readiness gate of ours for.
+// maxGates is how many readiness gates of ours a pod may have. The operator ignores
+// further ones: one pod with thousands, which fits into the API server, would
+// keep it from serving all others.
+const maxGates = 50
+
+// GateServices returns the names of the Services that a pod has a readiness gate
+// of ours for, up to maxGates.
 func GateServices(pod *corev1.Pod) []string {
 	var services []string
 	for _, gate := range pod.Spec.ReadinessGates {
 		service, found := strings.CutPrefix(string(gate.ConditionType), v1alpha1.ReadinessGatePrefix)
 		if found && service != "" && !slices.Contains(services, service) {
 			services = append(services, service)
+		}
+		if len(services) == maxGates {
+			break
 		}
 	}
 	return services
@@ -52,12 +61,13 @@ func Condition(pod *corev1.Pod, conditionType corev1.PodConditionType) *corev1.P
 
 func isTrue(c *corev1.PodCondition) bool { return c != nil && c.Status == corev1.ConditionTrue }
 
-// ContainersReadyAt is when the containers of a pod became ready; zero: they are not.
-func ContainersReadyAt(pod *corev1.Pod) time.Time {
+// ContainersReady reports whether the containers of a pod are ready, and since
+// when; zero: a virtual kubelet may write no time.
+func ContainersReady(pod *corev1.Pod) (since time.Time, ready bool) {
 	if c := Condition(pod, corev1.ContainersReady); isTrue(c) {
-		return c.LastTransitionTime.Time
+		return c.LastTransitionTime.Time, true
 	}
-	return time.Time{}
+	return time.Time{}, false
 }
 
 // IsRegistered reports whether the cloud controller manager has opened its
@@ -68,11 +78,13 @@ func IsRegistered(pod *corev1.Pod, service string) bool {
 	return !carries || isTrue(Condition(pod, gate))
 }
 
-// Addresses returns the addresses of a pod in the form of health.Address.
-func Addresses(pod *corev1.Pod) []string { return addressesOf(pod) }
-
-// readsGate reports whether the operator reads a gate and its condition.
-func readsGate(conditionType corev1.PodConditionType) bool {
-	return strings.HasPrefix(string(conditionType), v1alpha1.ReadinessGatePrefix) ||
-		strings.HasPrefix(string(conditionType), v1alpha1.RegistrationGatePrefix)
+// readsGate reports whether the operator reads a condition: of a gate for one of
+// the Services.
+func readsGate(conditionType corev1.PodConditionType, services []string) bool {
+	for _, prefix := range [...]string{v1alpha1.ReadinessGatePrefix, v1alpha1.RegistrationGatePrefix} {
+		if service, found := strings.CutPrefix(string(conditionType), prefix); found {
+			return slices.Contains(services, service)
+		}
+	}
+	return false
 }

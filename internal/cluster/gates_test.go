@@ -3,9 +3,9 @@
 package cluster
 
 import (
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -63,6 +63,22 @@ func TestSlimPodKeepsItsGates(t *testing.T) {
 	}
 }
 
+// TestPodWithThousandsOfGates checks that one pod of a user costs little.
+func TestPodWithThousandsOfGates(t *testing.T) {
+	pod := &corev1.Pod{}
+	for i := range 10_000 {
+		for _, prefix := range []string{v1alpha1.ReadinessGatePrefix, v1alpha1.RegistrationGatePrefix} {
+			gate := prefix + strconv.Itoa(i)
+			pod.Spec.ReadinessGates = append(pod.Spec.ReadinessGates, corev1.PodReadinessGate{ConditionType: corev1.PodConditionType(gate)})
+			pod.Status.Conditions = append(pod.Status.Conditions, is(gate, corev1.ConditionFalse))
+		}
+	}
+	equal(t, "gates", len(GateServices(pod)), 50)
+	slim := slimPod(pod)
+	equal(t, "conditions", len(slim.Status.Conditions), 100)
+	equal(t, "closed gates", len(ClosedGates(slim)), 50)
+}
+
 func TestGatesOfAPod(t *testing.T) {
 	web := is("health.slb.lbhealth.dev/web", corev1.ConditionTrue)
 	pod := gatedPod(web)
@@ -77,6 +93,9 @@ func TestGatesOfAPod(t *testing.T) {
 	equal(t, "not registered", IsRegistered(gatedPod(), "web"), false)
 	equal(t, "without the gate", IsRegistered(gatedPod(), "api"), true)
 	equal(t, "registered", IsRegistered(gatedPod(is("service.readiness.alibabacloud.com/web", corev1.ConditionTrue)), "web"), true)
-	equal(t, "containers ready", ContainersReadyAt(gatedPod(is("ContainersReady", corev1.ConditionTrue))), start)
-	equal(t, "containers not ready", ContainersReadyAt(gatedPod(is("ContainersReady", corev1.ConditionFalse))), time.Time{})
+	since, ready := ContainersReady(gatedPod(is("ContainersReady", corev1.ConditionTrue)))
+	equal(t, "containers ready since", since, start)
+	equal(t, "containers ready", ready, true)
+	_, ready = ContainersReady(gatedPod(is("ContainersReady", corev1.ConditionFalse)))
+	equal(t, "containers not ready", ready, false)
 }

@@ -63,7 +63,7 @@ func (l *BackendLocator) SetupWithManager(ctx context.Context, mgr ctrl.Manager,
 		keys   client.IndexerFunc
 	}{
 		{KindNode, &l.nodes, &corev1.Node{}, nodesByInstance, func(object client.Object) []string { return instanceOf(object.(*corev1.Node)) }},
-		{KindPod, &l.pods, &corev1.Pod{}, podsByIP, func(object client.Object) []string { return addressesOf(object.(*corev1.Pod)) }},
+		{KindPod, &l.pods, &corev1.Pod{}, podsByIP, func(object client.Object) []string { return Addresses(object.(*corev1.Pod)) }},
 	} {
 		if err := CanList(ctx, mgr.GetAPIReader(), kind.name, namespaces); err != nil {
 			mgr.GetLogger().Info("--backend-names: the status has no backend of this kind: apply config/backend-names, or remove the flag", "kind", kind.name, "reason", err.Error())
@@ -299,10 +299,8 @@ func readySince(pod *corev1.Pod) time.Time {
 
 // conditionSince is since when a condition of a pod is True; zero while it is not.
 func conditionSince(pod *corev1.Pod, condition corev1.PodConditionType) time.Time {
-	for i := range pod.Status.Conditions {
-		if c := &pod.Status.Conditions[i]; c.Type == condition && c.Status == corev1.ConditionTrue {
-			return c.LastTransitionTime.Time
-		}
+	if c := Condition(pod, condition); isTrue(c) {
+		return c.LastTransitionTime.Time
 	}
 	return time.Time{}
 }
@@ -317,7 +315,8 @@ func instanceOf(node *corev1.Node) []string {
 	return []string{cmp.Or(instance, noInstance)}
 }
 
-func addressesOf(pod *corev1.Pod) []string {
+// Addresses returns the addresses of a pod in the form of health.Address.
+func Addresses(pod *corev1.Pod) []string {
 	ips := make([]string, 0, len(pod.Status.PodIPs))
 	for _, ip := range pod.Status.PodIPs {
 		ips = append(ips, health.Address(ip.IP))

@@ -41,7 +41,7 @@ func TestInstanceOf(t *testing.T) {
 
 func TestAddressesAreNormalized(t *testing.T) {
 	pod := &corev1.Pod{Status: corev1.PodStatus{PodIPs: []corev1.PodIP{{IP: "10.0.0.1"}, {IP: "FD00:0:0::1"}}}}
-	if got, want := addressesOf(slimPod(pod)), []string{"10.0.0.1", "fd00::1"}; !slices.Equal(got, want) {
+	if got, want := Addresses(slimPod(pod)), []string{"10.0.0.1", "fd00::1"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -150,7 +150,7 @@ func (c *nodeCache) List(_ context.Context, list client.ObjectList, options ...c
 		}
 	case *corev1.PodList:
 		for i := range c.pods {
-			if pod := slimPod(&c.pods[i]); slices.Contains(addressesOf(pod), key) {
+			if pod := slimPod(&c.pods[i]); slices.Contains(Addresses(pod), key) {
 				list.Items = append(list.Items, *pod)
 			}
 		}

@@ -47,7 +47,7 @@ func podFactsOf(pod *corev1.Pod) (facts podFacts) {
 	if pod == nil || len(pod.Status.PodIPs) == 0 {
 		return facts
 	}
-	facts.addresses = addressesOf(pod)
+	facts.addresses = Addresses(pod)
 	facts.scalars = podScalars{
 		readySince: conditionSince(pod, corev1.PodReady), containersReadySince: conditionSince(pod, corev1.ContainersReady),
 		terminating: pod.DeletionTimestamp != nil,
@@ -61,7 +61,7 @@ func BackendAddresses(pod *corev1.Pod) []string {
 	if pod.Spec.HostNetwork {
 		return nil
 	}
-	return addressesOf(pod)
+	return Addresses(pod)
 }
 
 // NodeChanged is PodChanged for a node.

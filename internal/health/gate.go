@@ -28,11 +28,12 @@ type GatePod struct {
 	HostNetwork bool
 	// OptedOut is true when the label of the pod disables its gates.
 	OptedOut bool
-	// ReadyAt is the time of the pod's condition ContainersReady; zero: it is not True.
+	// ReadyAt is the time of the pod's condition ContainersReady, by the clock of
+	// its node; zero: it is not True.
 	ReadyAt time.Time
-	// ReadySeenAt is when this process first saw ContainersReady True. An
-	// observation that was requested earlier may be about another pod that had the
-	// same address. The clock of the node has no part in it. zero: not seen yet.
+	// ReadySeenAt is when this process first saw ContainersReady True; zero: not
+	// yet. An observation that was requested earlier may be about another pod that
+	// had the same address.
 	ReadySeenAt time.Time
 	// RegisteredSeenAt is when this process first saw, since ReadySeenAt, that
 	// the cloud controller manager has opened its own gate of the pod; the same as
@@ -58,6 +59,8 @@ type GateService struct {
 	// Unknown is why the last observation is no longer current, such as a
 	// failure; "": it is current.
 	Unknown string
+	// Interval is that of the routine observations of its load balancer.
+	Interval time.Duration
 }
 
 // GateDecision is what to do about one gate.
@@ -74,11 +77,12 @@ type GateDecision struct {
 	ObservedAt time.Time
 }
 
-// DecideGate decides on a gate that is not open. observation is the last one of
-// the Service's load balancer that succeeded; nil: none. The gate stays closed
-// while the pod is known not to be normal. It opens after unknownTimeout while
-// nothing is known; 0: never.
-func DecideGate(pod *GatePod, service *GateService, observation *GateObservation, now time.Time, unknownTimeout time.Duration) GateDecision {
+// DecideGate decides on a gate that is not open. observations are the last that
+// succeeded, one for each target of the Service, nil where there is none: objects
+// with different credentials may observe different listeners, so each must find
+// the pod normal. The gate stays closed while the pod is known not to be normal.
+// It opens after unknownTimeout while nothing is known; 0: never.
+func DecideGate(pod *GatePod, service *GateService, observations []*GateObservation, now time.Time, unknownTimeout time.Duration) GateDecision {
 	switch {
 	case pod.OptedOut:
 		return GateDecision{Open: true, Reason: v1alpha1.GateDisabled, Message: "the label " + v1alpha1.ReadinessGateLabel + " of the pod disables its gates"}
@@ -88,8 +92,8 @@ func DecideGate(pod *GatePod, service *GateService, observation *GateObservation
 		return GateDecision{} // the kubelet waits for the containers first
 	}
 	d := GateDecision{ObservedAt: pod.ObservedAt}
-	if service.NotObserved == "" && observation.isAbout(pod) {
-		if d = observation.decide(pod); d.Open {
+	if service.NotObserved == "" {
+		if d = decideAll(observations, pod); d.Open {
 			return d
 		}
 	}
@@ -99,10 +103,35 @@ func DecideGate(pod *GatePod, service *GateService, observation *GateObservation
 	if service.NotObserved == "" {
 		return d.giveUp(pod, service, now, unknownTimeout)
 	}
-	if d.RecheckAt = latest(pod.ReadyAt, service.NotObservedSince).Add(gateGrace); now.Before(d.RecheckAt) {
+	if d.RecheckAt = latest(pod.ReadySeenAt, service.NotObservedSince).Add(gateGrace); now.Before(d.RecheckAt) {
 		return d
 	}
 	return GateDecision{Open: true, Reason: v1alpha1.GateNotObserved, Message: service.NotObserved}
+}
+
+// decideAll decides by the observations of a Service: a pod that is not normal in
+// one of them waits. The reason is "" while they do not decide on the pod.
+func decideAll(observations []*GateObservation, pod *GatePod) GateDecision {
+	decision := GateDecision{ObservedAt: pod.ObservedAt}
+	about, decided := len(observations) > 0, true
+	for _, o := range observations {
+		if !o.isAbout(pod) {
+			about = false
+			continue
+		}
+		if decision = o.decide(pod); !decision.Open && decision.Reason != "" {
+			return decision
+		}
+		decided = decided && decision.Open
+	}
+	switch {
+	case !about:
+		return GateDecision{ObservedAt: pod.ObservedAt}
+	case !decided:
+		return GateDecision{ObservedAt: decision.ObservedAt}
+	default:
+		return decision
+	}
 }
 
 // wait fills in the decision on a pod that no observation decides on. The
@@ -120,7 +149,7 @@ func (d *GateDecision) wait(pod *GatePod, service *GateService) {
 	if why := cmp.Or(service.Unknown, service.NotObserved); why != "" {
 		d.Message += ": " + why
 	}
-	d.WriteAt = pod.ReadyAt.Add(gateQuiet)
+	d.WriteAt = pod.ReadySeenAt.Add(gateQuiet)
 }
 
 // isObserved reports whether an observation gave the reason.
@@ -134,7 +163,10 @@ func (d GateDecision) giveUp(pod *GatePod, service *GateService, now time.Time, 
 	if timeout <= 0 || !d.ObservedAt.IsZero() && service.Unknown == "" {
 		return d
 	}
-	at := latest(pod.ReadyAt, d.ObservedAt).Add(timeout)
+	at := latest(pod.timeoutAt(timeout), d.ObservedAt.Add(timeout))
+	if service.Unknown == "" { // the next routine observation will decide
+		at = latest(at, pod.ReadySeenAt.Add(service.Interval+min(timeout, gateGrace)))
+	}
 	if now.Before(at) {
 		d.RecheckAt = at
 		return d
@@ -144,6 +176,16 @@ func (d GateDecision) giveUp(pod *GatePod, service *GateService, now time.Time, 
 		message += ": " + service.Unknown
 	}
 	return GateDecision{Open: true, Reason: v1alpha1.GateHealthUnknown, Message: message, ObservedAt: d.ObservedAt}
+}
+
+// timeoutAt is when the timeout of a pod ends that no observation decided on. A
+// process that has just started, and one that sees the pod late, observes first.
+func (p *GatePod) timeoutAt(timeout time.Duration) time.Time {
+	since := p.ReadyAt
+	if !p.ReadySeenAt.IsZero() && p.ReadySeenAt.Before(since) { // the clock of the node is fast
+		since = p.ReadySeenAt
+	}
+	return latest(since.Add(timeout), p.ReadySeenAt.Add(min(timeout, gateGrace)))
 }
 
 // latest is the later of two times.

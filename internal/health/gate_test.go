@@ -50,7 +50,7 @@ func (c *gateCase) decide() GateDecision {
 	if c.timeout != 0 {
 		timeout = max(c.timeout, 0)
 	}
-	return DecideGate(pod, service, c.observe(now), now, timeout)
+	return DecideGate(pod, service, []*GateObservation{c.observe(now)}, now, timeout)
 }
 
 func (c *gateCase) observe(now time.Time) *GateObservation {
@@ -116,10 +116,18 @@ func listed(l v1alpha1.ListenerStatus) func(*GateInput) {
 	}
 }
 
+// untyped removes the types of rows, which a response may lack.
+func untyped(input *GateInput) {
+	for i := range input.Observation.Backends {
+		input.Observation.Backends[i].Type = ""
+	}
+}
+
 func unready(p *GatePod) {
 	p.ReadyAt, p.ReadySeenAt, p.RegisteredSeenAt = time.Time{}, time.Time{}, time.Time{}
 }
 func unregistered(p *GatePod) { p.RegisteredSeenAt = time.Time{} }
+func hourly(s *GateService)   { s.Interval = time.Hour }
 func failing(s *GateService)  { s.Unknown = "Throttled: the API refused the call" }
 
 func reasonAt(reason string, at time.Duration) func(*GatePod) {
@@ -178,17 +186,25 @@ func TestGateDecision(t *testing.T) {
 		"all unavailable for 50 s":              {elapsed: 2 * time.Minute, rows: unavailable, observations: 6, want: "false HealthCheckPending"},
 		"all unavailable for 60 s":              {elapsed: 2 * time.Minute, rows: unavailable, observations: 7, want: "true HealthCheckOff"},
 
-		"backends are nodes":                   {elapsed: time.Minute, rows: nodes, observations: 7, want: "true BackendsAreNodes"},
-		"backends are nodes, abnormal":         {elapsed: time.Minute, rows: []string{"443 node abnormal"}, observations: 7, want: "true BackendsAreNodes"},
-		"backends are nodes for 50 s":          {elapsed: 2 * time.Minute, rows: nodes, observations: 6, want: "false NotRegistered"},
-		"ready for less than a minute":         {elapsed: 59 * time.Second, rows: nodes, observations: 30, want: "false NotRegistered"},
-		"nodes, and not registered":            {elapsed: 2 * time.Minute, rows: nodes, observations: 12, pod: unregistered, want: "true BackendsAreNodes"},
-		"nodes of another Service":             {elapsed: 2 * time.Minute, rows: []string{"8443 node normal"}, observations: 12, want: "false NotRegistered"},
-		"nodes, and pods of another Service":   {elapsed: 2 * time.Minute, rows: append([]string{"8443 10.9.0.7 normal"}, nodes...), observations: 12, want: "true BackendsAreNodes"},
-		"nodes, and ports are not known":       {elapsed: 2 * time.Minute, rows: []string{"8443 node normal"}, observations: 12, input: func(i *GateInput) { i.Ports = nil }, want: "true BackendsAreNodes"},
-		"nodes and pods":                       {elapsed: time.Hour, rows: append([]string{"443 10.9.0.7 normal"}, nodes...), observations: 300, want: "false NotRegistered"},
-		"on the host network, and its node":    {elapsed: 5 * time.Second, rows: nodes, pod: func(p *GatePod) { p.IPs, p.HostNetwork = []string{"10.1.0.1"}, true }, want: "false NotRegistered"},
-		"on the host network, as an interface": {elapsed: 5 * time.Second, rows: normal, pod: func(p *GatePod) { p.HostNetwork = true }, want: "true BackendNormal"},
+		"backends are nodes":                      {elapsed: time.Minute, rows: nodes, observations: 7, want: "true BackendsAreNodes"},
+		"backends are nodes, abnormal":            {elapsed: time.Minute, rows: []string{"443 node abnormal"}, observations: 7, want: "true BackendsAreNodes"},
+		"backends are nodes for 50 s":             {elapsed: 2 * time.Minute, rows: nodes, observations: 6, want: "false NotRegistered"},
+		"ready for less than a minute":            {elapsed: 59 * time.Second, rows: nodes, observations: 30, want: "false NotRegistered"},
+		"nodes, and not registered":               {elapsed: 2 * time.Minute, rows: nodes, observations: 12, pod: unregistered, want: "true BackendsAreNodes"},
+		"nodes of another Service":                {elapsed: 2 * time.Minute, rows: []string{"8443 node normal"}, observations: 12, want: "false NotRegistered"},
+		"nodes, and pods of another Service":      {elapsed: 2 * time.Minute, rows: append([]string{"8443 10.9.0.7 normal"}, nodes...), observations: 12, want: "true BackendsAreNodes"},
+		"nodes, and ports are not known":          {elapsed: 2 * time.Minute, rows: []string{"8443 node normal"}, observations: 12, input: func(i *GateInput) { i.Ports = nil }, want: "true BackendsAreNodes"},
+		"a node, and pods on virtual nodes":       {elapsed: time.Minute, rows: append([]string{"443 10.9.0.1 normal"}, nodes...), want: "true BackendsAreNodes"},
+		"a node and pods, registered for 59 s":    {elapsed: 2 * time.Minute, rows: append([]string{"443 10.9.0.1 normal"}, nodes...), pod: func(p *GatePod) { p.RegisteredSeenAt = start.Add(61 * time.Second) }, want: "false NotRegistered"},
+		"a node and pods, not registered":         {elapsed: time.Hour, rows: append([]string{"443 10.9.0.1 normal"}, nodes...), pod: unregistered, want: "false NotRegistered"},
+		"a node and pods, of which it is one":     {elapsed: time.Hour, rows: append([]string{"443 10.9.0.2 abnormal"}, nodes...), want: "false BackendAbnormal"},
+		"a node of another Service and pods":      {elapsed: time.Hour, rows: []string{"443 10.9.0.1 normal", "8443 node normal"}, want: "false NotRegistered"},
+		"the same, and ports are not known":       {elapsed: time.Hour, rows: []string{"443 10.9.0.1 normal", "8443 node normal"}, input: func(i *GateInput) { i.Ports = nil }, want: "false NotRegistered"},
+		"rows of pods without a type":             {elapsed: 2 * time.Minute, rows: []string{"443 10.9.0.1 normal"}, observations: 12, input: untyped, want: "false NotRegistered"},
+		"rows of pods and a node without a type":  {elapsed: 2 * time.Minute, rows: append([]string{"443 10.9.0.1 normal"}, nodes...), observations: 12, input: untyped, want: "false NotRegistered"},
+		"pods of another Service, no ports known": {elapsed: time.Hour, rows: []string{"443 node normal", "8443 10.9.0.7 normal"}, input: func(i *GateInput) { i.Ports = nil }, want: "true BackendsAreNodes"},
+		"on the host network, and its node":       {elapsed: 5 * time.Second, rows: nodes, pod: func(p *GatePod) { p.IPs, p.HostNetwork = []string{"10.1.0.1"}, true }, want: "false NotRegistered"},
+		"on the host network, as an interface":    {elapsed: 5 * time.Second, rows: normal, pod: func(p *GatePod) { p.HostNetwork = true }, want: "true BackendNormal"},
 
 		"a pod's row without a type": {elapsed: 2 * time.Minute, rows: []string{"443 10.9.0.2 abnormal"}, observations: 12, input: func(i *GateInput) { i.Observation.Backends[0].Type = "" }, want: "false BackendAbnormal"},
 
@@ -203,6 +219,9 @@ func TestGateDecision(t *testing.T) {
 		"nothing known just before the timeout": {elapsed: gateTimeout - time.Nanosecond, observations: -1, service: failing, want: "false WaitingForObservation"},
 		"nothing known at the timeout":          {elapsed: gateTimeout, observations: -1, service: failing, want: "true HealthUnknown"},
 		"never observed at the timeout":         {elapsed: gateTimeout, observations: -1, want: "true HealthUnknown"},
+		"an hour's interval, and no failure":    {elapsed: time.Hour + 59*time.Second, observations: -1, service: hourly, want: "false WaitingForObservation"},
+		"an hour's interval has passed":         {elapsed: time.Hour + time.Minute, observations: -1, service: hourly, want: "true HealthUnknown"},
+		"an hour's interval, and failures":      {elapsed: gateTimeout, observations: -1, service: func(s *GateService) { hourly(s); failing(s) }, want: "true HealthUnknown"},
 		"nothing known, and no timeout":         {elapsed: 1000 * time.Hour, observations: -1, service: failing, timeout: -1, want: "false WaitingForObservation"},
 
 		"known bad, then failures":                     {elapsed: 15 * time.Minute, rows: []string{"443 10.9.0.2 abnormal"}, requested: -10 * time.Minute, service: failing, want: "false BackendAbnormal"},
@@ -212,6 +231,12 @@ func TestGateDecision(t *testing.T) {
 		"was bad in an earlier process, failures":      {elapsed: 15 * time.Minute, observations: -1, service: failing, pod: seenLater(v1alpha1.GateNotRegistered, 14*time.Minute), want: "false NotRegistered"},
 		"was bad in an earlier process, for long":      {elapsed: 24 * time.Minute, observations: -1, service: failing, pod: seenLater(v1alpha1.GateHealthCheckPending, 14*time.Minute), want: "true HealthUnknown"},
 		"waited in an earlier process at the timeout":  {elapsed: gateTimeout, observations: -1, service: failing, pod: seenLater(v1alpha1.GateWaitingForObservation, 9*time.Minute), want: "true HealthUnknown"},
+		"the process saw it ready after the timeout":   {elapsed: time.Hour, observations: -1, service: failing, pod: seenLater("", time.Hour-59*time.Second), want: "false WaitingForObservation"},
+		"the process saw it ready a minute ago":        {elapsed: time.Hour, observations: -1, service: failing, pod: seenLater("", 59*time.Minute), want: "true HealthUnknown"},
+		"a timeout of less than a minute":              {elapsed: 10 * time.Second, observations: -1, timeout: 10 * time.Second, want: "true HealthUnknown"},
+		"the clock of the node is fast, timeout":       {elapsed: gateTimeout, observations: -1, pod: func(p *GatePod) { p.ReadyAt = start.Add(time.Hour) }, want: "true HealthUnknown"},
+		"the clock of the node is fast, not observed":  {elapsed: time.Minute, observations: -1, service: notObserved(0), pod: func(p *GatePod) { p.ReadyAt = start.Add(time.Hour) }, want: "true NotObserved"},
+		"the clock of the node is fast, nodes":         {elapsed: time.Minute, rows: nodes, observations: 7, pod: func(p *GatePod) { p.ReadyAt = start.Add(time.Hour) }, want: "true BackendsAreNodes"},
 		"observed before it was ready, at the timeout": {elapsed: gateTimeout, rows: normal, requested: -gateTimeout, want: "true HealthUnknown"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -349,7 +374,7 @@ func TestKnownBadGateNeverOpens(t *testing.T) {
 			if bad || ready < 0 {
 				t.Fatalf("seed %d: %+v opened", seed, c)
 			}
-		case bad && ready >= 0 && o.nodesSince.IsZero() && d.Reason != v1alpha1.GateDisabled:
+		case bad && ready >= 0 && o.nodesSince.IsZero() && !o.listsNodes && d.Reason != v1alpha1.GateDisabled:
 			t.Fatalf("seed %d: %+v opened: %s", seed, c, d.Reason)
 		}
 	}

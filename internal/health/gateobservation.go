@@ -22,11 +22,15 @@ type GateObservation struct {
 	rows         []v1alpha1.BackendStatus
 	// byIP are the indexes of the rows of an address.
 	byIP map[string][]int
+	// noPort is true when a row has no listener port.
+	noPort bool
 	// portsKnown is true when the listeners of the Service are known.
 	portsKnown bool
 	// nodesSince is since when every backend of the Service has been a node; zero: not so.
 	nodesSince time.Time
 	listeners  []gateListener
+	// listsNodes is hasNode, with the pods; false where rows of pods lack their type.
+	listsNodes bool
 }
 
 // gateListener is a listener that exists.
@@ -79,6 +83,7 @@ func NewGateObservation(input GateInput) *GateObservation {
 		}
 	}
 	for i := range o.rows {
+		o.noPort = o.noPort || o.rows[i].ListenerPort == 0
 		if ip := Address(o.rows[i].ServerIP); ip != "" {
 			o.byIP[ip] = append(o.byIP[ip], i)
 		}
@@ -144,22 +149,42 @@ func (o *GateObservation) listener(port int32, protocol string) *gateListener {
 	return nil
 }
 
-// LoadBalancerID is the id of the load balancer that was observed.
-func (o *GateObservation) LoadBalancerID() string { return o.loadBalancer }
-
 // WithPods returns a copy that knows the addresses of all pods with a gate of
-// the Service, open or not: a listener that lists one of them should list every other.
+// the Service, open or not: a listener that lists one of them should list every
+// other, unless it lists nodes.
 func (o *GateObservation) WithPods(ips []string) *GateObservation {
+	if o == nil {
+		return nil
+	}
 	with := *o
 	with.listeners = slices.Clone(o.listeners)
+	typed := true
 	for _, ip := range ips {
 		for _, at := range o.byIP[ip] {
-			if l := with.listener(o.rows[at].ListenerPort, o.rows[at].ListenerProtocol); l != nil {
+			row := &o.rows[at]
+			typed = typed && row.Type == TypeENI
+			if l := with.listener(row.ListenerPort, row.ListenerProtocol); l != nil {
 				l.listsPods = true
 			}
 		}
 	}
+	if with.listsNodes = typed && with.hasNode(); !typed {
+		with.nodesSince = time.Time{} // the response lacks types: a row like those of pods may be one
+	}
 	return &with
+}
+
+// hasNode reports whether a listener of the Service lists a node, or any listener
+// does where those of the Service are not known.
+func (o *GateObservation) hasNode() bool {
+	known := o.portsKnown || slices.ContainsFunc(o.listeners, func(l gateListener) bool { return l.listsPods })
+	return slices.ContainsFunc(o.rows, func(row v1alpha1.BackendStatus) bool {
+		if row.Type == TypeENI || !known {
+			return row.Type != TypeENI
+		}
+		l := o.listener(row.ListenerPort, row.ListenerProtocol)
+		return l != nil && (l.named || l.listsPods)
+	})
 }
 
 // isAbout reports whether the observation was requested after the pod's
@@ -173,9 +198,9 @@ func (o *GateObservation) isAbout(pod *GatePod) bool {
 func (o *GateObservation) decide(pod *GatePod) GateDecision {
 	rows := o.rowsOf(pod)
 	d := GateDecision{ObservedAt: o.at}
-	if !o.nodesSince.IsZero() && len(rows) == 0 {
-		d.Open = o.at.Sub(latest(pod.ReadyAt, o.nodesSince)) >= gateGrace
-		d.Reason, d.Message = v1alpha1.GateNotRegistered, o.loadBalancer+" lists nodes, and no pods yet"
+	if since := o.nodeSince(pod); len(rows) == 0 && !since.IsZero() {
+		d.Open = o.at.Sub(latest(pod.ReadySeenAt, since)) >= gateGrace
+		d.Reason, d.Message = v1alpha1.GateNotRegistered, o.loadBalancer+" lists nodes, and not the pod yet"
 		if d.Open {
 			d.Reason, d.Message = v1alpha1.GateBackendsAreNodes, "the backends of "+o.loadBalancer+" are nodes: their health says nothing of this pod"
 		}
@@ -190,6 +215,17 @@ func (o *GateObservation) decide(pod *GatePod) GateDecision {
 	}
 	d.Open, d.Reason, d.Message = o.verdict(rows)
 	return d
+}
+
+// nodeSince is since when the backend of a pod without a row of its own has been
+// its node; zero: it must have a row. Beside nodes the load balancer lists pods,
+// which run on virtual nodes: the cloud controller manager then says that it has
+// registered a pod, and means its node.
+func (o *GateObservation) nodeSince(pod *GatePod) time.Time {
+	if o.nodesSince.IsZero() && o.listsNodes {
+		return pod.RegisteredSeenAt
+	}
+	return o.nodesSince
 }
 
 // rowsOf returns the rows of a pod. A node has the address of its pods on the
@@ -244,11 +280,10 @@ func (o *GateObservation) verdict(rows []*v1alpha1.BackendStatus) (open bool, re
 // without returns the listeners that should list the pod, and do not. Rows
 // without a port may belong to a listener that seems to have none.
 func (o *GateObservation) without(rows []*v1alpha1.BackendStatus) []string {
-	noPort := slices.ContainsFunc(o.rows, func(row v1alpha1.BackendStatus) bool { return row.ListenerPort == 0 })
 	var missing []string
 	for i := range o.listeners {
 		l := &o.listeners[i]
-		if !l.decides() || !l.named && !l.listsPods || noPort && l.Backends == 0 {
+		if !l.decides() || !l.named && !l.listsPods || o.noPort && l.Backends == 0 {
 			continue
 		}
 		if !slices.ContainsFunc(rows, func(row *v1alpha1.BackendStatus) bool {

@@ -116,7 +116,7 @@ func writeKubeconfig(t *testing.T, cluster *clientcmdapi.Cluster, u *clientcmdap
 
 // isStatusWrite reports whether a request writes a status.
 func isStatusWrite(r *http.Request) bool {
-	return r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/status")
+	return r.Method != http.MethodGet && strings.HasSuffix(r.URL.Path, "/status")
 }
 
 func isWatch(r *http.Request) bool { return r.URL.Query().Get("watch") == "true" }

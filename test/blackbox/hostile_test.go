@@ -126,10 +126,9 @@ func inventsNothing(t *testing.T, w *env) {
 			before := w.await(t, pairs[c.name].kept, good("AllBackendsNormal"))
 			w.requestObservation(t, before, "now")
 
-			want := codeCase{reason: c.reason}.states()
-			nothingInvented(g, w.await(t, pairs[c.name].never, want))
+			nothingInvented(g, w.awaitFailure(t, pairs[c.name].never, c.reason))
 
-			want = with(good("AllBackendsNormal"), states{"Observed": "False " + c.reason, "Reconciling": "True ObservationRequested"})
+			want := with(good("AllBackendsNormal"), states{"Observed": "False " + c.reason, "Reconciling": "True ObservationRequested"})
 			after := w.await(t, before, want)
 			g.Expect(after.Status.LastAttemptedObserveRequest).To(Equal("now"))
 			g.Expect(after.Status.LastHandledObserveRequest).To(BeEmpty(), "a failure serves no request")

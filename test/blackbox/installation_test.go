@@ -28,18 +28,18 @@ const (
 
 // installation is a folder of config/ that can be applied.
 type installation struct {
-	folder    string
-	namespace string // of the operator
-	served    string // a namespace whose objects it serves
-	secure    bool   // metrics require a permission
-	component string // a component of config/ that is added; "": none
-	run       string // distinguishes its processes
+	folder     string
+	namespace  string   // of the operator
+	served     string   // a namespace whose objects it serves
+	secure     bool     // metrics require a permission
+	components []string // of config/ that are added
+	run        string   // distinguishes its processes
 }
 
-// path returns the folder, or a copy of it with the component.
+// path returns the folder, or a copy of it with the components.
 func (i installation) path(t *testing.T) string {
 	config := filepath.Join("..", "..", "config")
-	if i.component == "" {
+	if len(i.components) == 0 {
 		return filepath.Join(config, i.folder)
 	}
 	copied := t.TempDir()
@@ -47,7 +47,7 @@ func (i installation) path(t *testing.T) string {
 		t.Fatal(err)
 	}
 	folder := filepath.Join(copied, i.folder)
-	content := readFile(t, filepath.Join(folder, "kustomization.yaml")) + "\ncomponents: [../" + i.component + "]\n"
+	content := readFile(t, filepath.Join(folder, "kustomization.yaml")) + "\ncomponents: [../" + strings.Join(i.components, ", ../") + "]\n"
 	if err := os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func (w *env) startInstalled(t *testing.T, i installation) *operator {
 		"--health-probe-bind-address="+op.probeAddress,
 	)
 	environment := append(w.operatorEnvironment(), w.slb.account.environment()...)
-	op.process = start(t, w.outputs, i.folder+i.component+i.run, w.programs.operator, environment, args...)
+	op.process = start(t, w.outputs, i.folder+strings.Join(i.components, "-")+i.run, w.programs.operator, environment, args...)
 	w.showOnFailure(t, op)
 	op.awaitReady(t)
 	return op

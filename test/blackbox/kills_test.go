@@ -31,11 +31,12 @@ type killTest struct {
 	recorder *recorder
 	key      account
 	objects  []*v1alpha1.LoadBalancerHealth
+	gates    *gateKills
 	killed   []time.Time
 }
 
 // TestKills proves that the history of killed operators could be that of one operator, except for events that a kill
-// lost.
+// lost, and that no kill changes an open readiness gate.
 func TestKills(t *testing.T) {
 	seed := seedOf(t)
 	w := newEnv(t, envOptions{quick: true})
@@ -52,6 +53,7 @@ func TestKills(t *testing.T) {
 		k.objects = append(k.objects, named("kills", id, needing("2")))
 		w.create(t, k.objects[i])
 	}
+	k.addGates(t)
 	w.simulator.addFault(t, fault{Kind: "delay", Delay: "20ms"})
 
 	began := time.Now()
@@ -61,6 +63,7 @@ func TestKills(t *testing.T) {
 	t.Logf("%d kills in %s", kills, time.Since(began).Round(time.Second))
 	k.awaitFinalState(t)
 	k.check(t)
+	k.checkGates(t)
 	noRaceOrPanic(t, w)
 }
 
@@ -85,7 +88,8 @@ func (k *killTest) run(t *testing.T, name string) *process {
 	environment := append(k.operatorEnvironment(), k.key.environment()...)
 	return start(t, k.outputs, name, k.programs.operator, environment,
 		"--kubeconfig="+k.operator.kubeconfig, "--slb-endpoint="+k.log.server.URL, "--watch-namespace=kills",
-		"--metrics-bind-address=0", "--health-probe-bind-address=0", "--slb-qps=200", "--slb-burst=200")
+		"--metrics-bind-address=0", "--health-probe-bind-address=0", "--slb-qps=200", "--slb-burst=200",
+		"--readiness-gates", "--region-id="+region)
 }
 
 // flip changes some backends at random.
@@ -93,8 +97,7 @@ func (k *killTest) flip(t *testing.T) {
 	t.Helper()
 	for range 6 {
 		object := k.objects[k.random.IntN(killObjects)]
-		status := []string{"normal", "abnormal", "unavailable"}[k.random.IntN(3)]
-		k.simulator.set(t, object.Spec.LoadBalancerID, serverName(k.random.IntN(killBackends)), status)
+		k.simulator.set(t, object.Spec.LoadBalancerID, serverName(k.random.IntN(killBackends)), k.anyStatus())
 	}
 }
 
@@ -103,6 +106,7 @@ func (k *killTest) flip(t *testing.T) {
 func (k *killTest) runAndKill(t *testing.T, run int) {
 	t.Helper()
 	k.flip(t)
+	k.changeGates(t)
 	p := k.run(t, fmt.Sprintf("kills-%d", run))
 	kill := time.After(100*time.Millisecond + time.Duration(k.random.Int64N(int64(1400*time.Millisecond))))
 	near := k.random.IntN(2) == 0
@@ -126,7 +130,8 @@ func (k *killTest) runAndKill(t *testing.T, run int) {
 	p.Kill()
 }
 
-// awaitFinalState runs a last operator until every status equals the simulator's state.
+// awaitFinalState runs a last operator until every status equals the simulator's state, and every gate is open that
+// must be.
 func (k *killTest) awaitFinalState(t *testing.T) {
 	t.Helper()
 	last := k.run(t, "kills-last")
@@ -149,6 +154,7 @@ func (k *killTest) awaitFinalState(t *testing.T) {
 			g.Expect(string(conditionOf(found, "Healthy").Status)).To(Equal(verdictOf(n["normal"], n["unavailable"])))
 		})
 	}
+	k.awaitGates(t)
 	last.terminate(t, stopGrace) // it writes the pending events
 }
 

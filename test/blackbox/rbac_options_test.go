@@ -3,6 +3,7 @@
 package blackbox
 
 import (
+	"strings"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -18,7 +19,7 @@ import (
 
 // servicesAllowed adds config/service-discovery.
 func (w *env) servicesAllowed(t *testing.T, i installation, log *auditLog) {
-	i.component = "service-discovery"
+	i.components = []string{"service-discovery"}
 	w.install(t, i)
 	op := w.startInstalled(t, i)
 	w.workThroughServices(t, i)
@@ -26,8 +27,14 @@ func (w *env) servicesAllowed(t *testing.T, i installation, log *auditLog) {
 	requests := log.of(t, i.user(), anyRequest)
 	refusedNothing(t, requests)
 	onlyNeeded(t, w.permissionsOf(t, i.namespace, serviceAccountName), requests)
-	w.revoke(t, i)
+	w.revoke(t, servicesBinding)
 }
+
+const (
+	servicesBinding = "slb-health-operator-service-discovery-rolebinding"
+	namesBinding    = "slb-health-operator-backend-names-rolebinding"
+	gatesBinding    = "slb-health-operator-readiness-gates.slb.lbhealth.dev"
+)
 
 // workThroughServices makes the operator find the load balancer of a Service, and create, label and delete the object
 // that the Service requests.
@@ -64,12 +71,90 @@ func (w *env) workThroughServices(t *testing.T, i installation) {
 	})
 }
 
+// gatesAllowed adds config/readiness-gates and config/service-discovery, which it needs.
+func (w *env) gatesAllowed(t *testing.T, i installation, log *auditLog) {
+	if !strings.Contains(w.kubectl(t, "get", "--raw", "/apis/admissionregistration.k8s.io/v1"), `"mutatingadmissionpolicies"`) {
+		t.Skip("this Kubernetes does not serve MutatingAdmissionPolicy v1, which the component contains")
+	}
+	i.components = []string{"service-discovery", "readiness-gates"}
+	w.install(t, i)
+	start := len(log.of(t, i.user(), anyRequest))
+	op := w.startInstalled(t, i)
+	w.openOneGate(t, i)
+	op.terminate(t, stopGrace)
+	requests := log.of(t, i.user(), anyRequest)
+	refusedNothing(t, requests[start:])
+	onlyNeeded(t, w.permissionsOf(t, i.namespace, serviceAccountName), requests)
+	w.revoke(t, servicesBinding, gatesBinding)
+}
+
+// openOneGate makes the operator close the gate of a pod, and open it. The guard of the
+// component permits both writes.
+func (w *env) openOneGate(t *testing.T, i installation) {
+	t.Helper()
+	const service, lb, ip = "gated", "lb-of-gated", "10.9.9.8"
+	listed := func(status string) fakeResponse {
+		return success(row{"ServerId": "eni-8", "ServerIp": ip, "Type": "eni", "ServerHealthStatus": status})
+	}
+	w.slb.on(lb, always(listed("abnormal")))
+	w.create(t, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: i.served, Name: service, Labels: map[string]string{v1alpha1.ServiceLoadBalancerLabel: lb}},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Ports: []corev1.ServicePort{{Port: 443}}},
+	})
+	w.create(t, &v1alpha1.LoadBalancerHealth{
+		ObjectMeta: metav1.ObjectMeta{Namespace: i.served, Name: service},
+		Spec:       v1alpha1.LoadBalancerHealthSpec{ServiceRef: &v1alpha1.ServiceReference{Name: service}, Interval: metav1.Duration{Duration: interval}},
+	})
+	pod := w.createGatedPod(t, i.served, "gated", ip, v1alpha1.ReadinessGatePrefix+service)
+	w.awaitGate(t, pod, v1alpha1.ReadinessGatePrefix+service, "False BackendAbnormal")
+	w.slb.on(lb, always(listed("normal")))
+	w.awaitGate(t, pod, v1alpha1.ReadinessGatePrefix+service, "True BackendNormal")
+}
+
+// createGatedPod creates a pod with gates whose containers are ready.
+func (w *env) createGatedPod(t *testing.T, namespace, name, ip string, gates ...string) *corev1.Pod {
+	t.Helper()
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec:       corev1.PodSpec{NodeName: "node-1", Containers: []corev1.Container{{Name: "web", Image: "web"}}},
+	}
+	for _, gate := range gates {
+		pod.Spec.ReadinessGates = append(pod.Spec.ReadinessGates, corev1.PodReadinessGate{ConditionType: corev1.PodConditionType(gate)})
+	}
+	w.create(t, pod)
+	pod.Status.PodIP, pod.Status.PodIPs = ip, []corev1.PodIP{{IP: ip}}
+	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.ContainersReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()}}
+	if err := w.admin.Status().Update(w.ctx, pod); err != nil {
+		t.Fatal(err)
+	}
+	return pod
+}
+
+// awaitGate waits until a gate has this status and reason.
+func (w *env) awaitGate(t *testing.T, pod *corev1.Pod, gate, want string) {
+	t.Helper()
+	w.eventually(t, func(g Gomega) {
+		g.Expect(w.admin.Get(w.ctx, client.ObjectKeyFromObject(pod), pod)).To(Succeed())
+		g.Expect(gateStatus(pod, gate)).To(Equal(want))
+	})
+}
+
+// gateStatus returns the status and the reason of a gate; "" if it was never set.
+func gateStatus(pod *corev1.Pod, gate string) string {
+	for _, c := range pod.Status.Conditions {
+		if string(c.Type) == gate {
+			return string(c.Status) + " " + c.Reason
+		}
+	}
+	return ""
+}
+
 // namesAllowed adds config/backend-names, at first without its permissions.
 func (w *env) namesAllowed(t *testing.T, i installation, log *auditLog) {
-	i.component = "backend-names"
+	i.components = []string{"backend-names"}
 	lb := w.createNamed(t, i)
 	w.install(t, i)
-	w.revoke(t, i)
+	w.revoke(t, namesBinding)
 	w.awaitPermission(t, i, "pods", false)
 	i.run = "-without-permissions"
 	op := w.startInstalled(t, i)
@@ -118,12 +203,13 @@ func (w *env) createNamed(t *testing.T, i installation) *v1alpha1.LoadBalancerHe
 	return lb
 }
 
-// revoke deletes the ClusterRoleBinding of a component.
-func (w *env) revoke(t *testing.T, i installation) {
+// revoke deletes ClusterRoleBindings.
+func (w *env) revoke(t *testing.T, bindings ...string) {
 	t.Helper()
-	binding := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "slb-health-operator-" + i.component + "-rolebinding"}}
-	if err := w.admin.Delete(w.ctx, binding); err != nil {
-		t.Fatal(err)
+	for _, name := range bindings {
+		if err := w.admin.Delete(w.ctx, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

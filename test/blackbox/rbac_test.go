@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/types"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -41,6 +42,8 @@ func TestRBAC(t *testing.T) {
 				w.scrape(t, i, op)
 			})
 			op.terminate(t, stopGrace)
+			t.Run("writes statuses with a PUT", func(t *testing.T) { w.onlyUpdates(t, i, log) })
+			t.Run("keeps the fields of a newer CRD", func(t *testing.T) { w.workWithNewerCRD(t, i) })
 
 			requests := log.of(t, i.user(), anyRequest)
 			t.Run("is refused nothing", func(t *testing.T) { refusedNothing(t, requests) })
@@ -51,6 +54,7 @@ func TestRBAC(t *testing.T) {
 		})
 	}
 	t.Run("with the load balancers of Services", func(t *testing.T) { w.servicesAllowed(t, clusterWide, log) })
+	t.Run("with readiness gates", func(t *testing.T) { w.gatesAllowed(t, clusterWide, log) })
 	t.Run("with the names of backends", func(t *testing.T) { w.namesAllowed(t, clusterWide, log) })
 	noRaceOrPanic(t, w)
 }
@@ -66,7 +70,7 @@ func (w *env) strangersMayNothing(t *testing.T) {
 // repeat a write after a conflict, and record an event and update its series.
 func (w *env) workThrough(t *testing.T, i installation) {
 	t.Helper()
-	changing := named(i.served, "lb-changing-"+i.folder, once)
+	changing := changingObject(i)
 	keyed := named(i.served, "lb-keyed-"+i.folder, once, withSecret("slb-reader"))
 	w.slb.on(keyed.Spec.LoadBalancerID, always(success(normalRow("i-1"))))
 	w.slb.on(changing.Spec.LoadBalancerID, func(n int) fakeResponse {
@@ -93,6 +97,40 @@ func (w *env) workThrough(t *testing.T, i installation) {
 	w.awaitEvents(t, changing, map[string]int{
 		"Warning BackendAbnormal": 2, "Normal BackendNormal": 1, "Warning LoadBalancerUnhealthy": 2, "Normal LoadBalancerHealthy": 1,
 	})
+}
+
+func changingObject(i installation) *v1alpha1.LoadBalancerHealth {
+	return named(i.served, "lb-changing-"+i.folder, once)
+}
+
+// onlyUpdates requires that no status was patched: that costs the API server more than a PUT.
+func (w *env) onlyUpdates(t *testing.T, i installation, log *auditLog) {
+	verbs := map[string]int{}
+	for _, r := range log.of(t, i.user(), func(r *auditedRequest) bool { return r.writes() && r.ObjectRef.Subresource == "status" }) {
+		verbs[r.Verb]++
+	}
+	NewWithT(t).Expect(verbs).To(And(HaveLen(1), HaveKeyWithValue("update", BeNumerically(">=", 5))))
+}
+
+// workWithNewerCRD runs an operator that does not know a field of the status, as after a downgrade.
+func (w *env) workWithNewerCRD(t *testing.T, i installation) {
+	const field = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/future"
+	changing := changingObject(i)
+	patchCRD := func(operation string, served types.GomegaMatcher) {
+		w.kubectl(t, "patch", "crd", crdName, "--type=json", "-p=["+operation+"]")
+		w.eventually(t, func(g Gomega) {
+			g.Expect(w.kubectl(t, "get", "--raw", "/openapi/v3/apis/slb.lbhealth.dev/v1alpha1")).To(served)
+		})
+	}
+	patchCRD(`{"op":"add","path":"`+field+`","value":{"type":"string"}}`, ContainSubstring(`"future"`))
+	w.kubectl(t, "patch", "-n", i.served, "lbh", changing.Name, "--subresource=status", "--type=merge", `-p={"status":{"future":"kept"}}`)
+	i.run = "-newer-crd"
+	op := w.startInstalled(t, i)
+	w.requestObservation(t, changing, "5")
+	w.await(t, changing, good("AllBackendsNormal"))
+	op.terminate(t, stopGrace)
+	NewWithT(t).Expect(w.kubectl(t, "get", "-n", i.served, "lbh", changing.Name, "-o=jsonpath={.status.future}")).To(Equal("kept"))
+	patchCRD(`{"op":"remove","path":"`+field+`"}`, Not(ContainSubstring(`"future"`)))
 }
 
 func (w *env) label(t *testing.T, object *v1alpha1.LoadBalancerHealth) {

@@ -18,6 +18,7 @@ const (
 	needsRegistry  = "needs two registries"
 	helmInstall    = `helm install slb-health-operator oci://`
 	kustomizeApply = "kubectl apply --server-side -k"
+	inShop         = " -n shop"
 	newFile        = "kubectl apply --server-side -f $URL/" + newVersion + "/install.yaml"
 )
 
@@ -52,6 +53,7 @@ func readmePage(c *cluster) *page {
 			"make demo":       "TestQuickStart runs it",
 			"make test":       "this test is a part of it",
 			"kubectl get lbh": "TestQuickStart compares the output of the demo",
+			inShop:            "TestQuickStart runs it in the demo",
 		},
 		before: map[string]func(*testing.T){"kubectl apply": c.reset},
 		after: map[string]func(*testing.T){

@@ -15,7 +15,11 @@ const controllerManager = "kube-controller-manager"
 // StartControllerManager runs these controllers of kube-controller-manager, and no
 // others, until ctx or this process ends. Its log goes to a file in the folder.
 func (c *ControlPlane) StartControllerManager(ctx context.Context, folder string, controllers ...string) (*Process, error) {
-	path, err := findControllerManager()
+	program, err := FindControllerManager()
+	if err != nil {
+		return nil, err
+	}
+	path, err := c.lifeline.Tie(program)
 	if err != nil {
 		return nil, err
 	}
@@ -27,9 +31,9 @@ func (c *ControlPlane) StartControllerManager(ctx context.Context, folder string
 		"--kube-api-qps=500", "--kube-api-burst=1000")
 }
 
-// findControllerManager looks beside the programs of the control plane, and where
+// FindControllerManager looks beside the programs of the control plane, and where
 // `make controller-manager` puts it.
-func findControllerManager() (string, error) {
+func FindControllerManager() (string, error) {
 	if folder := os.Getenv(assetsVariable); folder != "" {
 		if path, err := filepath.Abs(filepath.Join(folder, controllerManager)); err == nil && exists(path) {
 			return path, nil

@@ -145,6 +145,8 @@ func (c *ControlPlane) start(ctx context.Context, programs programs, crds []stri
 	if err := c.listen(ctx, opts.EtcdAddress); err != nil {
 		return err
 	}
+	// envtest's own range has addresses for 254 Services.
+	c.env.ControlPlane.APIServer.Configure().Set("service-cluster-ip-range", "10.0.0.0/16")
 	for flag, values := range opts.APIServerArgs {
 		c.env.ControlPlane.APIServer.Configure().Set(flag, values...)
 	}

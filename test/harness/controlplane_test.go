@@ -171,7 +171,7 @@ func TestFindControllerManager(t *testing.T) {
 		if err := os.WriteFile(want, nil, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := findControllerManager(); err != nil || got != want {
+		if got, err := FindControllerManager(); err != nil || got != want {
 			t.Errorf("found %s, %v", got, err)
 		}
 	})
@@ -182,7 +182,7 @@ func TestFindControllerManager(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Chdir(root)
-		if path, err := findControllerManager(); err == nil || !strings.Contains(err.Error(), "run `make controller-manager`") {
+		if path, err := FindControllerManager(); err == nil || !strings.Contains(err.Error(), "run `make controller-manager`") {
 			t.Errorf("found %s, %v", path, err)
 		}
 	})

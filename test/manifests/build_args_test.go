@@ -46,7 +46,7 @@ func TestImageBuildsFromMirrors(t *testing.T) {
 		default:
 		}
 	}
-	if froms != 3 || downloads != 1 {
+	if froms != 4 || downloads != 1 {
 		t.Errorf("%d stages and %d downloads", froms, downloads)
 	}
 }

@@ -17,7 +17,7 @@ import (
 func TestImages(t *testing.T) {
 	content := harness.ReadFile(t, filepath.Join("..", "..", "Dockerfile"))
 	arguments, stages := stagesOf(string(content))
-	for _, want := range []struct{ target, program string }{{"simulator", "slb-simulator"}, {"operator", "slb-health-operator"}} {
+	for _, want := range []struct{ target, program string }{{"simulator", "slb-simulator"}, {"plugin", "kubectl-lbh"}, {"operator", "slb-health-operator"}} {
 		i := slices.IndexFunc(stages, func(s []instruction) bool { return strings.HasSuffix(s[0].value, " AS "+want.target) })
 		if i < 0 {
 			t.Fatalf("there is no target %s", want.target)

@@ -58,9 +58,7 @@ func (s *env) observeAs(t *testing.T, namespace, name, id string, minHealthy int
 			HealthPolicy: &v1alpha1.HealthPolicy{MinHealthy: &minHealthy},
 		},
 	}
-	if err := s.Client.Create(s.Ctx, object); err != nil {
-		t.Fatal(err)
-	}
+	s.create(t, object)
 	return object
 }
 

@@ -50,7 +50,7 @@ func TestAlertsOfARunningOperator(t *testing.T) {
 	s.put(t, "idle", "normal")
 	s.addListener(t, "idle", 8080)
 	s.observeAs(t, otherTeam, "idle", "idle", intstr.FromInt32(0))
-	args := []string{"--watch-namespace=" + namespace, "--watch-namespace=" + otherTeam, "--leader-elect", "--leader-election-namespace=" + namespace}
+	args := append([]string{"--watch-namespace=" + namespace, "--watch-namespace=" + otherTeam, "--leader-elect", "--leader-election-namespace=" + namespace}, gateArgs...)
 	operator := s.startOperator(t, "operator", first.address, args...)
 	s.expect(t, "all is well")
 	t.Run("series name the Service of their object, not that of the metrics", func(t *testing.T) { s.expectNoService(t) })
@@ -60,12 +60,7 @@ func TestAlertsOfARunningOperator(t *testing.T) {
 	standby := s.startOperator(t, "standby", second.address, args...)
 	s.failOver(t, operator, "SLBBackendAbnormal prod/web", "SLBBelowMinHealthy prod/web")
 	operator = standby
-	t.Run("no panel of the dashboard is empty", func(t *testing.T) { s.expectPanels(t) })
-	t.Run("what the dashboard shows can be drawn", func(t *testing.T) {
-		now := time.Now().Add(pictureStep) // truncated, it is still after what the panels have
-		p := picture{s.server, everything(quickRange), began.Truncate(pictureStep), now.Truncate(pictureStep)}
-		p.draw(t, readDashboard(t), filepath.Join(t.TempDir(), "dashboard.svg"))
-	})
+	s.verifyDashboard(t, began)
 	s.put(t, "web", "normal")
 	s.expect(t, "its backends are normal again")
 
@@ -99,6 +94,22 @@ func TestAlertsOfARunningOperator(t *testing.T) {
 	s.expect(t, "another process has the Lease", "SLBHealthOperatorWithoutLeader "+operatorNamespace+"/"+lease.GetName())
 	s.remove(t, lease)
 	s.expect(t, "the operator leads")
+}
+
+// verifyDashboard adds a rollout, of which one pod waits, for the panels that show one.
+func (s *env) verifyDashboard(t *testing.T, began time.Time) {
+	t.Helper()
+	s.putPods(t, "checkout", "normal", "10.9.0.1")
+	rollout := append(s.addGated(t, otherTeam, "checkout", "checkout", "10.9.0.1", "10.9.0.2"), s.addRefused(t, namespace, "web"))
+	t.Run("no panel of the dashboard is empty", func(t *testing.T) { s.expectPanels(t) })
+	t.Run("what the dashboard shows can be drawn", func(t *testing.T) {
+		now := time.Now().Add(pictureStep) // truncated, it is still after what the panels have
+		p := picture{s.server, everything(quickRange), began.Truncate(pictureStep), now.Truncate(pictureStep)}
+		p.draw(t, readDashboard(t), filepath.Join(t.TempDir(), "dashboard.svg"))
+	})
+	for _, object := range rollout {
+		s.remove(t, object)
+	}
 }
 
 // expectNoService verifies that an empty label of a series does not get the value of

@@ -21,8 +21,9 @@ const (
 	pictureVariable = "DASHBOARD_PICTURE"
 	pictureRange    = "10s"
 	shop, billing   = "shop", "billing"
+	checkout        = "checkout"
 	// whole is a fleet that is observed.
-	whole = `count(slb_health_condition{condition="Observed", status="True"} == 1) == 7`
+	whole = `count(slb_health_condition{condition="Observed", status="True"} == 1) == 8`
 )
 
 // TestDashboardPicture draws the dashboard of an incident of two minutes, for the
@@ -35,13 +36,19 @@ func TestDashboardPicture(t *testing.T) {
 	metrics := harness.FreeAddressFor(t)
 	s := newEnv(t, readMonitor(t), replica{mainJob, "a", metrics})
 	s.buildFleet(t)
-	s.startOperator(t, "operator", metrics)
+	s.startOperator(t, "operator", metrics, gateArgs...)
 	s.lasts(t, whole, 10)
 	began := time.Now()
 	s.lasts(t, whole, 25)
 
+	const first, second, late = "10.9.0.1", "10.9.0.2", "10.9.0.3"
+	s.putPods(t, "lb-checkout", "unavailable", first, second)
+	for _, ip := range []string{first, second, late} {
+		s.addWaitingPod(t, shop, checkout, ip)
+	}
 	s.setHealth(t, "lb-web", "abnormal", "i-1")
 	s.lasts(t, `slb_health_backends{name="web", status="abnormal"} == 1`, 10)
+	s.putPods(t, "lb-checkout", "normal", first, second)
 	s.setHealth(t, "lb-web", "abnormal", "i-2", "i-3")
 	s.lasts(t, `slb_health_condition{name="web", condition="Healthy", status="False"} == 1`, 15)
 
@@ -64,7 +71,8 @@ func TestDashboardPicture(t *testing.T) {
 	picture{s.server, values, began.Truncate(pictureStep), time.Now().Truncate(pictureStep)}.draw(t, readDashboard(t), path)
 }
 
-// buildFleet makes seven load balancers: one has a listener without backends, and one a backend without a result.
+// buildFleet makes eight load balancers: one has a listener without backends, one a backend
+// without a result, and one is that of a Service.
 func (s *env) buildFleet(t *testing.T) {
 	t.Helper()
 	const up, unknown = "normal", "unavailable"
@@ -83,6 +91,9 @@ func (s *env) buildFleet(t *testing.T) {
 		}
 	}
 	s.observeAs(t, billing, "batch", "lb-batch", intstr.FromInt32(0))
+	s.putPods(t, "lb-checkout", up, "10.9.0.9")
+	s.addGated(t, shop, checkout, "lb-checkout")
+	s.addRefused(t, shop, "web")
 }
 
 // lasts waits until a query has returned something for some seconds.

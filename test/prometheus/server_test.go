@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -17,7 +16,6 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
-	"sigs.k8s.io/yaml"
 
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
@@ -81,30 +79,11 @@ func startServer(t *testing.T, folder string, m monitor, replicas []replica) *se
 func startServerWith(t *testing.T, folder string, scrapes []map[string]any) *server {
 	t.Helper()
 	hasten(readRules(t)).write(t, filepath.Join(folder, "rules.yaml"))
-	config, err := yaml.Marshal(map[string]any{
+	p := harness.StartPrometheus(t, folder, map[string]any{
 		"global":     map[string]string{"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
 		"rule_files": []string{"rules.yaml"}, "scrape_configs": scrapes,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(folder, "prometheus.yaml")
-	if err := os.WriteFile(path, config, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	address := harness.FreeAddressFor(t)
-	p, err := harness.Start(t.Context(), folder, "prometheus", []string{"HOME=" + folder}, program(t, "prometheus"),
-		"--config.file="+path, "--storage.tsdb.path="+filepath.Join(folder, "tsdb"), "--web.listen-address="+address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Stop)
-	s := &server{p, "http://" + address}
-	eventually(t, func(g Gomega) {
-		g.Expect(p.Alive()).To(Succeed())
-		g.Expect(s.get("/-/ready", nil)).Error().NotTo(HaveOccurred())
-	})
-	return s
+	return &server{p.Process, "http://" + p.Address}
 }
 
 func (s *server) get(path string, into any) (string, error) {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
@@ -60,6 +61,7 @@ func (e *env) testInjection(t *testing.T) {
 	t.Run("the switch of a Service", e.testSwitch)
 	t.Run("no evaluation fails", e.testNoErrors)
 	t.Run("a policy that fails", e.testFailure)
+	t.Run("the API server restarts", e.testRestart)
 }
 
 func (e *env) testPods(t *testing.T) {
@@ -237,6 +239,41 @@ func (e *env) testFailure(t *testing.T) {
 	e.create(t, newPod("elsewhere", map[string]string{"app": "web"}))
 	e.applyAsTheyStand(t)
 	e.awaitGates(t, web, both("web"))
+}
+
+// restartPods are the pods that are created while the API server restarts.
+const restartPods = 60
+
+// testRestart kills the API server, and creates pods from the moment on when it accepts
+// requests again: it evaluates the policy before it creates the first one.
+func (e *env) testRestart(t *testing.T) {
+	server := e.plane.APIServer()
+	if err := server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan error, 1)
+	go func() { started <- server.Start() }()
+	began := time.Now()
+	var longest time.Duration
+	for n := range restartPods {
+		pod, tried := newPod("shop", map[string]string{"app": "web"}), time.Now()
+		NewWithT(t).Eventually(t.Context(), func(ctx context.Context) error {
+			tried = time.Now()
+			return e.admin.Create(ctx, pod)
+		}).WithTimeout(patience).WithPolling(10 * time.Millisecond).Should(Succeed())
+		longest = max(longest, time.Since(tried))
+		if n == 0 {
+			t.Logf("the first pod was created after %s, by a request of %s", time.Since(began), time.Since(tried))
+		}
+		if got := gatesOf(pod); !slices.Equal(got, both("web")) {
+			t.Errorf("pod %d has the gates %q", n+1, got)
+		}
+	}
+	t.Logf("the longest request took %s", longest)
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	e.testNoErrors(t)
 }
 
 func (e *env) patchPolicy(t *testing.T, patch string) {

@@ -13,6 +13,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,14 +23,15 @@ import (
 )
 
 const (
-	// name is that of each Deployment, Service and LoadBalancerHealth.
+	// name is that of each Deployment, and of its Service and LoadBalancerHealth.
 	name         = "web"
 	versionLabel = "version"
 	// serviceLabel is what the Service selects. The Deployment selects app, so that a
 	// pod of its own can be a backend, too.
 	serviceLabel = "service"
 	cloudGate    = standin.CloudGatePrefix + name
-	healthGate   = "health.slb.lbhealth.dev/" + name
+	healthPrefix = "health.slb.lbhealth.dev/"
+	healthGate   = healthPrefix + name
 	// injectLabel makes the policy inject both gates into the pods of a Service.
 	injectLabel = "slb.lbhealth.dev/readiness-gate"
 	replicas    = 4
@@ -44,6 +46,7 @@ type app struct {
 	namespace string
 	lb        *standin.LoadBalancer
 	recorder  *standin.Recorder
+	policies  []unstructured.Unstructured // that inject gates
 }
 
 // appOptions are all optional.
@@ -68,7 +71,7 @@ func (s *suite) newApp(t *testing.T, options appOptions, prepare func(*app)) *ap
 	}
 	a.create(t, a.deployment("v1"))
 	a.rolloutCompletes(t)
-	a.awaitServing(t, int(a.options.replicas))
+	a.awaitServing(t, replicasOf(a))
 	a.recorder.Restart()
 	return a
 }
@@ -89,20 +92,8 @@ func (s *suite) prepareApp(t *testing.T, options appOptions) *app {
 		options.delays = []time.Duration{checkDelay}
 	}
 	a := &app{suite: s, options: options, namespace: fmt.Sprintf("app-%02d", s.apps.Add(1))}
-	var listeners []standin.Listener
-	for i, delay := range options.delays {
-		listeners = append(listeners, standin.Listener{Port: int32(80 + i), Protocol: "tcp", BackendPort: int32(8080 + i), CheckDelay: delay})
-	}
-	var err error
-	a.lb, a.recorder, err = s.cluster.AddLoadBalancer(types.NamespacedName{Namespace: a.namespace, Name: name}, "lb-"+a.namespace, options.check, listeners...)
-	if err != nil {
-		t.Fatal(err)
-	}
 	a.CreateNamespace(t, a.namespace)
-	a.create(t, a.service(listeners))
-	a.create(t, &v1alpha1.LoadBalancerHealth{ObjectMeta: a.meta(), Spec: v1alpha1.LoadBalancerHealthSpec{
-		ServiceRef: &v1alpha1.ServiceReference{Name: name}, Interval: metav1.Duration{Duration: 5 * time.Second},
-	}})
+	a.lb, a.recorder = a.addService(t, name, options.check)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(a.describe())
@@ -111,10 +102,29 @@ func (s *suite) prepareApp(t *testing.T, options appOptions) *app {
 	return a
 }
 
+// addService creates a Service, its load balancer and its LoadBalancerHealth.
+func (a *app) addService(t *testing.T, service string, check standin.Check) (*standin.LoadBalancer, *standin.Recorder) {
+	t.Helper()
+	var listeners []standin.Listener
+	for i, delay := range a.options.delays {
+		listeners = append(listeners, standin.Listener{Port: int32(80 + i), Protocol: "tcp", BackendPort: int32(8080 + i), CheckDelay: delay})
+	}
+	meta := metav1.ObjectMeta{Namespace: a.namespace, Name: service}
+	lb, recorder, err := a.cluster.AddLoadBalancer(types.NamespacedName{Namespace: a.namespace, Name: service}, "lb-"+a.namespace+"-"+service, check, listeners...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.create(t, a.service(meta, listeners))
+	a.create(t, &v1alpha1.LoadBalancerHealth{ObjectMeta: meta, Spec: v1alpha1.LoadBalancerHealthSpec{
+		ServiceRef: &v1alpha1.ServiceReference{Name: service}, Interval: metav1.Duration{Duration: 5 * time.Second},
+	}})
+	return lb, recorder
+}
+
 func (a *app) meta() metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: a.namespace, Name: name} }
 
-func (a *app) service(listeners []standin.Listener) *corev1.Service {
-	service := &corev1.Service{ObjectMeta: a.meta(), Spec: corev1.ServiceSpec{
+func (a *app) service(meta metav1.ObjectMeta, listeners []standin.Listener) *corev1.Service {
+	service := &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{
 		Type: corev1.ServiceTypeLoadBalancer, Selector: map[string]string{serviceLabel: name},
 	}}
 	if a.options.inject {
@@ -215,6 +225,8 @@ func (a *app) awaitServing(t *testing.T, number int) {
 	a.await(t, fmt.Sprintf("%d serving backends", number), func() (bool, error) { return a.recorder.Serving() == number, nil })
 }
 
+func replicasOf(a *app) int { return int(a.options.replicas) }
+
 // fewestServing fails unless at least as many backends served all the time.
 func (a *app) fewestServing(t *testing.T, least int) {
 	t.Helper()
@@ -248,6 +260,37 @@ func (a *app) list(t *testing.T, reader client.Reader, version string) []corev1.
 		t.Fatal(err)
 	}
 	return list.Items
+}
+
+// awaitPod waits for a pod of a version, and returns it.
+func (a *app) awaitPod(t *testing.T, version, what string, matches func(*corev1.Pod) bool) (found *corev1.Pod) {
+	t.Helper()
+	a.await(t, "a pod "+what, func() (bool, error) {
+		pods := a.cachedPods(t, version)
+		for i := range pods {
+			if matches(&pods[i]) {
+				found = &pods[i]
+				return true, nil
+			}
+		}
+		return false, nil
+	})
+	return found
+}
+
+// isClosed returns a condition for awaitPod: the gate is closed for a reason.
+func isClosed(gate, reason string) func(*corev1.Pod) bool {
+	return func(pod *corev1.Pod) bool {
+		c := conditionOf(pod, gate)
+		return c.Status == corev1.ConditionFalse && c.Reason == reason
+	}
+}
+
+func isReady(pod *corev1.Pod) bool { return isTrue(pod, string(corev1.PodReady)) }
+
+// isOpen returns a condition for awaitPod: the gate is open.
+func isOpen(gate string) func(*corev1.Pod) bool {
+	return func(pod *corev1.Pod) bool { return isTrue(pod, gate) }
 }
 
 // conditionOf returns a condition of a pod; the zero value if there is none.

@@ -5,7 +5,6 @@ package rollout
 import (
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -64,45 +63,14 @@ func testOperatorDown(t *testing.T, s *suite) {
 func testOperatorKilled(t *testing.T, s *suite) {
 	a, operator := s.gatedApp(t, appOptions{})
 	a.update(t, "v2")
-	var first corev1.Pod
-	a.await(t, "a Ready pod of the new version", func() (bool, error) {
-		for _, pod := range a.cachedPods(t, "v2") {
-			if isTrue(&pod, string(corev1.PodReady)) {
-				first = pod
-				return true, nil
-			}
-		}
-		return false, nil
-	})
+	first := a.awaitPod(t, "v2", "that is Ready", isReady)
 	operator.Kill()
 	a.startOperator(t)
-	verifyRollout(t, a)
+	verifyRollout(t, a, "v2")
 	for _, pod := range a.pods(t, "v2") {
-		before, after := conditionOf(&first, healthGate), conditionOf(&pod, healthGate)
+		before, after := conditionOf(first, healthGate), conditionOf(&pod, healthGate)
 		if pod.Name == first.Name && !after.LastTransitionTime.Equal(&before.LastTransitionTime) {
 			t.Errorf("the gate of %s changed from %+v to %+v", pod.Name, before, after)
-		}
-	}
-}
-
-// While the API throttles every call, a gate waits for the timeout, and no longer.
-func testThrottled(t *testing.T, s *suite) {
-	requireGates(t)
-	const timeout = 10 * time.Second
-	a := s.newApp(t, appOptions{replicas: 2, gates: []string{cloudGate, healthGate}}, func(a *app) {
-		a.startOperator(t, "--readiness-gate-unknown-timeout="+timeout.String())
-	})
-	a.Admin(t, http.MethodPost, "faults", map[string]any{"kind": "throttle", "loadBalancerId": a.lb.ID})
-	a.update(t, "v2")
-	a.rolloutSucceeds(t)
-	for _, pod := range a.pods(t, "v2") {
-		gate, containers := conditionOf(&pod, healthGate), conditionOf(&pod, string(corev1.ContainersReady))
-		if gate.Status != corev1.ConditionTrue || gate.Reason != "HealthUnknown" {
-			t.Errorf("the gate of %s is %+v", pod.Name, gate)
-		}
-		// Both times are in whole seconds.
-		if waited := gate.LastTransitionTime.Sub(containers.LastTransitionTime.Time); waited < timeout-time.Second {
-			t.Errorf("the gate of %s was opened after %s", pod.Name, waited)
 		}
 	}
 }
@@ -121,12 +89,11 @@ func testOutage(t *testing.T, s *suite) {
 		return lbh.Status.Summary != nil && lbh.Status.Summary.Abnormal == replicas, err
 	})
 	// The gate of a new pod shows that the operator decides gates during the outage.
-	a.createPod(t, "late")
-	a.await(t, "a closed gate of the new pod", func() (bool, error) {
-		pod := &corev1.Pod{}
-		err := a.cluster.Get(a.Ctx, client.ObjectKey{Namespace: a.namespace, Name: "late"}, pod)
+	late := a.newPod("late")
+	a.create(t, late)
+	a.awaitChange(t, late, "a gate that an observation closes", func(pod *corev1.Pod) bool {
 		c := conditionOf(pod, healthGate)
-		return c.Status == corev1.ConditionFalse && c.Reason != "WaitingForObservation", client.IgnoreNotFound(err)
+		return c.Status == corev1.ConditionFalse && c.Reason != "WaitingForObservation"
 	})
 	a.observeNow(t)
 
@@ -154,14 +121,10 @@ func testUnhealthyVersion(t *testing.T, s *suite) {
 	a, _ := s.gatedApp(t, appOptions{check: s.checkOf("v2", standin.Abnormal)})
 	before := a.ready(t, "v1")
 	a.update(t, "v2")
-	a.await(t, "a gate that is closed by an abnormal backend", func() (bool, error) {
-		for _, pod := range a.cachedPods(t, "v2") {
-			if c := conditionOf(&pod, healthGate); c.Status == corev1.ConditionFalse && c.Reason == "BackendAbnormal" {
-				return isTrue(&pod, string(corev1.ContainersReady)) && isTrue(&pod, cloudGate), nil
-			}
-		}
-		return false, nil
-	})
+	pod := a.awaitPod(t, "v2", "with an abnormal backend", isClosed(healthGate, "BackendAbnormal"))
+	if !isTrue(pod, string(corev1.ContainersReady)) || !isTrue(pod, cloudGate) {
+		t.Errorf("the pod has the conditions %+v", pod.Status.Conditions)
+	}
 	if output, err := a.kubectl(t, "rollout", "undo", "deployment/"+name); err != nil {
 		t.Fatal(output, err)
 	}
@@ -248,12 +211,20 @@ func (a *app) readySince(t *testing.T) map[string]string {
 	return since
 }
 
-// createPod creates a backend that is no pod of the Deployment.
-func (a *app) createPod(t *testing.T, podName string) {
-	t.Helper()
+// newPod returns a backend that is no pod of the Deployment.
+func (a *app) newPod(podName string) *corev1.Pod {
 	pod := &corev1.Pod{ObjectMeta: a.meta(), Spec: a.deployment("v1").Spec.Template.Spec}
 	pod.Name, pod.Labels = podName, map[string]string{serviceLabel: name}
-	a.create(t, pod)
+	return pod
+}
+
+// awaitChange waits until a pod matches, and updates it.
+func (a *app) awaitChange(t *testing.T, pod *corev1.Pod, what string, matches func(*corev1.Pod) bool) {
+	t.Helper()
+	a.await(t, what, func() (bool, error) {
+		err := a.cluster.Get(a.Ctx, client.ObjectKeyFromObject(pod), pod)
+		return err == nil && matches(pod), client.IgnoreNotFound(err)
+	})
 }
 
 func (a *app) readyEndpoints(t *testing.T) (ready int) {

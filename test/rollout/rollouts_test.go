@@ -18,7 +18,9 @@ import (
 // observation, for patches, and for a loaded machine.
 const (
 	fastInterval = 5 * time.Second
-	slack        = 5 * time.Second
+	// healthCheck is longer than an observation, so that a pod is observed while it waits.
+	healthCheck = 6 * time.Second
+	slack       = 5 * time.Second
 )
 
 // Without a gate of health, a rollout replaces every backend that serves by one that
@@ -81,7 +83,7 @@ func testDeadlock(t *testing.T, s *suite) {
 func testBothGates(t *testing.T, s *suite) {
 	requireGates(t)
 	a := s.newApp(t, appOptions{
-		gates: []string{cloudGate, healthGate}, delays: []time.Duration{6 * time.Second},
+		gates: []string{cloudGate, healthGate}, delays: []time.Duration{healthCheck},
 	}, func(a *app) { a.startOperator(t) })
 	rollOut(t, a)
 }
@@ -89,8 +91,10 @@ func testBothGates(t *testing.T, s *suite) {
 // The policy injects both gates into pods whose template has none.
 func testInjectedGates(t *testing.T, s *suite) {
 	requireGates(t)
-	s.injectGates(t)
-	a := s.newApp(t, appOptions{inject: true, delays: []time.Duration{6 * time.Second}}, func(a *app) { a.startOperator(t) })
+	a := s.newApp(t, appOptions{inject: true, delays: []time.Duration{healthCheck}}, func(a *app) {
+		a.injectGates(t, 1)
+		a.startOperator(t)
+	})
 	rollOut(t, a)
 }
 
@@ -110,11 +114,12 @@ func testLargeRollout(t *testing.T, s *suite) {
 func rollOut(t *testing.T, a *app) {
 	t.Helper()
 	a.update(t, "v2")
-	verifyRollout(t, a)
+	verifyRollout(t, a, "v2")
 	longest := time.Duration(0)
 	for _, pod := range a.pods(t, "v2") {
 		registered, normal := conditionOf(&pod, cloudGate).LastTransitionTime, conditionOf(&pod, healthGate).LastTransitionTime
 		longest = max(longest, normal.Sub(registered.Time))
+		a.fewChanges(t, &pod)
 	}
 	t.Logf("a gate is open %s after the registration at the latest", longest)
 	if most := slices.Max(a.options.delays) + fastInterval + slack; longest > most {
@@ -122,12 +127,26 @@ func rollOut(t *testing.T, a *app) {
 	}
 }
 
+// gateRewrite is the shortest time between two changes of a gate that stays closed.
+const gateRewrite = 30 * time.Second
+
+// fewChanges fails if the gate of a pod was written more often than once when it was
+// closed, once when it was opened, and once for each gateRewrite between.
+func (a *app) fewChanges(t *testing.T, pod *corev1.Pod) {
+	t.Helper()
+	changes := a.cluster.GateChanges(pod, healthGate)
+	waited := conditionOf(pod, healthGate).LastTransitionTime.Sub(conditionOf(pod, string(corev1.ContainersReady)).LastTransitionTime.Time)
+	if most := 2 + int(waited/gateRewrite); len(changes) == 0 || len(changes) > most {
+		t.Errorf("the gate of %s changed %d times in %s, not at most %d times: %+v", pod.Name, len(changes), waited, most, changes)
+	}
+}
+
 // verifyRollout waits until kubectl reports success.
-func verifyRollout(t *testing.T, a *app) {
+func verifyRollout(t *testing.T, a *app, version string) {
 	t.Helper()
 	t.Logf("kubectl reports success after %.1f s", a.rolloutSucceeds(t).Seconds())
-	pods := a.pods(t, "v2")
-	if len(pods) != int(a.options.replicas) {
+	pods := a.pods(t, version)
+	if len(pods) != replicasOf(a) {
 		t.Errorf("%d pods of the new version", len(pods))
 	}
 	for _, pod := range pods {
@@ -138,5 +157,5 @@ func verifyRollout(t *testing.T, a *app) {
 			t.Errorf("the gate of %s was opened by %s", pod.Name, reason)
 		}
 	}
-	a.fewestServing(t, int(a.options.replicas))
+	a.fewestServing(t, replicasOf(a))
 }

@@ -42,6 +42,7 @@ type suite struct {
 	cluster           *standin.Cluster
 	controllerManager *harness.Process
 	apps              atomic.Int32
+	faults            sync.Mutex // guards the faults of the simulator
 }
 
 func TestRollouts(t *testing.T) {
@@ -58,7 +59,15 @@ func TestRollouts(t *testing.T) {
 		{"gate of the operator", testDeadlock},
 		{"operator is down", testOperatorDown},
 		{"operator is killed", testOperatorKilled},
+		{"leader fails", testFailover},
 		{"API throttles", testThrottled},
+		{"API forbids", testForbidden},
+		{"operator may not patch", testMayNotPatch},
+		{"address is reused", testAddressReused},
+		{"address is reused and not observed", testAddressReusedUnobserved},
+		{"two Services", testTwoServices},
+		{"another gate", testOtherGate},
+		{"policy is deleted", testPolicyDeleted},
 		{"all backends become abnormal", testOutage},
 		{"new version is unhealthy", testUnhealthyVersion},
 		{"drain", testDrain},
@@ -93,6 +102,11 @@ func newSuite(t *testing.T) *suite {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if changed := s.cluster.ChangedOpenGates(healthPrefix); len(changed) > 0 {
+			t.Errorf("open gates changed:\n%s", strings.Join(changed, "\n"))
+		}
+	})
 	return s
 }
 
@@ -118,6 +132,11 @@ func requireGates(t *testing.T) {
 // startOperator serves the namespace of an app.
 func (a *app) startOperator(t *testing.T, args ...string) *harness.Process {
 	t.Helper()
-	return a.StartOperator(t, "operator-"+a.namespace, "rollout-key", "rollout-secret", append(args,
+	return a.startNamed(t, "operator-"+a.namespace, args...)
+}
+
+func (a *app) startNamed(t *testing.T, processName string, args ...string) *harness.Process {
+	t.Helper()
+	return a.StartOperator(t, processName, "rollout-key", "rollout-secret", append(args,
 		"--watch-namespace="+a.namespace, "--service-discovery", "--backend-names", gatesFlag, "--metrics-bind-address=0")...)
 }

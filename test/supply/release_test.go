@@ -35,13 +35,14 @@ func TestReleasePublishesEveryImage(t *testing.T) {
 	if !strings.Contains(script.String(), "for target in "+strings.Join(targets, " ")+"; do\n") {
 		t.Errorf("not every image of %q is compared with the files of the release", targets)
 	}
-	for _, image := range []struct{ target, program, variable, output, digest string }{
-		{"operator", "slb-health-operator", "IMAGE", "digest", "DIGEST"},
-		{"simulator", "slb-simulator", "SIMULATOR_IMAGE", "simulator", "SIMULATOR_DIGEST"},
+	for _, image := range []struct{ target, compare, variable, output, digest string }{
+		{"operator", `cmp "rootfs/linux_$arch/slb-health-operator" "dist/slb-health-operator-linux-$arch"`, "IMAGE", "digest", "DIGEST"},
+		{"plugin", `tar -xzOf "dist/kubectl-lbh_${VERSION}_linux_$arch.tar.gz" kubectl-lbh | cmp "rootfs/linux_$arch/kubectl-lbh" -`, "PLUGIN_IMAGE", "plugin", "PLUGIN_DIGEST"},
+		{"simulator", `cmp "rootfs/linux_$arch/slb-simulator" "dist/slb-simulator-linux-$arch"`, "SIMULATOR_IMAGE", "simulator", "SIMULATOR_DIGEST"},
 	} {
 		targets = slices.DeleteFunc(targets, func(target string) bool { return target == image.target })
 		for _, want := range []string{
-			`cmp "rootfs/linux_$arch/` + image.program + `" "dist/` + image.program + `-linux-$arch"`,
+			image.compare,
 			"push " + image.output + " " + image.target + ` "$` + image.variable + `"`,
 			`cosign sign --yes --recursive "$` + image.variable + "@$" + image.digest + `"`,
 		} {

@@ -77,7 +77,7 @@ func readWorkflow(t *testing.T, name string) workflow {
 	return w
 }
 
-// TestCIRunsOneScript holds the workflow to what runs everywhere else too: one script, and the one suite that
+// TestCIRunsOneScript holds the workflow to what runs everywhere else too: one script, and the suites that
 // .ci/run leaves out.
 func TestCIRunsOneScript(t *testing.T) {
 	commands := map[string][]string{}
@@ -88,7 +88,10 @@ func TestCIRunsOneScript(t *testing.T) {
 			}
 		}
 	}
-	want := map[string][]string{"run": {".ci/run"}, "compat": {"make test-compat"}}
+	want := map[string][]string{
+		"run": {".ci/run"}, "compat": {"make test-compat"},
+		"rollouts": {"sudo apt-get update -q && sudo apt-get install -y -q --no-install-recommends prometheus", "make test-rollouts lint-rollouts"},
+	}
 	if diff := cmp.Diff(want, commands); diff != "" {
 		t.Errorf("the commands of ci.yaml: put others into .ci/run (-want +got):\n%s", diff)
 	}
@@ -96,8 +99,9 @@ func TestCIRunsOneScript(t *testing.T) {
 
 // notInCI are the suites that .ci/run leaves out, and why.
 var notInCI = map[string]string{
-	"rbac":   "a part of test-blackbox",
-	"compat": "builds a Kubernetes in 10 CPU minutes, for one version at a time: the job compat of ci.yaml runs it",
+	"rbac":     "a part of test-blackbox",
+	"compat":   "builds a Kubernetes in 10 CPU minutes, for one version at a time: the job compat of ci.yaml runs it",
+	"rollouts": "builds Argo Rollouts in 7 CPU minutes: the job rollouts of ci.yaml runs it",
 }
 
 // TestCIRunsEverySuite compares .ci/run to the suites of hack/test.mk.

@@ -128,8 +128,18 @@ func (c *countedConn) Write(p []byte) (int, error) {
 
 // requested counts requests that the API server has served.
 type requested struct {
+	creations    int // of objects
 	statusWrites int // including those without a change
 	events       int // created or patched
+	writes       int // of objects, statuses, Services and Events
+}
+
+// since returns the requests since an earlier count.
+func (r requested) since(earlier requested) requested {
+	return requested{
+		creations: r.creations - earlier.creations, statusWrites: r.statusWrites - earlier.statusWrites,
+		events: r.events - earlier.events, writes: r.writes - earlier.writes,
+	}
 }
 
 func (a *api) requested(ctx context.Context) (requested, error) {
@@ -139,8 +149,15 @@ func (a *api) requested(ctx context.Context) (requested, error) {
 	}
 	served, err := harness.ParseSeries(string(text))
 	const family = "apiserver_request_total"
-	return requested{
+	counted := requested{
+		creations:    int(served.Sum(family, `resource="`+resource+`"`, `verb="POST"`)),
 		statusWrites: int(served.Sum(family, `resource="`+resource+`"`, `subresource="status"`)),
 		events:       int(served.Sum(family, `group="events.k8s.io"`, `resource="events"`)),
-	}, err
+	}
+	for _, written := range []string{resource, "services", "events"} {
+		for _, verb := range []string{"POST", "PUT", "PATCH", "APPLY", "DELETE"} {
+			counted.writes += int(served.Sum(family, `resource="`+written+`"`, `verb="`+verb+`"`))
+		}
+	}
+	return counted, err
 }

@@ -47,6 +47,9 @@ type results struct {
 	Shared   pair          `json:"shared"`
 	Sizes    []pair        `json:"sizes"`
 	Fast     *fastResult   `json:"fast,omitempty"`
+	Gates    *gatesResult  `json:"gates,omitempty"`
+	// Services is printed only.
+	Services *servicesResult `json:"-"`
 }
 
 // A bench measures what a form requires, one measurement after the other.
@@ -60,9 +63,28 @@ type bench struct {
 }
 
 func (b *bench) run(ctx context.Context) error {
-	if err := b.measureFast(ctx); err != nil || b.form.name == fastOnly().name {
+	if part, alone := alone[b.form.name]; alone {
+		return part.measure(b, ctx)
+	}
+	parts := []func(context.Context) error{b.measureFast, b.measureGates, b.compareForms, b.measureCosts, b.measureStorms, b.measureShared, b.measureSizes}
+	for _, part := range parts {
+		if err := part(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onlyStorms measures the storms, of a size that fits this machine.
+func (b *bench) onlyStorms(ctx context.Context) error {
+	if err := b.compareForms(ctx); err != nil {
 		return err
 	}
+	return b.measureStorms(ctx)
+}
+
+// compareForms compares the forms of a status write, and sizes the storms.
+func (b *bench) compareForms(ctx context.Context) error {
 	b.watcher.reset()
 	b.logf("comparing the forms of a status write")
 	var err error
@@ -72,18 +94,13 @@ func (b *bench) run(ctx context.Context) error {
 	b.limit = estimatedLimit(b.results.Writes)
 	b.results.Storms.Size = stormSize(b.limit, b.form.demand)
 	b.logf("  about %.0f a second of the operator's form", b.limit)
-	for _, part := range []func(context.Context) error{b.measureCosts, b.measureStorms, b.measureShared, b.measureSizes} {
-		if err := part(ctx); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
 // estimatedLimit is the rate of the operator's form in the comparison of forms.
 func estimatedLimit(writes []writeResult) float64 {
 	for _, r := range writes {
-		if r.Form == operatorForm.name && r.Rows == usualRows && r.Concurrency == operatorConcurrency {
+		if r.Form == operatorForm.name && r.Rows == usualRows {
 			return r.WritesPerSecond
 		}
 	}
@@ -155,11 +172,11 @@ func (b *bench) measureSizes(ctx context.Context) error {
 			return err
 		}
 		for _, t := range p.trials() {
-			var result stormResult
-			if err := b.underStorm(ctx, t.subject, size, 0, &result); err != nil {
+			measured, err := b.underStorm(ctx, t.subject, size)
+			if err != nil {
 				return err
 			}
-			t.trial.Storm = &result.Storm
+			t.trial.Storm = &measured
 		}
 	}
 	return nil

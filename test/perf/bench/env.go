@@ -29,7 +29,7 @@ type env struct {
 }
 
 func openEnv(ctx context.Context) (*env, error) {
-	opened, err := harness.OpenEnv(ctx, fmt.Sprintf("accounts: [{accessKeyId: %s, accessKeySecret: %s}]\n", accessKeyID, accessKeySecret))
+	opened, err := harness.OpenEnv(ctx, simulatorConfig)
 	if err != nil {
 		return nil, err
 	}

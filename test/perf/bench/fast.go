@@ -117,15 +117,7 @@ func stopOperators(fleets []*fastFleet) {
 
 // playFast plays a window, and waits until the last transition is stored.
 func (b *bench) playFast(ctx context.Context, fleets []*fastFleet) error {
-	limit := 4 * b.form.fast.Interval
-	seen, err := b.watcher.waitFor(ctx, 2*b.form.fast.Balancers, limit, func(u update) bool { return u.requestID != "" })
-	if err == nil && len(seen) < 2*b.form.fast.Balancers {
-		err = fmt.Errorf("only %d of %d objects were observed within %s", len(seen), 2*b.form.fast.Balancers, limit)
-	}
-	if err == nil {
-		err = harness.Wait(ctx, b.form.fast.Interval) // the first observations are not in their slots
-	}
-	if err != nil {
+	if err := b.awaitFirst(ctx, 2*b.form.fast.Balancers, b.form.fast.Interval); err != nil {
 		return err
 	}
 	b.watcher.reset()
@@ -148,6 +140,19 @@ func (b *bench) playFast(ctx context.Context, fleets []*fastFleet) error {
 		}
 	}
 	return harness.Wait(ctx, b.form.fast.Interval+5*time.Second)
+}
+
+// awaitFirst waits until so many objects were observed, and the next observations are in their slots.
+func (b *bench) awaitFirst(ctx context.Context, n int, interval time.Duration) error {
+	limit := 4 * interval
+	seen, err := b.watcher.waitFor(ctx, n, limit, func(u update) bool { return u.requestID != "" })
+	if err == nil && len(seen) < n {
+		err = fmt.Errorf("only %d of %d objects were observed within %s", len(seen), n, limit)
+	}
+	if err != nil {
+		return err
+	}
+	return harness.Wait(ctx, interval)
 }
 
 // startOperator runs an operator for the objects of a namespace.
@@ -177,7 +182,7 @@ func (f *fastFleet) measured(ctx context.Context) (fastMeasured, error) {
 	if err != nil {
 		return fastMeasured{}, err
 	}
-	series, err := f.series(ctx)
+	series, err := scrape(ctx, f.metrics)
 	if err != nil {
 		return fastMeasured{}, err
 	}
@@ -246,10 +251,7 @@ func printFast(out io.Writer, r *fastResult) {
 	for _, g := range r.goals() {
 		goal, missed := "–", ""
 		if g.goal > 0 {
-			goal = fmt.Sprintf("≤ %.2f", g.goal)
-			if g.fast > g.goal {
-				missed = " (missed)"
-			}
+			goal, missed = fmt.Sprintf("≤ %.2f", g.goal), missedIf(g.fast > g.goal)
 		}
 		fmt.Fprintf(out, "| %s | %s | %.3f%s | %.3f |\n", g.name, goal, g.fast, missed, g.fixed)
 	}

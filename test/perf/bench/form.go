@@ -23,24 +23,30 @@ type form struct {
 	// counted during the window before.
 	uptime, window time.Duration
 	stormAfter     time.Duration // the age of a program at the first flips
-	rounds         int           // of flips of a part of the load balancers
+	rounds         int           // of flips of a part of the load balancers; 0: no delays
+	storms         int           // rounds of storms
 	demand         float64       // the writes of a storm, as a multiple of the limit
 	part           int           // a round flips 1/part of the load balancers: a quarter of the limit
 
-	fast *fastForm // nil: fast observation is not measured
+	fast     *fastForm  // nil: fast observation is not measured
+	gates    *gatesForm // nil: readiness gates are not measured
+	services *fleetSize // nil: --monitor=all is not measured
 }
 
 // writesForm configures the comparison of the forms of a status write.
 type writesForm struct {
-	rows, concurrencies []int
-	objects             int
-	rounds              int
-	slice               time.Duration // per form and round
-	warmUp              time.Duration
+	rows        []int
+	concurrency int
+	objects     int
+	rounds      int
+	slice       time.Duration // per form and round
+	warmUp      time.Duration
 }
 
 const (
 	usualRows = 20
+	// writers is how many writes at once compare their forms.
+	writers = 8
 	// minInterval is the shortest interval that the API accepts.
 	minInterval = 5 * time.Second
 )
@@ -51,15 +57,15 @@ func full() form {
 	f := form{
 		name: "full", timeout: time.Hour,
 		writes: writesForm{
-			rows: []int{1, usualRows, 200, 500}, concurrencies: []int{8, 32}, objects: 64,
-			rounds: 2, slice: 500 * time.Millisecond, warmUp: 10 * time.Second,
+			rows: []int{4, usualRows, 200}, concurrency: writers, objects: 64,
+			rounds: 5, slice: time.Second, warmUp: 10 * time.Second,
 		},
 		large:  fleetSize{Balancers: 10_000, Objects: 1, Rows: usualRows, Interval: 30 * time.Second},
 		small:  fleetSize{Balancers: 1_000, Objects: 1, Rows: usualRows, Interval: 30 * time.Second},
 		shared: fleetSize{Balancers: 50, Objects: 10, Rows: usualRows, Interval: minInterval},
-		uptime: 130 * time.Second, window: 60 * time.Second, stormAfter: 10 * time.Second, rounds: 5, demand: 2.5, part: 10,
+		uptime: 130 * time.Second, window: 60 * time.Second, stormAfter: 10 * time.Second, rounds: 5, storms: 3, demand: 2.5, part: 10,
 	}
-	f.fast = fastOnly().fast
+	f.fast, f.gates = fastOnly().fast, gatesOnly().gates
 	for _, rows := range []int{1, usualRows, 200, 2000} {
 		f.sizes = append(f.sizes, fleetSize{Balancers: 100, Objects: 1, Rows: rows, Interval: minInterval})
 	}
@@ -70,12 +76,28 @@ func quick() form {
 	return form{
 		name: "quick", timeout: 8 * time.Minute,
 		writes: writesForm{
-			rows: []int{usualRows}, concurrencies: []int{32}, objects: 64,
+			rows: []int{usualRows}, concurrency: writers, objects: 64,
 			rounds: 1, slice: 500 * time.Millisecond, warmUp: 2 * time.Second,
 		},
 		shared: fleetSize{Balancers: 20, Objects: 10, Rows: usualRows, Interval: minInterval},
-		uptime: 9 * time.Second, window: 5 * time.Second, stormAfter: 2 * time.Second, rounds: 1, demand: 1.4, part: 6,
+		uptime: 9 * time.Second, window: 5 * time.Second, stormAfter: 2 * time.Second, rounds: 1, storms: 1, demand: 1.4, part: 6,
 	}
+}
+
+// formsOnly compares the forms of a status write and nothing else, in more rounds.
+func formsOnly() form {
+	f := form{name: "forms", timeout: 30 * time.Minute, writes: full().writes}
+	f.writes.rounds, f.writes.slice = 7, 2*time.Second
+	return f
+}
+
+// stormOnly measures the storms of the full form and nothing else.
+func stormOnly() form {
+	f := full()
+	f.name, f.timeout, f.writes = "storm", 30*time.Minute, quick().writes
+	f.writes.warmUp = full().writes.warmUp
+	f.rounds, f.fast = 0, nil
+	return f
 }
 
 // stormSize has so many load balancers that a storm needs more writes than the limit.

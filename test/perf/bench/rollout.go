@@ -268,9 +268,9 @@ func (f *fastFleet) countCalls(ctx context.Context) error {
 	return err
 }
 
-// series reads the metrics of the operator.
-func (f *fastFleet) series(ctx context.Context) (series harness.Series, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+f.metrics+"/metrics", http.NoBody)
+// scrape reads the metrics of an operator.
+func scrape(ctx context.Context, address string) (series harness.Series, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics", http.NoBody)
 	if err != nil {
 		return nil, err
 	}

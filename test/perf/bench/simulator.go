@@ -17,6 +17,7 @@ import (
 const (
 	accessKeyID     = "LTAI-bench"
 	accessKeySecret = "bench-secret"
+	simulatorConfig = "accounts: [{accessKeyId: " + accessKeyID + ", accessKeySecret: " + accessKeySecret + "}]\n"
 	// keptCalls is how many calls the simulator stores in detail.
 	keptCalls = 10_000
 )

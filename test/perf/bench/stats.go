@@ -29,13 +29,13 @@ func middleOf(times []time.Time) (n int, from, to time.Time) {
 	return last - first, sorted[first], sorted[last]
 }
 
-// mean returns the mean of two values of each process.
-func mean(a, b map[string]float64) map[string]float64 {
-	m := map[string]float64{}
-	for name := range a {
-		m[name] = (a[name] + b[name]) / 2
+// median returns the middle value, or the mean of the two in the middle.
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
 	}
-	return m
+	sorted := slices.Sorted(slices.Values(values))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -35,6 +35,16 @@ func TestPercentile(t *testing.T) {
 	}
 }
 
+func TestMedian(t *testing.T) {
+	t.Parallel()
+
+	for want, values := range map[float64][]float64{0: nil, 7: {7}, 3: {9, 1, 3}, 4: {5, 100, 3, 0}} {
+		if got := median(values); got != want {
+			t.Errorf("the median of %v is %v, want %v", values, got, want)
+		}
+	}
+}
+
 func TestThroughputIgnoresOutliers(t *testing.T) {
 	t.Parallel()
 

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -11,6 +12,9 @@ import (
 
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
+
+// quietFor is how long no status is written before a storm of the operator.
+const quietFor = 3 * time.Second
 
 // A storm contains how fast statuses are stored when every object changes at once.
 type storm struct {
@@ -21,171 +25,136 @@ type storm struct {
 	Cores map[string]float64 `json:"cores"`
 }
 
-// A delay contains the time from the API's response, or from a bare patch, to the
-// stored status.
-type delay struct {
-	Count int     `json:"count"`
-	P50   float64 `json:"p50Milliseconds"`
-	P99   float64 `json:"p99Milliseconds"`
+// cpuPerWrite is the CPU time of all processes for one write, in milliseconds, without
+// that of the benchmark itself: on a machine with nothing else to do, all cores
+// divided by it are the rate.
+func (s *storm) cpuPerWrite() float64 {
+	var cores float64
+	for process, busy := range s.Cores {
+		if process != bencher {
+			cores += busy
+		}
+	}
+	return 1000 * cores / s.Throughput
 }
 
-// A stormResult contains the storm and the delays at a moderate rate.
-type stormResult struct {
-	Storm storm `json:"storm"`
-	Delay delay `json:"delay"`
-}
-
-// storms contain the measurements in which the API server is the bottleneck. The
-// limit is measured before and after the operator, because machines vary.
+// storms contain the measurements in which the API server is the bottleneck.
 type storms struct {
-	Size     fleetSize   `json:"size"`
-	Before   stormResult `json:"limitBefore"`
-	After    stormResult `json:"limitAfter"`
-	Limit    stormResult `json:"limit"` // of both
-	Operator stormResult `json:"operator"`
-	Textbook stormResult `json:"textbook"`
+	Size   fleetSize    `json:"size"`
+	Rounds []stormRound `json:"rounds"`
+	Delays stormDelays  `json:"delays"`
+}
+
+// A stormRound contains one storm of each contestant, one right after the other.
+type stormRound struct {
+	Limit    storm `json:"limit"`
+	Operator storm `json:"operator"`
+	Textbook storm `json:"textbook"`
+}
+
+// The contestants of a round.
+func limitOf(r *stormRound) *storm    { return &r.Limit }
+func operatorOf(r *stormRound) *storm { return &r.Operator }
+func textbookOf(r *stormRound) *storm { return &r.Textbook }
+
+// medianOf returns the median of a value of the rounds.
+func (s *storms) medianOf(value func(*stormRound) float64) float64 {
+	values := make([]float64, len(s.Rounds))
+	for i := range s.Rounds {
+		values[i] = value(&s.Rounds[i])
+	}
+	return median(values)
+}
+
+// relative is the median of the rate of one relative to that of another in the same
+// round: machines vary from minute to minute.
+func (s *storms) relative(of, to func(*stormRound) *storm) float64 {
+	return s.medianOf(func(r *stormRound) float64 { return of(r).Throughput / to(r).Throughput })
+}
+
+// median is the storm with the median rate; the slower one of two.
+func (s *storms) median(of func(*stormRound) *storm) storm {
+	all := make([]storm, len(s.Rounds))
+	for i := range s.Rounds {
+		all[i] = *of(&s.Rounds[i])
+	}
+	slices.SortFunc(all, func(a, b storm) int { return cmp.Compare(a.Throughput, b.Throughput) })
+	return all[(len(all)-1)/2]
 }
 
 func (b *bench) measureStorms(ctx context.Context) error {
 	s := &b.results.Storms
-	if s.Operator.Storm.Writes > 0 {
+	if len(s.Rounds) > 0 {
 		return nil // measured together with the costs
 	}
 	if err := b.provide(ctx, s.Size); err != nil {
 		return err
 	}
-	before, err := b.barePatches(ctx, s.Size, &s.Before)
-	if err != nil {
+	if err := b.measureDelays(ctx); err != nil {
 		return err
 	}
-	if err := b.underStorm(ctx, operatorSubject, s.Size, b.form.rounds, &s.Operator); err != nil {
-		return err
+	contestants := []struct {
+		of      func(*stormRound) *storm
+		measure func(context.Context) (storm, error)
+	}{
+		{limitOf, func(ctx context.Context) (storm, error) { return b.bareStorm(ctx, s.Size) }},
+		{operatorOf, func(ctx context.Context) (storm, error) { return b.underStorm(ctx, operatorSubject, s.Size) }},
+		{textbookOf, func(ctx context.Context) (storm, error) { return b.underStorm(ctx, textbookSubject, s.Size) }},
 	}
-	after, err := b.barePatches(ctx, s.Size, &s.After)
-	if err != nil {
-		return err
+	for range b.form.storms {
+		var round stormRound
+		for _, c := range contestants {
+			var err error
+			if *c.of(&round), err = c.measure(ctx); err != nil {
+				return err
+			}
+		}
+		b.logf("  writes/s: limit %.1f, operator %.1f, textbook %.1f", round.Limit.Throughput, round.Operator.Throughput, round.Textbook.Throughput)
+		s.Rounds = append(s.Rounds, round)
+		slices.Reverse(contestants)
 	}
-	s.Limit.Storm = storm{
-		Writes:     s.Before.Storm.Writes + s.After.Storm.Writes,
-		Throughput: (s.Before.Storm.Throughput + s.After.Storm.Throughput) / 2,
-		Cores:      mean(s.Before.Storm.Cores, s.After.Storm.Cores),
-	}
-	s.Limit.Delay = newDelay(append(before, after...))
-	// The textbook writes all the time, so one round has enough delays.
-	return b.underStorm(ctx, textbookSubject, s.Size, 1, &s.Textbook)
-}
-
-// barePatches measures the bare patcher: everything at once, then a part at a rate.
-// It returns the delays of the latter.
-func (b *bench) barePatches(ctx context.Context, size fleetSize, result *stormResult) ([]time.Duration, error) {
-	b.logf("  bare patches")
-	b.watcher.reset()
-	var err error
-	if result.Storm, err = b.bareStorm(ctx, size); err != nil {
-		return nil, err
-	}
-	b.watcher.reset()
-	n := size.Balancers / b.form.part
-	// The machine's load is comparable only with as many calls of the SLB API.
-	caller, err := b.startCaller(ctx, size, time.Hour)
-	if err != nil {
-		return nil, err
-	}
-	defer caller.Stop()
-	patcher, err := b.startWorker(ctx, "patcher",
-		"--count", strconv.Itoa(n*max(b.form.rounds/2, 1)), "--rate", fmt.Sprint(float64(n)/size.Interval.Seconds()))
-	if err != nil {
-		return nil, err
-	}
-	var sent map[string]time.Time
-	if err := patcher.Result(&sent); err != nil {
-		return nil, err
-	}
-	stored, err := b.watcher.waitFor(ctx, len(sent), b.timeout(size), anyUpdate)
-	if err != nil {
-		return nil, err
-	}
-	delays, err := matchDelays(stored, sent)
-	result.Delay = newDelay(delays)
-	return delays, err
+	return nil
 }
 
 func (b *bench) bareStorm(ctx context.Context, size fleetSize) (storm, error) {
-	patcher, err := b.startWorker(ctx, "patcher", "--count", strconv.Itoa(size.Balancers))
+	b.logf("  bare writes")
+	b.watcher.reset()
+	program, err := b.startWorker(ctx, "bare-writer", "--count", strconv.Itoa(size.Balancers))
 	if err != nil {
 		return storm{}, err
 	}
-	recorder, err := b.startCPURecorder(patcher)
+	recorder, err := b.startCPURecorder(program)
 	if err != nil {
 		return storm{}, err
 	}
 	defer recorder.stop()
 	var sent map[string]time.Time
-	if err := patcher.Result(&sent); err != nil {
+	if err := program.Result(&sent); err != nil {
 		return storm{}, err
 	}
 	return b.waitForStorm(ctx, size, recorder, anyUpdate)
 }
 
-// underStorm measures a subject: rounds of flips at a constant, moderate rate, then
-// everything at once. The storm is last, because its Events are still being written
-// when its statuses are stored.
-func (b *bench) underStorm(ctx context.Context, subject testSubject, size fleetSize, rounds int, result *stormResult) error {
-	return b.with(ctx, subject, func(p *harness.Process) error {
+// underStorm measures a storm of a subject that has run for a while. The operator has
+// then written what another contestant wrote differently; the textbook always writes.
+func (b *bench) underStorm(ctx context.Context, subject testSubject, size fleetSize) (result storm, err error) {
+	err = b.with(ctx, subject, func(p *harness.Process) error {
 		err := harness.Wait(ctx, b.form.stormAfter)
-		if err == nil && rounds > 0 {
-			result.Delay, err = b.delay(ctx, size, rounds)
+		if err == nil && subject.name == operatorSubject.name {
+			err = b.watcher.waitUntilQuiet(ctx, quietFor, b.timeout(size))
 		}
 		if err != nil {
 			return err
 		}
-		if result.Storm, err = b.storm(ctx, size, p); err != nil {
+		if result, err = b.storm(ctx, size, p); err != nil {
 			return err
 		}
-		if subject.name == operatorSubject.name && result.Storm.Writes < size.Balancers*size.Objects {
-			return fmt.Errorf("the operator updated only %d objects", result.Storm.Writes)
+		if subject.name == operatorSubject.name && result.Writes < size.Balancers*size.Objects {
+			return fmt.Errorf("the operator updated only %d objects", result.Writes)
 		}
 		return nil
 	})
-}
-
-// delay measures the time from the API's response to the stored status at a moderate rate.
-func (b *bench) delay(ctx context.Context, size fleetSize, rounds int) (delay, error) {
-	b.watcher.reset()
-	n := size.Balancers / b.form.part
-	for round := range rounds {
-		if err := b.flipAndWait(ctx, size, size.balancerIDs()[round*n:(round+1)*n]); err != nil {
-			return delay{}, err
-		}
-	}
-	report, err := b.simulator.calls(ctx, keptCalls)
-	if err != nil {
-		return delay{}, err
-	}
-	responses := make(map[string]time.Time, len(report.Calls))
-	for _, call := range report.Calls {
-		responses[call.RequestID] = call.Time
-	}
-	stored, err := b.watcher.updates()
-	if err != nil {
-		return delay{}, err
-	}
-	delays, err := matchDelays(stored, responses)
-	return newDelay(delays), err
-}
-
-// flipAndWait flips the first backend of load balancers during one interval, and
-// waits until every status contains it.
-func (b *bench) flipAndWait(ctx context.Context, size fleetSize, ids []string) error {
-	if err := b.flipBackends(ctx, ids, size.Interval); err != nil {
-		return err
-	}
-	flipped := func(u update) bool { return slices.Contains(ids, balancerOf(u.name)) && b.isCurrent(u) }
-	seen, err := b.watcher.waitFor(ctx, len(ids), b.timeout(size), flipped)
-	if err == nil && len(seen) < len(ids) {
-		err = fmt.Errorf("only %d of %d changes were stored", len(seen), len(ids))
-	}
-	return err
+	return result, err
 }
 
 // storm flips the first backend of every load balancer at once, and waits until
@@ -209,7 +178,7 @@ func (b *bench) storm(ctx context.Context, size fleetSize, program *harness.Proc
 		return storm{}, err
 	}
 	after, err := b.api.requested(ctx)
-	result.Events = after.events - before.events
+	result.Events = after.since(before).events
 	return result, err
 }
 
@@ -234,4 +203,4 @@ func (b *bench) waitForStorm(ctx context.Context, size fleetSize, recorder *cpuR
 	return storm{Writes: len(seen), Throughput: float64(n) / to.Sub(from).Seconds(), Cores: cores}, nil
 }
 
-func anyUpdate(update) bool { return true }
+func anyUpdate(u update) bool { return !u.added }

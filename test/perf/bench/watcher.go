@@ -13,10 +13,11 @@ import (
 	"time"
 )
 
-// An update is one stored status, as a watch of the API server reports it.
+// An update is one stored status, or a new object, as a watch of the API server reports it.
 type update struct {
 	name, requestID string
 	abnormal        int
+	added           bool
 	at              time.Time
 }
 
@@ -109,10 +110,10 @@ func (w *watcher) add(e watchEvent, err error) {
 	switch {
 	case err != nil:
 		w.failure = fmt.Errorf("watch: %w", err)
-	case e.Type == "MODIFIED":
+	case e.Type == "MODIFIED", e.Type == "ADDED":
 		w.seen = append(w.seen, update{
 			name: e.Object.Metadata.Name, requestID: e.Object.Status.LastRequestID,
-			abnormal: e.Object.Status.Summary.Abnormal, at: time.Now(),
+			abnormal: e.Object.Status.Summary.Abnormal, added: e.Type == "ADDED", at: time.Now(),
 		})
 	}
 	w.mu.Unlock()
@@ -162,6 +163,26 @@ func (w *watcher) waitFor(ctx context.Context, n int, limit time.Duration, count
 		case <-deadline.C:
 			return first, nil
 		case <-w.changed:
+		}
+	}
+}
+
+// waitUntilQuiet waits until there was no update for a while.
+func (w *watcher) waitUntilQuiet(ctx context.Context, quiet, limit time.Duration) error {
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	for {
+		silence := time.NewTimer(quiet)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-deadline.C:
+			return fmt.Errorf("statuses were still written after %s", limit)
+		case <-silence.C:
+			_, err := w.updates()
+			return err
+		case <-w.changed:
+			silence.Stop()
 		}
 	}
 }

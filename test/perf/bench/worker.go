@@ -31,10 +31,10 @@ import (
 // of this program that runs as its own process, so that CPU time and RSS are
 // measured in the same way. A worker prints its result, if any, as JSON.
 var workers = map[string]func(ctx context.Context, o workerOptions, out io.Writer) error{
-	"caller":   callerWorker,
-	"informer": informerWorker,
-	"patcher":  patcherWorker,
-	"textbook": textbookWorker,
+	"bare-writer": bareWriterWorker,
+	"caller":      callerWorker,
+	"informer":    informerWorker,
+	"textbook":    textbookWorker,
 }
 
 // workerOptions are the flags of a worker; each worker uses some of them.
@@ -42,7 +42,7 @@ type workerOptions struct {
 	kubeconfig  string
 	endpoint    string
 	concurrency int
-	count       int     // of patches
+	count       int     // of writes
 	rate        float64 // per second; 0: as fast as possible
 	duration    time.Duration
 }

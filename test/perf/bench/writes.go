@@ -21,8 +21,7 @@ import (
 type writeResult struct {
 	Form            string  `json:"form"`
 	Rows            int     `json:"rows"`
-	Concurrency     int     `json:"concurrency"`
-	WritesPerSecond float64 `json:"writesPerSecond"`
+	WritesPerSecond float64 `json:"writesPerSecond"` // the median of the rounds
 	BodyBytes       float64 `json:"bodyBytes"`
 	SentBytes       float64 `json:"sentBytes"`     // on the wire, with headers and TLS
 	ReceivedBytes   float64 `json:"receivedBytes"` // as above
@@ -43,25 +42,23 @@ func compareWrites(ctx context.Context, a *api, plan writesForm) ([]writeResult,
 		if err != nil {
 			return nil, err
 		}
-		for _, concurrency := range plan.concurrencies {
-			cells := make([]writeCell, 0, len(writeForms()))
-			for order, form := range writeForms() {
-				cells = append(cells, writeCell{api: a, order: order, form: form, objects: objects, concurrency: concurrency})
-			}
-			// The forms alternate, every other round in reverse order, so that other
-			// load, and the garbage of another form, affect all of them equally.
-			for range plan.rounds {
-				slices.Reverse(cells)
-				for i := range cells {
-					if err := cells[i].measure(ctx, plan.slice); err != nil {
-						return nil, fmt.Errorf("%s of %d rows: %w", cells[i].form.name, rows, err)
-					}
+		cells := make([]writeCell, 0, len(writeForms()))
+		for order, form := range writeForms() {
+			cells = append(cells, writeCell{api: a, order: order, form: form, objects: objects, concurrency: plan.concurrency})
+		}
+		// The forms alternate, every other round in reverse order, so that other
+		// load, and the garbage of another form, affect all of them equally.
+		for range plan.rounds {
+			slices.Reverse(cells)
+			for i := range cells {
+				if err := cells[i].measure(ctx, plan.slice); err != nil {
+					return nil, fmt.Errorf("%s of %d rows: %w", cells[i].form.name, rows, err)
 				}
 			}
-			slices.SortFunc(cells, func(a, b writeCell) int { return a.order - b.order })
-			for i := range cells {
-				results = append(results, cells[i].result(rows))
-			}
+		}
+		slices.SortFunc(cells, func(a, b writeCell) int { return a.order - b.order })
+		for i := range cells {
+			results = append(results, cells[i].result(rows))
 		}
 		if err := a.clear(ctx); err != nil {
 			return nil, err
@@ -77,7 +74,7 @@ func warmUp(ctx context.Context, a *api, plan writesForm) error {
 	if err != nil {
 		return err
 	}
-	cell := writeCell{api: a, form: operatorForm, objects: objects, concurrency: operatorConcurrency}
+	cell := writeCell{api: a, form: operatorForm, objects: objects, concurrency: plan.concurrency}
 	if err := cell.measure(ctx, plan.warmUp); err != nil {
 		return err
 	}
@@ -111,7 +108,7 @@ type writeCell struct {
 	objects     []v1alpha1.LoadBalancerHealth
 	concurrency int
 
-	took      time.Duration
+	rates     []float64 // of the rounds
 	latencies []time.Duration
 	body      int
 	used      writeMeter
@@ -127,7 +124,7 @@ func (c *writeCell) measure(ctx context.Context, d time.Duration) error {
 	if err != nil {
 		return err
 	}
-	c.took += time.Since(started)
+	c.rates = append(c.rates, float64(len(latencies))/time.Since(started).Seconds())
 	after, err := c.meter()
 	if err != nil {
 		return err
@@ -143,7 +140,7 @@ func (c *writeCell) measure(ctx context.Context, d time.Duration) error {
 func (c *writeCell) result(rows int) writeResult {
 	n := float64(len(c.latencies))
 	return writeResult{
-		Form: c.form.name, Rows: rows, Concurrency: c.concurrency, WritesPerSecond: n / c.took.Seconds(),
+		Form: c.form.name, Rows: rows, WritesPerSecond: median(c.rates),
 		BodyBytes: float64(c.body) / n, SentBytes: float64(c.used.sent) / n, ReceivedBytes: float64(c.used.received) / n,
 		ClientCPU: microseconds(c.used.client) / n, ServerCPU: microseconds(c.used.server) / n,
 		P50: milliseconds(percentile(c.latencies, 50)), P99: milliseconds(percentile(c.latencies, 99)),

@@ -47,6 +47,9 @@ func (c *cloudController) Reconcile(ctx context.Context, request reconcile.Reque
 	if lb == nil || service.Spec.Type != corev1.ServiceTypeLoadBalancer {
 		return reconcile.Result{}, nil
 	}
+	if lb.isPaused() {
+		return reconcile.Result{RequeueAfter: c.requeue}, nil
+	}
 	if err := c.label(ctx, service, lb); err != nil {
 		return reconcile.Result{}, err
 	}

@@ -50,6 +50,9 @@ type Options struct {
 	// Requeue is when the cloud controller reconciles a Service again that has pods
 	// with its gate whose containers are not ready. The original waits 10 s.
 	Requeue time.Duration
+	// RunContainer runs a container of a Job's pod until it ends; nil is exit code 0.
+	// Without it, such a pod runs for ever, as the others do.
+	RunContainer func(ctx context.Context, pod *corev1.Pod, container *corev1.Container) error
 	// Watch are further objects whose changes Await reacts to.
 	Watch []client.Object
 }
@@ -62,6 +65,7 @@ type Cluster struct {
 	manager ctrl.Manager
 	options Options
 	changes broadcast
+	gates   gateLog
 
 	mu        sync.Mutex
 	pods      map[string]*corev1.Pod // by address
@@ -104,7 +108,7 @@ func Start(ctx context.Context, kubeconfig *rest.Config, options Options) (*Clus
 
 func (c *Cluster) runKubelet() error {
 	k := &kubelet{
-		Client: c.Client, startDelay: c.options.StartDelay,
+		Client: c.Client, ctx: c.ctx, startDelay: c.options.StartDelay, runContainer: c.options.RunContainer, failed: c.fail,
 		last: netip.MustParseAddr(beforeFirstAddress), pods: map[types.UID]*runningPod{},
 	}
 	for i := range nodes {
@@ -153,16 +157,27 @@ func (c *Cluster) observe(object any, deleted bool) {
 	if last, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
 		object = last.Obj
 	}
-	if pod, ok := object.(*corev1.Pod); ok && pod.Status.PodIP != "" {
-		c.mu.Lock()
-		c.pods[pod.Status.PodIP] = pod
-		if deleted {
-			delete(c.pods, pod.Status.PodIP)
+	if pod, ok := object.(*corev1.Pod); ok {
+		c.gates.record(pod)
+		if pod.Status.PodIP != "" {
+			c.setPod(pod, deleted)
+			c.record(pod.Namespace)
 		}
-		c.mu.Unlock()
-		c.record(pod.Namespace)
 	}
 	c.changes.notify()
+}
+
+// setPod keeps which pod has an address. One that is deleted may have it no more.
+func (c *Cluster) setPod(pod *corev1.Pod, deleted bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ip := pod.Status.PodIP
+	switch {
+	case !deleted:
+		c.pods[ip] = pod
+	case c.pods[ip] != nil && c.pods[ip].UID == pod.UID:
+		delete(c.pods, ip)
+	}
 }
 
 // record updates the recorders of a namespace.

@@ -17,11 +17,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
+// AddressAnnotation gives a pod an address that was another pod's. All others get a new one.
+const AddressAnnotation = "standin/address"
+
 // kubelet plays the scheduler and the kubelets of all nodes.
 type kubelet struct {
 	client.Client
-	nodes      []string
-	startDelay time.Duration
+	ctx          context.Context // of the containers of Jobs
+	nodes        []string
+	startDelay   time.Duration
+	runContainer func(ctx context.Context, pod *corev1.Pod, container *corev1.Container) error
+	failed       func(error)
 
 	mu   sync.Mutex
 	last netip.Addr
@@ -32,6 +38,7 @@ type kubelet struct {
 type runningPod struct {
 	ip      string
 	started time.Time
+	job     sync.Once
 }
 
 // Reconcile binds a pod, starts it, updates its status, or removes it.
@@ -70,6 +77,10 @@ func (k *kubelet) stop(ctx context.Context, pod *corev1.Pod) (reconcile.Result, 
 // run starts the containers of a pod, which become ready after the delay.
 func (k *kubelet) run(ctx context.Context, pod *corev1.Pod) (reconcile.Result, error) {
 	running := k.runningPod(pod)
+	if k.runContainer != nil && pod.Spec.RestartPolicy == corev1.RestartPolicyNever {
+		running.job.Do(func() { go k.runJob(pod.DeepCopy()) })
+		return reconcile.Result{}, nil
+	}
 	wait := max(0, time.Until(running.started.Add(k.startDelay)))
 	return reconcile.Result{RequeueAfter: wait}, ignoreDeleted(k.updateStatus(ctx, pod, running, wait == 0))
 }
@@ -80,8 +91,12 @@ func (k *kubelet) runningPod(pod *corev1.Pod) *runningPod {
 	defer k.mu.Unlock()
 	running, ok := k.pods[pod.UID]
 	if !ok {
-		k.last = k.last.Next()
-		running = &runningPod{ip: k.last.String(), started: time.Now()}
+		ip, again := pod.Annotations[AddressAnnotation]
+		if !again {
+			k.last = k.last.Next()
+			ip = k.last.String()
+		}
+		running = &runningPod{ip: ip, started: time.Now()}
 		k.pods[pod.UID] = running
 	}
 	return running

@@ -45,10 +45,11 @@ type LoadBalancer struct {
 	changed   func()          // called after each change of a row
 	failed    func(error)
 
-	mu    sync.Mutex
-	check Check
-	rows  map[string][]*row // by address, one for each listener
-	syncs int
+	mu     sync.Mutex
+	check  Check
+	rows   map[string][]*row // by address, one for each listener
+	syncs  int
+	paused bool
 }
 
 // row is one backend behind one listener.
@@ -84,6 +85,23 @@ func (l *LoadBalancer) Syncs() int {
 	defer l.mu.Unlock()
 	return l.syncs
 }
+
+// Pause makes the cloud controller ignore the Service of the load balancer, as one that
+// is down does, or continue.
+func (l *LoadBalancer) Pause(paused bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.paused = paused
+}
+
+func (l *LoadBalancer) isPaused() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.paused
+}
+
+// IsNormal reports whether an address is normal behind every listener.
+func (l *LoadBalancer) IsNormal(ip string) bool { return slices.Contains(l.normal(), ip) }
 
 // SetCheck changes what health checks find, at once for backends that were checked before.
 func (l *LoadBalancer) SetCheck(check Check) error {

@@ -27,21 +27,31 @@ type writeForm struct {
 }
 
 // operatorForm is the operator's form, with which the limit is measured, too.
-var operatorForm = writeForms()[5]
+var operatorForm = writeForms()[0]
 
 func writeForms() []writeForm {
 	return []writeForm{
-		{name: "update (PUT)", body: updateBody},
-		{name: "merge patch, whole status", kind: types.MergePatchType, body: wholeBody},
-		{name: "merge patch, changed fields", kind: types.MergePatchType, body: mergeBody},
-		{name: "merge patch, changed fields, metadata response", kind: types.MergePatchType, body: mergeBody, metadataOnly: true},
-		{name: "JSON patch, changed rows", kind: types.JSONPatchType, body: jsonBody},
-		{name: "JSON patch, changed rows, metadata response", kind: types.JSONPatchType, body: jsonBody, metadataOnly: true},
-		{name: "server-side apply", kind: types.ApplyYAMLPatchType, body: applyBody},
+		{name: "PUT of the status, metadata response", body: statusBody, metadataOnly: true},
+		{name: "PUT of the object, metadata response", body: objectBody, metadataOnly: true},
+		{name: "PUT of the object", body: objectBody},
+		{name: "JSON patch of changed rows, metadata response", kind: types.JSONPatchType, body: jsonBody, metadataOnly: true},
+		{name: "JSON patch of changed rows", kind: types.JSONPatchType, body: jsonBody},
+		{name: "merge patch of changed fields, metadata response", kind: types.MergePatchType, body: mergeBody, metadataOnly: true},
+		{name: "merge patch of the status, metadata response", kind: types.MergePatchType, body: wholeBody, metadataOnly: true},
+		{name: "server-side apply, metadata response", kind: types.ApplyYAMLPatchType, body: applyBody, metadataOnly: true},
 	}
 }
 
-func updateBody(_, next *v1alpha1.LoadBalancerHealth) ([]byte, error) { return json.Marshal(next) }
+func objectBody(_, next *v1alpha1.LoadBalancerHealth) ([]byte, error) { return json.Marshal(next) }
+
+// statusBody has no spec and no other metadata, which a write of the status ignores.
+func statusBody(stored, next *v1alpha1.LoadBalancerHealth) ([]byte, error) {
+	return json.Marshal(map[string]any{
+		"apiVersion": v1alpha1.GroupVersion.String(), "kind": v1alpha1.Kind,
+		"metadata": map[string]string{"namespace": stored.Namespace, "name": stored.Name, "resourceVersion": stored.ResourceVersion},
+		"status":   next.Status,
+	})
+}
 
 func wholeBody(stored, next *v1alpha1.LoadBalancerHealth) ([]byte, error) {
 	return json.Marshal(map[string]any{
@@ -56,7 +66,7 @@ func mergeBody(stored, next *v1alpha1.LoadBalancerHealth) ([]byte, error) {
 
 func applyBody(stored, next *v1alpha1.LoadBalancerHealth) ([]byte, error) {
 	return json.Marshal(map[string]any{
-		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "LoadBalancerHealth",
+		"apiVersion": v1alpha1.GroupVersion.String(), "kind": v1alpha1.Kind,
 		"metadata": metav1.ObjectMeta{Name: stored.Name, Namespace: stored.Namespace},
 		"status":   next.Status,
 	})
