@@ -189,7 +189,7 @@ func (e *env) consistently(t *testing.T, pod *corev1.Pod, want []string) {
 	}).WithTimeout(patience / 20).Should(ConsistOf(want))
 }
 
-// testSwitch turns the label of a Service off, and on again.
+// testSwitch sets the label of a Service to off, and to enabled again.
 func (e *env) testSwitch(t *testing.T) {
 	web := newPod("shop", map[string]string{"app": "web"})
 	for _, step := range []struct {

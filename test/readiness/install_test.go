@@ -52,7 +52,7 @@ func (e *env) testByHand(t *testing.T) {
 	}
 }
 
-// testPermissions asks for every verb of pods and their subresources.
+// testPermissions checks every verb of pods and their subresources.
 func (e *env) testPermissions(t *testing.T) {
 	d, err := discovery.NewDiscoveryClientForConfig(e.plane.Config)
 	if err != nil {

@@ -13,7 +13,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/test/harness"
@@ -100,10 +102,10 @@ func (s *soak) run(ctx context.Context) error {
 		s.open,
 		s.populate,
 		func(ctx context.Context) error { return s.launch(ctx, "first") },
-		func(ctx context.Context) error { return s.waitUntilCorrect(ctx, "at the start", startLimit) },
+		func(ctx context.Context) error { return s.waitUntilCorrect(ctx, "at the start", startLimit, nil) },
 		s.injectFaults,
 		s.removeFaults,
-		func(ctx context.Context) error { return s.waitUntilCorrect(ctx, "after the last fault", recoveryLimit) },
+		s.recover,
 		s.checkSeries,
 		s.checkOutcomes,
 		s.failOver,
@@ -205,8 +207,7 @@ func (s *soak) pauseFaults(ctx context.Context) error {
 	return harness.Wait(ctx, quiet)
 }
 
-// removeFaults removes all faults for good. Then it requests an observation of the
-// stalled objects, as a user does who fixed the cause.
+// removeFaults removes all faults for good.
 func (s *soak) removeFaults(ctx context.Context) error {
 	if err := s.pauseFaults(ctx); err != nil {
 		return err
@@ -218,7 +219,22 @@ func (s *soak) removeFaults(ctx context.Context) error {
 			}
 		}
 	}
-	return s.requestStalled(ctx)
+	return nil
+}
+
+// recover waits until every status is correct after the last fault. It requests an
+// observation of each stalled object, as a user does who fixed the cause. One
+// request must do. It is made when the status says so, which an outage of the
+// API server delays.
+func (s *soak) recover(ctx context.Context) error {
+	requested := sets.New[string]()
+	return s.waitUntilCorrect(ctx, "after the last fault", recoveryLimit, func(o *v1alpha1.LoadBalancerHealth) error {
+		if requested.Has(o.Name) || !meta.IsStatusConditionTrue(o.Status.Conditions, v1alpha1.ConditionStalled) {
+			return nil
+		}
+		requested.Insert(o.Name)
+		return s.patch(ctx, o, (*soak).requestObservation)
+	})
 }
 
 // checkOutcomes counts the outcomes of calls: a soak without failures proves nothing.
@@ -251,7 +267,7 @@ func (s *soak) failOver(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := s.waitUntilCorrect(ctx, "after a failover", startLimit); err != nil {
+	if err := s.waitUntilCorrect(ctx, "after a failover", startLimit, nil); err != nil {
 		return err
 	}
 	s.operator.Stop()

@@ -20,11 +20,12 @@ import (
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// waitUntilCorrect waits until every status agrees with the simulator.
-func (s *soak) waitUntilCorrect(ctx context.Context, when string, limit time.Duration) error {
+// waitUntilCorrect waits until every status agrees with the simulator. It calls
+// visit, unless that is nil, for each object whose status does not.
+func (s *soak) waitUntilCorrect(ctx context.Context, when string, limit time.Duration, visit func(*v1alpha1.LoadBalancerHealth) error) error {
 	start := time.Now()
 	for {
-		incorrect, err := s.incorrectStatuses(ctx)
+		incorrect, err := s.incorrectStatuses(ctx, visit)
 		if err != nil {
 			return err
 		}
@@ -47,7 +48,7 @@ func (s *soak) waitUntilCorrect(ctx context.Context, when string, limit time.Dur
 }
 
 // incorrectStatuses describes the mismatch of each status that is not correct.
-func (s *soak) incorrectStatuses(ctx context.Context) ([]string, error) {
+func (s *soak) incorrectStatuses(ctx context.Context, visit func(*v1alpha1.LoadBalancerHealth) error) ([]string, error) {
 	var list struct {
 		LoadBalancers []balancer `json:"loadBalancers"`
 	}
@@ -67,8 +68,15 @@ func (s *soak) incorrectStatuses(ctx context.Context) ([]string, error) {
 	}
 	var incorrect []string
 	for i := range objects {
-		if problem := mismatch(&objects[i], balancers[objects[i].Spec.LoadBalancerID]); problem != "" {
-			incorrect = append(incorrect, objects[i].Name+": "+problem)
+		problem := mismatch(&objects[i], balancers[objects[i].Spec.LoadBalancerID])
+		if problem == "" {
+			continue
+		}
+		incorrect = append(incorrect, objects[i].Name+": "+problem)
+		if visit != nil {
+			if err := visit(&objects[i]); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return incorrect, nil
@@ -78,22 +86,6 @@ func (s *soak) list(ctx context.Context) ([]v1alpha1.LoadBalancerHealth, error) 
 	var list v1alpha1.LoadBalancerHealthList
 	err := s.Client.List(ctx, &list, client.InNamespace(namespace))
 	return list.Items, err
-}
-
-// requestStalled requests an observation of the objects that require manual action.
-func (s *soak) requestStalled(ctx context.Context) error {
-	objects, err := s.list(ctx)
-	if err != nil {
-		return err
-	}
-	for i := range objects {
-		if meta.IsStatusConditionTrue(objects[i].Status.Conditions, v1alpha1.ConditionStalled) {
-			if err := s.patch(ctx, &objects[i], (*soak).requestObservation); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // mismatch describes how a status differs from the simulator's rows; "" if it agrees.
