@@ -91,6 +91,9 @@ func addControllers(ctx context.Context, o *options, mgr manager.Manager, record
 	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastObservedAt: reconciler.LastObservedAt, Elected: mgr.Elected()})
 	ctrlmetrics.Registry.MustRegister(fleet, ratelimit.RateLimits{Limiter: reconciler.Limiter, Now: time.Now})
 	reconciler.Status, reconciler.Options, reconciler.Locator = status, decide, locator
+	if o.serviceDiscovery {
+		reconciler.Expected = &cluster.ServiceBackends{Locator: locator, Now: time.Now}
+	}
 	if gates := newGates(o, mgr, recorder); gates != nil {
 		reconciler.Gates, reconciler.Awaited, gates.Wake = gates, gates.Awaited, reconciler.Signal
 	}
@@ -148,6 +151,11 @@ func setUpReaders(ctx context.Context, o *options, mgr manager.Manager, reconcil
 	if o.backendNames {
 		if err := reconciler.Locator.SetupWithManager(ctx, mgr, o.namespaces); err != nil {
 			return fmt.Errorf("setting up the names of backends: %w", err)
+		}
+	}
+	if reconciler.Expected != nil {
+		if err := reconciler.Expected.SetupWithManager(ctx, mgr, o.namespaces); err != nil {
+			return fmt.Errorf("setting up the expected backends: %w", err)
 		}
 	}
 	if reconciler.Services != nil {

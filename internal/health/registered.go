@@ -25,6 +25,9 @@ type Absences struct {
 	since map[absentBackend]time.Time
 }
 
+// Any returns whether there is an absence to keep.
+func (a Absences) Any() bool { return len(a.since) > 0 }
+
 // absentBackend identifies an expected backend.
 type absentBackend struct {
 	listenerPort     int32
