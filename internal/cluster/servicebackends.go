@@ -13,6 +13,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
@@ -58,6 +59,10 @@ func (s *ServiceBackends) SetupWithManager(ctx context.Context, mgr ctrl.Manager
 	if err := CanList(ctx, mgr.GetAPIReader(), KindNetworkPolicy, namespaces); err != nil {
 		mgr.GetLogger().Info("--backend-names: no diagnosis names a NetworkPolicy: apply config/backend-names", "kind", KindNetworkPolicy, "reason", err.Error())
 		return nil
+	}
+	// It needs no index, so nothing else adds it before the cache starts.
+	if _, err := mgr.GetCache().GetInformer(ctx, &networkingv1.NetworkPolicy{}, cache.BlockUntilSynced(false)); err != nil {
+		return err
 	}
 	s.Locator.policies.Store(true)
 	return nil
