@@ -22,11 +22,9 @@ type evaluation struct {
 	// lapsed is true when the listeners in the statuses are too old to count.
 	lapsed bool
 	// ports are the listeners that the Services of objects define, by object.
-	ports map[types.UID][]health.ServicePort
-	// expected is what the cluster expects behind the Services of objects, by object.
-	expected map[types.UID]*health.Expected
-	at       time.Time
-	options  health.Options
+	ports   map[types.UID][]health.ServicePort
+	at      time.Time
+	options health.Options
 }
 
 // newEvaluation reads what an evaluation needs beside the observation.
@@ -49,7 +47,7 @@ func (r *Reconciler) newEvaluation(ctx context.Context, rec *reconciliation) (*e
 			e.ports[rec.objects[i].UID] = ports
 		}
 	}
-	if e.expected, err = r.expectFor(ctx, rec); err != nil {
+	if err = r.expect(ctx, rec); err != nil {
 		return nil, err
 	}
 	e.at = r.Now()
@@ -68,7 +66,6 @@ func (e *evaluation) inputFor(object *v1alpha1.LoadBalancerHealth) health.Input 
 	failures := &e.state.failures
 	input := health.Input{
 		Details: e.listeners, DetailsLapsed: e.lapsed, ServicePorts: e.ports[object.UID],
-		Absences:       e.state.expected.absences[object.UID],
 		Since:          e.state.firstSeenAt,
 		LastObservedAt: e.state.lastObservedAt(),
 		FailingSince:   failures.since,
@@ -79,7 +76,10 @@ func (e *evaluation) inputFor(object *v1alpha1.LoadBalancerHealth) health.Input 
 	case failures.last != nil && (e.observed || !health.Edited(object) || e.state.failedSince(object)):
 		input.Failure = failures.last
 	case failures.last == nil && e.observation != nil && e.observation.Scope.Covers(health.ScopeOf(&object.Spec)):
-		input.Observation, input.Locations, input.Expected = e.observation, e.locations, e.expected[object.UID]
+		input.Observation, input.Locations = e.observation, e.locations
+	}
+	if kept := e.state.expected.byObject[object.UID]; kept != nil {
+		input.Expected, input.Absences = kept.expectation.Expected, kept.absences
 	}
 	if request, pending := pendingRequest(object); pending && e.state.requests[object.UID].request == request {
 		input.ObserveRequest = request

@@ -10,6 +10,7 @@ import (
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/cluster"
 	"github.com/lbhealth/slb-health-operator/internal/health"
 )
 
@@ -20,13 +21,20 @@ const maxKindSamples = 4
 // expectedState is what this process keeps of a target to compare observations
 // with what the cluster expects.
 type expectedState struct {
-	// absences are those of the last evaluation, by object.
-	absences map[types.UID]health.Absences
+	// byObject are the objects with a Service.
+	byObject map[types.UID]*expectedOf
 	// kinds are samples of the last observation that had backends: they show
 	// whether the backends are nodes or pods once the load balancer has none.
 	kinds []alicloud.Backend
 	// rows is the rowsID of that observation.
 	rows uint64
+}
+
+// expectedOf is what the cluster expects for one object.
+type expectedOf struct {
+	expectation cluster.Expectation
+	// absences are those of the last evaluation.
+	absences health.Absences
 }
 
 // observed keeps samples of an observation that has backends, with its rowsID.
@@ -73,27 +81,32 @@ func kindsIn(status *v1alpha1.LoadBalancerHealthStatus) []alicloud.Backend {
 
 // evaluated keeps the absences of an evaluation, also of one whose status could not be written.
 func (s *expectedState) evaluated(uid types.UID, absences health.Absences) {
-	if !absences.Any() {
-		delete(s.absences, uid)
-		return
+	if kept := s.byObject[uid]; kept != nil {
+		kept.absences = absences
 	}
-	if s.absences == nil {
-		s.absences = map[types.UID]health.Absences{}
-	}
-	s.absences[uid] = absences
 }
 
-// keepOnly deletes the absences of all objects but these.
+// of returns what is kept of an object.
+func (s *expectedState) of(uid types.UID) *expectedOf {
+	if s.byObject == nil {
+		s.byObject = map[types.UID]*expectedOf{}
+	}
+	if s.byObject[uid] == nil {
+		s.byObject[uid] = &expectedOf{}
+	}
+	return s.byObject[uid]
+}
+
+// keepOnly deletes what is kept of all objects but these.
 func (s *expectedState) keepOnly(objects []v1alpha1.LoadBalancerHealth) {
-	deleteOthers(objects, s.absences)
+	deleteOthers(objects, s.byObject)
 }
 
-// expectFor reads what the cluster expects behind the objects with a Service, by object.
-func (r *Reconciler) expectFor(ctx context.Context, rec *reconciliation) (map[types.UID]*health.Expected, error) {
+// expect reads what the cluster expects behind the objects with a Service.
+func (r *Reconciler) expect(ctx context.Context, rec *reconciliation) error {
 	if r.Expected == nil || rec.observation == nil {
-		return nil, nil
+		return nil
 	}
-	var all map[types.UID]*health.Expected
 	for i := range rec.objects {
 		object := &rec.objects[i]
 		if object.Spec.ServiceRef == nil || object.Spec.Suspend {
@@ -106,14 +119,11 @@ func (r *Reconciler) expectFor(ctx context.Context, rec *reconciliation) (map[ty
 		if len(registered) == 0 {
 			registered = kindsIn(&object.Status)
 		}
-		expected, err := r.Expected.For(ctx, object, registered)
-		if err != nil {
-			return nil, err
+		kept := rec.state.expected.of(object.UID)
+		var err error
+		if kept.expectation, err = r.Expected.For(ctx, object, registered, kept.expectation); err != nil {
+			return err
 		}
-		if all == nil {
-			all = map[types.UID]*health.Expected{}
-		}
-		all[object.UID] = expected
 	}
-	return all, nil
+	return nil
 }

@@ -33,6 +33,8 @@ type Nodes struct {
 	byName map[string]int
 	// virtual is whether any of them is virtual.
 	virtual bool
+	// version identifies what Expect reads of them.
+	version uint64
 }
 
 // nodeFacts is what the cloud controller manager reads of a node.
@@ -52,6 +54,7 @@ func NewNodes(nodes []*corev1.Node) *Nodes {
 	n := &Nodes{sorted: make([]nodeFacts, 0, len(nodes)), byName: make(map[string]int, len(nodes))}
 	for _, node := range nodes {
 		n.sorted = append(n.sorted, nodeFactsOf(node))
+		n.version += versionOf(node)
 	}
 	slices.SortFunc(n.sorted, func(a, b nodeFacts) int { return strings.Compare(a.node.Name, b.node.Name) })
 	for i := range n.sorted {

@@ -69,34 +69,51 @@ func (s *ServiceBackends) SetupWithManager(ctx context.Context, mgr ctrl.Manager
 }
 
 func serviceOfSlice(slice client.Object) []string {
-	return []string{slice.GetLabels()[discoveryv1.LabelServiceName]}
+	return []string{ServiceOf(slice.(*discoveryv1.EndpointSlice))}
+}
+
+// Reads reports whether the cache has EndpointSlices.
+func (s *ServiceBackends) Reads() bool { return s != nil && s.Locator.endpointSlices.Load() }
+
+// Expectation is what the cluster expects behind the load balancer of an object.
+// The zero value: nothing is known.
+type Expectation struct {
+	// Expected may be shared: read only.
+	Expected *health.Expected
+	// version is that of the ServiceState; 0: it was not read.
+	version uint64
 }
 
 // For returns what the cluster expects behind the load balancer of an object;
-// nil without spec.serviceRef, and where the Service has another load balancer
-// now. registered are the backends of the latest observation that had any.
-func (s *ServiceBackends) For(ctx context.Context, object *v1alpha1.LoadBalancerHealth, registered []alicloud.Backend) (*health.Expected, error) {
+// zero without spec.serviceRef, and where the Service has another load balancer
+// now. registered are the backends of the latest observation that had any. last is
+// the result of the last call for the object: what it was computed from rarely changes.
+func (s *ServiceBackends) For(ctx context.Context, object *v1alpha1.LoadBalancerHealth, registered []alicloud.Backend, last Expectation) (Expectation, error) {
 	id, _, ok := object.LoadBalancer()
 	if s == nil || object.Spec.ServiceRef == nil || !ok {
-		return nil, nil
+		return Expectation{}, nil
 	}
 	service := &corev1.Service{}
 	key := client.ObjectKey{Namespace: object.Namespace, Name: object.Spec.ServiceRef.Name}
 	if err := client.IgnoreNotFound(s.reader.Get(ctx, key, service, shared)); err != nil {
-		return nil, fmt.Errorf("reading Service %s: %w", key, err)
+		return Expectation{}, fmt.Errorf("reading Service %s: %w", key, err)
 	}
 	if service.Labels[v1alpha1.ServiceLoadBalancerLabel] != id {
-		return nil, nil
+		return Expectation{}, nil
 	}
-	if !s.Locator.endpointSlices.Load() {
-		return &health.Expected{NotDetermined: health.NotDetermined{Reason: health.EndpointSlicesUnknown}}, nil
+	if !s.Reads() {
+		return Expectation{Expected: &health.Expected{NotDetermined: health.NotDetermined{Reason: health.EndpointSlicesUnknown}}}, nil
 	}
 	state := &ServiceState{Service: service, Registered: registered}
 	if err := s.read(ctx, key, state); err != nil {
-		return nil, fmt.Errorf("reading what Service %s has as backends: %w", key, err)
+		return Expectation{}, fmt.Errorf("reading what Service %s has as backends: %w", key, err)
+	}
+	version := state.version()
+	if last.Expected != nil && last.version == version {
+		return last, nil
 	}
 	expected := Expect(state)
-	return &expected, nil
+	return Expectation{&expected, version}, nil
 }
 
 // shared reads an object of the cache without a copy. Expect changes none.

@@ -83,9 +83,15 @@ func serviceObject(loadBalancer string) *v1alpha1.LoadBalancerHealth {
 	}
 }
 
+func (env *backendsEnv) expect(t *testing.T, registered ...alicloud.Backend) (*health.Expected, error) {
+	t.Helper()
+	expectation, err := env.For(t.Context(), serviceObject("lb-1"), registered, Expectation{})
+	return expectation.Expected, err
+}
+
 func (env *backendsEnv) format(t *testing.T, registered ...alicloud.Backend) string {
 	t.Helper()
-	expected, err := env.For(t.Context(), serviceObject("lb-1"), registered)
+	expected, err := env.expect(t, registered...)
 	if err != nil || expected == nil {
 		t.Fatal(expected, err)
 	}
@@ -109,12 +115,12 @@ func TestServiceBackendsReadsTheCluster(t *testing.T) {
 
 func TestServiceBackendsReadsPodsForPolicies(t *testing.T) {
 	env := newBackendsEnv(newCluster(eni, func(c *cluster) { c.policies = []*networkingv1.NetworkPolicy{blocking("deny")} }))
-	expected, err := env.For(t.Context(), serviceObject("lb-1"), nil)
+	expected, err := env.expect(t)
 	if err != nil || expected.Listeners[0].Backends[1].BlockedBy != "prod/deny" {
 		t.Errorf("got %+v, %v", expected, err)
 	}
 	env.Locator.policies.Store(false)
-	if expected, err = env.For(t.Context(), serviceObject("lb-1"), nil); err != nil || expected.Listeners[0].Backends[1].BlockedBy != "" {
+	if expected, err = env.expect(t); err != nil || expected.Listeners[0].Backends[1].BlockedBy != "" {
 		t.Errorf("policies may not be read: got %+v, %v", expected, err)
 	}
 }
@@ -149,7 +155,7 @@ func TestServiceBackendsExpectsNothing(t *testing.T) {
 		"another load balancer":         {env.ServiceBackends, serviceObject("lb-0")},
 		"a Service that does not exist": {env.ServiceBackends, absent},
 	} {
-		if expected, err := test.backends.For(t.Context(), test.object, nil); expected != nil || err != nil {
+		if expected, err := test.backends.For(t.Context(), test.object, nil, Expectation{}); expected.Expected != nil || err != nil {
 			t.Errorf("%s: got %+v, %v", name, expected, err)
 		}
 	}
@@ -159,7 +165,7 @@ func TestServiceBackendsReturnsErrors(t *testing.T) {
 	for _, kind := range []string{"*v1.Service", "*v1.EndpointSliceList", "*v1.NodeList", "*v1.NetworkPolicyList", "*v1.Pod"} {
 		env := newBackendsEnv(newCluster(eni, notReady(1)))
 		env.fails = kind
-		if expected, err := env.For(t.Context(), serviceObject("lb-1"), nil); err == nil {
+		if expected, err := env.expect(t); err == nil {
 			t.Errorf("%s: got %+v", kind, expected)
 		}
 	}
