@@ -123,6 +123,10 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings, locator *
 
 		FastInterval: s.fastInterval, Awaited: s.awaited,
 	}
+	if s.serviceDiscovery {
+		reconciler.Expected = &cluster.ServiceBackends{Locator: locator, Now: time.Now}
+		Expect(reconciler.Expected.SetupWithManager(ctx, mgr, s.namespaces)).To(Succeed())
+	}
 	if s.serviceDiscovery && s.fastInterval > 0 {
 		reconciler.Services = &cluster.ServiceSelectors{Reader: mgr.GetClient()}
 		Expect(reconciler.Services.SetupWithManager(ctx, mgr)).To(Succeed())
