@@ -28,17 +28,15 @@ const (
 // the calls of ten thousand load balancers and no more.
 type monitorFleet struct {
 	*env
-	services bool // the operator creates the objects of Services; else a bare client creates them
+	name     string   // of the namespace
+	args     []string // further flags of the operator
+	kind     string   // the type of the backends
+	services bool     // the operator creates the objects of Services; else a bare client creates them
 	operator *harness.Process
 	measured *monitorMeasured
 }
 
-func (f *monitorFleet) namespace() string {
-	if f.services {
-		return "bench-services"
-	}
-	return "bench-written"
-}
+func (f *monitorFleet) namespace() string { return f.name }
 
 // open starts the simulator, with all load balancers.
 func (f *monitorFleet) open(ctx context.Context, common *env, size fleetSize) error {
@@ -51,7 +49,7 @@ func (f *monitorFleet) open(ctx context.Context, common *env, size fleetSize) er
 		return err
 	}
 	f.env = &env{Env: common.Env, api: common.api, watcher: common.watcher, simulator: &simulator{started}, size: size}
-	err = parallel(setupConcurrency, size.balancerIDs(), func(_ int, id string) error { return f.simulator.put(ctx, id, size.Rows) })
+	err = parallel(setupConcurrency, size.balancerIDs(), func(_ int, id string) error { return f.simulator.putKind(ctx, id, size.Rows, f.kind) })
 	if err != nil {
 		return err
 	}
@@ -149,9 +147,7 @@ func (f *monitorFleet) startOperator(ctx context.Context) (err error) {
 		"--kubeconfig", f.Plane.Kubeconfig(), "--slb-endpoint", f.simulator.URL, "--watch-namespace", f.namespace(),
 		"--slb-qps", "1000000", "--slb-burst", "1000000", "--status-heartbeat", "1h", "--metrics-bind-address", "0", "--health-probe-bind-address", "0",
 	}
-	if f.services {
-		args = append(args, "--service-discovery", "--monitor=all", "--region-id", region)
-	}
+	args = append(args, f.args...)
 	f.operator, err = harness.Start(ctx, f.Folder, f.namespace(), f.Environment(accessKeyID, accessKeySecret), filepath.Join(f.Bin, "slb-health-operator"), args...)
 	return err
 }
