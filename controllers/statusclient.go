@@ -77,8 +77,10 @@ func (c *StatusClient) UpdateStatus(ctx context.Context, object *v1alpha1.LoadBa
 	if err != nil {
 		return "", fmt.Errorf("encoding the status: %w", err)
 	}
+	// Schema reports unknown fields. By default the API server looks for them in every
+	// write, to warn of them.
 	data, err := request.Namespace(object.Namespace).Resource("loadbalancerhealths").Name(object.Name).SubResource("status").
-		SetHeader("Accept", acceptMetadata).Body(body).DoRaw(ctx)
+		Param("fieldValidation", metav1.FieldValidationIgnore).SetHeader("Accept", acceptMetadata).Body(body).DoRaw(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -64,7 +64,7 @@ func TestStatusWriteIsPUTOfStatusAlone(t *testing.T) {
 	equal(t, "the new version", version, "8")
 	equal(t, "the method", server.method, http.MethodPut)
 	equal(t, "the path", server.path, "/apis/slb.lbhealth.dev/v1alpha1/namespaces/prod/loadbalancerhealths/web/status")
-	equal(t, "the query", server.query, "")
+	equal(t, "the query", server.query, "fieldValidation=Ignore")
 	equal(t, "the form of the response", server.accept, "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1")
 	equal(t, "the form of the body", server.contentType, "application/json")
 	var body map[string]json.RawMessage
