@@ -6,13 +6,26 @@ import (
 	"context"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 	"github.com/lbhealth/slb-health-operator/internal/cluster"
 	"github.com/lbhealth/slb-health-operator/internal/health"
 )
+
+// ExpectedBackends reads what the cluster expects behind the Service of an object.
+// registered are the backends of the last observation that had any.
+type ExpectedBackends interface {
+	// Reads reports whether the operator may read EndpointSlices.
+	Reads() bool
+	// For reads the cache. last is its last result for the object.
+	For(ctx context.Context, object *v1alpha1.LoadBalancerHealth, registered []alicloud.Backend, last cluster.Expectation) (cluster.Expectation, error)
+	// Confirm reads the Service and its endpoints past the cache.
+	Confirm(ctx context.Context, object *v1alpha1.LoadBalancerHealth, registered []alicloud.Backend) (cluster.Expectation, error)
+}
 
 // maxKindSamples bounds the backends that expectedState keeps of each kind. Beside
 // virtual nodes one is not enough: pods on these are backends of every Service.
@@ -112,18 +125,41 @@ func (r *Reconciler) expect(ctx context.Context, rec *reconciliation) error {
 		if object.Spec.ServiceRef == nil || object.Spec.Suspend {
 			continue
 		}
-		registered := rec.observation.Backends
-		if len(registered) == 0 {
-			registered = rec.state.expected.kinds
-		}
-		if len(registered) == 0 {
-			registered = kindsIn(&object.Status)
-		}
 		kept := rec.state.expected.of(object.UID)
 		var err error
-		if kept.expectation, err = r.Expected.For(ctx, object, registered, kept.expectation); err != nil {
+		if kept.expectation, err = r.Expected.For(ctx, object, rec.registered(object), kept.expectation); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// registered are the backends of the last observation that had any.
+func (rec *reconciliation) registered(object *v1alpha1.LoadBalancerHealth) []alicloud.Backend {
+	registered := rec.observation.Backends
+	if len(registered) == 0 {
+		registered = rec.state.expected.kinds
+	}
+	if len(registered) == 0 {
+		registered = kindsIn(&object.Status)
+	}
+	return registered
+}
+
+// confirmMissing reads past the cache what an object expects before its status says
+// that backends are missing: while the watch is interrupted the cache keeps the pods of
+// before. If they cannot be read, the status keeps what it says.
+func (r *Reconciler) confirmMissing(ctx context.Context, object *v1alpha1.LoadBalancerHealth, e *evaluation) {
+	kept := e.state.expected.byObject[object.UID]
+	if kept == nil || !kept.absences.Any() { // no backend was absent before: none is missing yet
+		return
+	}
+	turned := e.evaluate(object).Transitions.Registered
+	if turned == nil || turned.Status != metav1.ConditionFalse {
+		return
+	}
+	var err error
+	if kept.expectation, err = r.Expected.Confirm(ctx, object, e.registered(object)); err != nil {
+		log.FromContext(ctx).Info("which backends are missing is not confirmed", "reason", err.Error())
+	}
 }

@@ -78,7 +78,7 @@ type Reconciler struct {
 	// Locator finds the nodes and pods that backends are; nil: off.
 	Locator *cluster.BackendLocator
 	// Expected reads what the cluster expects behind Services; nil: off.
-	Expected *cluster.ServiceBackends
+	Expected ExpectedBackends
 	// Gates opens the readiness gates that wait for observations; nil: off.
 	Gates *GateReconciler
 	// Services finds the Services that select a pod; nil: the operator may not read Services.
@@ -244,6 +244,7 @@ func (r *Reconciler) updateStatuses(ctx context.Context, rec *reconciliation) up
 		if object.Namespace == hanging {
 			continue
 		}
+		r.confirmMissing(ctx, object, evaluation)
 		outcome, err := r.Status.update(ctx, object, writes, evaluation)
 		if err == nil || outcome.Write { // else it was not evaluated
 			rec.state.expected.evaluated(object.UID, outcome.Absences)

@@ -96,7 +96,7 @@ func (r *Reconciler) watchSignals(b *builder.TypedBuilder[alicloud.Target]) {
 	if nodes {
 		b.Watches(&corev1.Node{}, onChange(cluster.NodeChanged, r.signalNode))
 	}
-	if r.Expected.Reads() {
+	if r.Expected != nil && r.Expected.Reads() {
 		b.Watches(&discoveryv1.EndpointSlice{}, onChange(cluster.EndpointSliceChanged, r.signalEndpointSlice))
 	}
 	if r.Services != nil {

@@ -91,9 +91,6 @@ func addControllers(ctx context.Context, o *options, mgr manager.Manager, record
 	fleet := metrics.New(metrics.Options{Reader: mgr.GetCache(), LastObservedAt: reconciler.LastObservedAt, Elected: mgr.Elected()})
 	ctrlmetrics.Registry.MustRegister(fleet, ratelimit.RateLimits{Limiter: reconciler.Limiter, Now: time.Now})
 	reconciler.Status, reconciler.Options, reconciler.Locator = status, decide, locator
-	if o.serviceDiscovery {
-		reconciler.Expected = &cluster.ServiceBackends{Locator: locator, Now: time.Now}
-	}
 	if gates := newGates(o, mgr, recorder); gates != nil {
 		reconciler.Gates, reconciler.Awaited, gates.Wake = gates, gates.Awaited, reconciler.Signal
 	}
@@ -153,10 +150,12 @@ func setUpReaders(ctx context.Context, o *options, mgr manager.Manager, reconcil
 			return fmt.Errorf("setting up the names of backends: %w", err)
 		}
 	}
-	if reconciler.Expected != nil {
-		if err := reconciler.Expected.SetupWithManager(ctx, mgr, o.namespaces); err != nil {
+	if o.serviceDiscovery {
+		expected := &cluster.ServiceBackends{Locator: reconciler.Locator, Now: time.Now}
+		if err := expected.SetupWithManager(ctx, mgr, o.namespaces); err != nil {
 			return fmt.Errorf("setting up the expected backends: %w", err)
 		}
+		reconciler.Expected = expected
 	}
 	if reconciler.Services != nil {
 		if err := reconciler.Services.SetupWithManager(ctx, mgr); err != nil {

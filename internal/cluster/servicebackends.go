@@ -27,13 +27,14 @@ const slicesByService = "service"
 // nodesMaxAge is for how long Services share one list of nodes.
 const nodesMaxAge = time.Second
 
-// ServiceBackends reads the cache for Expect. A nil ServiceBackends expects nothing.
+// ServiceBackends reads for Expect. A nil ServiceBackends expects nothing.
 type ServiceBackends struct {
 	// Locator says which kinds the operator may read.
 	Locator *BackendLocator
 	Now     func() time.Time
 
-	reader client.Reader
+	// reader reads the cache, and liveReader the API server.
+	reader, liveReader client.Reader
 
 	mu      sync.Mutex
 	nodes   *Nodes
@@ -44,7 +45,7 @@ type ServiceBackends struct {
 // Locator. A kind that the operator may not list is ignored until the next
 // start: an upgrade must work with the permissions of before.
 func (s *ServiceBackends) SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespaces []string) error {
-	s.reader = mgr.GetClient()
+	s.reader, s.liveReader = mgr.GetClient(), mgr.GetAPIReader()
 	if err := CanList(ctx, mgr.GetAPIReader(), KindEndpointSlice, namespaces); err != nil {
 		mgr.GetLogger().Info("--service-discovery: which backends the cluster expects is not determined: apply config/service-discovery", "kind", KindEndpointSlice, "reason", err.Error())
 		return nil
@@ -89,23 +90,40 @@ type Expectation struct {
 // now. registered are the backends of the latest observation that had any. last is
 // the result of the last call for the object: what it was computed from rarely changes.
 func (s *ServiceBackends) For(ctx context.Context, object *v1alpha1.LoadBalancerHealth, registered []alicloud.Backend, last Expectation) (Expectation, error) {
-	id, _, ok := object.LoadBalancer()
-	if s == nil || object.Spec.ServiceRef == nil || !ok {
+	return s.expect(ctx, s.cached, object, registered, last)
+}
+
+// Confirm is For with the Service and its EndpointSlices as the API server has
+// them: the cache shows old ones while its watch is interrupted.
+func (s *ServiceBackends) Confirm(ctx context.Context, object *v1alpha1.LoadBalancerHealth, registered []alicloud.Backend) (Expectation, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	return s.expect(ctx, s.live, object, registered, Expectation{})
+}
+
+// readService reads a Service and its EndpointSlices into a state. The Service is
+// nil if it does not exist.
+type readService func(ctx context.Context, key client.ObjectKey, state *ServiceState) error
+
+func (s *ServiceBackends) expect(ctx context.Context, read readService, object *v1alpha1.LoadBalancerHealth, registered []alicloud.Backend, last Expectation) (Expectation, error) {
+	if s == nil || object.Spec.ServiceRef == nil {
 		return Expectation{}, nil
 	}
-	service := &corev1.Service{}
-	key := client.ObjectKey{Namespace: object.Namespace, Name: object.Spec.ServiceRef.Name}
-	if err := client.IgnoreNotFound(s.reader.Get(ctx, key, service, shared)); err != nil {
-		return Expectation{}, fmt.Errorf("reading Service %s: %w", key, err)
+	id, _, ok := object.LoadBalancer()
+	if !ok {
+		return Expectation{}, nil
 	}
-	if service.Labels[v1alpha1.ServiceLoadBalancerLabel] != id {
+	key, state := client.ObjectKey{Namespace: object.Namespace, Name: object.Spec.ServiceRef.Name}, &ServiceState{Registered: registered}
+	if err := read(ctx, key, state); err != nil {
+		return Expectation{}, fmt.Errorf("reading Service %s and its EndpointSlices: %w", key, err)
+	}
+	if state.Service == nil || state.Service.Labels[v1alpha1.ServiceLoadBalancerLabel] != id {
 		return Expectation{}, nil
 	}
 	if !s.Reads() {
 		return Expectation{Expected: &health.Expected{NotDetermined: health.NotDetermined{Reason: health.EndpointSlicesUnknown}}}, nil
 	}
-	state := &ServiceState{Service: service, Registered: registered}
-	if err := s.read(ctx, key, state); err != nil {
+	if err := s.readRest(ctx, key.Namespace, state); err != nil {
 		return Expectation{}, fmt.Errorf("reading what Service %s has as backends: %w", key, err)
 	}
 	version := state.version()
@@ -116,17 +134,47 @@ func (s *ServiceBackends) For(ctx context.Context, object *v1alpha1.LoadBalancer
 	return Expectation{&expected, version}, nil
 }
 
+// cached is a readService of the cache.
+func (s *ServiceBackends) cached(ctx context.Context, key client.ObjectKey, state *ServiceState) error {
+	service := &corev1.Service{}
+	if err := s.reader.Get(ctx, key, service, shared); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	state.Service = service
+	if !s.Reads() {
+		return nil
+	}
+	var list discoveryv1.EndpointSliceList
+	err := s.reader.List(ctx, &list, client.InNamespace(key.Namespace), client.MatchingFields{slicesByService: key.Name}, client.UnsafeDisableDeepCopy)
+	state.setSlices(&list)
+	return err
+}
+
+// live is a readService of the API server. It only lists: the operator may not get Services.
+func (s *ServiceBackends) live(ctx context.Context, key client.ObjectKey, state *ServiceState) error {
+	var services corev1.ServiceList
+	err := s.liveReader.List(ctx, &services, client.InNamespace(key.Namespace), client.MatchingFields{"metadata.name": key.Name})
+	if err != nil || len(services.Items) == 0 {
+		return err
+	}
+	state.Service = &services.Items[0]
+	var list discoveryv1.EndpointSliceList
+	err = s.liveReader.List(ctx, &list, client.InNamespace(key.Namespace), client.MatchingLabels{discoveryv1.LabelServiceName: key.Name})
+	state.setSlices(&list)
+	return err
+}
+
+func (s *ServiceState) setSlices(list *discoveryv1.EndpointSliceList) {
+	for i := range list.Items {
+		s.Slices = append(s.Slices, &list.Items[i])
+	}
+}
+
 // shared reads an object of the cache without a copy. Expect changes none.
 var shared = &client.GetOptions{UnsafeDisableDeepCopy: new(true)}
 
-func (s *ServiceBackends) read(ctx context.Context, key client.ObjectKey, state *ServiceState) (err error) {
-	var list discoveryv1.EndpointSliceList
-	if err := s.reader.List(ctx, &list, client.InNamespace(key.Namespace), client.MatchingFields{slicesByService: key.Name}, client.UnsafeDisableDeepCopy); err != nil {
-		return err
-	}
-	for i := range list.Items {
-		state.Slices = append(state.Slices, &list.Items[i])
-	}
+// readRest reads the nodes, pods and NetworkPolicies from the cache.
+func (s *ServiceBackends) readRest(ctx context.Context, namespace string, state *ServiceState) (err error) {
 	pods, nodes := s.Locator.Reads()
 	if nodes {
 		if state.Nodes, err = s.readNodes(ctx); err != nil {
@@ -138,7 +186,7 @@ func (s *ServiceBackends) read(ctx context.Context, key client.ObjectKey, state 
 	}
 	if s.Locator.policies.Load() {
 		var list networkingv1.NetworkPolicyList
-		if err := s.reader.List(ctx, &list, client.InNamespace(key.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		if err := s.reader.List(ctx, &list, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
 			return err
 		}
 		for i := range list.Items {

@@ -14,6 +14,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -59,6 +60,7 @@ func newBackendsEnv(c *cluster) *backendsEnv {
 	}
 	reader := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithObjects(objects...).
 		WithIndex(&discoveryv1.EndpointSlice{}, slicesByService, serviceOfSlice).
+		WithIndex(&corev1.Service{}, "metadata.name", func(object client.Object) []string { return []string{object.GetName()} }).
 		WithInterceptorFuncs(interceptor.Funcs{
 			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
 				return errors.Join(read(object), c.Get(ctx, key, object, options...))
@@ -71,7 +73,7 @@ func newBackendsEnv(c *cluster) *backendsEnv {
 	for _, kind := range []interface{ Store(bool) }{&locator.nodes, &locator.pods, &locator.endpointSlices, &locator.policies} {
 		kind.Store(true)
 	}
-	env.ServiceBackends = &ServiceBackends{Locator: locator, Now: func() time.Time { return env.now }, reader: reader}
+	env.ServiceBackends = &ServiceBackends{Locator: locator, Now: func() time.Time { return env.now }, reader: reader, liveReader: reader}
 	return env
 }
 
@@ -122,6 +124,25 @@ func TestServiceBackendsReadsPodsForPolicies(t *testing.T) {
 	env.Locator.policies.Store(false)
 	if expected, err = env.expect(t); err != nil || expected.Listeners[0].Backends[1].BlockedBy != "" {
 		t.Errorf("policies may not be read: got %+v, %v", expected, err)
+	}
+}
+
+// Confirm reads what the cache does not show yet.
+func TestServiceBackendsConfirmsPastTheCache(t *testing.T) {
+	env := newBackendsEnv(newCluster(eni))
+	env.liveReader = newBackendsEnv(newCluster(eni, func(c *cluster) {
+		c.slices[0].Endpoints = c.slices[0].Endpoints[:1]
+		c.service.Spec.Ports[0].TargetPort = intstr.FromInt32(9090)
+	})).reader
+	equal(t, "cached", env.format(t), "80/tcp: 10.0.0.1:8080 10.0.0.2:8080")
+	confirmed, err := env.Confirm(t.Context(), serviceObject("lb-1"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "live", format(confirmed.Expected), "80/tcp: 10.0.0.1:9090")
+	env.liveReader = newBackendsEnv(newCluster(eni, func(c *cluster) { c.service.Name = "other" })).reader
+	if confirmed, err = env.Confirm(t.Context(), serviceObject("lb-1"), nil); confirmed.Expected != nil || err != nil {
+		t.Errorf("the Service does not exist any more: got %+v, %v", confirmed, err)
 	}
 }
 
