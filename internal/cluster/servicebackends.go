@@ -46,8 +46,7 @@ type ServiceBackends struct {
 // start: an upgrade must work with the permissions of before.
 func (s *ServiceBackends) SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespaces []string) error {
 	s.reader, s.liveReader = mgr.GetClient(), mgr.GetAPIReader()
-	if err := CanList(ctx, mgr.GetAPIReader(), KindEndpointSlice, namespaces); err != nil {
-		mgr.GetLogger().Info("--service-discovery: which backends the cluster expects is not determined: apply config/service-discovery", "kind", KindEndpointSlice, "reason", err.Error())
+	if !mayList(ctx, mgr, KindEndpointSlice, namespaces, "--service-discovery: which backends the cluster expects is not determined: apply config/service-discovery") {
 		return nil
 	}
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &discoveryv1.EndpointSlice{}, slicesByService, serviceOfSlice); err != nil {
@@ -57,8 +56,7 @@ func (s *ServiceBackends) SetupWithManager(ctx context.Context, mgr ctrl.Manager
 	if pods, _ := s.Locator.Reads(); !pods {
 		return nil
 	}
-	if err := CanList(ctx, mgr.GetAPIReader(), KindNetworkPolicy, namespaces); err != nil {
-		mgr.GetLogger().Info("--backend-names: no diagnosis names a NetworkPolicy: apply config/backend-names", "kind", KindNetworkPolicy, "reason", err.Error())
+	if !mayList(ctx, mgr, KindNetworkPolicy, namespaces, "--backend-names: no diagnosis names a NetworkPolicy: apply config/backend-names") {
 		return nil
 	}
 	// It needs no index, so nothing else adds it before the cache starts.
