@@ -137,6 +137,7 @@ func (a *app) startOperator(t *testing.T, args ...string) *harness.Process {
 
 func (a *app) startNamed(t *testing.T, processName string, args ...string) *harness.Process {
 	t.Helper()
-	return a.StartOperator(t, processName, "rollout-key", "rollout-secret", append(args,
-		"--watch-namespace="+a.namespace, "--service-discovery", "--backend-names", gatesFlag, "--metrics-bind-address=0")...)
+	return a.StartOperator(t, processName, "rollout-key", "rollout-secret", append([]string{
+		"--watch-namespace=" + a.namespace, "--service-discovery", "--backend-names", gatesFlag, "--metrics-bind-address=0",
+	}, args...)...)
 }
