@@ -78,7 +78,9 @@ func (s *suite) newApp(t *testing.T, options appOptions, prepare func(*app)) *ap
 	}
 	a.create(t, a.deployment("v1"))
 	a.rolloutCompletes(t)
-	a.awaitServing(t, replicasOf(a))
+	if options.policy == "" {
+		a.awaitServing(t, replicasOf(a))
+	}
 	a.recorder.Restart()
 	return a
 }

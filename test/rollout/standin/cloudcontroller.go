@@ -44,6 +44,8 @@ func (c *cloudController) Reconcile(ctx context.Context, request reconcile.Reque
 	if lb == nil || service.Spec.Type != corev1.ServiceTypeLoadBalancer {
 		return reconcile.Result{}, nil
 	}
+	lb.work.Lock()
+	defer lb.work.Unlock()
 	if lb.isPaused() {
 		return reconcile.Result{RequeueAfter: c.requeue}, nil
 	}

@@ -4,6 +4,7 @@ package standin
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -47,6 +48,10 @@ type LoadBalancer struct {
 	ctx       context.Context // of the health checks
 	changed   func()          // called after each change of a row
 	failed    func(error)
+
+	// work is held while the cloud controller reconciles the Service, so that what the
+	// tests change counts for the next time.
+	work sync.Mutex
 
 	mu       sync.Mutex
 	check    Check
@@ -111,6 +116,8 @@ func (l *LoadBalancer) Syncs() int {
 // Pause makes the cloud controller ignore the Service of the load balancer, as one that
 // is down does, or continue.
 func (l *LoadBalancer) Pause(paused bool) {
+	l.work.Lock()
+	defer l.work.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.paused = paused
@@ -133,18 +140,22 @@ func (l *LoadBalancer) usesNodes() bool {
 // Skip makes the cloud controller ignore these backends from its next reconcile on, and
 // no others: it registers none of them, and removes those that are registered.
 func (l *LoadBalancer) Skip(keys ...string) {
+	l.work.Lock()
+	defer l.work.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.skipped = keys
 }
 
-// Deregister removes backends, as somebody in the console does.
+// Deregister removes registered backends, as a user of the console can.
 func (l *LoadBalancer) Deregister(ctx context.Context, keys ...string) error {
 	defer l.changed()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, key := range keys {
-		if err := l.deregister(ctx, l.backends[key]); err != nil {
+		if b := l.backends[key]; b == nil {
+			return fmt.Errorf("%s is not registered", key)
+		} else if err := l.deregister(ctx, b); err != nil {
 			return err
 		}
 	}
