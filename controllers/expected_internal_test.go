@@ -21,6 +21,8 @@ type fakeExpected struct {
 	cached, live []string
 	confirms     int
 	err          error // of Confirm
+	// liveSince is since when the API server shows i-2 as Ready.
+	liveSince func() time.Time
 	registered   []alicloud.Backend
 }
 
@@ -41,7 +43,11 @@ func (f *fakeExpected) For(_ context.Context, _ *v1alpha1.LoadBalancerHealth, re
 
 func (f *fakeExpected) Confirm(context.Context, *v1alpha1.LoadBalancerHealth, []alicloud.Backend) (cluster.Expectation, error) {
 	f.confirms++
-	return expectationOf(f.live), f.err
+	confirmed := expectationOf(f.live)
+	if f.liveSince != nil {
+		confirmed.Expected.Listeners[0].Backends[1].Since = f.liveSince()
+	}
+	return confirmed, f.err
 }
 
 // expectedTest is an object of a Service whose load balancer has the backend i-1.
@@ -113,6 +119,20 @@ func TestBackendsOfAnOldCacheAreNotMissing(t *testing.T) {
 	if test.expected.confirms == 0 {
 		t.Error("nothing was confirmed")
 	}
+}
+
+// A backend that restarts again and again was registered between observations.
+func TestBackendsThatRestartAreNotMissing(t *testing.T) {
+	test := newExpectedTest(t, "i-1")
+	test.step()
+	test.expected.cached, test.expected.live = []string{"i-1", "i-2"}, []string{"i-1", "i-2"}
+	test.expected.liveSince = func() time.Time { return test.clock.Now().Add(-time.Second) }
+	test.observeFor(2 * time.Minute)
+	test.expectRegistered("while it restarts", "True AllRegistered")
+	restarted := test.clock.Now()
+	test.expected.liveSince = func() time.Time { return restarted }
+	test.observeFor(90 * time.Second)
+	test.expectRegistered("once it does not", "False BackendsMissing")
 }
 
 // What the status says is kept while the API server does not answer.

@@ -67,8 +67,8 @@ test-kill: controlplane ## Kill the operator 200 times, and require a possible h
 	@$(GO_TEST) -count=1 -timeout 15m -run '^TestKills$$' -v $(TEST_ARGS) ./test/blackbox
 
 .PHONY: test-rollout
-test-rollout: controlplane controller-manager build race-note ## Test how many backends serve during rollouts, drains and outages.
-	@$(GO_TEST) -count=1 $(TEST_ARGS) ./test/rollout/...
+test-rollout: controlplane controller-manager build race-note ## Test which backends serve, and which are missing, during rollouts, drains and outages (ROLLOUT_CHURN=30m: rollouts and restarts in turn alone).
+	@ROLLOUT_CHURN='$(ROLLOUT_CHURN)' $(GO_TEST) -count=1 $(if $(ROLLOUT_CHURN),-timeout 0 -v -run '^TestRollouts$$/^churn') $(TEST_ARGS) ./test/rollout/...
 
 .PHONY: test-plugin
 test-plugin: controlplane build race-note ## Test kubectl-lbh: its packages, and the built plugin in pipes and terminals.

@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -23,6 +24,8 @@ type expectation struct {
 	// NetworkPolicies of those with another one.
 	open   map[string]bool
 	closed map[string]string
+	// since is since when each instance has a pod that is ready; zero: not known.
+	since map[string]time.Time
 }
 
 // expectBy returns the expectation of a listener by one variant.
@@ -33,7 +36,7 @@ func (s *ServiceState) expectBy(l listener, nodes candidates, v variant) health.
 		listener: health.ExpectedListener{
 			ServicePort: l.ServicePort, Policy: v.policy, NodePort: l.port.NodePort, TargetPorts: found.ports, Excluded: found.excluded,
 		},
-		servers: map[string]bool{}, open: map[string]bool{}, closed: map[string]string{},
+		servers: map[string]bool{}, open: map[string]bool{}, closed: map[string]string{}, since: map[string]time.Time{},
 	}
 	var why health.NotDetermined
 	switch {
@@ -101,7 +104,7 @@ func (x *expectation) serversAndVirtualPods(usable []endpoint) health.NotDetermi
 			x.reach(node, e)
 		}
 	}
-	x.blockServers()
+	x.completeServers()
 	return health.NotDetermined{}
 }
 
@@ -156,26 +159,43 @@ func (x *expectation) addServer(node *nodeFacts, origin health.BackendOrigin) he
 	}
 	x.servers[node.instance] = true
 	x.listener.Backends = append(x.listener.Backends, health.ExpectedBackend{
-		Type: health.TypeECS, ServerID: node.instance, Port: x.port.NodePort, Origin: origin, Location: locationOf(node.node),
+		Type: health.TypeECS, ServerID: node.instance, Port: x.port.NodePort, Origin: origin, Since: node.readySince, Location: locationOf(node.node),
 	})
 	return health.NotDetermined{}
 }
 
-// reach records whether health checks that a node forwards reach an endpoint on it.
+// reach records whether health checks that a node forwards reach an endpoint on it, and
+// since when there is one.
 func (x *expectation) reach(node *nodeFacts, e *endpoint) {
-	policies := x.blocks.by(x.state.Pods[e.pod], e.port)
+	pod := x.state.Pods[e.pod]
+	policies := x.blocks.by(pod, e.port)
 	if policies == "" || e.ambiguousPort {
 		x.open[node.instance] = true
 	} else if was, ok := x.closed[node.instance]; !ok || policies < was {
 		x.closed[node.instance] = policies
 	}
+	since := time.Time{}
+	if pod != nil {
+		since = readySince(pod)
+	}
+	if was, ok := x.since[node.instance]; !ok || since.Before(was) {
+		x.since[node.instance] = since
+	}
 }
 
-// blockServers marks the nodes on which health checks reach no pod.
-func (x *expectation) blockServers() {
+// completeServers sets what the pods on a node decide: whether health checks reach any,
+// and since when the node is a backend.
+func (x *expectation) completeServers() {
 	for i := range x.listener.Backends {
-		if b := &x.listener.Backends[i]; b.Type == health.TypeECS && !x.open[b.ServerID] {
+		b := &x.listener.Backends[i]
+		if b.Type != health.TypeECS {
+			continue
+		}
+		if !x.open[b.ServerID] {
 			b.BlockedBy = x.closed[b.ServerID]
+		}
+		if since := x.since[b.ServerID]; since.After(b.Since) {
+			b.Since = since
 		}
 	}
 }

@@ -160,7 +160,7 @@ func slimNodeConditions(conditions []corev1.NodeCondition) []corev1.NodeConditio
 			kept = &conditions[i]
 		}
 	}
-	slim := corev1.NodeCondition{Type: kept.Type, Status: kept.Status}
+	slim := corev1.NodeCondition{Type: kept.Type, Status: kept.Status, LastTransitionTime: kept.LastTransitionTime}
 	shareWord(&slim.Type)
 	shareWord(&slim.Status)
 	return []corev1.NodeCondition{slim}

@@ -29,6 +29,8 @@ type ServiceState struct {
 	Nodes *Nodes
 	// Policies are the NetworkPolicies of the namespace; none where the operator may not read them.
 	Policies []*networkingv1.NetworkPolicy
+	// everyPod is whether Pods are those of all endpoints, also without Policies.
+	everyPod bool
 	// Registered are the backends of the latest observation that had any. They
 	// show whether the backends of the Service are nodes or pods.
 	Registered []alicloud.Backend

@@ -5,6 +5,7 @@ package cluster
 import (
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -43,6 +44,8 @@ type nodeFacts struct {
 	virtual, hybrid bool
 	// instance is the ECS instance; "": the providerID has none.
 	instance string
+	// readySince is since when the node is Ready; zero: it is not, or not known.
+	readySince time.Time
 	// early and late are why the node is no backend: of any kind, or no server
 	// of a load balancer; nil: it is one. Pods on a virtual node are backends
 	// although the node itself is excluded late.
@@ -71,6 +74,11 @@ func nodeFactsOf(node *corev1.Node) nodeFacts {
 	}
 	if _, instance, ok := splitProviderID(node.Spec.ProviderID); ok {
 		facts.instance = instance
+	}
+	for i := range node.Status.Conditions {
+		if c := &node.Status.Conditions[i]; c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
+			facts.readySince = c.LastTransitionTime.Time
+		}
 	}
 	excluded := func(reason health.ExclusionReason, detail string) *health.Excluded {
 		return &health.Excluded{Node: node.Name, Reason: reason, Detail: detail}

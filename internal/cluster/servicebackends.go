@@ -92,7 +92,8 @@ func (s *ServiceBackends) For(ctx context.Context, object *v1alpha1.LoadBalancer
 }
 
 // Confirm is For with the Service and its EndpointSlices as the API server has
-// them: the cache shows old ones while its watch is interrupted.
+// them: the cache shows old ones while its watch is interrupted. It also reads since
+// when each pod is Ready: one that restarts may have been registered between two observations.
 func (s *ServiceBackends) Confirm(ctx context.Context, object *v1alpha1.LoadBalancerHealth, registered []alicloud.Backend) (Expectation, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
@@ -155,7 +156,7 @@ func (s *ServiceBackends) live(ctx context.Context, key client.ObjectKey, state 
 	if err != nil || len(services.Items) == 0 {
 		return err
 	}
-	state.Service = &services.Items[0]
+	state.Service, state.everyPod = &services.Items[0], true
 	var list discoveryv1.EndpointSliceList
 	err = s.liveReader.List(ctx, &list, client.InNamespace(key.Namespace), client.MatchingLabels{discoveryv1.LabelServiceName: key.Name})
 	state.setSlices(&list)
@@ -194,14 +195,15 @@ func (s *ServiceBackends) readRest(ctx context.Context, namespace string, state 
 	return s.readPods(ctx, state)
 }
 
-// readPods reads the pods of endpoints that are not ready, and with policies those of all.
+// readPods reads the pods of endpoints that are not ready. To confirm, and with policies,
+// it reads those of all.
 func (s *ServiceBackends) readPods(ctx context.Context, state *ServiceState) error {
 	state.Pods = map[types.NamespacedName]*corev1.Pod{}
 	for _, slice := range state.Slices {
 		for i := range slice.Endpoints {
 			e := &slice.Endpoints[i]
 			name := podOf(e)
-			needed := !isSet(e.Conditions.Ready) || len(state.Policies) > 0
+			needed := !isSet(e.Conditions.Ready) || len(state.Policies) > 0 || state.everyPod
 			if _, known := state.Pods[name]; known || name.Name == "" || isSet(e.Conditions.Terminating) || !needed {
 				continue
 			}

@@ -146,6 +146,49 @@ func TestServiceBackendsConfirmsPastTheCache(t *testing.T) {
 	}
 }
 
+// Since when a backend is expected matters once it would be missing. It is not read before.
+func TestServiceBackendsConfirmsSinceWhen(t *testing.T) {
+	later := func(minutes int) metav1.Time { return metav1.NewTime(start.Add(time.Duration(minutes) * time.Minute)) }
+	restarted := func(c *cluster) {
+		c.nodes[1].Status.Conditions[1].LastTransitionTime = later(1)
+		c.pods[1].Status.Conditions[1].LastTransitionTime = later(2)
+	}
+	anotherPod := func(c *cluster) {
+		c.pods = append(c.pods, podOn("web-3", "n2"))
+		c.slices[0].Endpoints = append(c.slices[0].Endpoints, endpointOn("10.0.0.3", "n2", "web-3"))
+	}
+	unknownPod := func(c *cluster) {
+		c.slices[0].Endpoints = append(c.slices[0].Endpoints, endpointOn("10.0.0.3", "n2", "web-3"))
+	}
+	for name, test := range map[string]struct {
+		edits           []edit
+		cached, confirm int // minutes after the start; -1: not known
+	}{
+		"the address of a pod":                {[]edit{eni}, -1, 2},
+		"a node":                              {nil, 1, 1},
+		"a node with a pod":                   {[]edit{local}, 1, 2},
+		"a node with another pod":             {[]edit{local, anotherPod}, 1, 1},
+		"a node with a pod that is not known": {[]edit{local, unknownPod}, 1, 1},
+	} {
+		env := newBackendsEnv(newCluster(append(test.edits, restarted)...))
+		env.liveReader = env.reader
+		cached, err := env.expect(t)
+		confirmed, confirmErr := env.Confirm(t.Context(), serviceObject("lb-1"), nil)
+		if err != nil || confirmErr != nil {
+			t.Fatal(err, confirmErr)
+		}
+		for when, got := range map[int]*health.Expected{test.cached: cached, test.confirm: confirmed.Expected} {
+			b, want := &got.Listeners[0].Backends[1], time.Time{}
+			if when >= 0 {
+				want = later(when).Time
+			}
+			if since := b.Location.PodReadySince; !since.After(b.Since) && !b.Since.Equal(want) || since.After(b.Since) && !since.Equal(want) {
+				t.Errorf("%s: expected since %s and %s, want %s", name, b.Since, since, want)
+			}
+		}
+	}
+}
+
 func TestServiceBackendsNeedsPermissions(t *testing.T) {
 	for name, test := range map[string]struct {
 		revoke func(*BackendLocator)

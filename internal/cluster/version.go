@@ -59,6 +59,7 @@ func versionOf(node *corev1.Node) uint64 {
 	for i := range node.Status.Conditions {
 		add(string(node.Status.Conditions[i].Type))
 		add(string(node.Status.Conditions[i].Status))
+		text = strconv.AppendInt(text, node.Status.Conditions[i].LastTransitionTime.Unix(), 16)
 	}
 	var labels uint64
 	for key, value := range node.Labels {

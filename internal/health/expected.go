@@ -5,6 +5,7 @@ package health
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
@@ -160,6 +161,9 @@ type ExpectedBackend struct {
 	Origin   BackendOrigin
 	// Pod is the pod of an endpoint, as namespace/name; "": none.
 	Pod string
+	// Since is since when the cluster expects the backend, as far as the operator has
+	// read that: since a node, or a pod on it, is Ready. Zero: not known.
+	Since time.Time
 	// Location is the node and the pod as far as the operator has read them.
 	Location Location
 	// BlockedBy is the NetworkPolicy, as namespace/name, that keeps health checks

@@ -191,8 +191,13 @@ func (c *comparison) listedSince(id absentBackend) time.Time {
 	return time.Time{}
 }
 
-// readySince is when the pod became a backend of the Service; zero for a node.
-func (b *ExpectedBackend) readySince() time.Time { return b.Location.PodReadySince }
+// readySince is since when the cluster expects the backend; zero: not known.
+func (b *ExpectedBackend) readySince() time.Time {
+	if since := b.Location.PodReadySince; since.After(b.Since) {
+		return since
+	}
+	return b.Since
+}
 
 // row is the row of status.missingBackends.
 func (a *absence) row(diagnosis v1alpha1.Diagnosis) v1alpha1.MissingBackend {

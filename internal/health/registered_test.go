@@ -65,6 +65,27 @@ const (
 	notDetermined = "Unknown(NotDetermined)"
 )
 
+// A backend that became Ready again after an observation was not expected all the time.
+func TestGraceBeginsWhenABackendIsExpected(t *testing.T) {
+	env := newServiceEnv(t).expect("nn")
+	backend := &env.expected.Listeners[0].Backends[1]
+	env.observe("nn")
+	env.after(30 * time.Second)
+	env.observe("n")
+	for range 5 { // it restarts between the observations
+		env.after(30 * time.Second)
+		backend.Since = env.now.Add(-5 * time.Second)
+		env.observe("n")
+		env.wantRegistered(allRegistered)
+	}
+	env.after(30 * time.Second)
+	env.observe("n")
+	env.wantRegistered(isMissing + " i-1@180")
+	backend.Since = env.now.Add(time.Second) // read after the observation
+	env.observe("n")
+	env.wantRegistered(allRegistered)
+}
+
 func TestBackendIsMissingAfter30sAndTwoObservations(t *testing.T) {
 	for _, test := range []struct {
 		interval time.Duration
