@@ -66,7 +66,7 @@ func (l *BackendLocator) SetupWithManager(ctx context.Context, mgr ctrl.Manager,
 		{KindPod, &l.pods, &corev1.Pod{}, podsByIP, func(object client.Object) []string { return Addresses(object.(*corev1.Pod)) }},
 	} {
 		if err := CanList(ctx, mgr.GetAPIReader(), kind.name, namespaces); err != nil {
-			mgr.GetLogger().Info("--backend-names: the status has no backend of this kind: apply config/backend-names, or remove the flag", "kind", kind.name, "reason", err.Error())
+			mgr.GetLogger().Info("--backend-names: the status has no backend of this kind: apply config/backend-names or upgrade the chart, or remove the flag", "kind", kind.name, "reason", err.Error())
 			continue
 		}
 		if err := mgr.GetFieldIndexer().IndexField(ctx, kind.object, kind.index, kind.keys); err != nil {

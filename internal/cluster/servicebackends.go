@@ -46,7 +46,7 @@ type ServiceBackends struct {
 func (s *ServiceBackends) SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespaces []string) error {
 	s.reader = mgr.GetClient()
 	if err := CanList(ctx, mgr.GetAPIReader(), KindEndpointSlice, namespaces); err != nil {
-		mgr.GetLogger().Info("--service-discovery: which backends the cluster expects is not determined: apply config/service-discovery", "kind", KindEndpointSlice, "reason", err.Error())
+		mgr.GetLogger().Info("--service-discovery: Registered is not determined: apply config/service-discovery or upgrade the chart, and restart the operator", "kind", KindEndpointSlice, "reason", err.Error())
 		return nil
 	}
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &discoveryv1.EndpointSlice{}, slicesByService, serviceOfSlice); err != nil {
@@ -57,7 +57,7 @@ func (s *ServiceBackends) SetupWithManager(ctx context.Context, mgr ctrl.Manager
 		return nil
 	}
 	if err := CanList(ctx, mgr.GetAPIReader(), KindNetworkPolicy, namespaces); err != nil {
-		mgr.GetLogger().Info("--backend-names: no diagnosis names a NetworkPolicy: apply config/backend-names", "kind", KindNetworkPolicy, "reason", err.Error())
+		mgr.GetLogger().Info("--backend-names: no diagnosis names a NetworkPolicy: apply config/backend-names or upgrade the chart, and restart the operator", "kind", KindNetworkPolicy, "reason", err.Error())
 		return nil
 	}
 	// It needs no index, so nothing else adds it before the cache starts.
