@@ -134,16 +134,16 @@ func (w *env) withoutNetworkPolicies(t *testing.T, i installation, blocked *v1al
 func (w *env) servicesInNamespace(t *testing.T, i installation, log *auditLog) {
 	i.run, i.args = "-services", []string{"--service-discovery", "--region-id=" + region, "--backend-names"}
 	for _, component := range []string{"service-discovery", "backend-names"} {
-		role := &rbacv1.Role{
-			ObjectMeta: metav1.ObjectMeta{Namespace: i.namespace, Name: component},
-			Rules:      roleWithout(t, filepath.Join("..", "..", "config", component, "role.yaml"), "nodes").Rules,
-		}
-		w.create(t, role)
+		meta := metav1.ObjectMeta{Namespace: i.namespace, Name: component}
+		role := roleWithout(t, filepath.Join("..", "..", "config", component, "role.yaml"), "nodes")
+		w.create(t, &rbacv1.Role{ObjectMeta: meta, Rules: role.Rules})
 		w.create(t, &rbacv1.RoleBinding{
-			ObjectMeta: role.ObjectMeta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: component},
+			ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: component},
 			Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: i.namespace, Name: serviceAccountName}},
 		})
 	}
+	w.awaitPermission(t, i, "endpointslices.discovery.k8s.io", true)
+	w.awaitPermission(t, i, "networkpolicies.networking.k8s.io", true)
 	w.createServedPod(t, i)
 	blocked := w.createBlocked(t, i)
 	exceptNodes := func(r *auditedRequest) bool { return r.ObjectRef == nil || r.ObjectRef.Resource != "nodes" }

@@ -203,13 +203,13 @@ func (w *env) revoke(t *testing.T, bindings ...string) {
 }
 
 // awaitPermission waits until the API server allows, or denies, the operator to list a resource, such as pods or
-// endpointslices.discovery.k8s.io.
+// endpointslices.discovery.k8s.io, in the namespace that it serves.
 func (w *env) awaitPermission(t *testing.T, i installation, resource string, want bool) {
 	t.Helper()
 	w.eventually(t, func(g Gomega) {
 		name, group, _ := strings.Cut(resource, ".")
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-			User: i.user(), ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: "list", Group: group, Resource: name},
+			User: i.user(), ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: i.served, Verb: "list", Group: group, Resource: name},
 		}}
 		g.Expect(w.admin.Create(w.ctx, review)).To(Succeed())
 		g.Expect(review.Status.Allowed).To(Equal(want))
