@@ -394,19 +394,21 @@ type MissingBackend struct {
 	// cluster does not know.
 	// +optional
 	ServerID string `json:"serverId,omitempty"`
-	// serverIp is the address of the pod or node.
+	// serverIp is the address of the pod; absent for a node.
 	// +optional
 	ServerIP string `json:"serverIp,omitempty"`
 	// port is the back-end port: the targetPort or nodePort of the Service.
 	// +optional
 	Port int32 `json:"port,omitempty"`
-	// pod is the pod that is expected, as namespace/name.
+	// pod is the pod that is expected, as namespace/name; absent where the backend is a node.
 	// +optional
 	Pod string `json:"pod,omitempty"`
 	// node is the name of the node that is expected, or that the pod runs on.
 	// +optional
 	Node string `json:"node,omitempty"`
-	// diagnosis is the most probable cause; absent where none is known.
+	// diagnosis is the most probable cause; absent where none is known. PortMismatch: the backend is
+	// registered with another port. With --backend-names also NodeNotReady, NodeDraining,
+	// PodNotReady and PodTerminating. Later versions may add others.
 	// +optional
 	Diagnosis Diagnosis `json:"diagnosis,omitempty"`
 	// since is the time of the first observation that lacked the backend.
@@ -474,9 +476,11 @@ type BackendStatus struct {
 	// pod is the pod that has serverIp, as namespace/name.
 	// +optional
 	Pod string `json:"pod,omitempty"`
-	// diagnosis is what the cluster knows about the backend beside its health: NodeNotReady;
-	// PodNotReady or PodReadyButAbnormal for an abnormal backend; or Orphan for one that the
-	// cluster does not have.
+	// diagnosis is the most probable cause of an abnormal backend, or what contradicts its health;
+	// absent where none is known. Of any object: NodeNotReady (also of a normal backend),
+	// PodNotReady, PodReadyButAbnormal, or Orphan for a backend that the cluster does not have.
+	// With serviceRef also PodTerminating, NodeDraining, NodeExcluded, NoLocalEndpoint,
+	// PortMismatch, NetworkPolicyBlocks and HealthCheckOff. Later versions may add others.
 	// +optional
 	Diagnosis Diagnosis `json:"diagnosis,omitempty"`
 }

@@ -65,7 +65,7 @@ func (l *BackendLocator) SetupWithManager(ctx context.Context, mgr ctrl.Manager,
 		{KindNode, &l.nodes, &corev1.Node{}, nodesByInstance, func(object client.Object) []string { return instanceOf(object.(*corev1.Node)) }},
 		{KindPod, &l.pods, &corev1.Pod{}, podsByIP, func(object client.Object) []string { return Addresses(object.(*corev1.Pod)) }},
 	} {
-		if !mayList(ctx, mgr, kind.name, namespaces, "--backend-names: the status has no backend of this kind: apply config/backend-names, or remove the flag") {
+		if !mayList(ctx, mgr, kind.name, namespaces, "--backend-names: the status has no backend of this kind: apply config/backend-names or upgrade the chart, or remove the flag") {
 			continue
 		}
 		if err := mgr.GetFieldIndexer().IndexField(ctx, kind.object, kind.index, kind.keys); err != nil {

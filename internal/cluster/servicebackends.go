@@ -46,7 +46,7 @@ type ServiceBackends struct {
 // start: an upgrade must work with the permissions of before.
 func (s *ServiceBackends) SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespaces []string) error {
 	s.reader, s.liveReader = mgr.GetClient(), mgr.GetAPIReader()
-	if !mayList(ctx, mgr, KindEndpointSlice, namespaces, "--service-discovery: which backends the cluster expects is not determined: apply config/service-discovery") {
+	if !mayList(ctx, mgr, KindEndpointSlice, namespaces, "--service-discovery: Registered is not determined: apply config/service-discovery or upgrade the chart, and restart the operator") {
 		return nil
 	}
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &discoveryv1.EndpointSlice{}, slicesByService, serviceOfSlice); err != nil {
@@ -56,7 +56,7 @@ func (s *ServiceBackends) SetupWithManager(ctx context.Context, mgr ctrl.Manager
 	if pods, _ := s.Locator.Reads(); !pods {
 		return nil
 	}
-	if !mayList(ctx, mgr, KindNetworkPolicy, namespaces, "--backend-names: no diagnosis names a NetworkPolicy: apply config/backend-names") {
+	if !mayList(ctx, mgr, KindNetworkPolicy, namespaces, "--backend-names: no diagnosis names a NetworkPolicy: apply config/backend-names or upgrade the chart, and restart the operator") {
 		return nil
 	}
 	// It needs no index, so nothing else adds it before the cache starts.

@@ -71,9 +71,9 @@ type NotDetermined struct {
 func (n NotDetermined) Message() string {
 	switch n.Reason {
 	case EndpointSlicesUnknown:
-		return "the operator may not read EndpointSlices: apply config/service-discovery"
+		return "the operator may not read EndpointSlices: apply config/service-discovery or upgrade the chart, and restart the operator"
 	case NodesUnknown:
-		return "the backends are nodes, which the operator may not read: apply config/backend-names"
+		return "the backends are nodes, which the operator may not read: apply config/backend-names, or set backendNames.enabled of the chart (nodes require a ClusterRole)"
 	case ReusedLoadBalancer:
 		return "the user created the load balancer or its server groups, which others may share"
 	case Weights:

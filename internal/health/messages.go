@@ -174,7 +174,7 @@ func (c *comparison) message() string {
 		b := &c.rows[i]
 		about := "listener " + listenerName(b.ListenerPort, b.ListenerProtocol)
 		if c.causes[i].Diagnosis != "" {
-			about += ": " + c.causes[i].Message
+			about += ": " + strings.TrimSuffix(c.causes[i].Message, ": "+seeController)
 		}
 		names = append(names, b.Address()+" ("+about+")")
 	}

@@ -130,6 +130,20 @@ func TestMessageNamesTheFirstMissingBackends(t *testing.T) {
 	}
 }
 
+func TestMessageSaysOnceWhereToLook(t *testing.T) {
+	env := newServiceEnv(t).expect("nn")
+	env.observe("nn")
+	rows := backends("nn")
+	rows[1].Port = 9443
+	env.after(30 * time.Second).observeRows(rows)
+	env.after(30 * time.Second).observeRows(rows)
+	const want = "1 of 2 expected backends are not registered: i-1:8443 (listener 443/https: port 9443 is registered, but the nodePort of the Service is 8443); " +
+		"check the events of the Service, and the log of the cloud controller manager"
+	if got := env.condition("Registered").Message; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
 // Objects without serviceRef are what they were, whatever is expected.
 func TestObjectWithoutServiceIsUntouched(t *testing.T) {
 	history := func(expected *Expected) [][]byte {

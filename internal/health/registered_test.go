@@ -313,7 +313,7 @@ func TestRegisteredIsNotDetermined(t *testing.T) {
 	}{
 		{
 			"nothing", &Expected{NotDetermined: NotDetermined{Reason: EndpointSlicesUnknown}},
-			notDetermined, "which backends the cluster expects is not determined: the operator may not read EndpointSlices: apply config/service-discovery",
+			notDetermined, "which backends the cluster expects is not determined: the operator may not read EndpointSlices: apply config/service-discovery or upgrade the chart, and restart the operator",
 		},
 		{
 			"one listener", &Expected{Listeners: []ExpectedListener{
