@@ -165,7 +165,7 @@ func TestServiceBackendsConfirmsSinceWhen(t *testing.T) {
 		cached, confirm int // minutes after the start; -1: not known
 	}{
 		"the address of a pod":                {[]edit{eni}, -1, 2},
-		"a node":                              {nil, 1, 1},
+		"a node":                              {[]edit{annotate(annotationBackendType, "ecs")}, 1, 1},
 		"a node with a pod":                   {[]edit{local}, 1, 2},
 		"a node with another pod":             {[]edit{local, anotherPod}, 1, 1},
 		"a node with a pod that is not known": {[]edit{local, unknownPod}, 1, 1},
@@ -177,13 +177,17 @@ func TestServiceBackendsConfirmsSinceWhen(t *testing.T) {
 		if err != nil || confirmErr != nil {
 			t.Fatal(err, confirmErr)
 		}
-		for when, got := range map[int]*health.Expected{test.cached: cached, test.confirm: confirmed.Expected} {
-			b, want := &got.Listeners[0].Backends[1], time.Time{}
-			if when >= 0 {
+		for i, expected := range []*health.Expected{cached, confirmed.Expected} {
+			b, want := &expected.Listeners[0].Backends[1], time.Time{}
+			if when := []int{test.cached, test.confirm}[i]; when >= 0 {
 				want = later(when).Time
 			}
-			if since := b.Location.PodReadySince; !since.After(b.Since) && !b.Since.Equal(want) || since.After(b.Since) && !since.Equal(want) {
-				t.Errorf("%s: expected since %s and %s, want %s", name, b.Since, since, want)
+			since := b.Since
+			if b.Type == health.TypeENI {
+				since = b.Location.PodReadySince
+			}
+			if !since.Equal(want) {
+				t.Errorf("%s: expected since %s, want %s", name, since, want)
 			}
 		}
 	}

@@ -47,8 +47,9 @@ const (
 // comparison compares an observation with what the cluster expects.
 type comparison struct {
 	expected *Expected
-	// at is the time of the observation.
-	at time.Time
+	// at is the time of the observation, and now of the evaluation: what the cluster
+	// expects may be newer than the observation.
+	at, now time.Time
 	// was are the absences until this observation, and listed the missing backends
 	// of the status.
 	was    map[absentBackend]time.Time
@@ -162,15 +163,16 @@ func (c *comparison) compareListener(l *v1alpha1.ListenerStatus, expected *Expec
 	}
 }
 
-// absentSince returns the time of the first observation in a row that lacks a
-// backend, and keeps it for the next one.
+// absentSince returns the time of the first evaluation in a row that lacks a
+// backend, and keeps it for the next one. Its observation may be from before the
+// cluster expected the backend.
 func (c *comparison) absentSince(id absentBackend, b *ExpectedBackend) time.Time {
 	since, known := c.was[id]
 	if !known && c.missingBefore {
 		since = c.listedSince(id)
 	}
-	if since.IsZero() || since.Before(b.readySince()) || since.After(c.at) {
-		since = c.at
+	if since.IsZero() || since.Before(b.readySince()) || since.After(c.now) {
+		since = c.now
 	}
 	if c.absences == nil {
 		c.absences = map[absentBackend]time.Time{}
@@ -309,7 +311,7 @@ func (e *evaluation) compareRegistered(listeners []v1alpha1.ListenerStatus, rows
 		return e.keptRegistered()
 	}
 	c := comparison{
-		expected: e.input.Expected, at: e.input.Observation.At, was: e.absences.since, listed: e.next.MissingBackends,
+		expected: e.input.Expected, at: e.input.Observation.At, now: e.now, was: e.absences.since, listed: e.next.MissingBackends,
 		missingBefore: e.wasRegistered.status == metav1.ConditionFalse,
 	}
 	c.compare(listeners, rows, facts)

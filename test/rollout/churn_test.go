@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
@@ -52,7 +53,7 @@ func churn(t *testing.T, s *suite, options appOptions) {
 			operator.Stop()
 			operator = a.startOperator(t)
 		}
-		a.rolloutCompletes(t)
+		a.rolloutSucceeds(t)
 		a.observeNow(t)
 	}
 	for _, report := range s.cluster.MissingReports() {
@@ -72,10 +73,10 @@ func (a *app) drain(t *testing.T, node string) {
 		if pod.Spec.NodeName != a.node(node) {
 			continue
 		}
-		if err := a.evict(&pod); err != nil {
+		if err := a.evict(&pod); client.IgnoreNotFound(err) != nil {
 			t.Fatal(err)
 		}
-		a.rolloutCompletes(t)
+		a.rolloutSucceeds(t)
 	}
 	a.patchNode(t, node, `{"spec":{"unschedulable":false}}`)
 }

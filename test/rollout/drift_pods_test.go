@@ -127,7 +127,7 @@ func testCloudControllerDown(t *testing.T, s *suite) {
 	d.lb.Pause(true)
 	since := time.Now()
 	d.update(t, "v2")
-	d.rolloutCompletes(t)
+	d.rolloutSucceeds(t)
 	want := findings{listeners: []string{"80/tcp 4 of 4"}}
 	for _, pod := range d.pods(t, "v2") {
 		want.missing = append(want.missing, podRow(80, 8080, &pod, ""))
@@ -146,7 +146,7 @@ func testCloudControllerDownGated(t *testing.T, s *suite) {
 	pod := d.awaitPod(t, "v2", "whose containers are ready", isOpen(string(corev1.ContainersReady)))
 	d.isMissing(t, since, findings{missing: []string{podRow(80, 8080, pod, "")}, listeners: []string{"80/tcp 1 of 5"}})
 	d.repair(t)
-	d.rolloutCompletes(t)
+	d.rolloutSucceeds(t)
 	d.isRegistered(t, "80/tcp 0 of 4")
 }
 

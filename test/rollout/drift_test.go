@@ -58,7 +58,10 @@ func (s *suite) newDeployedDrift(t *testing.T, options appOptions) *driftApp {
 	d.create(t, d.deployment("v1"))
 	d.rolloutCompletes(t)
 	d.awaitServing(t, replicasOf(d.app))
-	d.awaitRegistered(t, metav1.ConditionTrue)
+	backends := replicasOf(d.app) * len(d.options.delays)
+	d.awaitStatus(t, "an observation of every backend", func(s *v1alpha1.LoadBalancerHealthStatus) bool {
+		return s.Summary != nil && int(s.Summary.Normal) == backends && registeredOf(s).Status == metav1.ConditionTrue
+	})
 	return d
 }
 
@@ -180,16 +183,11 @@ func (d *driftApp) isInTime(t *testing.T, since time.Time, status *v1alpha1.Load
 // isRegistered waits until the operator reports that nothing is missing any more.
 func (d *driftApp) isRegistered(t *testing.T, listeners ...string) {
 	t.Helper()
-	status := &d.awaitRegistered(t, metav1.ConditionTrue).Status
-	if c := registeredOf(status); c.Reason != v1alpha1.ReasonAllRegistered {
-		t.Errorf("Registered is %+v", c)
-	}
-	if got := findingsOf(status); len(got.missing) > 0 || !slices.Equal(got.listeners, listeners) {
-		t.Errorf("the status says %s, not %s", got, listeners)
-	}
-	if s := status.Summary; s.Missing == nil || *s.Missing != 0 {
-		t.Errorf("the summary is %+v", s)
-	}
+	d.awaitStatus(t, "every backend is registered", func(s *v1alpha1.LoadBalancerHealthStatus) bool {
+		got := findingsOf(s)
+		return registeredOf(s).Reason == v1alpha1.ReasonAllRegistered && len(got.missing) == 0 && slices.Equal(got.listeners, listeners) &&
+			s.Summary.Missing != nil && *s.Summary.Missing == 0
+	})
 	d.awaitEvents(t, v1alpha1.EventBackendsRegistered, 1)
 	d.awaitEvents(t, v1alpha1.EventBackendsMissing, 1)
 	d.awaitMetric(t, 0)

@@ -136,7 +136,7 @@ func (s *suite) noFalseAlarm(t *testing.T) {
 		}
 	}
 	events := &eventsv1.EventList{}
-	if err := s.Client.List(s.Ctx, events); err != nil {
+	if err := s.Client.List(context.WithoutCancel(s.Ctx), events); err != nil {
 		t.Fatal(err)
 	}
 	for i := range events.Items {
