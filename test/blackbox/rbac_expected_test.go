@@ -3,6 +3,7 @@
 package blackbox
 
 import (
+	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -38,9 +39,11 @@ func (w *env) createServed(t *testing.T, i installation, name string, annotation
 			TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: i.served, Name: servedPod},
 		}},
 	})
+	all := map[string]string{"service.beta.kubernetes.io/backend-type": "eni"}
+	maps.Copy(all, annotations)
 	service := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: i.served, Name: name, Annotations: annotations,
+			Namespace: i.served, Name: name, Annotations: all,
 			Labels: map[string]string{v1alpha1.ServiceLoadBalancerLabel: "lb-of-" + name},
 		},
 		Spec: corev1.ServiceSpec{
