@@ -101,3 +101,36 @@ func TestTreeIsBounded(t *testing.T) {
 		}
 	}
 }
+
+func TestCauseHasTheFactAndWhatToCheck(t *testing.T) {
+	t.Parallel()
+
+	const controller = ": check the events of the Service, and the log of the cloud controller manager"
+	for diagnosis, want := range map[v1alpha1.Diagnosis]string{
+		"":                                    "",
+		"Later":                               "Later",
+		v1alpha1.DiagnosisNodeNotReady:        "NodeNotReady: the node is not Ready: check kubectl describe node node-1",
+		v1alpha1.DiagnosisPodNotReady:         "PodNotReady: the pod is not Ready: check kubectl describe pod -n prod web-1",
+		v1alpha1.DiagnosisPodTerminating:      "PodTerminating: the pod is terminating" + controller,
+		v1alpha1.DiagnosisNodeDraining:        "NodeDraining: the node is being drained: check kubectl describe node node-1",
+		v1alpha1.DiagnosisNodeExcluded:        "NodeExcluded: a label excludes the node from load balancers" + controller,
+		v1alpha1.DiagnosisNoLocalEndpoint:     "NoLocalEndpoint: the node has no ready pod of the Service, whose externalTrafficPolicy is Local" + controller,
+		v1alpha1.DiagnosisPortMismatch:        "PortMismatch: the registered port is not that of the Service" + controller,
+		v1alpha1.DiagnosisNetworkPolicyBlocks: "NetworkPolicyBlocks: a NetworkPolicy admits no health checks from 100.64.0.0/10: check its ingress rules",
+		v1alpha1.DiagnosisHealthCheckOff:      "HealthCheckOff: the health check of the listener is off: check the Service's annotations about health checks, and the listener in the console",
+		v1alpha1.DiagnosisPodReadyButAbnormal: "PodReadyButAbnormal: the pod is Ready: does a NetworkPolicy or a host firewall block health checks from 100.64.0.0/10?",
+		v1alpha1.DiagnosisOrphan:              "Orphan: no node or pod of this cluster" + controller,
+	} {
+		registered := v1alpha1.BackendStatus{Pod: "prod/web-1", Node: "node-1", Diagnosis: diagnosis}
+		if got := registered.Cause(); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+		missing := v1alpha1.MissingBackend{Pod: "prod/web-1", Node: "node-1", Diagnosis: diagnosis}
+		if diagnosis == "" {
+			want = "not registered" + controller
+		}
+		if got := missing.Cause(); got != want {
+			t.Errorf("of a missing backend: %q, not %q", got, want)
+		}
+	}
+}

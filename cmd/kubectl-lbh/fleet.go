@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/printers"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
@@ -186,18 +187,23 @@ func runFleet(ctx context.Context, o *options, printing *genericclioptions.Print
 		return err
 	}
 	if len(names) == 1 && len(s.shown) == 1 || format == "name" {
-		for _, i := range s.shown {
-			if err := printer.PrintObj(i.object, o.Out); err != nil {
-				return err
-			}
-		}
-		return nil
+		return o.printEach(s, printer)
 	}
 	sorted := &v1alpha1.LoadBalancerHealthList{ListMeta: list.ListMeta, Items: make([]v1alpha1.LoadBalancerHealth, 0, len(s.shown))}
 	for _, i := range s.shown {
 		sorted.Items = append(sorted.Items, *i.object)
 	}
 	return printer.PrintObj(sorted, o.Out)
+}
+
+// printEach prints objects one by one, not as a list.
+func (o *options) printEach(s selection, printer printers.ResourcePrinter) error {
+	for _, i := range s.shown {
+		if err := printer.PrintObj(i.object, o.Out); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // items are objects of one cluster.

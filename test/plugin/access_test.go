@@ -54,7 +54,7 @@ func contextByFlag(t *testing.T, s *fixture) {
 	s.pair(t)
 	command := s.command("--kubeconfig", s.kubeconfig(t, nowhere), "--context", "here")
 	command.Env = s.environment("KUBECONFIG=" + filepath.Join(t.TempDir(), "none"))
-	if got := firstColumn(finish(t, command).succeeds(t)); got != "api web" {
+	if got := firstColumn(finish(t, command).table(t)); got != "api web" {
 		t.Errorf("%q", got)
 	}
 	finish(t, s.command("--context", "typo")).fails(t, `context "typo" does not exist`)
