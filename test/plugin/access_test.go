@@ -69,7 +69,7 @@ func withoutPermission(t *testing.T, s *fixture) {
 	finish(t, s.command("-A", "--as", "eve")).fails(t, "request a ClusterRoleBinding to the ClusterRole view")
 
 	s.grant(t, "viewer", "loadbalancerhealth_viewer_role.yaml")
-	if got := firstColumn(s.lbh(t, "--as", "viewer").succeeds(t)); got != "api web" {
+	if got := firstColumn(s.lbh(t, "--as", "viewer").table(t)); got != "api web" {
 		t.Errorf("%q", got)
 	}
 	s.lbh(t, "refresh", "web", "--as", "viewer").fails(t, "cannot patch", "the ClusterRole edit")

@@ -48,7 +48,7 @@ func completion(t *testing.T, s *fixture) {
 		{[]string{in, "wait", "web", "--for", ""}, []string{"healthy", "ready", "observed", noFiles}},
 		{[]string{in, "listeners", "w"}, []string{"web\tBelowMinHealthy", noFiles}},
 		{[]string{in, "listeners", "-o", ""}, []string{"wide", noFiles}},
-		{[]string{in, "--sort-by", "mi"}, []string{"missing", noFiles}},
+		{[]string{in, "--sort-by", ""}, []string{"health", "name", "ready", "since", "backends", "abnormal", "missing", "disruptions", noFiles}},
 		{[]string{in, "--unh"}, []string{"--unhealthy\tShow only the objects that are not Ready, or whose status is not current.", noFiles}},
 		{[]string{in, "tree", "web", "--al"}, []string{"--all\tShow every backend of the status, not the first 20 of each listener.", noFiles}},
 		{[]string{in, "--color", ""}, []string{"auto", "always", "never", noFiles}},

@@ -80,7 +80,7 @@ asleep      Suspended   Suspended           T       -        0          0       
 	if got := "\n" + withoutSince(r.table(t)); got != want {
 		t.Errorf("got%s\nwant%s", got, want)
 	}
-	const counted = "6 objects: 1 Unhealthy, 1 Stalled, 1 Pending, 2 Healthy, 1 Suspended; 7 backends: 4 normal, 3 abnormal\n"
+	const counted = "6 objects: 1 Unhealthy, 1 Stalled, 2 Healthy, 1 Pending, 1 Suspended; 7 backends: 4 normal, 3 abnormal\n"
 	if r.stderr != counted {
 		t.Errorf("%q, not %q", r.stderr, counted)
 	}
