@@ -116,7 +116,7 @@ func (o *options) sortPath() (*jsonpath.JSONPath, error) {
 	}
 	path := jsonpath.New("sort-by").AllowMissingKeys(true)
 	parts := relaxed.FindStringSubmatch(o.sortBy)
-	if parts == nil || path.Parse("{."+parts[1]+"}") != nil {
+	if len(parts) < 2 || path.Parse("{."+parts[1]+"}") != nil {
 		return nil, fmt.Errorf("--sort-by=%s: write %s, or a JSONPath such as .metadata.creationTimestamp", o.sortBy, strings.Join(orderNames, ", "))
 	}
 	return path, nil

@@ -24,6 +24,20 @@ func runTree(ctx context.Context, o *options, name string) error {
 	return tree(o.Out, object, o)
 }
 
+// printer keeps the first error.
+type printer struct {
+	out     io.Writer
+	o       *options
+	colored bool
+	err     error
+}
+
+func (p *printer) printf(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.out, format, args...)
+	}
+}
+
 // tree prints an object, its listeners, the backends of each, and the last changes
 // of its health. Listeners and backends that need attention are first.
 func tree(out io.Writer, object *v1alpha1.LoadBalancerHealth, o *options) error {
@@ -150,20 +164,6 @@ func healthColor(h v1alpha1.Health) color {
 		return red
 	default:
 		return yellow
-	}
-}
-
-// printer keeps the first error.
-type printer struct {
-	out     io.Writer
-	o       *options
-	colored bool
-	err     error
-}
-
-func (p *printer) printf(format string, args ...any) {
-	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.out, format, args...)
 	}
 }
 

@@ -124,10 +124,10 @@ func outputsOf(t *testing.T, file string) *outputs {
 	return &outputs{file, text, text}
 }
 
-// compare fails unless a command prints what the page shows, without what comparable removes.
-func (o *outputs) compare(t *testing.T, command, printed, shown string, comparable func(string) string) {
+// compare fails unless a command prints what the page shows, apart from what normalize removes.
+func (o *outputs) compare(t *testing.T, command, printed, shown string, normalize func(string) string) {
 	t.Helper()
-	if comparable(printed) == comparable(shown) {
+	if normalize(printed) == normalize(shown) {
 		return
 	}
 	t.Errorf("%s: %s prints\n%s\nThe page shows\n%s", o.file, command, printed, shown)
@@ -140,7 +140,7 @@ func (o *outputs) save(t *testing.T) {
 	if os.Getenv(updatePages) == "" || o.updated == o.text {
 		return
 	}
-	if err := os.WriteFile(filepath.Join(root, o.file), []byte(o.updated), 0o644); err != nil { //nolint:gosec // a page of the documentation
+	if err := os.WriteFile(filepath.Join(root, o.file), []byte(o.updated), 0o644); err != nil {
 		t.Error(err)
 	}
 }
