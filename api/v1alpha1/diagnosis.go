@@ -81,6 +81,46 @@ func (d Diagnosis) Explain() string {
 	}
 }
 
+// CheckController is where the cloud controller manager says why it fails or waits.
+const CheckController = "the events of the Service, and the log of the cloud controller manager"
+
+// Check returns what to check for a diagnosis of a backend on this node, of this
+// pod (namespace/name); "" where Explain says it, and for an unknown diagnosis.
+func (d Diagnosis) Check(pod, node string) string {
+	switch d {
+	case DiagnosisNodeNotReady, DiagnosisNodeDraining:
+		return "kubectl describe node " + node
+	case DiagnosisPodNotReady:
+		namespace, name, _ := strings.Cut(pod, "/")
+		return "kubectl describe pod -n " + namespace + " " + name
+	case DiagnosisOrphan, DiagnosisPodTerminating, DiagnosisNodeExcluded, DiagnosisNoLocalEndpoint, DiagnosisPortMismatch:
+		return CheckController
+	case DiagnosisNetworkPolicyBlocks:
+		return "its ingress rules"
+	case DiagnosisHealthCheckOff:
+		return "the Service's annotations about health checks, and the listener in the console"
+	default:
+		return ""
+	}
+}
+
+// Cause returns the diagnosis of a backend, with the fact and what to check, such as
+// "PodNotReady: the pod is not Ready: check kubectl describe pod -n prod web-1"; ""
+// without a diagnosis.
+func (in *BackendStatus) Cause() string { return in.Diagnosis.cause(in.Pod, in.Node) }
+
+// cause joins the parts of a diagnosis that are known.
+func (d Diagnosis) cause(pod, node string) string {
+	text := string(d)
+	if fact := d.Explain(); fact != "" {
+		text += ": " + fact
+	}
+	if check := d.Check(pod, node); check != "" {
+		text += ": check " + check
+	}
+	return text
+}
+
 // Location returns the pod, the node and the explained diagnosis of a backend,
 // such as "pod prod/web-1; node cn-hangzhou.10.0.0.7; the pod is not Ready"; ""
 // where none of them is known.

@@ -11,3 +11,12 @@ func (in *MissingBackend) Address() string {
 	}
 	return backend.Address()
 }
+
+// Cause returns the diagnosis of a backend, with the fact and what to check, and
+// what to check where no diagnosis is known.
+func (in *MissingBackend) Cause() string {
+	if in.Diagnosis == "" {
+		return "not registered: check " + CheckController
+	}
+	return in.Diagnosis.cause(in.Pod, in.Node)
+}

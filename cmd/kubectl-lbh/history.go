@@ -37,7 +37,7 @@ func history(object *v1alpha1.LoadBalancerHealth, o *options) error {
 			{text: c.Time.UTC().Format(time.RFC3339)}, {text: o.age(&c.Time)}, {label, color}, {text: c.Reason}, {text: c.Message},
 		})
 	}
-	return o.writeTable(t, "wide") // a message is longer than a terminal is wide
+	return o.writeTable(t, true) // a message is longer than a terminal is wide
 }
 
 // changeLabel is the health that an object changed to, and its color.
@@ -50,7 +50,7 @@ func changeLabel(c *v1alpha1.HealthChange) (string, color) {
 }
 
 // history prints the last changes as the last branch of a tree.
-func (p *printer) history(changes []v1alpha1.HealthChange, o *options, colored bool) {
+func (p *printer) history(changes []v1alpha1.HealthChange) {
 	if len(changes) == 0 {
 		return
 	}
@@ -63,6 +63,6 @@ func (p *printer) history(changes []v1alpha1.HealthChange, o *options, colored b
 		}
 		c := &shown[i]
 		label, color := changeLabel(c)
-		p.printf("   %s%s  %s ago  %s: %s\n", branch, color.paint(pad(label, len(v1alpha1.Unhealthy)), colored), o.age(&c.Time), sanitize(c.Reason), sanitize(c.Message))
+		p.printf("   %s%s  %s ago  %s: %s\n", branch, color.paint(pad(label, len(v1alpha1.Unhealthy)), p.colored), p.o.age(&c.Time), sanitize(c.Reason), sanitize(c.Message))
 	}
 }

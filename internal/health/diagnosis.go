@@ -155,15 +155,18 @@ func (l *ExpectedListener) CauseOfMissing(b *ExpectedBackend, rows []v1alpha1.Ba
 }
 
 // seeController is where the cloud controller manager says why it fails or waits.
-const seeController = "check the events of the Service, and the log of the cloud controller manager"
+const seeController = "check " + v1alpha1.CheckController
 
 const messageNotRegistered = "it is not registered: " + seeController
+
+// whereToCheck is what kubectl lbh tree says, too.
+func (s *symptoms) whereToCheck(d v1alpha1.Diagnosis) string { return d.Check(s.at.Pod, s.at.Node) }
 
 func (s *symptoms) nodeNotReady() string {
 	if !s.at.NodeNotReady {
 		return ""
 	}
-	return fmt.Sprintf("node %s is not Ready: check kubectl describe node %s", s.at.Node, s.at.Node)
+	return fmt.Sprintf("node %s is not Ready: check %s", s.at.Node, s.whereToCheck(v1alpha1.DiagnosisNodeNotReady))
 }
 
 func (s *symptoms) podNotReady() string {
@@ -171,12 +174,7 @@ func (s *symptoms) podNotReady() string {
 	if !s.fails() || s.at.Pod == "" || !s.at.PodReadySince.IsZero() || waits {
 		return ""
 	}
-	return fmt.Sprintf("pod %s is not Ready: check %s", s.at.Pod, describePod(s.at.Pod))
-}
-
-func describePod(pod string) string {
-	namespace, name, _ := strings.Cut(pod, "/")
-	return "kubectl describe pod -n " + namespace + " " + name
+	return fmt.Sprintf("pod %s is not Ready: check %s", s.at.Pod, s.whereToCheck(v1alpha1.DiagnosisPodNotReady))
 }
 
 func (s *symptoms) podTerminating() string {
@@ -187,14 +185,14 @@ func (s *symptoms) podTerminating() string {
 }
 
 func (s *symptoms) nodeDraining() string {
-	switch {
-	case !s.ofService || !s.fails() || s.at.NodeDraining == "":
+	if !s.ofService || !s.fails() || s.at.NodeDraining == "" {
 		return ""
-	case s.at.NodeDraining == Unschedulable:
-		return fmt.Sprintf("node %s is unschedulable, as while it is drained: check kubectl describe node %s", s.at.Node, s.at.Node)
-	default:
-		return fmt.Sprintf("node %s has the taint %s, and will be removed: check kubectl describe node %s", s.at.Node, s.at.NodeDraining, s.at.Node)
 	}
+	fact := "is unschedulable, as while it is drained"
+	if s.at.NodeDraining != Unschedulable {
+		fact = "has the taint " + s.at.NodeDraining + ", and will be removed"
+	}
+	return fmt.Sprintf("node %s %s: check %s", s.at.Node, fact, s.whereToCheck(v1alpha1.DiagnosisNodeDraining))
 }
 
 func (s *symptoms) nodeExcluded() string {
@@ -233,14 +231,14 @@ func (s *symptoms) networkPolicyBlocks() string {
 	if !s.fails() || s.blockedBy == "" {
 		return ""
 	}
-	return fmt.Sprintf("NetworkPolicy %s admits no health checks from 100.64.0.0/10: check its ingress rules", s.blockedBy)
+	return fmt.Sprintf("NetworkPolicy %s admits no health checks from 100.64.0.0/10: check %s", s.blockedBy, s.whereToCheck(v1alpha1.DiagnosisNetworkPolicyBlocks))
 }
 
 func (s *symptoms) healthCheckOff() string {
 	if !s.ofService || s.status == normal || !s.unchecked {
 		return ""
 	}
-	return "the health check of the listener is off: check the Service's annotations about health checks, and the listener in the console"
+	return v1alpha1.DiagnosisHealthCheckOff.Explain() + ": check " + s.whereToCheck(v1alpha1.DiagnosisHealthCheckOff)
 }
 
 func (s *symptoms) podReadyButAbnormal() string {

@@ -29,13 +29,10 @@ func policyOf(spec *v1alpha1.LoadBalancerHealthSpec) policy {
 }
 
 // required returns how many healthy backends a listener with this number of
-// backends needs. It rounds a percentage up.
+// backends needs.
 func (p policy) required(backends int32) int {
-	required, err := intstr.GetScaledValueFromIntOrPercent(&p.minHealthy, int(backends), true)
-	if err != nil {
-		return 1 // the schema's default; it refuses a value that cannot be parsed
-	}
-	return required
+	spec := v1alpha1.HealthPolicy{MinHealthy: &p.minHealthy}
+	return spec.Required(backends)
 }
 
 // wantsNone returns whether a load balancer without backends is healthy.

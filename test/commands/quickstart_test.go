@@ -36,6 +36,8 @@ func TestQuickStart(t *testing.T) {
 	output := runDemo(t, repository, start[0])
 	verifyChapters(t, repository, output)
 	terminal.replaced = strings.NewReplacer(continueIn(t, terminal, output)...)
+	page := outputsOf(t, "docs/quick-start.md")
+	defer page.save(t)
 	for _, b := range blocks[1:] {
 		shown := b.outputs()
 		for i, command := range b.commands() {
@@ -43,8 +45,8 @@ func TestQuickStart(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v\n%s", command, err, printed)
 			}
-			if b.language == "console" && withoutAges(printed) != withoutAges(shown[i]) {
-				t.Errorf("%s prints\n%s\nThe page shows\n%s", command, printed, shown[i])
+			if b.language == "console" {
+				page.compare(t, command, printed, shown[i], withoutAges)
 			}
 		}
 	}
