@@ -86,6 +86,19 @@ func TestGraceBeginsWhenABackendIsExpected(t *testing.T) {
 	env.wantRegistered(allRegistered)
 }
 
+// The cluster may expect a backend only after the observation that is evaluated.
+func TestGraceBeginsAfterAnOldObservation(t *testing.T) {
+	env := newServiceEnv(t).expect("n")
+	env.observe("n")
+	observation := &alicloud.Observation{RequestID: "request", At: env.now, Backends: backends("n")}
+	env.after(10 * time.Second).expect("nn").evaluate(Input{Observation: observation})
+	env.wantRegistered(allRegistered)
+	env.after(25 * time.Second).observe("n") // 35 s after the observation
+	env.wantRegistered(allRegistered)
+	env.after(5 * time.Second).observe("n")
+	env.wantRegistered(isMissing + " i-1@10")
+}
+
 func TestBackendIsMissingAfter30sAndTwoObservations(t *testing.T) {
 	for _, test := range []struct {
 		interval time.Duration
