@@ -22,8 +22,8 @@ type fakeExpected struct {
 	confirms     int
 	err          error // of Confirm
 	// liveSince is since when the API server shows i-2 as Ready.
-	liveSince func() time.Time
-	registered   []alicloud.Backend
+	liveSince  func() time.Time
+	registered []alicloud.Backend
 }
 
 func expectationOf(servers []string) cluster.Expectation {

@@ -31,7 +31,7 @@ func (s *ServicePorts) For(ctx context.Context, object *v1alpha1.LoadBalancerHea
 	}
 	service := &corev1.Service{}
 	key := client.ObjectKey{Namespace: object.Namespace, Name: object.Spec.ServiceRef.Name}
-	if err := client.IgnoreNotFound(s.Reader.Get(ctx, key, service)); err != nil {
+	if err := client.IgnoreNotFound(s.Reader.Get(ctx, key, service, shared)); err != nil {
 		return nil, fmt.Errorf("reading the ports of Service %s: %w", key, err)
 	}
 	if service.Labels[v1alpha1.ServiceLoadBalancerLabel] != id {

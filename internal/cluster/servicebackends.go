@@ -169,7 +169,7 @@ func (s *ServiceState) setSlices(list *discoveryv1.EndpointSliceList) {
 	}
 }
 
-// shared reads an object of the cache without a copy. Expect changes none.
+// shared reads an object of the cache without a copy: read only.
 var shared = &client.GetOptions{UnsafeDisableDeepCopy: new(true)}
 
 // readRest reads the nodes, pods and NetworkPolicies from the cache.

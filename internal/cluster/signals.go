@@ -203,6 +203,6 @@ func (s *ServiceSelectors) SelectsAllNodes(ctx context.Context, object *v1alpha1
 	}
 	service := &corev1.Service{}
 	key := client.ObjectKey{Namespace: object.Namespace, Name: object.Spec.ServiceRef.Name}
-	err := s.Reader.Get(ctx, key, service) // of the cache: without the Service there is nothing to expect
+	err := s.Reader.Get(ctx, key, service, shared) // of the cache: without the Service there is nothing to expect
 	return err == nil && service.Spec.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyLocal
 }

@@ -27,7 +27,8 @@ func servedRow(status string) row {
 	return row{"ServerId": "eni-9", "ServerIp": servedIP, "Type": "eni", "ListenerPort": 443, "Protocol": "tcp", "Port": 8443, "ServerHealthStatus": status}
 }
 
-// createServed creates a Service with a load balancer, lb-of-NAME, and one endpoint, which is registered and normal.
+// createServed creates a Service with a load balancer, lb-of-NAME, and one endpoint, which
+// is registered and normal.
 func (w *env) createServed(t *testing.T, i installation, name string, annotations map[string]string) *corev1.Service {
 	t.Helper()
 	w.slb.on("lb-of-"+name, always(success(servedRow("normal"))))

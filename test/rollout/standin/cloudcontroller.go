@@ -25,8 +25,8 @@ import (
 const CloudGatePrefix = "service.readiness.alibabacloud.com/"
 
 // cloudController plays Alibaba Cloud's cloud controller manager. As the original, it
-// watches Services, EndpointSlices and nodes, and no pods: it finds a pod that became ContainersReady behind a closed gate when it
-// reconciles the Service again.
+// watches Services, EndpointSlices and nodes, and no pods: it finds a pod that became
+// ContainersReady behind a closed gate when it reconciles the Service again.
 type cloudController struct {
 	client.Client
 	requeue      time.Duration
