@@ -150,12 +150,13 @@ func (c *comparison) compareListener(l *v1alpha1.ListenerStatus, expected *Expec
 	for i := range expected.Backends {
 		b := &expected.Backends[i]
 		server := b.key()
-		if server == "" || have.seen(server, b.Port) {
+		was := have.expect(server, b.Port)
+		if server == "" || was.expected {
 			continue
 		}
 		*l.Expected++
 		c.expects++
-		if b.readySince().After(c.at) || have.has(server, b.Port) {
+		if was.registered || b.readySince().After(c.at) || have.hasInPart(server, b.Port) {
 			continue
 		}
 		since := c.absentSince(absentBackend{l.Port, l.Protocol, server, b.Port}, b)
@@ -220,19 +221,17 @@ type registeredBackends struct {
 }
 
 // serverPort is a server, by its id or its address, with a port. Port 0 is one
-// that the API omits; anyPort is for a row with any.
+// that the API omits.
 type serverPort struct {
 	server string
 	port   int32
 }
 
-const anyPort = -1
-
 // mark is whether rows have a backend, and whether the cluster expects it.
 type mark struct{ registered, expected bool }
 
 func registeredOn(l *v1alpha1.ListenerStatus, expected *ExpectedListener, rows []v1alpha1.BackendStatus) *registeredBackends {
-	r := &registeredBackends{marks: make(map[serverPort]mark, 2*len(rows))}
+	r := &registeredBackends{marks: make(map[serverPort]mark, len(rows))}
 	servers, pods := false, false
 	for i := range expected.Backends {
 		isPod := expected.Backends[i].Type == TypeENI
@@ -259,26 +258,30 @@ func (r *registeredBackends) add(server string, port int32) bool {
 		return false
 	}
 	r.marks[serverPort{server, port}] = mark{registered: true}
-	r.marks[serverPort{server, anyPort}] = mark{registered: true}
 	return true
 }
 
-// seen returns whether an expected backend was seen before, and marks it.
-func (r *registeredBackends) seen(server string, port int32) bool {
+// expect marks a backend as expected, and returns its mark of before.
+func (r *registeredBackends) expect(server string, port int32) mark {
 	at := serverPort{server, port}
 	was := r.marks[at]
 	r.marks[at] = mark{was.registered, true}
-	return was.expected
+	return was
 }
 
-// has returns whether rows have the server with the port, as far as both are known.
-func (r *registeredBackends) has(server string, port int32) bool {
-	return r.marks[serverPort{server, port}].registered || r.marks[serverPort{server, 0}].registered ||
-		port == 0 && r.hasServer(server)
+// hasInPart returns whether rows may have the server with the port, as far as both are known.
+func (r *registeredBackends) hasInPart(server string, port int32) bool {
+	return r.marks[serverPort{server, 0}].registered || port == 0 && r.hasServer(server)
 }
 
+// hasServer is for the rare backend whose port the cluster does not know.
 func (r *registeredBackends) hasServer(server string) bool {
-	return r.marks[serverPort{server, anyPort}].registered
+	for at, m := range r.marks {
+		if at.server == server && m.registered {
+			return true
+		}
+	}
+	return false
 }
 
 // condition is Registered. It stays True while a backend is absent and not missing

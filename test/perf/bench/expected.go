@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
+	"path/filepath"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,18 +18,19 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
-// An expectedResult compares objects that reference Services, whose expected backends are
-// compared with every observation, with objects of the same load balancers by id. Both
-// operators have the same Services and EndpointSlices.
+// An expectedResult compares an operator that compares every observation with the expected
+// backends of a Service, with one that may not read EndpointSlices, and so cannot.
 type expectedResult struct {
-	Size                 fleetSize
-	Window               time.Duration
-	Referencing, Without monitorMeasured
-	Writes               int
+	Size          fleetSize
+	Window        time.Duration
+	With, Without monitorMeasured
+	Writes        int
 }
 
 // expectedCPU is the most CPU that the comparison may add.
@@ -42,14 +45,21 @@ func expectedOnly() form {
 
 func (b *bench) measureExpected(ctx context.Context) (err error) {
 	r := &expectedResult{Size: *b.form.expected, Window: b.form.window}
-	b.logf("%s: with and without Services", r.Size)
+	b.logf("%s: with and without EndpointSlices", r.Size)
 	args := []string{"--service-discovery", "--region-id", region}
-	with := &monitorFleet{name: "bench-expected", kind: "eni", args: args, measured: &r.Referencing}
-	without := &monitorFleet{name: "bench-by-id", kind: "eni", args: args, measured: &r.Without}
+	with := &monitorFleet{name: "bench-with", kind: "eni", args: args, measured: &r.With}
+	without := &monitorFleet{name: "bench-without", kind: "eni", args: args, measured: &r.Without}
 	fleets := []*monitorFleet{with, without}
 	defer closeAll(fleets)
 	for _, f := range fleets {
 		if err := f.open(ctx, b.env, r.Size); err != nil {
+			return err
+		}
+		var hidden []string
+		if f == without {
+			hidden = []string{"endpointslices"}
+		}
+		if err := f.addUser(ctx, hidden...); err != nil {
 			return err
 		}
 		if err := f.observeAll(ctx, f == with); err != nil {
@@ -62,16 +72,33 @@ func (b *bench) measureExpected(ctx context.Context) (err error) {
 	return err
 }
 
+// addUser gives the operator the permissions of its roles, without some resources.
+func (f *monitorFleet) addUser(ctx context.Context, without ...string) error {
+	user, err := f.Plane.AddUser(envtest.User{Name: f.name})
+	if err != nil {
+		return err
+	}
+	content, err := user.KubeConfig()
+	if err != nil {
+		return err
+	}
+	for _, file := range []string{"role.yaml", "../service-discovery/role.yaml"} {
+		if err := harness.Grant(ctx, f.api, harness.User(f.name), "", file, without...); err != nil {
+			return err
+		}
+	}
+	f.kubeconfig = filepath.Join(f.Folder, f.name+".kubeconfig")
+	return os.WriteFile(f.kubeconfig, content, 0o600)
+}
+
 // observeAll creates Services with endpoints and an object for each, and runs the operator
-// until all are observed, and all backends registered.
-func (f *monitorFleet) observeAll(ctx context.Context, byService bool) error {
+// until all are observed. Their backends are registered if the operator can compare them.
+func (f *monitorFleet) observeAll(ctx context.Context, compares bool) error {
 	f.watcher.reset()
 	err := parallel(setupConcurrency, f.size.objects(), func(_ int, object *v1alpha1.LoadBalancerHealth) error {
 		object.Namespace = f.namespace()
 		id := object.Spec.LoadBalancerID
-		if byService {
-			object.Spec.LoadBalancerID, object.Spec.RegionID, object.Spec.ServiceRef = "", "", &v1alpha1.ServiceReference{Name: id}
-		}
+		object.Spec.LoadBalancerID, object.Spec.RegionID, object.Spec.ServiceRef = "", "", &v1alpha1.ServiceReference{Name: id}
 		return errors.Join(f.api.Create(ctx, f.serviceOfPods(id)), f.api.Create(ctx, f.endpoints(id)), f.api.Create(ctx, object))
 	})
 	if err != nil {
@@ -84,19 +111,19 @@ func (f *monitorFleet) observeAll(ctx context.Context, byService bool) error {
 		return fmt.Errorf("the observations of %s: %w", f.name, err)
 	}
 	f.operator.Stop()
-	return f.checkRegistered(ctx, byService)
+	return f.checkRegistered(ctx, compares)
 }
 
 // checkRegistered checks that the statuses have the result of the comparison: else
 // the operator does not do what is measured.
-func (f *monitorFleet) checkRegistered(ctx context.Context, byService bool) error {
+func (f *monitorFleet) checkRegistered(ctx context.Context, compares bool) error {
 	var list v1alpha1.LoadBalancerHealthList
 	if err := f.api.List(ctx, &list, client.InNamespace(f.namespace())); err != nil {
 		return err
 	}
 	for i := range list.Items {
 		registered := meta.IsStatusConditionTrue(list.Items[i].Status.Conditions, v1alpha1.ConditionRegistered)
-		if registered != byService {
+		if registered != compares {
 			return fmt.Errorf("%s/%s: Registered is %t", f.name, list.Items[i].Name, registered)
 		}
 	}
@@ -140,12 +167,12 @@ func (f *monitorFleet) endpoints(id string) *discoveryv1.EndpointSlice {
 // check reports what differs from what the documentation promises.
 func (r *expectedResult) check() error {
 	var wrong []error
-	for name, m := range map[string]monitorMeasured{"with Services": r.Referencing, "without": r.Without} {
+	for name, m := range map[string]monitorMeasured{"with EndpointSlices": r.With, "without": r.Without} {
 		if math.Abs(m.Rest.CallsPerInterval-1) > windowTolerance {
 			wrong = append(wrong, fmt.Errorf("%s: %.3f calls per load balancer and interval", name, m.Rest.CallsPerInterval))
 		}
 	}
-	if ratio := r.Referencing.Rest.CPUPerObservation / r.Without.Rest.CPUPerObservation; ratio > expectedCPU {
+	if ratio := r.With.Rest.CPUPerObservation / r.Without.Rest.CPUPerObservation; ratio > expectedCPU {
 		wrong = append(wrong, fmt.Errorf("%.2f times the CPU, not at most %.1f", ratio, expectedCPU))
 	}
 	if r.Writes > 0 {
@@ -155,9 +182,9 @@ func (r *expectedResult) check() error {
 }
 
 func printExpected(out io.Writer, r *expectedResult) {
-	with, without := r.Referencing.Rest, r.Without.Rest
+	with, without := r.With.Rest, r.Without.Rest
 	fmt.Fprintf(out, "%d Services with %d endpoints each; interval %s; nothing changes.\n\n", r.Size.Balancers, r.Size.Rows, r.Size.Interval)
-	fmt.Fprint(out, "| | `spec.serviceRef` | `spec.loadBalancerId` | ratio |\n| --- | ---: | ---: | ---: |\n")
+	fmt.Fprint(out, "| | expected backends | without | ratio |\n| --- | ---: | ---: | ---: |\n")
 	row := func(name, format string, a, b float64) {
 		fmt.Fprintf(out, "| %s | "+format+" | "+format+" | %.2f |\n", name, a, b, a/b)
 	}

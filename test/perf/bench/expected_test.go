@@ -13,7 +13,7 @@ func TestExpectedBackendsAreCompared(t *testing.T) {
 	newResult := func() *expectedResult {
 		r := &expectedResult{Size: *expectedOnly().expected, Window: expectedOnly().window}
 		r.Without.Rest = steady{CallsPerInterval: 1, CPUPerObservation: 400, RSS: 100 << 20}
-		r.Referencing.Rest = steady{CallsPerInterval: 1, CPUPerObservation: 420, RSS: 110 << 20}
+		r.With.Rest = steady{CallsPerInterval: 1, CPUPerObservation: 420, RSS: 110 << 20}
 		return r
 	}
 	if err := newResult().check(); err != nil {
@@ -27,10 +27,10 @@ func TestExpectedBackendsAreCompared(t *testing.T) {
 		}
 	}
 	for want, change := range map[string]func(r *expectedResult){
-		"1.15 times the CPU, not at most 1.1":                       func(r *expectedResult) { r.Referencing.Rest.CPUPerObservation = 460 },
-		"1 writes while nothing changed":                            func(r *expectedResult) { r.Writes = 1 },
-		"without: 0.900 calls per load balancer and interval":       func(r *expectedResult) { r.Without.Rest.CallsPerInterval = 0.9 },
-		"with Services: 1.100 calls per load balancer and interval": func(r *expectedResult) { r.Referencing.Rest.CallsPerInterval = 1.1 },
+		"1.15 times the CPU, not at most 1.1":                             func(r *expectedResult) { r.With.Rest.CPUPerObservation = 460 },
+		"1 writes while nothing changed":                                  func(r *expectedResult) { r.Writes = 1 },
+		"without: 0.900 calls per load balancer and interval":             func(r *expectedResult) { r.Without.Rest.CallsPerInterval = 0.9 },
+		"with EndpointSlices: 1.100 calls per load balancer and interval": func(r *expectedResult) { r.With.Rest.CallsPerInterval = 1.1 },
 	} {
 		r := newResult()
 		change(r)

@@ -5,8 +5,8 @@
 // BENCH=quick selects the quick form, and BENCH_OUT names the folder for the report (docs).
 // BENCH=fast, gates, forms, storm, services and expected measure one part alone, and print it: fast observation
 // against the fixed interval, readiness gates, the forms of a status
-// write, the storms, --monitor=all against objects that users created, and objects with
-// Services against those without.
+// write, the storms, --monitor=all against objects that users created, and expected
+// backends against the same operator without them.
 //
 //	form.go       how much is measured, as data
 //	bench.go      the sequence of the measurements
@@ -14,7 +14,7 @@
 //	storms.go     writes while the API server is the bottleneck; delays.go at a moderate rate
 //	fast.go       fast observation against the fixed interval; rollout.go what happens
 //	services.go   --monitor=all against objects that users created; servicesfleet.go both
-//	expected.go   expected backends of Services, against objects without Services
+//	expected.go   expected backends of Services, against an operator that cannot know them
 //	gates.go      readiness gates of many pods; gatepods.go the pods
 //	writes.go     comparison of the forms of a status write; writeforms.go the forms
 //	env.go        control plane, simulator and programs; fleet.go load balancers and objects

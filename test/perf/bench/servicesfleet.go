@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -28,12 +29,14 @@ const (
 // the calls of ten thousand load balancers and no more.
 type monitorFleet struct {
 	*env
-	name     string   // of the namespace
-	args     []string // further flags of the operator
-	kind     string   // the type of the backends
-	services bool     // the operator creates the objects of Services; else a bare client creates them
-	operator *harness.Process
-	measured *monitorMeasured
+	name string // of the namespace
+	// kubeconfig is that of the operator; "": it may do everything.
+	kubeconfig string
+	args       []string // further flags of the operator
+	kind       string   // the type of the backends
+	services   bool     // the operator creates the objects of Services; else a bare client creates them
+	operator   *harness.Process
+	measured   *monitorMeasured
 }
 
 func (f *monitorFleet) namespace() string { return f.name }
@@ -144,7 +147,7 @@ func (f *monitorFleet) createObjects(ctx context.Context) error {
 
 func (f *monitorFleet) startOperator(ctx context.Context) (err error) {
 	args := []string{
-		"--kubeconfig", f.Plane.Kubeconfig(), "--slb-endpoint", f.simulator.URL, "--watch-namespace", f.namespace(),
+		"--kubeconfig", cmp.Or(f.kubeconfig, f.Plane.Kubeconfig()), "--slb-endpoint", f.simulator.URL, "--watch-namespace", f.namespace(),
 		"--slb-qps", "1000000", "--slb-burst", "1000000", "--status-heartbeat", "1h", "--metrics-bind-address", "0", "--health-probe-bind-address", "0",
 	}
 	args = append(args, f.args...)
