@@ -285,12 +285,12 @@ func (a *app) cachedPods(t *testing.T, version string) []corev1.Pod {
 
 func (a *app) list(t *testing.T, reader client.Reader, version string) []corev1.Pod {
 	t.Helper()
-	labels := client.MatchingLabels{"app": name}
+	selected := client.MatchingLabels{"app": name}
 	if version != "" {
-		labels[versionLabel] = version
+		selected[versionLabel] = version
 	}
 	list := &corev1.PodList{}
-	if err := reader.List(a.Ctx, list, client.InNamespace(a.namespace), labels); err != nil {
+	if err := reader.List(a.Ctx, list, client.InNamespace(a.namespace), selected); err != nil {
 		t.Fatal(err)
 	}
 	return list.Items

@@ -25,8 +25,8 @@ import (
 const CloudGatePrefix = "service.readiness.alibabacloud.com/"
 
 // cloudController plays Alibaba Cloud's cloud controller manager. As the original, it
-// watches Services, EndpointSlices and nodes, and no pods: it finds a pod that became ContainersReady behind a closed gate when it
-// reconciles the Service again.
+// watches Services, EndpointSlices and nodes, and no pods: it finds a pod that became
+// ContainersReady behind a closed gate when it reconciles the Service again.
 type cloudController struct {
 	client.Client
 	requeue      time.Duration
@@ -178,7 +178,8 @@ func (c *cloudController) nodesOf(ctx context.Context, endpoints []backend) (map
 	found := map[string]bool{}
 	for i := range endpoints {
 		pod, ref := &corev1.Pod{}, endpoints[i].pod
-		if err := c.Get(ctx, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}, pod); client.IgnoreNotFound(err) != nil {
+		err := c.Get(ctx, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}, pod)
+		if client.IgnoreNotFound(err) != nil {
 			return nil, err
 		}
 		found[pod.Spec.NodeName] = true
