@@ -73,7 +73,7 @@ func (a *app) drain(t *testing.T, node string) {
 		if pod.Spec.NodeName != a.node(node) {
 			continue
 		}
-		if err := a.evict(&pod); client.IgnoreNotFound(err) != nil {
+		if err := client.IgnoreNotFound(a.evict(&pod)); err != nil {
 			t.Fatal(err)
 		}
 		a.rolloutSucceeds(t)

@@ -25,7 +25,7 @@ func testNodes(t *testing.T, s *suite) {
 		policy: corev1.ServiceExternalTrafficPolicyCluster,
 		nodes:  []string{"good", "lost", "lost-draining", "draining", "excluded", "leaving"},
 	})
-	d.awaitRegistered(t, metav1.ConditionTrue)
+	d.awaitBackends(t, len(d.options.nodes))
 	d.patchNode(t, "lost-draining", `{"spec":{"unschedulable":true}}`)
 	d.lb.Skip(d.instance("lost"), d.instance("lost-draining"))
 	since := time.Now()
@@ -59,8 +59,7 @@ func testLocalNodes(t *testing.T, s *suite) {
 		pods[node].Spec.NodeName, pods[node].Spec.NodeSelector = d.node(node), nil
 		d.create(t, pods[node])
 	}
-	d.awaitStatus(t, "three backends", func(s *v1alpha1.LoadBalancerHealthStatus) bool { return s.Summary != nil && s.Summary.Normal == 3 })
-	d.awaitRegistered(t, metav1.ConditionTrue)
+	d.awaitBackends(t, len(pods))
 	d.lb.Skip(d.instance("lost"))
 	since := time.Now()
 	d.reconcileService(t)

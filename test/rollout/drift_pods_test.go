@@ -53,7 +53,7 @@ func testNotRegistered(t *testing.T, s *suite) {
 	onBroken.Spec.NodeName, onBroken.Spec.NodeSelector = d.node("broken"), nil
 	d.create(t, onBroken)
 	d.awaitChange(t, onBroken, "a Ready pod", isReady)
-	d.awaitServing(t, replicas+1)
+	d.awaitBackends(t, replicas+1)
 	if err := d.cluster.SetNodeReady(d.Ctx, d.node("broken"), false); err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func testMayNotReadSlices(t *testing.T, s *suite) {
 	if c.Reason != v1alpha1.ReasonNotDetermined || !strings.Contains(c.Message, "the operator may not read EndpointSlices: apply config/service-discovery") {
 		t.Errorf("Registered is %+v", c)
 	}
-	d.logsOnce(t, "which backends the cluster expects is not determined: apply config/service-discovery")
+	d.logsOnce(t, "Registered is not determined: apply config/service-discovery")
 	d.judgesNothing(t)
 
 	d.operator.Stop()

@@ -58,11 +58,17 @@ func (s *suite) newDeployedDrift(t *testing.T, options appOptions) *driftApp {
 	d.create(t, d.deployment("v1"))
 	d.rolloutCompletes(t)
 	d.awaitServing(t, replicasOf(d.app))
-	backends := replicasOf(d.app) * len(d.options.delays)
-	d.awaitStatus(t, "an observation of every backend", func(s *v1alpha1.LoadBalancerHealthStatus) bool {
-		return s.Summary != nil && int(s.Summary.Normal) == backends && registeredOf(s).Status == metav1.ConditionTrue
-	})
+	d.awaitBackends(t, replicasOf(d.app))
 	return d
+}
+
+// awaitBackends waits until an observation has so many backends behind each listener, all
+// of them normal. One that was not observed before it is removed is absent since before that.
+func (d *driftApp) awaitBackends(t *testing.T, number int) {
+	t.Helper()
+	d.awaitStatus(t, "an observation of every backend", func(s *v1alpha1.LoadBalancerHealthStatus) bool {
+		return s.Summary != nil && int(s.Summary.Normal) == number*len(d.options.delays) && registeredOf(s).Status == metav1.ConditionTrue
+	})
 }
 
 func (d *driftApp) startOperator(t *testing.T, args ...string) {
@@ -235,7 +241,7 @@ func (d *driftApp) awaitMetric(t *testing.T, missing int) {
 }
 
 func (d *driftApp) scrape(ctx context.Context) (harness.Series, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.metrics+"/metrics", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.metrics+"/metrics", http.NoBody)
 	if err != nil {
 		return nil, err
 	}

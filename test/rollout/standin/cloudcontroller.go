@@ -178,7 +178,8 @@ func (c *cloudController) nodesOf(ctx context.Context, endpoints []backend) (map
 	found := map[string]bool{}
 	for i := range endpoints {
 		pod, ref := &corev1.Pod{}, endpoints[i].pod
-		if err := c.Get(ctx, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}, pod); client.IgnoreNotFound(err) != nil {
+		err := c.Get(ctx, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}, pod)
+		if client.IgnoreNotFound(err) != nil {
 			return nil, err
 		}
 		found[pod.Spec.NodeName] = true

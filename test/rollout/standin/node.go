@@ -58,7 +58,7 @@ func (c *Cluster) RestartNode(ctx context.Context, name, namespace string, delay
 		}
 		c.kubelet.restart(pod)
 		patch := fmt.Sprintf(`{"metadata":{"annotations":{"standin/restarted":%q}}}`, time.Now().Format(time.RFC3339Nano))
-		if err := c.Patch(ctx, pod, client.RawPatch(types.MergePatchType, []byte(patch))); ignoreDeleted(err) != nil {
+		if err := ignoreDeleted(c.Patch(ctx, pod, client.RawPatch(types.MergePatchType, []byte(patch)))); err != nil {
 			return err
 		}
 	}
