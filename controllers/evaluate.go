@@ -47,7 +47,7 @@ func (r *Reconciler) newEvaluation(ctx context.Context, rec *reconciliation) (*e
 			e.ports[rec.objects[i].UID] = ports
 		}
 	}
-	if err = r.expect(ctx, rec); err != nil {
+	if err := r.expect(ctx, rec); err != nil {
 		return nil, err
 	}
 	e.at = r.Now()

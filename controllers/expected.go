@@ -66,9 +66,11 @@ func samplesOf(backends []alicloud.Backend) []alicloud.Backend {
 	for i := range backends {
 		b := &backends[i]
 		k := kind{b.Type == health.TypeENI, strings.Contains(b.ServerIP, ":")}
-		if counts[k]++; counts[k] <= maxKindSamples {
-			samples = append(samples, alicloud.Backend{Type: strings.Clone(b.Type), ServerIP: strings.Clone(b.ServerIP)})
+		if counts[k] == maxKindSamples {
+			continue
 		}
+		counts[k]++
+		samples = append(samples, alicloud.Backend{Type: strings.Clone(b.Type), ServerIP: strings.Clone(b.ServerIP)})
 	}
 	return samples
 }
