@@ -43,11 +43,14 @@ func (f *fakeExpected) For(_ context.Context, _ *v1alpha1.LoadBalancerHealth, re
 
 func (f *fakeExpected) Confirm(context.Context, *v1alpha1.LoadBalancerHealth, []alicloud.Backend) (cluster.Expectation, error) {
 	f.confirms++
+	if f.err != nil {
+		return cluster.Expectation{}, f.err
+	}
 	confirmed := expectationOf(f.live)
 	if f.liveSince != nil {
 		confirmed.Expected.Listeners[0].Backends[1].Since = f.liveSince()
 	}
-	return confirmed, f.err
+	return confirmed, nil
 }
 
 // expectedTest is an object of a Service whose load balancer has the backend i-1.

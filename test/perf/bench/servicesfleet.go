@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -146,11 +147,10 @@ func (f *monitorFleet) createObjects(ctx context.Context) error {
 }
 
 func (f *monitorFleet) startOperator(ctx context.Context) (err error) {
-	args := []string{
+	args := slices.Concat([]string{
 		"--kubeconfig", cmp.Or(f.kubeconfig, f.Plane.Kubeconfig()), "--slb-endpoint", f.simulator.URL, "--watch-namespace", f.namespace(),
 		"--slb-qps", "1000000", "--slb-burst", "1000000", "--status-heartbeat", "1h", "--metrics-bind-address", "0", "--health-probe-bind-address", "0",
-	}
-	args = append(args, f.args...)
+	}, f.args)
 	f.operator, err = harness.Start(ctx, f.Folder, f.namespace(), f.Environment(accessKeyID, accessKeySecret), filepath.Join(f.Bin, "slb-health-operator"), args...)
 	return err
 }
