@@ -96,6 +96,7 @@ chart: manifests $(HELM_DOCS) ## Copy the files of config/ that the chart shares
 	cp config/readiness-gates/guard.yaml $(CHART)/files/readiness-gates-guard.yaml
 	cp config/readiness-gates/injection.yaml $(CHART)/files/readiness-gates-injection.yaml
 	cp config/prometheus/alerts.yaml $(CHART)/files/alerts.yaml
+	cp config/prometheus/slo/rules.yaml $(CHART)/files/slo-rules.yaml
 	go run ./hack/compact 2 config/grafana/slb-health.json > $(CHART)/files/dashboard.json
 	$(HELM_DOCS) --chart-search-root=$(CHART) --sort-values-order=file --log-level=warning
 
@@ -125,6 +126,7 @@ lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, for Go and for the work
 	cd cmd/kubectl-lbh && $(GOLANGCI_LINT) run --config ../../.golangci.yml
 	cd test/gitops && $(GOLANGCI_LINT) run --config ../../.golangci.yml
 	cd test/perf && $(GOLANGCI_LINT) run --config ../../.golangci.yml
+	cd test/slo && $(GOLANGCI_LINT) run --config ../../.golangci.yml
 	$(ACTIONLINT) -shellcheck= -pyflakes=
 
 .PHONY: lint-rollouts

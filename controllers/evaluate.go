@@ -47,6 +47,9 @@ func (r *Reconciler) newEvaluation(ctx context.Context, rec *reconciliation) (*e
 			e.ports[rec.objects[i].UID] = ports
 		}
 	}
+	if err := r.expect(ctx, rec); err != nil {
+		return nil, err
+	}
 	e.at = r.Now()
 	return e, nil
 }
@@ -74,6 +77,9 @@ func (e *evaluation) inputFor(object *v1alpha1.LoadBalancerHealth) health.Input 
 		input.Failure = failures.last
 	case failures.last == nil && e.observation != nil && e.observation.Scope.Covers(health.ScopeOf(&object.Spec)):
 		input.Observation, input.Locations = e.observation, e.locations
+	}
+	if kept := e.state.expected.byObject[object.UID]; kept != nil {
+		input.Expected, input.Absences = kept.expectation.Expected, kept.absences
 	}
 	if request, pending := pendingRequest(object); pending && e.state.requests[object.UID].request == request {
 		input.ObserveRequest = request

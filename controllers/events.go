@@ -67,7 +67,7 @@ func (e objectEvent) recordOn(recorder EventRecorder, action string, regarding *
 }
 
 // eventsOf returns the events of the transitions of one observation: the cause
-// first, then listeners and backends, then the verdict.
+// first, then listeners, backends and what is missing, then the verdict.
 func eventsOf(transitions health.Transitions) []objectEvent {
 	var events []objectEvent
 	if transitions.LoadBalancer != nil {
@@ -85,6 +85,9 @@ func eventsOf(transitions health.Transitions) []objectEvent {
 		for i := range transitions.Backends {
 			events = append(events, backendEvents(&transitions.Backends[i])...)
 		}
+	}
+	if transitions.Registered != nil {
+		events = append(events, registeredEvent(transitions.Registered))
 	}
 	if transitions.Verdict != nil {
 		events = append(events, verdictEvent(transitions.Verdict))
@@ -113,6 +116,14 @@ func listenerEvent(transition *health.ListenerTransition) objectEvent {
 			"listener " + transition.Listener + " is no longer in the response: it was emptied, or it was removed", about}
 	}
 	return objectEvent{corev1.EventTypeNormal, v1alpha1.EventListenerReturned, "listener " + transition.Listener + " is in the response again", about}
+}
+
+func registeredEvent(transition *health.ConditionTransition) objectEvent {
+	e := objectEvent{corev1.EventTypeNormal, v1alpha1.EventBackendsRegistered, transition.Message, conditionPath(v1alpha1.ConditionRegistered, transition.Reason)}
+	if transition.Status == metav1.ConditionFalse {
+		e.eventType, e.reason = corev1.EventTypeWarning, v1alpha1.EventBackendsMissing
+	}
+	return e
 }
 
 func verdictEvent(transition *health.ConditionTransition) objectEvent {

@@ -76,6 +76,21 @@ var eventsOfTests = map[string]struct {
 		health.Transitions{Backends: transitions(1, "abnormal", "")},
 		[]string{"Normal BackendRemoved " + firstBackend + "was removed, was abnormal"},
 	},
+	"backends are missing": {
+		health.Transitions{Registered: conditionTransition(metav1.ConditionFalse, v1alpha1.ReasonBackendsMissing)},
+		[]string{"Warning BackendsMissing message"},
+	},
+	"every backend is registered again": {
+		health.Transitions{Registered: conditionTransition(metav1.ConditionTrue, v1alpha1.ReasonAllRegistered)},
+		[]string{"Normal BackendsRegistered message"},
+	},
+	"backends are missing, and the load balancer is unhealthy": {
+		health.Transitions{
+			Verdict:    conditionTransition(metav1.ConditionFalse, v1alpha1.ReasonNoBackends),
+			Registered: conditionTransition(metav1.ConditionFalse, v1alpha1.ReasonBackendsMissing),
+		},
+		[]string{"Warning BackendsMissing message", "Warning LoadBalancerUnhealthy NoBackends: message"},
+	},
 	"eleven change": {
 		health.Transitions{Backends: append(transitions(9, "abnormal", "normal"), transition(10, "normal", ""), transition(11, "normal", "abnormal"))},
 		[]string{"Warning BackendsChanged 11 backends changed: 1 abnormal, 9 normal, 1 removed; among them " +

@@ -152,7 +152,7 @@ var _ = Describe("An observation", func() {
 		}
 		cloud.put(f.lb, backends...)
 		object := f.observed(ctx, "large", nil)
-		Expect(*object.Status.Summary).To(Equal(v1alpha1.Summary{Listeners: 1, Counts: v1alpha1.Counts{Backends: 10_000, Normal: 9_700, Abnormal: 200, Unavailable: 100}}))
+		Expect(*object.Status.Summary).To(Equal(v1alpha1.Summary{Listeners: 1, Counts: v1alpha1.Counts{Backends: 10_000, Normal: 9_700, Abnormal: 200, Unavailable: 100}, DisruptionsAllowed: new(int32(9_699))}))
 		Expect(object.Status.OmittedBackends).To(BeEquivalentTo(9_500))
 		kept := map[string]int{}
 		for _, b := range object.Status.Backends {

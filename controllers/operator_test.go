@@ -123,6 +123,11 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings, locator *
 
 		FastInterval: s.fastInterval, Awaited: s.awaited,
 	}
+	if s.serviceDiscovery {
+		expected := &cluster.ServiceBackends{Locator: locator, Now: time.Now}
+		Expect(expected.SetupWithManager(ctx, mgr, s.namespaces)).To(Succeed())
+		reconciler.Expected = expected
+	}
 	if s.serviceDiscovery && s.fastInterval > 0 {
 		reconciler.Services = &cluster.ServiceSelectors{Reader: mgr.GetClient()}
 		Expect(reconciler.Services.SetupWithManager(ctx, mgr)).To(Succeed())

@@ -16,6 +16,7 @@
 //	observe.go       permit, credentials, call
 //	listeners.go     the listeners of load balancers; listenerstore.go schedules them
 //	evaluate.go      what health.Evaluate needs
+//	expected.go      of that, what the cluster expects
 //	statuswriter.go  evaluate, write, confirm, record
 //	statusclient.go  the form of a write; patch.go the one for a newer definition (pure)
 //	events.go        one constructor for each event
@@ -76,6 +77,8 @@ type Reconciler struct {
 	Ports *cluster.ServicePorts
 	// Locator finds the nodes and pods that backends are; nil: off.
 	Locator *cluster.BackendLocator
+	// Expected reads what the cluster expects behind Services; nil: off.
+	Expected ExpectedBackends
 	// Gates opens the readiness gates that wait for observations; nil: off.
 	Gates *GateReconciler
 	// Services finds the Services that select a pod; nil: the operator may not read Services.
@@ -160,6 +163,7 @@ func (r *Reconciler) newReconciliation(target alicloud.Target, objects []v1alpha
 	rec.makePlan()
 	rec.state.interval = rec.plan.interval
 	rec.state.writes.keepOnly(objects)
+	rec.state.expected.keepOnly(objects)
 	return rec
 }
 
@@ -169,6 +173,9 @@ func (r *Reconciler) keep(rec *reconciliation, result *attempt) {
 		return
 	}
 	rec.observation = result.observation
+	if r.Expected != nil {
+		rec.state.expected.observed(result.observation, rec.state.fast.rows)
+	}
 	r.recent.put(rec.target, result.observation, r.Now())
 }
 
@@ -237,7 +244,11 @@ func (r *Reconciler) updateStatuses(ctx context.Context, rec *reconciliation) up
 		if object.Namespace == hanging {
 			continue
 		}
+		r.confirmMissing(ctx, object, evaluation)
 		outcome, err := r.Status.update(ctx, object, writes, evaluation)
+		if err == nil || outcome.Write { // else it was not evaluated
+			rec.state.expected.evaluated(object.UID, outcome.Absences)
+		}
 		summary.add(object, outcome, err)
 		if errors.Is(err, context.DeadlineExceeded) {
 			if hanging != "" {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -95,6 +96,9 @@ func (r *Reconciler) watchSignals(b *builder.TypedBuilder[alicloud.Target]) {
 	if nodes {
 		b.Watches(&corev1.Node{}, onChange(cluster.NodeChanged, r.signalNode))
 	}
+	if r.Expected != nil && r.Expected.Reads() {
+		b.Watches(&discoveryv1.EndpointSlice{}, onChange(cluster.EndpointSliceChanged, r.signalEndpointSlice))
+	}
 	if r.Services != nil {
 		b.Watches(&corev1.Service{}, onChange(cluster.ServiceChanged, r.signalService))
 	}
@@ -153,6 +157,12 @@ func (r *Reconciler) signalNode(_ context.Context, node *corev1.Node) {
 
 func (r *Reconciler) signalService(ctx context.Context, service *corev1.Service) {
 	r.signalObjectsOf(ctx, client.ObjectKeyFromObject(service))
+}
+
+func (r *Reconciler) signalEndpointSlice(ctx context.Context, slice *discoveryv1.EndpointSlice) {
+	if service := cluster.ServiceOf(slice); service != "" {
+		r.signalObjectsOf(ctx, client.ObjectKey{Namespace: slice.Namespace, Name: service})
+	}
 }
 
 // signalObjectsOf signals the targets of the objects that reference a Service.

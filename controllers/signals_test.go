@@ -163,6 +163,19 @@ var _ = Describe("Fast observation", Ordered, func() {
 		})
 	})
 
+	It("starts when the endpoints of a Service change", func(ctx SpecContext) {
+		service := f.createService(ctx, "web", f.lb)
+		f.cached(ctx, service)
+		slice := f.createEndpointSlice(ctx, "web", "10.9.0.20")
+		f.cached(ctx, slice)
+		cloud.put(f.lb, eni("10.9.0.20"))
+		f.observed(ctx, "health", withServiceRef("web"))
+		onceAfter(f.lb, func() {
+			slice.Endpoints[0].Conditions.Ready = new(false)
+			Expect(admin.Update(ctx, slice)).To(Succeed())
+		})
+	})
+
 	It("starts when a pod waits for the health of a backend", func(ctx SpecContext) {
 		cloud.put(f.lb, https(1)...)
 		object := f.observed(ctx, "health", nil)

@@ -40,6 +40,7 @@ type targetState struct {
 	requests    requestHistory
 	credentials credentialState
 	listeners   listenerState
+	expected    expectedState
 	writes      writeHistory
 }
 

@@ -174,15 +174,20 @@ func (h *writeHistory) wrote(object *v1alpha1.LoadBalancerHealth, version string
 
 // keepOnly deletes the writes of all objects but these.
 func (h *writeHistory) keepOnly(objects []v1alpha1.LoadBalancerHealth) {
-	if len(h.written)+len(h.unconfirmed) == 0 {
+	deleteOthers(objects, h.written)
+	deleteOthers(objects, h.unconfirmed)
+}
+
+// deleteOthers deletes the entries of all objects but these.
+func deleteOthers[V any](objects []v1alpha1.LoadBalancerHealth, byUID map[types.UID]V) {
+	if len(byUID) == 0 {
 		return
 	}
 	existing := make(map[types.UID]struct{}, len(objects))
 	for i := range objects {
 		existing[objects[i].UID] = struct{}{}
 	}
-	maps.DeleteFunc(h.written, func(uid types.UID, _ string) bool { _, ok := existing[uid]; return !ok })
-	maps.DeleteFunc(h.unconfirmed, func(uid types.UID, _ unconfirmedWrite) bool { _, ok := existing[uid]; return !ok })
+	maps.DeleteFunc(byUID, func(uid types.UID, _ V) bool { _, ok := existing[uid]; return !ok })
 }
 
 // newerThan reports whether this process wrote, or may have written, a newer

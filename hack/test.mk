@@ -67,8 +67,8 @@ test-kill: controlplane ## Kill the operator 200 times, and require a possible h
 	@$(GO_TEST) -count=1 -timeout 15m -run '^TestKills$$' -v $(TEST_ARGS) ./test/blackbox
 
 .PHONY: test-rollout
-test-rollout: controlplane controller-manager build race-note ## Test how many backends serve during rollouts, drains and outages.
-	@$(GO_TEST) -count=1 $(TEST_ARGS) ./test/rollout/...
+test-rollout: controlplane controller-manager build race-note ## Test which backends serve, and which are missing, during rollouts, drains and outages (ROLLOUT_CHURN=30m: rollouts and restarts in turn alone).
+	@ROLLOUT_CHURN='$(ROLLOUT_CHURN)' $(GO_TEST) -count=1 $(if $(ROLLOUT_CHURN),-timeout 0 -v -run '^TestRollouts$$/^churn') $(TEST_ARGS) ./test/rollout/...
 
 .PHONY: test-plugin
 test-plugin: controlplane build race-note ## Test kubectl-lbh: its packages, and the built plugin in pipes and terminals.
@@ -87,6 +87,7 @@ test-commands: controlplane build build-plugin $(HELM) $(KUSTOMIZE) $(MONITORING
 .PHONY: test-prometheus
 test-prometheus: controlplane build ## Test alerts and dashboard with promtool and a real Prometheus (Debian's package).
 	@go test -count=1 -timeout 20m $(TEST_ARGS) ./test/prometheus/...
+	@cd test/slo && go test -count=1 $(TEST_ARGS) ./...
 
 # Without the race detector: it would double the minutes that Argo CD's modules
 # take to build, and the tests only start other programs.
@@ -116,7 +117,7 @@ test-rbac: controlplane race-note ## Compare the permissions in config/ to those
 	@$(GO_TEST) -count=1 -run '^TestRBAC$$' $(TEST_ARGS) ./test/blackbox
 
 .PHONY: bench
-bench: controlplane build ## Measure it against the limit and the textbook: docs/benchmarks.md (BENCH=quick|fast|gates|forms|storm|services BENCH_OUT=folder).
+bench: controlplane build ## Measure it against the limit and the textbook: docs/benchmarks.md (BENCH=quick|fast|gates|forms|storm|services|expected BENCH_OUT=folder).
 	@CGO_ENABLED=0 go build -C test/perf -trimpath -buildvcs=false -o $(BIN)/bench ./bench
 	@BENCH='$(BENCH)' BENCH_OUT='$(BENCH_OUT)' exec bin/bench
 

@@ -28,6 +28,11 @@ const (
 	// while True: this generation was not observed yet, or an observation that
 	// an annotation requested has not succeeded.
 	ConditionReconciling = "Reconciling"
+
+	// ConditionRegistered has normal-true polarity and is present with
+	// spec.serviceRef only: True when the load balancer has every backend that the
+	// cluster expects, False when it lacks one, Unknown while that is not known.
+	ConditionRegistered = "Registered"
 )
 
 // Reasons of Observed, and of Stalled where they require manual action.
@@ -90,6 +95,18 @@ const (
 	ReasonObservationRequested = "ObservationRequested"
 )
 
+// Reasons of Registered; while Unknown, also ReasonPending.
+const (
+	// ReasonAllRegistered: the load balancer has every backend that the cluster expects.
+	ReasonAllRegistered = "AllRegistered"
+	// ReasonBackendsMissing: the load balancer has lacked an expected backend for
+	// 30 s, and in two observations at the least.
+	ReasonBackendsMissing = "BackendsMissing"
+	// ReasonNotDetermined: which backends the cluster expects cannot be known; the
+	// message says why.
+	ReasonNotDetermined = "NotDetermined"
+)
+
 // Annotations of a LoadBalancerHealth.
 const (
 	// ObserveRequestedAtAnnotation requests one observation now, with any new
@@ -128,6 +145,8 @@ const (
 	EventLoadBalancerChanged       = "LoadBalancerChanged"
 	EventListenerMissing           = "ListenerMissing"
 	EventListenerReturned          = "ListenerReturned"
+	EventBackendsMissing           = "BackendsMissing"
+	EventBackendsRegistered        = "BackendsRegistered"
 )
 
 // Reasons of the events about a Service and its LoadBalancerHealth.

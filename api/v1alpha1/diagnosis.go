@@ -29,6 +29,27 @@ const (
 	DiagnosisOrphan Diagnosis = "Orphan"
 )
 
+// Diagnoses of an abnormal or missing backend of a Service.
+const (
+	// DiagnosisPodTerminating: the pod is terminating.
+	DiagnosisPodTerminating Diagnosis = "PodTerminating"
+	// DiagnosisNodeDraining: the node is unschedulable, or the autoscaler is going to delete it.
+	DiagnosisNodeDraining Diagnosis = "NodeDraining"
+	// DiagnosisNodeExcluded: a label excludes the node from the backends of the
+	// Service, but the node is registered.
+	DiagnosisNodeExcluded Diagnosis = "NodeExcluded"
+	// DiagnosisNoLocalEndpoint: the externalTrafficPolicy is Local, and the node
+	// has no endpoint of the Service, but is registered.
+	DiagnosisNoLocalEndpoint Diagnosis = "NoLocalEndpoint"
+	// DiagnosisPortMismatch: the registered port is not the targetPort or nodePort of the Service.
+	DiagnosisPortMismatch Diagnosis = "PortMismatch"
+	// DiagnosisNetworkPolicyBlocks: a NetworkPolicy selects the pod, and none
+	// that does admits health checks from 100.64.0.0/10.
+	DiagnosisNetworkPolicyBlocks Diagnosis = "NetworkPolicyBlocks"
+	// DiagnosisHealthCheckOff: the listener does not check health.
+	DiagnosisHealthCheckOff Diagnosis = "HealthCheckOff"
+)
+
 // Explain returns a short explanation of a diagnosis, with its likely cause; ""
 // for an unknown diagnosis.
 func (d Diagnosis) Explain() string {
@@ -41,9 +62,63 @@ func (d Diagnosis) Explain() string {
 		return "the pod is Ready: does a NetworkPolicy or a host firewall block health checks from 100.64.0.0/10?"
 	case DiagnosisOrphan:
 		return "no node or pod of this cluster"
+	case DiagnosisPodTerminating:
+		return "the pod is terminating"
+	case DiagnosisNodeDraining:
+		return "the node is being drained"
+	case DiagnosisNodeExcluded:
+		return "a label excludes the node from load balancers"
+	case DiagnosisNoLocalEndpoint:
+		return "the node has no ready pod of the Service, whose externalTrafficPolicy is Local"
+	case DiagnosisPortMismatch:
+		return "the registered port is not that of the Service"
+	case DiagnosisNetworkPolicyBlocks:
+		return "a NetworkPolicy admits no health checks from 100.64.0.0/10"
+	case DiagnosisHealthCheckOff:
+		return "the health check of the listener is off"
 	default:
 		return ""
 	}
+}
+
+// CheckController is where the cloud controller manager says why it fails or waits.
+const CheckController = "the events of the Service, and the log of the cloud controller manager"
+
+// Check returns what to check for a diagnosis of a backend on this node, of this
+// pod (namespace/name); "" where Explain says it, and for an unknown diagnosis.
+func (d Diagnosis) Check(pod, node string) string {
+	switch d {
+	case DiagnosisNodeNotReady, DiagnosisNodeDraining:
+		return "kubectl describe node " + node
+	case DiagnosisPodNotReady:
+		namespace, name, _ := strings.Cut(pod, "/")
+		return "kubectl describe pod -n " + namespace + " " + name
+	case DiagnosisOrphan, DiagnosisPodTerminating, DiagnosisNodeExcluded, DiagnosisNoLocalEndpoint, DiagnosisPortMismatch:
+		return CheckController
+	case DiagnosisNetworkPolicyBlocks:
+		return "its ingress rules"
+	case DiagnosisHealthCheckOff:
+		return "the Service's annotations about health checks, and the listener in the console"
+	default:
+		return ""
+	}
+}
+
+// Cause returns the diagnosis of a backend, with the fact and what to check, such as
+// "PodNotReady: the pod is not Ready: check kubectl describe pod -n prod web-1"; ""
+// without a diagnosis.
+func (in *BackendStatus) Cause() string { return in.Diagnosis.cause(in.Pod, in.Node) }
+
+// cause joins the parts of a diagnosis that are known.
+func (d Diagnosis) cause(pod, node string) string {
+	text := string(d)
+	if fact := d.Explain(); fact != "" {
+		text += ": " + fact
+	}
+	if check := d.Check(pod, node); check != "" {
+		text += ": check " + check
+	}
+	return text
 }
 
 // Location returns the pod, the node and the explained diagnosis of a backend,

@@ -114,7 +114,8 @@ type LoadBalancerHealthSpec struct {
 // and Unknown between. The verdict on the load balancer is that on its worst listener.
 type HealthPolicy struct {
 	// minHealthy is how many backends of each listener must be healthy: a count such as 2,
-	// or a percentage of the listener's backends such as "50%", rounded up. Default 1.
+	// or a percentage of the listener's backends such as "50%", rounded up. With serviceRef, the
+	// percentage is of the registered and the missing backends. Default 1.
 	// With 0, a load balancer or listener without backends is healthy too, and none is missing.
 	// +optional
 	// +kubebuilder:default=1
@@ -166,7 +167,8 @@ type LoadBalancerHealthStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// conditions are Observed, Healthy and Ready, and Stalled and Reconciling while they are True.
+	// conditions are Observed, Healthy and Ready, with serviceRef also Registered, and Stalled and
+	// Reconciling while they are True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -204,6 +206,21 @@ type LoadBalancerHealthStatus struct {
 	// keeps abnormal ones first, then unavailable ones.
 	// +optional
 	OmittedBackends int32 `json:"omittedBackends,omitempty"`
+
+	// missingBackends are the backends that the cluster expects and the load balancer lacks, sorted
+	// like backends; the first 20. summary.missing is their number. Only with serviceRef.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	MissingBackends []MissingBackend `json:"missingBackends,omitempty"`
+
+	// history is the last 10 changes of the condition Healthy between True, False and Unknown, the
+	// newest first. The first observation, suspending and resuming are no changes. It starts again
+	// for another load balancer or listener.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	History []HealthChange `json:"history,omitempty"`
 
 	// lastObservedTime is the time of the observation that this status was written from.
 	// +optional
@@ -281,6 +298,17 @@ type Summary struct {
 	Listeners int32 `json:"listeners"`
 
 	Counts `json:",inline"`
+
+	// missing is the number of backends that the cluster expects and the load balancer lacks; absent
+	// where that is not known, and without serviceRef.
+	// +optional
+	Missing *int32 `json:"missing,omitempty"`
+	// disruptionsAllowed is how many healthy backends may fail before the load balancer is
+	// Unhealthy or Unknown: the least, over the listeners that affect the verdict, of healthy
+	// backends minus minHealthy. It is absent where there is no such listener or the verdict is
+	// Unknown.
+	// +optional
+	DisruptionsAllowed *int32 `json:"disruptionsAllowed,omitempty"`
 }
 
 // ListenerState is whether a listener serves, as DescribeLoadBalancerListeners spells it.
@@ -344,6 +372,69 @@ type ListenerStatus struct {
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self.getFullYear() >= 1970 && self.getFullYear() <= 9999",message="missingSince must be a time such as 2026-01-02T03:04:05Z"
 	MissingSince *metav1.Time `json:"missingSince,omitempty"`
+	// expected is the number of backends that the cluster expects behind the listener; absent where
+	// that is not known, for a listener that does not affect the verdict, and without serviceRef.
+	// +optional
+	Expected *int32 `json:"expected,omitempty"`
+	// missing is how many of the expected backends the load balancer lacks; absent for none.
+	// +optional
+	Missing int32 `json:"missing,omitempty"`
+}
+
+// MissingBackend is a backend that the cluster expects behind a listener, and that the load
+// balancer lacks.
+type MissingBackend struct {
+	// listenerPort is the front-end port.
+	// +optional
+	ListenerPort int32 `json:"listenerPort,omitempty"`
+	// listenerProtocol is the front-end protocol.
+	// +optional
+	ListenerProtocol string `json:"listenerProtocol,omitempty"`
+	// serverId is the id of the ECS instance; absent for a pod, whose network interface (ENI) the
+	// cluster does not know.
+	// +optional
+	ServerID string `json:"serverId,omitempty"`
+	// serverIp is the address of the pod; absent for a node.
+	// +optional
+	ServerIP string `json:"serverIp,omitempty"`
+	// port is the back-end port: the targetPort or nodePort of the Service.
+	// +optional
+	Port int32 `json:"port,omitempty"`
+	// pod is the pod that is expected, as namespace/name; absent where the backend is a node.
+	// +optional
+	Pod string `json:"pod,omitempty"`
+	// node is the name of the node that is expected, or that the pod runs on.
+	// +optional
+	Node string `json:"node,omitempty"`
+	// diagnosis is the most probable cause; absent where none is known. PortMismatch: the backend is
+	// registered with another port. With --backend-names also NodeNotReady, NodeDraining,
+	// PodNotReady and PodTerminating. Later versions may add others.
+	// +optional
+	Diagnosis Diagnosis `json:"diagnosis,omitempty"`
+	// since is the time of the first observation that lacked the backend.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self.getFullYear() >= 1970 && self.getFullYear() <= 9999",message="since must be a time such as 2026-01-02T03:04:05Z"
+	Since metav1.Time `json:"since"`
+}
+
+// HealthChange is one change of the condition Healthy.
+type HealthChange struct {
+	// time is when the condition changed.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self.getFullYear() >= 1970 && self.getFullYear() <= 9999",message="time must be a time such as 2026-01-02T03:04:05Z"
+	Time metav1.Time `json:"time"`
+	// status is the condition's new status: True, False or Unknown.
+	// +required
+	// +kubebuilder:validation:Enum=True;False;Unknown
+	Status metav1.ConditionStatus `json:"status"`
+	// reason is the condition's new reason.
+	// +required
+	// +kubebuilder:validation:MaxLength=1024
+	Reason string `json:"reason"`
+	// message is the beginning of the condition's new message.
+	// +required
+	// +kubebuilder:validation:MaxLength=256
+	Message string `json:"message"`
 }
 
 // BackendStatus is the health of one backend behind one listener. Names and values are those
@@ -385,9 +476,11 @@ type BackendStatus struct {
 	// pod is the pod that has serverIp, as namespace/name.
 	// +optional
 	Pod string `json:"pod,omitempty"`
-	// diagnosis is what the cluster knows about the backend beside its health: NodeNotReady;
-	// PodNotReady or PodReadyButAbnormal for an abnormal backend; or Orphan for one that the
-	// cluster does not have.
+	// diagnosis is the most probable cause of an abnormal backend, or what contradicts its health;
+	// absent where none is known. Of any object: NodeNotReady (also of a normal backend),
+	// PodNotReady, PodReadyButAbnormal, or Orphan for a backend that the cluster does not have.
+	// With serviceRef also PodTerminating, NodeDraining, NodeExcluded, NoLocalEndpoint,
+	// PortMismatch, NetworkPolicyBlocks and HealthCheckOff. Later versions may add others.
 	// +optional
 	Diagnosis Diagnosis `json:"diagnosis,omitempty"`
 }
@@ -410,6 +503,7 @@ type BackendStatus struct {
 // +kubebuilder:printcolumn:name="Port",type=integer,JSONPath=`.spec.listenerPort`,priority=1
 // +kubebuilder:printcolumn:name="Abnormal",type=integer,JSONPath=`.status.summary.abnormal`,priority=1
 // +kubebuilder:printcolumn:name="Unavailable",type=integer,JSONPath=`.status.summary.unavailable`,priority=1
+// +kubebuilder:printcolumn:name="DisruptionsAllowed",type=integer,JSONPath=`.status.summary.disruptionsAllowed`,priority=1
 // +kubebuilder:printcolumn:name="Observed",type=date,JSONPath=`.status.lastObservedTime`,priority=1
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 // +kubebuilder:selectablefield:JSONPath=`.spec.loadBalancerId`

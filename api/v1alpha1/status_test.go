@@ -110,7 +110,7 @@ var _ = Describe("kubectl", func() {
 				{Type: v1alpha1.ConditionHealthy, Status: metav1.ConditionFalse, Reason: "ReasonOfHealthy", Message: "message-of-healthy", LastTransitionTime: observed},
 				{Type: v1alpha1.ConditionObserved, Status: metav1.ConditionTrue, Reason: "ReasonOfObserved", Message: "message-of-observed", LastTransitionTime: observed},
 			},
-			Summary:          &v1alpha1.Summary{Listeners: 2, Counts: v1alpha1.Counts{Backends: 96, Normal: 41, Abnormal: 32, Unavailable: 23}},
+			Summary:          &v1alpha1.Summary{Listeners: 2, Counts: v1alpha1.Counts{Backends: 96, Normal: 41, Abnormal: 32, Unavailable: 23}, DisruptionsAllowed: new(int32(7))},
 			LastObservedTime: &observed,
 			ObservedTarget:   &v1alpha1.ObservedTarget{LoadBalancerID: "lb-observed", RegionID: "cn-shanghai"},
 		}
@@ -131,10 +131,10 @@ var _ = Describe("kubectl", func() {
 		Expect(row[4:8]).To(Equal([]string{"41", "96", "lb-observed", "cn-shanghai"}))
 
 		header, row = table("lbh", "-o", "wide")
-		Expect(header).To(Equal(strings.Fields("NAME READY STATUS SINCE NORMAL BACKENDS LOADBALANCER REGION AGE PORT ABNORMAL UNAVAILABLE OBSERVED MESSAGE")))
-		Expect(row[9:12]).To(Equal([]string{"443", "32", "23"}))
-		Expect(row[12]).To(MatchRegexp(`^\d+(m\d+)?[ms]$`))
-		Expect(row[13]).To(Equal("message-of-ready"))
+		Expect(header).To(Equal(strings.Fields("NAME READY STATUS SINCE NORMAL BACKENDS LOADBALANCER REGION AGE PORT ABNORMAL UNAVAILABLE DISRUPTIONSALLOWED OBSERVED MESSAGE")))
+		Expect(row[9:13]).To(Equal([]string{"443", "32", "23", "7"}))
+		Expect(row[13]).To(MatchRegexp(`^\d+(m\d+)?[ms]$`))
+		Expect(row[14]).To(Equal("message-of-ready"))
 
 		header, _ = table("slb")
 		Expect(header).To(HaveLen(9))

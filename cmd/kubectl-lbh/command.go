@@ -25,6 +25,11 @@ type options struct {
 	selector      string
 	fieldSelector string
 	contexts      []string
+	unhealthy     bool
+	sortBy        string
+	noHeaders     bool
+	watch         bool
+	allBackends   bool
 	color         string
 	heartbeat     time.Duration
 	connection    *connection
@@ -49,7 +54,7 @@ func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		}
 		return nil
 	}
-	root.AddCommand(newTreeCommand(o), newWatchCommand(o), newWaitCommand(o), newRefreshCommand(o), newGatesCommand(o))
+	root.AddCommand(newTreeCommand(o), newListenersCommand(o), newHistoryCommand(o), newWatchCommand(o), newWaitCommand(o), newRefreshCommand(o), newGatesCommand(o))
 	o.addContexts(root)
 	return root
 }
@@ -61,8 +66,12 @@ func newFleetCommand(o *options) *cobra.Command {
 		Short: "The health of load balancers, worst first",
 		Example: `  kubectl lbh                 every LoadBalancerHealth of the namespace, worst first
   kubectl lbh -A -o wide      of all namespaces, with the message of each
+  kubectl lbh -A --unhealthy  only those that are not Ready
+  kubectl lbh --sort-by since what changed last
   kubectl lbh --contexts all  of several contexts, in one table
-  kubectl lbh tree web        listeners and backends of one, and since when
+  kubectl lbh listeners       the listeners of every object
+  kubectl lbh tree web        what is abnormal or missing, since when, and why
+  kubectl lbh history web     when its health changed, and why
   kubectl lbh watch -A        the table, live, and the changes
   kubectl lbh wait web        until it is healthy
   kubectl lbh refresh web     observe it now, and show the result
@@ -71,31 +80,50 @@ func newFleetCommand(o *options) *cobra.Command {
 		Args:              cobra.ArbitraryArgs, // names of objects, not misspelt commands
 		ValidArgsFunction: o.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if cmd.Flags().Changed("contexts") {
-				return runContexts(cmd.Context(), o, *printing.OutputFormat, args)
+			format := *printing.OutputFormat
+			switch {
+			case cmd.Flags().Changed("contexts"):
+				return runContexts(cmd.Context(), o, format, args)
+			case o.watch && format != "" && format != "wide":
+				return fmt.Errorf("-o %s with --watch: the live table has no other format: write -o wide, or kubectl get lbh --watch -o %s", format, format)
+			case o.watch:
+				return runWatch(cmd.Context(), o, args, format == "wide")
 			}
 			return runFleet(cmd.Context(), o, printing, args)
 		},
 	}
 	o.addFilters(c)
+	o.addRows(c)
+	c.Flags().BoolVarP(&o.watch, "watch", "w", false, "Show the table, live, and the changes, as kubectl lbh watch does.")
+	c.Flags().BoolVar(&o.noHeaders, "no-headers", false, "Write rows alone: no header, and no summary.")
 	printing.AddFlags(c)
 	c.Flags().Lookup("output").Usage = strings.Replace(c.Flags().Lookup("output").Usage, "One of: (", "One of: (wide, ", 1)
 	return c
 }
 
 func newTreeCommand(o *options) *cobra.Command {
-	return &cobra.Command{
-		Use: "tree NAME", Short: "Listeners and backends of one object, and since when", Args: exactlyOneName, ValidArgsFunction: o.completeName,
+	c := &cobra.Command{
+		Use: "tree NAME", Short: "Listeners and backends of one object, the abnormal and missing first, and why", Args: exactlyOneName, ValidArgsFunction: o.completeName,
 		RunE: func(cmd *cobra.Command, args []string) error { return runTree(cmd.Context(), o, args[0]) },
+	}
+	c.Flags().BoolVar(&o.allBackends, "all", false, fmt.Sprintf("Show every backend of the status, not the first %d of each listener.", maxTreeBackends))
+	return c
+}
+
+func newHistoryCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use: "history NAME", Short: "The last changes of one object's health, the newest first", Args: exactlyOneName, ValidArgsFunction: o.completeName,
+		RunE: func(cmd *cobra.Command, args []string) error { return runHistory(cmd.Context(), o, args[0]) },
 	}
 }
 
 func newWatchCommand(o *options) *cobra.Command {
 	c := &cobra.Command{
 		Use: "watch [NAME...]", Short: "The table, live, and the changes", ValidArgsFunction: o.completeNames,
-		RunE: func(cmd *cobra.Command, args []string) error { return runWatch(cmd.Context(), o, args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return runWatch(cmd.Context(), o, args, false) },
 	}
 	o.addFilters(c)
+	o.addRows(c)
 	return c
 }
 
@@ -149,6 +177,12 @@ func (o *options) addFilters(c *cobra.Command) {
 	c.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "Show the objects of all namespaces.")
 	c.Flags().StringVarP(&o.selector, "selector", "l", "", "Label selector, such as team=web.")
 	c.Flags().StringVar(&o.fieldSelector, "field-selector", "", "Field selector, such as metadata.name!=web.")
+}
+
+// addRows adds the flags that say which rows a table has, and in which order.
+func (o *options) addRows(c *cobra.Command) {
+	c.Flags().BoolVar(&o.unhealthy, "unhealthy", false, "Show only the objects that are not Ready, or whose status is not current.")
+	o.addSortBy(c)
 }
 
 // filter are the list options of --selector and --field-selector.

@@ -61,6 +61,8 @@ func (o *options) addContexts(root *cobra.Command) {
 // format in which an object has no context.
 func (o *options) validateContexts(format string) error {
 	switch {
+	case o.watch:
+		return errors.New("write either --watch or --contexts: the live table shows one cluster; write --context and the name of one")
 	case *o.flags.Context != "":
 		return errors.New("write either --contexts or --context")
 	case *o.flags.ClusterName != "" || *o.flags.APIServer != "":
@@ -153,6 +155,9 @@ func runContexts(ctx context.Context, o *options, format string, names []string)
 	if err := o.validateSelection(names); err != nil {
 		return err
 	}
+	if _, err := o.sortPath(); err != nil {
+		return err
+	}
 	contexts, err := o.contextNames()
 	if err != nil {
 		return err
@@ -169,28 +174,26 @@ func runContexts(ctx context.Context, o *options, format string, names []string)
 			items = append(items, item{c.context, c.options, &c.objects[i]})
 		}
 	}
-	slices.SortStableFunc(items, compareItems)
-	if err := showContexts(o, clusters, items, format); err != nil || len(failed) == 0 {
+	selected, err := o.selectItems(items)
+	if err == nil {
+		err = showContexts(o, clusters, selected, format)
+	}
+	if err != nil || len(failed) == 0 {
 		return err
 	}
 	return failed
 }
 
-// showContexts writes the table of items, or their names.
-func showContexts(o *options, clusters []*cluster, items []item, format string) error {
+// showContexts writes the table of a selection, or its names.
+func showContexts(o *options, clusters []*cluster, s selection, format string) error {
 	if format == "name" {
-		return writeNames(o, items)
+		return writeNames(o, s.shown)
+	}
+	if len(s.all) == 0 && !slices.ContainsFunc(clusters, func(c *cluster) bool { return c.err == nil }) {
+		return nil // the errors say why
 	}
 	namespace, same := commonNamespace(clusters)
-	if len(items) == 0 {
-		if !slices.ContainsFunc(clusters, func(c *cluster) bool { return c.err == nil }) {
-			return nil // the errors say why
-		}
-		_, err := fmt.Fprintln(o.ErrOut, notFoundMessage(namespace))
-		return err
-	}
-	t := tableOf(items, optionalColumns{contexts: true, namespaces: !same || namespace == "", wide: format == "wide"})
-	return o.writeTable(t, format)
+	return o.writeFleet(s, namespace, optionalColumns{contexts: true, namespaces: !same || namespace == "", wide: format == "wide"})
 }
 
 // commonNamespace is the namespace that the clients of all contexts read, "" for all

@@ -85,6 +85,9 @@ func TestContextsInOneTable(t *testing.T) {
 
 	observed := func(o *v1alpha1.LoadBalancerHealth, age time.Duration) *v1alpha1.LoadBalancerHealth {
 		o.Status.LastObservedTime = new(metav1.NewTime(time.Now().Add(-age)))
+		for i := range o.Status.Conditions {
+			o.Status.Conditions[i].LastTransitionTime = metav1.NewTime(time.Now().Add(-3 * time.Hour))
+		}
 		return o
 	}
 	bad := conditions("False", v1alpha1.ReasonBelowMinHealthy, "True", v1alpha1.ReasonObservationSucceeded)
@@ -97,14 +100,15 @@ func TestContextsInOneTable(t *testing.T) {
 	})
 	stdout, stderr, err := execute(t, "--kubeconfig", kubeconfig, "--contexts=all")
 	want := `
-CONTEXT    NAME   HEALTH      REASON              NORMAL   ABNORMAL   UNAVAILABLE   LOADBALANCER   REGION
-shanghai   web    Unhealthy   BelowMinHealthy     0/2      2          0             lb-web         cn-hangzhou
-hangzhou   api    Unhealthy   BelowMinHealthy     0/1      1          0             lb-api         cn-hangzhou
-beijing    web    Unknown     NotUpdated          1/1      0          0             lb-web         cn-hangzhou
-hangzhou   web    Healthy     AllBackendsNormal   1/1      0          0             lb-web         cn-hangzhou
+CONTEXT    NAME   HEALTH      REASON              SINCE   NORMAL   ABNORMAL   UNAVAILABLE   MISSING   LOADBALANCER   REGION        DISRUPTIONS ALLOWED
+shanghai   web    Unhealthy   BelowMinHealthy     3h      0/2      2          0             -         lb-web         cn-hangzhou   -
+hangzhou   api    Unhealthy   BelowMinHealthy     3h      0/1      1          0             -         lb-api         cn-hangzhou   -
+beijing    web    Unknown     NotUpdated          20m     1/1      0          0             -         lb-web         cn-hangzhou   -
+hangzhou   web    Healthy     AllBackendsNormal   3h      1/1      0          0             -         lb-web         cn-hangzhou   -
 `
-	if "\n"+stdout != want || stderr != "" {
-		t.Errorf("got\n%s%s\nwant%s", stdout, stderr, want)
+	const summary = "4 objects: 2 Unhealthy, 1 Unknown, 1 Healthy; 5 backends: 2 normal, 3 abnormal\n"
+	if "\n"+stdout != want || stderr != summary {
+		t.Errorf("got\n%s%s\nwant%s%s", stdout, stderr, want, summary)
 	}
 	if err == nil || !strings.HasPrefix(err.Error(), "context down: the API server "+nowhere+" is unreachable: ") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("%v", err)

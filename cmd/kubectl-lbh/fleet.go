@@ -7,13 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/printers"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
@@ -134,13 +134,6 @@ func compareItems(a, b item) int {
 	)
 }
 
-// sortWorstFirst sorts the objects of one cluster.
-func (o *options) sortWorstFirst(objects []v1alpha1.LoadBalancerHealth) {
-	slices.SortStableFunc(objects, func(a, b v1alpha1.LoadBalancerHealth) int {
-		return compareItems(item{options: o, object: &a}, item{options: o, object: &b})
-	})
-}
-
 func summaryOf(object *v1alpha1.LoadBalancerHealth) v1alpha1.Summary {
 	if object.Status.Summary == nil {
 		return v1alpha1.Summary{}
@@ -167,6 +160,9 @@ func counts(object *v1alpha1.LoadBalancerHealth) string {
 }
 
 func runFleet(ctx context.Context, o *options, printing *genericclioptions.PrintFlags, names []string) error {
+	if _, err := o.sortPath(); err != nil {
+		return err
+	}
 	c, err := o.client()
 	if err != nil {
 		return err
@@ -175,14 +171,13 @@ func runFleet(ctx context.Context, o *options, printing *genericclioptions.Print
 	if err != nil {
 		return err
 	}
-	o.sortWorstFirst(list.Items)
+	s, err := o.selectItems(o.items(list.Items))
+	if err != nil {
+		return err
+	}
 	format := *printing.OutputFormat
 	if format == "" || format == "wide" {
-		if len(list.Items) == 0 {
-			_, err := fmt.Fprintln(o.ErrOut, notFoundMessage(c.namespace))
-			return err
-		}
-		return o.writeTable(fleet(list.Items, c.namespace == "", format == "wide", o), format)
+		return o.writeFleet(s, c.namespace, optionalColumns{namespaces: c.namespace == "", wide: format == "wide"})
 	}
 	printer, err := printing.ToPrinter()
 	if unknown, ok := errors.AsType[genericclioptions.NoCompatiblePrinterError](err); ok {
@@ -191,20 +186,53 @@ func runFleet(ctx context.Context, o *options, printing *genericclioptions.Print
 	} else if err != nil {
 		return err
 	}
-	if len(names) == 1 || format == "name" {
-		for i := range list.Items {
-			if err := printer.PrintObj(&list.Items[i], o.Out); err != nil {
-				return err
-			}
-		}
-		return nil
+	if len(names) == 1 && len(s.shown) == 1 || format == "name" {
+		return o.printEach(s, printer)
 	}
-	return printer.PrintObj(list, o.Out)
+	sorted := &v1alpha1.LoadBalancerHealthList{ListMeta: list.ListMeta, Items: make([]v1alpha1.LoadBalancerHealth, 0, len(s.shown))}
+	for _, i := range s.shown {
+		sorted.Items = append(sorted.Items, *i.object)
+	}
+	return printer.PrintObj(sorted, o.Out)
 }
 
-// writeTable writes a table that fits into the terminal. -o wide shows every column.
-func (o *options) writeTable(t *table, format string) error {
-	if columns, _, ok := sizeOf(o.Out); ok && format == "" {
+// printEach prints objects one by one, not as a list.
+func (o *options) printEach(s selection, printer printers.ResourcePrinter) error {
+	for _, i := range s.shown {
+		if err := printer.PrintObj(i.object, o.Out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// items are objects of one cluster.
+func (o *options) items(objects []v1alpha1.LoadBalancerHealth) []item {
+	items := make([]item, 0, len(objects))
+	for i := range objects {
+		items = append(items, item{options: o, object: &objects[i]})
+	}
+	return items
+}
+
+// writeFleet writes the table of a selection, and the summary below it.
+func (o *options) writeFleet(s selection, namespace string, columns optionalColumns) error {
+	if len(s.all) == 0 {
+		_, err := fmt.Fprintln(o.ErrOut, notFoundMessage(namespace))
+		return err
+	}
+	if len(s.shown) > 0 {
+		if err := o.writeTable(tableOf(s.shown, columns), columns.wide); err != nil {
+			return err
+		}
+	}
+	return o.writeSummary(s)
+}
+
+// writeTable writes a table that fits into the terminal, or every column.
+func (o *options) writeTable(t *table, wide bool) error {
+	t.headless = o.noHeaders
+	if columns, _, ok := sizeOf(o.Out); ok && !wide {
 		t.fit(columns)
 	}
 	return t.write(o.Out, o.colored(o.Out))
@@ -237,15 +265,6 @@ func notFoundMessage(namespace string) string {
 	return "No LoadBalancerHealth found in namespace " + namespace + "."
 }
 
-// fleet is the table with a row for each object of one cluster.
-func fleet(objects []v1alpha1.LoadBalancerHealth, namespaces, wide bool, o *options) *table {
-	items := make([]item, 0, len(objects))
-	for i := range objects {
-		items = append(items, item{options: o, object: &objects[i]})
-	}
-	return tableOf(items, optionalColumns{namespaces: namespaces, wide: wide})
-}
-
 type optionalColumns struct{ contexts, namespaces, wide bool }
 
 // tableOf is the table with a row for each item.
@@ -257,7 +276,7 @@ func tableOf(items []item, optional optionalColumns) *table {
 	if optional.namespaces {
 		t.header = append(t.header, "NAMESPACE")
 	}
-	t.header = append(t.header, "NAME", "HEALTH", "REASON", "NORMAL", "ABNORMAL", "UNAVAILABLE", "LOADBALANCER", "REGION")
+	t.header = append(t.header, "NAME", "HEALTH", "REASON", "SINCE", "NORMAL", "ABNORMAL", "UNAVAILABLE", "MISSING", "LOADBALANCER", "REGION", "DISRUPTIONS ALLOWED")
 	if optional.wide {
 		t.header = append(t.header, "PORT", "OBSERVED", "MESSAGE")
 	}
@@ -278,8 +297,9 @@ func (i item) row(optional optionalColumns) []cell {
 		row = append(row, cell{text: object.Namespace})
 	}
 	loadBalancer, region := targetOf(object)
-	row = append(row, cell{text: object.Name}, cell{r.label(), r.color()}, cell{text: cmp.Or(o.reasonShown(object), "-")}, cell{text: counts(object)},
-		number(summary.Abnormal, red), number(summary.Unavailable, yellow), cell{text: loadBalancer}, cell{text: region})
+	row = append(row, cell{text: object.Name}, cell{r.label(), r.color()}, cell{text: cmp.Or(o.reasonShown(object), "-")},
+		cell{text: o.age(&metav1.Time{Time: i.since()})}, cell{text: counts(object)}, number(summary.Abnormal, red), number(summary.Unavailable, yellow),
+		knownNumber(summary.Missing, red), cell{text: loadBalancer}, cell{text: region}, disruptionsAllowed(summary.DisruptionsAllowed))
 	if optional.wide {
 		port := "*"
 		if object.Spec.ListenerPort != nil {
@@ -288,6 +308,19 @@ func (i item) row(optional optionalColumns) []cell {
 		row = append(row, cell{text: port}, cell{text: o.age(object.Status.LastObservedTime)}, cell{text: o.messageShown(object)})
 	}
 	return row
+}
+
+// disruptionsAllowed is the number of healthy backends that may fail; "-" where that
+// is not known.
+func disruptionsAllowed(allowed *int32) cell {
+	if allowed == nil {
+		return cell{text: "-"}
+	}
+	c := plain
+	if *allowed == 0 {
+		c = yellow // one more failure changes the health
+	}
+	return cell{strconv.Itoa(int(*allowed)), c}
 }
 
 // reasonShown is the reason of an object's rank.
@@ -317,4 +350,12 @@ func number(n int32, c color) cell {
 		c = plain
 	}
 	return cell{strconv.Itoa(int(n)), c}
+}
+
+// knownNumber is a count, "-" where it is not known.
+func knownNumber(n *int32, c color) cell {
+	if n == nil {
+		return cell{text: "-"}
+	}
+	return number(*n, c)
 }

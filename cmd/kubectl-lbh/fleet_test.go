@@ -14,6 +14,7 @@ import (
 func TestWorstFirst(t *testing.T) {
 	t.Parallel()
 
+	worst := []string{"worse", "bad", "stalled", "old", "stale", "failing", "partly", "new", "healthy", "suspended"}
 	const succeeded = v1alpha1.ReasonObservationSucceeded
 	fleet := []v1alpha1.LoadBalancerHealth{
 		*object("healthy", allNormal(), "normal"),
@@ -29,13 +30,8 @@ func TestWorstFirst(t *testing.T) {
 		*object("worse", conditions("False", v1alpha1.ReasonBelowMinHealthy, "True", succeeded), "abnormal", "abnormal"),
 	}
 	o, _ := newOptions()
-	o.sortWorstFirst(fleet)
-	var names []string
-	for i := range fleet {
-		names = append(names, fleet[i].Name)
-	}
-	if want := []string{"worse", "bad", "stalled", "old", "stale", "failing", "partly", "new", "healthy", "suspended"}; !slices.Equal(names, want) {
-		t.Errorf("%q, not %q", names, want)
+	if names := o.namesBy(t, "", fleet...); !slices.Equal(names, worst) {
+		t.Errorf("%q, not %q", names, worst)
 	}
 }
 
@@ -49,15 +45,16 @@ func TestFleetTable(t *testing.T) {
 		*object("failing", conditions("True", v1alpha1.ReasonAllBackendsNormal, "False", v1alpha1.ReasonThrottled), "normal"),
 		*updatedAgo("old", 7*time.Minute),
 	}
-	if err := fleet(objects, true, true, o).write(out, false); err != nil {
+	objects[0].Status.Summary.Missing = new(int32(4))
+	if err := tableOf(o.items(objects), optionalColumns{namespaces: true, wide: true}).write(out, false); err != nil {
 		t.Fatal(err)
 	}
 	want := `
-NAMESPACE   NAME            HEALTH    REASON          NORMAL   ABNORMAL   UNAVAILABLE   LOADBALANCER       REGION        PORT   OBSERVED   MESSAGE
-prod        web             Healthy   MinHealthyMet   2/3      1          0             lb-web             cn-hangzhou   *      -          about MinHealthyMet
-prod        a-longer-name   Pending   -               -        0          0             lb-a-longer-name   cn-hangzhou   *      -          
-prod        failing         Healthy   Throttled       1/1      0          0             lb-failing         cn-hangzhou   *      -          about AllBackendsNormal
-prod        old             Unknown   NotUpdated      1/1      0          0             lb-old             cn-hangzhou   *      7m         not updated for 7m: is the operator running? about AllBackendsNormal
+NAMESPACE   NAME            HEALTH    REASON          SINCE   NORMAL   ABNORMAL   UNAVAILABLE   MISSING   LOADBALANCER       REGION        DISRUPTIONS ALLOWED   PORT   OBSERVED   MESSAGE
+prod        web             Healthy   MinHealthyMet   0s      2/3      1          0             4         lb-web             cn-hangzhou   -                     *      -          about MinHealthyMet
+prod        a-longer-name   Pending   -               -       -        0          0             -         lb-a-longer-name   cn-hangzhou   -                     *      -          
+prod        failing         Healthy   Throttled       0s      1/1      0          0             -         lb-failing         cn-hangzhou   -                     *      -          about AllBackendsNormal
+prod        old             Unknown   NotUpdated      7m      1/1      0          0             -         lb-old             cn-hangzhou   -                     *      7m         not updated for 7m: is the operator running? about AllBackendsNormal
 `
 	if got := "\n" + out.String(); got != want {
 		t.Errorf("got%s\nwant%s", got, want)
@@ -85,10 +82,10 @@ func TestColoursDoNotShiftColumns(t *testing.T) {
 	objects := []v1alpha1.LoadBalancerHealth{
 		*object("web", conditions("False", v1alpha1.ReasonBelowMinHealthy, "True", ""), "abnormal"), *object("api", allNormal(), "normal"),
 	}
-	_ = fleet(objects, false, false, o).write(out, false)
+	_ = tableOf(o.items(objects), optionalColumns{}).write(out, false)
 	plainText := out.String()
 	out.Reset()
-	_ = fleet(objects, false, false, o).write(out, true)
+	_ = tableOf(o.items(objects), optionalColumns{}).write(out, true)
 	colored := out.String()
 	if !strings.Contains(colored, "\x1b[31mUnhealthy\x1b[0m") || !strings.Contains(colored, "\x1b[32mHealthy\x1b[0m") {
 		t.Errorf("no colours: %q", colored)
@@ -110,7 +107,7 @@ func TestControlCharactersAreReplaced(t *testing.T) {
 	hostile.Status.Conditions[0].Message = evil
 	hostile.Status.Backends[0].ServerID, hostile.Status.Backends[0].ServerHealthStatus = evil, evil
 	hostile.Spec.LoadBalancerID = evil
-	if err := fleet([]v1alpha1.LoadBalancerHealth{*hostile}, true, true, o).write(out, false); err != nil {
+	if err := tableOf(o.items([]v1alpha1.LoadBalancerHealth{*hostile}), optionalColumns{namespaces: true, wide: true}).write(out, false); err != nil {
 		t.Fatal(err)
 	}
 	if err := tree(out, hostile, o); err != nil {
@@ -132,18 +129,20 @@ func TestTree(t *testing.T) {
 	o, out := newOptions()
 	web := object("web", conditions("True", v1alpha1.ReasonMinHealthyMet, "False", v1alpha1.ReasonThrottled), "normal", "abnormal", "unavailable")
 	web.Status.OmittedBackends = 7
+	web.Status.Listeners[0].Backends, web.Status.Listeners[0].Normal = 10, 8
 	if err := tree(out, web, o); err != nil {
 		t.Fatal(err)
 	}
 	want := `
-web  Healthy  MinHealthyMet  lb-web cn-hangzhou
+web  Healthy  MinHealthyMet  lb-web cn-hangzhou  since 0s
 │  about MinHealthyMet
 │  about Throttled
-├─ 443/https  Healthy  1/3 normal
-│  ├─ i-1 10.0.0.1:8443  normal       since 5m
-│  ├─ i-2 10.0.0.1:8443  abnormal     since 5m
-│  └─ i-3 10.0.0.1:8443  unavailable  since 5m
-└─ and 7 backends that the status omits
+│  policy: minHealthy 1, unavailable Unknown
+└─ 443/https  Healthy  8/10 normal, needs 1
+   ├─ i-2 10.0.0.1:8443  abnormal     since 5m
+   ├─ i-3 10.0.0.1:8443  unavailable  since 5m
+   ├─ i-1 10.0.0.1:8443  normal       since 5m
+   └─ and 7 more: 7 normal (the status omits them)
 `
 	if got := "\n" + out.String(); got != want {
 		t.Errorf("got%s\nwant%s", got, want)

@@ -8,8 +8,12 @@
 //	connection.go  whether the API server is reachable, and its clock
 //	explain.go     errors of the API server, with a remedy
 //	fleet.go       the table: a row for each object, worst first
+//	order.go       --sort-by
+//	summary.go     --unhealthy, and the line below the table
 //	contexts.go    the table of several contexts
-//	tree.go        one object with its listeners and backends
+//	tree.go        one object with its listeners; backends.go their backends
+//	listeners.go   the table of listeners
+//	history.go     the last changes of an object's health
 //	changes.go     the differences between two states of an object
 //	watch.go       the table, live, and the changes; screen.go draws it
 //	wait.go        waits until an object is healthy

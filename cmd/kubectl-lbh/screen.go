@@ -6,8 +6,6 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
-
-	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
 const (
@@ -28,15 +26,14 @@ const maxLogEntries = 200
 type screen struct {
 	o         *options
 	namespace string
-	objects   []v1alpha1.LoadBalancerHealth
+	columns   optionalColumns
+	selection selection
 	log       []logEntry
 	entered   bool
 }
 
-func newScreen(o *options, namespace string) *screen { return &screen{o: o, namespace: namespace} }
-
-func (s *screen) show(objects []v1alpha1.LoadBalancerHealth, entries []logEntry) error {
-	s.objects = objects
+func (s *screen) show(selected selection, entries []logEntry) error {
+	s.selection = selected
 	s.log = append(s.log, entries...)
 	s.log = s.log[max(0, len(s.log)-maxLogEntries):]
 	return s.tick()
@@ -57,23 +54,20 @@ func (s *screen) tick() error {
 }
 
 // draw renders the whole screen. The log gets at least a third of the height, and
-// the table the rest.
+// the table and its summary the rest.
 func (s *screen) draw(width, height int) string {
 	colored := s.o.colored(s.o.Out)
-	rows := []string{notFoundMessage(s.namespace)}
-	if len(s.objects) > 0 {
-		var buffer bytes.Buffer
-		t := fleet(s.objects, s.namespace == "", false, s.o)
-		t.fit(width)
-		_ = t.write(&buffer, colored) // a buffer returns no error
-		rows = strings.Split(strings.TrimSuffix(buffer.String(), "\n"), "\n")
+	rows := s.tableRows(width, colored)
+	summary := notFoundMessage(s.namespace)
+	if len(s.selection.all) > 0 {
+		summary = s.selection.summary()
 	}
-	logged := min(len(s.log), max(height/3, height-len(rows)-2))
-	if room := max(height-logged-2, 2); len(rows) > room {
+	logged := min(len(s.log), max(height/3, height-len(rows)-3))
+	if room := max(height-logged-3, 2); len(rows) > room {
 		hidden := len(rows) - room + 1
 		rows = append(rows[:room-1], fmt.Sprintf("… and %d more", hidden))
 	}
-	rows = append(rows, "")
+	rows = append(rows, summary, "")
 	for _, e := range s.log[len(s.log)-logged:] {
 		rows = append(rows, e.render(colored))
 	}
@@ -81,6 +75,18 @@ func (s *screen) draw(width, height int) string {
 		rows[i] = truncate(row, width) + clearRow
 	}
 	return strings.Join(rows, "\r\n") + clearBelow
+}
+
+// tableRows are the rows of the table, none for an empty one.
+func (s *screen) tableRows(width int, colored bool) []string {
+	if len(s.selection.shown) == 0 {
+		return nil
+	}
+	var buffer bytes.Buffer
+	t := tableOf(s.selection.shown, s.columns)
+	t.fit(width)
+	_ = t.write(&buffer, colored) // a buffer returns no error
+	return strings.Split(strings.TrimSuffix(buffer.String(), "\n"), "\n")
 }
 
 func (s *screen) close() error {

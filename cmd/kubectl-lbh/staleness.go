@@ -54,10 +54,7 @@ func nextUpdate(object *v1alpha1.LoadBalancerHealth, heartbeat time.Duration) (l
 	if object.Spec.Suspend {
 		return last, due
 	}
-	interval := object.Spec.Interval.Duration
-	if interval <= 0 {
-		interval = defaultInterval
-	}
+	interval := intervalOf(object)
 	// After a requested observation, the next slot is up to one and a half intervals later.
 	longest := heartbeat + interval + interval/2 + callTimeout
 	if awaitsAttempt(object) {
@@ -73,6 +70,14 @@ func nextUpdate(object *v1alpha1.LoadBalancerHealth, heartbeat time.Duration) (l
 		}
 	}
 	return last, due
+}
+
+// intervalOf is the time between two observations of an object.
+func intervalOf(object *v1alpha1.LoadBalancerHealth) time.Duration {
+	if interval := object.Spec.Interval.Duration; interval > 0 {
+		return interval
+	}
+	return defaultInterval
 }
 
 // awaitsAttempt reports whether the operator has not attempted the current spec

@@ -223,9 +223,13 @@ func TestNotUpdatedIsReportedOnce(t *testing.T) {
 }
 
 // recordedView records the entries.
-type recordedView struct{ entries []string }
+type recordedView struct {
+	entries []string
+	rows    int
+}
 
-func (v *recordedView) show(_ []v1alpha1.LoadBalancerHealth, entries []logEntry) error {
+func (v *recordedView) show(s selection, entries []logEntry) error {
+	v.rows = len(s.shown)
 	for _, e := range entries {
 		v.entries = append(v.entries, e.object+" "+e.text)
 	}

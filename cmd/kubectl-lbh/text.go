@@ -104,8 +104,9 @@ type cell struct {
 
 // table has columns as wide as their widest cell.
 type table struct {
-	header []string
-	rows   [][]cell
+	header   []string
+	rows     [][]cell
+	headless bool // true: write writes rows alone
 }
 
 const gap = "   "
@@ -131,7 +132,9 @@ func (t *table) fit(columns int) {
 func (t *table) widths() []int {
 	widths := make([]int, len(t.header))
 	for i, word := range t.header {
-		widths[i] = len(word)
+		if !t.headless {
+			widths[i] = len(word)
+		}
 	}
 	for _, row := range t.rows {
 		for i, c := range row {
@@ -157,7 +160,9 @@ func (t *table) write(out io.Writer, colored bool) error {
 	for i, word := range t.header {
 		header[i] = cell{text: word}
 	}
-	writeRow(header)
+	if !t.headless {
+		writeRow(header)
+	}
 	for _, row := range t.rows {
 		writeRow(row)
 	}

@@ -7,7 +7,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strconv"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
@@ -20,56 +24,110 @@ func runTree(ctx context.Context, o *options, name string) error {
 	return tree(o.Out, object, o)
 }
 
-// listenerKey identifies the listener of a backend.
-type listenerKey struct {
-	port     int32
-	protocol string
+// printer keeps the first error.
+type printer struct {
+	out     io.Writer
+	o       *options
+	colored bool
+	err     error
 }
 
-func (k listenerKey) String() string {
-	port := "?"
-	if k.port != 0 {
-		port = strconv.Itoa(int(k.port))
+func (p *printer) printf(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.out, format, args...)
 	}
-	if k.protocol == "" {
-		return port
-	}
-	return port + "/" + k.protocol
 }
 
-// tree prints an object, its listeners, and the backends of each.
+// tree prints an object, its listeners, the backends of each, and the last changes
+// of its health. Listeners and backends that need attention are first.
 func tree(out io.Writer, object *v1alpha1.LoadBalancerHealth, o *options) error {
-	colored := o.colored(o.Out)
-	p := &printer{out: out}
-	r := o.rank(object)
-	p.printf("%s  %s  %s  %s\n", object.Name, r.color().paint(r.label(), colored), cmp.Or(sanitize(headReason(object, r)), "-"), sanitize(headTarget(object)))
-	if warning := o.notUpdated(object); warning != "" {
-		p.printf("│  %s\n", yellow.paint(warning+" This is the stored status:", colored))
+	p := &printer{out: out, o: o, colored: o.colored(o.Out)}
+	p.head(object)
+	listeners, history := listenersOf(object), object.Status.History
+	for i := range listeners {
+		branch, trunk := "├─ ", "│  "
+		if i == len(listeners)-1 && len(history) == 0 {
+			branch, trunk = "└─ ", "   "
+		}
+		p.printf("%s%s\n", branch, p.listener(&listeners[i]))
+		p.backends(trunk, &listeners[i], object.Name)
+	}
+	p.history(history)
+	return p.err
+}
+
+// head prints what is known of the object as a whole.
+func (p *printer) head(object *v1alpha1.LoadBalancerHealth) {
+	r := p.o.rank(object)
+	p.printf("%s  %s  %s  %s%s\n", sanitize(object.Name), r.color().paint(r.label(), p.colored), cmp.Or(sanitize(headReason(object, r)), "-"),
+		sanitize(headTarget(object)), p.since(item{options: p.o, object: object}.since()))
+	if warning := p.o.notUpdated(object); warning != "" {
+		p.printf("│  %s\n", yellow.paint(warning+" This is the stored status:", p.colored))
 	}
 	if message := messageOf(object, v1alpha1.ConditionReady); message != "" {
 		p.printf("│  %s\n", sanitize(message))
 	}
 	if r == failing {
-		p.printf("│  %s\n", yellow.paint(messageOf(object, v1alpha1.ConditionObserved), colored))
+		p.printf("│  %s\n", yellow.paint(messageOf(object, v1alpha1.ConditionObserved), p.colored))
 	}
-	backends := map[listenerKey][]v1alpha1.BackendStatus{}
-	for _, b := range object.Status.Backends {
-		key := listenerKey{b.ListenerPort, b.ListenerProtocol}
-		backends[key] = append(backends[key], b)
+	if c := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionRegistered); c != nil {
+		text := fmt.Sprintf("Registered %s, %s: %s", c.Status, c.Reason, c.Message)
+		p.printf("│  %s%s\n", registeredColor(c.Status).paint(text, p.colored), p.since(c.LastTransitionTime.Time))
 	}
-	for i, l := range object.Status.Listeners {
-		branch, trunk := "├─ ", "│  "
-		if i == len(object.Status.Listeners)-1 && object.Status.OmittedBackends == 0 {
-			branch, trunk = "└─ ", "   "
+	p.printf("│  %s\n", sanitize(policyText(object)))
+	if at := object.Status.LastObservedTime; !at.IsZero() {
+		p.printf("│  status of an observation %s ago, interval %s\n", p.o.age(at), duration.HumanDuration(intervalOf(object)))
+	}
+}
+
+func registeredColor(status metav1.ConditionStatus) color {
+	switch status {
+	case metav1.ConditionTrue:
+		return plain
+	case metav1.ConditionFalse:
+		return red
+	default:
+		return yellow
+	}
+}
+
+// policyText is the policy of an object, and how many backends may fail.
+func policyText(object *v1alpha1.LoadBalancerHealth) string {
+	minHealthy, unavailable := "1", v1alpha1.Unknown
+	if p := object.Spec.HealthPolicy; p != nil {
+		if p.MinHealthy != nil {
+			minHealthy = p.MinHealthy.String()
 		}
-		key := listenerKey{l.Port, l.Protocol}
-		p.printf("%s%s  %s  %d/%d normal\n", branch, sanitize(key.String()), healthColor(l.Health).paint(string(l.Health), colored), l.Normal, l.Backends)
-		p.backends(trunk, backends[key], o, colored)
+		unavailable = cmp.Or(p.Unavailable, unavailable)
 	}
-	if n := object.Status.OmittedBackends; n > 0 {
-		p.printf("└─ and %d backends that the status omits\n", n)
+	text := fmt.Sprintf("policy: minHealthy %s, unavailable %s", minHealthy, unavailable)
+	if allowed := summaryOf(object).DisruptionsAllowed; allowed != nil {
+		text += "; " + plural(int(*allowed), "disruption") + " allowed"
 	}
-	return p.err
+	return text
+}
+
+// since is the age of a time, as the last part of a row; "" for the zero time.
+func (p *printer) since(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return "  since " + p.o.age(&metav1.Time{Time: at})
+}
+
+// listener is the row of a listener.
+func (p *printer) listener(l *listener) string {
+	text := fmt.Sprintf("%s  %s  %d/%d normal, needs %d", sanitize(l.key().String()), healthColor(l.Health).paint(string(l.Health), p.colored), l.Normal, l.Backends, l.required)
+	if l.Expected != nil && l.Missing > 0 {
+		text += "  " + red.paint(fmt.Sprintf("%d of %d expected missing", l.Missing, *l.Expected), p.colored)
+	}
+	if state := l.stateShown(); state != "" && state != string(v1alpha1.ListenerRunning) {
+		text += "  " + yellow.paint(state, p.colored)
+	}
+	if l.HealthCheck == v1alpha1.HealthCheckDisabled {
+		text += "  " + yellow.paint("health check off", p.colored)
+	}
+	return text + p.since(l.since())
 }
 
 // headReason is the reason beside the rank. The reason of a failed observation is
@@ -85,14 +143,17 @@ func headReason(object *v1alpha1.LoadBalancerHealth, r rank) string {
 	}
 }
 
-// headTarget is the load balancer and its region, or the Service while that has
-// no load balancer.
+// headTarget is the load balancer and its region, and the Service that names it.
 func headTarget(object *v1alpha1.LoadBalancerHealth) string {
 	loadBalancer, region := targetOf(object)
-	if region == "-" {
+	switch {
+	case region == "-":
 		return loadBalancer
+	case object.Spec.ServiceRef != nil:
+		return loadBalancer + " " + region + " service/" + object.Spec.ServiceRef.Name
+	default:
+		return loadBalancer + " " + region
 	}
-	return loadBalancer + " " + region
 }
 
 func healthColor(h v1alpha1.Health) color {
@@ -103,34 +164,6 @@ func healthColor(h v1alpha1.Health) color {
 		return red
 	default:
 		return yellow
-	}
-}
-
-// printer keeps the first error.
-type printer struct {
-	out io.Writer
-	err error
-}
-
-func (p *printer) printf(format string, args ...any) {
-	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.out, format, args...)
-	}
-}
-
-func (p *printer) backends(trunk string, rows []v1alpha1.BackendStatus, o *options, colored bool) {
-	width := 0
-	for i := range rows {
-		width = max(width, displayWidth(sanitize(rows[i].Address())))
-	}
-	for i := range rows {
-		branch := "├─ "
-		if i == len(rows)-1 {
-			branch = "└─ "
-		}
-		state := rows[i].ServerHealthStatus
-		p.printf("%s%s%s  %s  since %s%s\n", trunk, branch, sanitize(pad(rows[i].Address(), width)),
-			colorOf(state).paint(pad(state, len(v1alpha1.StatusUnavailable)), colored), o.age(&rows[i].LastTransitionTime), locationText(&rows[i]))
 	}
 }
 

@@ -26,9 +26,9 @@ type update struct {
 
 // view shows a fleet and the log of its changes.
 type view interface {
-	// show is called with all objects, first without entries, and then after each
-	// update with the new entries.
-	show(objects []v1alpha1.LoadBalancerHealth, entries []logEntry) error
+	// show is called with the selected objects, first without entries, and then after
+	// each update with the new entries.
+	show(s selection, entries []logEntry) error
 	// tick is called every second, as the terminal may have been resized.
 	tick() error
 	close() error
@@ -45,8 +45,11 @@ func (e logEntry) render(colored bool) string {
 	return e.at.Local().Format("15:04:05") + "  " + sanitize(e.object) + "  " + e.color.paint(e.text, colored)
 }
 
-func runWatch(ctx context.Context, o *options, names []string) error {
+func runWatch(ctx context.Context, o *options, names []string, wide bool) error {
 	if err := o.validateSelection(names); err != nil {
+		return err
+	}
+	if _, err := o.sortPath(); err != nil {
 		return err
 	}
 	c, err := o.client()
@@ -56,9 +59,10 @@ func runWatch(ctx context.Context, o *options, names []string) error {
 	if _, err := c.list(ctx, o.filter()); err != nil { // an informer would retry without an error
 		return err
 	}
-	var v view = &pipeView{o: o, namespace: c.namespace}
+	columns := optionalColumns{namespaces: c.namespace == "", wide: wide}
+	var v view = &pipeView{o: o, namespace: c.namespace, columns: columns}
 	if isTerminal(o.Out) {
-		v = newScreen(o, c.namespace)
+		v = &screen{o: o, namespace: c.namespace, columns: columns}
 	}
 	return errors.Join(runView(ctx, o, c, names, v), v.close())
 }
@@ -98,6 +102,7 @@ type fleetView struct {
 	fleet      map[cache.ObjectName]*v1alpha1.LoadBalancerHealth
 	notUpdated map[cache.ObjectName]bool // those with such an entry
 	complete   bool                      // true when the fleet has all initial objects
+	shown      bool
 }
 
 func (f *fleetView) tick() error {
@@ -142,14 +147,38 @@ func (f *fleetView) onUpdate(u update) error {
 	if !u.matches(f.names) {
 		return nil
 	}
+	before := f.fleet[objectName(u.object())]
 	entries := u.apply(f.fleet, f.o.now(), f.c.namespace == "")
 	if !f.complete {
 		return nil
 	}
+	if f.o.unhealthy && f.isReady(before) && f.isReady(u.after) {
+		entries = nil // neither state is in the table
+	}
 	return f.show(entries)
 }
 
-func (f *fleetView) show(entries []logEntry) error { return f.view.show(f.o.sorted(f.fleet), entries) }
+// isReady reports whether a state of an object, if any, is Ready.
+func (f *fleetView) isReady(object *v1alpha1.LoadBalancerHealth) bool {
+	return object == nil || item{options: f.o, object: object}.isReady()
+}
+
+func (f *fleetView) show(entries []logEntry) error {
+	items := make([]item, 0, len(f.fleet))
+	for _, object := range f.fleet {
+		items = append(items, item{options: f.o, object: object})
+	}
+	s, err := f.o.selectItems(items)
+	if err != nil && !f.shown { // later the last object with the field of --sort-by may be deleted
+		return err
+	}
+	f.shown = true
+	return f.view.show(s, entries)
+}
+
+func objectName(object *v1alpha1.LoadBalancerHealth) cache.ObjectName {
+	return cache.ObjectName{Namespace: object.Namespace, Name: object.Name}
+}
 
 // object is the newest state of the object.
 func (u update) object() *v1alpha1.LoadBalancerHealth { return cmp.Or(u.after, u.before) }
@@ -162,7 +191,7 @@ func (u update) matches(names []string) bool {
 // apply updates a fleet, and returns the entries about the changes.
 func (u update) apply(fleet map[cache.ObjectName]*v1alpha1.LoadBalancerHealth, now time.Time, namespaces bool) []logEntry {
 	object := u.object()
-	name := cache.ObjectName{Namespace: object.Namespace, Name: object.Name}
+	name := objectName(object)
 	label := title(name, namespaces)
 	before := fleet[name]
 	switch {
@@ -179,15 +208,6 @@ func (u update) apply(fleet map[cache.ObjectName]*v1alpha1.LoadBalancerHealth, n
 		entries = append(entries, logEntry{now, label, c})
 	}
 	return entries
-}
-
-func (o *options) sorted(fleet map[cache.ObjectName]*v1alpha1.LoadBalancerHealth) []v1alpha1.LoadBalancerHealth {
-	objects := make([]v1alpha1.LoadBalancerHealth, 0, len(fleet))
-	for _, object := range fleet {
-		objects = append(objects, *object)
-	}
-	o.sortWorstFirst(objects)
-	return objects
 }
 
 // updates lists and watches the objects, and reconnects after failures. synced is
@@ -234,17 +254,14 @@ func (c *client) updates(ctx context.Context, filter metav1.ListOptions) (sent <
 type pipeView struct {
 	o         *options
 	namespace string
+	columns   optionalColumns
 	shown     bool
 }
 
-func (v *pipeView) show(objects []v1alpha1.LoadBalancerHealth, entries []logEntry) error {
+func (v *pipeView) show(s selection, entries []logEntry) error {
 	if !v.shown {
 		v.shown = true
-		if len(objects) == 0 {
-			_, err := fmt.Fprintln(v.o.ErrOut, notFoundMessage(v.namespace))
-			return err
-		}
-		return fleet(objects, v.namespace == "", false, v.o).write(v.o.Out, v.o.colored(v.o.Out))
+		return v.o.writeFleet(s, v.namespace, v.columns)
 	}
 	var text strings.Builder
 	for _, e := range entries {

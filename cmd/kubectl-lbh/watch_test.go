@@ -79,15 +79,47 @@ func TestApplyUpdatesTheFleet(t *testing.T) {
 	}
 }
 
+func TestUnhealthyViewHasNoEntriesOfReadyObjects(t *testing.T) {
+	t.Parallel()
+
+	o, _ := newOptions()
+	o.unhealthy = true
+	shown := &recordedView{}
+	f := &fleetView{o: o, c: &client{connection: &connection{}, namespace: "prod"}, view: shown, complete: true, fleet: map[cache.ObjectName]*v1alpha1.LoadBalancerHealth{}}
+	good, bad := object("web", allNormal(), "normal", "normal"), object("web", conditions("False", v1alpha1.ReasonBelowMinHealthy, "True", ""), "abnormal", "normal")
+	partly := object("web", conditions("True", v1alpha1.ReasonMinHealthyMet, "True", ""), "normal", "abnormal")
+	for _, step := range []struct {
+		update
+		entries, rows int
+	}{
+		{update{after: good}, 0, 0},
+		{update{before: good, after: partly}, 0, 0},
+		{update{before: partly, after: bad}, 3, 1}, // two backends and the health
+		{update{before: bad, after: good}, 2, 0},
+		{update{before: good}, 0, 0},
+		{update{after: bad}, 1, 1},
+		{update{before: bad}, 1, 0},
+	} {
+		shown.entries = nil
+		if err := f.onUpdate(step.update); err != nil {
+			t.Fatal(err)
+		}
+		if len(shown.entries) != step.entries || shown.rows != step.rows {
+			t.Errorf("%q and %d rows, not %d and %d", shown.entries, shown.rows, step.entries, step.rows)
+		}
+	}
+}
+
 func TestScreenFitsTheTerminal(t *testing.T) {
 	t.Parallel()
 
 	o, _ := newOptions()
-	s := newScreen(o, "prod")
+	s := &screen{o: o, namespace: "prod"}
 	for i := range 30 {
-		s.objects = append(s.objects, *object(fmt.Sprintf("object-%02d", i), allNormal(), "normal"))
+		s.selection.all = append(s.selection.all, item{options: o, object: object(fmt.Sprintf("object-%02d", i), allNormal(), "normal")})
 		s.log = append(s.log, logEntry{noon, "object", change{fmt.Sprintf("change %02d", i), plain}})
 	}
+	s.selection.shown = s.selection.all
 	for _, size := range [][2]int{{80, 24}, {40, 10}, {200, 100}, {20, 5}} {
 		rows := strings.Split(strings.TrimSuffix(s.draw(size[0], size[1]), clearBelow), "\r\n")
 		if len(rows) > size[1] {
@@ -104,6 +136,9 @@ func TestScreenFitsTheTerminal(t *testing.T) {
 	}
 	if text := s.draw(80, 24); !strings.Contains(text, "… and ") {
 		t.Error("the number of hidden objects is missing")
+	}
+	if text := s.draw(80, 24); !strings.Contains(text, "30 objects: 30 Healthy; 30 backends: 30 normal") {
+		t.Error("the summary is missing")
 	}
 }
 

@@ -63,10 +63,10 @@ func (o *options) bindCredentials(fs *flag.FlagSet) {
 }
 
 func (o *options) bindCluster(fs *flag.FlagSet) {
-	fs.BoolVar(&o.serviceDiscovery, "service-discovery", false, "Observe the load balancers of Services: for objects with spec.serviceRef, and for the Services of --monitor. Requires permission to watch Services, and nodes unless --region-id is set.")
+	fs.BoolVar(&o.serviceDiscovery, "service-discovery", false, "Observe the load balancers of Services: for objects with spec.serviceRef, and for the Services of --monitor. The operator then also compares the backends with those that the cluster expects. Requires permission to watch Services, EndpointSlices, and nodes unless --region-id is set; without that for EndpointSlices it does not compare.")
 	fs.StringVar(&o.monitor, "monitor", monitorAnnotated, "Services that the operator creates an object for: annotated, those with the annotation "+v1alpha1.MonitorAnnotation+"=true, or all, each Service with an SLB (CLB) instance, except those with the annotation "+v1alpha1.MonitorAnnotation+"=false. Requires --service-discovery.")
 	fs.StringVar(&o.regionID, "region-id", "", "Region of the load balancers of Services, such as cn-hangzhou. Default: the region of the nodes.")
-	fs.BoolVar(&o.backendNames, "backend-names", false, "Show in the status which node or pod a backend is, and where the cluster contradicts its health. Requires permission to watch nodes and pods; the operator omits what it may not watch.")
+	fs.BoolVar(&o.backendNames, "backend-names", false, "Show in the status which node or pod a backend is, and the probable cause where it is abnormal or missing. Requires permission to watch nodes, pods and NetworkPolicies; the operator omits what it may not watch.")
 	fs.BoolVar(&o.readinessGates, "readiness-gates", false, "Open the readiness gates "+v1alpha1.ReadinessGatePrefix+"SERVICE of pods, once the pod is normal on the load balancer of the Service. Implies --service-discovery and --backend-names. Requires permission to patch the status of pods.")
 	fs.DurationVar(&o.unknownTimeout, "readiness-gate-unknown-timeout", 10*time.Minute, "How long a readiness gate waits while nothing is known of the pod's health, as while the SLB API does not answer; the gate is then opened. 0 waits forever. A pod that is known not to be normal waits however long.")
 }

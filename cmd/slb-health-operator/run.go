@@ -150,6 +150,13 @@ func setUpReaders(ctx context.Context, o *options, mgr manager.Manager, reconcil
 			return fmt.Errorf("setting up the names of backends: %w", err)
 		}
 	}
+	if o.serviceDiscovery {
+		expected := &cluster.ServiceBackends{Locator: reconciler.Locator, Now: time.Now}
+		if err := expected.SetupWithManager(ctx, mgr, o.namespaces); err != nil {
+			return fmt.Errorf("setting up the expected backends: %w", err)
+		}
+		reconciler.Expected = expected
+	}
 	if reconciler.Services != nil {
 		if err := reconciler.Services.SetupWithManager(ctx, mgr); err != nil {
 			return fmt.Errorf("setting up the selectors of Services: %w", err)

@@ -11,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -52,6 +53,39 @@ func TestObjectsMatchTheSimulator(t *testing.T) {
 		if !slices.ContainsFunc(objects, func(o v1alpha1.LoadBalancerHealth) bool { return o.Name == string(name) && o.Namespace == namespace }) {
 			t.Errorf("the samples have no %s/%s", namespace, name)
 		}
+	}
+}
+
+// missing.go must match checkout.yaml, and the load balancer has every pod in the beginning.
+func TestCheckoutMatchesTheSteps(t *testing.T) {
+	config, err := simulator.ParseConfig(simulatorConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var registered, expected []string
+	var id string
+	for _, manifest := range harness.ParseManifests(t, harness.ReadFile(t, "checkout.yaml")) {
+		if manifest.GetKind() != "Namespace" && manifest.GetNamespace() != storeNamespace {
+			t.Errorf("%s %s is in %q", manifest.GetKind(), manifest.GetName(), manifest.GetNamespace())
+		}
+		switch manifest.GetKind() {
+		case "Service":
+			id = manifest.GetLabels()[v1alpha1.ServiceLoadBalancerLabel]
+		case "EndpointSlice":
+			for _, e := range harness.Decode[discoveryv1.EndpointSlice](t, manifest).Endpoints {
+				expected = append(expected, e.Addresses...)
+			}
+		}
+	}
+	for _, lb := range config.LoadBalancers {
+		if lb.LoadBalancerID == id && slices.Contains(config.Accounts[0].Allow, id) {
+			for _, b := range lb.Backends {
+				registered = append(registered, b.ServerIP)
+			}
+		}
+	}
+	if !strings.Contains(checkoutBackends, "/"+id+"/") || len(expected) != 3 || !slices.Equal(registered, expected) {
+		t.Errorf("load balancer %q has %q, not %q", id, registered, expected)
 	}
 }
 

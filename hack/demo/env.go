@@ -129,7 +129,8 @@ func (s *env) startOperator() error {
 		"ALIBABA_CLOUD_ACCESS_KEY_ID="+accessKeyID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET="+accessKeySecret)
 	s.operator, err = harness.Start(s.life, s.folder, "operator", environment, path,
 		"--kubeconfig", s.controlPlane.Kubeconfig(), "--slb-endpoint", s.simulator.URL,
-		"--metrics-bind-address", s.metrics, "--metrics-secure=false", "--health-probe-bind-address", "0", "--readiness-gates")
+		"--metrics-bind-address", s.metrics, "--metrics-secure=false", "--health-probe-bind-address", "0",
+		"--readiness-gates", "--region-id", "cn-hangzhou")
 	return err
 }
 

@@ -12,7 +12,7 @@
 // With kube-controller-manager, it also plays a bad deploy without and with a
 // readiness gate.
 //
-// steps.go and rollouts.go have the steps as data. run.go runs and prints them, env.go
+// steps.go, missing.go and rollouts.go have the steps as data. run.go runs and prints them, env.go
 // and cluster.go start and stop the programs, watch.go and expect.go check the results.
 package main
 

@@ -59,7 +59,7 @@ func setHealth(backend, status string) change {
 }
 
 func steps() []step {
-	return slices.Concat([]step{healthy()}, incident(), throttling())
+	return slices.Concat([]step{healthy()}, incident(), throttling(), missing())
 }
 
 // The objects of config/samples.

@@ -43,7 +43,7 @@ func newWatcher(ctx context.Context, config *rest.Config) (*watcher, error) {
 	if err := errors.Join(v1alpha1.AddToScheme(scheme), eventsv1.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
 		return nil, err
 	}
-	c, err := cache.New(config, cache.Options{Scheme: scheme, DefaultNamespaces: map[string]cache.Config{namespace: {}, shopNamespace: {}}})
+	c, err := cache.New(config, cache.Options{Scheme: scheme, DefaultNamespaces: map[string]cache.Config{namespace: {}, storeNamespace: {}, shopNamespace: {}}})
 	if err != nil {
 		return nil, fmt.Errorf("watch the control plane: %w", err)
 	}

@@ -8,7 +8,12 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -23,17 +28,43 @@ func CanList(ctx context.Context, reader client.Reader, kind string, namespaces 
 		namespaces = []string{metav1.NamespaceAll}
 	}
 	for _, namespace := range namespaces {
-		if err := listOne(ctx, reader, kind, namespace); err != nil {
+		err := listOne(ctx, reader, kind, namespace)
+		switch {
+		case apierrors.IsForbidden(err):
 			return fmt.Errorf("the operator may not list every %s: %w", kind, err)
+		case err != nil:
+			return fmt.Errorf("listing every %s: %w", kind, err)
 		}
 	}
 	return nil
+}
+
+// mayList reports whether the operator may list a kind. If not, it logs what the
+// operator does without. The cache retries after any other error.
+func mayList(ctx context.Context, mgr ctrl.Manager, kind string, namespaces []string, without string) bool {
+	err := CanList(ctx, mgr.GetAPIReader(), kind, namespaces)
+	if apierrors.IsForbidden(err) {
+		mgr.GetLogger().Info(without, "kind", kind, "reason", err.Error())
+		return false
+	}
+	return true
 }
 
 func listOne(ctx context.Context, reader client.Reader, kind, namespace string) error {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	list := &metav1.PartialObjectMetadataList{}
-	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(kind + "List"))
+	list.SetGroupVersionKind(groupVersionOf(kind).WithKind(kind + "List"))
 	return reader.List(ctx, list, client.InNamespace(namespace), client.Limit(1))
+}
+
+func groupVersionOf(kind string) schema.GroupVersion {
+	switch kind {
+	case KindEndpointSlice:
+		return discoveryv1.SchemeGroupVersion
+	case KindNetworkPolicy:
+		return networkingv1.SchemeGroupVersion
+	default:
+		return corev1.SchemeGroupVersion
+	}
 }

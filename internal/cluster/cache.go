@@ -6,6 +6,8 @@ import (
 	"unique"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
@@ -50,6 +52,10 @@ func Slim(object any) (any, error) {
 		return slimNode(object), nil
 	case *corev1.Pod:
 		return slimPod(object), nil
+	case *discoveryv1.EndpointSlice:
+		return slimEndpointSlice(object), nil
+	case *networkingv1.NetworkPolicy:
+		return slimNetworkPolicy(object), nil
 	}
 	return object, nil
 }
@@ -120,35 +126,52 @@ func shareLabels(all map[string]string) map[string]string {
 	return shared
 }
 
-// slimNode keeps the region, instance, internal addresses, Ready condition and
-// termination of a node.
+// slimNode keeps the region, instance, internal addresses, termination and labels
+// of a node, and what keeps it from being a backend.
 func slimNode(node *corev1.Node) *corev1.Node {
 	slim := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion, DeletionTimestamp: node.DeletionTimestamp,
-			Labels: only(node.Labels, corev1.LabelTopologyRegion, labelType),
+			Labels: shareLabels(node.Labels), // the annotation backend-label of a Service can name any
 		},
-		Spec: corev1.NodeSpec{ProviderID: node.Spec.ProviderID},
+		Spec:   corev1.NodeSpec{ProviderID: node.Spec.ProviderID, Unschedulable: node.Spec.Unschedulable},
+		Status: corev1.NodeStatus{Conditions: slimNodeConditions(node.Status.Conditions)},
+	}
+	if hasTaint(node, taintAutoscaler) {
+		slim.Spec.Taints = []corev1.Taint{{Key: taintAutoscaler}}
 	}
 	for _, address := range node.Status.Addresses {
 		if address.Type == corev1.NodeInternalIP {
 			slim.Status.Addresses = append(slim.Status.Addresses, address)
 		}
 	}
-	for i := range node.Status.Conditions {
-		if c := &node.Status.Conditions[i]; c.Type == corev1.NodeReady {
-			slim.Status.Conditions = []corev1.NodeCondition{{Type: c.Type, Status: c.Status}}
-		}
-	}
 	return slim
 }
 
-// slimPod keeps the addresses, the node and the readiness of a pod, and the
-// conditions of the readiness gates that the operator reads.
+// slimNodeConditions keeps the Ready condition. Of a node without one it keeps
+// another: the cloud controller manager refuses only a node without any.
+func slimNodeConditions(conditions []corev1.NodeCondition) []corev1.NodeCondition {
+	if len(conditions) == 0 {
+		return nil
+	}
+	kept := &conditions[0]
+	for i := range conditions {
+		if conditions[i].Type == corev1.NodeReady {
+			kept = &conditions[i]
+		}
+	}
+	slim := corev1.NodeCondition{Type: kept.Type, Status: kept.Status, LastTransitionTime: kept.LastTransitionTime}
+	shareWord(&slim.Type)
+	shareWord(&slim.Status)
+	return []corev1.NodeCondition{slim}
+}
+
+// slimPod keeps the addresses, the node, the named ports and the readiness of a pod,
+// and the conditions of the readiness gates that the operator reads.
 func slimPod(pod *corev1.Pod) *corev1.Pod {
 	slim := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, ResourceVersion: pod.ResourceVersion, DeletionTimestamp: pod.DeletionTimestamp, Labels: shareLabels(pod.Labels)},
-		Spec:       corev1.PodSpec{NodeName: pod.Spec.NodeName, HostNetwork: pod.Spec.HostNetwork},
+		Spec:       corev1.PodSpec{NodeName: pod.Spec.NodeName, HostNetwork: pod.Spec.HostNetwork, Containers: sharePorts(pod)},
 		Status:     corev1.PodStatus{PodIPs: pod.Status.PodIPs},
 	}
 	for _, gate := range pod.Spec.ReadinessGates {

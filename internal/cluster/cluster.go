@@ -1,17 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package cluster reads what the Kubernetes cluster knows of load balancers
-// and their backends: which node or pod a backend is, which load balancer and
-// which listeners a Service has, and which region the nodes are in.
+// and their backends: which node or pod a backend is, which load balancer,
+// listeners and backends a Service has, and which region the nodes are in.
 //
-//	cache.go    what the manager's cache keeps of each kind
-//	access.go   whether the operator may list a kind
-//	locator.go  the node or pod that a backend is
-//	region.go   the region and the instance of a node
-//	service.go  the load balancer of a Service
-//	ports.go    the listeners that a Service defines
-//	gates.go    the readiness gates of a pod
-//	signals.go  which changes can change the backends of a load balancer
+//	cache.go            what the manager's cache keeps of each kind
+//	cacheservice.go     the same of what expected.go reads
+//	access.go           whether the operator may list a kind
+//	locator.go          the node or pod that a backend is
+//	region.go           the region and the instance of a node
+//	service.go          the load balancer of a Service
+//	annotations.go      the annotations of a Service
+//	ports.go            the listeners that a Service defines
+//	servicebackends.go  what expected.go needs, read from the cache
+//	expected.go         the backends that a Service should have:
+//	nodes.go            which nodes may be backends
+//	endpoints.go        which endpoints may be backends
+//	backends.go         the backends of one listener
+//	networkpolicy.go    which NetworkPolicies block health checks
+//	gates.go            the readiness gates of a pod
+//	signals.go          which changes can change the backends of a load balancer
 //
 // It reads the cache only. It knows the annotations and labels of Alibaba
 // Cloud's controllers, and not its API.
@@ -22,4 +30,7 @@ const (
 	KindService = "Service"
 	KindNode    = "Node"
 	KindPod     = "Pod"
+
+	KindEndpointSlice = "EndpointSlice"
+	KindNetworkPolicy = "NetworkPolicy"
 )

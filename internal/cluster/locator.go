@@ -12,6 +12,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	toolscache "k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -40,8 +42,9 @@ const noInstance = "?"
 // one without SetupWithManager, locates nothing.
 type BackendLocator struct {
 	reader client.Reader
-	// nodes and pods are true while the operator may read them.
-	nodes, pods atomic.Bool
+	// nodes and pods are true while the operator may read them; endpointSlices
+	// and policies are for ServiceBackends.
+	nodes, pods, endpointSlices, policies atomic.Bool
 	// allNamespaces is true when the cache has the pods of every namespace: an
 	// address that no pod has then belongs to no pod.
 	allNamespaces bool
@@ -62,8 +65,7 @@ func (l *BackendLocator) SetupWithManager(ctx context.Context, mgr ctrl.Manager,
 		{KindNode, &l.nodes, &corev1.Node{}, nodesByInstance, func(object client.Object) []string { return instanceOf(object.(*corev1.Node)) }},
 		{KindPod, &l.pods, &corev1.Pod{}, podsByIP, func(object client.Object) []string { return Addresses(object.(*corev1.Pod)) }},
 	} {
-		if err := CanList(ctx, mgr.GetAPIReader(), kind.name, namespaces); err != nil {
-			mgr.GetLogger().Info("--backend-names: the status has no backend of this kind: apply config/backend-names, or remove the flag", "kind", kind.name, "reason", err.Error())
+		if !mayList(ctx, mgr, kind.name, namespaces, "--backend-names: the status has no backend of this kind: apply config/backend-names or upgrade the chart, or remove the flag") {
 			continue
 		}
 		if err := mgr.GetFieldIndexer().IndexField(ctx, kind.object, kind.index, kind.keys); err != nil {
@@ -94,6 +96,10 @@ func (l *BackendLocator) watchFailed(ctx context.Context, reflector *toolscache.
 		l.nodes.Store(false)
 	case fmt.Sprintf("%T", &corev1.Pod{}):
 		l.pods.Store(false)
+	case fmt.Sprintf("%T", &discoveryv1.EndpointSlice{}):
+		l.endpointSlices.Store(false)
+	case fmt.Sprintf("%T", &networkingv1.NetworkPolicy{}):
+		l.policies.Store(false)
 	}
 }
 
@@ -204,7 +210,9 @@ func (s *search) pod(ctx context.Context, ip string) (health.Location, error) {
 	}
 	switch {
 	case len(own) == 1:
-		return s.onNode(ctx, health.Location{Pod: own[0].Namespace + "/" + own[0].Name, PodReadySince: readySince(own[0])}, own[0].Spec.NodeName)
+		var location health.Location
+		setPod(&location, own[0])
+		return s.onNode(ctx, location, own[0].Spec.NodeName)
 	case len(own) == 0 && len(list.Items) > 0:
 		return s.onNode(ctx, health.Location{}, list.Items[0].Spec.NodeName)
 	case len(own) == 0 && s.locator.nodes.Load():
@@ -250,7 +258,8 @@ func (s *search) onNode(ctx context.Context, location health.Location, name stri
 	if region := regionOf(node); region != "" && region != s.region {
 		return health.Location{}, nil
 	}
-	location.NodeNotReady = locationOf(node).NodeNotReady
+	at := locationOf(node)
+	location.NodeNotReady, location.NodeDraining = at.NodeNotReady, at.NodeDraining
 	return location, nil
 }
 
@@ -258,12 +267,24 @@ func (s *search) onNode(ctx context.Context, location health.Location, name stri
 // reported as not Ready.
 func locationOf(node *corev1.Node) health.Location {
 	location := health.Location{Node: node.Name}
+	if hasTaint(node, taintAutoscaler) {
+		location.NodeDraining = taintAutoscaler
+	} else if node.Spec.Unschedulable {
+		location.NodeDraining = health.Unschedulable
+	}
 	for i := range node.Status.Conditions {
 		if c := &node.Status.Conditions[i]; c.Type == corev1.NodeReady {
 			location.NodeNotReady = c.Status != corev1.ConditionTrue
 		}
 	}
 	return location
+}
+
+// setPod sets the pod of a location.
+func setPod(location *health.Location, pod *corev1.Pod) {
+	location.Pod = pod.Namespace + "/" + pod.Name
+	location.PodReadySince = readySince(pod)
+	location.PodTerminating = pod.DeletionTimestamp != nil && !conditionSince(pod, readinessOf(pod)).IsZero()
 }
 
 // readySince is when a pod could serve; zero while it cannot or is

@@ -50,16 +50,27 @@ func regionOf(node *corev1.Node) string {
 	return ""
 }
 
-// parseProviderID reads a node's providerID, region.instance or
-// alicloud://region.instance. ok is false for another provider's.
+// parseProviderID reads a node's providerID. ok is false for another provider's.
 func parseProviderID(node *corev1.Node) (region, instance string, ok bool) {
-	id := strings.TrimPrefix(node.Spec.ProviderID, "alicloud://")
-	if strings.Contains(id, "://") {
+	if strings.Contains(strings.TrimPrefix(node.Spec.ProviderID, providerAlicloud), "://") {
 		return "", "", false
 	}
-	region, instance, found := strings.Cut(id, ".")
-	if !found {
-		return "", "", true
-	}
+	region, instance, _ = splitProviderID(node.Spec.ProviderID)
 	return region, instance, true
+}
+
+// providerAlicloud is an optional prefix of a providerID.
+const providerAlicloud = "alicloud://"
+
+// splitProviderID reads region.instance or alicloud://region.instance, as the
+// cloud controller manager does. ok is false where there is no instance.
+func splitProviderID(id string) (region, instance string, ok bool) {
+	if rest, found := strings.CutPrefix(id, providerAlicloud); found {
+		id, _, _ = strings.Cut(rest, "://")
+	}
+	parts := strings.SplitN(id, ".", 3)
+	if len(parts) < 2 {
+		return "", "", false
+	}
+	return parts[0], parts[1], parts[1] != ""
 }

@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/labels"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -64,16 +66,47 @@ func BackendAddresses(pod *corev1.Pod) []string {
 	return Addresses(pod)
 }
 
-// NodeChanged is PodChanged for a node.
+// NodeChanged is PodChanged for a node: it also reports what makes the cloud
+// controller manager register a node with load balancers, or remove it.
 func NodeChanged(before, after *corev1.Node) bool {
-	switch {
-	case before == nil || after == nil:
+	if before == nil || after == nil {
 		return before != after
-	case isReady(before) != isReady(after) || (before.DeletionTimestamp == nil) != (after.DeletionTimestamp == nil):
-		return true
-	default:
-		return before.Spec.ProviderID != after.Spec.ProviderID || !slices.Equal(before.Status.Addresses, after.Status.Addresses)
 	}
+	return nodeStateOf(before) != nodeStateOf(after) || !slices.Equal(before.Status.Addresses, after.Status.Addresses)
+}
+
+// nodeState is what NodeChanged compares beside the addresses.
+type nodeState struct {
+	ready, terminating, unschedulable bool
+	providerID                        string
+	// excluded is why the node is no backend; zero: it is one.
+	excluded health.Excluded
+}
+
+func nodeStateOf(node *corev1.Node) nodeState {
+	state := nodeState{
+		ready: isReady(node), terminating: node.DeletionTimestamp != nil, unschedulable: node.Spec.Unschedulable,
+		providerID: node.Spec.ProviderID,
+	}
+	facts := nodeFactsOf(node)
+	if why := cmp.Or(facts.early, facts.late); why != nil {
+		state.excluded = *why
+	}
+	return state
+}
+
+// EndpointSliceChanged is PodChanged for an EndpointSlice: an endpoint came, went,
+// became ready or not, or began to terminate, or a port changed.
+func EndpointSliceChanged(before, after *discoveryv1.EndpointSlice) bool {
+	if before == nil || after == nil {
+		return before != after && len(cmp.Or(before, after).Endpoints) > 0
+	}
+	return !equality.Semantic.DeepEqual(before.Ports, after.Ports) || !equality.Semantic.DeepEqual(before.Endpoints, after.Endpoints)
+}
+
+// ServiceOf is the name of the Service that an EndpointSlice belongs to; "": none.
+func ServiceOf(slice *discoveryv1.EndpointSlice) string {
+	return slice.Labels[discoveryv1.LabelServiceName]
 }
 
 // BackendKeys are the health.LocationKeys of the backends that a node can be: its
@@ -92,9 +125,10 @@ func BackendKeys(node *corev1.Node) []string {
 }
 
 // IsReadyBackend reports whether the cloud controller manager registers a node
-// with load balancers: it is Ready, and no virtual node.
+// with load balancers: it is Ready, no virtual node, and not excluded.
 func IsReadyBackend(node *corev1.Node) bool {
-	return isReady(node) && node.DeletionTimestamp == nil && node.Labels[labelType] != typeVirtual
+	facts := nodeFactsOf(node)
+	return isReady(node) && node.DeletionTimestamp == nil && !facts.virtual && facts.early == nil && facts.late == nil
 }
 
 func isReady(node *corev1.Node) bool {
@@ -169,6 +203,6 @@ func (s *ServiceSelectors) SelectsAllNodes(ctx context.Context, object *v1alpha1
 	}
 	service := &corev1.Service{}
 	key := client.ObjectKey{Namespace: object.Namespace, Name: object.Spec.ServiceRef.Name}
-	err := s.Reader.Get(ctx, key, service) // of the cache: without the Service there is nothing to expect
+	err := s.Reader.Get(ctx, key, service, shared) // of the cache: without the Service there is nothing to expect
 	return err == nil && service.Spec.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyLocal
 }

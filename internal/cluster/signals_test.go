@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -87,19 +88,53 @@ func TestNodeChanged(t *testing.T) {
 		before, after *corev1.Node
 		want          bool
 	}{
-		"created":    {nil, readyNode(), true},
-		"deleted":    {readyNode(), nil, true},
-		"not Ready":  {readyNode(), edited(func(n *corev1.Node) { n.Status.Conditions[0].Status = corev1.ConditionUnknown }), true},
-		"terminates": {readyNode(), edited(func(n *corev1.Node) { n.DeletionTimestamp = &metav1.Time{Time: start} }), true},
-		"instance":   {edited(func(n *corev1.Node) { n.Spec.ProviderID = "" }), readyNode(), true},
-		"address":    {edited(func(n *corev1.Node) { n.Status.Addresses = nil }), readyNode(), true},
-		"heartbeat":  {readyNode(), edited(func(n *corev1.Node) { n.Status.Conditions[0].LastHeartbeatTime = metav1.NewTime(start) }), false},
-		"label":      {readyNode(), edited(func(n *corev1.Node) { n.Labels = map[string]string{"a": "b"} }), false},
+		"created":       {nil, readyNode(), true},
+		"deleted":       {readyNode(), nil, true},
+		"not Ready":     {readyNode(), edited(func(n *corev1.Node) { n.Status.Conditions[0].Status = corev1.ConditionUnknown }), true},
+		"terminates":    {readyNode(), edited(func(n *corev1.Node) { n.DeletionTimestamp = &metav1.Time{Time: start} }), true},
+		"instance":      {edited(func(n *corev1.Node) { n.Spec.ProviderID = "" }), readyNode(), true},
+		"address":       {edited(func(n *corev1.Node) { n.Status.Addresses = nil }), readyNode(), true},
+		"heartbeat":     {readyNode(), edited(func(n *corev1.Node) { n.Status.Conditions[0].LastHeartbeatTime = metav1.NewTime(start) }), false},
+		"excluded":      {readyNode(), edited(func(n *corev1.Node) { n.Labels = map[string]string{corev1.LabelNodeExcludeBalancers: ""} }), true},
+		"tainted":       {readyNode(), edited(func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{{Key: taintAutoscaler}} }), true},
+		"another taint": {readyNode(), edited(func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{{Key: "a"}} }), false},
+		"cordoned":      {readyNode(), edited(func(n *corev1.Node) { n.Spec.Unschedulable = true }), true},
+		"label":         {readyNode(), edited(func(n *corev1.Node) { n.Labels = map[string]string{"a": "b"} }), false},
 		"remains not Ready": {
 			edited(func(n *corev1.Node) { n.Status.Conditions[0].Status = corev1.ConditionUnknown }),
 			edited(func(n *corev1.Node) { n.Status.Conditions[0].Status = corev1.ConditionFalse }), false},
 	} {
 		equal(t, name, NodeChanged(test.before, test.after), test.want)
+	}
+}
+
+func TestEndpointSliceChanged(t *testing.T) {
+	slice := func(edit func(*discoveryv1.EndpointSlice)) *discoveryv1.EndpointSlice {
+		slice := &discoveryv1.EndpointSlice{
+			Ports:     []discoveryv1.EndpointPort{{Name: new("http"), Port: new(int32(8080))}},
+			Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)}}},
+		}
+		edit(slice)
+		return slice
+	}
+	none := func(*discoveryv1.EndpointSlice) {}
+	empty := slice(func(s *discoveryv1.EndpointSlice) { s.Endpoints = nil })
+	for name, test := range map[string]struct {
+		before, after *discoveryv1.EndpointSlice
+		want          bool
+	}{
+		"created":         {nil, slice(none), true},
+		"created empty":   {nil, empty, false},
+		"deleted":         {slice(none), nil, true},
+		"deleted empty":   {empty, nil, false},
+		"an endpoint":     {empty, slice(none), true},
+		"no longer ready": {slice(none), slice(func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].Conditions.Ready = new(false) }), true},
+		"terminates":      {slice(none), slice(func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].Conditions.Terminating = new(true) }), true},
+		"another port":    {slice(none), slice(func(s *discoveryv1.EndpointSlice) { s.Ports[0].Port = new(int32(8081)) }), true},
+		"nothing":         {slice(none), slice(none), false},
+		"a label":         {slice(none), slice(func(s *discoveryv1.EndpointSlice) { s.Labels = map[string]string{"a": "b"} }), false},
+	} {
+		equal(t, name, EndpointSliceChanged(test.before, test.after), test.want)
 	}
 }
 

@@ -30,8 +30,8 @@ func (c condition) transition() *ConditionTransition {
 
 // conditionSet is the conditions of one object; nil ones are absent.
 type conditionSet struct {
-	observed, healthy    condition
-	stalled, reconciling *condition
+	observed, healthy                condition
+	registered, stalled, reconciling *condition
 }
 
 // ready is the condition that GitOps tools wait for: Healthy, but False while stalled.
@@ -47,7 +47,7 @@ func (s conditionSet) ready() condition {
 // one has the current generation. It keeps its lastTransitionTime while its
 // status stays.
 func (s conditionSet) list(previous []metav1.Condition, observed, current int64, now metav1.Time) []metav1.Condition {
-	next := make([]metav1.Condition, 0, len(previous)+2)
+	next := make([]metav1.Condition, 0, len(previous)+3)
 	add := func(conditionType string, c condition) {
 		generation := observed
 		if c.isPending() {
@@ -65,6 +65,9 @@ func (s conditionSet) list(previous []metav1.Condition, observed, current int64,
 	add(v1alpha1.ConditionReady, s.ready())
 	add(v1alpha1.ConditionHealthy, s.healthy)
 	add(v1alpha1.ConditionObserved, s.observed)
+	if s.registered != nil {
+		add(v1alpha1.ConditionRegistered, *s.registered)
+	}
 	if s.stalled != nil {
 		add(v1alpha1.ConditionStalled, *s.stalled)
 	}
@@ -83,7 +86,7 @@ func (s conditionSet) list(previous []metav1.Condition, observed, current int64,
 func isOurs(conditionType string) bool {
 	switch conditionType {
 	case v1alpha1.ConditionReady, v1alpha1.ConditionHealthy, v1alpha1.ConditionObserved,
-		v1alpha1.ConditionStalled, v1alpha1.ConditionReconciling:
+		v1alpha1.ConditionRegistered, v1alpha1.ConditionStalled, v1alpha1.ConditionReconciling:
 		return true
 	default:
 		return false

@@ -13,7 +13,11 @@
 //	location.go    the node or pod of a backend, and its diagnosis
 //	listeners.go   which listeners exist, and their health
 //	facts.go       what is known of listeners beside an observation
-//	verdict.go     the verdict on a load balancer
+//	expected.go    what the cluster expects of a load balancer
+//	diagnosis.go   why a backend is abnormal or missing
+//	registered.go  which expected backends are missing
+//	verdict.go     the verdict on a load balancer, and the disruptions that it allows
+//	history.go     the last changes of the verdict
 //	transitions.go which backends and conditions changed
 //	conditions.go  the list of conditions
 //	messages.go    their messages

@@ -42,6 +42,8 @@ type testEnv struct {
 	details        *alicloud.ListenerDetails
 	lapsed         bool
 	ports          []ServicePort
+	expected       *Expected
+	absences       Absences
 }
 
 func newEnv(tb testing.TB, edits ...func(*v1alpha1.LoadBalancerHealthSpec)) *testEnv {
@@ -75,6 +77,7 @@ func (env *testEnv) edit(edit func(*v1alpha1.LoadBalancerHealthSpec)) *testEnv {
 // restart clears the state of the process.
 func (env *testEnv) restart() *testEnv {
 	env.since, env.lastObservedAt, env.failingSince, env.failure, env.sameKindInARow, env.pendingRequest = env.now, time.Time{}, time.Time{}, nil, 0, ""
+	env.absences = Absences{}
 	return env
 }
 
@@ -134,6 +137,7 @@ func (env *testEnv) evaluate(input Input) Outcome {
 	input.Since, input.LastObservedAt, input.FailingSince = env.since, env.lastObservedAt, env.failingSince
 	input.SameKindInARow, input.SameKindSince = env.sameKindInARow, env.sameKindSince
 	input.Details, input.DetailsLapsed, input.ServicePorts = env.details, env.lapsed, env.ports
+	input.Expected, input.Absences = env.expected, env.absences
 	if input.Observation != nil || input.Failure != nil {
 		input.ObserveRequest = env.pendingRequest
 	}
@@ -147,6 +151,8 @@ func (env *testEnv) evaluate(input Input) Outcome {
 		env.object.Status = stored(env.t, outcome.Status)
 	}
 	env.checkStatus()
+	env.checkIdempotent(input)
+	env.absences, input.Absences = outcome.Absences, outcome.Absences
 	env.checkIdempotent(input)
 	return outcome
 }

@@ -23,10 +23,12 @@ func sameStatus(a, b *v1alpha1.LoadBalancerHealthStatus) bool {
 		slices.EqualFunc(a.Conditions, b.Conditions, sameCondition) &&
 		same(a.ServiceLoadBalancer, b.ServiceLoadBalancer) &&
 		same(a.ObservedTarget, b.ObservedTarget) &&
-		same(a.Summary, b.Summary) &&
+		sameSummary(a.Summary, b.Summary) &&
 		slices.EqualFunc(a.Listeners, b.Listeners, sameListenerStatus) &&
 		sameRows(a.Backends, b.Backends) &&
 		a.OmittedBackends == b.OmittedBackends &&
+		slices.EqualFunc(a.MissingBackends, b.MissingBackends, sameMissing) &&
+		slices.EqualFunc(a.History, b.History, sameChange) &&
 		a.LastObservedTime.Equal(b.LastObservedTime) &&
 		a.LastRequestID == b.LastRequestID &&
 		a.LastHandledObserveRequest == b.LastHandledObserveRequest &&
@@ -77,10 +79,36 @@ func SameRow(a, b *v1alpha1.BackendStatus) bool {
 }
 
 func sameListenerStatus(a, b v1alpha1.ListenerStatus) bool {
-	if !a.LastTransitionTime.Equal(b.LastTransitionTime) || !a.MissingSince.Equal(b.MissingSince) {
+	if !a.LastTransitionTime.Equal(b.LastTransitionTime) || !a.MissingSince.Equal(b.MissingSince) || !same(a.Expected, b.Expected) {
 		return false
 	}
 	a.LastTransitionTime, b.LastTransitionTime, a.MissingSince, b.MissingSince = nil, nil, nil, nil
+	a.Expected, b.Expected = nil, nil
+	return a == b
+}
+
+func sameSummary(a, b *v1alpha1.Summary) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	x, y := *a, *b
+	x.Missing, x.DisruptionsAllowed, y.Missing, y.DisruptionsAllowed = nil, nil, nil, nil
+	return x == y && same(a.Missing, b.Missing) && same(a.DisruptionsAllowed, b.DisruptionsAllowed)
+}
+
+func sameMissing(a, b v1alpha1.MissingBackend) bool {
+	if !a.Since.Equal(&b.Since) {
+		return false
+	}
+	a.Since, b.Since = metav1.Time{}, metav1.Time{}
+	return a == b
+}
+
+func sameChange(a, b v1alpha1.HealthChange) bool {
+	if !a.Time.Equal(&b.Time) {
+		return false
+	}
+	a.Time, b.Time = metav1.Time{}, metav1.Time{}
 	return a == b
 }
 

@@ -38,6 +38,7 @@ type evaluation struct {
 	previous        *v1alpha1.LoadBalancerHealthStatus
 	wasObserved     condition
 	wasHealthy      condition
+	wasRegistered   condition
 	input           Input
 	options         Options
 	policy          policy
@@ -50,6 +51,8 @@ type evaluation struct {
 
 	next        v1alpha1.LoadBalancerHealthStatus
 	transitions Transitions
+	absences    Absences
+	registered  *condition // of an observation; nil: without spec.serviceRef
 	staleAt     time.Time
 }
 
@@ -64,6 +67,7 @@ func newEvaluation(object *v1alpha1.LoadBalancerHealth, input Input, now time.Ti
 		previous:        &object.Status,
 		wasObserved:     find(object.Status.Conditions, v1alpha1.ConditionObserved),
 		wasHealthy:      find(object.Status.Conditions, v1alpha1.ConditionHealthy),
+		wasRegistered:   find(object.Status.Conditions, v1alpha1.ConditionRegistered),
 		input:           input,
 		options:         options,
 		policy:          policyOf(&object.Spec),
@@ -75,7 +79,10 @@ func newEvaluation(object *v1alpha1.LoadBalancerHealth, input Input, now time.Ti
 	}
 	if target := targetOf(object); e.next.ObservedTarget == nil || *e.next.ObservedTarget != target {
 		e.next = withTarget(&e.next, target)
-		e.wasHealthy = condition{}
+		e.wasHealthy, e.wasRegistered = condition{}, condition{}
+	}
+	if input.Absences.target == *e.next.ObservedTarget {
+		e.absences = input.Absences
 	}
 	known := len(e.next.Listeners)
 	e.next.Listeners, e.acceptProblem = acceptListeners(e.next.Listeners, object.Annotations[v1alpha1.ListenersAcceptedAtAnnotation], now)
@@ -117,41 +124,46 @@ func (e *evaluation) hasObservation() bool {
 func (e *evaluation) suspended() {
 	suspended := condition{metav1.ConditionUnknown, v1alpha1.ReasonSuspended, messageSuspended}
 	e.withdrawVerdicts()
-	e.setConditions(conditionSet{observed: suspended, healthy: suspended})
+	e.absences = Absences{} // observations after the suspension start again
+	e.setConditions(conditionSet{observed: suspended, healthy: suspended, registered: e.keptRegistered()})
 }
 
 func (e *evaluation) observed() {
 	first, was := !e.hasObservation(), e.lastVerdict()
-	rows := e.setRows(first)
-	facts := e.setListeners(rows, first)
+	rows, facts := e.setRows(first)
 	if e.input.ObserveRequest != "" {
 		e.next.LastHandledObserveRequest = e.input.ObserveRequest
 	}
 	e.next.LastAttemptedObserveRequest = "" // a user may request the same value again
-	room := fitting(rows, e.next.Listeners, e.next.LastHandledObserveRequest, e.request)
-	e.next.Backends, e.next.OmittedBackends = bounded(rows, min(e.options.MaxBackends, room))
-
 	e.staleAt = e.input.Observation.At.Add(staleAfter(e.interval))
-	healthy := e.verdictOn(e.next.Listeners, facts)
-	if (!first || healthy.status == metav1.ConditionFalse) && healthy.status != e.wasHealthy.status {
+	healthy := e.setVerdict(facts)
+	switch {
+	case healthy.status == e.wasHealthy.status:
+	case !first:
 		e.recordVerdict(healthy, was)
+	case healthy.status == metav1.ConditionFalse:
+		e.transitions.Verdict = healthy.transition() // no change: it was not known before
 	}
+	room := fitting(rows, &e.next, e.request)
+	e.next.Backends, e.next.OmittedBackends = bounded(rows, min(e.options.MaxBackends, room))
 	e.setConditions(conditionSet{
-		observed: condition{metav1.ConditionTrue, v1alpha1.ReasonObservationSucceeded, messageObservedWith(e.input.Observation.OddRows)},
-		healthy:  healthy,
+		observed:   condition{metav1.ConditionTrue, v1alpha1.ReasonObservationSucceeded, messageObservedWith(e.input.Observation.OddRows)},
+		healthy:    healthy,
+		registered: e.registered,
 	})
 }
 
-// setRows returns every row of the observation, and records their transitions
-// unless it is the first observation.
-func (e *evaluation) setRows(first bool) []v1alpha1.BackendStatus {
+// setRows returns every row of the observation and the facts about its
+// listeners, and records their transitions unless it is the first observation.
+func (e *evaluation) setRows(first bool) ([]v1alpha1.BackendStatus, *listenerFacts) {
 	omitted, previous := omittedFrom(&e.next), sortedRows(e.next.Backends)
 	rows := stampedRows(e.input.Observation, ScopeOf(e.spec), previous, omitted, e.stamp)
-	rows = locateRows(rows, e.input.Locations, e.now)
+	facts := e.setListeners(rows, first)
+	rows = locateRows(rows, &surroundings{locations: e.input.Locations, expected: e.input.Expected, listeners: e.next.Listeners, now: e.now})
 	if !first {
 		e.transitions.Backends = backendTransitions(rows, previous, omitted, e.input.Locations)
 	}
-	return rows
+	return rows, facts
 }
 
 // setListeners evaluates the listeners of the observation, and records their
@@ -160,8 +172,13 @@ func (e *evaluation) setListeners(rows []v1alpha1.BackendStatus, first bool) *li
 	observed, previous := listenersOf(rows), e.next.Listeners
 	facts := factsOf(&e.input, e.spec, observed)
 	merged := mergeListeners(observed, previous, facts, e.policy, e.stamp)
+	e.registered = e.compareRegistered(merged, rows, facts)
 	e.next.Listeners = evaluateListeners(merged, previous, facts, e.policy, e.stamp)
-	e.next.Summary = summaryOf(e.next.Listeners)
+	summary := summaryOf(e.next.Listeners)
+	if was := e.next.Summary; was != nil {
+		summary.DisruptionsAllowed = was.DisruptionsAllowed // until the verdict
+	}
+	e.next.Summary = summary
 	if !first {
 		e.transitions.Listeners = listenerTransitions(e.next.Listeners, previous)
 	}
@@ -174,7 +191,7 @@ func (e *evaluation) failed() {
 	if e.hasLoadBalancer && !e.edited { // else the message names the new target
 		observed = keepMessage(observed, e.wasObserved)
 	}
-	set := conditionSet{observed: observed}
+	set := conditionSet{observed: observed, registered: e.keptRegistered()}
 	if e.stalls(failure) {
 		set.stalled = &condition{metav1.ConditionTrue, observed.reason, observed.message}
 	}
@@ -212,7 +229,7 @@ func (e *evaluation) requestPending() *condition {
 // waiting is for an object that was not observed since it was created or
 // edited, or whose observation is late.
 func (e *evaluation) waiting() {
-	set := conditionSet{observed: e.wasObserved, healthy: e.wasHealthy, stalled: e.wasStalled()}
+	set := conditionSet{observed: e.wasObserved, healthy: e.wasHealthy, stalled: e.wasStalled(), registered: e.keptRegistered()}
 	if set.stalled == nil {
 		set.reconciling = e.requestPending()
 	}
@@ -254,7 +271,34 @@ func (e *evaluation) progressing(set conditionSet) conditionSet {
 func (e *evaluation) reevaluate() condition {
 	facts := e.facts()
 	e.next.Listeners = evaluateListeners(e.next.Listeners, e.next.Listeners, facts, e.policy, e.stamp)
-	return e.verdictOn(e.next.Listeners, facts)
+	return e.setVerdict(facts)
+}
+
+// setVerdict returns the verdict on the next listeners, and sets how many
+// disruptions it allows.
+func (e *evaluation) setVerdict(facts *listenerFacts) condition {
+	evaluated := newEvaluatedListeners(e.next.Listeners, facts, e.policy)
+	healthy := evaluated.condition(e.next.ObservedTarget, e.next.Summary, e.acceptProblem)
+	allowed, known := evaluated.disruptionsAllowed()
+	e.setDisruptionsAllowed(allowed, known && healthy.status != metav1.ConditionUnknown)
+	return healthy
+}
+
+// setDisruptionsAllowed sets them in a copy of the summary, which may be that of
+// the previous status. It removes them where they are not known.
+func (e *evaluation) setDisruptionsAllowed(allowed int32, known bool) {
+	if e.next.Summary == nil {
+		return
+	}
+	was := e.next.Summary.DisruptionsAllowed
+	if known && was != nil && *was == allowed || !known && was == nil {
+		return
+	}
+	summary := *e.next.Summary
+	if summary.DisruptionsAllowed = nil; known {
+		summary.DisruptionsAllowed = new(allowed)
+	}
+	e.next.Summary = &summary
 }
 
 func (e *evaluation) verdictOn(listeners []v1alpha1.ListenerStatus, facts *listenerFacts) condition {
@@ -283,10 +327,12 @@ func (e *evaluation) wasStalled() *condition {
 	return nil
 }
 
-// recordVerdict records the transition of a verdict that changed.
+// recordVerdict records the transition of a verdict that changed, and adds it to
+// the history.
 func (e *evaluation) recordVerdict(healthy, was condition) {
 	if healthy.status != was.status {
 		e.transitions.Verdict = healthy.transition()
+		e.next.History = withChange(e.next.History, healthy, e.stamp)
 	}
 }
 
@@ -313,6 +359,7 @@ func (e *evaluation) setConditions(set conditionSet) {
 	case observed.status == metav1.ConditionTrue && failedBefore:
 		e.transitions.Observation = condition{observed.status, observed.reason, messageRecovered(e.wasObserved.reason)}.transition()
 	}
+	e.recordRegistered(set.registered)
 	e.next.ObservedGeneration = e.generation
 	e.next.Conditions = set.list(e.previous.Conditions, e.generation, e.generation, e.stamp)
 }
@@ -333,5 +380,5 @@ func (e *evaluation) outcome() Outcome {
 			write = true
 		}
 	}
-	return Outcome{Status: e.next, Write: write, Transitions: e.transitions, StaleAt: e.staleAt}
+	return Outcome{Status: e.next, Write: write, Transitions: e.transitions, Absences: e.absences, StaleAt: e.staleAt}
 }

@@ -13,11 +13,15 @@ import (
 // withoutNewFields is what an API server stores with the CustomResourceDefinition
 // of the version before listeners had a state.
 func withoutNewFields(status *v1alpha1.LoadBalancerHealthStatus) {
-	status.LastAttemptedObserveRequest = ""
+	status.LastAttemptedObserveRequest, status.History, status.MissingBackends = "", nil, nil
+	if status.Summary != nil {
+		status.Summary = &v1alpha1.Summary{Listeners: status.Summary.Listeners, Counts: status.Summary.Counts}
+	}
 	status.Listeners = slices.Clone(status.Listeners)
 	for i := range status.Listeners {
 		l := &status.Listeners[i]
 		l.State, l.HealthCheck, l.LastTransitionTime, l.MissingSince = "", "", nil, nil
+		l.Expected, l.Missing = nil, 0
 	}
 }
 
@@ -49,6 +53,21 @@ func TestFieldsThatCannotBeStoredCauseNoFurtherWrites(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestMissingBackendsThatCannotBeStoredCauseNoFurtherWrites(t *testing.T) {
+	env := newServiceEnv(t).expect("nn")
+	env.options.Fit = withoutNewFields
+	env.observe("n")
+	env.after(30 * time.Second).observe("n")
+	if got := env.condition("Registered"); got.Reason != v1alpha1.ReasonBackendsMissing {
+		t.Errorf("Registered is %s", got.Reason)
+	}
+	for range 3 {
+		if outcome := env.after(30 * time.Second).observe("n"); outcome.Write {
+			t.Errorf("the same status is written again: %+v", outcome.Status)
+		}
 	}
 }
 

@@ -44,8 +44,11 @@ func (l *lifecycle) checkKept(outcome Outcome, before *v1alpha1.LoadBalancerHeal
 	if (l.states == nil) != (s.Summary == nil) {
 		l.t.Fatalf("observed: %t, summary %v", l.states != nil, s.Summary)
 	}
-	if l.states != nil && (rowTimes(s.Backends) != rowTimes(before.Backends) || *s.Summary != *before.Summary) {
+	if l.states != nil && (rowTimes(s.Backends) != rowTimes(before.Backends) || s.Summary.Counts != before.Summary.Counts) {
 		l.t.Fatal("the last observed backends differ")
+	}
+	if !slices.EqualFunc(s.MissingBackends, before.MissingBackends, sameMissing) && l.states != nil {
+		l.t.Fatal("the missing backends differ without an observation")
 	}
 }
 
@@ -112,7 +115,7 @@ func verdictOn(listeners []v1alpha1.ListenerStatus, summary *v1alpha1.Summary, p
 			verdict = metav1.ConditionUnknown
 			continue
 		}
-		switch p.verdict(listeners[i].Counts) {
+		switch p.verdict(listeners[i].Counts, listeners[i].Missing) {
 		case v1alpha1.Unhealthy:
 			return metav1.ConditionFalse
 		case v1alpha1.Unknown:

@@ -28,12 +28,15 @@ func TestRulesDoNotMutateTheirArguments(t *testing.T) {
 	observed := listenersOf(rows)
 	facts := &listenerFacts{listed: []alicloud.Listener{{Port: 443, Protocol: "https", Status: statusStopped}}}
 	p := policyOf(&v1alpha1.LoadBalancerHealthSpec{})
+	changed := make([]v1alpha1.HealthChange, 3, 9) // withChange must not use its room
 	for name, call := range map[string]func() (differs bool){
 		"stampedRows": func() bool {
 			return len(stampedRows(observation, alicloud.Scope{}, sortedRows(previous), omittedRows{}, now)) > 0
 		},
 		"sortedRows": func() bool { return !sameRows(sortedRows(previous), previous) },
-		"locateRows": func() bool { return !sameRows(locateRows(rows, locations, now.Time), rows) },
+		"locateRows": func() bool {
+			return !sameRows(locateRows(rows, &surroundings{locations: locations, listeners: listeners, now: now.Time}), rows)
+		},
 		"backendTransitions": func() bool {
 			return len(backendTransitions(rows, sortedRows(previous), omittedRows{}, locations)) > 0
 		},
@@ -44,6 +47,13 @@ func TestRulesDoNotMutateTheirArguments(t *testing.T) {
 		"evaluateListeners": func() bool {
 			return evaluateListeners(listeners, listeners, facts, p, now)[1].Health == v1alpha1.Unhealthy
 		},
+		"compare": func() bool {
+			compared := append([]v1alpha1.ListenerStatus{}, observed...) // which it changes
+			c := comparison{expected: expecting("443/https nnnnn"), at: now.Time, missingBefore: true}
+			c.compare(compared, rows, &listenerFacts{})
+			return c.missing > 0
+		},
+		"withChange": func() bool { return len(withChange(changed, condition{}, now)) > len(changed) },
 		"acceptListeners": func() bool {
 			kept, _ := acceptListeners(listeners, start.Format(time.RFC3339), now.Time)
 			return len(kept) < len(listeners)
@@ -51,7 +61,7 @@ func TestRulesDoNotMutateTheirArguments(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			arguments := func() v1alpha1.LoadBalancerHealthStatus {
-				status := v1alpha1.LoadBalancerHealthStatus{Backends: append(append([]v1alpha1.BackendStatus{}, rows...), previous...), Listeners: append(append([]v1alpha1.ListenerStatus{}, listeners...), observed...)}
+				status := v1alpha1.LoadBalancerHealthStatus{Backends: append(append([]v1alpha1.BackendStatus{}, rows...), previous...), Listeners: append(append([]v1alpha1.ListenerStatus{}, listeners...), observed...), History: changed[:4]}
 				return *status.DeepCopy()
 			}
 			before := arguments()

@@ -40,6 +40,11 @@ type Input struct {
 	// ServicePorts are the listeners that the Service of spec.serviceRef
 	// creates; nil: not known.
 	ServicePorts []ServicePort
+	// Expected is what the cluster expects, for an object with spec.serviceRef; nil: this
+	// process does not know yet, and the status keeps what it says.
+	Expected *Expected
+	// Absences are those of the last Outcome of the object in this process.
+	Absences Absences
 	// Since is when this process first reconciled the load balancer.
 	Since time.Time
 	// LastObservedAt is when an observation of this process last succeeded; zero: never.
@@ -64,6 +69,8 @@ type Outcome struct {
 	Write bool
 	// Transitions are the events to record once Status is written.
 	Transitions Transitions
+	// Absences are for the Input of the next evaluation of the object.
+	Absences Absences
 	// StaleAt is when the verdict goes stale unless an observation succeeds
 	// before; zero for no verdict.
 	StaleAt time.Time

@@ -51,7 +51,7 @@ func (env *testEnv) checkOutcome(outcome Outcome) {
 }
 
 func hasTransitions(c Transitions) bool {
-	return len(c.Backends)+len(c.Listeners) > 0 || c.Verdict != nil || c.Observation != nil
+	return len(c.Backends)+len(c.Listeners) > 0 || c.Verdict != nil || c.Observation != nil || c.Registered != nil
 }
 
 // checkIdempotent evaluates the same input at the same time again.
@@ -72,6 +72,9 @@ func (env *testEnv) checkStatus() {
 	}
 	env.checkConditions(s)
 	env.checkCounts(s)
+	env.checkMissingBackends(s)
+	env.checkHistory(s)
+	env.checkDisruptionsAllowed(s)
 	identities := make([]string, 0, len(s.Backends))
 	for i := range s.Backends {
 		b := &s.Backends[i]
@@ -125,7 +128,11 @@ func (env *testEnv) checkConditions(s *v1alpha1.LoadBalancerHealthStatus) {
 	case !isStalled && (ready.Status != healthy.Status || ready.Reason != healthy.Reason || ready.Message != healthy.Message):
 		env.t.Fatalf("Ready must equal Healthy: %s", conditions(s))
 	}
-	if !allowed(observed) || !allowed(healthy) {
+	registered, hasRegistered := seen[v1alpha1.ConditionRegistered]
+	if hasRegistered != (env.object.Spec.ServiceRef != nil) {
+		env.t.Fatalf("Registered must be present with serviceRef only: %s", conditions(s))
+	}
+	if !allowed(observed) || !allowed(healthy) || hasRegistered && !allowed(registered) {
 		env.t.Fatalf("the contract does not allow this status with this reason: %s", conditions(s))
 	}
 }
@@ -145,6 +152,11 @@ func allowed(c metav1.Condition) bool {
 			"True":    {"AllBackendsNormal", "MinHealthyMet"},
 			"False":   {"BelowMinHealthy", "NoBackends"},
 			"Unknown": {"HealthCheckUnavailable", "ListenerMissing", "ObservationStale", "Pending", "Suspended"},
+		},
+		"Registered": {
+			"True":    {"AllRegistered"},
+			"False":   {"BackendsMissing"},
+			"Unknown": {"Pending", "NotDetermined"},
 		},
 	}
 	return slices.Contains(reasons[c.Type][c.Status], c.Reason)
@@ -169,8 +181,8 @@ func (env *testEnv) checkCounts(s *v1alpha1.LoadBalancerHealthStatus) {
 		sum.Abnormal += l.Abnormal
 		sum.Unavailable += l.Unavailable
 	}
-	if want := (v1alpha1.Summary{Listeners: int32(len(s.Listeners)), Counts: sum}); *s.Summary != want {
-		env.t.Fatalf("summary is %+v, the listeners make %+v", *s.Summary, want)
+	if s.Summary.Listeners != int32(len(s.Listeners)) || s.Summary.Counts != sum {
+		env.t.Fatalf("summary is %+v, the listeners make %+v", *s.Summary, sum)
 	}
 	if len(s.Backends)+int(s.OmittedBackends) != int(s.Summary.Backends) {
 		env.t.Fatalf("%d rows and %d omitted are not %d backends", len(s.Backends), s.OmittedBackends, s.Summary.Backends)

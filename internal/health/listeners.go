@@ -176,7 +176,7 @@ func (f *listenerFacts) healthOf(l *v1alpha1.ListenerStatus, p policy, otherRows
 	case l.State == v1alpha1.ListenerStopped:
 		return v1alpha1.Unhealthy
 	case l.Backends > 0:
-		return p.verdict(l.Counts)
+		return p.verdict(l.Counts, l.Missing)
 	case f.portsUnknown && !f.complete && l.Health == v1alpha1.Unhealthy:
 		return v1alpha1.Unhealthy
 	case f.configuring(l):

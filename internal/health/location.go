@@ -4,6 +4,7 @@ package health
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
@@ -27,11 +28,19 @@ type Location struct {
 	Node string
 	// NodeNotReady is true when the node exists and is not Ready.
 	NodeNotReady bool
+	// NodeDraining is what shows that the node is being drained, Unschedulable or
+	// the key of a taint; "": it is not, or not known.
+	NodeDraining string
 	// Pod is the pod that has the backend's address, as namespace/name; "": not known.
 	Pod string
 	// PodReadySince is when the pod became Ready, but for its readiness gates; zero: it is not Ready.
 	PodReadySince time.Time
+	// PodTerminating is true when the pod is terminating and could serve but for that.
+	PodTerminating bool
 }
+
+// Unschedulable is the NodeDraining of a node that accepts no new pods.
+const Unschedulable = "unschedulable"
 
 func (l Location) podReady() bool { return l.Pod != "" && !l.PodReadySince.IsZero() }
 
@@ -52,6 +61,9 @@ func LocationKey(kind, serverID, serverIP string) string {
 // Address normalizes an IP address, so that addresses can be compared. It
 // returns other strings as they are.
 func Address(ip string) string {
+	if !strings.Contains(ip, ":") {
+		return ip // IPv4 has one form
+	}
 	if parsed, err := netip.ParseAddr(ip); err == nil {
 		return parsed.Unmap().String()
 	}
@@ -62,14 +74,26 @@ func (l Locations) of(b *v1alpha1.BackendStatus) Location {
 	return l[LocationKey(b.Type, b.ServerID, b.ServerIP)]
 }
 
+// surroundings are what the rows of an observation are compared with.
+type surroundings struct {
+	// locations are nil where no node or pod is known.
+	locations Locations
+	// expected is nil for an object without spec.serviceRef, or where it is not known.
+	expected  *Expected
+	listeners []v1alpha1.ListenerStatus
+	now       time.Time
+	// backends are the expected ones of each listener that was needed.
+	backends map[*ExpectedListener]map[string]*ExpectedBackend
+}
+
 // locateRows returns copies of sorted rows with node, pod and diagnosis. It
 // returns the rows themselves where no locations are known.
 //
 // A load balancer may also serve machines outside of the cluster: a backend
 // that the cluster does not have is an orphan only if the cluster has another
 // backend of the same listener.
-func locateRows(rows []v1alpha1.BackendStatus, locations Locations, now time.Time) []v1alpha1.BackendStatus {
-	if locations == nil {
+func locateRows(rows []v1alpha1.BackendStatus, around *surroundings) []v1alpha1.BackendStatus {
+	if around.locations == nil {
 		return rows
 	}
 	located := make([]v1alpha1.BackendStatus, 0, len(rows))
@@ -78,9 +102,9 @@ func locateRows(rows []v1alpha1.BackendStatus, locations Locations, now time.Tim
 		for n < len(rest) && sameListener(&rest[n], &rest[0]) {
 			n++
 		}
-		inCluster := locations.includeAny(rest[:n])
+		inCluster := around.locations.includeAny(rest[:n])
 		for i := range n {
-			located = append(located, locateRow(rest[i], locations.of(&rest[i]), inCluster, now))
+			located = append(located, around.locate(rest[i], inCluster))
 		}
 		rest = rest[n:]
 	}
@@ -97,29 +121,38 @@ func (l Locations) includeAny(rows []v1alpha1.BackendStatus) bool {
 	return false
 }
 
-// locateRow returns the row with node, pod and diagnosis. inCluster is whether
+// locate returns the row with node, pod and diagnosis. inCluster is whether
 // the cluster has any backend of the row's listener.
-func locateRow(row v1alpha1.BackendStatus, at Location, inCluster bool, now time.Time) v1alpha1.BackendStatus {
-	row.Node, row.Pod, row.Diagnosis = at.Node, at.Pod, diagnose(&row, at, now)
-	if row.Diagnosis == v1alpha1.DiagnosisOrphan && !inCluster {
+func (s *surroundings) locate(row v1alpha1.BackendStatus, inCluster bool) v1alpha1.BackendStatus {
+	at := s.locations.of(&row)
+	row.Node, row.Pod = at.Node, at.Pod
+	switch {
+	case !at.Missing:
+		row.Diagnosis = s.diagnose(&row, at)
+	case inCluster:
+		row.Diagnosis = v1alpha1.DiagnosisOrphan
+	default:
 		row.Diagnosis = ""
 	}
 	return row
 }
 
-func diagnose(row *v1alpha1.BackendStatus, at Location, now time.Time) v1alpha1.Diagnosis {
-	switch {
-	case at.Missing:
-		return v1alpha1.DiagnosisOrphan
-	case at.NodeNotReady:
-		return v1alpha1.DiagnosisNodeNotReady
-	case classOf(row.ServerHealthStatus) != abnormal || at.Pod == "":
-		return ""
-	case at.PodReadySince.IsZero():
-		return v1alpha1.DiagnosisPodNotReady
-	case now.Sub(at.PodReadySince) >= contradictionAfter && now.Sub(row.LastTransitionTime.Time) >= contradictionAfter:
-		return v1alpha1.DiagnosisPodReadyButAbnormal
-	default:
-		return ""
+func (s *surroundings) diagnose(row *v1alpha1.BackendStatus, at Location) v1alpha1.Diagnosis {
+	listener := matching(s.listeners, &v1alpha1.ListenerStatus{Port: row.ListenerPort, Protocol: row.ListenerProtocol})
+	symptoms := symptomsOf(row, at, listener, s.now)
+	if l := s.expected.Listener(row.ListenerPort, row.ListenerProtocol); l != nil && symptoms.status != normal {
+		symptoms.compare(row, s.expected, l, s.backendsOf(l)[LocationKey(row.Type, row.ServerID, row.ServerIP)])
 	}
+	return symptoms.cause().Diagnosis
+}
+
+// backendsOf indexes the backends of a listener once: it may have thousands.
+func (s *surroundings) backendsOf(l *ExpectedListener) map[string]*ExpectedBackend {
+	if s.backends == nil {
+		s.backends = map[*ExpectedListener]map[string]*ExpectedBackend{}
+	}
+	if s.backends[l] == nil {
+		s.backends[l] = byKey(l.Backends)
+	}
+	return s.backends[l]
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
@@ -23,7 +24,16 @@ const (
 	messageProgressing = "the first observation of this generation is under way"
 	messageRequested   = "the observation that " + v1alpha1.ObserveRequestedAtAnnotation + " requests was attempted and has not succeeded yet: it is retried"
 
+	// messageAbsent has no number, which may differ at each observation.
+	messageAbsent     = "some of the backends that the cluster expects are not registered yet"
+	messageRegistered = "every backend that the cluster expects is registered"
+
 	maxListenersNamed = 3
+	maxBackendsNamed  = 3
+	// maxMessage bounds a message that names backends, and maxHistoryMessage one of
+	// the history, in characters.
+	maxMessage        = 1000
+	maxHistoryMessage = 256
 )
 
 func messagePendingAfter(failure string) string { return "no observation yet: " + failure }
@@ -150,7 +160,42 @@ func describeListener(l *v1alpha1.ListenerStatus, p policy) string {
 	case l.Unavailable > 0:
 		text += fmt.Sprintf(" and %d without a health-check result", l.Unavailable)
 	}
-	return text + fmt.Sprintf(" of %s, needs %d healthy", plural(l.Backends, "backend", "backends"), p.required(l.Backends))
+	text += " of " + plural(l.Backends, "backend", "backends")
+	if l.Missing > 0 {
+		text += fmt.Sprintf(" and %d missing", l.Missing)
+	}
+	return text + fmt.Sprintf(", needs %d healthy", p.required(l.Backends+l.Missing))
+}
+
+// message names the first few missing backends with their causes, and where to look.
+func (c *comparison) message() string {
+	var names []string
+	for i := range min(len(c.rows), maxBackendsNamed) {
+		b := &c.rows[i]
+		about := "listener " + listenerName(b.ListenerPort, b.ListenerProtocol)
+		if c.causes[i].Diagnosis != "" {
+			about += ": " + strings.TrimSuffix(c.causes[i].Message, ": "+seeController)
+		}
+		names = append(names, b.Address()+" ("+about+")")
+	}
+	if others := int(c.missing) - len(names); others > 0 {
+		names = append(names, "and "+strconv.Itoa(others)+" more")
+	}
+	text := fmt.Sprintf("%d of %s not registered: ", c.missing, plural(c.expects, "expected backend is", "expected backends are"))
+	const where = "; " + seeController
+	return shortened(text+strings.Join(names, "; "), maxMessage-len(where)) + where
+}
+
+func messageNotDetermined(why []string) string {
+	return shortened("which backends the cluster expects is not determined: "+firstFew(why), maxMessage)
+}
+
+// shortened returns at most a number of characters of a text.
+func shortened(text string, maximum int) string {
+	if len(text) <= maximum || utf8.RuneCountInString(text) <= maximum {
+		return text
+	}
+	return string([]rune(text)[:maximum-len("...")]) + "..."
 }
 
 // firstFew joins the first few texts, which are about one listener each, and

@@ -29,28 +29,32 @@ func policyOf(spec *v1alpha1.LoadBalancerHealthSpec) policy {
 }
 
 // required returns how many healthy backends a listener with this number of
-// backends needs. It rounds a percentage up.
+// backends needs.
 func (p policy) required(backends int32) int {
-	required, err := intstr.GetScaledValueFromIntOrPercent(&p.minHealthy, int(backends), true)
-	if err != nil {
-		return 1 // the schema's default; it refuses a value that cannot be parsed
-	}
-	return required
+	spec := v1alpha1.HealthPolicy{MinHealthy: &p.minHealthy}
+	return spec.Required(backends)
 }
 
 // wantsNone returns whether a load balancer without backends is healthy.
 func (p policy) wantsNone() bool { return p.required(100) == 0 }
 
-// verdict is the health of one listener.
-func (p policy) verdict(c v1alpha1.Counts) v1alpha1.Health {
-	healthy, undecided := int(c.Normal), int(c.Unavailable)
+// healthy returns how many backends count as healthy, and how many count neither way.
+func (p policy) healthy(c v1alpha1.Counts) (healthy, undecided int) {
+	healthy, undecided = int(c.Normal), int(c.Unavailable)
 	switch p.unavailable {
 	case v1alpha1.Healthy:
-		healthy, undecided = healthy+undecided, 0
+		return healthy + undecided, 0
 	case v1alpha1.Unhealthy:
-		undecided = 0
+		return healthy, 0
+	default:
+		return healthy, undecided
 	}
-	switch required := p.required(c.Backends); {
+}
+
+// verdict is the health of one listener that lacks some of its backends.
+func (p policy) verdict(c v1alpha1.Counts, missing int32) v1alpha1.Health {
+	healthy, undecided := p.healthy(c)
+	switch required := p.required(c.Backends + missing); {
 	case healthy >= required:
 		return v1alpha1.Healthy
 	case healthy+undecided < required:

@@ -97,7 +97,7 @@ func TestVerdictOnCounts(t *testing.T) {
 				v1alpha1.Unknown: test.undecided, v1alpha1.Healthy: test.asNormal, v1alpha1.Unhealthy: test.asAbnormal,
 			} {
 				p := policy{minHealthy: intstr.Parse(test.minHealthy), unavailable: as}
-				if got := p.verdict(counts); got != want {
+				if got := p.verdict(counts, 0); got != want {
 					t.Errorf("unavailable: %s: got %s, want %s", as, got, want)
 				}
 			}
@@ -113,7 +113,7 @@ func TestBackendsWithoutAResultCountBothWays(t *testing.T) {
 				for u := range int32(5) {
 					counts := v1alpha1.Counts{Backends: n + a + u, Normal: n, Abnormal: a, Unavailable: u}
 					want := verdictOfAllResults(minHealthy, counts)
-					if got := p.verdict(counts); got != want {
+					if got := p.verdict(counts, 0); got != want {
 						t.Errorf("minHealthy %s, %+v: got %s, want %s", minHealthy, counts, got, want)
 					}
 				}

@@ -53,7 +53,7 @@ func rowsOf(observation *alicloud.Observation, scope alicloud.Scope) []v1alpha1.
 			ServerID:           b.ServerID,
 			ServerIP:           b.ServerIP,
 			EniHost:            b.EniHost,
-			Type:               cmp.Or(b.Type, "ecs"), // the API's default
+			Type:               cmp.Or(b.Type, TypeECS), // the API's default
 			ListenerPort:       b.ListenerPort,
 			ListenerProtocol:   b.ListenerProtocol,
 			Port:               b.Port,
@@ -146,11 +146,19 @@ func counted(counts v1alpha1.Counts, c class) v1alpha1.Counts {
 
 func summaryOf(listeners []v1alpha1.ListenerStatus) *v1alpha1.Summary {
 	summary := &v1alpha1.Summary{Listeners: int32(len(listeners))}
+	missing, expected := int32(0), false
 	for i := range listeners {
 		summary.Backends += listeners[i].Backends
 		summary.Normal += listeners[i].Normal
 		summary.Abnormal += listeners[i].Abnormal
 		summary.Unavailable += listeners[i].Unavailable
+		if listeners[i].Expected != nil {
+			missing += listeners[i].Missing
+			expected = true
+		}
+	}
+	if expected {
+		summary.Missing = new(missing)
 	}
 	return summary
 }

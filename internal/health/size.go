@@ -4,6 +4,7 @@ package health
 
 import (
 	"encoding/json"
+	"iter"
 	"math"
 	"reflect"
 	"strconv"
@@ -27,28 +28,44 @@ const (
 var (
 	rowSizer      = sizerOf(reflect.TypeFor[v1alpha1.BackendStatus]())
 	listenerSizer = sizerOf(reflect.TypeFor[v1alpha1.ListenerStatus]())
+	missingSizer  = sizerOf(reflect.TypeFor[v1alpha1.MissingBackend]())
+	changeSizer   = sizerOf(reflect.TypeFor[v1alpha1.HealthChange]())
 )
 
-// fitting returns how many of the rows fit into an object beside the listeners
-// and the observe requests, which are as long as a user's annotation. A usual
-// row has a quarter of a kilobyte; one from a broken server may have twenty
-// times as much.
-func fitting(rows []v1alpha1.BackendStatus, listeners []v1alpha1.ListenerStatus, requests ...string) int {
+// fitting returns how many of the rows fit into an object beside the other lists
+// of its next status and the observe requests, which are as long as a user's
+// annotation. A usual row has a quarter of a kilobyte; one from a broken server
+// may have twenty times as much.
+func fitting(rows []v1alpha1.BackendStatus, next *v1alpha1.LoadBalancerHealthStatus, request string) int {
 	if len(rows) <= fewRows {
 		return len(rows)
 	}
-	room := maxListsSize
-	for _, request := range requests {
-		room -= stringSize(request)
-	}
-	for i := range listeners {
-		room -= listenerSizer.size(reflect.ValueOf(&listeners[i]).Elem())
-	}
+	room := maxListsSize - stringSize(next.LastHandledObserveRequest) - stringSize(request) -
+		sum(sizesOf(listenerSizer, next.Listeners)) - sum(sizesOf(missingSizer, next.MissingBackends)) - sum(sizesOf(changeSizer, next.History))
 	longest := 0
-	for i := range rows {
-		longest = max(longest, rowSizer.size(reflect.ValueOf(&rows[i]).Elem()))
+	for size := range sizesOf(rowSizer, rows) {
+		longest = max(longest, size)
 	}
 	return max(room, 0) / longest
+}
+
+// sizesOf yields the size of each element of a list.
+func sizesOf[T any](s sizer, list []T) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range list {
+			if !yield(s.size(reflect.ValueOf(&list[i]).Elem())) {
+				return
+			}
+		}
+	}
+}
+
+func sum(sizes iter.Seq[int]) int {
+	total := 0
+	for size := range sizes {
+		total += size
+	}
+	return total
 }
 
 // sizer computes the size of a struct in JSON, in bytes, as an element of a list.
@@ -96,6 +113,8 @@ func valueSize(v reflect.Value) int {
 	switch {
 	case v.Kind() == reflect.String:
 		return stringSize(v.String())
+	case v.Type() == reflect.TypeFor[*int32]() && !v.IsNil():
+		return valueSize(v.Elem())
 	case v.CanInt():
 		var digits [len("-9223372036854775808")]byte
 		return len(strconv.AppendInt(digits[:0], v.Int(), 10))

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,10 +62,36 @@ func TestLongRequestReducesTheRowsThatFit(t *testing.T) {
 	}
 }
 
+// Missing backends and the history are bounded, but not small.
+func TestOtherListsReduceTheRowsThatFit(t *testing.T) {
+	rows := rowsOf(&alicloud.Observation{Backends: rowsLike(alicloud.Backend{ServerIP: "192.168.123.123", Type: "eni", ListenerPort: 30443, Port: 30443, ServerHealthStatus: "normal"})}, alicloud.Scope{})
+	next := &v1alpha1.LoadBalancerHealthStatus{}
+	alone := fitting(rows, next, "")
+	for _, add := range []func(){
+		func() { next.Listeners = make([]v1alpha1.ListenerStatus, 50) },
+		func() {
+			next.MissingBackends = slices.Repeat([]v1alpha1.MissingBackend{{Pod: strings.Repeat("x", 300)}}, 20)
+		},
+		func() {
+			next.History = slices.Repeat([]v1alpha1.HealthChange{{Message: strings.Repeat("<", 256)}}, 10)
+		},
+		func() { next.LastHandledObserveRequest = strings.Repeat("x", 1000) },
+	} {
+		add()
+		fits := fitting(rows, next, "")
+		if fits >= alone {
+			t.Errorf("%d rows fit, as before", fits)
+		}
+		alone = fits
+	}
+}
+
 // The test derives its cases from the types, so that they include a field that the API adds.
 func TestSizeIsThatOfTheEncodedStruct(t *testing.T) {
 	testSizer[v1alpha1.BackendStatus](t, rowSizer)
 	testSizer[v1alpha1.ListenerStatus](t, listenerSizer)
+	testSizer[v1alpha1.MissingBackend](t, missingSizer)
+	testSizer[v1alpha1.HealthChange](t, changeSizer)
 }
 
 func testSizer[T any](t *testing.T, s sizer) {

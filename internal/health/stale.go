@@ -49,6 +49,7 @@ func (e *evaluation) staleCondition(why string) condition {
 func (e *evaluation) withdrawVerdicts() {
 	unknown := func(*v1alpha1.ListenerStatus) v1alpha1.Health { return v1alpha1.Unknown }
 	e.next.Listeners = withHealth(e.next.Listeners, e.next.Listeners, e.stamp, unknown)
+	e.setDisruptionsAllowed(0, false)
 }
 
 // verdictStaleAt is when the last observation is too old for a verdict.

@@ -23,6 +23,8 @@ type Transitions struct {
 	// Observation is set when the condition Observed became False, changed its
 	// reason while False, or became True again.
 	Observation *ConditionTransition
+	// Registered is set when the condition Registered became False, or True after that.
+	Registered *ConditionTransition
 	// LoadBalancer is set when the Service of spec.serviceRef has another load balancer than before.
 	LoadBalancer *LoadBalancerTransition
 }

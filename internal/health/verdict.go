@@ -85,3 +85,23 @@ func (v *evaluatedListeners) messageOf(health v1alpha1.Health) string {
 	}
 	return text
 }
+
+// disruptionsAllowed is how many healthy backends may fail until the policy is not
+// met on a listener that decides; known is false where there is none.
+func (v *evaluatedListeners) disruptionsAllowed() (allowed int32, known bool) {
+	for i := range v.listeners {
+		l := &v.listeners[i]
+		if !v.facts.decides(l) {
+			continue
+		}
+		healthy, _ := v.policy.healthy(l.Counts)
+		spare := int32(max(0, healthy-v.policy.required(l.Backends+l.Missing)))
+		if l.Health == v1alpha1.Unhealthy {
+			spare = 0 // it may be stopped, whatever its backends
+		}
+		if !known || spare < allowed {
+			allowed, known = spare, true
+		}
+	}
+	return allowed, known
+}

@@ -103,7 +103,7 @@ var (
 		"Backends by listener and health status, as last observed.",
 		[]string{"namespace", "name", "load_balancer_id", "region", "listener_port", "listener_protocol", "status"}, nil)
 	conditionDesc = prometheus.NewDesc("slb_health_condition",
-		"1 for the status that a condition has, 0 for the others. While absent, Stalled and Reconciling are False, the others Unknown.",
+		"1 for the status that a condition has, 0 for the others. While absent, Stalled and Reconciling are False, the others Unknown; Registered has no series then.",
 		[]string{"namespace", "name", "condition", "status"}, nil)
 	infoDesc = prometheus.NewDesc("slb_health_info",
 		"1, with the load balancer that was observed, its product, the Service that names it, and the reason of the condition Ready.",
@@ -111,6 +111,12 @@ var (
 	listenerDesc = prometheus.NewDesc("slb_health_listener",
 		"1, with the verdict on a listener, its state, and whether it checks its backends' health. Empty is not known.",
 		[]string{"namespace", "name", "listener_port", "listener_protocol", "health", "state", "health_check"}, nil)
+	missingDesc = prometheus.NewDesc("slb_health_missing_backends",
+		"Backends that the cluster expects and the load balancer lacks. Absent where that is not known, and for objects without serviceRef.",
+		[]string{"namespace", "name"}, nil)
+	allowedDesc = prometheus.NewDesc("slb_health_disruptions_allowed",
+		"How many healthy backends may fail until the load balancer is not healthy. Absent while its health is unknown.",
+		[]string{"namespace", "name"}, nil)
 	droppedDesc = prometheus.NewDesc("slb_health_dropped_series",
 		"Series of an object that are omitted: its status repeats a listener, or has text that is not UTF-8. Absent while there are none.",
 		[]string{"namespace", "name"}, nil)
@@ -124,7 +130,7 @@ var (
 
 var (
 	backendStatuses   = []string{v1alpha1.StatusNormal, v1alpha1.StatusAbnormal, v1alpha1.StatusUnavailable}
-	conditionTypes    = []string{v1alpha1.ConditionReady, v1alpha1.ConditionHealthy, v1alpha1.ConditionObserved, v1alpha1.ConditionStalled, v1alpha1.ConditionReconciling}
+	conditionTypes    = []string{v1alpha1.ConditionReady, v1alpha1.ConditionHealthy, v1alpha1.ConditionObserved, v1alpha1.ConditionRegistered, v1alpha1.ConditionStalled, v1alpha1.ConditionReconciling}
 	conditionStatuses = []metav1.ConditionStatus{metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown}
 )
 
@@ -162,7 +168,7 @@ func (f *Fleet) ObservationEnded(class string) { f.observations.WithLabelValues(
 func (f *Fleet) Describe(ch chan<- *prometheus.Desc) {
 	f.lag.Describe(ch)
 	f.observations.Describe(ch)
-	for _, desc := range []*prometheus.Desc{infoDesc, backendsDesc, listenerDesc, conditionDesc, observedDesc, transitionsDesc, droppedDesc} {
+	for _, desc := range []*prometheus.Desc{infoDesc, backendsDesc, listenerDesc, missingDesc, allowedDesc, conditionDesc, observedDesc, transitionsDesc, droppedDesc} {
 		ch <- desc
 	}
 }
@@ -200,6 +206,7 @@ func (f *Fleet) collectObject(ch chan<- prometheus.Metric, object *v1alpha1.Load
 	target := targetOf(object)
 	s.gauge(infoDesc, 1, target.LoadBalancerID, target.RegionID, productOf(target.LoadBalancerID), target.ServiceName, readyReason(object))
 	s.addListeners(object.Status.Listeners, target)
+	s.addSummary(object.Status.Summary)
 	s.addConditions(object.Status.Conditions)
 	if at := f.lastObserved(object); !at.IsZero() {
 		s.gauge(observedDesc, float64(at.UnixMilli())/1000)

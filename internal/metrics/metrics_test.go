@@ -5,6 +5,8 @@ package metrics_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,7 +85,7 @@ func expect(t *testing.T, collector prometheus.Collector, name, help, kind, seri
 
 const (
 	backendsHelp    = "Backends by listener and health status, as last observed."
-	conditionHelp   = "1 for the status that a condition has, 0 for the others. While absent, Stalled and Reconciling are False, the others Unknown."
+	conditionHelp   = "1 for the status that a condition has, 0 for the others. While absent, Stalled and Reconciling are False, the others Unknown; Registered has no series then."
 	observedHelp    = "Time of the last successful DescribeHealthStatus, in Unix seconds."
 	transitionsHelp = "Transitions of backends to a health status since the operator started."
 )
@@ -96,6 +98,52 @@ func expectBackends(t *testing.T, f *metrics.Fleet, series string) {
 func expectTransitions(t *testing.T, f *metrics.Fleet, series string) {
 	t.Helper()
 	expect(t, f, "slb_health_backend_transitions_total", transitionsHelp, "counter", series)
+}
+
+func TestMissingBackendsAndDisruptionsAreExportedWhereTheyAreKnown(t *testing.T) {
+	const (
+		missingHelp = "Backends that the cluster expects and the load balancer lacks. Absent where that is not known, and for objects without serviceRef."
+		allowedHelp = "How many healthy backends may fail until the load balancer is not healthy. Absent while its health is unknown."
+	)
+	unknown, known := web(), web()
+	unknown.Name, unknown.Status.Summary = "unknown", &v1alpha1.Summary{}
+	known.Status.Summary = &v1alpha1.Summary{Missing: new(int32(3)), DisruptionsAllowed: new(int32(0))}
+	f := newFleet(&cache{objects: []v1alpha1.LoadBalancerHealth{unknown, known}}, time.Time{})
+	expect(t, f, "slb_health_missing_backends", missingHelp, "gauge", `slb_health_missing_backends{name="web",namespace="prod"} 3`)
+	expect(t, f, "slb_health_disruptions_allowed", allowedHelp, "gauge", `slb_health_disruptions_allowed{name="web",namespace="prod"} 0`)
+	f = newFleet(&cache{objects: []v1alpha1.LoadBalancerHealth{web()}}, time.Time{}) // without a summary
+	expect(t, f, "slb_health_missing_backends", missingHelp, "gauge", "")
+	expect(t, f, "slb_health_disruptions_allowed", allowedHelp, "gauge", "")
+}
+
+func TestRegisteredIsExportedWhereItIsPresent(t *testing.T) {
+	ofService := web()
+	ofService.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionRegistered, Status: metav1.ConditionFalse}}
+	without := web()
+	without.Name = "without"
+	f := newFleet(&cache{objects: []v1alpha1.LoadBalancerHealth{ofService, without}}, time.Time{})
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(f)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			labels := map[string]string{}
+			for _, label := range metric.GetLabel() {
+				labels[label.GetName()] = label.GetValue()
+			}
+			if labels["condition"] == v1alpha1.ConditionRegistered {
+				got = append(got, fmt.Sprint(labels["name"], " ", labels["status"], " ", metric.GetGauge().GetValue()))
+			}
+		}
+	}
+	slices.Sort(got)
+	if want := []string{"web False 1", "web True 0", "web Unknown 0"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
 
 const webBackends = `

@@ -60,6 +60,18 @@ func (s *objectSeries) addListeners(listeners []v1alpha1.ListenerStatus, target 
 	}
 }
 
+// addSummary exports the numbers that a status may lack.
+func (s *objectSeries) addSummary(summary *v1alpha1.Summary) {
+	if summary == nil {
+		return
+	}
+	for desc, value := range map[*prometheus.Desc]*int32{missingDesc: summary.Missing, allowedDesc: summary.DisruptionsAllowed} {
+		if value != nil {
+			s.gauge(desc, float64(*value))
+		}
+	}
+}
+
 func stateOf(listener *v1alpha1.ListenerStatus) string {
 	if listener.MissingSince != nil {
 		return stateMissing
@@ -69,11 +81,14 @@ func stateOf(listener *v1alpha1.ListenerStatus) string {
 
 func (s *objectSeries) addConditions(conditions []metav1.Condition) {
 	for _, conditionType := range conditionTypes {
-		actual := metav1.ConditionFalse
-		if condition := meta.FindStatusCondition(conditions, conditionType); condition != nil {
+		condition, actual := meta.FindStatusCondition(conditions, conditionType), metav1.ConditionUnknown // not observed yet
+		switch {
+		case condition != nil:
 			actual = condition.Status
-		} else if conditionType != v1alpha1.ConditionStalled && conditionType != v1alpha1.ConditionReconciling {
-			actual = metav1.ConditionUnknown // not observed yet
+		case conditionType == v1alpha1.ConditionRegistered:
+			continue // the object names no Service
+		case conditionType == v1alpha1.ConditionStalled, conditionType == v1alpha1.ConditionReconciling:
+			actual = metav1.ConditionFalse
 		}
 		for _, status := range conditionStatuses {
 			value := 0.0

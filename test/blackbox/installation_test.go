@@ -3,6 +3,7 @@
 package blackbox
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -12,8 +13,10 @@ import (
 
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
@@ -33,6 +36,8 @@ type installation struct {
 	served     string   // a namespace whose objects it serves
 	secure     bool     // metrics require a permission
 	components []string // of config/ that are added
+	without    string   // a resource that the roles of the components do not name
+	args       []string // further flags, which no component adds
 	run        string   // distinguishes its processes
 }
 
@@ -51,7 +56,31 @@ func (i installation) path(t *testing.T) string {
 	if err := os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	for _, component := range i.components {
+		removeRule(t, filepath.Join(copied, component, "role.yaml"), i.without)
+	}
 	return folder
+}
+
+// removeRule removes the rules about a resource from a role: it is then as a role that was copied before the operator
+// needed the resource.
+func removeRule(t *testing.T, file, resource string) {
+	t.Helper()
+	role := roleWithout(t, file, resource)
+	content, err := yaml.Marshal(role)
+	if err := errors.Join(err, os.WriteFile(file, content, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func roleWithout(t *testing.T, file, resource string) *rbacv1.ClusterRole {
+	t.Helper()
+	role := &rbacv1.ClusterRole{}
+	if err := yaml.UnmarshalStrict([]byte(readFile(t, file)), role); err != nil {
+		t.Fatal(err)
+	}
+	role.Rules = slices.DeleteFunc(role.Rules, func(rule rbacv1.PolicyRule) bool { return slices.Contains(rule.Resources, resource) })
+	return role
 }
 
 // user returns the operator's user name.
@@ -80,6 +109,7 @@ func (w *env) startInstalled(t *testing.T, i installation) *operator {
 		"--metrics-bind-address="+op.metricsAddress,
 		"--health-probe-bind-address="+op.probeAddress,
 	)
+	args = append(args, i.args...)
 	environment := append(w.operatorEnvironment(), w.slb.account.environment()...)
 	op.process = start(t, w.outputs, i.folder+strings.Join(i.components, "-")+i.run, w.programs.operator, environment, args...)
 	w.showOnFailure(t, op)

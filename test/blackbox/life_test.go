@@ -48,7 +48,7 @@ func followsALoadBalancer(t *testing.T, w *env) {
 	w.create(t, object)
 
 	found := w.await(t, object, good("AllBackendsNormal"))
-	g.Expect(found.Status.Summary).To(Equal(&v1alpha1.Summary{Listeners: 1, Counts: counts(3, 0, 0)}))
+	g.Expect(found.Status.Summary).To(Equal(&v1alpha1.Summary{Listeners: 1, Counts: counts(3, 0, 0), DisruptionsAllowed: new(int32(1))}))
 	g.Expect(found.Status.Listeners).To(Equal([]v1alpha1.ListenerStatus{
 		{Port: 443, Protocol: "https", Health: v1alpha1.Healthy, Counts: counts(3, 0, 0), State: v1alpha1.ListenerRunning, HealthCheck: v1alpha1.HealthCheckEnabled},
 	}))
@@ -154,7 +154,7 @@ func kubectlShowsColumns(t *testing.T, w *env) {
 	rows = strings.Split(w.kubectl(t, "get", "-n", mainNamespace, "slb", "-o", "wide"), "\n")
 	g.Expect(strings.Fields(rows[0])).To(Equal([]string{
 		"NAME", "READY", "STATUS", "SINCE", "NORMAL", "BACKENDS", "LOADBALANCER", "REGION", "AGE",
-		"PORT", "ABNORMAL", "UNAVAILABLE", "OBSERVED", "MESSAGE",
+		"PORT", "ABNORMAL", "UNAVAILABLE", "DISRUPTIONSALLOWED", "OBSERVED", "MESSAGE",
 	}))
 }
 

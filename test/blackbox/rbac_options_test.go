@@ -17,7 +17,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// servicesAllowed adds config/service-discovery.
+// servicesAllowed adds config/service-discovery, and then the role of a version that did not need EndpointSlices.
 func (w *env) servicesAllowed(t *testing.T, i installation, log *auditLog) {
 	i.components = []string{"service-discovery"}
 	w.install(t, i)
@@ -27,6 +27,7 @@ func (w *env) servicesAllowed(t *testing.T, i installation, log *auditLog) {
 	requests := log.of(t, i.user(), anyRequest)
 	refusedNothing(t, requests)
 	onlyNeeded(t, w.permissionsOf(t, i.namespace, serviceAccountName), requests)
+	w.withoutEndpointSlices(t, i)
 	w.revoke(t, servicesBinding)
 }
 
@@ -36,29 +37,21 @@ const (
 	gatesBinding    = "slb-health-operator-readiness-gates.slb.lbhealth.dev"
 )
 
-// workThroughServices makes the operator find the load balancer of a Service, and create, label and delete the object
-// that the Service requests.
+// workThroughServices makes the operator find the load balancer of a Service, compare its backends with those that the
+// cluster expects, and create, label and delete the object that the Service requests.
 func (w *env) workThroughServices(t *testing.T, i installation) {
 	t.Helper()
 	w.create(t, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-1"}, Spec: corev1.NodeSpec{ProviderID: region + ".i-1"}})
-	service := &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: i.served, Name: "shop",
-			Labels:      map[string]string{v1alpha1.ServiceLoadBalancerLabel: "lb-of-shop"},
-			Annotations: map[string]string{v1alpha1.MonitorAnnotation: "true"},
-		},
-		Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 443}}},
-	}
-	w.slb.on("lb-of-shop", always(success(normalRow("i-1"))))
-	w.create(t, service)
+	service := w.createServed(t, i, "shop", map[string]string{v1alpha1.MonitorAnnotation: "true"})
 	object := &v1alpha1.LoadBalancerHealth{ObjectMeta: metav1.ObjectMeta{Namespace: i.served, Name: "shop"}}
-	w.await(t, object, good("AllBackendsNormal"))
+	found := w.await(t, object, registered("True AllRegistered"))
+	NewWithT(t).Expect(found.Status.Listeners).To(HaveExactElements(HaveField("Expected", HaveValue(BeEquivalentTo(1)))))
 	merge := func(patch string) {
 		if err := w.admin.Patch(w.ctx, service, client.RawPatch("application/merge-patch+json", []byte(patch))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	w.slb.on("lb-of-shop-2", always(success(normalRow("i-1"))))
+	w.slb.on("lb-of-shop-2", always(success(servedRow("normal"))))
 	merge(`{"metadata":{"labels":{"` + v1alpha1.ServiceLoadBalancerLabel + `":"lb-of-shop-2"}}}`)
 	w.eventually(t, func(g Gomega) {
 		g.Expect(w.admin.Get(w.ctx, client.ObjectKeyFromObject(object), object)).To(Succeed())
@@ -149,10 +142,12 @@ func gateStatus(pod *corev1.Pod, gate string) string {
 	return ""
 }
 
-// namesAllowed adds config/backend-names, at first without its permissions.
+// namesAllowed adds config/backend-names, at first without its permissions, then with the role of a version that did
+// not need NetworkPolicies. They are of use for the load balancers of Services, whose component permits nodes, too.
 func (w *env) namesAllowed(t *testing.T, i installation, log *auditLog) {
-	i.components = []string{"backend-names"}
+	i.components = []string{"service-discovery", "backend-names"}
 	lb := w.createNamed(t, i)
+	blocked := w.createBlocked(t, i)
 	w.install(t, i)
 	w.revoke(t, namesBinding)
 	w.awaitPermission(t, i, "pods", false)
@@ -160,13 +155,14 @@ func (w *env) namesAllowed(t *testing.T, i installation, log *auditLog) {
 	op := w.startInstalled(t, i)
 	g := NewWithT(t)
 	g.Expect(w.await(t, lb, good("AllBackendsNormal")).Status.Backends).To(HaveEach(
-		And(HaveField("Node", ""), HaveField("Pod", ""), HaveField("Diagnosis", v1alpha1.Diagnosis("")))))
+		And(HaveField("Pod", ""), HaveField("Diagnosis", v1alpha1.Diagnosis("")))))
 	op.terminate(t, stopGrace)
 	_, stderr := op.output(t)
 	g.Expect(stderr).To(And(ContainSubstring("apply config/backend-names"), ContainSubstring("cannot list resource")))
+	w.withoutNetworkPolicies(t, i, blocked)
 
 	w.install(t, i)
-	w.awaitPermission(t, i, "pods", true)
+	w.awaitPermission(t, i, "networkpolicies.networking.k8s.io", true)
 	i.run = "-with-permissions"
 	start := len(log.of(t, i.user(), anyRequest))
 	op = w.startInstalled(t, i)
@@ -175,6 +171,7 @@ func (w *env) namesAllowed(t *testing.T, i installation, log *auditLog) {
 			And(HaveField("ServerID", "eni-9"), HaveField("Pod", i.served+"/web-9"), HaveField("Node", "node-9")),
 			And(HaveField("ServerID", "i-9"), HaveField("Pod", ""), HaveField("Node", "node-9")),
 		))
+		g.Expect(w.get(g, blocked).Status.Backends).To(HaveExactElements(HaveField("Diagnosis", v1alpha1.DiagnosisNetworkPolicyBlocks)))
 	})
 	op.terminate(t, stopGrace)
 	requests := log.of(t, i.user(), anyRequest)[start:]
@@ -186,18 +183,10 @@ func (w *env) namesAllowed(t *testing.T, i installation, log *auditLog) {
 func (w *env) createNamed(t *testing.T, i installation) *v1alpha1.LoadBalancerHealth {
 	t.Helper()
 	w.create(t, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-9"}, Spec: corev1.NodeSpec{ProviderID: region + ".i-9"}})
-	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: i.served, Name: "web-9"},
-		Spec:       corev1.PodSpec{NodeName: "node-9", Containers: []corev1.Container{{Name: "web", Image: "web"}}},
-	}
-	w.create(t, pod)
-	pod.Status.PodIP, pod.Status.PodIPs = "10.9.9.9", []corev1.PodIP{{IP: "10.9.9.9"}}
-	if err := w.admin.Status().Update(w.ctx, pod); err != nil {
-		t.Fatal(err)
-	}
+	w.createServedPod(t, i)
 	lb := named(i.served, "lb-of-names")
 	w.slb.on(lb.Spec.LoadBalancerID, always(success(
-		normalRow("i-9"), row{"ServerId": "eni-9", "ServerIp": "10.9.9.9", "Type": "eni", "ServerHealthStatus": "normal"},
+		normalRow("i-9"), row{"ServerId": "eni-9", "ServerIp": servedIP, "Type": "eni", "ServerHealthStatus": "normal"},
 	)))
 	w.create(t, lb)
 	return lb
@@ -213,12 +202,14 @@ func (w *env) revoke(t *testing.T, bindings ...string) {
 	}
 }
 
-// awaitPermission waits until the API server allows, or denies, the operator to list a resource.
+// awaitPermission waits until the API server allows, or denies, the operator to list a resource, such as pods or
+// endpointslices.discovery.k8s.io, in the namespace that it serves.
 func (w *env) awaitPermission(t *testing.T, i installation, resource string, want bool) {
 	t.Helper()
 	w.eventually(t, func(g Gomega) {
+		name, group, _ := strings.Cut(resource, ".")
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-			User: i.user(), ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: "list", Resource: resource},
+			User: i.user(), ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: i.served, Verb: "list", Group: group, Resource: name},
 		}}
 		g.Expect(w.admin.Create(w.ctx, review)).To(Succeed())
 		g.Expect(review.Status.Allowed).To(Equal(want))

@@ -56,6 +56,7 @@ func TestRBAC(t *testing.T) {
 	t.Run("with the load balancers of Services", func(t *testing.T) { w.servicesAllowed(t, clusterWide, log) })
 	t.Run("with readiness gates", func(t *testing.T) { w.gatesAllowed(t, clusterWide, log) })
 	t.Run("with the names of backends", func(t *testing.T) { w.namesAllowed(t, clusterWide, log) })
+	t.Run("with the load balancers of Services in one namespace", func(t *testing.T) { w.servicesInNamespace(t, namespaced, log) })
 	noRaceOrPanic(t, w)
 }
 

@@ -76,8 +76,8 @@ func TestChartMakesWhatConfigMakes(t *testing.T) {
 		args   []string
 	}{
 		{"default", []string{config + "/default"}, nil},
-		{"with all that is optional", []string{withComponents(t, "../network-policy"), config + "/prometheus"}, []string{
-			"--set", "networkPolicy.enabled=true,metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true",
+		{"with all that is optional", []string{withComponents(t, "../network-policy"), config + "/prometheus", config + "/prometheus/slo"}, []string{
+			"--set", "networkPolicy.enabled=true,metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.prometheusRule.slo.enabled=true",
 		}},
 		{"namespaced", []string{config + "/namespaced"}, []string{"--set", "namespaced=true", "--namespace", "slb-health"}},
 	} {

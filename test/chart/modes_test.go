@@ -280,9 +280,10 @@ func TestNamespacedStaysInItsNamespaces(t *testing.T) {
 
 // TestOptInPermissions compares the roles to config/service-discovery and config/backend-names.
 func TestOptInPermissions(t *testing.T) {
-	optIn := []string{"nodes", "pods", "services"}
+	optIn := []string{"endpointslices", "networkpolicies", "nodes", "pods", "services"}
 	for mode, want := range map[string][]string{
-		"": nil, "service-discovery": {"nodes", "services"}, "backend-names": {"nodes", "pods"}, "namespaced-several": {"pods", "services"},
+		"": nil, "service-discovery": {"endpointslices", "nodes", "services"}, "backend-names": {"networkpolicies", "nodes", "pods"},
+		"namespaced-several": {"endpointslices", "networkpolicies", "pods", "services"},
 	} {
 		var got []string
 		objects := parse(t, template(t, mode))

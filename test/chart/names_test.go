@@ -20,7 +20,7 @@ import (
 var everyKind = fmt.Sprintf(`{
 	"shards": [{"name": "%[1]sa", "selector": "x=a"}, {"name": "%[1]sb", "selector": "x=b"}],
 	"networkPolicy": {"enabled": true},
-	"metrics": {"serviceMonitor": {"enabled": true}, "prometheusRule": {"enabled": true}, "dashboard": {"enabled": true}}
+	"metrics": {"serviceMonitor": {"enabled": true}, "prometheusRule": {"enabled": true, "slo": {"enabled": true}}, "dashboard": {"enabled": true}}
 }`, strings.Repeat("s", 19))
 
 // TestLongNames renders releases whose names are as long as Helm permits and differ in

@@ -136,7 +136,7 @@ func field(node any, path string) any {
 func TestNamespaceOverride(t *testing.T) {
 	t.Parallel()
 	for _, values := range []string{
-		`{"namespaceOverride": "42", "metrics": {"serviceMonitor": {"enabled": true}, "prometheusRule": {"enabled": true}, "dashboard": {"enabled": true}}, "networkPolicy": {"enabled": true}}`,
+		`{"namespaceOverride": "42", "metrics": {"serviceMonitor": {"enabled": true}, "prometheusRule": {"enabled": true, "slo": {"enabled": true}}, "dashboard": {"enabled": true}}, "networkPolicy": {"enabled": true}}`,
 		`{"namespaceOverride": "42", "namespaced": true}`,
 	} {
 		manifests, err := renderOf(t, release, values)
@@ -154,22 +154,61 @@ func TestNamespaceOverride(t *testing.T) {
 	}
 }
 
+// rulesOf are the rules that the chart makes with values: those of the alerts, and those of the SLO.
+func rulesOf(t *testing.T, values string) []monitoringRule {
+	t.Helper()
+	var all []monitoringRule
+	for _, object := range render(t, values, "--set", "metrics.prometheusRule.enabled=true,metrics.prometheusRule.slo.enabled=true").of("PrometheusRule") {
+		var resource struct {
+			Spec struct {
+				Groups []struct{ Rules []monitoringRule }
+			}
+		}
+		decode(t, object, &resource)
+		for _, group := range resource.Spec.Groups {
+			all = append(all, group.Rules...)
+		}
+	}
+	return all
+}
+
+// monitoringRule is a rule of a PrometheusRule.
+type monitoringRule struct {
+	Alert, Record, Expr string
+	Annotations         map[string]string
+}
+
+// TestObjective demands the objective of values in its rule, and nothing else of them.
+func TestObjective(t *testing.T) {
+	t.Parallel()
+	for values, want := range map[string]string{
+		`{}`: "vector(0.999)",
+		`{"metrics": {"prometheusRule": {"slo": {"objective": 0.99995}}}}`: "vector(0.99995)",
+		`{"metrics": {"prometheusRule": {"slo": {"objective": null}}}}`:    "vector(0.999)",
+	} {
+		var got []string
+		for _, r := range rulesOf(t, values) {
+			if r.Record == "slb_health:availability:objective" {
+				got = append(got, r.Expr)
+			}
+		}
+		if !slices.Equal(got, []string{want}) {
+			t.Errorf("%s: the objective is %q, not %s", values, got, want)
+		}
+	}
+	if rules := render(t, `{"metrics": {"prometheusRule": {"enabled": true}}}`).of("PrometheusRule"); len(rules) != 1 {
+		t.Errorf("by default there are %d PrometheusRules", len(rules))
+	}
+}
+
 func TestRunbookBaseURL(t *testing.T) {
 	t.Parallel()
 	pages := func(values string) []string {
-		var rule struct {
-			Spec struct {
-				Groups []struct {
-					Rules []struct {
-						Alert       string
-						Annotations map[string]string
-					}
-				}
-			}
-		}
-		decode(t, render(t, values, "--set", "metrics.prometheusRule.enabled=true").of("PrometheusRule")[0], &rule)
 		var urls []string
-		for _, alert := range rule.Spec.Groups[0].Rules {
+		for _, alert := range rulesOf(t, values) {
+			if alert.Alert == "" {
+				continue // a recording rule
+			}
 			if url := alert.Annotations["runbook_url"]; !strings.HasSuffix(url, "/"+alert.Alert+".md") {
 				t.Errorf("%s: the runbook of %s is %s", values, alert.Alert, url)
 			}

@@ -111,3 +111,36 @@ func (s *shell) run(t *testing.T, command string) (string, error) {
 	}
 	return string(output), err
 }
+
+// updatePages is the variable with which tests write outputs into the pages.
+const updatePages = "UPDATE_PAGES"
+
+// outputs compares what the commands of a page print with what the page shows.
+type outputs struct{ file, text, updated string }
+
+func outputsOf(t *testing.T, file string) *outputs {
+	t.Helper()
+	text := string(harness.ReadFile(t, filepath.Join(root, file)))
+	return &outputs{file, text, text}
+}
+
+// compare fails unless a command prints what the page shows, apart from what normalize removes.
+func (o *outputs) compare(t *testing.T, command, printed, shown string, normalize func(string) string) {
+	t.Helper()
+	if normalize(printed) == normalize(shown) {
+		return
+	}
+	t.Errorf("%s: %s prints\n%s\nThe page shows\n%s", o.file, command, printed, shown)
+	o.updated = strings.Replace(o.updated, "$ "+command+"\n"+shown, "$ "+command+"\n"+printed, 1)
+}
+
+// save writes what the commands print into the page, if UPDATE_PAGES is set.
+func (o *outputs) save(t *testing.T) {
+	t.Helper()
+	if os.Getenv(updatePages) == "" || o.updated == o.text {
+		return
+	}
+	if err := os.WriteFile(filepath.Join(root, o.file), []byte(o.updated), 0o644); err != nil {
+		t.Error(err)
+	}
+}

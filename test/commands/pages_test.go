@@ -19,6 +19,7 @@ const (
 	helmInstall    = `helm install slb-health-operator oci://`
 	kustomizeApply = "kubectl apply --server-side -k"
 	inShop         = " -n shop"
+	inStore        = " -n store"
 	newFile        = "kubectl apply --server-side -f $URL/" + newVersion + "/install.yaml"
 )
 

@@ -36,6 +36,8 @@ func TestQuickStart(t *testing.T) {
 	output := runDemo(t, repository, start[0])
 	verifyChapters(t, repository, output)
 	terminal.replaced = strings.NewReplacer(continueIn(t, terminal, output)...)
+	page := outputsOf(t, "docs/quick-start.md")
+	defer page.save(t)
 	for _, b := range blocks[1:] {
 		shown := b.outputs()
 		for i, command := range b.commands() {
@@ -43,25 +45,34 @@ func TestQuickStart(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v\n%s", command, err, printed)
 			}
-			if b.language == "console" && withoutAges(printed) != withoutAges(shown[i]) {
-				t.Errorf("%s prints\n%s\nThe page shows\n%s", command, printed, shown[i])
+			if b.language == "console" {
+				page.compare(t, command, printed, shown[i], withoutAges)
 			}
 		}
 	}
 }
 
-// verifyChapters fails unless the demo shows a bad deploy without and with a gate, with the
-// commands that README.md shows, or says why it does not. Each step of the demo verifies
-// itself what it shows.
+// verifyChapters fails unless the demo shows a missing backend, with the commands and outputs
+// that README.md shows; and a bad deploy without and with a gate, with the commands that
+// README.md shows, or says why it does not. Each step of the demo verifies itself what it shows.
 func verifyChapters(t *testing.T, repository, output string) {
 	t.Helper()
+	blocks := blocksOf(string(harness.ReadFile(t, filepath.Join(repository, "README.md"))))
+	printed := withoutAges(output)
+	for _, b := range blocks {
+		for i, command := range b.commands() {
+			if strings.Contains(command, inStore) && !strings.Contains(printed, withoutAges("\n$ "+command+"\n"+b.outputs()[i])) {
+				t.Errorf("the demo does not print what README.md shows of %q:\n%s", command, output)
+			}
+		}
+	}
 	want := []string{"make controller-manager demo"}
 	if _, err := harness.FindControllerManager(); err == nil {
 		want = []string{
 			"the fewest that served were 0", `deployment "shop" successfully rolled out`,
 			"the fewest that served were 4", `deployment "shop" exceeded its progress deadline`, "BackendAbnormal", "No closed readiness gate found",
 		}
-		for _, b := range blocksOf(string(harness.ReadFile(t, filepath.Join(repository, "README.md")))) {
+		for _, b := range blocks {
 			for _, command := range b.commands() {
 				if strings.Contains(command, inShop) {
 					want = append(want, "\n$ "+command)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,8 +21,9 @@ func User(name string) rbacv1.Subject {
 }
 
 // Grant creates the role of a file of config/rbac, and binds it to a subject: a Role
-// in the namespace, or, without a namespace, a ClusterRole.
-func Grant(ctx context.Context, c client.Client, subject rbacv1.Subject, namespace, file string) error {
+// in the namespace, or, without a namespace, a ClusterRole. The role has no rules about
+// the resources of without.
+func Grant(ctx context.Context, c client.Client, subject rbacv1.Subject, namespace, file string, without ...string) error {
 	root, err := moduleRoot()
 	if err != nil {
 		return err
@@ -31,12 +33,16 @@ func Grant(ctx context.Context, c client.Client, subject rbacv1.Subject, namespa
 		return err
 	}
 	ref := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole"}
-	role := client.Object(&rbacv1.ClusterRole{})
-	if namespace != "" {
-		role, ref.Kind = &rbacv1.Role{}, "Role"
-	}
-	if err := yaml.UnmarshalStrict(content, role); err != nil {
+	clusterRole := &rbacv1.ClusterRole{}
+	if err := yaml.UnmarshalStrict(content, clusterRole); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
+	}
+	clusterRole.Rules = slices.DeleteFunc(clusterRole.Rules, func(r rbacv1.PolicyRule) bool {
+		return slices.ContainsFunc(r.Resources, func(resource string) bool { return slices.Contains(without, resource) })
+	})
+	role := client.Object(clusterRole)
+	if namespace != "" {
+		role, ref.Kind = &rbacv1.Role{ObjectMeta: clusterRole.ObjectMeta, Rules: clusterRole.Rules}, "Role"
 	}
 	ref.Name = role.GetName() + "-" + subject.Name
 	role.SetName(ref.Name)

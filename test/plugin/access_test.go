@@ -54,7 +54,7 @@ func contextByFlag(t *testing.T, s *fixture) {
 	s.pair(t)
 	command := s.command("--kubeconfig", s.kubeconfig(t, nowhere), "--context", "here")
 	command.Env = s.environment("KUBECONFIG=" + filepath.Join(t.TempDir(), "none"))
-	if got := firstColumn(finish(t, command).succeeds(t)); got != "api web" {
+	if got := firstColumn(finish(t, command).table(t)); got != "api web" {
 		t.Errorf("%q", got)
 	}
 	finish(t, s.command("--context", "typo")).fails(t, `context "typo" does not exist`)
@@ -69,7 +69,7 @@ func withoutPermission(t *testing.T, s *fixture) {
 	finish(t, s.command("-A", "--as", "eve")).fails(t, "request a ClusterRoleBinding to the ClusterRole view")
 
 	s.grant(t, "viewer", "loadbalancerhealth_viewer_role.yaml")
-	if got := firstColumn(s.lbh(t, "--as", "viewer").succeeds(t)); got != "api web" {
+	if got := firstColumn(s.lbh(t, "--as", "viewer").table(t)); got != "api web" {
 		t.Errorf("%q", got)
 	}
 	s.lbh(t, "refresh", "web", "--as", "viewer").fails(t, "cannot patch", "the ClusterRole edit")

@@ -46,6 +46,11 @@ func completion(t *testing.T, s *fixture) {
 		{[]string{in, "tree", "web", ""}, []string{noFiles}},
 		{[]string{in, "watch", "web", ""}, []string{"api", noFiles}},
 		{[]string{in, "wait", "web", "--for", ""}, []string{"healthy", "ready", "observed", noFiles}},
+		{[]string{in, "listeners", "w"}, []string{"web\tBelowMinHealthy", noFiles}},
+		{[]string{in, "listeners", "-o", ""}, []string{"wide", noFiles}},
+		{[]string{in, "--sort-by", ""}, []string{"health", "name", "ready", "since", "backends", "abnormal", "missing", "disruptions", noFiles}},
+		{[]string{in, "--unh"}, []string{"--unhealthy\tShow only the objects that are not Ready, or whose status is not current.", noFiles}},
+		{[]string{in, "tree", "web", "--al"}, []string{"--all\tShow every backend of the status, not the first 20 of each listener.", noFiles}},
 		{[]string{in, "--color", ""}, []string{"auto", "always", "never", noFiles}},
 	} {
 		if got := s.complete(t, c.words...); !slices.Equal(got, c.want) {
@@ -53,7 +58,7 @@ func completion(t *testing.T, s *fixture) {
 		}
 	}
 	got := s.complete(t, in, "")
-	for _, want := range []string{"tree\tListeners and backends of one object, and since when", "wait\t", "watch\t", "refresh\t", "web\tBelowMinHealthy"} {
+	for _, want := range []string{"tree\tListeners and backends of one object, the abnormal and missing first, and why", "listeners\t", "wait\t", "watch\t", "refresh\t", "web\tBelowMinHealthy"} {
 		if !slices.ContainsFunc(got, func(text string) bool { return strings.HasPrefix(text, want) }) {
 			t.Errorf("%q lacks %q", got, want)
 		}

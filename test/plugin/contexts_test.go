@@ -79,22 +79,22 @@ func severalContexts(t *testing.T, s *fixture) {
 	run := s.with(kubeconfig)
 
 	want := strings.ReplaceAll(`
-CONTEXT    NAME   HEALTH      REASON              NORMAL   ABNORMAL   UNAVAILABLE   LOADBALANCER   REGION
-shanghai   web    Unhealthy   BelowMinHealthy     0/2      2          0             lb-ns-00-web   cn-hangzhou
-hangzhou   api    Pending     -                   -        0          0             lb-ns-00-api   cn-hangzhou
-hangzhou   web    Healthy     AllBackendsNormal   2/2      0          0             lb-ns-00-web   cn-hangzhou
+CONTEXT    NAME   HEALTH      REASON              SINCE   NORMAL   ABNORMAL   UNAVAILABLE   MISSING   LOADBALANCER   REGION        DISRUPTIONS ALLOWED
+shanghai   web    Unhealthy   BelowMinHealthy     T       0/2      2          0             -         lb-ns-00-web   cn-hangzhou   -
+hangzhou   api    Pending     -                   -       -        0          0             -         lb-ns-00-api   cn-hangzhou   -
+hangzhou   web    Healthy     AllBackendsNormal   T       2/2      0          0             -         lb-ns-00-web   cn-hangzhou   1
 `, "ns-00", s.namespace)
-	if got := "\n" + run(t, "--contexts", "hangzhou,shanghai").succeeds(t); got != want {
+	if got := "\n" + withoutSince(run(t, "--contexts", "hangzhou,shanghai").table(t)); got != want {
 		t.Errorf("got%s\nwant%s", got, want)
 	}
 	r := run(t, "--contexts", "all")
 	errorLine := "error: context down: the API server " + nowhere + " is unreachable: "
-	if r.code != 1 || "\n"+r.stdout != want || !strings.HasPrefix(r.stderr, errorLine) || strings.Count(r.stderr, "\n") != 1 {
+	if r.code != 1 || "\n"+withoutSince(r.stdout) != want || !strings.Contains(r.stderr, "\n"+errorLine) || strings.Count(r.stderr, "\n") != 2 {
 		t.Errorf("%+v", r)
 	}
 	r = run(t, "--contexts", "down,typo,shanghai")
-	if rows := strings.Split(r.stderr, "\n"); r.code != 1 || firstColumn(r.stdout) != "shanghai" || len(rows) != 3 ||
-		!strings.HasPrefix(rows[0], errorLine) || rows[1] != `error: context typo: context "typo" does not exist` {
+	if rows := strings.Split(r.stderr, "\n"); r.code != 1 || firstColumn(r.stdout) != "shanghai" || len(rows) != 4 ||
+		!strings.HasPrefix(rows[1], errorLine) || rows[2] != `error: context typo: context "typo" does not exist` {
 		t.Errorf("%+v", r)
 	}
 	s.selectInContexts(t, kubeconfig)
@@ -116,17 +116,17 @@ func (s *fixture) selectInContexts(t *testing.T, kubeconfig string) {
 	for args, want := range map[string]string{
 		"-l team=shop": both, "web": both, "-A -l team=shop": both, "--field-selector metadata.name=api": "hangzhou", "-o wide -l team=shop": both,
 	} {
-		if got := run(t, append(strings.Fields(args), "--contexts=hangzhou,shanghai")...).succeeds(t); firstColumn(got) != want {
+		if got := run(t, append(strings.Fields(args), "--contexts=hangzhou,shanghai")...).table(t); firstColumn(got) != want {
 			t.Errorf("%s: %s", args, got)
 		}
 	}
-	got := run(t, "-A", "-o", "wide", "--contexts=shanghai").succeeds(t)
+	got := run(t, "-A", "-o", "wide", "--contexts=shanghai").table(t)
 	if !strings.HasPrefix(got, "CONTEXT    NAMESPACE   NAME") || !strings.HasSuffix(got, "about BelowMinHealthy\n") {
 		t.Errorf("%s", got)
 	}
 	r := run(t, "api", "--contexts=hangzhou,shanghai")
 	want := "error: context shanghai: there is no LoadBalancerHealth api in namespace " + s.namespace
-	if r.code != 1 || firstColumn(r.stdout) != "hangzhou" || !strings.HasPrefix(r.stderr, want) {
+	if r.code != 1 || firstColumn(r.stdout) != "hangzhou" || !strings.Contains(r.stderr, want) {
 		t.Errorf("%+v", r)
 	}
 	var reasons []string
@@ -156,7 +156,7 @@ func contextWithoutPermission(t *testing.T, s *fixture) {
 		t.Fatal(err)
 	}
 	r := s.with(kubeconfig)(t, "--contexts=admin,eve")
-	if r.code != 1 || firstColumn(r.stdout) != "admin admin" || !strings.HasPrefix(r.stderr, "error: context eve: ") ||
+	if r.code != 1 || firstColumn(r.stdout) != "admin admin" || !strings.Contains(r.stderr, "error: context eve: ") ||
 		!strings.Contains(r.stderr, "request a RoleBinding in namespace "+s.namespace+" to the ClusterRole view") {
 		t.Errorf("%+v", r)
 	}
@@ -164,7 +164,7 @@ func contextWithoutPermission(t *testing.T, s *fixture) {
 
 func contextsRefused(t *testing.T, s *fixture) {
 	run := s.with(s.contexts(t, map[string]*harness.ControlPlane{"here": s.Plane}))
-	for _, args := range [][]string{{"tree", "web"}, {"watch"}, {"wait", "web"}, {"refresh", "web"}} {
+	for _, args := range [][]string{{"tree", "web"}, {"listeners"}, {"watch"}, {"wait", "web"}, {"refresh", "web"}} {
 		run(t, append(args, "--contexts=here")...).fails(t, "kubectl lbh "+args[0]+" has no --contexts: write --context and the name of one")
 		if got := finish(t, s.command(args[0], "--help")).succeeds(t); strings.Contains(got, "--contexts") {
 			t.Errorf("the help has --contexts:\n%s", got)
@@ -173,6 +173,7 @@ func contextsRefused(t *testing.T, s *fixture) {
 	for _, format := range []string{"json", "yaml", "jsonpath={.items}"} {
 		run(t, "--contexts=here", "-o", format).fails(t, "-o "+format+" with --contexts: ", "write --context instead, once for each")
 	}
+	run(t, "--contexts=here", "--watch").fails(t, "write either --watch or --contexts")
 	run(t, "--contexts=here", "--context=here").fails(t, "write either --contexts or --context")
 }
 

@@ -68,20 +68,33 @@ func (s *fixture) fleet(t *testing.T) {
 func worstFirst(t *testing.T, s *fixture) {
 	s.fleet(t)
 	want := strings.ReplaceAll(`
-NAME        HEALTH      REASON              NORMAL   ABNORMAL   UNAVAILABLE   LOADBALANCER         REGION
-bad         Unhealthy   BelowMinHealthy     1/3      2          0             lb-ns-00-bad         cn-hangzhou
-forbidden   Stalled     Forbidden           -        0          0             lb-ns-00-forbidden   cn-hangzhou
-partly      Healthy     MinHealthyMet       1/2      1          0             lb-ns-00-partly      cn-hangzhou
-new         Pending     -                   -        0          0             lb-ns-00-new         cn-hangzhou
-good        Healthy     AllBackendsNormal   2/2      0          0             lb-ns-00-good        cn-hangzhou
-asleep      Suspended   Suspended           -        0          0             lb-ns-00-asleep      cn-hangzhou
+NAME        HEALTH      REASON              SINCE   NORMAL   ABNORMAL   UNAVAILABLE   MISSING   LOADBALANCER         REGION        DISRUPTIONS ALLOWED
+bad         Unhealthy   BelowMinHealthy     T       1/3      2          0             -         lb-ns-00-bad         cn-hangzhou   0
+forbidden   Stalled     Forbidden           T       -        0          0             -         lb-ns-00-forbidden   cn-hangzhou   -
+partly      Healthy     MinHealthyMet       T       1/2      1          0             -         lb-ns-00-partly      cn-hangzhou   0
+new         Pending     -                   -       -        0          0             -         lb-ns-00-new         cn-hangzhou   -
+good        Healthy     AllBackendsNormal   T       2/2      0          0             -         lb-ns-00-good        cn-hangzhou   1
+asleep      Suspended   Suspended           T       -        0          0             -         lb-ns-00-asleep      cn-hangzhou   -
 `, "ns-00", s.namespace)
-	if got := "\n" + s.lbh(t).succeeds(t); got != want {
+	r := s.lbh(t)
+	if got := "\n" + withoutSince(r.table(t)); got != want {
 		t.Errorf("got%s\nwant%s", got, want)
 	}
-	if got := s.lbh(t, "--color=always").succeeds(t); !strings.Contains(got, "\x1b[31mUnhealthy\x1b[0m") {
+	const counted = "6 objects: 1 Unhealthy, 1 Stalled, 2 Healthy, 1 Pending, 1 Suspended; 7 backends: 4 normal, 3 abnormal\n"
+	if r.stderr != counted {
+		t.Errorf("%q, not %q", r.stderr, counted)
+	}
+	if got := s.lbh(t, "--color=always").table(t); !strings.Contains(got, "\x1b[31mUnhealthy\x1b[0m") {
 		t.Errorf("no colour with --color=always: %q", got)
 	}
+}
+
+// ages matches the column SINCE after a reason, which differs between runs.
+var ages = regexp.MustCompile(`(?m)( [A-Z][A-Za-z]+ +)\d+[smh]\d*[ms]?( *)`)
+
+// withoutSince replaces the ages in a table, which have two or three characters.
+func withoutSince(table string) string {
+	return ages.ReplaceAllString(table, "${1}T       ")
 }
 
 // firstColumn is the first column of a table, without its header.
@@ -103,7 +116,7 @@ func (s *fixture) pair(t *testing.T) {
 func selectByName(t *testing.T, s *fixture) {
 	s.pair(t)
 	s.observe(t, "third", labelled(unserved, "c"))
-	if got := firstColumn(s.lbh(t, "web", "api").succeeds(t)); got != "api web" {
+	if got := firstColumn(s.lbh(t, "web", "api").table(t)); got != "api web" {
 		t.Errorf("%q", got)
 	}
 	s.lbh(t, "web", "-l", "a=b").fails(t, "either names or -A, -l and --field-selector")
@@ -115,7 +128,7 @@ func selectByLabelOrField(t *testing.T, s *fixture) {
 		"-l=" + unserved + "=b": "web", "--selector=" + unserved + " in (a,b)": "api web",
 		"--field-selector=metadata.name!=web": "api",
 	} {
-		if got := firstColumn(s.lbh(t, flag).succeeds(t)); got != want {
+		if got := firstColumn(s.lbh(t, flag).table(t)); got != want {
 			t.Errorf("%s: %q, not %q", flag, got, want)
 		}
 	}
@@ -128,7 +141,7 @@ func everyNamespace(t *testing.T, s *fixture) {
 	for _, one := range []*fixture{s, other} {
 		one.observe(t, "web", labelled(unserved, "everywhere"))
 	}
-	got := finish(t, s.command("-A", "-l", unserved+"=everywhere")).succeeds(t)
+	got := finish(t, s.command("-A", "-l", unserved+"=everywhere")).table(t)
 	if fields := strings.Fields(got); fields[0] != "NAMESPACE" || fields[1] != "NAME" || firstColumn(got) != s.namespace+" "+other.namespace {
 		t.Errorf("%s", got)
 	}
@@ -149,21 +162,23 @@ func unknownName(t *testing.T, s *fixture) {
 }
 
 // since matches an age, which differs between runs.
-var since = regexp.MustCompile(`since \S+`)
+var since = regexp.MustCompile(`(since|observation) \S+`)
 
 func showTree(t *testing.T, s *fixture) {
 	s.put(t, "web", "normal", "abnormal", "unavailable")
 	s.observe(t, "web", percent("34%"))
 	s.until(t, "web", v1alpha1.ReasonHealthCheckUnavailable)
 	want := strings.ReplaceAll(`
-web  Unknown  HealthCheckUnavailable  lb-NS-web cn-hangzhou
+web  Unknown  HealthCheckUnavailable  lb-NS-web cn-hangzhou  since T
 │  listener 443/https has 1 normal and 1 without a health-check result of 3 backends, needs 2 healthy
-└─ 443/https  Unknown  1/3 normal
-   ├─ i-1 10.0.0.1:8443  normal       since T
+│  policy: minHealthy 34%, unavailable Unknown
+│  status of an observation T ago, interval 5s
+└─ 443/https  Unknown  1/3 normal, needs 2
    ├─ i-2 10.0.0.2:8443  abnormal     since T
-   └─ i-3 10.0.0.3:8443  unavailable  since T
+   ├─ i-3 10.0.0.3:8443  unavailable  since T
+   └─ i-1 10.0.0.1:8443  normal       since T
 `, "NS", s.namespace)
-	if got := "\n" + since.ReplaceAllString(s.lbh(t, "tree", "web").succeeds(t), "since T"); got != want {
+	if got := "\n" + since.ReplaceAllString(s.lbh(t, "tree", "web").succeeds(t), "$1 T"); got != want {
 		t.Errorf("got%s\nwant%s", got, want)
 	}
 }
@@ -191,6 +206,7 @@ func showTreeWithLocations(t *testing.T, s *fixture) {
 	eventually(t, func(g Gomega) { // the operator's cache may lag behind
 		g.Expect(s.lbh(t, "tree", "web").succeeds(t)).To(And(
 			MatchRegexp(`i-named 10\.9\.0\.2 .*  node node-of-names\n`),
-			MatchRegexp(`eni-named 10\.9\.0\.1 .*  pod `+s.namespace+`/web-1; node node-of-names; the pod is not Ready\n`)))
+			MatchRegexp(`eni-named 10\.9\.0\.1 .*  pod `+s.namespace+`/web-1; node node-of-names\n`),
+			MatchRegexp(`PodNotReady: the pod is not Ready: check kubectl describe pod -n `+s.namespace+` web-1\n`)))
 	})
 }

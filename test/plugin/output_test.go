@@ -62,7 +62,7 @@ func otherOutputs(t *testing.T, s *fixture) {
 	s.put(t, "web", "normal", "abnormal")
 	s.observe(t, "web")
 	s.until(t, "web", v1alpha1.ReasonMinHealthyMet)
-	rows := strings.Split(s.lbh(t, "-o", "wide").succeeds(t), "\n")
+	rows := strings.Split(s.lbh(t, "-o", "wide").table(t), "\n")
 	if !strings.HasSuffix(rows[0], "PORT   OBSERVED   MESSAGE") || !strings.HasSuffix(rows[1], "1 of 2 backends are normal (1 abnormal)") {
 		t.Errorf("%q", rows)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -127,6 +128,18 @@ func (o *output) String() string {
 func (r result) succeeds(t *testing.T) string {
 	t.Helper()
 	if r.code != 0 || r.stderr != "" {
+		t.Fatalf("exit code %d, standard error %q", r.code, r.stderr)
+	}
+	return r.stdout
+}
+
+// summary is the line below a table.
+var summary = regexp.MustCompile(`^\d+ objects?( \((none|\d+) shown\))?: .*; \d+ backends?(: .*)?\n$`)
+
+// table requires exit code 0, and a summary alone on standard error.
+func (r result) table(t *testing.T) string {
+	t.Helper()
+	if r.code != 0 || !summary.MatchString(r.stderr) {
 		t.Fatalf("exit code %d, standard error %q", r.code, r.stderr)
 	}
 	return r.stdout

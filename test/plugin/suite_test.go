@@ -22,7 +22,7 @@ type spec struct {
 
 func TestPlugin(t *testing.T) {
 	s := newSuite(t)
-	for _, specs := range [][]spec{fleetSpecs, outputSpecs, accessSpecs, waitSpecs, refreshSpecs, watchSpecs, terminalSpecs, completionSpecs, contextSpecs, gateSpecs} {
+	for _, specs := range [][]spec{fleetSpecs, listingSpecs, outputSpecs, accessSpecs, waitSpecs, refreshSpecs, watchSpecs, terminalSpecs, completionSpecs, contextSpecs, gateSpecs} {
 		for _, one := range specs {
 			t.Run(one.rule, func(t *testing.T) {
 				t.Parallel()

@@ -131,7 +131,7 @@ func waitForNotUpdated(t *testing.T, s *fixture) {
 	s.observe(t, "web", labelled(unserved, "true"))
 	s.store(t, "web", storedHealthy, 7*time.Minute)
 	s.lbh(t, "wait", "web").fails(t, "web was not updated for 7m: is the operator running?")
-	if got := s.lbh(t).succeeds(t); !strings.Contains(got, "web    Unknown   NotUpdated   2/2") {
+	if got := s.lbh(t).table(t); !strings.Contains(got, "web    Unknown   NotUpdated   7m") {
 		t.Errorf("%s", got)
 	}
 	if got := s.lbh(t, "tree", "web").succeeds(t); !strings.HasPrefix(got, "web  Unknown  NotUpdated") || !strings.Contains(got, "not updated for 7m: is the operator running?") {
@@ -186,13 +186,15 @@ func refreshNow(t *testing.T, s *fixture) {
 	s.until(t, "web", v1alpha1.ReasonAllBackendsNormal)
 	s.set(t, "web", "i-2", "abnormal")
 	want := strings.ReplaceAll(`
-web  Healthy  MinHealthyMet  lb-NS-web cn-hangzhou
+web  Healthy  MinHealthyMet  lb-NS-web cn-hangzhou  since T
 │  1 of 2 backends are normal (1 abnormal)
-└─ 443/https  Healthy  1/2 normal
-   ├─ i-1 10.0.0.1:8443  normal       since T
-   └─ i-2 10.0.0.2:8443  abnormal     since T
+│  policy: minHealthy 1, unavailable Unknown; 0 disruptions allowed
+│  status of an observation T ago, interval 60m
+└─ 443/https  Healthy  1/2 normal, needs 1
+   ├─ i-2 10.0.0.2:8443  abnormal     since T
+   └─ i-1 10.0.0.1:8443  normal       since T
 `, "NS", s.namespace)
-	if got := "\n" + since.ReplaceAllString(s.lbh(t, "refresh", "web").succeeds(t), "since T"); got != want {
+	if got := "\n" + since.ReplaceAllString(s.lbh(t, "refresh", "web").succeeds(t), "$1 T"); got != want {
 		t.Errorf("got%s\nwant%s", got, want)
 	}
 }

@@ -48,7 +48,7 @@ func watchInAPipe(t *testing.T, s *fixture) {
 	s.deleteObject(t, "web")
 	s.logs(t, p, "web  deleted")
 	p.interrupt(t)
-	if got := p.wait(t).succeeds(t); strings.Contains(got, "\x1b") || strings.Count(got, "\n") != 6 {
+	if got := p.wait(t).table(t); strings.Contains(got, "\x1b") || strings.Count(got, "\n") != 6 {
 		t.Errorf("%q", got)
 	}
 }
@@ -116,14 +116,15 @@ func coloursInATerminal(t *testing.T, s *fixture) {
 
 func narrowTerminal(t *testing.T, s *fixture) {
 	s.pair(t)
-	const script = "kubectl lbh -n $NS; kubectl lbh -n $NS -o wide | cat"
+	const script = "kubectl lbh -n $NS; kubectl lbh -n $NS -o wide --no-headers | cat"
 	term := s.terminal(t, 80, 24, script)
 	term.waitExit(t)
 	rows := term.rows()
-	if want := "NAME   HEALTH    REASON   NORMAL   ABNORMAL   UNAVAILABLE   LOADBALANCER"; rows[0] != want || len(rows) < 6 {
+	if want := "NAME   HEALTH    REASON   SINCE   NORMAL   ABNORMAL   UNAVAILABLE   MISSING"; rows[0] != want || len(rows) < 6 {
 		t.Errorf("got %q, not %q", rows, want)
 	}
-	if text := strings.Join(rows[3:], ""); !strings.Contains(text, "MESSAGE") {
+	if text := strings.Join(rows[4:], ""); strings.Count(text, "*") != 2 { // the column PORT
+
 		t.Errorf("-o wide is truncated: %q", text)
 	}
 }
@@ -139,13 +140,13 @@ stty -g >$SETTINGS.before
 kubectl lbh watch -n $NS
 echo "exit code $?"
 stty -g >$SETTINGS.after`, "SETTINGS="+settings)
-	term.shows(t, "web    Healthy   AllBackendsNormal   2/2")
+	term.shows(t, "web    Healthy   AllBackendsNormal", "1 object: 1 Healthy; 2 backends: 2 normal")
 	if !term.live() || term.cursorVisible() {
 		t.Error("the view does not use the alternate screen, or shows the cursor")
 	}
 	s.set(t, "web", "i-2", "abnormal")
 	changes := []string{"web  443/https i-2 10.0.0.2:8443  normal → abnormal", "web  Healthy → Unhealthy (BelowMinHealthy)"}
-	term.shows(t, append(changes, "web    Unhealthy   BelowMinHealthy   1/2")...)
+	term.shows(t, append(changes, "web    Unhealthy   BelowMinHealthy", "1 object: 1 Unhealthy; 2 backends: 1 normal, 1 abnormal")...)
 	if text := strings.Join(term.rows(), "\n"); strings.Contains(text, "AllBackendsNormal") || strings.Contains(text, "earlier output") {
 		t.Errorf("the screen has earlier output:\n%s", text)
 	}
@@ -171,7 +172,7 @@ func liveViewIsResized(t *testing.T, s *fixture) {
 	term.resize(t, 60, 12)
 	eventually(t, func(g Gomega) {
 		rows := term.rows()
-		g.Expect(rows[0]).To(Equal("NAME        HEALTH    REASON   NORMAL   ABNORMAL"))
+		g.Expect(rows[0]).To(Equal("NAME        HEALTH    REASON   SINCE   NORMAL   ABNORMAL"))
 		g.Expect(slices.IndexFunc(rows, func(row string) bool { return strings.HasPrefix(row, "… and ") })).To(BeNumerically(">", 5))
 		g.Expect(len(rows)).To(BeNumerically("<=", 12))
 	})
@@ -192,7 +193,7 @@ func liveViewIsDisconnected(t *testing.T, s *fixture) {
 	term.shows(t, "web    Pending")
 	relay.Shut()
 	term.shows(t, "API server  is unreachable: ", "the view may be old")
-	if rows := term.rows(); !strings.HasPrefix(rows[1], "web    Pending") || len(rows) > 6 {
+	if rows := term.rows(); !strings.HasPrefix(rows[1], "web    Pending") || len(rows) > 7 {
 		t.Errorf("something else wrote to the screen:\n%s", strings.Join(rows, "\n"))
 	}
 	if err := relay.Open(); err != nil {

@@ -26,6 +26,7 @@ type panel struct {
 		H, W, X, Y int
 	} `json:"gridPos"`
 	Targets []struct {
+		RefID        string `json:"refId"`
 		Expr         string `json:"expr"`
 		LegendFormat string `json:"legendFormat"`
 	} `json:"targets"`
@@ -53,13 +54,19 @@ type panel struct {
 		} `json:"overrides"`
 	} `json:"fieldConfig"`
 	Transformations []struct {
-		Options struct {
-			ExcludeByName map[string]bool   `json:"excludeByName"`
-			IndexByName   map[string]int    `json:"indexByName"`
-			RenameByName  map[string]string `json:"renameByName"`
-		} `json:"options"`
+		Options organizing `json:"options"`
 	} `json:"transformations"`
 }
+
+// organizing is which fields a table shows, in which order, and their names.
+type organizing struct {
+	ExcludeByName map[string]bool   `json:"excludeByName"`
+	IndexByName   map[string]int    `json:"indexByName"`
+	RenameByName  map[string]string `json:"renameByName"`
+}
+
+// organize is the last transformation of a table.
+func (p *panel) organize() organizing { return p.Transformations[len(p.Transformations)-1].Options }
 
 // mapping is text and colour by value.
 type mapping struct {

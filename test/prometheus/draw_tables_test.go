@@ -4,6 +4,7 @@ package prometheus
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -19,16 +20,13 @@ const (
 
 // drawTable writes the columns of a panel as its transformations order and name them.
 func drawTable(painter *charts.Painter, panel *panel, found []series) error {
-	columns, names := tableColumns(panel, found[0])
-	found = found[:min(len(found), maxTableRows)]
-	rows := make([][]string, len(found))
-	for i, s := range found {
+	merged := mergeRows(panel, found)
+	columns, names := tableColumns(panel, merged[0])
+	merged = merged[:min(len(merged), maxTableRows)]
+	rows := make([][]string, len(merged))
+	for i, row := range merged {
 		for _, column := range columns {
-			if column == "Value" {
-				rows[i] = append(rows[i], tableValue(panel, names[column], s.last()))
-			} else {
-				rows[i] = append(rows[i], s.Metric[column])
-			}
+			rows[i] = append(rows[i], row[column])
 		}
 	}
 	header := make([]string, len(columns))
@@ -48,10 +46,27 @@ func drawTable(painter *charts.Painter, panel *panel, found []series) error {
 	})
 }
 
+// mergeRows makes one row of the series with the same labels, in the order in which they are first found.
+func mergeRows(panel *panel, found []series) []map[string]string {
+	var rows []map[string]string
+	byLabels := map[string]map[string]string{}
+	for _, s := range found {
+		labels := fmt.Sprint(s.Metric)
+		row := byLabels[labels]
+		if row == nil {
+			row = maps.Clone(s.Metric)
+			byLabels[labels] = row
+			rows = append(rows, row)
+		}
+		row[s.column] = tableValue(panel, panel.organize().RenameByName[s.column], s.last())
+	}
+	return rows
+}
+
 // tableColumns are the fields that a table shows, in order, and their names.
-func tableColumns(panel *panel, s series) (columns []string, names map[string]string) {
-	options := panel.Transformations[0].Options
-	for _, column := range append(slices.Sorted(maps.Keys(s.Metric)), "Value") {
+func tableColumns(panel *panel, row map[string]string) (columns []string, names map[string]string) {
+	options := panel.organize()
+	for _, column := range slices.Sorted(maps.Keys(row)) {
 		hidden := options.ExcludeByName[column]
 		panel.override(column, "custom.hidden", &hidden)
 		if !hidden {

@@ -31,7 +31,7 @@ var (
 		name  *regexp.Regexp
 		color charts.Color
 	}{
-		{regexp.MustCompile(`\babnormal|^red$|Stalled True|(Healthy|Ready|Observed) False|Throttling`), charts.ColorFromHex("#f2495c")},
+		{regexp.MustCompile(`\babnormal|^red$|Stalled True|(Healthy|Ready|Observed|Registered) False|Throttling`), charts.ColorFromHex("#f2495c")},
 		{regexp.MustCompile(`unavailable|^yellow$|Unknown`), charts.ColorFromHex("#fade2a")},
 		{regexp.MustCompile(`\bnormal|^green$|Stalled False|True| OK$`), charts.ColorFromHex("#73bf69")},
 	}
@@ -111,7 +111,10 @@ func (p picture) drawPanel(painter *charts.Painter, panel panel) error {
 			return err
 		}
 		for _, s := range results {
-			s.name = s.legend(target.LegendFormat)
+			s.name, s.column = s.legend(target.LegendFormat), "Value"
+			if len(panel.Targets) > 1 {
+				s.column += " #" + target.RefID
+			}
 			found = append(found, s)
 		}
 	}

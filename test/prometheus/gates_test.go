@@ -6,7 +6,9 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
@@ -15,6 +17,9 @@ import (
 
 // gateArgs let an operator open readiness gates in a cluster without nodes.
 var gateArgs = []string{"--readiness-gates", "--region-id=" + harness.Region}
+
+// protocolAnnotation gives listeners of a Service a protocol.
+const protocolAnnotation = "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-protocol-port"
 
 // putPods puts a load balancer with pods as backends into the simulator.
 func (s *env) putPods(t *testing.T, id, state string, ips ...string) {
@@ -31,7 +36,7 @@ func (s *env) putPods(t *testing.T, id, state string, ips ...string) {
 func (s *env) addGated(t *testing.T, namespace, name, id string, ips ...string) []client.Object {
 	t.Helper()
 	created := []client.Object{
-		s.addService(t, namespace, name, map[string]string{v1alpha1.ServiceLoadBalancerLabel: id}, nil),
+		s.addService(t, namespace, name, map[string]string{v1alpha1.ServiceLoadBalancerLabel: id}, map[string]string{protocolAnnotation: "https:443"}),
 		&v1alpha1.LoadBalancerHealth{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 			Spec: v1alpha1.LoadBalancerHealthSpec{
@@ -75,8 +80,24 @@ func (s *env) addService(t *testing.T, namespace, name string, labels, annotatio
 	t.Helper()
 	service := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: labels, Annotations: annotations},
-		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Ports: []corev1.ServicePort{{Port: 443}}},
+		Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeLoadBalancer, Ports: []corev1.ServicePort{{Port: 443, TargetPort: intstr.FromInt32(8443)}},
+		},
 	}
 	s.create(t, service)
 	return service
+}
+
+// expectPods creates the EndpointSlice of a Service with these ready pods: the load balancer should have them.
+func (s *env) expectPods(t *testing.T, namespace, service string, ips ...string) *discoveryv1.EndpointSlice {
+	t.Helper()
+	slice := &discoveryv1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Namespace: namespace, Name: service, Labels: map[string]string{discoveryv1.LabelServiceName: service}},
+		AddressType: discoveryv1.AddressTypeIPv4,
+	}
+	for _, ip := range ips {
+		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{ip}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)}})
+	}
+	s.create(t, slice)
+	return slice
 }

@@ -96,11 +96,14 @@ func TestAlertsOfARunningOperator(t *testing.T) {
 	s.expect(t, "the operator leads")
 }
 
-// verifyDashboard adds a rollout, of which one pod waits, for the panels that show one.
+// verifyDashboard adds, for the panels that show them, a rollout of which one pod waits, a pod that is not registered,
+// and a load balancer that must lose no backend.
 func (s *env) verifyDashboard(t *testing.T, began time.Time) {
 	t.Helper()
 	s.putPods(t, "checkout", "normal", "10.9.0.1")
-	rollout := append(s.addGated(t, otherTeam, "checkout", "checkout", "10.9.0.1", "10.9.0.2"), s.addRefused(t, namespace, "web"))
+	rollout := append(s.addGated(t, otherTeam, "checkout", "checkout", "10.9.0.1", "10.9.0.2"), s.addRefused(t, namespace, "web"),
+		s.expectPods(t, otherTeam, "checkout", "10.9.0.1", "10.9.0.3"), s.observeAs(t, otherTeam, "tight", "api", intstr.FromInt32(2)))
+	eventually(t, func(g Gomega) { g.Expect(s.server.firing(g)).To(HaveKey("SLBBackendsMissing pay/checkout")) })
 	t.Run("no panel of the dashboard is empty", func(t *testing.T) { s.expectPanels(t) })
 	t.Run("what the dashboard shows can be drawn", func(t *testing.T) {
 		now := time.Now().Add(pictureStep) // truncated, it is still after what the panels have

@@ -14,7 +14,7 @@ import (
 // a test in the folder rules must fail.
 func TestEachPartOfARuleIsTested(t *testing.T) {
 	t.Parallel()
-	tests := ruleTests(t)
+	tests := ruleTests(t, rulesFolder)
 	for i, r := range readRules(t).all() {
 		mutants := mutantsOf(t, r)
 		if len(mutants) < 6 {
@@ -29,7 +29,7 @@ func TestEachPartOfARuleIsTested(t *testing.T) {
 					if !strings.Contains(content, r.Alert) {
 						continue
 					}
-					if output, err := promtool(t, all, "test", "rules", file); err != nil {
+					if output, err := promtool(t, all, rulesFolder, "test", "rules", file); err != nil {
 						if !strings.Contains(output, "exp:") {
 							t.Errorf("%s\n%s", output, mutant.Expr) // no test, but promtool failed
 						}

@@ -43,6 +43,7 @@ func TestDashboardPicture(t *testing.T) {
 
 	const first, second, late = "10.9.0.1", "10.9.0.2", "10.9.0.3"
 	s.putPods(t, "lb-checkout", "unavailable", first, second)
+	s.expectPods(t, shop, checkout, first, second, late)
 	for _, ip := range []string{first, second, late} {
 		s.addWaitingPod(t, shop, checkout, ip)
 	}

@@ -21,6 +21,8 @@ import (
 const (
 	alertsFile     = "../../config/prometheus/alerts.yaml"
 	rulesFolder    = "rules"
+	sloFile        = "../../config/prometheus/slo/rules.yaml"
+	sloFolder      = "slo"
 	runbooksFolder = "../../docs/runbooks"
 	runbooksURL    = "https://github.com/lbhealth/slb-health-operator/blob/main/docs/runbooks/"
 )
@@ -28,23 +30,31 @@ const (
 // rules are the groups of a PrometheusRule.
 type rules struct {
 	Groups []struct {
-		Name  string `json:"name"`
-		Rules []rule `json:"rules"`
+		Name     string `json:"name"`
+		Interval string `json:"interval,omitempty"`
+		Rules    []rule `json:"rules"`
 	} `json:"groups"`
 }
 
+// rule is an alert, or a record.
 type rule struct {
-	Alert       string            `json:"alert"`
+	Alert       string            `json:"alert,omitempty"`
+	Record      string            `json:"record,omitempty"`
 	Expr        string            `json:"expr"`
-	For         string            `json:"for"`
+	For         string            `json:"for,omitempty"`
 	KeepFor     string            `json:"keep_firing_for,omitempty"`
-	Labels      map[string]string `json:"labels"`
-	Annotations map[string]string `json:"annotations"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
 func readRules(t *testing.T) rules {
 	t.Helper()
-	content := harness.ReadFile(t, alertsFile)
+	return readRulesOf(t, alertsFile)
+}
+
+func readRulesOf(t *testing.T, file string) rules {
+	t.Helper()
+	content := harness.ReadFile(t, file)
 	var resource struct {
 		Spec rules `json:"spec"`
 	}
@@ -52,7 +62,7 @@ func readRules(t *testing.T) rules {
 		t.Fatal(err)
 	}
 	if len(resource.Spec.Groups) == 0 {
-		t.Fatalf("%s has no groups", alertsFile)
+		t.Fatalf("%s has no groups", file)
 	}
 	return resource.Spec
 }
@@ -87,10 +97,10 @@ func program(t *testing.T, name string) string {
 	return path
 }
 
-// ruleTests are the files in the folder rules, by their names.
-func ruleTests(t *testing.T) map[string]string {
+// ruleTests are the files of tests in a folder, by their names.
+func ruleTests(t *testing.T, folder string) map[string]string {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(rulesFolder, "*.yaml"))
+	paths, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("%d files of tests, %v", len(paths), err)
 	}
@@ -102,12 +112,12 @@ func ruleTests(t *testing.T) map[string]string {
 	return tests
 }
 
-// promtool runs promtool on rules, beside the files of tests.
-func promtool(t *testing.T, r rules, args ...string) (output string, failed error) {
+// promtool runs promtool on rules, beside the files of tests in a folder.
+func promtool(t *testing.T, r rules, tests string, args ...string) (output string, failed error) {
 	t.Helper()
 	folder := t.TempDir()
 	r.write(t, filepath.Join(folder, "rules.yaml"))
-	if err := os.CopyFS(folder, os.DirFS(rulesFolder)); err != nil {
+	if err := os.CopyFS(folder, os.DirFS(tests)); err != nil {
 		t.Fatal(err)
 	}
 	command := exec.CommandContext(t.Context(), program(t, "promtool"), args...)
@@ -117,10 +127,10 @@ func promtool(t *testing.T, r rules, args ...string) (output string, failed erro
 }
 
 func TestAlertsFireOnlyForTheirCause(t *testing.T) {
-	tests := ruleTests(t)
+	tests := ruleTests(t, rulesFolder)
 	args := append([]string{"test", "rules"}, slices.Sorted(maps.Keys(tests))...)
 	for _, args := range [][]string{{"check", "rules", "rules.yaml"}, args} {
-		if output, err := promtool(t, readRules(t), args...); err != nil {
+		if output, err := promtool(t, readRules(t), rulesFolder, args...); err != nil {
 			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, output)
 		}
 	}
@@ -144,6 +154,7 @@ func TestOneCauseMakesOneAlertAtATime(t *testing.T) {
 		"SLBBelowMinHealthy":    {"SLBHealthStalled", "SLBObservationStale"},
 		"SLBHealthUnknown":      {"SLBHealthStalled", "SLBObservationStale", "SLBListenerMissing"},
 		"SLBListenerMissing":    {"SLBHealthStalled", "SLBObservationStale"},
+		"SLBBackendsMissing":    {"SLBHealthStalled", "SLBObservationStale"},
 		"SLBObservationFailing": {"SLBHealthStalled", "SLBObservationStale"},
 		"SLBObservationStale":   {"SLBHealthStalled"},
 	} {
@@ -170,8 +181,11 @@ func duration(t *testing.T, text string) time.Duration {
 func TestEachAlertHasARunbook(t *testing.T) {
 	var want []string
 	contents := harness.ReadFile(t, filepath.Join(runbooksFolder, "README.md"))
-	for _, r := range readRules(t).all() {
+	for _, r := range append(readRules(t).all(), readRulesOf(t, sloFile).all()...) {
 		page := r.Alert + ".md"
+		if r.Alert == "" || slices.Contains(want, page) {
+			continue // a record, or another severity of the alert
+		}
 		want = append(want, page)
 		if got := r.Annotations["runbook_url"]; got != runbooksURL+page {
 			t.Errorf("%s leads to %q", r.Alert, got)

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,17 +37,28 @@ type server struct {
 
 var minutes = regexp.MustCompile(`\[\d+m\]`)
 
-// hasten makes rules fire within seconds, and changes nothing else.
+// hasten makes rules fire, and record, within seconds, and changes nothing else.
 func hasten(r rules) rules {
 	for i := range r.Groups {
+		r.Groups[i].Interval = ""
 		for j := range r.Groups[i].Rules {
 			one := &r.Groups[i].Rules[j]
-			one.For = quickFor
+			if one.Alert != "" {
+				one.For = quickFor
+			}
 			if one.KeepFor != "" {
 				one.KeepFor = quickKeep
 			}
 			one.Expr = minutes.ReplaceAllString(one.Expr, "["+quickRange+"]")
 		}
+	}
+	return r
+}
+
+// recordsOf are the rules without alerts: an alert on an error budget would fire beside each other one.
+func recordsOf(r rules) rules {
+	for i := range r.Groups {
+		r.Groups[i].Rules = slices.DeleteFunc(r.Groups[i].Rules, func(one rule) bool { return one.Alert != "" })
 	}
 	return r
 }
@@ -78,7 +90,9 @@ func startServer(t *testing.T, folder string, m monitor, replicas []replica) *se
 
 func startServerWith(t *testing.T, folder string, scrapes []map[string]any) *server {
 	t.Helper()
-	hasten(readRules(t)).write(t, filepath.Join(folder, "rules.yaml"))
+	all := readRules(t)
+	all.Groups = append(all.Groups, recordsOf(readRulesOf(t, sloFile)).Groups...)
+	hasten(all).write(t, filepath.Join(folder, "rules.yaml"))
 	p := harness.StartPrometheus(t, folder, map[string]any{
 		"global":     map[string]string{"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
 		"rule_files": []string{"rules.yaml"}, "scrape_configs": scrapes,
@@ -146,6 +160,7 @@ type series struct {
 	Value  point             `json:"value"`  // of a query
 	Values []point           `json:"values"` // of a range
 	name   string
+	column string // of a table, the one of its value
 }
 
 // point is a time in Unix seconds, and a value as text.

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -59,6 +60,12 @@ type appOptions struct {
 	delays   []time.Duration // one listener for each; default: one with checkDelay
 	// progressDeadline is in seconds; 0 is the default of Kubernetes.
 	progressDeadline int32
+	// targetPorts are those of the listeners; default: 8080 and the next ones.
+	targetPorts []intstr.IntOrString
+	// nodes are the app's own ones: the pods run there. They are its backends with the
+	// policy, which is "" where pods are the backends.
+	nodes  []string
+	policy corev1.ServiceExternalTrafficPolicy
 }
 
 // newApp creates the first version, and returns when its rollout is complete and all of
@@ -71,7 +78,9 @@ func (s *suite) newApp(t *testing.T, options appOptions, prepare func(*app)) *ap
 	}
 	a.create(t, a.deployment("v1"))
 	a.rolloutCompletes(t)
-	a.awaitServing(t, replicasOf(a))
+	if options.policy == "" {
+		a.awaitServing(t, replicasOf(a))
+	}
 	a.recorder.Restart()
 	return a
 }
@@ -93,6 +102,11 @@ func (s *suite) prepareApp(t *testing.T, options appOptions) *app {
 	}
 	a := &app{suite: s, options: options, namespace: fmt.Sprintf("app-%02d", s.apps.Add(1))}
 	a.CreateNamespace(t, a.namespace)
+	for _, node := range options.nodes {
+		if err := a.cluster.AddNode(a.Ctx, a.node(node), a.nodeLabels()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	a.lb, a.recorder = a.addService(t, name, options.check)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -101,6 +115,12 @@ func (s *suite) prepareApp(t *testing.T, options appOptions) *app {
 	})
 	return a
 }
+
+// node is the name of a node of the app's own.
+func (a *app) node(name string) string { return a.namespace + "-" + name }
+
+// nodeLabels are those of the app's own nodes.
+func (a *app) nodeLabels() map[string]string { return map[string]string{"nodes-of": a.namespace} }
 
 // addService creates a Service, its load balancer and its LoadBalancerHealth.
 func (a *app) addService(t *testing.T, service string, check standin.Check) (*standin.LoadBalancer, *standin.Recorder) {
@@ -114,6 +134,9 @@ func (a *app) addService(t *testing.T, service string, check standin.Check) (*st
 	if err != nil {
 		t.Fatal(err)
 	}
+	if a.options.policy != "" {
+		lb.UseNodes()
+	}
 	a.create(t, a.service(meta, listeners))
 	a.create(t, &v1alpha1.LoadBalancerHealth{ObjectMeta: meta, Spec: v1alpha1.LoadBalancerHealthSpec{
 		ServiceRef: &v1alpha1.ServiceReference{Name: service}, Interval: metav1.Duration{Duration: 5 * time.Second},
@@ -125,15 +148,20 @@ func (a *app) meta() metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: a.n
 
 func (a *app) service(meta metav1.ObjectMeta, listeners []standin.Listener) *corev1.Service {
 	service := &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{
-		Type: corev1.ServiceTypeLoadBalancer, Selector: map[string]string{serviceLabel: name},
+		Type: corev1.ServiceTypeLoadBalancer, Selector: map[string]string{serviceLabel: name}, ExternalTrafficPolicy: a.options.policy,
 	}}
+	if a.options.policy != "" {
+		service.Annotations = map[string]string{standin.BackendLabel: labels.FormatLabels(a.nodeLabels())}
+	}
 	if a.options.inject {
 		service.Labels = map[string]string{injectLabel: "enabled"}
 	}
-	for _, l := range listeners {
-		service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{
-			Name: fmt.Sprintf("port-%d", l.Port), Port: l.Port, TargetPort: intstr.FromInt32(l.BackendPort),
-		})
+	for i, l := range listeners {
+		port := corev1.ServicePort{Name: fmt.Sprintf("port-%d", l.Port), Port: l.Port, TargetPort: intstr.FromInt32(l.BackendPort)}
+		if i < len(a.options.targetPorts) {
+			port.TargetPort = a.options.targetPorts[i]
+		}
+		service.Spec.Ports = append(service.Spec.Ports, port)
 	}
 	return service
 }
@@ -148,10 +176,16 @@ func (a *app) deployment(version string) *appsv1.Deployment {
 			ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": name, serviceLabel: name, versionLabel: version}},
 			Spec: corev1.PodSpec{
 				TerminationGracePeriodSeconds: new(int64(gracePeriod)),
-				Containers:                    []corev1.Container{{Name: "app", Image: "registry.example/app:" + version}},
+				Containers: []corev1.Container{{
+					Name: "app", Image: "registry.example/app:" + version,
+					Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 8081}, {Name: "alt", ContainerPort: 9091}},
+				}},
 			},
 		},
 	}}
+	if len(a.options.nodes) > 0 {
+		d.Spec.Template.Spec.NodeSelector = a.nodeLabels()
+	}
 	if a.options.progressDeadline > 0 {
 		d.Spec.ProgressDeadlineSeconds = &a.options.progressDeadline
 	}
@@ -251,12 +285,12 @@ func (a *app) cachedPods(t *testing.T, version string) []corev1.Pod {
 
 func (a *app) list(t *testing.T, reader client.Reader, version string) []corev1.Pod {
 	t.Helper()
-	labels := client.MatchingLabels{"app": name}
+	selected := client.MatchingLabels{"app": name}
 	if version != "" {
-		labels[versionLabel] = version
+		selected[versionLabel] = version
 	}
 	list := &corev1.PodList{}
-	if err := reader.List(a.Ctx, list, client.InNamespace(a.namespace), labels); err != nil {
+	if err := reader.List(a.Ctx, list, client.InNamespace(a.namespace), selected); err != nil {
 		t.Fatal(err)
 	}
 	return list.Items

@@ -124,10 +124,11 @@ func (a *app) addUser(t *testing.T, name string) user {
 	return u
 }
 
-// grant grants the ClusterRole of a folder of config/ to a user.
-func (a *app) grant(t *testing.T, u user, folder string) {
+// grant grants the ClusterRole of a folder of config/ to a user, without the rules about
+// some resources.
+func (a *app) grant(t *testing.T, u user, folder string, without ...string) {
 	t.Helper()
-	if err := harness.Grant(a.Ctx, a.Client, harness.User(u.name), "", filepath.Join("..", folder, "role.yaml")); err != nil {
+	if err := harness.Grant(a.Ctx, a.Client, harness.User(u.name), "", filepath.Join("..", folder, "role.yaml"), without...); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -34,7 +35,7 @@ const (
 	requeue    = 2 * time.Second
 )
 
-func TestMain(m *testing.M) { harness.RunParallel(m, "16") }
+func TestMain(m *testing.M) { harness.RunParallel(m, "32") }
 
 // suite is shared by the tests.
 type suite struct {
@@ -43,6 +44,7 @@ type suite struct {
 	controllerManager *harness.Process
 	apps              atomic.Int32
 	faults            sync.Mutex // guards the faults of the simulator
+	drifting          sync.Map   // the namespaces where backends may be missing
 }
 
 func TestRollouts(t *testing.T) {
@@ -71,6 +73,19 @@ func TestRollouts(t *testing.T) {
 		{"all backends become abnormal", testOutage},
 		{"new version is unhealthy", testUnhealthyVersion},
 		{"drain", testDrain},
+		{"listener is emptied", testEmptied},
+		{"pods are not registered", testNotRegistered},
+		{"cloud controller is down", testCloudControllerDown},
+		{"cloud controller is down and pods have gates", testCloudControllerDownGated},
+		{"target port changes", testTargetPorts},
+		{"NetworkPolicy blocks", testNetworkPolicy},
+		{"nodes are not registered", testNodes},
+		{"local nodes are not registered", testLocalNodes},
+		{"operator restarts in the grace period", testRestartInGrace},
+		{"operator may not read EndpointSlices", testMayNotReadSlices},
+		{"churn of pods", testPodChurn},
+		{"churn of nodes", testNodeChurn},
+		{"churn of local nodes", testLocalChurn},
 	} {
 		t.Run(strings.ReplaceAll(test.name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
@@ -97,7 +112,7 @@ func newSuite(t *testing.T) *suite {
 		Admin: func(ctx context.Context, method, path string, body any) error {
 			return s.Simulator.Admin(ctx, method, path, body, nil)
 		},
-		Watch: []client.Object{&appsv1.Deployment{}, &policyv1.PodDisruptionBudget{}, &v1alpha1.LoadBalancerHealth{}},
+		Watch: []client.Object{&appsv1.Deployment{}, &policyv1.PodDisruptionBudget{}, &v1alpha1.LoadBalancerHealth{}, &eventsv1.Event{}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -106,8 +121,30 @@ func newSuite(t *testing.T) *suite {
 		if changed := s.cluster.ChangedOpenGates(healthPrefix); len(changed) > 0 {
 			t.Errorf("open gates changed:\n%s", strings.Join(changed, "\n"))
 		}
+		s.noFalseAlarm(t)
 	})
 	return s
+}
+
+// noFalseAlarm fails if any object reported missing backends, but where a test made some
+// miss. So every rollout, drain and failure of the suite is a test of that, too.
+func (s *suite) noFalseAlarm(t *testing.T) {
+	t.Helper()
+	for _, report := range s.cluster.MissingReports() {
+		if _, drifting := s.drifting.Load(report.Namespace); !drifting {
+			t.Errorf("no backend is missing, but the status said so: %s", report)
+		}
+	}
+	events := &eventsv1.EventList{}
+	if err := s.Client.List(context.WithoutCancel(s.Ctx), events); err != nil {
+		t.Fatal(err)
+	}
+	for i := range events.Items {
+		e := &events.Items[i]
+		if _, drifting := s.drifting.Load(e.Namespace); !drifting && e.Reason == v1alpha1.EventBackendsMissing {
+			t.Errorf("no backend is missing, but an event said so: %s/%s: %s", e.Namespace, e.Regarding.Name, e.Note)
+		}
+	}
 }
 
 // gatesFlag is the flag of the operator that opens readiness gates.
@@ -137,6 +174,7 @@ func (a *app) startOperator(t *testing.T, args ...string) *harness.Process {
 
 func (a *app) startNamed(t *testing.T, processName string, args ...string) *harness.Process {
 	t.Helper()
-	return a.StartOperator(t, processName, "rollout-key", "rollout-secret", append(args,
-		"--watch-namespace="+a.namespace, "--service-discovery", "--backend-names", gatesFlag, "--metrics-bind-address=0")...)
+	return a.StartOperator(t, processName, "rollout-key", "rollout-secret", append([]string{
+		"--watch-namespace=" + a.namespace, "--service-discovery", "--backend-names", gatesFlag, "--metrics-bind-address=0",
+	}, args...)...)
 }

@@ -40,6 +40,9 @@
 {{- if and .metrics.serviceMonitor.enabled (or .namespaced (not .metrics.enabled)) -}}
 {{- fail "metrics.serviceMonitor.enabled requires metrics.enabled, and namespaced: false" -}}
 {{- end -}}
+{{- if and (.metrics.prometheusRule.slo).enabled (not .metrics.prometheusRule.enabled) -}}
+{{- fail "metrics.prometheusRule.slo.enabled requires metrics.prometheusRule.enabled: set both, or neither" -}}
+{{- end -}}
 {{- with .metrics.serviceMonitor.authorization -}}
 {{- if and .create .credentials -}}
 {{- fail "metrics.serviceMonitor.authorization: credentials replace the token that the chart creates: set create: false" -}}

@@ -50,6 +50,8 @@ type results struct {
 	Gates    *gatesResult  `json:"gates,omitempty"`
 	// Services is printed only.
 	Services *servicesResult `json:"-"`
+	// Expected is printed only.
+	Expected *expectedResult `json:"-"`
 }
 
 // A bench measures what a form requires, one measurement after the other.

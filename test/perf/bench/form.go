@@ -31,6 +31,7 @@ type form struct {
 	fast     *fastForm  // nil: fast observation is not measured
 	gates    *gatesForm // nil: readiness gates are not measured
 	services *fleetSize // nil: --monitor=all is not measured
+	expected *fleetSize // nil: expected backends are not measured
 }
 
 // writesForm configures the comparison of the forms of a status write.

@@ -3,9 +3,10 @@
 // Command bench compares the operator with the limit of its environment, and with a
 // textbook reconciler, in one run on one machine. `make bench` builds and runs it;
 // BENCH=quick selects the quick form, and BENCH_OUT names the folder for the report (docs).
-// BENCH=fast, gates, forms, storm and services measure one part alone, and print it: fast observation
+// BENCH=fast, gates, forms, storm, services and expected measure one part alone, and print it: fast observation
 // against the fixed interval, readiness gates, the forms of a status
-// write, the storms, and --monitor=all against objects that users created.
+// write, the storms, --monitor=all against objects that users created, and expected
+// backends against the same operator without them.
 //
 //	form.go       how much is measured, as data
 //	bench.go      the sequence of the measurements
@@ -13,6 +14,7 @@
 //	storms.go     writes while the API server is the bottleneck; delays.go at a moderate rate
 //	fast.go       fast observation against the fixed interval; rollout.go what happens
 //	services.go   --monitor=all against objects that users created; servicesfleet.go both
+//	expected.go   expected backends of Services, against an operator that cannot know them
 //	gates.go      readiness gates of many pods; gatepods.go the pods
 //	writes.go     comparison of the forms of a status write; writeforms.go the forms
 //	env.go        control plane, simulator and programs; fleet.go load balancers and objects
@@ -53,6 +55,10 @@ var alone = map[string]struct {
 	"gates": {(*bench).measureGates, func(out io.Writer, r *results) error { printGates(out, r.Gates); return nil }},
 	"forms": {(*bench).compareForms, func(out io.Writer, r *results) error { printWrites(out, r.Writes); return nil }},
 	"storm": {(*bench).onlyStorms, func(out io.Writer, r *results) error { printStormsAlone(out, &r.Storms); return nil }},
+	"expected": {(*bench).measureExpected, func(out io.Writer, r *results) error {
+		printExpected(out, r.Expected)
+		return r.Expected.check()
+	}},
 	"services": {(*bench).measureServices, func(out io.Writer, r *results) error {
 		printServices(out, r.Services)
 		return r.Services.check()
@@ -67,7 +73,7 @@ func printStormsAlone(out io.Writer, s *storms) {
 
 // formNamed returns the form of a value of BENCH.
 func formNamed(name string) (form, error) {
-	forms := map[string]func() form{"": full, "full": full, "quick": quick, "fast": fastOnly, "gates": gatesOnly, "forms": formsOnly, "storm": stormOnly, "services": servicesOnly}
+	forms := map[string]func() form{"": full, "full": full, "quick": quick, "fast": fastOnly, "gates": gatesOnly, "forms": formsOnly, "storm": stormOnly, "services": servicesOnly, "expected": expectedOnly}
 	if named, found := forms[name]; found {
 		return named(), nil
 	}

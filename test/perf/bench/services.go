@@ -53,15 +53,14 @@ func servicesOnly() form {
 
 // measureServices measures the first start of each operator alone, and then both at the
 // same time while nothing changes, so that other load affects both.
-func (b *bench) measureServices(ctx context.Context) error {
+func (b *bench) measureServices(ctx context.Context) (err error) {
 	r := &servicesResult{Size: *b.form.services, Window: b.form.window}
 	b.logf("%s: Services with --monitor=all, and objects that users created", r.Size)
-	fleets := []*monitorFleet{{services: true, measured: &r.Services}, {measured: &r.Written}}
-	defer func() {
-		for _, f := range fleets {
-			f.close()
-		}
-	}()
+	fleets := []*monitorFleet{
+		{name: "bench-services", kind: "ecs", services: true, args: []string{"--service-discovery", "--monitor=all", "--region-id", region}, measured: &r.Services},
+		{name: "bench-written", kind: "ecs", measured: &r.Written},
+	}
+	defer closeAll(fleets)
 	for _, f := range fleets {
 		if err := f.open(ctx, b.env, r.Size); err != nil {
 			return err
@@ -73,18 +72,26 @@ func (b *bench) measureServices(ctx context.Context) error {
 	}
 	b.logf("  both, while nothing changes")
 	b.results.Services = r
-	return b.measureRest(ctx, fleets, r)
+	r.Writes, err = b.measureRest(ctx, fleets)
+	return err
 }
 
-// measureRest restarts both operators and measures them in a window.
-func (b *bench) measureRest(ctx context.Context, fleets []*monitorFleet, r *servicesResult) error {
+func closeAll(fleets []*monitorFleet) {
+	for _, f := range fleets {
+		f.close()
+	}
+}
+
+// measureRest restarts the operators and measures them in a window. It returns how
+// many requests wrote anything.
+func (b *bench) measureRest(ctx context.Context, fleets []*monitorFleet) (writes int, err error) {
 	for _, f := range fleets {
 		if err := f.startOperator(ctx); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	if err := harness.Wait(ctx, b.form.uptime-b.form.window); err != nil {
-		return err
+		return 0, err
 	}
 	before := make([]meter, len(fleets))
 	for i, f := range fleets {
@@ -93,27 +100,26 @@ func (b *bench) measureRest(ctx context.Context, fleets []*monitorFleet, r *serv
 			before[i], err = f.meter(ctx, f.operator)
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
 	}
 	from, err := b.api.requested(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if err := harness.Wait(ctx, b.form.window); err != nil {
-		return err
+		return 0, err
 	}
 	to, err := b.api.requested(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	r.Writes = to.since(from).writes
 	for i, f := range fleets {
 		if err := f.measureWindow(ctx, before[i]); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return to.since(from).writes, nil
 }
 
 // measureWindow reads the counters at the end of the window.

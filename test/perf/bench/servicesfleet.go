@@ -3,10 +3,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -28,17 +30,17 @@ const (
 // the calls of ten thousand load balancers and no more.
 type monitorFleet struct {
 	*env
-	services bool // the operator creates the objects of Services; else a bare client creates them
-	operator *harness.Process
-	measured *monitorMeasured
+	name string // of the namespace
+	// kubeconfig is that of the operator; "": it may do everything.
+	kubeconfig string
+	args       []string // further flags of the operator
+	kind       string   // the type of the backends
+	services   bool     // the operator creates the objects of Services; else a bare client creates them
+	operator   *harness.Process
+	measured   *monitorMeasured
 }
 
-func (f *monitorFleet) namespace() string {
-	if f.services {
-		return "bench-services"
-	}
-	return "bench-written"
-}
+func (f *monitorFleet) namespace() string { return f.name }
 
 // open starts the simulator, with all load balancers.
 func (f *monitorFleet) open(ctx context.Context, common *env, size fleetSize) error {
@@ -51,7 +53,7 @@ func (f *monitorFleet) open(ctx context.Context, common *env, size fleetSize) er
 		return err
 	}
 	f.env = &env{Env: common.Env, api: common.api, watcher: common.watcher, simulator: &simulator{started}, size: size}
-	err = parallel(setupConcurrency, size.balancerIDs(), func(_ int, id string) error { return f.simulator.put(ctx, id, size.Rows) })
+	err = parallel(setupConcurrency, size.balancerIDs(), func(_ int, id string) error { return f.simulator.putKind(ctx, id, size.Rows, f.kind) })
 	if err != nil {
 		return err
 	}
@@ -145,13 +147,10 @@ func (f *monitorFleet) createObjects(ctx context.Context) error {
 }
 
 func (f *monitorFleet) startOperator(ctx context.Context) (err error) {
-	args := []string{
-		"--kubeconfig", f.Plane.Kubeconfig(), "--slb-endpoint", f.simulator.URL, "--watch-namespace", f.namespace(),
+	args := slices.Concat([]string{
+		"--kubeconfig", cmp.Or(f.kubeconfig, f.Plane.Kubeconfig()), "--slb-endpoint", f.simulator.URL, "--watch-namespace", f.namespace(),
 		"--slb-qps", "1000000", "--slb-burst", "1000000", "--status-heartbeat", "1h", "--metrics-bind-address", "0", "--health-probe-bind-address", "0",
-	}
-	if f.services {
-		args = append(args, "--service-discovery", "--monitor=all", "--region-id", region)
-	}
+	}, f.args)
 	f.operator, err = harness.Start(ctx, f.Folder, f.namespace(), f.Environment(accessKeyID, accessKeySecret), filepath.Join(f.Bin, "slb-health-operator"), args...)
 	return err
 }

@@ -25,13 +25,18 @@ const (
 // A simulator is slb-simulator with the load balancers of the benchmark.
 type simulator struct{ *harness.Simulator }
 
-// put creates or replaces a load balancer whose backends are all normal.
+// put creates or replaces a load balancer whose backends are all normal, and nodes.
 func (s *simulator) put(ctx context.Context, balancer string, rows int) error {
+	return s.putKind(ctx, balancer, rows, "ecs")
+}
+
+// putKind is put for backends of a type: ecs for nodes, eni for pods.
+func (s *simulator) putKind(ctx context.Context, balancer string, rows int, kind string) error {
 	backends := make([]map[string]any, 0, rows)
 	for j := range rows {
 		r := newRow(balancer, j, metav1.Time{})
 		backends = append(backends, map[string]any{
-			"serverId": r.ServerID, "serverIp": r.ServerIP, "type": r.Type,
+			"serverId": r.ServerID, "serverIp": r.ServerIP, "type": kind,
 			"listenerPort": r.ListenerPort, "listenerProtocol": r.ListenerProtocol, "port": r.Port,
 		})
 	}

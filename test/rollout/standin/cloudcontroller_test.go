@@ -8,14 +8,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 )
 
 // The rule of the cloud controller, by endpoint and pod.
-func TestCandidates(t *testing.T) {
+func TestBackends(t *testing.T) {
 	const gate, ip = CloudGatePrefix + "web", "10.0.0.1"
 	gated := corev1.PodSpec{ReadinessGates: []corev1.PodReadinessGate{{ConditionType: gate}}}
 	containers := func(ready bool) corev1.PodStatus {
@@ -47,11 +46,12 @@ func TestCandidates(t *testing.T) {
 				objects = append(objects, test.pod)
 			}
 			c := &cloudController{Client: fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithObjects(objects...).Build()}
-			found, pending, err := c.candidates(t.Context(), types.NamespacedName{Namespace: "ns", Name: "web"}, gate)
+			service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web"}}
+			found, pending, err := c.backendsOf(t.Context(), service, &LoadBalancer{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if registered := len(found) == 1 && found[0].ip == ip; registered != test.registered || pending != test.pending {
+			if registered := len(found) == 1 && found[0].key == ip; registered != test.registered || pending != test.pending {
 				t.Errorf("registered %v, pending %v", registered, pending)
 			}
 		})

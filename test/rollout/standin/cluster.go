@@ -14,7 +14,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
@@ -27,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/test/harness"
 )
 
@@ -66,6 +66,8 @@ type Cluster struct {
 	options Options
 	changes broadcast
 	gates   gateLog
+	missing missingLog
+	kubelet *kubelet
 
 	mu        sync.Mutex
 	pods      map[string]*corev1.Pod // by address
@@ -107,26 +109,26 @@ func Start(ctx context.Context, kubeconfig *rest.Config, options Options) (*Clus
 }
 
 func (c *Cluster) runKubelet() error {
-	k := &kubelet{
+	c.kubelet = &kubelet{
 		Client: c.Client, ctx: c.ctx, startDelay: c.options.StartDelay, runContainer: c.options.RunContainer, failed: c.fail,
 		last: netip.MustParseAddr(beforeFirstAddress), pods: map[types.UID]*runningPod{},
 	}
 	for i := range nodes {
 		name := fmt.Sprintf("node-%d", i+1)
-		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{ProviderID: harness.Region + ".i-" + name}}
-		if err := c.Create(c.ctx, node); err != nil {
+		if err := c.AddNode(c.ctx, name, nil); err != nil {
 			return err
 		}
-		k.nodes = append(k.nodes, name)
+		c.kubelet.nodes = append(c.kubelet.nodes, name)
 	}
 	return ctrl.NewControllerManagedBy(c.manager).Named("kubelet").For(&corev1.Pod{}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).Complete(c.reported(k))
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).Complete(c.reported(c.kubelet))
 }
 
 func (c *Cluster) runCloudController() error {
 	reconciler := &cloudController{Client: c.Client, requeue: c.options.Requeue, loadBalancer: c.loadBalancerOf}
 	return ctrl.NewControllerManagedBy(c.manager).Named("cloud-controller").For(&corev1.Service{}).
 		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(serviceOf)).
+		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(c.servicesWithNodes)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).Complete(c.reported(reconciler))
 }
 
@@ -135,9 +137,22 @@ func serviceOf(_ context.Context, slice client.Object) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: slice.GetNamespace(), Name: name}}}
 }
 
+// servicesWithNodes are the Services whose backends are nodes.
+func (c *Cluster) servicesWithNodes(context.Context, client.Object) []reconcile.Request {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []reconcile.Request
+	for service, lb := range c.balancers {
+		if lb.usesNodes() {
+			all = append(all, reconcile.Request{NamespacedName: service})
+		}
+	}
+	return all
+}
+
 // watch makes Await react to changes, and records those of pods.
 func (c *Cluster) watch(ctx context.Context) error {
-	for _, object := range append([]client.Object{&corev1.Pod{}, &discoveryv1.EndpointSlice{}}, c.options.Watch...) {
+	for _, object := range append([]client.Object{&corev1.Pod{}, &corev1.Node{}, &discoveryv1.EndpointSlice{}}, c.options.Watch...) {
 		informer, err := c.manager.GetCache().GetInformer(ctx, object)
 		if err != nil {
 			return err
@@ -157,12 +172,15 @@ func (c *Cluster) observe(object any, deleted bool) {
 	if last, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
 		object = last.Obj
 	}
-	if pod, ok := object.(*corev1.Pod); ok {
-		c.gates.record(pod)
-		if pod.Status.PodIP != "" {
-			c.setPod(pod, deleted)
-			c.record(pod.Namespace)
+	switch object := object.(type) {
+	case *corev1.Pod:
+		c.gates.record(object)
+		if object.Status.PodIP != "" {
+			c.setPod(object, deleted)
+			c.record(object.Namespace)
 		}
+	case *v1alpha1.LoadBalancerHealth:
+		c.missing.record(object)
 	}
 	c.changes.notify()
 }
@@ -215,7 +233,7 @@ func (c *Cluster) AddLoadBalancer(service types.NamespacedName, id string, check
 	}
 	lb := &LoadBalancer{
 		ID: id, listeners: listeners, admin: c.options.Admin, ctx: c.ctx, failed: c.fail,
-		check: check, rows: map[string][]*row{},
+		check: check, backends: map[string]*registered{},
 	}
 	recorder := &Recorder{count: func() int { return c.serving(lb) }}
 	lb.changed = func() {

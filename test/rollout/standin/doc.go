@@ -4,8 +4,10 @@
 // controller manager, where there is no node and no cloud:
 //
 //	kubelet.go          scheduler and kubelet: binds, starts, stops pods, computes Ready as kubelet does
-//	cloudcontroller.go  Alibaba Cloud's cloud controller manager: registers pods as backends
+//	node.go             nodes that are added, drained and restarted
+//	cloudcontroller.go  Alibaba Cloud's cloud controller manager: registers pods or nodes as backends
 //	loadbalancer.go     the load balancer's health checks; slb-simulator has its rows
+//	missinglog.go       which objects reported missing backends
 //	recorder.go         how many backends serve, recorded at each change
 //
 // It reads and writes through the API server, as the originals do, and reacts to

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,17 +52,43 @@ func (k *kubelet) Reconcile(ctx context.Context, request reconcile.Request) (rec
 	case pod.DeletionTimestamp != nil:
 		return k.stop(ctx, pod)
 	case pod.Spec.NodeName == "":
-		return reconcile.Result{}, ignoreDeleted(k.bind(ctx, pod))
+		return k.bind(ctx, pod)
 	default:
 		return k.run(ctx, pod)
 	}
 }
 
-// bind distributes pods by their addresses, which are consecutive.
-func (k *kubelet) bind(ctx context.Context, pod *corev1.Pod) error {
+// bindRetry is when to try again to find a node.
+const bindRetry = time.Second
+
+// bind distributes pods by their addresses, which are consecutive: over the nodes of
+// Start, or over those of their nodeSelector that are schedulable.
+func (k *kubelet) bind(ctx context.Context, pod *corev1.Pod) (reconcile.Result, error) {
+	nodes := k.nodes
+	if len(pod.Spec.NodeSelector) > 0 {
+		var err error
+		if nodes, err = k.schedulable(ctx, pod.Spec.NodeSelector); err != nil || len(nodes) == 0 {
+			return reconcile.Result{RequeueAfter: bindRetry}, err
+		}
+	}
 	address := netip.MustParseAddr(k.runningPod(pod).ip).As4()
-	node := k.nodes[int(address[3])%len(k.nodes)]
-	return k.SubResource("binding").Create(ctx, pod, &corev1.Binding{Target: corev1.ObjectReference{Kind: "Node", Name: node}})
+	node := nodes[int(address[3])%len(nodes)]
+	err := k.SubResource("binding").Create(ctx, pod, &corev1.Binding{Target: corev1.ObjectReference{Kind: "Node", Name: node}})
+	return reconcile.Result{}, ignoreDeleted(err)
+}
+
+func (k *kubelet) schedulable(ctx context.Context, labels map[string]string) (names []string, err error) {
+	list := &corev1.NodeList{}
+	if err := k.List(ctx, list, client.MatchingLabels(labels)); err != nil {
+		return nil, err
+	}
+	for i := range list.Items {
+		if node := &list.Items[i]; !node.Spec.Unschedulable && isReady(node) {
+			names = append(names, node.Name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
 }
 
 // stop lets the containers run for the whole grace period, as those do that wait for
@@ -81,8 +108,15 @@ func (k *kubelet) run(ctx context.Context, pod *corev1.Pod) (reconcile.Result, e
 		running.job.Do(func() { go k.runJob(pod.DeepCopy()) })
 		return reconcile.Result{}, nil
 	}
-	wait := max(0, time.Until(running.started.Add(k.startDelay)))
-	return reconcile.Result{RequeueAfter: wait}, ignoreDeleted(k.updateStatus(ctx, pod, running, wait == 0))
+	started := k.startedAt(running)
+	wait := max(0, time.Until(started.Add(k.startDelay)))
+	return reconcile.Result{RequeueAfter: wait}, ignoreDeleted(k.updateStatus(ctx, pod, running.ip, started, wait == 0))
+}
+
+func (k *kubelet) startedAt(running *runningPod) time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return running.started
 }
 
 // runningPod returns the state of a pod, which gets an address the first time.
@@ -104,11 +138,11 @@ func (k *kubelet) runningPod(pod *corev1.Pod) *runningPod {
 
 // updateStatus patches what changed of the kubelet's part of the status, so that the
 // conditions of others stay.
-func (k *kubelet) updateStatus(ctx context.Context, pod *corev1.Pod, running *runningPod, containersReady bool) error {
+func (k *kubelet) updateStatus(ctx context.Context, pod *corev1.Pod, ip string, started time.Time, containersReady bool) error {
 	updated := pod.DeepCopy()
 	status := &updated.Status
-	status.Phase, status.PodIP, status.PodIPs = corev1.PodRunning, running.ip, []corev1.PodIP{{IP: running.ip}}
-	status.StartTime = &metav1.Time{Time: running.started.Truncate(time.Second)}
+	status.Phase, status.PodIP, status.PodIPs = corev1.PodRunning, ip, []corev1.PodIP{{IP: ip}}
+	status.StartTime = &metav1.Time{Time: started.Truncate(time.Second)}
 	status.ContainerStatuses = containerStatuses(pod, *status.StartTime, containersReady)
 	containers := condition(corev1.ContainersReady, containersReady, "ContainersNotReady")
 	for _, c := range []corev1.PodCondition{condition(corev1.PodInitialized, true, ""), containers, podReady(pod, containers)} {

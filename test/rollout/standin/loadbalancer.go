@@ -4,12 +4,15 @@ package standin
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // The health of a backend, as DescribeHealthStatus returns it.
@@ -19,8 +22,9 @@ const (
 	Unavailable = "unavailable"
 )
 
-// Check returns the health that a health check finds for the backend of an address.
-type Check func(ip string) string
+// Check returns the health that a health check finds for a backend: the address of
+// a pod, or the id of a node.
+type Check func(key string) string
 
 // Always is a Check with one result for every backend.
 func Always(health string) Check { return func(string) string { return health } }
@@ -45,11 +49,34 @@ type LoadBalancer struct {
 	changed   func()          // called after each change of a row
 	failed    func(error)
 
-	mu     sync.Mutex
-	check  Check
-	rows   map[string][]*row // by address, one for each listener
-	syncs  int
-	paused bool
+	// work is held while the cloud controller reconciles the Service, so that what the
+	// tests change counts for the next time.
+	work sync.Mutex
+
+	mu       sync.Mutex
+	check    Check
+	backends map[string]*registered // by key
+	syncs    int
+	paused   bool
+	skipped  []string // keys
+	nodes    bool
+}
+
+// backend is what the cloud controller registers.
+type backend struct {
+	// key is the address of a pod, or the id of a node.
+	key    string
+	isNode bool
+	// ports are one for each listener.
+	ports []int32
+	// pod is the pod; nil for a node.
+	pod *corev1.ObjectReference
+}
+
+// registered is a backend with its rows, one for each listener.
+type registered struct {
+	backend
+	rows []*row
 }
 
 // row is one backend behind one listener.
@@ -58,21 +85,21 @@ type row struct {
 	health  string
 }
 
-// Addresses returns the registered addresses, sorted.
-func (l *LoadBalancer) Addresses() []string { return l.addresses(func(string) bool { return true }) }
+// Addresses returns the keys of the registered backends, sorted.
+func (l *LoadBalancer) Addresses() []string { return l.keys(func(string) bool { return true }) }
 
-// normal returns the addresses that are normal behind every listener, sorted.
+// normal returns the keys of the backends that are normal behind every listener, sorted.
 func (l *LoadBalancer) normal() []string {
-	return l.addresses(func(health string) bool { return health == Normal })
+	return l.keys(func(health string) bool { return health == Normal })
 }
 
-func (l *LoadBalancer) addresses(matches func(health string) bool) []string {
+func (l *LoadBalancer) keys(matches func(health string) bool) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var found []string
-	for ip, rows := range l.rows {
-		if !slices.ContainsFunc(rows, func(r *row) bool { return !matches(r.health) }) {
-			found = append(found, ip)
+	for key, b := range l.backends {
+		if !slices.ContainsFunc(b.rows, func(r *row) bool { return !matches(r.health) }) {
+			found = append(found, key)
 		}
 	}
 	slices.Sort(found)
@@ -89,9 +116,50 @@ func (l *LoadBalancer) Syncs() int {
 // Pause makes the cloud controller ignore the Service of the load balancer, as one that
 // is down does, or continue.
 func (l *LoadBalancer) Pause(paused bool) {
+	l.work.Lock()
+	defer l.work.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.paused = paused
+}
+
+// UseNodes makes nodes the backends, and not pods: a setting of the cloud controller
+// that the cluster does not show.
+func (l *LoadBalancer) UseNodes() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.nodes = true
+}
+
+func (l *LoadBalancer) usesNodes() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.nodes
+}
+
+// Skip makes the cloud controller ignore these backends from its next reconcile on, and
+// no others: it registers none of them, and removes those that are registered.
+func (l *LoadBalancer) Skip(keys ...string) {
+	l.work.Lock()
+	defer l.work.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.skipped = keys
+}
+
+// Deregister removes registered backends, as a user of the console can.
+func (l *LoadBalancer) Deregister(ctx context.Context, keys ...string) error {
+	defer l.changed()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, key := range keys {
+		if b := l.backends[key]; b == nil {
+			return fmt.Errorf("%s is not registered", key)
+		} else if err := l.deregister(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (l *LoadBalancer) isPaused() bool {
@@ -109,12 +177,12 @@ func (l *LoadBalancer) SetCheck(check Check) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.check = check
-	for ip, rows := range l.rows {
-		for i, r := range rows {
+	for _, b := range l.backends {
+		for i, r := range b.rows {
 			if !r.checked {
 				continue
 			}
-			if err := l.report(ip, i, check(ip)); err != nil {
+			if err := l.report(b, i, check(b.key)); err != nil {
 				return err
 			}
 		}
@@ -122,25 +190,43 @@ func (l *LoadBalancer) SetCheck(check Check) error {
 	return nil
 }
 
-// sync registers and deregisters backends until the load balancer has those of the addresses.
-func (l *LoadBalancer) sync(ctx context.Context, addresses []string) error {
+// has reports whether a backend is registered.
+func (l *LoadBalancer) has(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.backends[key] != nil
+}
+
+// ports returns a port for each listener.
+func (l *LoadBalancer) ports(of func(listener int32) int32) []int32 {
+	ports := make([]int32, 0, len(l.listeners))
+	for i := range l.listeners {
+		ports = append(ports, of(l.listeners[i].Port))
+	}
+	return ports
+}
+
+// sync registers and deregisters backends until the load balancer has these. One whose
+// port changed is registered again.
+func (l *LoadBalancer) sync(ctx context.Context, wanted []backend) error {
 	defer l.changed()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for ip := range l.rows {
-		if slices.Contains(addresses, ip) {
+	wanted = slices.DeleteFunc(slices.Clone(wanted), func(b backend) bool { return slices.Contains(l.skipped, b.key) })
+	for _, b := range l.backends {
+		isSame := func(w backend) bool { return w.key == b.key && slices.Equal(w.ports, b.ports) }
+		if slices.ContainsFunc(wanted, isSame) {
 			continue
 		}
-		if err := l.admin(ctx, http.MethodDelete, l.path()+"?serverIp="+url.QueryEscape(ip), nil); err != nil {
+		if err := l.deregister(ctx, b); err != nil {
 			return err
 		}
-		delete(l.rows, ip)
 	}
-	for _, ip := range addresses {
-		if _, registered := l.rows[ip]; registered {
+	for i := range wanted {
+		if l.backends[wanted[i].key] != nil {
 			continue
 		}
-		if err := l.register(ctx, ip); err != nil {
+		if err := l.register(ctx, wanted[i]); err != nil {
 			return err
 		}
 	}
@@ -148,49 +234,70 @@ func (l *LoadBalancer) sync(ctx context.Context, addresses []string) error {
 	return nil
 }
 
-func (l *LoadBalancer) register(ctx context.Context, ip string) error {
-	rows := make([]*row, len(l.listeners))
+func (l *LoadBalancer) deregister(ctx context.Context, b *registered) error {
+	field, value := b.selector()
+	if err := l.admin(ctx, http.MethodDelete, l.path()+"?"+field+"="+url.QueryEscape(value), nil); err != nil {
+		return err
+	}
+	delete(l.backends, b.key)
+	return nil
+}
+
+// selector selects the rows of the backend.
+func (b *backend) selector() (field, value string) {
+	if b.isNode {
+		return "serverId", b.key
+	}
+	return "serverIp", b.key
+}
+
+func (l *LoadBalancer) register(ctx context.Context, b backend) error {
+	r := &registered{b, make([]*row, len(l.listeners))}
 	for i, listener := range l.listeners {
-		err := l.admin(ctx, http.MethodPost, l.path(), map[string]any{
-			"serverId": "eni-" + strings.ReplaceAll(ip, ".", "-"), "serverIp": ip, "type": "eni",
-			"listenerPort": listener.Port, "listenerProtocol": listener.Protocol, "port": listener.BackendPort,
-			"serverHealthStatus": Unavailable,
-		})
-		if err != nil {
+		body := map[string]any{
+			"listenerPort": listener.Port, "listenerProtocol": listener.Protocol, "port": b.ports[i], "serverHealthStatus": Unavailable,
+		}
+		if b.isNode {
+			body["serverId"], body["type"] = b.key, "ecs"
+		} else {
+			body["serverId"], body["serverIp"], body["type"] = "eni-"+strings.ReplaceAll(b.key, ".", "-"), b.key, "eni"
+		}
+		if err := l.admin(ctx, http.MethodPost, l.path(), body); err != nil {
 			return err
 		}
-		rows[i] = &row{health: Unavailable}
-		time.AfterFunc(listener.CheckDelay, func() { l.runCheck(ip, i, rows[i]) })
+		r.rows[i] = &row{health: Unavailable}
+		time.AfterFunc(listener.CheckDelay, func() { l.runCheck(r, i) })
 	}
-	l.rows[ip] = rows
+	l.backends[b.key] = r
 	return nil
 }
 
 // runCheck reports the first result for a row, unless its backend was deregistered meanwhile.
-func (l *LoadBalancer) runCheck(ip string, listener int, r *row) {
+func (l *LoadBalancer) runCheck(b *registered, listener int) {
 	if l.ctx.Err() != nil {
 		return
 	}
 	defer l.changed()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !slices.Contains(l.rows[ip], r) {
+	if l.backends[b.key] != b {
 		return
 	}
-	r.checked = true
-	if err := l.report(ip, listener, l.check(ip)); err != nil && l.ctx.Err() == nil {
+	b.rows[listener].checked = true
+	if err := l.report(b, listener, l.check(b.key)); err != nil && l.ctx.Err() == nil {
 		l.failed(err)
 	}
 }
 
-func (l *LoadBalancer) report(ip string, listener int, health string) error {
-	r := l.rows[ip][listener]
+func (l *LoadBalancer) report(b *registered, listener int, health string) error {
+	r := b.rows[listener]
 	if r.health == health {
 		return nil
 	}
 	r.health = health
+	field, value := b.selector()
 	return l.admin(l.ctx, http.MethodPatch, l.path(), map[string]any{
-		"serverIp": ip, "listenerPort": l.listeners[listener].Port, "serverHealthStatus": health,
+		field: value, "listenerPort": l.listeners[listener].Port, "serverHealthStatus": health,
 	})
 }
 
