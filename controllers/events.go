@@ -176,8 +176,13 @@ func locationNote(transition *health.BackendTransition) string {
 	if transition.To == "" {
 		b.Diagnosis = ""
 	}
+	if transition.Cause != "" {
+		b.Diagnosis = "" // the cause says more
+	}
 	text := b.Location()
 	switch {
+	case transition.Cause != "":
+		return "; " + strings.TrimPrefix(text+"; "+transition.Cause, "; ")
 	case text == "":
 		return ""
 	case transition.PodReady && transition.To == v1alpha1.StatusAbnormal && b.Diagnosis == "":

@@ -153,6 +153,18 @@ func TestEventsOf(t *testing.T) {
 	}
 }
 
+// The cause says more than the diagnosis.
+func TestEventOfAbnormalBackendHasItsCause(t *testing.T) {
+	transition := transitions(1, "normal", "abnormal")[0]
+	transition.Backend.Pod, transition.Backend.Diagnosis = "prod/web-1", v1alpha1.DiagnosisNetworkPolicyBlocks
+	transition.Cause = "NetworkPolicy prod/deny admits no health checks"
+	events := eventsOf(health.Transitions{Backends: []health.BackendTransition{transition}})
+	equal(t, "the note", events[0].note, firstBackend+"is abnormal: its health check fails, was normal; pod prod/web-1; NetworkPolicy prod/deny admits no health checks")
+	transition.Backend.Pod = ""
+	events = eventsOf(health.Transitions{Backends: []health.BackendTransition{transition}})
+	equal(t, "without a pod", events[0].note, firstBackend+"is abnormal: its health check fails, was normal; NetworkPolicy prod/deny admits no health checks")
+}
+
 func TestTenBackendsHaveAnEventEach(t *testing.T) {
 	events := eventsOf(health.Transitions{Backends: transitions(10, "normal", "abnormal")})
 	equal(t, "the number of events", len(events), 10)

@@ -77,20 +77,6 @@ func (s *symptoms) cause() Cause {
 // fails is whether the backend is abnormal or missing.
 func (s *symptoms) fails() bool { return s.missing || s.status == abnormal }
 
-// CauseOf returns why a registered backend is abnormal, or what contradicts its
-// health. expected is nil for an object without spec.serviceRef, and listener is
-// nil where the status does not have it.
-func CauseOf(row *v1alpha1.BackendStatus, at Location, expected *Expected, listener *v1alpha1.ListenerStatus, now time.Time) Cause {
-	l := expected.Listener(row.ListenerPort, row.ListenerProtocol)
-	var b *ExpectedBackend
-	if l != nil {
-		b = byKey(l.Backends)[LocationKey(row.Type, row.ServerID, row.ServerIP)]
-	}
-	s := symptomsOf(row, at, listener, now)
-	s.compare(row, expected, l, b)
-	return s.cause()
-}
-
 func symptomsOf(row *v1alpha1.BackendStatus, at Location, listener *v1alpha1.ListenerStatus, now time.Time) *symptoms {
 	return &symptoms{
 		at: at, status: classOf(row.ServerHealthStatus), port: row.Port,

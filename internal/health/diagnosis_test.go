@@ -52,7 +52,41 @@ func abnormalNode(edits ...func(*suspect)) *suspect {
 	}}, edits...)...)
 }
 
-func (s *suspect) cause() Cause { return CauseOf(&s.row, s.at, s.expected, &s.listener, start) }
+func (s *suspect) around() *surroundings {
+	locations := Locations{LocationKey(s.row.Type, s.row.ServerID, s.row.ServerIP): s.at}
+	return &surroundings{locations: locations, expected: s.expected, listeners: []v1alpha1.ListenerStatus{s.listener}, now: start}
+}
+
+func (s *suspect) cause() Cause { return s.around().causeOf(&s.row, s.at) }
+
+// A transition to abnormal has the message of the cause, which names the port or the
+// policy; that of an object without a Service has the diagnosis alone.
+func TestTransitionsHaveCauses(t *testing.T) {
+	transitionOf := func(s *suspect) BackendTransition {
+		t.Helper()
+		was := s.row
+		was.ServerHealthStatus = v1alpha1.StatusNormal
+		all := backendTransitions([]v1alpha1.BackendStatus{s.row}, []v1alpha1.BackendStatus{was}, omittedRows{}, s.around())
+		if len(all) != 1 {
+			t.Fatalf("%d transitions", len(all))
+		}
+		return all[0]
+	}
+	mismatch := abnormalPod(func(s *suspect) { s.row.Port = 9090 })
+	alone := abnormalPod(func(s *suspect) { s.row.Port, s.expected = 9090, nil })
+	for name, test := range map[string]struct {
+		of   *suspect
+		want string
+	}{
+		"of a Service":      {mismatch, "port 9090 is registered, but the targetPort of the Service is 8080: " + seeController},
+		"without a Service": {alone, ""},
+		"without a cause":   {abnormalPod(), ""},
+	} {
+		if got := transitionOf(test.of).Cause; got != test.want {
+			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		}
+	}
+}
 
 // Edits of a suspect: one for each cause.
 

@@ -159,9 +159,10 @@ func (e *evaluation) setRows(first bool) ([]v1alpha1.BackendStatus, *listenerFac
 	omitted, previous := omittedFrom(&e.next), sortedRows(e.next.Backends)
 	rows := stampedRows(e.input.Observation, ScopeOf(e.spec), previous, omitted, e.stamp)
 	facts := e.setListeners(rows, first)
-	rows = locateRows(rows, &surroundings{locations: e.input.Locations, expected: e.input.Expected, listeners: e.next.Listeners, now: e.now})
+	around := &surroundings{locations: e.input.Locations, expected: e.input.Expected, listeners: e.next.Listeners, now: e.now}
+	rows = locateRows(rows, around)
 	if !first {
-		e.transitions.Backends = backendTransitions(rows, previous, omitted, e.input.Locations)
+		e.transitions.Backends = backendTransitions(rows, previous, omitted, around)
 	}
 	return rows, facts
 }

@@ -38,7 +38,7 @@ func TestRulesDoNotMutateTheirArguments(t *testing.T) {
 			return !sameRows(locateRows(rows, &surroundings{locations: locations, listeners: listeners, now: now.Time}), rows)
 		},
 		"backendTransitions": func() bool {
-			return len(backendTransitions(rows, sortedRows(previous), omittedRows{}, locations)) > 0
+			return len(backendTransitions(rows, sortedRows(previous), omittedRows{}, &surroundings{locations: locations})) > 0
 		},
 		"bounded": func() bool { _, omitted := bounded(rows, 2); return omitted > 0 },
 		"mergeListeners": func() bool {

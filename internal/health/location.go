@@ -128,7 +128,7 @@ func (s *surroundings) locate(row v1alpha1.BackendStatus, inCluster bool) v1alph
 	row.Node, row.Pod = at.Node, at.Pod
 	switch {
 	case !at.Missing:
-		row.Diagnosis = s.diagnose(&row, at)
+		row.Diagnosis = s.causeOf(&row, at).Diagnosis
 	case inCluster:
 		row.Diagnosis = v1alpha1.DiagnosisOrphan
 	default:
@@ -137,13 +137,27 @@ func (s *surroundings) locate(row v1alpha1.BackendStatus, inCluster bool) v1alph
 	return row
 }
 
-func (s *surroundings) diagnose(row *v1alpha1.BackendStatus, at Location) v1alpha1.Diagnosis {
+// causeOf returns why a registered backend is abnormal, or what contradicts its health.
+func (s *surroundings) causeOf(row *v1alpha1.BackendStatus, at Location) Cause {
 	listener := matching(s.listeners, &v1alpha1.ListenerStatus{Port: row.ListenerPort, Protocol: row.ListenerProtocol})
 	symptoms := symptomsOf(row, at, listener, s.now)
 	if l := s.expected.Listener(row.ListenerPort, row.ListenerProtocol); l != nil && symptoms.status != normal {
 		symptoms.compare(row, s.expected, l, s.backendsOf(l)[LocationKey(row.Type, row.ServerID, row.ServerIP)])
 	}
-	return symptoms.cause().Diagnosis
+	return symptoms.cause()
+}
+
+// causeInService is the message of the cause of an abnormal row, where the backends
+// that its Service should have are known: it names what the diagnosis does not, such as
+// the port or the NetworkPolicy. "": there is none.
+func (s *surroundings) causeInService(row *v1alpha1.BackendStatus) string {
+	if s.locations == nil || s.expected.Listener(row.ListenerPort, row.ListenerProtocol) == nil {
+		return ""
+	}
+	if at := s.locations.of(row); !at.Missing {
+		return s.causeOf(row, at).Message
+	}
+	return ""
 }
 
 // backendsOf indexes the backends of a listener once: it may have thousands.

@@ -55,6 +55,9 @@ type BackendTransition struct {
 	From, To string
 	// PodReady is true when the backend is a pod that is Ready now.
 	PodReady bool
+	// Cause is the fact that explains an abnormal backend of a Service, and the place
+	// to check; "": none is known.
+	Cause string
 }
 
 // Omitted is BackendTransition.From of a backend that became abnormal after
@@ -154,7 +157,7 @@ func transitionTime(row, was *v1alpha1.BackendStatus, omitted omittedRows, now m
 }
 
 // backendTransitions compares the rows with the previous ones.
-func backendTransitions(rows, previous []v1alpha1.BackendStatus, omitted omittedRows, locations Locations) []BackendTransition {
+func backendTransitions(rows, previous []v1alpha1.BackendStatus, omitted omittedRows, around *surroundings) []BackendTransition {
 	var transitions []BackendTransition
 	for row, was := range matched(rows, previous) {
 		transition, found := backendTransition(row, was, omitted)
@@ -162,7 +165,10 @@ func backendTransitions(rows, previous []v1alpha1.BackendStatus, omitted omitted
 			continue
 		}
 		if row != nil {
-			transition.PodReady = locations.of(row).podReady()
+			transition.PodReady = around.locations.of(row).podReady()
+		}
+		if row != nil && transition.To == abnormal.String() {
+			transition.Cause = around.causeInService(row)
 		}
 		transitions = append(transitions, transition)
 	}
