@@ -21,14 +21,14 @@ const (
 
 // Call is one call to the API.
 type Call struct {
-	Time           time.Time `json:"time"`
-	Method         string    `json:"method"`
+	Time   time.Time `json:"time"`
+	Method string    `json:"method"`
 	// product is that of the call's Version: clb, nlb or alb.
-	Product        string    `json:"product,omitempty"`
-	Action         string    `json:"action,omitempty"`
-	AccessKeyID    string    `json:"accessKeyId,omitempty"`
-	RegionID       string    `json:"regionId,omitempty"`
-	LoadBalancerID string    `json:"loadBalancerId,omitempty"`
+	Product        string `json:"product,omitempty"`
+	Action         string `json:"action,omitempty"`
+	AccessKeyID    string `json:"accessKeyId,omitempty"`
+	RegionID       string `json:"regionId,omitempty"`
+	LoadBalancerID string `json:"loadBalancerId,omitempty"`
 	// loadBalancerIds are those of a call of DescribeLoadBalancerListeners, and of a call of NLB or ALB that concerns
 	// several: it names them, their listeners or their server groups.
 	LoadBalancerIDs []string `json:"loadBalancerIds,omitempty"`
@@ -44,9 +44,9 @@ type Call struct {
 	Fault string `json:"fault,omitempty"`
 }
 
-// Report is the response of GET /admin/v1/calls: exact counts since the last reset, of the first 10,000 ids by load
-// balancer (of the calls that concern one: DescribeHealthStatus, and those of NLB and ALB), and the newest calls, oldest
-// first.
+// Report is the response of GET /admin/v1/calls: exact counts since the last reset, and the newest calls, oldest first.
+// The counts by load balancer are of the first 10,000 ids, and of calls that concern one: DescribeHealthStatus, and most
+// of NLB and ALB.
 type Report struct {
 	Total    int            `json:"total"`
 	ByAction map[string]int `json:"byAction"`
@@ -176,7 +176,7 @@ func newCall(req *request, at time.Time, requestID string, out outcome) Call {
 
 // clipAll bounds a list, too: it has at most as many ids as a call may name, and one more.
 func clipAll(all []string) []string {
-	var clipped []string
+	clipped := make([]string, 0, min(len(all), maxGroupIDs+1))
 	for _, text := range all[:min(len(all), maxGroupIDs+1)] {
 		clipped = append(clipped, clip(text))
 	}

@@ -13,8 +13,8 @@ const maxGroupIDs = 20
 
 // groupCall is a call of NLB or ALB that passed the gateway. caller is nil when any key is accepted.
 type groupCall struct {
-	req    *request
-	state  *ProductState
+	req       *request
+	state     *ProductState
 	caller    *account
 	requestID string
 }

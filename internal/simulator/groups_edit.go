@@ -175,7 +175,8 @@ func (p *ProductState) SetListeners(loadBalancerID string, sel GroupListenerSele
 	})
 }
 
-// AddListener adds a listener. An error is ErrNoLoadBalancer, ErrNoServerGroup, ErrListenerExists, or has the bad field.
+// AddListener adds a listener. An error is ErrNoLoadBalancer, ErrNoServerGroup, ErrListenerExists, or has the bad
+// field.
 func (p *ProductState) AddListener(loadBalancerID string, listener GroupListener) error {
 	exists := false
 	_, err := p.editListeners(loadBalancerID, GroupListenerSelector{}, func(listeners []GroupListener) []GroupListener {

@@ -42,7 +42,7 @@ type ruleHealth struct {
 	ServerGroupInfos []groupHealth `json:"ServerGroupInfos" xml:"ServerGroupInfos"`
 }
 
-// groupHealth is ALB's with HealthCheckEnabled, a string, and ActionType, and NLB's with HeathCheckEnabled (sic), a bool.
+// groupHealth has HealthCheckEnabled, a string, and ActionType for ALB, and HeathCheckEnabled (sic), a bool, for NLB.
 type groupHealth struct {
 	ServerGroupID      string         `json:"ServerGroupId" xml:"ServerGroupId"`
 	HealthCheckEnabled string         `json:"HealthCheckEnabled,omitempty" xml:"HealthCheckEnabled,omitempty"`
@@ -153,7 +153,7 @@ func (p *ProductState) healthRows(ruleID, actionType string, ids []string) []hea
 // notNormal returns the servers that a response names. Where the health check is off, every one is Unavailable. A
 // server of ALB with weight 0 is Unused, as it takes no part in health checks; NLB does not tell it from others.
 func (p *ProductState) notNormal(g ServerGroup) []serverHealth {
-	var servers []serverHealth
+	servers := make([]serverHealth, 0, len(g.Servers))
 	for _, s := range g.Servers {
 		health := serverHealth{ServerID: s.ServerID, ServerIP: s.ServerIP, Port: s.Port, Status: s.HealthStatus}
 		switch {

@@ -185,8 +185,8 @@ func (p *ProductState) PutServerGroup(group ServerGroup) (created bool, err erro
 	return p.groups.put(group.ServerGroupID, group.complete()), nil
 }
 
-// DeleteServerGroup refuses, as the API does, a group that a listener or rule names (ErrServerGroupUse). The other error
-// is ErrNoServerGroup.
+// DeleteServerGroup refuses, as the API does, a group that a listener or rule names: ErrServerGroupUse. The other
+// error is ErrNoServerGroup.
 func (p *ProductState) DeleteServerGroup(id string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -212,4 +212,3 @@ type serverKey struct {
 }
 
 func (s GroupServer) key() serverKey { return serverKey{s.ServerID, s.ServerIP, s.Port} }
-
