@@ -45,8 +45,8 @@ type Call struct {
 }
 
 // Report is the response of GET /admin/v1/calls: exact counts since the last reset, and the newest calls, oldest first.
-// The counts by load balancer are of the first 10,000 ids, and of calls that concern one: DescribeHealthStatus, and most
-// of NLB and ALB.
+// The counts by load balancer are of the first 10,000 ids, and of calls that concern one: DescribeHealthStatus, and
+// most of NLB and ALB.
 type Report struct {
 	Total    int            `json:"total"`
 	ByAction map[string]int `json:"byAction"`

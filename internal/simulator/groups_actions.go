@@ -62,7 +62,7 @@ func (req *request) serverGroupIDs() []string {
 	return req.named("ServerGroupId")
 }
 
-// named returns the values of a parameter and of the list whose name has an s at its end.
+// named returns the values of a parameter such as ListenerId and of its list, ListenerIds.
 func (req *request) named(name string) []string {
 	ids := req.repeated(name+"s", maxGroupIDs)
 	if id := req.params[name]; id != "" {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -97,7 +98,7 @@ func TestAdminLoadBalancersOfALB(t *testing.T) {
 		{"GET", balancer, "", 404, "no such load balancer"},
 		{"DELETE", "/alb/servergroups/sgp-1", "", 204, ""},
 	})
-	if left := len(sim.ALB().owners); left != 0 {
+	if left := len(sim.ALB().owners) + len(sim.ALB().related); left != 0 {
 		t.Errorf("%d ids are left of a deleted load balancer", left)
 	}
 }
@@ -129,4 +130,27 @@ func TestReloadOfServerGroups(t *testing.T) {
 	if got := body(t, base+bareNLB+"GetListenerHealthStatus&ListenerId=lsn-mine-tcp%402", http.StatusOK); !strings.Contains(got, `"ListenerHealthStatus":[]`) {
 		t.Errorf("of a group that was removed: got %s", got)
 	}
+}
+
+// Calls see one state or the next while tests edit: the race detector watches.
+func TestEditsDuringCalls(t *testing.T) {
+	sim, base := start(t, openGroups(), Options{})
+	var edits sync.WaitGroup
+	edits.Go(func() {
+		for i := range 50 {
+			if _, err := sim.NLB().SetServers("sgp-web", ServerSelector{}, ServerPatch{Weight: new(i), HealthStatus: HealthInitial}); err != nil {
+				t.Error(err)
+			}
+			if _, err := sim.NLB().SetListeners("nlb-web", GroupListenerSelector{}, GroupListenerStopped); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range 20 {
+		for _, url := range []string{nlbHealth, nlbServers, bareNLB + "ListListeners", bareNLB + "ListServerGroups"} {
+			body(t, base+url, http.StatusOK)
+		}
+		_, _ = sim.NLB().LoadBalancers(), sim.NLB().ServerGroups()
+	}
+	edits.Wait()
 }

@@ -110,12 +110,15 @@ func (lb GroupLoadBalancer) complete(product string) GroupLoadBalancer {
 		l.ListenerStatus = cmp.Or(l.ListenerStatus, GroupListenerRunning)
 		l.ListenerID = cmp.Or(l.ListenerID, l.defaultID(product, lb.LoadBalancerID))
 		l.ServerGroupIDs, l.Rules = slices.Clone(l.ServerGroupIDs), slices.Clone(l.Rules)
+		for j, rule := range l.Rules {
+			l.Rules[j].ServerGroupIDs, l.Rules[j].MirrorServerGroupIDs = slices.Clone(rule.ServerGroupIDs), slices.Clone(rule.MirrorServerGroupIDs)
+		}
 		lb.Listeners[i] = l
 	}
 	return lb
 }
 
-// defaultID has the shape of the real ids: those of NLB end with the port.
+// defaultID has the shape of the real ids, which for NLB contain the port.
 func (l GroupListener) defaultID(product, loadBalancerID string) string {
 	name := strings.TrimPrefix(loadBalancerID, product+"-") + "-" + strings.ToLower(l.ListenerProtocol)
 	switch {

@@ -82,7 +82,7 @@ func TestFaultRulesOfNLBAndALBAreChecked(t *testing.T) {
 	}
 }
 
-// An absent field is not false: the SDK cannot tell, so a client has to read the raw document.
+// An absent field is not false: the SDK does not distinguish them, so a client has to read the raw document.
 func TestFaultOmitsFields(t *testing.T) {
 	for _, format := range []string{"JSON", "XML"} {
 		sim, base := start(t, openGroups(), Options{})

@@ -8,7 +8,7 @@ import (
 )
 
 // healthPages bounds a page of GetListenerHealthStatus. A page counts servers, and a group without servers to return
-// as one, so that a group may begin on one page and end on another.
+// as one, so that one group may span pages.
 var healthPages = map[string]pageRules{
 	ProductNLB: {results: 20, maxResults: 100, parts: 6, separator: positionSeparator},
 	ProductALB: {results: 20, maxResults: 30, parts: 6, separator: positionSeparator},
@@ -151,7 +151,7 @@ func (p *ProductState) healthRows(ruleID, actionType string, ids []string) []hea
 }
 
 // notNormal returns the servers that a response names. Where the health check is off, every one is Unavailable. A
-// server of ALB with weight 0 is Unused, as it takes no part in health checks; NLB does not tell it from others.
+// server of ALB with weight 0 is Unused, as it takes no part in health checks; NLB does not distinguish it.
 func (p *ProductState) notNormal(g ServerGroup) []serverHealth {
 	servers := make([]serverHealth, 0, len(g.Servers))
 	for _, s := range g.Servers {

@@ -76,7 +76,7 @@ func TestOnlyServersThatAreNotNormalAreNamed(t *testing.T) {
 		{"an unhealthy one has a reason", "on", GroupServer{HealthStatus: HealthUnhealthy, ReasonCode: "CONNECT_FAILED"}, "Unhealthy CONNECT_FAILED", "Unhealthy CONNECT_FAILED"},
 		{"an unhealthy one may lack a reason", "on", GroupServer{HealthStatus: HealthUnhealthy}, "Unhealthy", "Unhealthy"},
 		{"one without a result is Initial", "on", GroupServer{HealthStatus: HealthInitial}, "Initial", "Initial"},
-		{"NLB does not tell weight 0", "on", GroupServer{Weight: new(0)}, "", "Unused"},
+		{"NLB does not report weight 0", "on", GroupServer{Weight: new(0)}, "", "Unused"},
 		{"the older NLB does", "on", GroupServer{Weight: new(0), HealthStatus: HealthUnused}, "Unused", "Unused"},
 		{"without checks every server is Unavailable", "off", GroupServer{HealthStatus: HealthUnhealthy, ReasonCode: "CONNECT_FAILED"}, "Unavailable", "Unavailable"},
 		{"also one with weight 0", "off", GroupServer{Weight: new(0)}, "Unavailable", "Unavailable"},

@@ -33,11 +33,11 @@ type listing struct {
 	RuleHealthStatus     []ruleHealth
 }
 
-func list(t *testing.T, url string) listing {
+func list(t *testing.T, target string) listing {
 	t.Helper()
-	got, err := fetch(t, url)
+	got, err := fetch(t, target)
 	if err != nil || got.status != http.StatusOK {
-		t.Fatalf("%s: got %s, %v", url, got.body, err)
+		t.Fatalf("%s: got %s, %v", target, got.body, err)
 	}
 	var parsed listing
 	if err := json.Unmarshal(got.body, &parsed); err != nil {
@@ -63,9 +63,9 @@ func (l listing) ids() []string {
 	return ids
 }
 
-func listed(t *testing.T, url string) []string {
+func listed(t *testing.T, target string) []string {
 	t.Helper()
-	return list(t, url).ids()
+	return list(t, target).ids()
 }
 
 func TestListsHavePages(t *testing.T) {
@@ -92,7 +92,7 @@ func TestListsHavePages(t *testing.T) {
 	}
 }
 
-// What is added or removed in front of a token neither repeats nor removes a row of the next page.
+// A server that is added or removed in front of a token neither repeats nor removes a row of the next page.
 func TestTokensSurviveChanges(t *testing.T) {
 	sim, base := start(t, openGroups(), Options{})
 	const query = bareNLB + "ListServerGroupServers&ServerGroupId=sgp-web&MaxResults=2"
@@ -138,7 +138,7 @@ func (l listing) merged(into map[string][]string) (rows int) {
 	return rows
 }
 
-// A group may begin on one page and end on another; every page has the group's other fields.
+// A group may span pages; every page has the group's other fields.
 func TestHealthHasPages(t *testing.T) {
 	sim, base := start(t, openGroups(), Options{})
 	query := base + bareALB + "GetListenerHealthStatus&ListenerId=lsn-web-https-443&IncludeRule=true"

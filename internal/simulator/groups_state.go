@@ -82,6 +82,9 @@ func (p *ProductState) discard(lb GroupLoadBalancer) {
 	}
 	for _, id := range lb.groups() {
 		delete(p.related[id], lb.LoadBalancerID)
+		if len(p.related[id]) == 0 {
+			delete(p.related, id)
+		}
 	}
 }
 

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// npmRequest is a call as Alibaba's JavaScript clients sent it: @alicloud/alb20200616 1.3.2, and for NLB, which has no
-// client on npm, @alicloud/openapi-core 1.0.8: each with a signature in headers, and with one in the query.
+// npmRequest is a call as testdata/npm-requests.js recorded it of Alibaba's JavaScript clients: @alicloud/alb20200616
+// 1.3.2, and for NLB, which has no client on npm, @alicloud/openapi-core 1.0.8. Each call was signed in headers, and
+// again in the query.
 type npmRequest struct {
 	Method, URL, Body string
 	Headers           map[string]string
@@ -37,9 +38,13 @@ func TestOfficialJavaScriptClients(t *testing.T) {
 	if err := json.Unmarshal(data, &sent); err != nil {
 		t.Fatal(err)
 	}
+	recorded, err := time.Parse(time.RFC3339, sent[0].Headers["x-acs-date"])
+	if err != nil {
+		t.Fatal(err)
+	}
 	signatures, forms, actions := map[bool]int{}, 0, map[string]bool{}
 	for _, n := range sent {
-		clock := &clock{now: time.Date(2026, 11, 30, 17, 43, 44, 0, time.UTC)}
+		clock := &clock{now: recorded}
 		sim := New(groupsConfig(), Options{Now: clock.Now})
 		if got := recordCode(t, sim, n.request()); got != "" {
 			t.Errorf("%s: refused: %s", n.URL, got)
