@@ -3,6 +3,8 @@
 package simulator
 
 import (
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -97,6 +99,23 @@ func TestInvalidConfigOfNLBAndALB(t *testing.T) {
 		}
 		if _, err := ParseConfig([]byte(text)); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%q for %q: got %v, want %s", tc.new, tc.old, err, tc.want)
+		}
+	}
+}
+
+// Each file of the documentation is one that the simulator reads.
+func TestDocumentedFiles(t *testing.T) {
+	page, err := os.ReadFile("../../docs/simulator.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+	if len(files) != 2 {
+		t.Fatalf("found %d files", len(files))
+	}
+	for _, file := range files {
+		if _, err := ParseConfig([]byte(file[1])); err != nil {
+			t.Errorf("%v in\n%s", err, file[1])
 		}
 	}
 }
