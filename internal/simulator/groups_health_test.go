@@ -213,3 +213,21 @@ func TestFiltersOfLists(t *testing.T) {
 		}
 	}
 }
+
+// A rule may forward to a group and mirror requests to it, too.
+func TestForwardedAndMirroredGroup(t *testing.T) {
+	sim, base := start(t, openGroups(), Options{})
+	both := GroupLoadBalancer{LoadBalancerID: "alb-both", RegionID: "cn-hangzhou", Listeners: []GroupListener{
+		{ListenerPort: 80, ListenerProtocol: "HTTP", ServerGroupIDs: []string{"sgp-default"}, Rules: []Rule{
+			{RuleID: "rule-both", ServerGroupIDs: []string{"sgp-shop"}, MirrorServerGroupIDs: []string{"sgp-shop"}},
+		}},
+	}}
+	if _, err := sim.ALB().PutLoadBalancer(both); err != nil {
+		t.Fatal(err)
+	}
+	page := list(t, base+bareALB+"GetListenerHealthStatus&ListenerId=lsn-both-http-80&IncludeRule=true")
+	infos := page.RuleHealthStatus[0].ServerGroupInfos
+	if len(infos) != 2 || infos[0].ActionType != actionForward || infos[1].ActionType != actionMirror || len(infos[0].NonNormalServers) != 2 || len(infos[1].NonNormalServers) != 2 {
+		t.Errorf("got %+v", infos)
+	}
+}
