@@ -74,7 +74,11 @@ func (v *Verifier) Field(field, of string) error {
 
 // ListPath is where a response has its list: under one key, or under a key
 // inside another.
-type ListPath struct{ Outer, Inner string }
+type ListPath struct {
+	Outer, Inner string
+	// SuccessCode is set where a document may have a Code, with "Success": true.
+	SuccessCode bool
+}
 
 func (p ListPath) String() string {
 	if p.Inner == "" {
@@ -112,8 +116,8 @@ func VerifyDocument(body []byte, path ListPath) error {
 	}
 }
 
-// shape is what VerifyDocument needs of a document: whether it has an error
-// code, and the kinds of the values at a path. list is invalid where the list
+// shape is what VerifyDocument needs of a document: whether it is an error
+// document, and the kinds of the values at a path. list is invalid where the list
 // occurs twice.
 type shape struct {
 	isError     bool
@@ -121,10 +125,18 @@ type shape struct {
 }
 
 func outline(document *jsoniter.Iterator, path ListPath) (found shape) {
+	coded, succeeded, failed := false, false, false
 	document.ReadObjectCB(func(document *jsoniter.Iterator, key string) bool {
 		switch key {
 		case "Code":
-			found.isError = true
+			coded = true
+		case "Success":
+			if path.SuccessCode && document.WhatIsNext() == jsoniter.BoolValue {
+				isTrue := document.ReadBool()
+				succeeded, failed = succeeded || isTrue, failed || !isTrue
+				return true
+			}
+			failed = failed || path.SuccessCode
 		case path.Outer:
 			again := found.outer != jsoniter.InvalidValue
 			found.outer = document.WhatIsNext()
@@ -140,6 +152,7 @@ func outline(document *jsoniter.Iterator, path ListPath) (found shape) {
 		document.Skip()
 		return true
 	})
+	found.isError = failed || coded && !succeeded
 	return found
 }
 
