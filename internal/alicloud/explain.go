@@ -74,7 +74,7 @@ func invalidResponse(exchange *callTransport, call *Call, what string) *Error {
 }
 
 // apiCode is the form of error codes; anything else is prose.
-var apiCode = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9._-]{0,63}|-[0-9]{3})$`)
+var apiCode = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9._-]{0,63}|-\d{3})$`)
 
 func explainRefusal(refused *sdkerrors.ServerError, exchange *callTransport, call *Call) *Error {
 	code := refused.ErrorCode()

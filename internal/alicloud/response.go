@@ -105,7 +105,7 @@ func VerifyDocument(body []byte, path ListPath) error {
 	switch {
 	case document.Error != nil && !errors.Is(document.Error, io.EOF):
 		return &ResponseError{"something that is not a JSON object"}
-	case found.isError:
+	case found.isError():
 		return &ResponseError{"an error document under a status of success"}
 	case found.outer == jsoniter.InvalidValue:
 		return &ResponseError{"a document without " + path.Outer}
@@ -120,23 +120,36 @@ func VerifyDocument(body []byte, path ListPath) error {
 // document, and the kinds of the values at a path. list is invalid where the list
 // occurs twice.
 type shape struct {
-	isError     bool
-	outer, list jsoniter.ValueType
+	// coded is set where the document has a Code, succeeded and failed where it has
+	// Success with true, or with another value.
+	coded, succeeded, failed bool
+	outer, list              jsoniter.ValueType
+}
+
+func (s *shape) isError() bool { return s.failed || s.coded && !s.succeeded }
+
+func (s *shape) readSuccess(document *jsoniter.Iterator) {
+	switch {
+	case document.WhatIsNext() != jsoniter.BoolValue:
+		document.Skip()
+		s.failed = true
+	case document.ReadBool():
+		s.succeeded = true
+	default:
+		s.failed = true
+	}
 }
 
 func outline(document *jsoniter.Iterator, path ListPath) (found shape) {
-	coded, succeeded, failed := false, false, false
 	document.ReadObjectCB(func(document *jsoniter.Iterator, key string) bool {
 		switch key {
 		case "Code":
-			coded = true
+			found.coded = true
 		case "Success":
-			if path.SuccessCode && document.WhatIsNext() == jsoniter.BoolValue {
-				isTrue := document.ReadBool()
-				succeeded, failed = succeeded || isTrue, failed || !isTrue
+			if path.SuccessCode {
+				found.readSuccess(document)
 				return true
 			}
-			failed = failed || path.SuccessCode
 		case path.Outer:
 			again := found.outer != jsoniter.InvalidValue
 			found.outer = document.WhatIsNext()
@@ -152,7 +165,6 @@ func outline(document *jsoniter.Iterator, path ListPath) (found shape) {
 		document.Skip()
 		return true
 	})
-	found.isError = failed || coded && !succeeded
 	return found
 }
 

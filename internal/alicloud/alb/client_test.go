@@ -181,7 +181,7 @@ func TestChecksOff(t *testing.T) {
 func TestHealthCheckEnabled(t *testing.T) {
 	for value, want := range map[any]string{"on": "on", "On": "on", true: "on", "true": "on", "off": "off", false: "off", "maybe": "", nil: ""} {
 		s := newIngress(t)
-		s.Edit = func(call string, document map[string]any) {
+		s.Edit = func(_ string, document map[string]any) {
 			for _, list := range []string{"ListenerHealthStatus", "RuleHealthStatus"} {
 				items, _ := document[list].([]any)
 				for _, item := range items {
@@ -238,7 +238,8 @@ func TestCodeIsAnError(t *testing.T) {
 func TestThrottlingContinuesFromThePages(t *testing.T) {
 	s, n := newIngress(t), 0
 	s.Respond = func(string) (int, string) {
-		if n++; n == 12 {
+		n++
+		if n == 12 {
 			return http.StatusBadRequest, alicloudtest.ErrorDocument("Rejected.Throttling", "slow down")
 		}
 		return 0, ""
@@ -250,10 +251,11 @@ func TestThrottlingContinuesFromThePages(t *testing.T) {
 	if observation := s.observe(); len(observation.Backends) != 38 {
 		t.Errorf("%d rows", len(observation.Backends))
 	}
-	all := append(first[:11], s.Calls()...)
+	all := slices.Concat(first[:11], s.Calls())
 	seen := map[string]int{}
 	for _, call := range all {
-		if seen[call]++; seen[call] > 1 && !strings.HasPrefix(call, servergroup.ActionHealth) {
+		seen[call]++
+		if seen[call] > 1 && !strings.HasPrefix(call, servergroup.ActionHealth) {
 			t.Errorf("%s was called twice: %q", call, all)
 		}
 	}

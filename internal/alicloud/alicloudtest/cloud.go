@@ -137,13 +137,8 @@ func (c *Cloud) verify(r *http.Request) (parameters url.Values, call string) {
 	if inForm != (len(r.PostForm) > 0) {
 		c.t.Errorf("the form of %s is %v", parameters.Get("Action"), r.PostForm)
 	}
-	call = parameters.Get("Action")
-	for _, name := range []string{"ListenerId", "ServerGroupId"} {
-		if id := parameters.Get(name); id != "" {
-			call += " " + id
-		}
-	}
-	return parameters, call
+	id := parameters.Get("ListenerId") + parameters.Get("ServerGroupId")
+	return parameters, strings.TrimSpace(parameters.Get("Action") + " " + id)
 }
 
 func (c *Cloud) respond(parameters url.Values) (status int, document map[string]any) {
@@ -244,7 +239,7 @@ func (c *Cloud) listGroups(parameters url.Values) []any {
 }
 
 func listServers(g *CloudGroup) []any {
-	items := []any{}
+	items := make([]any, 0, len(g.Servers))
 	for _, s := range g.Servers {
 		items = append(items, map[string]any{
 			"ServerId": s.ID, "ServerIp": s.IP, "ServerType": s.Type, "Port": s.Port, "Weight": s.Weight, "Status": defaultTo(s.Status, "Available"),

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -254,9 +255,7 @@ func TestCodeWithSuccess(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newService(t)
 			s.Edit = func(_ string, document map[string]any) {
-				for key, value := range test.fields {
-					document[key] = value
-				}
+				maps.Copy(document, test.fields)
 			}
 			if !test.refused {
 				s.observe()
@@ -270,7 +269,8 @@ func TestCodeWithSuccess(t *testing.T) {
 func TestThrottlingOnTheThirdCall(t *testing.T) {
 	s, n := newService(t), 0
 	s.Respond = func(string) (int, string) {
-		if n++; n == 3 {
+		n++
+		if n == 3 {
 			return http.StatusBadRequest, alicloudtest.ErrorDocument("Throttling.User", "slow down")
 		}
 		return 0, ""
@@ -331,8 +331,9 @@ func TestWithoutAPermitThereIsNoCall(t *testing.T) {
 	s, queued := newService(t), errors.New("queued")
 	var released []error
 	permits := 0
-	permit := func(_ context.Context, action string) (func(error), error) {
-		if permits--; permits < 0 {
+	permit := func(context.Context, string) (func(error), error) {
+		permits--
+		if permits < 0 {
 			return nil, queued
 		}
 		return func(err error) { released = append(released, err) }, nil

@@ -101,7 +101,8 @@ func (o *Observer) call(ctx context.Context, request *alicloud.Request, s *State
 func (o *Observer) health(ctx context.Context, request *alicloud.Request, s *State, id string) error {
 	h := s.pass.health[id]
 	if h != nil && h.done {
-		if s.pass.redone[id]++; s.pass.redone[id] > maxRedone {
+		s.pass.redone[id]++
+		if s.pass.redone[id] > maxRedone {
 			return s.giveUp(request)
 		}
 		delete(s.pass.health, id)

@@ -36,7 +36,8 @@ type list[T any] struct {
 
 // add adds a page. It refuses a next page that was read before, or is one too many.
 func (l *list[T]) add(page *Page[T], now time.Time) error {
-	if l.pages++; l.pages == 1 {
+	l.pages++
+	if l.pages == 1 {
 		l.respondedAt, l.total = now, page.Total
 	}
 	l.moved = l.moved || page.Total != nil && l.total != nil && *page.Total != *l.total

@@ -266,7 +266,8 @@ func TestObservationContinuesAfterATransientFailure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			api, n := nlbService(), 0
 			api.before = func(string) error {
-				if n++; n == 3 {
+				n++
+				if n == 3 {
 					return test.failure
 				}
 				return nil
@@ -424,7 +425,8 @@ func TestMembersThatChangeBetweenTheirPagesAreReadAgain(t *testing.T) {
 	n := 0
 	api.before = func(call string) error {
 		if call == "ListServerGroupServers sgp-1" {
-			if n++; n == 2 { // between the two pages, the first pod is removed
+			n++
+			if n == 2 { // between the two pages, the first pod is removed
 				api.groups["sgp-1"].members = api.groups["sgp-1"].members[1:]
 			}
 		}
