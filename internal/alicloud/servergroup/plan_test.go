@@ -458,3 +458,13 @@ func TestListenersThatChangeAllTheTimeFail(t *testing.T) {
 		t.Errorf("%v after %d calls", err, len(calls))
 	}
 }
+
+// A member that moves to another page between two calls is on both.
+func TestMemberOnTwoPagesCountsOnce(t *testing.T) {
+	o := observerOf(t, nlbService(), Policy{})
+	o.state.begin(&o.request, o.now)
+	o.state.pass.readingID = "sgp-1"
+	if err := o.state.membersRead(&list[Member]{items: []Member{pod(1), pod(2), pod(2)}}); err != nil || len(o.state.groups["sgp-1"].members) != 2 {
+		t.Errorf("%v, %+v", err, o.state.groups["sgp-1"])
+	}
+}
