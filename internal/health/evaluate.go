@@ -3,6 +3,7 @@
 package health
 
 import (
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -87,7 +88,9 @@ func newEvaluation(object *v1alpha1.LoadBalancerHealth, input Input, now time.Ti
 	known := len(e.next.Listeners)
 	e.next.Listeners, e.acceptProblem = acceptListeners(e.next.Listeners, object.Annotations[v1alpha1.ListenersAcceptedAtAnnotation], now)
 	if e.accepted = len(e.next.Listeners) < known; e.accepted && e.next.Summary != nil {
+		unused := e.next.Summary.Unused
 		e.next.Summary = summaryOf(e.next.Listeners)
+		e.next.Summary.Unused = unused
 	}
 	if object.Spec.ServiceRef == nil {
 		e.next.ServiceLoadBalancer = nil
@@ -171,10 +174,12 @@ func (e *evaluation) setRows(first bool) ([]v1alpha1.BackendStatus, *listenerFac
 func (e *evaluation) setListeners(rows []v1alpha1.BackendStatus, first bool) *listenerFacts {
 	observed, previous := listenersOf(rows), e.next.Listeners
 	facts := factsOf(&e.input, e.spec, observed)
+	observed = slices.DeleteFunc(observed, facts.mirrored)
 	merged := mergeListeners(observed, previous, facts, e.policy, e.stamp)
 	e.registered = e.compareRegistered(merged, rows, facts)
 	e.next.Listeners = evaluateListeners(merged, previous, facts, e.policy, e.stamp)
 	summary := summaryOf(e.next.Listeners)
+	summary.Unused = unusedIn(rows)
 	if was := e.next.Summary; was != nil {
 		summary.DisruptionsAllowed = was.DisruptionsAllowed // until the verdict
 	}
