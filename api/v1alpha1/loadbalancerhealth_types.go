@@ -480,8 +480,8 @@ type BackendStatus struct {
 	// got and expected where the API says it, such as RESPONSE_MISMATCH: 502, expected HTTP_2xx.
 	// +optional
 	Reason string `json:"reason,omitempty"`
-	// serverHealthStatus is normal, abnormal, unavailable (the health check has no result), or for an
-	// NLB or ALB unused (weight 0). The API may add others, which count as unavailable.
+	// serverHealthStatus is normal, abnormal or unavailable (the health check has no result); that of
+	// an NLB or ALB may also be unused (weight 0). The API may add others, which count as unavailable.
 	// +required
 	ServerHealthStatus string `json:"serverHealthStatus"`
 	// lastTransitionTime is when serverHealthStatus was first observed at its value.
