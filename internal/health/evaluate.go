@@ -88,9 +88,7 @@ func newEvaluation(object *v1alpha1.LoadBalancerHealth, input Input, now time.Ti
 	known := len(e.next.Listeners)
 	e.next.Listeners, e.acceptProblem = acceptListeners(e.next.Listeners, object.Annotations[v1alpha1.ListenersAcceptedAtAnnotation], now)
 	if e.accepted = len(e.next.Listeners) < known; e.accepted && e.next.Summary != nil {
-		unused := e.next.Summary.Unused
 		e.next.Summary = summaryOf(e.next.Listeners)
-		e.next.Summary.Unused = unused
 	}
 	if object.Spec.ServiceRef == nil {
 		e.next.ServiceLoadBalancer = nil

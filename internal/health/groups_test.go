@@ -104,6 +104,10 @@ func TestEachServerGroupHasAVerdict(t *testing.T) {
 			[]string{"443/https sgp-1 running off u u"}, "Unknown HealthCheckUnavailable",
 			"443 sgp-1 Unknown 0/2 Running Disabled", "2 whose health check is off",
 		},
+		"checks off in one group": {
+			[]string{"443/https sgp-1 running off u", "443/https sgp-2 running on n"}, "Unknown HealthCheckUnavailable",
+			"443 sgp-1 Unknown 0/1 Running Disabled, 443 sgp-2 Healthy 1/1 Running Enabled", "1 whose health check is off",
+		},
 		"unused backends count nowhere": {
 			[]string{"443/https sgp-1 running on n 0 0"}, "True AllBackendsNormal", "443 sgp-1 Healthy 1/1 Running Enabled", "",
 		},
@@ -210,5 +214,23 @@ func TestPortInARangeIsInTheScope(t *testing.T) {
 	env.object.Status = Evaluate(env.object, Input{Observation: observation, Since: start}, env.now, defaults).Status
 	if env.listeners() != "9000 sgp-2 Healthy 1/1 Running Enabled" || env.healthy() != "True AllBackendsNormal" {
 		t.Errorf("got %s with %s", env.healthy(), env.listeners())
+	}
+}
+
+func TestRowsAndListenersOfAServerGroup(t *testing.T) {
+	env := newGroupsEnv(t)
+	env.observe("443/https sgp-1 running on n n", "443/https sgp-2 running off u")
+	rows, listeners := env.object.Status.Backends, env.object.Status.Listeners
+	for i, want := range []int{2, 1} {
+		found := rowsOn(&listeners[i], rows)
+		if len(found) != want || found[0].ServerGroupID != listeners[i].ServerGroupID {
+			t.Errorf("%s: got %+v", listeners[i].ServerGroupID, found)
+		}
+		if l := listenerOf(&found[0], listeners); l != &listeners[i] {
+			t.Errorf("%s: got %+v", listeners[i].ServerGroupID, l)
+		}
+	}
+	if l := listenerOf(&v1alpha1.BackendStatus{ListenerPort: 443, ListenerProtocol: "https", ServerGroupID: "sgp-3"}, listeners); l != nil {
+		t.Errorf("got %+v", l)
 	}
 }

@@ -50,6 +50,11 @@ func matching(listeners []v1alpha1.ListenerStatus, l *v1alpha1.ListenerStatus) *
 	return found
 }
 
+// listenerOf returns the listener that a row is behind; nil for none.
+func listenerOf(row *v1alpha1.BackendStatus, listeners []v1alpha1.ListenerStatus) *v1alpha1.ListenerStatus {
+	return matching(listeners, &v1alpha1.ListenerStatus{Port: row.ListenerPort, Protocol: row.ListenerProtocol, ServerGroupID: row.ServerGroupID})
+}
+
 // indexOf returns the index of the listener that matches, one of the same
 // protocol first; -1 for none.
 func indexOf(listeners []v1alpha1.ListenerStatus, port int32, protocol string) int {

@@ -138,7 +138,7 @@ func (s *surroundings) locate(row v1alpha1.BackendStatus, inCluster bool) v1alph
 }
 
 func (s *surroundings) diagnose(row *v1alpha1.BackendStatus, at Location) v1alpha1.Diagnosis {
-	listener := matching(s.listeners, &v1alpha1.ListenerStatus{Port: row.ListenerPort, Protocol: row.ListenerProtocol, ServerGroupID: row.ServerGroupID})
+	listener := listenerOf(row, s.listeners)
 	symptoms := symptomsOf(row, at, listener, s.now)
 	if l := s.expected.Listener(row.ListenerPort, row.ListenerProtocol); l != nil && symptoms.status != normal {
 		symptoms.compare(row, s.expected, l, s.backendsOf(l)[LocationKey(row.Type, row.ServerID, row.ServerIP)])
