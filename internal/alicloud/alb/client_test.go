@@ -3,7 +3,6 @@
 package alb
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -17,6 +16,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud/servergroup"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/servergroup/servergrouptest"
 )
 
 // TestMain hides the developer's own proxies from the tests.
@@ -69,11 +69,9 @@ func newIngress(t *testing.T) *ingress {
 	}}}
 }
 
-func permitted(context.Context, string) (func(error), error) { return func(error) {}, nil }
-
 func (s *ingress) observe() *alicloud.Observation {
 	s.t.Helper()
-	observation, err := s.client.Observe(s.t.Context(), &s.request, &s.state, permitted)
+	observation, err := s.client.Observe(s.t.Context(), &s.request, &s.state, servergrouptest.Permitted)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -83,7 +81,7 @@ func (s *ingress) observe() *alicloud.Observation {
 // fail demands that an observation fails with an error fit for conditions.
 func (s *ingress) fail() *alicloud.Error {
 	s.t.Helper()
-	observation, err := s.client.Observe(s.t.Context(), &s.request, &s.state, permitted)
+	observation, err := s.client.Observe(s.t.Context(), &s.request, &s.state, servergrouptest.Permitted)
 	failure, ok := errors.AsType[*alicloud.Error](err)
 	if !ok || observation != nil {
 		s.t.Fatalf("got %v, %v", observation, err)

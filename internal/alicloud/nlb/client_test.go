@@ -17,6 +17,7 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud/alicloudtest"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud/servergroup"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/servergroup/servergrouptest"
 )
 
 // TestMain hides the developer's own proxies from the tests.
@@ -65,11 +66,9 @@ func newService(t *testing.T) *service {
 	}}}
 }
 
-func permitted(context.Context, string) (func(error), error) { return func(error) {}, nil }
-
 func (s *service) observe() *alicloud.Observation {
 	s.t.Helper()
-	observation, err := s.client.Observe(s.t.Context(), &s.request, &s.state, permitted)
+	observation, err := s.client.Observe(s.t.Context(), &s.request, &s.state, servergrouptest.Permitted)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -79,7 +78,7 @@ func (s *service) observe() *alicloud.Observation {
 // fail demands that an observation fails with an error fit for conditions.
 func (s *service) fail() *alicloud.Error {
 	s.t.Helper()
-	observation, err := s.client.Observe(s.t.Context(), &s.request, &s.state, permitted)
+	observation, err := s.client.Observe(s.t.Context(), &s.request, &s.state, servergrouptest.Permitted)
 	failure, ok := errors.AsType[*alicloud.Error](err)
 	if !ok || observation != nil {
 		s.t.Fatalf("got %v, %v", observation, err)
