@@ -8,15 +8,19 @@ import (
 )
 
 // ListenerProtocol is the front-end protocol of a listener, as the API spells it.
-// +kubebuilder:validation:Enum=tcp;udp;http;https
+// +kubebuilder:validation:Enum=tcp;udp;http;https;tcpssl;quic
 type ListenerProtocol string
 
-// Front-end protocols of SLB listeners.
+// Front-end protocols of listeners.
 const (
 	ProtocolTCP   ListenerProtocol = "tcp"
 	ProtocolUDP   ListenerProtocol = "udp"
 	ProtocolHTTP  ListenerProtocol = "http"
 	ProtocolHTTPS ListenerProtocol = "https"
+	// ProtocolTCPSSL is of NLB.
+	ProtocolTCPSSL ListenerProtocol = "tcpssl"
+	// ProtocolQUIC is of ALB.
+	ProtocolQUIC ListenerProtocol = "quic"
 )
 
 // Health is the verdict on a listener or a load balancer.
@@ -38,6 +42,8 @@ const (
 	StatusAbnormal = "abnormal"
 	// StatusUnavailable: the health check has no result. This differs from abnormal.
 	StatusUnavailable = "unavailable"
+	// StatusUnused: an NLB or ALB backend has weight 0. It counts nowhere else, and is in no event.
+	StatusUnused = "unused"
 )
 
 // LoadBalancerHealthSpec says which load balancer to observe, how often, and what counts as healthy.
@@ -79,7 +85,8 @@ type LoadBalancerHealthSpec struct {
 	// +kubebuilder:validation:Maximum=65535
 	ListenerPort *int32 `json:"listenerPort,omitempty"`
 
-	// listenerProtocol is the front-end protocol of the listener: tcp, udp, http or https.
+	// listenerProtocol is the front-end protocol of the listener: tcp, udp, http or https, tcpssl of
+	// an NLB, or quic of an ALB.
 	// Required only to select one of a TCP and a UDP listener that share listenerPort.
 	// +optional
 	ListenerProtocol ListenerProtocol `json:"listenerProtocol,omitempty"`
@@ -303,6 +310,9 @@ type Summary struct {
 	// where that is not known, and without serviceRef.
 	// +optional
 	Missing *int32 `json:"missing,omitempty"`
+	// unused is the number of backends with weight 0, of an NLB or ALB; they are in no other count.
+	// +optional
+	Unused int32 `json:"unused,omitempty"`
 	// disruptionsAllowed is how many healthy backends may fail before the load balancer is
 	// Unhealthy or Unknown: the least, over the listeners that affect the verdict, of healthy
 	// backends minus minHealthy. It is absent where there is no such listener or the verdict is
@@ -345,6 +355,10 @@ type ListenerStatus struct {
 	// protocol is the front-end protocol; absent where the API omits it.
 	// +optional
 	Protocol string `json:"protocol,omitempty"`
+	// serverGroupId is the server group of an NLB or ALB listener: each group of a listener has an
+	// entry, and a verdict of its own. Absent for a CLB, and for a listener without a group.
+	// +optional
+	ServerGroupID string `json:"serverGroupId,omitempty"`
 	// health is the verdict of healthPolicy on this listener: Healthy, Unhealthy or Unknown. It is
 	// Unknown for a listener that does not affect the verdict on the load balancer: one that only
 	// redirects, or one that is stopped and that neither the spec nor the Service names.
@@ -458,11 +472,18 @@ type BackendStatus struct {
 	// listenerProtocol is the front-end protocol.
 	// +optional
 	ListenerProtocol string `json:"listenerProtocol,omitempty"`
+	// serverGroupId is the server group of an NLB or ALB; absent for a CLB.
+	// +optional
+	ServerGroupID string `json:"serverGroupId,omitempty"`
 	// port is the back-end port.
 	// +optional
 	Port int32 `json:"port,omitempty"`
-	// serverHealthStatus is normal, abnormal or unavailable (the health check has no result).
-	// The API may add others, which count as unavailable.
+	// reason is the API's code for a health check of an NLB or ALB that failed, with what the check
+	// got and expected where the API says it, such as RESPONSE_MISMATCH: 502, expected HTTP_2xx.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// serverHealthStatus is normal, abnormal or unavailable (the health check has no result); that of
+	// an NLB or ALB may also be unused (weight 0). The API may add others, which count as unavailable.
 	// +required
 	ServerHealthStatus string `json:"serverHealthStatus"`
 	// lastTransitionTime is when serverHealthStatus was first observed at its value.

@@ -4,6 +4,29 @@ package alicloud
 
 import "strings"
 
+// The products, as the labels of metrics and the rate limits name them.
+const (
+	ProductCLB = "clb"
+	ProductNLB = "nlb"
+	ProductALB = "alb"
+)
+
+// ProductOf is the product of a load balancer. Ids of NLB and ALB have a prefix;
+// those of CLB have many forms.
+func ProductOf(loadBalancerID string) string {
+	switch {
+	case strings.HasPrefix(loadBalancerID, "nlb-"):
+		return ProductNLB
+	case strings.HasPrefix(loadBalancerID, "alb-"):
+		return ProductALB
+	default:
+		return ProductCLB
+	}
+}
+
+// isGateway reports whether an id is that of a Gateway Load Balancer.
+func isGateway(loadBalancerID string) bool { return strings.HasPrefix(loadBalancerID, "gwlb-") }
+
 // Product describes one product of Alibaba Cloud to the code that all share.
 type Product struct {
 	// Name is the product's name in RAM actions and resources, such as slb.
@@ -13,16 +36,28 @@ type Product struct {
 	// without a lock, so a product reads them once, in a package variable.
 	EndpointMap  map[string]string
 	EndpointType string
+	// Resources are the RAM resources of the actions that are not about load
+	// balancers, such as servergroup/*, by action; * for an action without resources.
+	Resources map[string]string
 	// Advice says what to do about an error code that only this product has; ""
 	// for any other code. Nil: the product has no such codes.
 	Advice func(code string, call Call) string
 }
+
+// endpointFlag is the flag that says where the API is.
+func (p *Product) endpointFlag() string { return "--" + p.Name + "-endpoint" }
 
 // api is the product's API in messages.
 func (p *Product) api() string { return "the " + strings.ToUpper(p.Name) + " API" }
 
 // permission is what RAM must allow for a call.
 func (p *Product) permission(call *Call) string {
+	if resource, found := p.Resources[call.Action]; found {
+		if resource != "*" {
+			resource = "acs:" + p.Name + ":" + call.RegionID + ":*:" + resource
+		}
+		return p.Name + ":" + call.Action + " on " + resource
+	}
 	resources := make([]string, len(call.LoadBalancerIDs))
 	for i, id := range call.LoadBalancerIDs {
 		resources[i] = "acs:" + p.Name + ":" + call.RegionID + ":*:loadbalancer/" + id

@@ -3,6 +3,7 @@
 package health
 
 import (
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -172,10 +173,12 @@ func (e *evaluation) setRows(first bool) ([]v1alpha1.BackendStatus, *listenerFac
 func (e *evaluation) setListeners(rows []v1alpha1.BackendStatus, first bool) *listenerFacts {
 	observed, previous := listenersOf(rows), e.next.Listeners
 	facts := factsOf(&e.input, e.spec, observed)
+	observed = slices.DeleteFunc(observed, facts.mirrored)
 	merged := mergeListeners(observed, previous, facts, e.policy, e.stamp)
 	e.registered = e.compareRegistered(merged, rows, facts)
 	e.next.Listeners = evaluateListeners(merged, previous, facts, e.policy, e.stamp)
 	summary := summaryOf(e.next.Listeners)
+	summary.Unused = unusedIn(rows)
 	if was := e.next.Summary; was != nil {
 		summary.DisruptionsAllowed = was.DisruptionsAllowed // until the verdict
 	}

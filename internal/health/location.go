@@ -139,7 +139,7 @@ func (s *surroundings) locate(row v1alpha1.BackendStatus, inCluster bool) v1alph
 
 // causeOf returns why a registered backend is abnormal, or what contradicts its health.
 func (s *surroundings) causeOf(row *v1alpha1.BackendStatus, at Location) Cause {
-	listener := matching(s.listeners, &v1alpha1.ListenerStatus{Port: row.ListenerPort, Protocol: row.ListenerProtocol})
+	listener := listenerOf(row, s.listeners)
 	symptoms := symptomsOf(row, at, listener, s.now)
 	if l := s.expected.Listener(row.ListenerPort, row.ListenerProtocol); l != nil && symptoms.status != normal {
 		symptoms.compare(row, s.expected, l, s.backendsOf(l)[LocationKey(row.Type, row.ServerID, row.ServerIP)])

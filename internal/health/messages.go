@@ -103,7 +103,7 @@ func messageNoBackends(target *v1alpha1.ObservedTarget, listeners []v1alpha1.Lis
 			text = "no listener of " + target.LoadBalancerID + " serves"
 		}
 		if l := &listeners[i]; l.State != "" {
-			states = append(states, "listener "+listenerName(l.Port, l.Protocol)+" "+stateWords[l.State])
+			states = append(states, "listener "+nameOf(l)+" "+stateWords[l.State])
 		}
 	}
 	if len(states) > 0 {
@@ -125,7 +125,7 @@ func messageMissing(listeners []v1alpha1.ListenerStatus, acceptProblem string) s
 	var names []string
 	for i := range listeners {
 		if l := &listeners[i]; l.MissingSince != nil {
-			names = append(names, listenerName(l.Port, l.Protocol))
+			names = append(names, nameOf(l))
 		}
 	}
 	text := "is no longer in the response: it was emptied, or it was removed; allow slb:DescribeLoadBalancerListeners, which distinguishes them, " +
@@ -144,7 +144,7 @@ func messageMissing(listeners []v1alpha1.ListenerStatus, acceptProblem string) s
 // describeListener says how many backends a listener has, and how many healthy
 // ones it needs.
 func describeListener(l *v1alpha1.ListenerStatus, p policy) string {
-	name := "listener " + listenerName(l.Port, l.Protocol)
+	name := "listener " + nameOf(l)
 	switch {
 	case l.State == v1alpha1.ListenerStopped:
 		return name + " is Stopped: it accepts no connections"
@@ -206,6 +206,15 @@ func firstFew(texts []string) string {
 	}
 	others := plural(int32(len(texts)-maxListenersNamed), "listener", "listeners")
 	return strings.Join(texts[:maxListenersNamed], "; ") + "; and " + others + " more"
+}
+
+// nameOf is port/protocol of a listener, and its server group where it has one.
+func nameOf(l *v1alpha1.ListenerStatus) string {
+	name := listenerName(l.Port, l.Protocol)
+	if l.ServerGroupID == "" {
+		return name
+	}
+	return name + " (server group " + l.ServerGroupID + ")"
 }
 
 // listenerName is port/protocol, as far as they are known.

@@ -126,7 +126,9 @@ func (c *comparison) decide(rows []v1alpha1.BackendStatus) {
 
 // rowsOn are the sorted rows of a listener.
 func rowsOn(l *v1alpha1.ListenerStatus, rows []v1alpha1.BackendStatus) []v1alpha1.BackendStatus {
-	isOn := func(row v1alpha1.BackendStatus) bool { return matches(l, row.ListenerPort, row.ListenerProtocol) }
+	isOn := func(row v1alpha1.BackendStatus) bool {
+		return row.ServerGroupID == l.ServerGroupID && matches(l, row.ListenerPort, row.ListenerProtocol)
+	}
 	first := slices.IndexFunc(rows, isOn)
 	if first < 0 {
 		return nil

@@ -176,6 +176,9 @@ func backendTransitions(rows, previous []v1alpha1.BackendStatus, omitted omitted
 }
 
 func backendTransition(row, was *v1alpha1.BackendStatus, omitted omittedRows) (transition BackendTransition, found bool) {
+	if isUnused(row) || isUnused(was) {
+		return BackendTransition{}, false
+	}
 	switch {
 	case row == nil:
 		return BackendTransition{Backend: *was, From: classOf(was.ServerHealthStatus).String()}, true
@@ -184,6 +187,10 @@ func backendTransition(row, was *v1alpha1.BackendStatus, omitted omittedRows) (t
 	}
 	from, to := classOf(was.ServerHealthStatus), classOf(row.ServerHealthStatus)
 	return BackendTransition{Backend: *row, From: from.String(), To: to.String()}, from != to
+}
+
+func isUnused(row *v1alpha1.BackendStatus) bool {
+	return row != nil && classOf(row.ServerHealthStatus) == unused
 }
 
 // unlisted is the transition of a backend that the previous status did not
