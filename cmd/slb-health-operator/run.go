@@ -95,20 +95,20 @@ func addControllers(ctx context.Context, o *options, mgr manager.Manager, record
 		reconciler.Gates, reconciler.Awaited, gates.Wake = gates, gates.Awaited, reconciler.Signal
 	}
 	status.Metrics, reconciler.Metrics = fleet, fleet
+	services := &controllers.ServiceReconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: o.selector, Status: status, Events: recorder,
+		Enabled: o.serviceDiscovery, MonitorAll: o.monitor == monitorAll, RegionID: o.regionID, Schema: schema, Options: decide, Now: time.Now,
+	}
+	if err := services.Allowed(ctx, mgr.GetAPIReader(), o.namespaces); err != nil {
+		return err
+	}
 	if err := setUpReaders(ctx, o, mgr, reconciler); err != nil {
 		return err
 	}
 	if err := reconciler.SetupWithManager(ctx, mgr, controllers.Settings{Concurrency: o.concurrency, CallTimeout: o.timeout}); err != nil {
 		return fmt.Errorf("setting up the controller: %w", err)
 	}
-	services := &controllers.ServiceReconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Selector: o.selector, Status: status, Events: recorder,
-		Enabled: o.serviceDiscovery, MonitorAll: o.monitor == monitorAll, RegionID: o.regionID, Schema: schema, Options: decide, Now: time.Now,
-	}
 	ctrlmetrics.Registry.MustRegister(metrics.Services{Each: services.EachService})
-	if err := services.Allowed(ctx, mgr.GetAPIReader(), o.namespaces); err != nil {
-		return err
-	}
 	if err := services.SetupWithManager(ctx, mgr); err != nil {
 		return fmt.Errorf("setting up the controller of Services: %w", err)
 	}

@@ -154,7 +154,7 @@ func (w *env) observesOnly(t *testing.T, want int) {
 		g.Expect(w.admin.List(w.ctx, &list, client.InNamespace(mainNamespace))).To(Succeed())
 		g.Expect(list.Items).To(HaveLen(want))
 		for i := range list.Items {
-			g.Expect(statesOf(&list.Items[i])).To(Equal(good("AllBackendsNormal")), list.Items[i].Name)
+			g.Expect(statesOf(&list.Items[i])).To(HaveKeyWithValue("Ready", "True AllBackendsNormal"), list.Items[i].Name)
 		}
 	})
 }

@@ -3,7 +3,10 @@
 package harness
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,4 +56,22 @@ func (s Series) Count() map[string]int {
 func familyOf(name string) string {
 	family, _, _ := strings.Cut(name, "{")
 	return family
+}
+
+// Scrape reads the metrics that a program serves at an address, host:port.
+func Scrape(ctx context.Context, address string) (Series, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics", http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSeries(string(text))
 }

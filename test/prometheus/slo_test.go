@@ -39,7 +39,7 @@ func TestEachSLORuleIsTested(t *testing.T) {
 		"the objective":                {"critical.yaml", "vector(0.999)", "vector(0.99)"},
 		"the burn rate of 3 days":      {"days.yaml", `{window="3d"} > 1`, `{window="3d"} > 0.5`},
 		"the short window of 3 days":   {"days.yaml", `{window="6h"} > 1`, `{window="6h"} >= 0`},
-		"the burn rate of an hour":     {"critical.yaml", `{window="1h"} > 14.4`, `{window="1h"} > 20`},
+		"the burn rate of an hour":     {"critical.yaml", `{window="1h"} > 14.4`, `{window="1h"} > 34`},
 		"the short window of an hour":  {"critical.yaml", `{window="5m"} > 14.4`, `{window="5m"} >= 0`},
 		"the burn rate of 6 hours":     {"critical.yaml", `{window="6h"} > 6`, `{window="6h"} > 5`},
 		"the short window of 6 hours":  {"critical.yaml", `{window="30m"} > 6`, `{window="30m"} >= 0`},

@@ -6,8 +6,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -228,7 +226,7 @@ func (d *driftApp) awaitMetric(t *testing.T, missing int) {
 	t.Helper()
 	got := "no such metric"
 	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
-		series, err := d.scrape(ctx)
+		series, err := harness.Scrape(ctx, d.metrics)
 		value, found := series[fmt.Sprintf(`slb_health_missing_backends{name=%q,namespace=%q}`, name, d.namespace)]
 		if found {
 			got = fmt.Sprint(value)
@@ -238,23 +236,6 @@ func (d *driftApp) awaitMetric(t *testing.T, missing int) {
 	if err != nil {
 		t.Fatalf("the metric of missing backends is %s, not %d: %v", got, missing, err)
 	}
-}
-
-func (d *driftApp) scrape(ctx context.Context) (harness.Series, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.metrics+"/metrics", http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, err
-	}
-	return harness.ParseSeries(string(text))
 }
 
 // reconcileService makes the cloud controller reconcile the Service, and returns when it has.

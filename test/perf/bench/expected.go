@@ -99,7 +99,7 @@ func (f *monitorFleet) observeAll(ctx context.Context, compares bool) error {
 		object.Namespace = f.namespace()
 		id := object.Spec.LoadBalancerID
 		object.Spec.LoadBalancerID, object.Spec.RegionID, object.Spec.ServiceRef = "", "", &v1alpha1.ServiceReference{Name: id}
-		return errors.Join(f.api.Create(ctx, f.serviceOfPods(id)), f.api.Create(ctx, f.endpoints(id)), f.api.Create(ctx, object))
+		return errors.Join(f.api.Create(ctx, f.serviceOfPods(id)), f.createEndpoints(ctx, id), f.api.Create(ctx, object))
 	})
 	if err != nil {
 		return err
@@ -147,14 +147,28 @@ func (f *monitorFleet) serviceOfPods(id string) *corev1.Service {
 	}
 }
 
-// endpoints are those of the rows of a load balancer.
-func (f *monitorFleet) endpoints(id string) *discoveryv1.EndpointSlice {
+// sliceSize is how many endpoints the endpoint controller puts into one EndpointSlice.
+const sliceSize = 100
+
+// createEndpoints creates those of the rows of a load balancer.
+func (f *monitorFleet) createEndpoints(ctx context.Context, id string) error {
+	for from := 0; from < f.size.Rows; from += sliceSize {
+		if err := f.api.Create(ctx, f.endpoints(id, from, min(from+sliceSize, f.size.Rows))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *monitorFleet) endpoints(id string, from, to int) *discoveryv1.EndpointSlice {
 	slice := &discoveryv1.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Namespace: f.namespace(), Name: id, Labels: map[string]string{discoveryv1.LabelServiceName: id}},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: f.namespace(), Name: fmt.Sprintf("%s-%d", id, from/sliceSize), Labels: map[string]string{discoveryv1.LabelServiceName: id},
+		},
 		AddressType: discoveryv1.AddressTypeIPv4,
 		Ports:       []discoveryv1.EndpointPort{{Name: new(""), Port: new(int32(8443)), Protocol: new(corev1.ProtocolTCP)}},
 	}
-	for j := range f.size.Rows {
+	for j := from; j < to; j++ {
 		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{
 			Addresses: []string{newRow(id, j, metav1.Time{}).ServerIP}, NodeName: new(fmt.Sprintf("node-%d", j)),
 			Conditions: discoveryv1.EndpointConditions{Ready: new(true), Serving: new(true), Terminating: new(false)},

@@ -182,7 +182,7 @@ func (f *fastFleet) measured(ctx context.Context) (fastMeasured, error) {
 	if err != nil {
 		return fastMeasured{}, err
 	}
-	series, err := scrape(ctx, f.metrics)
+	series, err := harness.Scrape(ctx, f.metrics)
 	if err != nil {
 		return fastMeasured{}, err
 	}

@@ -106,14 +106,14 @@ func (f *gatesFleet) window(ctx context.Context) (gateWindow, error) {
 	if err := f.simulator.Admin(ctx, http.MethodDelete, "calls", nil, nil); err != nil {
 		return gateWindow{}, err
 	}
-	before, err := scrape(ctx, f.metrics)
+	before, err := harness.Scrape(ctx, f.metrics)
 	if err != nil {
 		return gateWindow{}, err
 	}
 	if err := harness.Wait(ctx, f.form.Window); err != nil {
 		return gateWindow{}, err
 	}
-	after, err := scrape(ctx, f.metrics)
+	after, err := harness.Scrape(ctx, f.metrics)
 	if err != nil {
 		return gateWindow{}, err
 	}

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -266,22 +265,4 @@ func (f *fastFleet) countCalls(ctx context.Context) error {
 		f.calls += report.ByLoadBalancer[f.balancer(i)]
 	}
 	return err
-}
-
-// scrape reads the metrics of an operator.
-func scrape(ctx context.Context, address string) (series harness.Series, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics", http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, err
-	}
-	return harness.ParseSeries(string(text))
 }
