@@ -125,7 +125,7 @@ func TestInvalidRegionIDReachesNoHost(t *testing.T) {
 
 func TestRegionsOfTheSDKAreValid(t *testing.T) {
 	for region := range testProduct.EndpointMap {
-		if !IsRegionID(region) || checkZone("slb."+region+".aliyuncs.com") != nil {
+		if !IsRegionID(region) || checkZone("--slb-endpoint", "slb."+region+".aliyuncs.com") != nil {
 			t.Errorf("%s is no region", region)
 		}
 	}
