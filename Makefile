@@ -104,10 +104,6 @@ chart: manifests $(HELM_DOCS) ## Copy the files of config/ that the chart shares
 fmt: $(GOLANGCI_LINT) ## Format the code.
 	$(GOLANGCI_LINT) fmt
 
-.PHONY: vet
-vet: ## Run go vet.
-	go vet ./...
-
 .PHONY: demo
 demo: controlplane build build-plugin ## Run a simulated incident on this machine, without a cluster or an account (DEMO_EXIT=1: stop at the end; after controller-manager: rollouts, too).
 	@CGO_ENABLED=0 go build -buildvcs=false -o bin/demo ./hack/demo
@@ -138,7 +134,7 @@ lint-fix: $(GOLANGCI_LINT) ## Run the linters, and fix what they can.
 	$(GOLANGCI_LINT) run --fix
 
 .PHONY: verify
-verify: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(HELM_DOCS) vet ## Check that generated files and every go.mod are up to date.
+verify: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(HELM_DOCS) ## Check that generated files and every go.mod are up to date.
 	@hack/tools/verify.sh '$(TOOLS)'
 
 .PHONY: tidy

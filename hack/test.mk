@@ -15,7 +15,8 @@ ENVTEST := $(LIST_PACKAGES) | awk '/test\/harness/ && !/test\/blackbox|test\/plu
 # The race detector needs cgo, and cgo needs a C compiler.
 CC_FOUND = $(shell command -v $(firstword $(shell go env CC)) 2>/dev/null)
 WITH_RACE = $(if $(CC_FOUND),CGO_ENABLED=1 go $(1) -race,go $(1))
-GO_TEST = $(call WITH_RACE,test)
+# Without vet, which would analyze every dependency once more: make lint runs all of it.
+GO_TEST = $(call WITH_RACE,test -vet=off)
 # make soak runs the operator with the race detector where there is a C compiler, unless SOAK_RACE=0.
 SOAK_WITH_RACE = $(if $(filter 0,$(SOAK_RACE)),,$(CC_FOUND))
 
@@ -86,19 +87,19 @@ test-commands: controlplane build build-plugin $(HELM) $(KUSTOMIZE) $(MONITORING
 
 .PHONY: test-prometheus
 test-prometheus: controlplane build ## Test alerts and dashboard with promtool and a real Prometheus (Debian's package).
-	@go test -count=1 -timeout 20m $(TEST_ARGS) ./test/prometheus/...
-	@cd test/slo && go test -count=1 $(TEST_ARGS) ./...
+	@go test -vet=off -count=1 -timeout 20m $(TEST_ARGS) ./test/prometheus/...
+	@cd test/slo && go test -vet=off -count=1 $(TEST_ARGS) ./...
 
 # Without the race detector: it would double the minutes that Argo CD's modules
 # take to build, and the tests only start other programs.
 .PHONY: test-gitops
 test-gitops: controlplane build $(HELM) $(KUSTOMIZE) $(MONITORING_CRDS)/.made $(FLUX_CRDS)/.made ## Test docs/gitops with the code of Argo CD and Flux, and with kubectl, Helm and kustomize.
-	@cd test/gitops && go test -count=1 $(TEST_ARGS) ./...
+	@cd test/gitops && go test -vet=off -count=1 $(TEST_ARGS) ./...
 
 # Without the race detector, as test-gitops. Not in .ci/run: a first build takes 7 minutes of CPU.
 .PHONY: test-rollouts
 test-rollouts: controlplane controller-manager build build-plugin $(ROLLOUTS_CONTROLLER) ## Test docs/gitops/rollouts with the real controller of Argo Rollouts, and with Flagger's code.
-	@cd test/rollouts && go test -count=1 -timeout 20m $(TEST_ARGS) ./...
+	@cd test/rollouts && go test -vet=off -count=1 -timeout 20m $(TEST_ARGS) ./...
 
 .PHONY: test-supply
 test-supply: controlplane race-note ## Test the table of dependencies, the vulnerability check, the SBOM and the workflows.

@@ -64,7 +64,7 @@ func full() form {
 		large:  fleetSize{Balancers: 10_000, Objects: 1, Rows: usualRows, Interval: 30 * time.Second},
 		small:  fleetSize{Balancers: 1_000, Objects: 1, Rows: usualRows, Interval: 30 * time.Second},
 		shared: fleetSize{Balancers: 50, Objects: 10, Rows: usualRows, Interval: minInterval},
-		uptime: 130 * time.Second, window: 60 * time.Second, stormAfter: 10 * time.Second, rounds: 5, storms: 3, demand: 2.5, part: 10,
+		uptime: 130 * time.Second, window: 60 * time.Second, stormAfter: 10 * time.Second, rounds: 5, storms: 5, demand: 2.5, part: 10,
 	}
 	f.fast, f.gates = fastOnly().fast, gatesOnly().gates
 	for _, rows := range []int{1, usualRows, 200, 2000} {
