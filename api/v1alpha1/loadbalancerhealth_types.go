@@ -74,7 +74,7 @@ type LoadBalancerHealthSpec struct {
 	RegionID string `json:"regionId,omitempty"`
 
 	// serviceRef names a Service of type LoadBalancer in the same namespace, instead of
-	// loadBalancerId and regionId: the operator observes the CLB or NLB instance of the Service. The
+	// loadBalancerId and regionId: the operator observes the SLB (CLB) instance of the Service. The
 	// id is in the Service's label service.k8s.alibaba/loadbalancer-id, and the region is that of
 	// the cluster's nodes. The operator must run with --service-discovery.
 	// +optional
@@ -256,7 +256,7 @@ type ServiceLoadBalancer struct {
 	// serviceName is the name of the Service, as in the spec.
 	// +required
 	ServiceName string `json:"serviceName"`
-	// loadBalancerId is the id of the CLB or NLB instance.
+	// loadBalancerId is the id of the SLB (CLB) instance.
 	// +required
 	LoadBalancerID string `json:"loadBalancerId"`
 	// regionId is its region.
