@@ -108,7 +108,7 @@ func newGroups(t *testing.T, isALB bool, newObserver func(*alicloud.Caller) *ser
 }
 
 // TestPolicyAllowsTheCallsOfTheClients refuses one action after another: the
-// policy must allow what the message then asks for, and nothing that is not called.
+// policy must allow what the message then names, and nothing that is not called.
 func TestPolicyAllowsTheCallsOfTheClients(t *testing.T) {
 	for name, cloud := range map[string]*refusingCloud{
 		"clb": newCLB(),
