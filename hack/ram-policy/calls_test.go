@@ -97,7 +97,8 @@ func newGroups(t *testing.T, isALB bool, newObserver func(*alicloud.Caller) *ser
 		Target: alicloud.Target{RegionID: alicloudtest.Region, LoadBalancerID: cloud.LoadBalancerID}, Credentials: testCredentials,
 	}}
 	return &refusingCloud{id: cloud.LoadBalancerID, called: map[string]bool{}, handler: cloud, observe: func(ctx context.Context, caller *alicloud.Caller) []error {
-		observer, state, failures := newObserver(caller), servergroup.State{}, []error(nil)
+		var state servergroup.State
+		observer, failures := newObserver(caller), make([]error, 0, 3)
 		for _, listeners := range [][]*alicloudtest.CloudListener{listeners, listeners, nil} { // without any, it may not exist
 			cloud.Listeners = listeners
 			_, err := observer.Observe(ctx, &request, &state, servergrouptest.Permitted)
