@@ -6,8 +6,8 @@ package v1alpha1
 // observedGeneration of the spec that it is about.
 const (
 	// ConditionObserved has normal-true polarity and is always present: True
-	// when the last call of DescribeHealthStatus succeeded, False when it failed,
-	// Unknown before the first call and while suspended.
+	// when the last observation succeeded, False when it failed, Unknown before the
+	// first one and while suspended.
 	ConditionObserved = "Observed"
 
 	// ConditionHealthy has normal-true polarity and is always present: True
@@ -37,11 +37,11 @@ const (
 
 // Reasons of Observed, and of Stalled where they require manual action.
 const (
-	// ReasonObservationSucceeded: the call of DescribeHealthStatus succeeded.
+	// ReasonObservationSucceeded: every call of the observation succeeded.
 	ReasonObservationSucceeded = "ObservationSucceeded"
 	// ReasonThrottled: the API refused the call because of a rate limit.
 	ReasonThrottled = "Throttled"
-	// ReasonForbidden: the identity lacks slb:DescribeHealthStatus. Stalls.
+	// ReasonForbidden: the identity lacks a permission of RAM, which the message names. Stalls.
 	ReasonForbidden = "Forbidden"
 	// ReasonInvalidCredentials: the API refused the access key, token or signature. Stalls.
 	ReasonInvalidCredentials = "InvalidCredentials"
@@ -75,8 +75,8 @@ const (
 	// ReasonHealthCheckUnavailable: the verdict depends on backends without a
 	// health-check result.
 	ReasonHealthCheckUnavailable = "HealthCheckUnavailable"
-	// ReasonListenerMissing: DescribeHealthStatus does not list a listener that
-	// had backends, and it is not known whether the listener still exists.
+	// ReasonListenerMissing: the observation of a CLB lacks a listener that had
+	// backends, and it is not known whether the listener still exists.
 	ReasonListenerMissing = "ListenerMissing"
 	// ReasonObservationStale: the last observation is too old for a verdict.
 	ReasonObservationStale = "ObservationStale"

@@ -322,7 +322,7 @@ type Summary struct {
 	DisruptionsAllowed *int32 `json:"disruptionsAllowed,omitempty"`
 }
 
-// ListenerState is whether a listener serves, as DescribeLoadBalancerListeners spells it.
+// ListenerState is whether a listener serves.
 // +kubebuilder:validation:Enum=Running;Stopped;Redirect
 type ListenerState string
 
@@ -346,9 +346,10 @@ const (
 	HealthCheckDisabled HealthCheckState = "Disabled"
 )
 
-// ListenerStatus is the health of one listener. DescribeHealthStatus lists backends only. The status
-// has a listener without backends because DescribeLoadBalancerListeners lists it, because a port of
-// the Service names it, or because it had backends and it is not known whether it still exists.
+// ListenerStatus is the health of one listener, for an NLB or ALB of one of its server groups. The
+// health of a CLB lists backends only. The status has a listener without backends because the API
+// lists it, because a port of the Service names it, or because it had backends and it is not known
+// whether it still exists.
 type ListenerStatus struct {
 	// port is the front-end port; absent where the API omits it.
 	// +optional
@@ -372,17 +373,18 @@ type ListenerStatus struct {
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self.getFullYear() >= 1970 && self.getFullYear() <= 9999",message="lastTransitionTime must be a time such as 2026-01-02T03:04:05Z"
 	LastTransitionTime *metav1.Time `json:"lastTransitionTime,omitempty"`
-	// state is Running, Stopped or Redirect (the listener only redirects); absent where
-	// DescribeLoadBalancerListeners did not list it, and while the listener starts, stops or is
-	// being configured.
+	// state is Running, Stopped or Redirect (the listener only redirects); absent where the
+	// listeners of a CLB could not be listed, and while the listener starts, stops or is being
+	// configured.
 	// +optional
 	State ListenerState `json:"state,omitempty"`
-	// healthCheck is Enabled or Disabled; absent where DescribeLoadBalancerListeners did not list it.
+	// healthCheck is Enabled or Disabled; absent where the listeners of a CLB could not be listed, or
+	// the API does not say.
 	// +optional
 	HealthCheck HealthCheckState `json:"healthCheck,omitempty"`
 	// missingSince is the time of the first observation without the listener, which had backends,
 	// while it is not known whether the listener still exists. It is removed when the listener has
-	// backends again, when DescribeLoadBalancerListeners shows whether it exists, or by the
+	// backends again, when a list of the listeners shows whether it exists, or by the
 	// annotation slb.lbhealth.dev/listeners-accepted-at.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self.getFullYear() >= 1970 && self.getFullYear() <= 9999",message="missingSince must be a time such as 2026-01-02T03:04:05Z"
@@ -453,7 +455,7 @@ type HealthChange struct {
 }
 
 // BackendStatus is the health of one backend behind one listener. Names and values are those
-// of DescribeHealthStatus; a field that the API omits is absent.
+// of the API of CLB (DescribeHealthStatus); a field that the API omits is absent.
 type BackendStatus struct {
 	// serverId is the id of the ECS instance or of the elastic network interface (ENI).
 	// +required
@@ -464,7 +466,7 @@ type BackendStatus struct {
 	// eniHost is the address of the ENI.
 	// +optional
 	EniHost string `json:"eniHost,omitempty"`
-	// type is ecs or eni.
+	// type is ecs or eni; of an NLB or ALB also eci, ip or fc.
 	// +optional
 	Type string `json:"type,omitempty"`
 	// listenerPort is the front-end port.
@@ -507,9 +509,8 @@ type BackendStatus struct {
 	Diagnosis Diagnosis `json:"diagnosis,omitempty"`
 }
 
-// LoadBalancerHealth is the health of the backends of one Alibaba Cloud SLB (CLB) load balancer.
-// The operator calls DescribeHealthStatus in every interval, updates status and conditions, and
-// records events.
+// LoadBalancerHealth is the health of the backends of one Alibaba Cloud load balancer: a CLB, NLB or
+// ALB. The operator observes it in every interval, updates status and conditions, and records events.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status

@@ -2,7 +2,10 @@
 
 package alicloud
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // The products, as the labels of metrics and the rate limits name them.
 const (
@@ -36,6 +39,8 @@ type Product struct {
 	// without a lock, so a product reads them once, in a package variable.
 	EndpointMap  map[string]string
 	EndpointType string
+	// Actions are those that the operator calls.
+	Actions []string
 	// Resources are the RAM resources of the actions that are not about load
 	// balancers, such as servergroup/*, by action; * for an action without resources.
 	Resources map[string]string
@@ -50,17 +55,27 @@ func (p *Product) endpointFlag() string { return "--" + p.Name + "-endpoint" }
 // api is the product's API in messages.
 func (p *Product) api() string { return "the " + strings.ToUpper(p.Name) + " API" }
 
+// RAMAction is an action as a RAM policy names it.
+func (p *Product) RAMAction(action string) string { return p.Name + ":" + action }
+
+// RAMResource is what RAM must allow an action on, for a load balancer of an
+// account; * for the region, account or load balancer is any.
+func (p *Product) RAMResource(action, regionID, accountID, loadBalancerID string) string {
+	resource, found := p.Resources[action]
+	switch {
+	case resource == "*":
+		return resource
+	case !found:
+		resource = "loadbalancer/" + loadBalancerID
+	}
+	return "acs:" + p.Name + ":" + regionID + ":" + accountID + ":" + resource
+}
+
 // permission is what RAM must allow for a call.
 func (p *Product) permission(call *Call) string {
-	if resource, found := p.Resources[call.Action]; found {
-		if resource != "*" {
-			resource = "acs:" + p.Name + ":" + call.RegionID + ":*:" + resource
-		}
-		return p.Name + ":" + call.Action + " on " + resource
-	}
 	resources := make([]string, len(call.LoadBalancerIDs))
 	for i, id := range call.LoadBalancerIDs {
-		resources[i] = "acs:" + p.Name + ":" + call.RegionID + ":*:loadbalancer/" + id
+		resources[i] = p.RAMResource(call.Action, call.RegionID, "*", id)
 	}
-	return p.Name + ":" + call.Action + " on " + strings.Join(resources, ", ")
+	return p.RAMAction(call.Action) + " on " + strings.Join(slices.Compact(resources), ", ")
 }

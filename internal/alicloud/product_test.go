@@ -54,11 +54,14 @@ func TestPermissionOfAnAction(t *testing.T) {
 	for action, want := range map[string]string{
 		"List":    "nlb:List on *",
 		"Members": "nlb:Members on acs:nlb:cn-hangzhou:*:serverGroup/*",
-		"Health":  "nlb:Health on acs:nlb:cn-hangzhou:*:loadbalancer/nlb-1",
+		"Health":  "nlb:Health on acs:nlb:cn-hangzhou:*:loadbalancer/nlb-1, acs:nlb:cn-hangzhou:*:loadbalancer/nlb-2",
 	} {
-		if got := product.permission(&Call{Action: action, RegionID: "cn-hangzhou", LoadBalancerIDs: []string{"nlb-1"}}); got != want {
+		if got := product.permission(&Call{Action: action, RegionID: "cn-hangzhou", LoadBalancerIDs: []string{"nlb-1", "nlb-2"}}); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	}
+	if got, want := product.RAMResource("Health", "*", "12", "*"), "acs:nlb:*:12:loadbalancer/*"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

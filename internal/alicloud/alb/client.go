@@ -21,12 +21,16 @@ var product = alicloud.Product{
 	Name:         alicloud.ProductALB,
 	EndpointMap:  sdkalb.GetEndpointMap(),
 	EndpointType: sdkalb.GetEndpointType(),
+	Actions:      servergroup.Actions,
 	Resources: map[string]string{
 		servergroup.ActionListeners: "*",
 		servergroup.ActionGroups:    "*",
 		servergroup.ActionMembers:   "servergroup/*",
 	},
 }
+
+// Product describes ALB, for RAM policies.
+func Product() alicloud.Product { return product }
 
 // Client observes ALB instances. It is safe for concurrent use.
 type Client struct{ *servergroup.Observer }

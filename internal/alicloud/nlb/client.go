@@ -21,12 +21,16 @@ var product = alicloud.Product{
 	Name:         alicloud.ProductNLB,
 	EndpointMap:  sdknlb.GetEndpointMap(),
 	EndpointType: sdknlb.GetEndpointType(),
+	Actions:      servergroup.Actions,
 	Resources: map[string]string{
 		servergroup.ActionListeners: "*",
 		servergroup.ActionGroups:    "*",
 		servergroup.ActionMembers:   "serverGroup/*", // with a capital G, unlike ALB's
 	},
 }
+
+// Product describes NLB, for RAM policies.
+func Product() alicloud.Product { return product }
 
 // policy reads members for every observation: the health of NLB no longer tells
 // servers with weight 0.

@@ -35,6 +35,10 @@ const (
 	ActionHealth       = "GetListenerHealthStatus"
 )
 
+// Actions are all of them, in the order of a policy: those about a load balancer,
+// about its server groups, and the lists.
+var Actions = []string{ActionHealth, ActionLoadBalancer, ActionMembers, ActionListeners, ActionGroups}
+
 const (
 	// MaxGroupsPerCall is how many server groups a call may name.
 	MaxGroupsPerCall = 20
