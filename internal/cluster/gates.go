@@ -78,6 +78,16 @@ func IsRegistered(pod *corev1.Pod, service string) bool {
 	return !carries || isTrue(Condition(pod, gate))
 }
 
+// ingressGate is the readiness gate of a pod that the ALB Ingress controller opens once
+// it has registered the pod; also as the prefix of one for each Ingress.
+const ingressGate = "target-health.alb.k8s.alicloud"
+
+// isIngressGate reports whether the ALB Ingress controller opens a gate.
+func isIngressGate(conditionType corev1.PodConditionType) bool {
+	name, _, _ := strings.Cut(string(conditionType), "/")
+	return name == ingressGate
+}
+
 // readsGate reports whether the operator reads a condition: of a gate for one of
 // the Services.
 func readsGate(conditionType corev1.PodConditionType, services []string) bool {

@@ -125,7 +125,7 @@ func (o *GateObservation) hasOnlyNodes() bool {
 		if l := o.listener(row.ListenerPort, row.ListenerProtocol); o.portsKnown && (l == nil || !l.named) {
 			continue
 		}
-		if row.Type == TypeENI {
+		if IsAddress(row.Type) {
 			return false
 		}
 		found = true
@@ -162,7 +162,7 @@ func (o *GateObservation) WithPods(ips []string) *GateObservation {
 	for _, ip := range ips {
 		for _, at := range o.byIP[ip] {
 			row := &o.rows[at]
-			typed = typed && row.Type == TypeENI
+			typed = typed && IsAddress(row.Type)
 			if l := with.listener(row.ListenerPort, row.ListenerProtocol); l != nil {
 				l.listsPods = true
 			}
@@ -179,8 +179,8 @@ func (o *GateObservation) WithPods(ips []string) *GateObservation {
 func (o *GateObservation) hasNode() bool {
 	known := o.portsKnown || slices.ContainsFunc(o.listeners, func(l gateListener) bool { return l.listsPods })
 	return slices.ContainsFunc(o.rows, func(row v1alpha1.BackendStatus) bool {
-		if row.Type == TypeENI || !known {
-			return row.Type != TypeENI
+		if IsAddress(row.Type) || !known {
+			return !IsAddress(row.Type)
 		}
 		l := o.listener(row.ListenerPort, row.ListenerProtocol)
 		return l != nil && (l.named || l.listsPods)
@@ -234,7 +234,7 @@ func (o *GateObservation) rowsOf(pod *GatePod) []*v1alpha1.BackendStatus {
 	var rows []*v1alpha1.BackendStatus
 	for _, ip := range pod.IPs {
 		for _, at := range o.byIP[ip] {
-			if row := &o.rows[at]; !pod.HostNetwork || row.Type == TypeENI {
+			if row := &o.rows[at]; !pod.HostNetwork || IsAddress(row.Type) {
 				rows = append(rows, row)
 			}
 		}
