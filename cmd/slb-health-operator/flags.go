@@ -70,7 +70,7 @@ func (o *options) bindCredentials(fs *flag.FlagSet) {
 }
 
 func (o *options) bindCluster(fs *flag.FlagSet) {
-	fs.BoolVar(&o.serviceDiscovery, "service-discovery", false, "Observe the load balancers of Services: for objects with spec.serviceRef, and for the Services of --monitor. The operator then also compares the backends with those that the cluster expects. Requires permission to watch Services, EndpointSlices, and nodes unless --region-id is set; without that for EndpointSlices it does not compare.")
+	fs.BoolVar(&o.serviceDiscovery, "service-discovery", false, "Observe the load balancers of Services and Ingresses: for objects with spec.serviceRef or spec.ingressRef, and for the Services of --monitor. The operator then also compares the backends with those that the cluster expects. Requires permission to watch Services, EndpointSlices, Ingresses, and nodes unless --region-id is set; without that for EndpointSlices it does not compare, and without that for Ingresses it does not observe their load balancers.")
 	fs.StringVar(&o.monitor, "monitor", monitorAnnotated, "Services that the operator creates an object for: annotated, those with the annotation "+v1alpha1.MonitorAnnotation+"=true, or all, each Service with an SLB (CLB) instance, except those with the annotation "+v1alpha1.MonitorAnnotation+"=false. Requires --service-discovery.")
 	fs.StringVar(&o.regionID, "region-id", "", "Region of the load balancers of Services, such as cn-hangzhou. Default: the region of the nodes.")
 	fs.BoolVar(&o.backendNames, "backend-names", false, "Show in the status which node or pod a backend is, and the probable cause where it is abnormal or missing. Requires permission to watch nodes, pods and NetworkPolicies; the operator omits what it may not watch.")

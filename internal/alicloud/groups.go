@@ -44,6 +44,8 @@ type GroupRow struct {
 	// Reason is the API's code for a check that failed, with what the check got and
 	// expected, where the API says it; "" for none.
 	Reason string
+	// Adding is set while the server is being added or configured, and gets no requests.
+	Adding bool
 }
 
 // Group is what the product adds to a row; the zero value for CLB.

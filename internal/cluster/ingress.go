@@ -61,9 +61,9 @@ func IngressLoadBalancer(ingress *networkingv1.Ingress, config AlbConfig, region
 	}
 }
 
-// HasALB reports whether the status of an Ingress has an ALB instance, or another
-// load balancer: then its AlbConfig is not needed.
-func HasALB(ingress *networkingv1.Ingress) bool { return addressOf(ingress) != "" }
+// HasAddress reports whether the status of an Ingress has an address: then its AlbConfig
+// is not needed.
+func HasAddress(ingress *networkingv1.Ingress) bool { return addressOf(ingress) != "" }
 
 // albOf returns the ALB instance and the region in the first host name of the status
 // that has them: alb-….cn-hangzhou.alb.aliyuncs.com.

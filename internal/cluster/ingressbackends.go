@@ -94,7 +94,7 @@ func (s *ServiceBackends) expectIngress(ctx context.Context, read readService, o
 	if err != nil {
 		return Expectation{}, fmt.Errorf("reading Ingress %s: %w", key, err)
 	}
-	if ingress == nil {
+	if ingress == nil || isOfOtherALB(ingress, object) {
 		return undetermined(health.IngressChanged)
 	}
 	state := &IngressState{
@@ -115,4 +115,12 @@ func (s *ServiceBackends) expectIngress(ctx context.Context, read readService, o
 	}
 	expected := ExpectIngress(state)
 	return Expectation{Expected: &expected}, nil
+}
+
+// isOfOtherALB reports whether an Ingress has another load balancer than the one that an
+// object observes.
+func isOfOtherALB(ingress *networkingv1.Ingress, object *v1alpha1.LoadBalancerHealth) bool {
+	id, region := albOf(ingress)
+	observedID, observedRegion, _ := object.LoadBalancer()
+	return id != "" && (id != observedID || region != observedRegion)
 }

@@ -27,7 +27,7 @@ type IngressState struct {
 	// Observation is the last one of the whole ALB.
 	Observation *alicloud.Observation
 	// Known are the server groups that belonged to the Ingress before.
-	Known []string
+	Known []health.OwnGroup
 }
 
 // ExpectIngress returns the server groups of an ALB that belong to an Ingress, and the
@@ -50,10 +50,16 @@ func ExpectIngress(s *IngressState) health.Expected {
 	if backends.unknown != "" {
 		expected.GroupsNotDetermined = health.NotDetermined{Reason: health.InvalidAction, Object: backends.unknown}
 	}
-	for id := range own {
-		expected.Groups = append(expected.Groups, id)
+	for id, ports := range own {
+		group := health.OwnGroup{ID: id}
+		for _, port := range ports { // sorted by Service
+			if !slices.Contains(group.Services, port.service) {
+				group.Services = append(group.Services, port.service)
+			}
+		}
+		expected.Groups = append(expected.Groups, group)
 	}
-	slices.Sort(expected.Groups)
+	slices.SortFunc(expected.Groups, func(a, b health.OwnGroup) int { return cmp.Compare(a.ID, b.ID) })
 	s.expectListeners(&expected, own, groups)
 	return expected
 }
@@ -71,10 +77,10 @@ func (s *IngressState) assignRest(own map[string][]*servedPort, groups map[strin
 		return health.NotDetermined{}
 	}
 	var rest []string
-	for _, id := range s.Known {
-		_, exists := groups[id]
-		if _, assigned := own[id]; exists && !assigned {
-			rest = append(rest, id)
+	for _, known := range s.Known {
+		_, exists := groups[known.ID]
+		if _, assigned := own[known.ID]; exists && !assigned {
+			rest = append(rest, known.ID)
 		}
 	}
 	for _, id := range rest {

@@ -87,7 +87,7 @@ func serviceObject(loadBalancer string) *v1alpha1.LoadBalancerHealth {
 
 func (env *backendsEnv) expect(t *testing.T, registered ...alicloud.Backend) (*health.Expected, error) {
 	t.Helper()
-	expectation, err := env.For(t.Context(), serviceObject("lb-1"), registered, Expectation{})
+	expectation, err := env.For(t.Context(), serviceObject("lb-1"), Registered{Backends: registered}, Expectation{})
 	return expectation.Expected, err
 }
 
@@ -135,13 +135,13 @@ func TestServiceBackendsConfirmsPastTheCache(t *testing.T) {
 		c.service.Spec.Ports[0].TargetPort = intstr.FromInt32(9090)
 	})).reader
 	equal(t, "cached", env.format(t), "80/tcp: 10.0.0.1:8080 10.0.0.2:8080")
-	confirmed, err := env.Confirm(t.Context(), serviceObject("lb-1"), nil)
+	confirmed, err := env.Confirm(t.Context(), serviceObject("lb-1"), Registered{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "live", format(confirmed.Expected), "80/tcp: 10.0.0.1:9090")
 	env.liveReader = newBackendsEnv(newCluster(eni, func(c *cluster) { c.service.Name = "other" })).reader
-	if confirmed, err = env.Confirm(t.Context(), serviceObject("lb-1"), nil); confirmed.Expected != nil || err != nil {
+	if confirmed, err = env.Confirm(t.Context(), serviceObject("lb-1"), Registered{}); confirmed.Expected != nil || err != nil {
 		t.Errorf("the Service does not exist any more: got %+v, %v", confirmed, err)
 	}
 }
@@ -173,7 +173,7 @@ func TestServiceBackendsConfirmsSinceWhen(t *testing.T) {
 		env := newBackendsEnv(newCluster(append(test.edits, restarted)...))
 		env.liveReader = env.reader
 		cached, err := env.expect(t)
-		confirmed, confirmErr := env.Confirm(t.Context(), serviceObject("lb-1"), nil)
+		confirmed, confirmErr := env.Confirm(t.Context(), serviceObject("lb-1"), Registered{})
 		if err != nil || confirmErr != nil {
 			t.Fatal(err, confirmErr)
 		}
@@ -223,7 +223,7 @@ func TestServiceBackendsExpectsNothing(t *testing.T) {
 		"another load balancer":         {env.ServiceBackends, serviceObject("lb-0")},
 		"a Service that does not exist": {env.ServiceBackends, absent},
 	} {
-		if expected, err := test.backends.For(t.Context(), test.object, nil, Expectation{}); expected.Expected != nil || err != nil {
+		if expected, err := test.backends.For(t.Context(), test.object, Registered{}, Expectation{}); expected.Expected != nil || err != nil {
 			t.Errorf("%s: got %+v, %v", name, expected, err)
 		}
 	}

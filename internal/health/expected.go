@@ -218,10 +218,29 @@ type Expected struct {
 	ExcludedNodes []Excluded
 	// Listeners are sorted by port, protocol and server group.
 	Listeners []ExpectedListener
-	// Groups are, with spec.ingressRef, the server groups of the Services of the Ingress.
-	Groups []string
+	// Groups are, with spec.ingressRef, the server groups of the Services of the Ingress,
+	// sorted by id.
+	Groups []OwnGroup
 	// GroupsNotDetermined is why those of some Services are not known.
 	GroupsNotDetermined NotDetermined
+}
+
+// OwnGroup is a server group of an ALB that belongs to an Ingress.
+type OwnGroup struct {
+	ID string
+	// Services are those of the Ingress that it has the backends of; none where that is not known.
+	Services []string
+}
+
+// GroupsOf are the ids of the server groups that have the backends of a Service.
+func (e *Expected) GroupsOf(service string) []string {
+	var ids []string
+	for i := range e.Groups {
+		if slices.Contains(e.Groups[i].Services, service) {
+			ids = append(ids, e.Groups[i].ID)
+		}
+	}
+	return ids
 }
 
 // Listener returns the expectation of a listener and its server group; nil: none, or

@@ -19,14 +19,18 @@ const seeIngressController = "check the events of the Ingress"
 
 // KnownGroups returns the server groups in the status of an object, if that is about
 // its target: once a group is known to belong to the Ingress, it may lose its servers.
-func KnownGroups(object *v1alpha1.LoadBalancerHealth) []string {
-	var groups []string
+func KnownGroups(object *v1alpha1.LoadBalancerHealth) []OwnGroup {
+	var groups []OwnGroup
 	for _, l := range knownListeners(object) {
-		if l.ServerGroupID != "" && !slices.Contains(groups, l.ServerGroupID) {
-			groups = append(groups, l.ServerGroupID)
+		if l.ServerGroupID != "" && !hasGroup(groups, l.ServerGroupID) {
+			groups = append(groups, OwnGroup{ID: l.ServerGroupID})
 		}
 	}
 	return groups
+}
+
+func hasGroup(groups []OwnGroup, id string) bool {
+	return slices.ContainsFunc(groups, func(group OwnGroup) bool { return group.ID == id })
 }
 
 // knownListeners are the listeners in the status of an object, if that is about its target.
@@ -51,7 +55,7 @@ func ownPart(object *v1alpha1.LoadBalancerHealth, input *Input) *alicloud.Observ
 	}
 	return observation.Only(func(l *alicloud.GroupListener) bool {
 		if l.ServerGroupID != "" {
-			return slices.Contains(own, l.ServerGroupID)
+			return hasGroup(own, l.ServerGroupID)
 		}
 		return slices.ContainsFunc(known, func(was v1alpha1.ListenerStatus) bool { return matches(&was, l.Port, l.Protocol) })
 	})

@@ -17,6 +17,10 @@ func ofService(name string) func(*v1alpha1.LoadBalancerHealthSpec) {
 	}
 }
 
+func serviceFront(name string) v1alpha1.Front {
+	return v1alpha1.Front{Kind: v1alpha1.FrontService, Name: name}
+}
+
 // discoverLoadBalancer is a discovery of the load balancer of a Service.
 func (env *testEnv) discoverLoadBalancer(service, id string) Outcome {
 	env.t.Helper()

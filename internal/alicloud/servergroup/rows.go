@@ -154,7 +154,7 @@ func (g *group) match(servers []ServerHealth) (worst, others []*ServerHealth) {
 }
 
 func addRow(result *alicloud.Observation, entry *alicloud.GroupListener, m *Member, status string, server *ServerHealth) {
-	row := alicloud.GroupRow{ServerGroupID: entry.ServerGroupID}
+	row := alicloud.GroupRow{ServerGroupID: entry.ServerGroupID, Adding: m.adding()}
 	if server != nil && status != alicloud.HealthUnused {
 		row.Reason = server.Reason
 	}
@@ -178,7 +178,7 @@ func statusOf(m *Member, server *ServerHealth, health *GroupHealth) (status stri
 		return "", false
 	case m.Unused || server != nil && server.health() == alicloud.HealthUnused:
 		return alicloud.HealthUnused, true
-	case m.Status != "" && m.Status != "available": // being added or configured
+	case m.adding():
 		return alicloud.HealthUnavailable, true
 	case server != nil:
 		return server.health(), true
@@ -187,6 +187,11 @@ func statusOf(m *Member, server *ServerHealth, health *GroupHealth) (status stri
 	default:
 		return alicloud.HealthNormal, true
 	}
+}
+
+// adding reports whether a member is being added or configured.
+func (m *Member) adding() bool {
+	return m.Status != "" && m.Status != "available" && m.Status != "removing"
 }
 
 // health is the row's word for the API's. A later word of the API stays as it is,
