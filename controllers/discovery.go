@@ -64,9 +64,9 @@ func (s *frontStates) get(key types.NamespacedName) *frontState {
 
 func (s *frontStates) delete(key types.NamespacedName) { s.byName.Delete(key) }
 
-// discovery writes the load balancers of Services, or those of Ingresses, into the
+// frontDiscovery writes the load balancers of Services, or those of Ingresses, into the
 // statuses of the objects that reference them.
-type discovery struct {
+type frontDiscovery struct {
 	client client.Client
 	status *StatusWriter
 	// index finds the objects by the name that they reference.
@@ -77,7 +77,7 @@ type discovery struct {
 }
 
 // reconcile finds the load balancer of a Service or an Ingress if objects reference it.
-func (d *discovery) reconcile(ctx context.Context, key types.NamespacedName, find func() (health.Discovery, error)) (reconcile.Result, error) {
+func (d *frontDiscovery) reconcile(ctx context.Context, key types.NamespacedName, find func() (health.Discovery, error)) (reconcile.Result, error) {
 	var list v1alpha1.LoadBalancerHealthList
 	err := d.client.List(ctx, &list, client.InNamespace(key.Namespace), client.MatchingFields{d.index: key.Name}, client.UnsafeDisableDeepCopy)
 	if err != nil {
@@ -95,7 +95,7 @@ func (d *discovery) reconcile(ctx context.Context, key types.NamespacedName, fin
 }
 
 // updateStatuses writes what was found into the statuses of the objects.
-func (d *discovery) updateStatuses(ctx context.Context, key types.NamespacedName, objects []v1alpha1.LoadBalancerHealth, found health.Discovery) (reconcile.Result, error) {
+func (d *frontDiscovery) updateStatuses(ctx context.Context, key types.NamespacedName, objects []v1alpha1.LoadBalancerHealth, found health.Discovery) (reconcile.Result, error) {
 	state, now := d.states.get(key), d.now()
 	state.writes.keepOnly(objects)
 	var requeueAt time.Time

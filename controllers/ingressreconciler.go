@@ -75,7 +75,7 @@ func ingressOf(_ context.Context, object client.Object) []reconcile.Request {
 
 // Reconcile implements reconcile.Reconciler.
 func (i *IngressReconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
-	d := &discovery{client: i.Client, status: i.Status, index: ingressIndex, states: &i.fronts, options: i.Options, now: i.Now}
+	d := &frontDiscovery{client: i.Client, status: i.Status, index: ingressIndex, states: &i.fronts, options: i.Options, now: i.Now}
 	result, err := d.reconcile(ctx, request.NamespacedName, func() (health.Discovery, error) { return i.discover(ctx, request.NamespacedName) })
 	return result, unlessStopping(ctx, err)
 }

@@ -155,8 +155,8 @@ func (s *ServiceReconciler) Reconcile(ctx context.Context, request reconcile.Req
 }
 
 // discovery is what finds load balancers for the objects that reference Services.
-func (s *ServiceReconciler) discovery() *discovery {
-	return &discovery{client: s.Client, status: s.Status, index: serviceIndex, states: &s.fronts, options: s.Options, now: s.Now}
+func (s *ServiceReconciler) discovery() *frontDiscovery {
+	return &frontDiscovery{client: s.Client, status: s.Status, index: serviceIndex, states: &s.fronts, options: s.Options, now: s.Now}
 }
 
 // service reads a Service from the cache; nil when it does not exist, or when the

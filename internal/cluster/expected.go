@@ -197,7 +197,7 @@ func (s *ServiceState) variants() []variant {
 // hasRange reports whether a listener of the Service has a range of ports, for which
 // only pods can be backends.
 func (s *ServiceState) hasRange() bool {
-	return isNLB(s.Service) && annotationOf(s.Service.Annotations, annotationPortRange) != ""
+	return isNLB(s.Service) && annotationOf(s.Service.Annotations, annotationPortRange) != "" && !s.ofIngress
 }
 
 // families returns the address families that the backends may have. Any but IPv4
@@ -227,17 +227,17 @@ const dualStack discoveryv1.AddressType = "DualStack"
 
 // requestedFamily is the family other than IPv4 that the annotations request; "": none.
 func (s *ServiceState) requestedFamily() discoveryv1.AddressType {
-	front, back := annotationOf(s.Service.Annotations, annotationIPVersion), annotationOf(s.Service.Annotations, annotationBackendIPVersion)
+	listeners, backends := annotationOf(s.Service.Annotations, annotationIPVersion), annotationOf(s.Service.Annotations, annotationBackendIPVersion)
 	want := "ipv6"
 	if isNLB(s.Service) {
 		want = string(dualStack)
 	}
 	switch {
-	case s.ofIngress || !strings.EqualFold(front, want):
+	case s.ofIngress || !strings.EqualFold(listeners, want):
 		return ""
-	case strings.EqualFold(back, "ipv6"):
+	case strings.EqualFold(backends, "ipv6"):
 		return discoveryv1.AddressTypeIPv6
-	case isNLB(s.Service) && strings.EqualFold(back, want):
+	case isNLB(s.Service) && strings.EqualFold(backends, want):
 		return dualStack
 	default:
 		return ""

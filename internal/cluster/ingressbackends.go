@@ -32,14 +32,15 @@ func (i *Ingresses) SetupWithManager(ctx context.Context, mgr ctrl.Manager, name
 	if !mayList(ctx, mgr, KindIngress, namespaces, "--service-discovery: objects with spec.ingressRef are not observed: apply config/service-discovery or upgrade the chart, and restart the operator") {
 		return nil
 	}
-	err := mgr.GetFieldIndexer().IndexField(ctx, &networkingv1.Ingress{}, ingressesByService, func(object client.Object) []string {
-		return IngressServices(object.(*networkingv1.Ingress))
-	})
-	if err != nil {
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &networkingv1.Ingress{}, ingressesByService, servicesOfIngress); err != nil {
 		return err
 	}
 	i.Locator.ingresses.Store(true)
 	return nil
+}
+
+func servicesOfIngress(ingress client.Object) []string {
+	return IngressServices(ingress.(*networkingv1.Ingress))
 }
 
 // Reads reports whether the operator may read Ingresses.
@@ -101,7 +102,7 @@ func (s *ServiceBackends) expectIngress(ctx context.Context, read readService, o
 		Ingress: ingress, Services: map[string]*ServiceState{}, Observation: registered.Observation, Known: health.KnownGroups(object),
 	}
 	for _, name := range IngressServices(ingress) {
-		of := &ServiceState{ofIngress: true}
+		of := &ServiceState{}
 		service := client.ObjectKey{Namespace: key.Namespace, Name: name}
 		if err := read(ctx, service, of); err != nil {
 			return Expectation{}, fmt.Errorf("reading Service %s and its EndpointSlices: %w", service, err)

@@ -50,6 +50,9 @@ func newBackendsEnv(c *cluster) *backendsEnv {
 	for _, policy := range c.policies {
 		objects = append(objects, policy)
 	}
+	if c.ingress != nil {
+		objects = append(objects, c.ingress)
+	}
 	read := func(object any) error {
 		kind := fmt.Sprintf("%T", object)
 		env.reads[kind]++
@@ -60,6 +63,7 @@ func newBackendsEnv(c *cluster) *backendsEnv {
 	}
 	reader := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithObjects(objects...).
 		WithIndex(&discoveryv1.EndpointSlice{}, slicesByService, serviceOfSlice).
+		WithIndex(&networkingv1.Ingress{}, ingressesByService, servicesOfIngress).
 		WithIndex(&corev1.Service{}, "metadata.name", func(object client.Object) []string { return []string{object.GetName()} }).
 		WithInterceptorFuncs(interceptor.Funcs{
 			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
@@ -70,10 +74,10 @@ func newBackendsEnv(c *cluster) *backendsEnv {
 			},
 		}).Build()
 	locator := &BackendLocator{}
-	for _, kind := range []interface{ Store(bool) }{&locator.nodes, &locator.pods, &locator.endpointSlices, &locator.policies} {
+	for _, kind := range []interface{ Store(bool) }{&locator.nodes, &locator.pods, &locator.endpointSlices, &locator.policies, &locator.ingresses} {
 		kind.Store(true)
 	}
-	env.ServiceBackends = &ServiceBackends{Locator: locator, Now: func() time.Time { return env.now }, reader: reader, liveReader: reader}
+	env.ServiceBackends = &ServiceBackends{Locator: locator, Ingresses: &Ingresses{Locator: locator, reader: reader}, Now: func() time.Time { return env.now }, reader: reader, liveReader: reader}
 	return env
 }
 
