@@ -58,7 +58,7 @@ type LoadBalancerHealthSpec struct {
 	// loadBalancerId is the id of the CLB, NLB or ALB instance, such as lb-bp1qjwo61pqz3ahltv0mw. The
 	// prefixes nlb- and alb- show the product; any other id is that of a CLB instance.
 	// The id of a Gateway Load Balancer (gwlb-) is refused: it is no front of a Kubernetes cluster.
-	// Required unless serviceRef is set.
+	// Required unless serviceRef or ingressRef is set.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
@@ -69,7 +69,7 @@ type LoadBalancerHealthSpec struct {
 
 	// regionId is the region of the load balancer, such as cn-hangzhou. Its first part is one of
 	// cn, ap, us, eu, me, na, sa, af, ca and rus, because it becomes part of a host name. Required
-	// unless serviceRef is set.
+	// unless serviceRef or ingressRef is set.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^(cn|ap|us|eu|me|na|sa|af|ca|rus)(-[a-z0-9]+)+$`
