@@ -64,8 +64,8 @@ func ExpectIngress(s *IngressState) health.Expected {
 	return expected
 }
 
-// assignRest assigns the groups that belonged to the Ingress before to the ports without
-// a group: such a group may have lost its servers. It returns why a port has none.
+// assignRest assigns groups that belonged to the Ingress before to the ports without a
+// group, one to each: such a group may have lost its servers. It returns why a port has none.
 func (s *IngressState) assignRest(own map[string][]*servedPort, groups map[string][]alicloud.Backend, ports []*servedPort) health.NotDetermined {
 	var without []*servedPort
 	for _, port := range ports {
@@ -83,18 +83,20 @@ func (s *IngressState) assignRest(own map[string][]*servedPort, groups map[strin
 			rest = append(rest, known.ID)
 		}
 	}
+	slices.SortFunc(rest, func(a, b string) int { // those without servers first
+		return cmp.Or(cmp.Compare(min(1, len(groups[a])), min(1, len(groups[b]))), cmp.Compare(a, b))
+	})
+	rest = rest[:min(len(rest), len(without))]
 	for _, id := range rest {
 		own[id] = nil
 	}
-	switch {
-	case len(rest) == 1 && len(without) == 1:
-		own[rest[0]] = without
-		return health.NotDetermined{}
-	case len(rest) >= len(without):
-		return health.NotDetermined{}
-	default:
+	if len(rest) < len(without) {
 		return health.NotDetermined{Reason: health.ServerGroupUnknown, Object: without[0].String()}
 	}
+	if len(rest) == 1 {
+		own[rest[0]] = without
+	}
+	return health.NotDetermined{}
 }
 
 // servedPort is a port of a Service that an Ingress names.

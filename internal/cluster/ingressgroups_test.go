@@ -162,6 +162,10 @@ func TestServerGroupsOfAnIngress(t *testing.T) {
 			[]string{"web:80", "api:80"}, newCluster(eni, clusterIP), api(withoutEndpoints), []string{web, empty, other}, known("sgp-empty", "sgp-web"),
 			"sgp-empty=api sgp-web=web", "*",
 		},
+		"an empty group comes before one that was its own by mistake": {
+			[]string{"web:80", "api:80"}, newCluster(eni, clusterIP), api(withoutEndpoints), []string{web, empty, other}, known("sgp-other", "sgp-empty", "sgp-web"),
+			"sgp-empty=api sgp-web=web", "*",
+		},
 		"a Service that does not exist": {
 			[]string{"web:80", "api:80"}, newCluster(eni, clusterIP), nil, []string{web}, nil, "sgp-web=web ? ServerGroupUnknown(port 80 of Service api)", "*",
 		},

@@ -20,6 +20,13 @@ func ofIngress(name string) func(*v1alpha1.LoadBalancerHealthSpec) {
 	}
 }
 
+func equal[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %v, not %v", what, got, want)
+	}
+}
+
 // ingressEnv evaluates observations of an ALB for an object of the Ingress shop.
 type ingressEnv struct {
 	*groupsEnv

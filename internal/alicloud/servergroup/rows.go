@@ -291,6 +291,22 @@ func (x *memberIndex) find(server *ServerHealth) []int {
 	return found
 }
 
+// hasUnnamedUnused reports whether a member with weight 0 is none of the servers.
+func (x *memberIndex) hasUnnamedUnused(servers []ServerHealth) bool {
+	named := map[int]bool{}
+	for i := range servers {
+		for _, at := range x.find(&servers[i]) {
+			named[at] = true
+		}
+	}
+	for at := range x.members {
+		if x.members[at].Unused && !named[at] {
+			return true
+		}
+	}
+	return false
+}
+
 func samePort(a, b int32) bool { return a == b || a == 0 || b == 0 }
 
 func sameServer(m *Member, id, ip string) bool {
