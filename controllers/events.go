@@ -96,8 +96,12 @@ func eventsOf(transitions health.Transitions) []objectEvent {
 }
 
 func loadBalancerEvent(transition *health.LoadBalancerTransition) objectEvent {
-	note := fmt.Sprintf("Service %s has the load balancer %s, had %s", transition.Service, transition.To, transition.From)
-	return objectEvent{corev1.EventTypeNormal, v1alpha1.EventLoadBalancerChanged, note, "status.serviceLoadBalancer"}
+	note := fmt.Sprintf("%s %s has the load balancer %s, had %s", transition.Front.Kind, transition.Front.Name, transition.To, transition.From)
+	path := "status.serviceLoadBalancer"
+	if transition.Front.Kind == v1alpha1.FrontIngress {
+		path = "status.ingressLoadBalancer"
+	}
+	return objectEvent{corev1.EventTypeNormal, v1alpha1.EventLoadBalancerChanged, note, path}
 }
 
 func observationEvent(transition *health.ConditionTransition) objectEvent {

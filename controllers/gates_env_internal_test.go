@@ -231,7 +231,7 @@ func (env *gateEnv) observeRows(rows []alicloud.Backend) {
 // observeTarget makes an observation of one target of the Service for some of its objects.
 func (env *gateEnv) observeTarget(target alicloud.Target, objects []v1alpha1.LoadBalancerHealth, rows []alicloud.Backend) {
 	o := &alicloud.Observation{RequestedAt: env.clock.Now(), At: env.clock.Now(), Backends: rows}
-	env.gates.observed(&evaluation{
+	env.gates.observed(env.t.Context(), &evaluation{
 		reconciliation: &reconciliation{target: target, objects: objects, state: &targetState{}, observation: o, observed: true},
 		at:             env.clock.Now(), options: health.Options{MaxBackends: 1},
 	})

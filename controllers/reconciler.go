@@ -23,7 +23,8 @@
 //
 // What a process keeps beside the statuses is in state.go and recent.go.
 // secrets.go reads credentials, schema.go compares the CustomResourceDefinition,
-// servicereconciler.go and monitor.go serve Services, and gates.go the readiness
+// servicereconciler.go and monitor.go serve Services, ingressreconciler.go Ingresses,
+// both with discovery.go, and gates.go the readiness
 // gates of pods: gatepass.go decides on them, gatepatch.go writes them, and
 // gatestate.go has what the process keeps of them.
 package controllers
@@ -81,6 +82,8 @@ type Reconciler struct {
 	Locator *cluster.BackendLocator
 	// Expected reads what the cluster expects behind Services; nil: off.
 	Expected ExpectedBackends
+	// Ingresses finds the Ingresses that name a Service; nil: without --service-discovery.
+	Ingresses *cluster.Ingresses
 	// Gates opens the readiness gates that wait for observations; nil: off.
 	Gates *GateReconciler
 	// Services finds the Services that select a pod; nil: the operator may not read Services.
@@ -238,7 +241,7 @@ func (r *Reconciler) updateStatuses(ctx context.Context, rec *reconciliation) up
 		return updateSummary{err: err}
 	}
 	rec.state.listeners.waiting = nil
-	r.Gates.observed(evaluation)
+	r.Gates.observed(ctx, evaluation)
 	summary := updateSummary{stalled: true}
 	hanging := "" // the namespace where a write hung
 	for i := range rec.objects {

@@ -13,7 +13,8 @@ const (
 	// ConditionHealthy has normal-true polarity and is always present: True
 	// when every listener that affects the verdict meets healthPolicy, False when
 	// one does not, Unknown when a listener is missing, when backends without a
-	// health-check result could decide, or when the last observation is too old.
+	// health-check result could decide, when the server groups of an Ingress are not
+	// known, or when the last observation is too old.
 	ConditionHealthy = "Healthy"
 
 	// ConditionReady has normal-true polarity and is always present: GitOps
@@ -30,7 +31,7 @@ const (
 	ConditionReconciling = "Reconciling"
 
 	// ConditionRegistered has normal-true polarity and is present with
-	// spec.serviceRef only: True when the load balancer has every backend that the
+	// spec.serviceRef or spec.ingressRef only: True when the load balancer has every backend that the
 	// cluster expects, False when it lacks one, Unknown while that is not known.
 	ConditionRegistered = "Registered"
 )
@@ -103,7 +104,8 @@ const (
 	// 30 s, and in two observations at the least.
 	ReasonBackendsMissing = "BackendsMissing"
 	// ReasonNotDetermined: which backends the cluster expects cannot be known; the
-	// message says why.
+	// message says why. Also of Healthy and Ready: it is not known which server groups
+	// of an ALB belong to the Ingress.
 	ReasonNotDetermined = "NotDetermined"
 )
 

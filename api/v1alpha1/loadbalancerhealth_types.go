@@ -47,15 +47,18 @@ const (
 )
 
 // LoadBalancerHealthSpec says which load balancer to observe, how often, and what counts as healthy.
-// +kubebuilder:validation:XValidation:rule="has(self.serviceRef) || has(self.loadBalancerId)",fieldPath=".loadBalancerId",reason=FieldValueRequired,message="write loadBalancerId, such as lb-bp1qjwo61pqz3ahltv0mw, or serviceRef instead of loadBalancerId and regionId"
-// +kubebuilder:validation:XValidation:rule="has(self.serviceRef) || has(self.regionId)",fieldPath=".regionId",reason=FieldValueRequired,message="write regionId, such as cn-hangzhou, or serviceRef instead of loadBalancerId and regionId"
+// +kubebuilder:validation:XValidation:rule="has(self.serviceRef) || has(self.ingressRef) || has(self.loadBalancerId)",fieldPath=".loadBalancerId",reason=FieldValueRequired,message="write loadBalancerId, such as lb-bp1qjwo61pqz3ahltv0mw, or serviceRef or ingressRef instead of loadBalancerId and regionId"
+// +kubebuilder:validation:XValidation:rule="has(self.serviceRef) || has(self.ingressRef) || has(self.regionId)",fieldPath=".regionId",reason=FieldValueRequired,message="write regionId, such as cn-hangzhou, or serviceRef or ingressRef instead of loadBalancerId and regionId"
 // +kubebuilder:validation:XValidation:rule="!has(self.serviceRef) || !has(self.loadBalancerId)",fieldPath=".loadBalancerId",reason=FieldValueForbidden,message="serviceRef names the load balancer: remove loadBalancerId, or serviceRef"
 // +kubebuilder:validation:XValidation:rule="!has(self.serviceRef) || !has(self.regionId)",fieldPath=".regionId",reason=FieldValueForbidden,message="serviceRef names the load balancer: remove regionId, or serviceRef"
+// +kubebuilder:validation:XValidation:rule="!has(self.ingressRef) || !has(self.loadBalancerId)",fieldPath=".loadBalancerId",reason=FieldValueForbidden,message="ingressRef names the load balancer: remove loadBalancerId, or ingressRef"
+// +kubebuilder:validation:XValidation:rule="!has(self.ingressRef) || !has(self.regionId)",fieldPath=".regionId",reason=FieldValueForbidden,message="ingressRef names the load balancer: remove regionId, or ingressRef"
+// +kubebuilder:validation:XValidation:rule="!has(self.ingressRef) || !has(self.serviceRef)",fieldPath=".ingressRef",reason=FieldValueForbidden,message="serviceRef names the load balancer: remove ingressRef, or serviceRef"
 type LoadBalancerHealthSpec struct {
 	// loadBalancerId is the id of the CLB, NLB or ALB instance, such as lb-bp1qjwo61pqz3ahltv0mw. The
 	// prefixes nlb- and alb- show the product; any other id is that of a CLB instance.
 	// The id of a Gateway Load Balancer (gwlb-) is refused: it is no front of a Kubernetes cluster.
-	// Required unless serviceRef is set.
+	// Required unless serviceRef or ingressRef is set.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
@@ -66,7 +69,7 @@ type LoadBalancerHealthSpec struct {
 
 	// regionId is the region of the load balancer, such as cn-hangzhou. Its first part is one of
 	// cn, ap, us, eu, me, na, sa, af, ca and rus, because it becomes part of a host name. Required
-	// unless serviceRef is set.
+	// unless serviceRef or ingressRef is set.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^(cn|ap|us|eu|me|na|sa|af|ca|rus)(-[a-z0-9]+)+$`
@@ -74,11 +77,18 @@ type LoadBalancerHealthSpec struct {
 	RegionID string `json:"regionId,omitempty"`
 
 	// serviceRef names a Service of type LoadBalancer in the same namespace, instead of
-	// loadBalancerId and regionId: the operator observes the SLB (CLB) instance of the Service. The
+	// loadBalancerId and regionId: the operator observes the CLB or NLB instance of the Service. The
 	// id is in the Service's label service.k8s.alibaba/loadbalancer-id, and the region is that of
 	// the cluster's nodes. The operator must run with --service-discovery.
 	// +optional
 	ServiceRef *ServiceReference `json:"serviceRef,omitempty"`
+
+	// ingressRef names an Ingress in the same namespace, instead of loadBalancerId and regionId: the
+	// operator observes the ALB instance of the Ingress, and of that only the server groups of the
+	// Ingress's own Services. Id and region are in the host name of the Ingress's status. The
+	// operator must run with --service-discovery.
+	// +optional
+	IngressRef *IngressReference `json:"ingressRef,omitempty"`
 
 	// listenerPort is the front-end port of one listener. Default: every listener of the load balancer.
 	// +optional
@@ -122,8 +132,8 @@ type LoadBalancerHealthSpec struct {
 // and Unknown between. The verdict on the load balancer is that on its worst listener.
 type HealthPolicy struct {
 	// minHealthy is how many backends of each listener must be healthy: a count such as 2,
-	// or a percentage of the listener's backends such as "50%", rounded up. With serviceRef, the
-	// percentage is of the registered and the missing backends. Default 1.
+	// or a percentage of the listener's backends such as "50%", rounded up. With serviceRef or
+	// ingressRef, the percentage is of the registered and the missing backends. Default 1.
 	// With 0, a load balancer or listener without backends is healthy too, and none is missing.
 	// +optional
 	// +kubebuilder:default=1
@@ -167,6 +177,16 @@ type ServiceReference struct {
 	Name string `json:"name"`
 }
 
+// IngressReference names an Ingress in the namespace of the object that refers to it.
+type IngressReference struct {
+	// name of the Ingress.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="name must be the name of an Ingress in this namespace: lower case letters, digits, '-' and '.'"
+	Name string `json:"name"`
+}
+
 // LoadBalancerHealthStatus is the result of the last observation. The operator writes it when
 // it changes and, as a heartbeat, every few minutes; it does not write an observation that finds
 // no difference.
@@ -175,8 +195,8 @@ type LoadBalancerHealthStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// conditions are Observed, Healthy and Ready, with serviceRef also Registered, and Stalled and
-	// Reconciling while they are True.
+	// conditions are Observed, Healthy and Ready, with serviceRef or ingressRef also Registered, and
+	// Stalled and Reconciling while they are True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -187,6 +207,11 @@ type LoadBalancerHealthStatus struct {
 	// while the Service has none, and without serviceRef.
 	// +optional
 	ServiceLoadBalancer *ServiceLoadBalancer `json:"serviceLoadBalancer,omitempty"`
+
+	// ingressLoadBalancer is the load balancer of the Ingress that spec.ingressRef names; absent
+	// while the Ingress has none, and without ingressRef.
+	// +optional
+	IngressLoadBalancer *IngressLoadBalancer `json:"ingressLoadBalancer,omitempty"`
 
 	// observedTarget is what the backends below belong to. When the spec names another target,
 	// the operator removes them without events.
@@ -216,7 +241,7 @@ type LoadBalancerHealthStatus struct {
 	OmittedBackends int32 `json:"omittedBackends,omitempty"`
 
 	// missingBackends are the backends that the cluster expects and the load balancer lacks, sorted
-	// like backends; the first 20. summary.missing is their number. Only with serviceRef.
+	// like backends; the first 20. summary.missing is their number. Only with serviceRef or ingressRef.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=20
@@ -256,7 +281,20 @@ type ServiceLoadBalancer struct {
 	// serviceName is the name of the Service, as in the spec.
 	// +required
 	ServiceName string `json:"serviceName"`
-	// loadBalancerId is the id of the SLB (CLB) instance.
+	// loadBalancerId is the id of the CLB or NLB instance.
+	// +required
+	LoadBalancerID string `json:"loadBalancerId"`
+	// regionId is its region.
+	// +required
+	RegionID string `json:"regionId"`
+}
+
+// IngressLoadBalancer is the load balancer of an Ingress.
+type IngressLoadBalancer struct {
+	// ingressName is the name of the Ingress, as in the spec.
+	// +required
+	IngressName string `json:"ingressName"`
+	// loadBalancerId is the id of the ALB instance.
 	// +required
 	LoadBalancerID string `json:"loadBalancerId"`
 	// regionId is its region.
@@ -269,10 +307,13 @@ type ObservedTarget struct {
 	// serviceName is the name of the Service, as in the spec.
 	// +optional
 	ServiceName string `json:"serviceName,omitempty"`
-	// loadBalancerId as in the spec, or in serviceLoadBalancer.
+	// ingressName is the name of the Ingress, as in the spec.
+	// +optional
+	IngressName string `json:"ingressName,omitempty"`
+	// loadBalancerId as in the spec, or in serviceLoadBalancer or ingressLoadBalancer.
 	// +required
 	LoadBalancerID string `json:"loadBalancerId"`
-	// regionId as in the spec, or in serviceLoadBalancer.
+	// regionId as in the spec, or in serviceLoadBalancer or ingressLoadBalancer.
 	// +required
 	RegionID string `json:"regionId"`
 	// listenerPort as in the spec.
@@ -308,7 +349,7 @@ type Summary struct {
 	Counts `json:",inline"`
 
 	// missing is the number of backends that the cluster expects and the load balancer lacks; absent
-	// where that is not known, and without serviceRef.
+	// where that is not known, and without serviceRef or ingressRef.
 	// +optional
 	Missing *int32 `json:"missing,omitempty"`
 	// unused is the number of backends with weight 0, of an NLB or ALB; they are in no other count.
@@ -390,7 +431,8 @@ type ListenerStatus struct {
 	// +kubebuilder:validation:XValidation:rule="self.getFullYear() >= 1970 && self.getFullYear() <= 9999",message="missingSince must be a time such as 2026-01-02T03:04:05Z"
 	MissingSince *metav1.Time `json:"missingSince,omitempty"`
 	// expected is the number of backends that the cluster expects behind the listener; absent where
-	// that is not known, for a listener that does not affect the verdict, and without serviceRef.
+	// that is not known, for a listener that does not affect the verdict, and without serviceRef or
+	// ingressRef.
 	// +optional
 	Expected *int32 `json:"expected,omitempty"`
 	// missing is how many of the expected backends the load balancer lacks; absent for none.
@@ -407,6 +449,9 @@ type MissingBackend struct {
 	// listenerProtocol is the front-end protocol.
 	// +optional
 	ListenerProtocol string `json:"listenerProtocol,omitempty"`
+	// serverGroupId is the server group of an NLB or ALB listener; absent for a CLB.
+	// +optional
+	ServerGroupID string `json:"serverGroupId,omitempty"`
 	// serverId is the id of the ECS instance; absent for a pod, whose network interface (ENI) the
 	// cluster does not know.
 	// +optional
@@ -503,7 +548,7 @@ type BackendStatus struct {
 	// diagnosis is the most probable cause of an abnormal backend, or what contradicts its health;
 	// absent where none is known. Of any object: NodeNotReady (also of a normal backend),
 	// PodNotReady, PodReadyButAbnormal, or Orphan for a backend that the cluster does not have.
-	// With serviceRef also PodTerminating, NodeDraining, NodeExcluded, NoLocalEndpoint,
+	// With serviceRef or ingressRef also PodTerminating, NodeDraining, NodeExcluded, NoLocalEndpoint,
 	// PortMismatch, NetworkPolicyBlocks and HealthCheckOff. Later versions may add others.
 	// +optional
 	Diagnosis Diagnosis `json:"diagnosis,omitempty"`
@@ -532,6 +577,7 @@ type BackendStatus struct {
 // +kubebuilder:selectablefield:JSONPath=`.spec.loadBalancerId`
 // +kubebuilder:selectablefield:JSONPath=`.spec.regionId`
 // +kubebuilder:selectablefield:JSONPath=`.spec.serviceRef.name`
+// +kubebuilder:selectablefield:JSONPath=`.spec.ingressRef.name`
 type LoadBalancerHealth struct {
 	metav1.TypeMeta `json:",inline"`
 

@@ -141,14 +141,23 @@ func summaryOf(object *v1alpha1.LoadBalancerHealth) v1alpha1.Summary {
 	return *object.Status.Summary
 }
 
-// targetOf is the load balancer and region of an object, or its Service while that
-// has no load balancer.
+// targetOf is the load balancer and region of an object, or its Service or Ingress
+// while that has no load balancer.
 func targetOf(object *v1alpha1.LoadBalancerHealth) (loadBalancer, region string) {
 	id, region, ok := object.LoadBalancer()
 	if !ok {
-		return "service/" + object.Spec.ServiceRef.Name, "-"
+		return frontOf(object), "-"
 	}
 	return id, region
+}
+
+// frontOf is the Service or Ingress of an object, such as service/web; "" for none.
+func frontOf(object *v1alpha1.LoadBalancerHealth) string {
+	if !object.Spec.HasFront() {
+		return ""
+	}
+	front := object.Spec.Front()
+	return strings.ToLower(string(front.Kind)) + "/" + front.Name
 }
 
 // counts is "4/6", the normal backends of all; "-" before the first observation.

@@ -143,14 +143,14 @@ func headReason(object *v1alpha1.LoadBalancerHealth, r rank) string {
 	}
 }
 
-// headTarget is the load balancer and its region, and the Service that names it.
+// headTarget is the load balancer and its region, and the Service or Ingress that names it.
 func headTarget(object *v1alpha1.LoadBalancerHealth) string {
 	loadBalancer, region := targetOf(object)
 	switch {
 	case region == "-":
 		return loadBalancer
-	case object.Spec.ServiceRef != nil:
-		return loadBalancer + " " + region + " service/" + object.Spec.ServiceRef.Name
+	case object.Spec.HasFront():
+		return loadBalancer + " " + region + " " + frontOf(object)
 	default:
 		return loadBalancer + " " + region
 	}

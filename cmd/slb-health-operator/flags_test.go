@@ -19,7 +19,7 @@ import (
 var groupPages = map[string]string{
 	"Alibaba Cloud API":     "[Sizing](sizing.md), [when listeners are listed](spec/loadbalancerhealth.md#when-listeners-are-listed)",
 	"Credentials":           "[Several accounts](multi-account.md)",
-	"Services and backends": "[The load balancers of Services](services.md), [backends with names](backend-names.md)",
+	"Services and backends": "[The load balancers of Services and Ingresses](services.md), [backends with names](backend-names.md)",
 	"Objects":               "[Status](spec/loadbalancerhealth.md#status), [shards](architecture.md#failover-and-shards)",
 	"Leader election":       "[Failover and shards](architecture.md#failover-and-shards)",
 	"Metrics and probes":    "[Metrics](permissions.md#metrics)",

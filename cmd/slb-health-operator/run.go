@@ -111,10 +111,26 @@ func addControllers(ctx context.Context, o *options, mgr manager.Manager, record
 		return fmt.Errorf("setting up the controller: %w", err)
 	}
 	ctrlmetrics.Registry.MustRegister(metrics.Services{Each: services.EachService})
+	if err := setUpFronts(ctx, mgr, services, reconciler.Ingresses); err != nil {
+		return err
+	}
+	return setUpGates(ctx, o, mgr, reconciler.Gates, reconciler.Ingresses)
+}
+
+// setUpFronts adds the controllers of Services and Ingresses to the manager.
+func setUpFronts(ctx context.Context, mgr manager.Manager, services *controllers.ServiceReconciler, read *cluster.Ingresses) error {
 	if err := services.SetupWithManager(ctx, mgr); err != nil {
 		return fmt.Errorf("setting up the controller of Services: %w", err)
 	}
-	return setUpGates(ctx, o, mgr, reconciler.Gates)
+	ingresses := &controllers.IngressReconciler{
+		Client: services.Client, Ingresses: read, Status: services.Status,
+		AlbConfigs: &cluster.AlbConfigs{Reader: services.Live, Mapper: mgr.GetRESTMapper()},
+		RegionID:   services.RegionID, Schema: services.Schema, Options: services.Options, Now: services.Now,
+	}
+	if err := ingresses.SetupWithManager(ctx, mgr); err != nil {
+		return fmt.Errorf("setting up the controller of Ingresses: %w", err)
+	}
+	return nil
 }
 
 // newGates returns the controller of readiness gates; nil: they are off.
@@ -129,10 +145,11 @@ func newGates(o *options, mgr manager.Manager, recorder controllers.EventRecorde
 }
 
 // setUpGates adds the controller of readiness gates to the manager, with its metrics.
-func setUpGates(ctx context.Context, o *options, mgr manager.Manager, gates *controllers.GateReconciler) error {
+func setUpGates(ctx context.Context, o *options, mgr manager.Manager, gates *controllers.GateReconciler, ingresses *cluster.Ingresses) error {
 	if gates == nil {
 		return nil
 	}
+	gates.Ingresses = ingresses
 	if err := gates.Allowed(ctx, mgr.GetAPIReader(), o.namespaces); err != nil {
 		return err
 	}
@@ -153,7 +170,11 @@ func setUpReaders(ctx context.Context, o *options, mgr manager.Manager, reconcil
 		}
 	}
 	if o.serviceDiscovery {
-		expected := &cluster.ServiceBackends{Locator: reconciler.Locator, Now: time.Now}
+		reconciler.Ingresses = &cluster.Ingresses{Locator: reconciler.Locator}
+		if err := reconciler.Ingresses.SetupWithManager(ctx, mgr, o.namespaces); err != nil {
+			return fmt.Errorf("setting up Ingresses: %w", err)
+		}
+		expected := &cluster.ServiceBackends{Locator: reconciler.Locator, Ingresses: reconciler.Ingresses, Now: time.Now}
 		if err := expected.SetupWithManager(ctx, mgr, o.namespaces); err != nil {
 			return fmt.Errorf("setting up the expected backends: %w", err)
 		}

@@ -44,6 +44,8 @@ type GroupRow struct {
 	// Reason is the API's code for a check that failed, with what the check got and
 	// expected, where the API says it; "" for none.
 	Reason string
+	// Adding is set while the server is being added or configured, and gets no requests.
+	Adding bool
 }
 
 // Group is what the product adds to a row; the zero value for CLB.
@@ -75,4 +77,27 @@ func (o *Observation) InScope(scope Scope, row int) bool {
 func (l *GroupListener) InScope(scope Scope) bool {
 	return (scope.ListenerPort == 0 || l.Port <= scope.ListenerPort && scope.ListenerPort <= l.EndPort) &&
 		(scope.ListenerProtocol == "" || strings.EqualFold(scope.ListenerProtocol, l.Protocol))
+}
+
+// Only returns the observation with the server groups of listeners that keep accepts,
+// and their rows.
+func (o *Observation) Only(keep func(*GroupListener) bool) *Observation {
+	type key struct {
+		port              int32
+		protocol, groupID string
+	}
+	part, kept := *o, map[key]bool{}
+	part.Backends, part.Groups = nil, &Groups{}
+	for i := range o.Groups.Listeners {
+		if l := &o.Groups.Listeners[i]; keep(l) {
+			part.Groups.Listeners = append(part.Groups.Listeners, *l)
+			kept[key{l.Port, l.Protocol, l.ServerGroupID}] = true
+		}
+	}
+	for i := range o.Backends {
+		if b, row := &o.Backends[i], o.Groups.Rows[i]; kept[key{b.ListenerPort, b.ListenerProtocol, row.ServerGroupID}] {
+			part.Backends, part.Groups.Rows = append(part.Backends, *b), append(part.Groups.Rows, row)
+		}
+	}
+	return &part
 }

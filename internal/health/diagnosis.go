@@ -24,7 +24,7 @@ type Cause struct {
 // symptoms are what is known of one backend beside its health.
 type symptoms struct {
 	at Location
-	// ofService is true for a backend of an object with spec.serviceRef whose
+	// ofService is true for a backend of an object with a Service or Ingress whose
 	// expected backends are known. Others have only the causes of the node and pod.
 	ofService bool
 	// status is how a registered backend counts; missing is true for one that is not registered.
@@ -96,7 +96,7 @@ func (s *symptoms) compare(row *v1alpha1.BackendStatus, expected *Expected, l *E
 	switch {
 	case b != nil:
 		s.ports, s.blockedBy = []int32{b.Port}, b.BlockedBy
-	case row.Type != TypeENI && s.at.Node != "":
+	case !IsAddress(row.Type) && s.at.Node != "":
 		s.excluded = expected.excludedNode(s.at.Node)
 		s.withoutEndpoint = l.Policy == PolicyLocal && !l.mayHaveEndpoint(s.at.Node)
 	}
@@ -106,7 +106,7 @@ func (s *symptoms) compare(row *v1alpha1.BackendStatus, expected *Expected, l *E
 // no backends of a Service whose backends are pods.
 func (s *symptoms) setPorts(l *ExpectedListener, kind string) {
 	switch {
-	case kind == TypeENI:
+	case IsAddress(kind):
 		s.ports, s.portKind = l.TargetPorts, "targetPort"
 	case l.Policy != PolicyENI && l.NodePort != 0:
 		s.ports, s.portKind = []int32{l.NodePort}, "nodePort"

@@ -334,7 +334,7 @@ func TestExpectedListenerOfARow(t *testing.T) {
 		"not determined":        {e, 443, "https", nil},
 		"nothing is expected":   {nil, 80, "http", nil},
 	} {
-		if got := test.of.Listener(test.port, test.protocol); got != test.want {
+		if got := test.of.Listener(test.port, test.protocol, ""); got != test.want {
 			t.Errorf("%s: got %+v", name, got)
 		}
 	}

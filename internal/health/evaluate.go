@@ -35,7 +35,7 @@ type evaluation struct {
 	spec            *v1alpha1.LoadBalancerHealthSpec
 	generation      int64
 	edited          bool // the conditions are not yet about this generation and load balancer
-	hasLoadBalancer bool // false for an object whose Service has none
+	hasLoadBalancer bool // false for an object whose Service or Ingress has none
 	previous        *v1alpha1.LoadBalancerHealthStatus
 	wasObserved     condition
 	wasHealthy      condition
@@ -53,12 +53,13 @@ type evaluation struct {
 	next        v1alpha1.LoadBalancerHealthStatus
 	transitions Transitions
 	absences    Absences
-	registered  *condition // of an observation; nil: without spec.serviceRef
+	registered  *condition // of an observation; nil: without a Service or Ingress
 	staleAt     time.Time
 }
 
 func newEvaluation(object *v1alpha1.LoadBalancerHealth, input Input, now time.Time, options Options) *evaluation {
 	_, _, hasLoadBalancer := object.LoadBalancer()
+	input.Observation = ownPart(object, &input)
 	e := &evaluation{
 		key:             object.Namespace + "/" + object.Name,
 		spec:            &object.Spec,
@@ -93,6 +94,9 @@ func newEvaluation(object *v1alpha1.LoadBalancerHealth, input Input, now time.Ti
 	if object.Spec.ServiceRef == nil {
 		e.next.ServiceLoadBalancer = nil
 	}
+	if object.Spec.IngressRef == nil {
+		e.next.IngressLoadBalancer = nil
+	}
 	return e
 }
 
@@ -105,6 +109,7 @@ func withTarget(status *v1alpha1.LoadBalancerHealthStatus, target v1alpha1.Obser
 		LastHandledObserveRequest:   status.LastHandledObserveRequest,
 		LastAttemptedObserveRequest: status.LastAttemptedObserveRequest,
 		ServiceLoadBalancer:         status.ServiceLoadBalancer,
+		IngressLoadBalancer:         status.IngressLoadBalancer,
 		ObservedTarget:              &target,
 	}
 }
@@ -282,7 +287,7 @@ func (e *evaluation) reevaluate() condition {
 // disruptions it allows.
 func (e *evaluation) setVerdict(facts *listenerFacts) condition {
 	evaluated := newEvaluatedListeners(e.next.Listeners, facts, e.policy)
-	healthy := evaluated.condition(e.next.ObservedTarget, e.next.Summary, e.acceptProblem)
+	healthy := e.withUnknownGroups(evaluated.condition(e.next.ObservedTarget, e.next.Summary, e.acceptProblem))
 	allowed, known := evaluated.disruptionsAllowed()
 	e.setDisruptionsAllowed(allowed, known && healthy.status != metav1.ConditionUnknown)
 	return healthy

@@ -58,12 +58,22 @@ const (
 	InvalidAnnotation NotDeterminedReason = "InvalidAnnotation"
 	// NoNodePort: the backends are nodes, and the port has no nodePort.
 	NoNodePort NotDeterminedReason = "NoNodePort"
+	// NodeAddresses: the backends are addresses of nodes.
+	NodeAddresses NotDeterminedReason = "NodeAddresses"
+	// IngressesUnknown: the operator may not read Ingresses.
+	IngressesUnknown NotDeterminedReason = "IngressesUnknown"
+	// IngressChanged: the Ingress does not exist, or has another load balancer now.
+	IngressChanged NotDeterminedReason = "IngressChanged"
+	// ServerGroupUnknown: no server group of the ALB has backends of a Service.
+	ServerGroupUnknown NotDeterminedReason = "ServerGroupUnknown"
+	// InvalidAction: an action of the Ingress cannot be read.
+	InvalidAction NotDeterminedReason = "InvalidAction"
 )
 
 // NotDetermined says why the expected backends are not known. The zero value: they are known.
 type NotDetermined struct {
 	Reason NotDeterminedReason
-	// Object is the annotation, node or endpoint that causes it; "": none.
+	// Object is the annotation, node, endpoint or Service that causes it; "": none.
 	Object string
 }
 
@@ -94,6 +104,16 @@ func (n NotDetermined) Message() string {
 		return "the cloud controller manager cannot parse the annotation " + n.Object + ", so it registers none"
 	case NoNodePort:
 		return "the backends are nodes, and the port of the Service has no nodePort"
+	case NodeAddresses:
+		return "the annotation server-group-type makes the backends addresses of nodes"
+	case IngressesUnknown:
+		return "the operator may not read Ingresses: apply config/service-discovery or upgrade the chart, and restart the operator"
+	case IngressChanged:
+		return "the Ingress does not exist, or has another load balancer now"
+	case ServerGroupUnknown:
+		return "no server group has the backends of " + n.Object + ": " + seeIngressController
+	case InvalidAction:
+		return "the annotation " + n.Object + " of the Ingress is not a list of actions: fix it"
 	default:
 		return ""
 	}
@@ -174,6 +194,8 @@ type ExpectedBackend struct {
 // ExpectedListener is what the cluster expects behind one listener of a Service.
 type ExpectedListener struct {
 	ServicePort
+	// ServerGroupID is the server group of an ALB; "" for a listener with one group, or none.
+	ServerGroupID string
 	// NotDetermined is why the backends are not known. Then the other fields are zero.
 	NotDetermined NotDetermined
 	// Policy is how the backends were chosen.
@@ -188,25 +210,50 @@ type ExpectedListener struct {
 	Excluded []Excluded
 }
 
-// Expected is what the cluster expects behind the load balancer of a Service.
+// Expected is what the cluster expects behind the load balancer of a Service or an Ingress.
 type Expected struct {
 	// NotDetermined is why nothing is known of any listener. Then the other fields are zero.
 	NotDetermined NotDetermined
 	// ExcludedNodes are the nodes that are no backends of the Service, sorted by name.
 	ExcludedNodes []Excluded
-	// Listeners are sorted by port and protocol.
+	// Listeners are sorted by port, protocol and server group.
 	Listeners []ExpectedListener
+	// Groups are, with spec.ingressRef, the server groups of the Services of the Ingress,
+	// sorted by id.
+	Groups []OwnGroup
+	// GroupsNotDetermined is why those of some Services are not known.
+	GroupsNotDetermined NotDetermined
 }
 
-// Listener returns the expectation of a listener; nil: none, or not determined.
-// A protocol that is "" matches the only listener of the port.
-func (e *Expected) Listener(port int32, protocol string) *ExpectedListener {
+// OwnGroup is a server group of an ALB that belongs to an Ingress.
+type OwnGroup struct {
+	ID string
+	// Services are those of the Ingress that it has the backends of; none where that is not known.
+	Services []string
+}
+
+// GroupsOf are the ids of the server groups that have the backends of a Service.
+func (e *Expected) GroupsOf(service string) []string {
+	var ids []string
+	for i := range e.Groups {
+		if slices.Contains(e.Groups[i].Services, service) {
+			ids = append(ids, e.Groups[i].ID)
+		}
+	}
+	return ids
+}
+
+// Listener returns the expectation of a listener and its server group; nil: none, or
+// not determined. A protocol that is "" matches the only listener of the port, and an
+// expectation without a server group is that of any.
+func (e *Expected) Listener(port int32, protocol, serverGroupID string) *ExpectedListener {
 	if e == nil {
 		return nil
 	}
 	var found *ExpectedListener
 	for i := range e.Listeners {
-		if l := &e.Listeners[i]; l.Port == port && (protocol == "" || l.Protocol == protocol) {
+		l := &e.Listeners[i]
+		if l.Port == port && (protocol == "" || l.Protocol == protocol) && (l.ServerGroupID == "" || l.ServerGroupID == serverGroupID) {
 			if found != nil {
 				return nil
 			}
@@ -217,6 +264,11 @@ func (e *Expected) Listener(port int32, protocol string) *ExpectedListener {
 		return nil
 	}
 	return found
+}
+
+// listenerOf returns the expectation of the listener of a row; nil: none, or not determined.
+func (e *Expected) listenerOf(row *v1alpha1.BackendStatus) *ExpectedListener {
+	return e.Listener(row.ListenerPort, row.ListenerProtocol, row.ServerGroupID)
 }
 
 // excludedNode returns why a node is no backend; nil: it is one, or not known.

@@ -25,14 +25,13 @@ type Transitions struct {
 	Observation *ConditionTransition
 	// Registered is set when the condition Registered became False, or True after that.
 	Registered *ConditionTransition
-	// LoadBalancer is set when the Service of spec.serviceRef has another load balancer than before.
+	// LoadBalancer is set when the Service or Ingress in the spec has another load balancer than before.
 	LoadBalancer *LoadBalancerTransition
 }
 
-// LoadBalancerTransition is a Service whose load balancer was replaced.
+// LoadBalancerTransition is a Service or an Ingress whose load balancer was replaced.
 type LoadBalancerTransition struct {
-	// Service is its name.
-	Service string
+	Front v1alpha1.Front
 	// From and To are ids of load balancers.
 	From, To string
 }

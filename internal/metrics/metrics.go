@@ -227,9 +227,7 @@ func targetOf(object *v1alpha1.LoadBalancerHealth) v1alpha1.ObservedTarget {
 	}
 	var target v1alpha1.ObservedTarget
 	target.LoadBalancerID, target.RegionID, _ = object.LoadBalancer()
-	if service := object.Spec.ServiceRef; service != nil {
-		target.ServiceName = service.Name
-	}
+	target.SetFront(object.Spec.Front())
 	return target
 }
 

@@ -232,6 +232,7 @@ func (s *State) healthRead(id string, h *list[GroupHealth]) error {
 		if g := s.groups[item.GroupID]; g != nil && g.order <= s.pass.order {
 			index := g.indexed()
 			g.suspect = g.suspect || slices.ContainsFunc(item.Servers, func(server ServerHealth) bool { return len(index.find(&server)) == 0 })
+			g.regained = g.regained || index.hasUnnamedUnused(item.Servers)
 		}
 	}
 	if len(named) > maxListeners {

@@ -116,6 +116,8 @@ func (s *State) mustRead(id string, now time.Time, policy Policy) bool {
 		return false
 	case g.suspect || g.readAt.Before(p.since) || !now.Before(g.refreshAt):
 		return true
+	case g.regained && !policy.Weights: // such a product does not name them
+		return true
 	case policy.Weights && p.lists == 0:
 		return true
 	}

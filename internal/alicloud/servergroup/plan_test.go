@@ -154,6 +154,51 @@ func TestMembersAreReadAgainWhere(t *testing.T) {
 	}
 }
 
+// A member that becomes available, or gets a weight, changes no number of members.
+func TestMembersThatChangeAreReadEachTime(t *testing.T) {
+	for name, test := range map[string]struct {
+		before, after func(*fakeGroup)
+		was, is       string
+		always        bool // also while nothing changed
+	}{
+		"being added":   {func(g *fakeGroup) { g.members[0].Status = "adding" }, func(g *fakeGroup) { g.members[0].Status = "available" }, "unavailable", "normal", true},
+		"being removed": {func(g *fakeGroup) { g.members[0].Status = "removing" }, func(g *fakeGroup) { g.members[0].Status = "available" }, "", "normal", true},
+		"weight 0": {func(g *fakeGroup) { g.members[0].Unused = true; g.fail(10, "Unused") }, func(g *fakeGroup) {
+			g.members[0].Unused = false
+			clear(g.health)
+		}, "unused", "normal", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := observerOf(t, albIngress(), Policy{})
+			test.before(o.groups["sgp-1"])
+			expect := func(status string) []string {
+				t.Helper()
+				o.now = o.now.Add(5 * time.Second)
+				observation, calls := o.observe()
+				got := ""
+				for _, row := range rows(observation) {
+					if prefix := "443 sgp-1 eni-10 "; len(row) > len(prefix) && row[:len(prefix)] == prefix {
+						got = row[len(prefix):]
+					}
+				}
+				if got != status {
+					t.Errorf("the member is %q, not %q", got, status)
+				}
+				return calls
+			}
+			expect(test.was)
+			if read := slices.Contains(expect(test.was), "ListServerGroupServers sgp-1"); read != test.always {
+				t.Errorf("its members are read again: %t", read)
+			}
+			test.after(o.groups["sgp-1"])
+			expect(test.is)
+			if slices.Contains(expect(test.is), "ListServerGroupServers sgp-1") {
+				t.Error("the members are still read")
+			}
+		})
+	}
+}
+
 // Facts, section 1.6: members first, health second. A server that is added in
 // between and Initial must not be normal.
 func TestServerThatIsAddedBetweenTwoCallsIsNotNormal(t *testing.T) {

@@ -154,7 +154,7 @@ func (g *group) match(servers []ServerHealth) (worst, others []*ServerHealth) {
 }
 
 func addRow(result *alicloud.Observation, entry *alicloud.GroupListener, m *Member, status string, server *ServerHealth) {
-	row := alicloud.GroupRow{ServerGroupID: entry.ServerGroupID}
+	row := alicloud.GroupRow{ServerGroupID: entry.ServerGroupID, Adding: m.adding()}
 	if server != nil && status != alicloud.HealthUnused {
 		row.Reason = server.Reason
 	}
@@ -178,7 +178,7 @@ func statusOf(m *Member, server *ServerHealth, health *GroupHealth) (status stri
 		return "", false
 	case m.Unused || server != nil && server.health() == alicloud.HealthUnused:
 		return alicloud.HealthUnused, true
-	case m.Status != "" && m.Status != "available": // being added or configured
+	case m.adding():
 		return alicloud.HealthUnavailable, true
 	case server != nil:
 		return server.health(), true
@@ -187,6 +187,11 @@ func statusOf(m *Member, server *ServerHealth, health *GroupHealth) (status stri
 	default:
 		return alicloud.HealthNormal, true
 	}
+}
+
+// adding reports whether a member is being added or configured.
+func (m *Member) adding() bool {
+	return m.Status != "" && m.Status != "available" && m.Status != "removing"
 }
 
 // health is the row's word for the API's. A later word of the API stays as it is,
@@ -284,6 +289,22 @@ func (x *memberIndex) find(server *ServerHealth) []int {
 		}
 	}
 	return found
+}
+
+// hasUnnamedUnused reports whether a member with weight 0 is none of the servers.
+func (x *memberIndex) hasUnnamedUnused(servers []ServerHealth) bool {
+	named := map[int]bool{}
+	for i := range servers {
+		for _, at := range x.find(&servers[i]) {
+			named[at] = true
+		}
+	}
+	for at := range x.members {
+		if x.members[at].Unused && !named[at] {
+			return true
+		}
+	}
+	return false
 }
 
 func samePort(a, b int32) bool { return a == b || a == 0 || b == 0 }

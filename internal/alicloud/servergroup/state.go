@@ -36,9 +36,13 @@ type group struct {
 	readAt, refreshAt time.Time
 	// servers is the ServerCount that the members belong to.
 	servers int
-	// suspect is set where a health response names a server that is no member.
+	// suspect is set where a health response names a server that is no member, or a member
+	// is being added or removed: that ends without another number of members.
 	suspect bool
-	index   *memberIndex
+	// regained is set where a health response does not name a member with weight 0: it has
+	// another weight now.
+	regained bool
+	index    *memberIndex
 }
 
 // pass is one observation: what was read for it so far.
@@ -150,7 +154,10 @@ func (s *State) groupsInUse() []string {
 // keepMembers keeps the members of a group that were read.
 func (s *State) keepMembers(id string, read *list[Member], members []Member) {
 	p := s.pass
-	g := &group{members: members, order: read.order, readAt: read.startedAt, servers: len(read.items)}
+	g := &group{
+		members: members, order: read.order, readAt: read.startedAt, servers: len(read.items),
+		suspect: slices.ContainsFunc(members, func(m Member) bool { return m.Status != "" && m.Status != "available" }),
+	}
 	if listed := p.counted[id]; listed.Servers != nil {
 		g.servers = *listed.Servers
 	}
