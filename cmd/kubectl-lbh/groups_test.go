@@ -181,37 +181,21 @@ func TestWatchShowsTheObjectsOfAProduct(t *testing.T) {
 	web, failedWeb := object("web", allNormal(), "normal"), object("web", allNormal(), "abnormal")
 	for _, step := range []struct {
 		update  update
-		names   []string
-		entries int
+		rows    int
+		entries []string
 	}{
-		{update{nil, web}, nil, 0},
-		{update{nil, api()}, []string{"api"}, 1},
-		{update{web, failedWeb}, []string{"api"}, 0},
-		{update{api(), failed}, []string{"api"}, 1},
-		{update{failed, nil}, nil, 1},
+		{update{nil, web}, 0, nil},
+		{update{nil, api()}, 1, []string{"api added"}},
+		{update{web, failedWeb}, 1, nil},
+		{update{api(), failed}, 1, []string{"api 80/http sgp-1 eni-1 10.9.0.1:8080  normal → abnormal"}},
+		{update{failed, nil}, 0, []string{"api deleted"}},
 	} {
+		recorded.entries = nil
 		if err := f.onUpdate(step.update); err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(recorded.names, step.names) || recorded.entries != step.entries {
-			t.Errorf("got %q with %d entries, want %q with %d", recorded.names, recorded.entries, step.names, step.entries)
+		if recorded.rows != step.rows || !slices.Equal(recorded.entries, step.entries) {
+			t.Errorf("got %d rows and %q, want %d and %q", recorded.rows, recorded.entries, step.rows, step.entries)
 		}
 	}
 }
-
-// recordedView is the last state that a view was shown.
-type recordedView struct {
-	names   []string
-	entries int
-}
-
-func (v *recordedView) show(s selection, entries []logEntry) error {
-	v.names, v.entries = nil, len(entries)
-	for _, i := range s.shown {
-		v.names = append(v.names, i.object.Name)
-	}
-	return nil
-}
-
-func (*recordedView) tick() error  { return nil }
-func (*recordedView) close() error { return nil }
