@@ -41,6 +41,10 @@ func TestMessagesOfServerGroups(t *testing.T) {
 			edits{named("nlb-web")}, []string{"80/tcp sgp-1 running on n", "443/tcpssl sgp-2 running on n"},
 			"2 of 2 backends are normal, on 2 listeners",
 		},
+		"several groups beside a listener that is stopped": {
+			nil, []string{"80/http - stopped on", "443/https sgp-1 running on n", "443/https sgp-2 running on n"},
+			"2 of 2 backends are normal, in 2 server groups of 1 listener",
+		},
 		"one group of one listener": {nil, []string{"443/https sgp-1 running on n"}, "1 of 1 backend is normal"},
 		"unused backends":           {nil, []string{"443/https sgp-1 running on n 0 0"}, "1 of 1 backend is normal (2 not used: weight 0)"},
 		"unused and abnormal":       {nil, []string{"443/https sgp-1 running on n a 0"}, "1 of 2 backends are normal (1 abnormal, 1 not used: weight 0)"},

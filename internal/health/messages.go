@@ -102,21 +102,22 @@ func messageCounts(s *v1alpha1.Summary, listeners []v1alpha1.ListenerStatus) str
 // onListeners says on how many listeners the backends are, or in how many server
 // groups where a listener has several; "" for one.
 func onListeners(listeners []v1alpha1.ListenerStatus) string {
-	ports, groups := 0, 0
+	groups, withGroups := 0, 0
 	for i := range listeners {
 		l := &listeners[i]
-		if i == 0 || l.ServerGroupID == "" || !matches(l, listeners[i-1].Port, listeners[i-1].Protocol) {
-			ports++
+		if l.ServerGroupID == "" {
+			continue
 		}
-		if l.ServerGroupID != "" {
-			groups++
+		groups++
+		if i == 0 || !matches(l, listeners[i-1].Port, listeners[i-1].Protocol) {
+			withGroups++
 		}
 	}
 	switch {
-	case groups > ports:
-		return ", in " + strconv.Itoa(groups) + " server groups of " + plural(int32(ports), "listener", "listeners")
-	case ports > 1:
-		return ", on " + strconv.Itoa(ports) + " listeners"
+	case groups > withGroups:
+		return ", in " + strconv.Itoa(groups) + " server groups of " + plural(int32(withGroups), "listener", "listeners")
+	case len(listeners) > 1:
+		return ", on " + strconv.Itoa(len(listeners)) + " listeners"
 	default:
 		return ""
 	}
@@ -182,7 +183,7 @@ func messageNoBackends(target *v1alpha1.ObservedTarget, listeners []v1alpha1.Lis
 		}
 	}
 	if len(states) > 0 {
-		text += ": " + firstFew(states)
+		text += ": " + fewOf(states, unitOf(listeners))
 	}
 	return text
 }
@@ -302,6 +303,14 @@ func nameAmong(listeners []v1alpha1.ListenerStatus, l *v1alpha1.ListenerStatus) 
 		return nameOf(l)
 	}
 	return listenerName(l.Port, l.Protocol)
+}
+
+// unitOf is what each entry of the listeners is about.
+func unitOf(listeners []v1alpha1.ListenerStatus) string {
+	if slices.ContainsFunc(listeners, func(l v1alpha1.ListenerStatus) bool { return isOneOfSeveral(listeners, &l) }) {
+		return "server group"
+	}
+	return "listener"
 }
 
 // isOneOfSeveral returns whether an entry is for one of several server groups of a listener.

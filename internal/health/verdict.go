@@ -73,20 +73,17 @@ func (v *evaluatedListeners) condition(target *v1alpha1.ObservedTarget, summary 
 // messageOf describes the first few deciding listeners that have the health.
 func (v *evaluatedListeners) messageOf(health v1alpha1.Health, product string) string {
 	var descriptions []string
-	unit, checkOff, allFail := "listener", false, false
+	checkOff, allFail := false, false
 	for i := range v.listeners {
 		l := &v.listeners[i]
 		if l.Health != health || l.MissingSince != nil || !v.facts.decides(l) {
 			continue
 		}
-		if isOneOfSeveral(v.listeners, l) {
-			unit = "server group"
-		}
 		descriptions = append(descriptions, describeListener(l, nameAmong(v.listeners, l), v.policy))
 		checkOff = checkOff || uncheckedOn(l) > 0
 		allFail = allFail || l.State != v1alpha1.ListenerStopped && l.Backends > 0 && l.Abnormal == l.Backends
 	}
-	text := fewOf(descriptions, unit)
+	text := fewOf(descriptions, unitOf(v.listeners))
 	if checkOff && health == v1alpha1.Unknown {
 		text += "; switch the health check on" + switchOf(product) + ", or set healthPolicy.unavailable to Healthy"
 	}
