@@ -17,19 +17,11 @@ func (s *env) breakServerGroups(t *testing.T) {
 	t.Helper()
 	const portal, failing = "alb-portal", "sgp-2"
 	groups := []string{"sgp-1", failing}
-	for _, group := range groups {
-		s.Admin(t, http.MethodPut, "alb/servergroups/"+group, map[string]any{
-			"regionId": harness.Region, "servers": []map[string]any{{"serverId": "i-1", "serverIp": "10.0.0.1", "port": 8080}},
-		})
-	}
-	s.Admin(t, http.MethodPut, "alb/loadbalancers/"+portal, map[string]any{"regionId": harness.Region, "listeners": []map[string]any{{
-		"listenerPort": 443, "listenerProtocol": "HTTPS", "serverGroupIds": groups[:1],
-		"rules": []map[string]any{{"ruleId": "rule-2", "serverGroupIds": groups[1:]}},
-	}}})
+	s.putServerGroups(t, portal, groups...)
 	object := s.observe(t, namespace, portal)
 	s.lasts(t, `slb_health_condition{name="alb-portal", condition="Healthy", status="True"} == 1`, 1)
 
-	s.Admin(t, http.MethodPatch, "alb/servergroups/"+failing+"/servers", map[string]any{"serverId": "i-1", "healthStatus": "Unhealthy", "reasonCode": "CONNECT_FAILED"})
+	s.failServerGroup(t, failing)
 	const abnormal, below = "SLBBackendAbnormal prod/alb-portal", "SLBBelowMinHealthy prod/alb-portal"
 	s.expect(t, "a server group fails", abnormal, below)
 	firing := s.server.firing(NewWithT(t))
@@ -43,4 +35,25 @@ func (s *env) breakServerGroups(t *testing.T) {
 	s.lasts(t, `slb_health_info{name="alb-portal", reason="HealthCheckUnavailable"}`, 5) // longer than the alert waits
 	s.expect(t, "the health checks of its server groups are off")
 	s.remove(t, object)
+}
+
+// putServerGroups puts an ALB into the simulator, with server groups of one server each
+// behind one listener.
+func (s *env) putServerGroups(t *testing.T, id string, groups ...string) {
+	t.Helper()
+	for _, group := range groups {
+		s.Admin(t, http.MethodPut, "alb/servergroups/"+group, map[string]any{
+			"regionId": harness.Region, "servers": []map[string]any{{"serverId": "i-1", "serverIp": "10.0.0.1", "port": 8080}},
+		})
+	}
+	s.Admin(t, http.MethodPut, "alb/loadbalancers/"+id, map[string]any{"regionId": harness.Region, "listeners": []map[string]any{{
+		"listenerPort": 443, "listenerProtocol": "HTTPS", "serverGroupIds": groups[:1],
+		"rules": []map[string]any{{"ruleId": "rule-2", "serverGroupIds": groups[1:]}},
+	}}})
+}
+
+// failServerGroup lets the health check of the server of a group fail.
+func (s *env) failServerGroup(t *testing.T, group string) {
+	t.Helper()
+	s.Admin(t, http.MethodPatch, "alb/servergroups/"+group+"/servers", map[string]any{"serverId": "i-1", "healthStatus": "Unhealthy", "reasonCode": "CONNECT_FAILED"})
 }
