@@ -155,7 +155,11 @@ func backendEvents(transition *health.BackendTransition) []objectEvent {
 	if transition.From != "" && transition.From != health.Omitted {
 		was = ", was " + transition.From
 	}
-	abnormal := about(corev1.EventTypeWarning, v1alpha1.EventBackendAbnormal, "is abnormal: its health check fails"+was)
+	fails := "is abnormal: its health check fails"
+	if reason := transition.Backend.Reason; reason != "" {
+		fails += " (" + reason + ")"
+	}
+	abnormal := about(corev1.EventTypeWarning, v1alpha1.EventBackendAbnormal, fails+was)
 	switch {
 	case transition.To == "":
 		return []objectEvent{about(corev1.EventTypeNormal, v1alpha1.EventBackendRemoved, "was removed"+was)}
@@ -231,13 +235,17 @@ func backendsChangedEvent(transitions []health.BackendTransition) objectEvent {
 	return e
 }
 
-// backendName is a backend in an event: its server, address and port, and its listener.
+// backendName is a backend in an event: its server, address and port, its listener,
+// and its server group, because a server may be in several.
 func backendName(b *v1alpha1.BackendStatus) string {
 	name := b.Address()
 	if b.ListenerPort != 0 {
 		name += " (listener " + strconv.Itoa(int(b.ListenerPort))
 		if b.ListenerProtocol != "" {
 			name += "/" + b.ListenerProtocol
+		}
+		if b.ServerGroupID != "" {
+			name += ", server group " + b.ServerGroupID
 		}
 		name += ")"
 	}

@@ -2,6 +2,28 @@
 
 package v1alpha1
 
+import "strings"
+
+// The products of load balancers, as metrics and commands name them.
+const (
+	ProductCLB = "clb"
+	ProductNLB = "nlb"
+	ProductALB = "alb"
+)
+
+// ProductOf returns the product of a load balancer by the prefix of its id. Ids of
+// CLB have many forms, so an unknown one is CLB.
+func ProductOf(loadBalancerID string) string {
+	switch {
+	case strings.HasPrefix(loadBalancerID, ProductNLB+"-"):
+		return ProductNLB
+	case strings.HasPrefix(loadBalancerID, ProductALB+"-"):
+		return ProductALB
+	default:
+		return ProductCLB
+	}
+}
+
 // FrontKind is the kind of a Front.
 type FrontKind string
 

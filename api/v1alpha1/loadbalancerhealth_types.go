@@ -438,6 +438,9 @@ type ListenerStatus struct {
 	// missing is how many of the expected backends the load balancer lacks; absent for none.
 	// +optional
 	Missing int32 `json:"missing,omitempty"`
+	// unused is the number of backends with weight 0, of an NLB or ALB; they are in no other count.
+	// +optional
+	Unused int32 `json:"unused,omitempty"`
 }
 
 // MissingBackend is a backend that the cluster expects behind a listener, and that the load

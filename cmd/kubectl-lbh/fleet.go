@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -160,6 +161,24 @@ func frontOf(object *v1alpha1.LoadBalancerHealth) string {
 	return strings.ToLower(string(front.Kind)) + "/" + front.Name
 }
 
+// productOf is the product of an object's load balancer: clb, nlb or alb; "" while its
+// Service has none.
+func productOf(object *v1alpha1.LoadBalancerHealth) string {
+	id, _, ok := object.LoadBalancer()
+	if !ok {
+		return ""
+	}
+	return v1alpha1.ProductOf(id)
+}
+
+// unusedOf is the number of backends with weight 0; "-" where that is not known, as of CLB.
+func unusedOf(object *v1alpha1.LoadBalancerHealth) cell {
+	if object.Status.Summary == nil || productOf(object) == v1alpha1.ProductCLB {
+		return cell{text: "-"}
+	}
+	return number(object.Status.Summary.Unused, faint)
+}
+
 // counts is "4/6", the normal backends of all; "-" before the first observation.
 func counts(object *v1alpha1.LoadBalancerHealth) string {
 	if object.Status.Summary == nil {
@@ -253,7 +272,11 @@ func (o *options) find(ctx context.Context, c *client, names []string) (*v1alpha
 		return nil, err
 	}
 	if len(names) == 0 {
-		return c.list(ctx, o.filter())
+		list, err := c.list(ctx, o.filter())
+		if err == nil {
+			list.Items = slices.DeleteFunc(list.Items, func(object v1alpha1.LoadBalancerHealth) bool { return !o.selects(&object) })
+		}
+		return list, err
 	}
 	list := &v1alpha1.LoadBalancerHealthList{}
 	for _, name := range names {
@@ -287,7 +310,7 @@ func tableOf(items []item, optional optionalColumns) *table {
 	}
 	t.header = append(t.header, "NAME", "HEALTH", "REASON", "SINCE", "NORMAL", "ABNORMAL", "UNAVAILABLE", "MISSING", "LOADBALANCER", "REGION", "DISRUPTIONS ALLOWED")
 	if optional.wide {
-		t.header = append(t.header, "PORT", "OBSERVED", "MESSAGE")
+		t.header = append(t.header, "PRODUCT", columnUnused, "PORT", "OBSERVED", "MESSAGE")
 	}
 	for _, i := range items {
 		t.rows = append(t.rows, i.row(optional))
@@ -314,7 +337,7 @@ func (i item) row(optional optionalColumns) []cell {
 		if object.Spec.ListenerPort != nil {
 			port = strconv.Itoa(int(*object.Spec.ListenerPort))
 		}
-		row = append(row, cell{text: port}, cell{text: o.age(object.Status.LastObservedTime)}, cell{text: o.messageShown(object)})
+		row = append(row, cell{text: cmp.Or(productOf(object), "-")}, unusedOf(object), cell{text: port}, cell{text: o.age(object.Status.LastObservedTime)}, cell{text: o.messageShown(object)})
 	}
 	return row
 }

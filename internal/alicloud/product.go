@@ -14,6 +14,9 @@ const (
 	ProductALB = "alb"
 )
 
+// nameSLB is Product.Name of CLB.
+const nameSLB = "slb"
+
 // ProductOf is the product of a load balancer. Ids of NLB and ALB have a prefix;
 // those of CLB have many forms.
 func ProductOf(loadBalancerID string) string {
@@ -47,6 +50,14 @@ type Product struct {
 	// Advice says what to do about an error code that only this product has; ""
 	// for any other code. Nil: the product has no such codes.
 	Advice func(code string, call Call) string
+}
+
+// label is the product in metrics: CLB is slb in the names of its API only.
+func (p *Product) label() string {
+	if p.Name == nameSLB {
+		return ProductCLB
+	}
+	return p.Name
 }
 
 // endpointFlag is the flag that says where the API is.

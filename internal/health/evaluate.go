@@ -122,6 +122,9 @@ func Interval(spec *v1alpha1.LoadBalancerHealthSpec) time.Duration {
 	return spec.Interval.Duration
 }
 
+// healthCall is the call whose result Observed is about.
+func (e *evaluation) healthCall() string { return healthCallOf(e.next.ObservedTarget) }
+
 // hasObservation returns whether the status has an observation of its target.
 func (e *evaluation) hasObservation() bool {
 	return e.next.LastObservedTime != nil && e.next.Summary != nil
@@ -153,7 +156,7 @@ func (e *evaluation) observed() {
 	room := fitting(rows, &e.next, e.request)
 	e.next.Backends, e.next.OmittedBackends = bounded(rows, min(e.options.MaxBackends, room))
 	e.setConditions(conditionSet{
-		observed:   condition{metav1.ConditionTrue, v1alpha1.ReasonObservationSucceeded, messageObservedWith(e.input.Observation.OddRows)},
+		observed:   condition{metav1.ConditionTrue, v1alpha1.ReasonObservationSucceeded, messageObserved(e.healthCall(), e.input.Observation.OddRows)},
 		healthy:    healthy,
 		registered: e.registered,
 	})
@@ -183,7 +186,6 @@ func (e *evaluation) setListeners(rows []v1alpha1.BackendStatus, first bool) *li
 	e.registered = e.compareRegistered(merged, rows, facts)
 	e.next.Listeners = evaluateListeners(merged, previous, facts, e.policy, e.stamp)
 	summary := summaryOf(e.next.Listeners)
-	summary.Unused = unusedIn(rows)
 	if was := e.next.Summary; was != nil {
 		summary.DisruptionsAllowed = was.DisruptionsAllowed // until the verdict
 	}
@@ -366,7 +368,7 @@ func (e *evaluation) setConditions(set conditionSet) {
 	case observed.status == metav1.ConditionFalse && (!failedBefore || observed.reason != e.wasObserved.reason):
 		e.transitions.Observation = observed.transition()
 	case observed.status == metav1.ConditionTrue && failedBefore:
-		e.transitions.Observation = condition{observed.status, observed.reason, messageRecovered(e.wasObserved.reason)}.transition()
+		e.transitions.Observation = condition{observed.status, observed.reason, messageRecovered(e.healthCall(), e.wasObserved.reason)}.transition()
 	}
 	e.recordRegistered(set.registered)
 	e.next.ObservedGeneration = e.generation

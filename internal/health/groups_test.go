@@ -53,9 +53,14 @@ type groupsEnv struct {
 	now    time.Time
 }
 
-func newGroupsEnv(t *testing.T) *groupsEnv {
+func newGroupsEnv(t *testing.T, edits ...func(*v1alpha1.LoadBalancerHealthSpec)) *groupsEnv {
 	t.Helper()
-	return &groupsEnv{t: t, object: newEnv(t).object, now: start}
+	return &groupsEnv{t: t, object: newEnv(t, append([]func(*v1alpha1.LoadBalancerHealthSpec){named("alb-web")}, edits...)...).object, now: start}
+}
+
+// named sets the load balancer.
+func named(id string) func(*v1alpha1.LoadBalancerHealthSpec) {
+	return func(spec *v1alpha1.LoadBalancerHealthSpec) { spec.LoadBalancerID = id }
 }
 
 func (env *groupsEnv) observe(listeners ...string) Outcome {
@@ -194,9 +199,7 @@ func TestFailureKeepsTheVerdictsOfServerGroups(t *testing.T) {
 	env := newGroupsEnv(t)
 	env.observe("443/https sgp-1 running on n", "443/https sgp-2 running on a")
 	before := env.listeners()
-	env.now = env.now.Add(30 * time.Second)
-	failure := &alicloud.Error{Kind: alicloud.Throttled, Message: "slow down"}
-	env.object.Status = Evaluate(env.object, Input{Failure: failure, DetailsLapsed: true, Since: start, FailingSince: env.now, LastObservedAt: env.now.Add(-30 * time.Second)}, env.now, defaults).Status
+	env.fail()
 	if env.listeners() != before || env.healthy() != "False BelowMinHealthy" {
 		t.Errorf("got %s with %s, want %s", env.healthy(), env.listeners(), before)
 	}

@@ -133,7 +133,12 @@ func listenersOf(rows []v1alpha1.BackendStatus) []v1alpha1.ListenerStatus {
 				Port: rows[i].ListenerPort, Protocol: rows[i].ListenerProtocol, ServerGroupID: rows[i].ServerGroupID,
 			})
 		}
-		listeners[len(listeners)-1].Counts = counted(listeners[len(listeners)-1].Counts, classOf(rows[i].ServerHealthStatus))
+		l := &listeners[len(listeners)-1]
+		if c := classOf(rows[i].ServerHealthStatus); c == unused {
+			l.Unused++
+		} else {
+			l.Counts = counted(l.Counts, c)
+		}
 	}
 	return listeners
 }
@@ -144,9 +149,6 @@ func sameListener(a, b *v1alpha1.BackendStatus) bool {
 
 // counted returns the counts with one more backend of the class.
 func counted(counts v1alpha1.Counts, c class) v1alpha1.Counts {
-	if c == unused {
-		return counts
-	}
 	counts.Backends++
 	switch c {
 	case normal:
@@ -159,16 +161,6 @@ func counted(counts v1alpha1.Counts, c class) v1alpha1.Counts {
 	return counts
 }
 
-// unusedIn counts the unused rows.
-func unusedIn(rows []v1alpha1.BackendStatus) (n int32) {
-	for i := range rows {
-		if classOf(rows[i].ServerHealthStatus) == unused {
-			n++
-		}
-	}
-	return n
-}
-
 func summaryOf(listeners []v1alpha1.ListenerStatus) *v1alpha1.Summary {
 	summary := &v1alpha1.Summary{Listeners: int32(len(listeners))}
 	missing, expected := int32(0), false
@@ -177,6 +169,7 @@ func summaryOf(listeners []v1alpha1.ListenerStatus) *v1alpha1.Summary {
 		summary.Normal += listeners[i].Normal
 		summary.Abnormal += listeners[i].Abnormal
 		summary.Unavailable += listeners[i].Unavailable
+		summary.Unused += listeners[i].Unused
 		if listeners[i].Expected != nil {
 			missing += listeners[i].Missing
 			expected = true

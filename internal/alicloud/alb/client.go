@@ -59,7 +59,7 @@ func call[R, T any](
 	send func(*sdk.Client) (R, error), read func(R, *alicloud.Verifier) (servergroup.Page[T], error),
 ) (servergroup.Page[T], error) {
 	return alicloud.Do(ctx, a.caller, alicloud.Call{
-		Product: &product, Action: action, Account: request.Target.Account, RegionID: request.Target.RegionID,
+		Product: &product, Action: action, Timed: action == servergroup.ActionHealth, Account: request.Target.Account, RegionID: request.Target.RegionID,
 		LoadBalancerIDs: []string{request.Target.LoadBalancerID}, Credentials: request.Credentials,
 	}, send, read)
 }
