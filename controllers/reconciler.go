@@ -13,8 +13,8 @@
 //	fast.go          when to observe between routine observations (pure)
 //	signals.go       which changes in the cluster cause that; backendindex.go maps them
 //	permits.go       the claim for a permit (pure)
-//	observe.go       permit, credentials, call
-//	listeners.go     the listeners of load balancers; listenerstore.go schedules them
+//	observe.go       permit, credentials, call; call.go makes the calls of a product
+//	listeners.go     the listeners of CLB instances; listenerstore.go schedules them
 //	evaluate.go      what health.Evaluate needs
 //	expected.go      of that, what the cluster expects
 //	statuswriter.go  evaluate, write, confirm, record
@@ -65,8 +65,10 @@ type Reconciler struct {
 	Reader client.Reader
 	// Status writes the objects' statuses.
 	Status *StatusWriter
-	// API calls Alibaba Cloud.
+	// API observes CLB.
 	API HealthAPI
+	// ServerGroups observe the other products, by product.
+	ServerGroups map[string]ServerGroupsAPI
 	// Credentials finds the credentials of an account.
 	Credentials CredentialSource
 	// Limiter gives permits to call.

@@ -40,6 +40,7 @@ type targetState struct {
 	requests    requestHistory
 	credentials credentialState
 	listeners   listenerState
+	groups      groupsState
 	expected    expectedState
 	writes      writeHistory
 }

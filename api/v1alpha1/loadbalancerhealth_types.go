@@ -52,15 +52,16 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.serviceRef) || !has(self.loadBalancerId)",fieldPath=".loadBalancerId",reason=FieldValueForbidden,message="serviceRef names the load balancer: remove loadBalancerId, or serviceRef"
 // +kubebuilder:validation:XValidation:rule="!has(self.serviceRef) || !has(self.regionId)",fieldPath=".regionId",reason=FieldValueForbidden,message="serviceRef names the load balancer: remove regionId, or serviceRef"
 type LoadBalancerHealthSpec struct {
-	// loadBalancerId is the id of the SLB (CLB) instance, such as lb-bp1qjwo61pqz3ahltv0mw.
-	// Ids of other products (alb-, nlb-, gwlb-) are refused: this API does not have their health.
+	// loadBalancerId is the id of the CLB, NLB or ALB instance, such as lb-bp1qjwo61pqz3ahltv0mw. The
+	// prefixes nlb- and alb- show the product; any other id is that of a CLB instance.
+	// The id of a Gateway Load Balancer (gwlb-) is refused: it is no front of a Kubernetes cluster.
 	// Required unless serviceRef is set.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_-]+$`
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_-]+$')",message="loadBalancerId must be the id of an SLB (CLB) instance: letters, digits, '-' and '_' only, such as lb-bp1qjwo61pqz3ahltv0mw"
-	// +kubebuilder:validation:XValidation:rule="!self.startsWith('alb-') && !self.startsWith('nlb-') && !self.startsWith('gwlb-')",message="loadBalancerId names an ALB, NLB or GWLB instance, which DescribeHealthStatus does not know: write the id of an SLB (CLB) instance, such as lb-bp1qjwo61pqz3ahltv0mw"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_-]+$')",message="loadBalancerId must be the id of a CLB, NLB or ALB instance: letters, digits, '-' and '_' only, such as lb-bp1qjwo61pqz3ahltv0mw"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('gwlb-')",message="loadBalancerId names a Gateway Load Balancer, which is no front of a Kubernetes cluster and which the operator does not observe: write the id of a CLB, NLB or ALB instance, such as lb-bp1qjwo61pqz3ahltv0mw"
 	LoadBalancerID string `json:"loadBalancerId,omitempty"`
 
 	// regionId is the region of the load balancer, such as cn-hangzhou. Its first part is one of

@@ -53,7 +53,7 @@ func secretRef(name string) string { return `{"secretRef":{"name":` + strconv.Qu
 
 var accepted = join(
 	formsOf("loadBalancerId", quoted(
-		webID, "139a00604ad-cn-east-hangzhou-01", "lb_1", "L", "0", "-", "alb", "LB-Upper_Case-9", "lb-alb-1", strings.Repeat("a", 128),
+		webID, "139a00604ad-cn-east-hangzhou-01", "lb_1", "L", "0", "-", "alb", "LB-Upper_Case-9", "lb-alb-1", "alb-5nzq1ty2d1kkbvx3v7", "nlb-83ckzc8d4xlp8o0yc1", strings.Repeat("a", 128),
 	)...),
 	formsOf("regionId", quoted(
 		"cn-hangzhou", "cn-hangzhou-finance", "cn-shanghai-finance-1", "cn-north-2-gov-1", "cn-zhangjiakou", "us-west-1",
@@ -98,8 +98,8 @@ var refused = flatten(
 	refuse("spec.loadBalancerId", "letters, digits, '-' and '_' only, such as lb-bp1qjwo61pqz3ahltv0mw", formsOf("loadBalancerId", quoted(
 		"lb 1", " lb-1", "lb.1", "lb-1,lb-2", "lb-1\n", "lb-é")...)),
 	refuse("spec.loadBalancerId", "should be at least 1 chars long", formsOf("loadBalancerId", `""`)),
-	refuse("spec.loadBalancerId", "write the id of an SLB (CLB) instance, such as lb-bp1qjwo61pqz3ahltv0mw",
-		formsOf("loadBalancerId", quoted("alb-5nzq1ty2d1kkbvx3v7", "nlb-1", "gwlb-1", "alb-")...)),
+	refuse("spec.loadBalancerId", "write the id of a CLB, NLB or ALB instance, such as lb-bp1qjwo61pqz3ahltv0mw",
+		formsOf("loadBalancerId", quoted("gwlb-5nzq1ty2d1kkbvx3v7", "gwlb-")...)),
 	refuse("spec.loadBalancerId", "may not be more than 128", formsOf("loadBalancerId", quoted(strings.Repeat("a", 129))...)),
 	refuse("spec.loadBalancerId", "must be of type string", formsOf("loadBalancerId", "1", "true", "{}")),
 	refuse("spec.regionId", "Required value", formsOf("regionId", "null")),

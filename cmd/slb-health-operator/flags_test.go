@@ -27,6 +27,7 @@ var groupPages = map[string]string{
 
 // chartValues are the values of the chart that set a flag; test/chart checks them.
 var chartValues = map[string]string{
+	"alb-endpoint":                   "`alb.endpoint`",
 	"backend-names":                  "`backendNames.enabled`",
 	"concurrency":                    "`concurrency`",
 	"credentials-path":               "`identity.type`",
@@ -39,6 +40,7 @@ var chartValues = map[string]string{
 	"metrics-cert-path":              "`metrics.certSecret`",
 	"metrics-secure":                 "`namespaced`",
 	"monitor":                        "`serviceDiscovery.monitor`",
+	"nlb-endpoint":                   "`nlb.endpoint`",
 	"readiness-gates":                "`readinessGates.enabled`",
 	"readiness-gate-unknown-timeout": "`readinessGates.unknownTimeout`",
 	"region-id":                      "`serviceDiscovery.regionId`",

@@ -24,7 +24,9 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/controllers"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/alb"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud/clb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/nlb"
 	"github.com/lbhealth/slb-health-operator/internal/cluster"
 	"github.com/lbhealth/slb-health-operator/internal/events"
 	"github.com/lbhealth/slb-health-operator/internal/health"
@@ -168,7 +170,7 @@ func setUpReaders(ctx context.Context, o *options, mgr manager.Manager, reconcil
 // newReconciler returns a Reconciler with the API, the credentials and the limiter.
 func newReconciler(o *options, mgr manager.Manager) (*controllers.Reconciler, error) {
 	caller, err := alicloud.NewCaller(alicloud.CallerOptions{
-		Endpoint: o.endpoint, Timeout: o.timeout, Concurrency: o.concurrency,
+		Endpoint: o.endpoint, Endpoints: o.productEndpoints, Timeout: o.timeout, Concurrency: o.concurrency,
 		UserAgent: programName + "/" + version, Metrics: ctrlmetrics.Registry,
 	})
 	if err != nil {
@@ -180,8 +182,11 @@ func newReconciler(o *options, mgr manager.Manager) (*controllers.Reconciler, er
 	}
 	api := clb.NewClient(caller)
 	reconciler := &controllers.Reconciler{
-		Reader:       mgr.GetClient(),
-		API:          api,
+		Reader: mgr.GetClient(),
+		API:    api,
+		ServerGroups: map[string]controllers.ServerGroupsAPI{
+			alicloud.ProductNLB: nlb.NewClient(caller), alicloud.ProductALB: alb.NewClient(caller),
+		},
 		Credentials:  credentials,
 		Limiter:      ratelimit.New(ratelimit.Options{QPS: o.qps, Burst: o.burst, Concurrency: o.concurrency}),
 		FastInterval: o.fastInterval,
