@@ -4,6 +4,7 @@ package blackbox
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
@@ -97,7 +98,7 @@ func checkCases() []groupCase {
 		return []*fakeServer{withHealth(pod(1), "Unavailable"), withHealth(pod(2), "Unavailable")}
 	}
 	unavailableCounts := func(o *v1alpha1.LoadBalancerHealth) {
-		o.Spec.HealthPolicy = &v1alpha1.HealthPolicy{Unavailable: v1alpha1.UnavailableHealthy}
+		o.Spec.HealthPolicy = &v1alpha1.HealthPolicy{Unavailable: v1alpha1.Healthy}
 	}
 	off := []string{"443 sgp-1 eni-1 unavailable", "443 sgp-1 eni-2 unavailable"}
 	on := []string{"443 sgp-1 eni-1 normal", "443 sgp-1 eni-2 normal"}
@@ -123,13 +124,12 @@ func checkCases() []groupCase {
 			})
 	}
 	for _, c := range []struct {
-		product             *groupProduct
-		listener            string
-		value               any
-		servers             []*fakeServer
-		want                states
-		rows                []string
-		description, reason string
+		product  *groupProduct
+		listener string
+		value    any
+		servers  []*fakeServer
+		want     states
+		rows     []string
 	}{
 		{product: productALB, listener: "443/https sgp-1 Healthy 2/2 Running Enabled", value: "on", servers: pods(1, 2), want: good("AllBackendsNormal"), rows: on},
 		{product: productALB, listener: "443/https sgp-1 Healthy 2/2 Running Enabled", value: true, servers: pods(1, 2), want: good("AllBackendsNormal"), rows: on},
@@ -166,20 +166,18 @@ func documentCases() []groupCase {
 			b.edit = edit
 		}
 	}
-	with := func(extra fields) func(instanceCall, fields) {
+	adding := func(extra fields) func(instanceCall, fields) {
 		return func(_ instanceCall, content fields) {
-			for key, value := range extra {
-				content[key] = value
-			}
+			maps.Copy(content, extra)
 		}
 	}
 	succeeded := fields{"Success": true, "Code": "OK", "Message": "", "HttpStatusCode": 200, "DynamicCode": "", "DynamicMessage": ""}
 	return []groupCase{
-		{rule: "a Code with Success true", product: productNLB, set: editing(with(succeeded)), want: good("AllBackendsNormal"), rows: both},
-		{rule: "a Code with Success true", product: productALB, set: editing(with(succeeded)), want: failing("InvalidResponse")},
-		{rule: "a Code without Success", product: productNLB, set: editing(with(fields{"Code": "OK"})), want: failing("InvalidResponse")},
-		{rule: "Success false", product: productNLB, set: editing(with(fields{"Success": false, "Code": "SystemBusy"})), want: failing("InvalidResponse")},
-		{rule: "fields that are new", product: productALB, set: editing(with(fields{"Vendor": []int{1}, "Next": fields{"Token": nil}})), want: good("AllBackendsNormal"), rows: both},
+		{rule: "a Code with Success true", product: productNLB, set: editing(adding(succeeded)), want: good("AllBackendsNormal"), rows: both},
+		{rule: "a Code with Success true", product: productALB, set: editing(adding(succeeded)), want: failing("InvalidResponse")},
+		{rule: "a Code without Success", product: productNLB, set: editing(adding(fields{"Code": "OK"})), want: failing("InvalidResponse")},
+		{rule: "Success false", product: productNLB, set: editing(adding(fields{"Success": false, "Code": "SystemBusy"})), want: failing("InvalidResponse")},
+		{rule: "fields that are new", product: productALB, set: editing(adding(fields{"Vendor": []int{1}, "Next": fields{"Token": nil}})), want: good("AllBackendsNormal"), rows: both},
 		{
 			rule: "no list of servers", product: productNLB, rows: []string{"443 sgp-1 eni-1 unavailable", "443 sgp-1 eni-2 unavailable"},
 			set: func(b *instance) {
@@ -204,7 +202,7 @@ func documentCases() []groupCase {
 			rule: "a server that is not normal and has no name", product: productALB, want: failing("InvalidResponse"),
 			set: onePort(pod(1), &fakeServer{ip: "", kind: "Ip", status: "Available", port: 8080, weight: 100, health: "Unhealthy"}),
 		},
-		{rule: "an edited list", product: productNLB, set: editing(func(_ instanceCall, content fields) { delete(content, "Servers") }), want: failing("InvalidResponse")},
+		{rule: "no list of members", product: productNLB, set: editing(func(_ instanceCall, content fields) { delete(content, "Servers") }), want: failing("InvalidResponse")},
 		{rule: "no RequestId", product: productALB, set: editing(func(_ instanceCall, content fields) { delete(content, "RequestId") }), want: failing("InvalidResponse")},
 	}
 }

@@ -18,12 +18,17 @@ func unhealthy(s *fakeServer, reason string) *fakeServer {
 }
 
 func showsGroups(t *testing.T, w *env) {
-	w.checkGroups(t, "listeners", []groupCase{
+	w.checkGroups(t, "verdicts", verdictCases())
+	w.checkGroups(t, "listeners", listenerCases())
+}
+
+func verdictCases() []groupCase {
+	return []groupCase{
 		{
 			rule: "members are read before health", product: productNLB, set: twoPorts, want: good("AllBackendsNormal"), rows: both,
 			listeners: []string{"80/tcp sgp-1 Healthy 2/2 Running Enabled", "443/tcpssl sgp-2 Healthy 2/2 Running Enabled"},
 			calls: []string{
-				"ListListeners nlb-listeners-0", "ListServerGroupServers sgp-1", "ListServerGroupServers sgp-2",
+				"ListListeners nlb-verdicts-0", "ListServerGroupServers sgp-1", "ListServerGroupServers sgp-2",
 				"GetListenerHealthStatus lsn-80@80", "GetListenerHealthStatus lsn-443@443",
 			},
 		},
@@ -36,7 +41,7 @@ func showsGroups(t *testing.T, w *env) {
 			},
 			want: good("AllBackendsNormal"), rows: []string{"443 sgp-1 eni-1 normal", "443 sgp-2 eni-2 normal"},
 			calls: []string{
-				"ListListeners alb-listeners-1", "ListServerGroupServers sgp-1", "GetListenerHealthStatus lsn-443",
+				"ListListeners alb-verdicts-1", "ListServerGroupServers sgp-1", "GetListenerHealthStatus lsn-443",
 				"ListServerGroupServers sgp-2", "GetListenerHealthStatus lsn-443",
 			},
 		},
@@ -62,7 +67,7 @@ func showsGroups(t *testing.T, w *env) {
 			listeners: []string{"80/http sgp-1 Healthy 2/2 Running Enabled", "443/https sgp-1 Unhealthy 0/2 Running Enabled"},
 			rows:      []string{"80 sgp-1 eni-1 normal", "80 sgp-1 eni-2 normal", "443 sgp-1 eni-1 abnormal", "443 sgp-1 eni-2 abnormal"},
 			calls: []string{
-				"ListListeners alb-listeners-3", "ListServerGroupServers sgp-1", "GetListenerHealthStatus lsn-80", "GetListenerHealthStatus lsn-443",
+				"ListListeners alb-verdicts-3", "ListServerGroupServers sgp-1", "GetListenerHealthStatus lsn-80", "GetListenerHealthStatus lsn-443",
 			},
 		},
 		{
@@ -84,7 +89,7 @@ func showsGroups(t *testing.T, w *env) {
 				b.group("sgp-2", unhealthy(pod(2), "CONNECT_FAILED")).action = "TrafficMirror"
 			},
 			want: good("AllBackendsNormal"), listeners: []string{"443/https sgp-1 Healthy 1/1 Running Enabled"},
-			has: []string{"443 sgp-1 eni-1 normal"},
+			rows: []string{"443 sgp-1 eni-1 normal", "443 sgp-2 eni-2 abnormal CONNECT_FAILED"},
 		},
 		{
 			rule: "a group that only the health of a listener has", product: productALB,
@@ -97,6 +102,23 @@ func showsGroups(t *testing.T, w *env) {
 			listeners: []string{"443/https sgp-1 Healthy 1/1 Running Enabled", "443/https sgp-2 Unhealthy 0/1 Running Enabled"},
 			rows:      []string{"443 sgp-1 eni-1 normal", "443 sgp-2 eni-2 abnormal CONNECT_FAILED"},
 		},
+		{
+			rule: "a rule that is deleted with its group after the health named them", product: productALB,
+			set: setAll(func(b *instance) {
+				b.listen(443, "HTTPS", "sgp-1").rules = [][]string{{"sgp-2"}}
+				b.group("sgp-1", pods(1)...)
+				b.group("sgp-2", pods(2)...)
+			}, changedBefore("ListServerGroupServers sgp-2", func(b *instance) {
+				b.listeners[0].rules = nil
+				delete(b.groups, "sgp-2")
+			})),
+			want: good("AllBackendsNormal"), rows: []string{"443 sgp-1 eni-1 normal"},
+		},
+	}
+}
+
+func listenerCases() []groupCase {
+	return []groupCase{
 		{
 			rule: "a stopped listener has no rows, and no verdict", product: productNLB,
 			set:  func(b *instance) { twoPorts(b); b.listeners[0].status = "Stopped" },
@@ -113,7 +135,7 @@ func showsGroups(t *testing.T, w *env) {
 			},
 			edit: func(o *v1alpha1.LoadBalancerHealth) { o.Spec.ListenerPort = new(int32(9050)) },
 			want: good("AllBackendsNormal"), listeners: []string{"9000/udp sgp-3 Healthy 1/1 Running Enabled"}, rows: []string{"9000 sgp-3 eni-7 normal"},
-			calls: []string{"ListListeners nlb-listeners-8", "ListServerGroupServers sgp-3", "GetListenerHealthStatus lsn-0@0"},
+			calls: []string{"ListListeners nlb-listeners-1", "ListServerGroupServers sgp-3", "GetListenerHealthStatus lsn-0@0"},
 		},
 		{
 			rule: "a protocol of NLB alone", product: productNLB, set: twoPorts,
@@ -130,7 +152,7 @@ func showsGroups(t *testing.T, w *env) {
 			set: deletedBefore("GetListenerHealthStatus lsn-443"), want: good("AllBackendsNormal"), rows: both[:2],
 			listeners: []string{"80/http sgp-1 Healthy 2/2 Running Enabled"},
 		},
-	})
+	}
 }
 
 // deletedBefore deletes the listener of port 443 before a call.

@@ -60,13 +60,17 @@ func startInstanceServer(t *testing.T, w *env, product *groupProduct, caller acc
 type groupServers struct {
 	caller   account
 	nlb, alb *instanceServer
+	recorder *recorder
 	operator *operator
 }
 
 func (w *env) startGroupServers(t *testing.T) {
 	t.Helper()
 	caller := w.newTemporaryAccount()
-	w.groups = &groupServers{caller: caller, nlb: startInstanceServer(t, w, productNLB, caller), alb: startInstanceServer(t, w, productALB, caller)}
+	w.groups = &groupServers{
+		caller: caller, recorder: w.record(t),
+		nlb: startInstanceServer(t, w, productNLB, caller), alb: startInstanceServer(t, w, productALB, caller),
+	}
 }
 
 // endpoints are the flags of an operator that calls the servers. No call may reach the endpoint of CLB.
@@ -199,6 +203,11 @@ type callLog struct {
 func (l *callLog) texts(after int) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.textsAfter(after)
+}
+
+// textsAfter is texts for a caller that has mu.
+func (l *callLog) textsAfter(after int) []string {
 	var texts []string
 	for _, c := range l.calls[min(after, len(l.calls)):] {
 		texts = append(texts, c.String())
