@@ -18,6 +18,7 @@ var groupChangeSpecs = []spec{
 	{"a listener that is deleted between list and health is listed again, without a failure", listsDeletedListener},
 	{"a page of health that the API no longer knows ends the observation without a result", startsAgainWithoutPage},
 	{"a server that is added, drained or replaced is in the next status", followsServers},
+	{"a requested observation reads every list again", readsForRequests},
 	{"each call of an observation takes a permit", takesPermits},
 }
 
@@ -82,7 +83,7 @@ func (w *env) demandWholeObservations(t *testing.T, before *v1alpha1.LoadBalance
 func continuesFirstObservation(t *testing.T, w *env) {
 	g := NewWithT(t)
 	b := newInstance(productALB, "throttled-first")
-	twoPorts(b)
+	onePort(manyPods(0, 250)...)(b)
 	b.before = func(n int, _ instanceCall) *fakeResponse {
 		if n == 3 {
 			return &throttled
@@ -91,10 +92,10 @@ func continuesFirstObservation(t *testing.T, w *env) {
 	}
 	object := observing(w.groups.addInstance(b), often)
 	w.create(t, object)
-	g.Expect(groupRows(w.await(t, object, good("AllBackendsNormal")))).To(Equal(both))
+	found := w.await(t, object, good("AllBackendsNormal"))
+	g.Expect(listenerTexts(found)).To(Equal([]string{"443/https sgp-1 Healthy 250/250 Running Enabled"}))
 	g.Expect(b.texts(0)[:6]).To(Equal([]string{
-		"ListListeners alb-throttled-first", "ListServerGroupServers sgp-1", "ListServerGroupServers sgp-2", "ListServerGroupServers sgp-2",
-		"GetListenerHealthStatus lsn-80", "GetListenerHealthStatus lsn-443",
+		"ListListeners alb-throttled-first", membersOf, membersOf + secondPage, membersOf + secondPage, membersOf + " from 200", healthOf,
 	}))
 	w.demandFailure(t, object, "Throttled")
 }
@@ -166,4 +167,31 @@ func startsAgainWithoutPage(t *testing.T, w *env) {
 	found := w.await(t, object, good("MinHealthyMet"))
 	NewWithT(t).Expect(listenerTexts(found)).To(Equal([]string{"443/https sgp-1 Healthy 1/40 Running Enabled"}))
 	w.demandFailure(t, object, "InvalidRequest")
+}
+
+func readsForRequests(t *testing.T, w *env) {
+	g := NewWithT(t)
+	b := newInstance(productALB, "requested")
+	twoPorts(b)
+	object := observing(w.groups.addInstance(b))
+	w.create(t, object)
+	w.await(t, object, good("AllBackendsNormal"))
+	first := len(b.texts(0))
+	b.change(func() {
+		b.listen(8443, "HTTPS", "sgp-3")
+		b.group("sgp-3", pods(3)...)
+		b.groups["sgp-1"].servers = pods(1, 4) // as many as before
+	})
+	w.requestObservation(t, object, "now")
+	w.eventually(t, func(g Gomega) {
+		found := w.get(g, object)
+		g.Expect(found.Status.LastHandledObserveRequest).To(Equal("now"))
+		g.Expect(groupRows(found)).To(Equal([]string{
+			"80 sgp-1 eni-1 normal", "80 sgp-1 eni-4 normal", "443 sgp-2 eni-1 normal", "443 sgp-2 eni-2 normal", "8443 sgp-3 eni-3 normal",
+		}))
+	})
+	g.Expect(b.texts(first)).To(Equal([]string{
+		"ListListeners alb-requested", membersOf, "ListServerGroupServers sgp-2", "ListServerGroupServers sgp-3",
+		"GetListenerHealthStatus lsn-80", healthOf, "GetListenerHealthStatus lsn-8443",
+	}))
 }

@@ -39,7 +39,7 @@ type fakeListener struct {
 	// groups are those of the listener itself, and rules those of each rule of an ALB.
 	groups []string
 	rules  [][]string
-	// health has the servers that are not normal behind this listener alone, by group: the health of the group where it has none.
+	// health has the servers that are not normal behind this listener alone, by group; others have their own health.
 	health map[string]map[string]string
 }
 
