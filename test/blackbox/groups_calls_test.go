@@ -21,7 +21,7 @@ var groupCallSpecs = []spec{
 	}},
 	{"an ALB with two listeners and ten Services costs at most three calls an interval, and no writes without a change", func(t *testing.T, w *env) {
 		b := newInstance(productALB, "economy")
-		ingress(b)
+		exampleIngress(b)
 		countsCalls(t, w, b, 3)
 	}},
 	{"an ALB with more than twenty server groups lists them in two calls", func(t *testing.T, w *env) {
@@ -40,7 +40,7 @@ var groupCallSpecs = []spec{
 }
 
 // countsCalls observes an instance that does not change, and counts the calls of each interval at its server.
-func countsCalls(t *testing.T, w *env, b *instance, most int) {
+func countsCalls(t *testing.T, w *env, b *fakeInstance, most int) {
 	t.Helper()
 	g := NewWithT(t)
 	object := observing(w.groups.addInstance(b), often)
@@ -64,7 +64,7 @@ func countsCalls(t *testing.T, w *env, b *instance, most int) {
 }
 
 // observations splits calls after the health of the last listener, which ends an observation while nothing changes.
-func (b *instance) observations(calls []string) [][]string {
+func (b *fakeInstance) observations(calls []string) [][]string {
 	last := "GetListenerHealthStatus " + b.listeners[len(b.listeners)-1].id
 	var all [][]string
 	begin := 0
@@ -85,13 +85,13 @@ func followsServers(t *testing.T, w *env) {
 	// A second group, so that members of ALB are counted, not read.
 	grown.listeners[0].rules = [][]string{{"sgp-2"}}
 	grown.group("sgp-2", pods(3)...)
-	objects := []*instance{drained, grown}
+	objects := []*fakeInstance{drained, grown}
 	for _, b := range objects {
 		object := observing(w.groups.addInstance(b), often)
 		w.create(t, object)
 		w.await(t, object, good("AllBackendsNormal"))
 	}
-	awaitRows := func(b *instance, rows ...string) {
+	awaitRows := func(b *fakeInstance, rows ...string) {
 		t.Helper()
 		w.eventually(t, func(g Gomega) { g.Expect(groupRows(w.get(g, observing(b)))).To(Equal(rows)) })
 	}

@@ -17,8 +17,8 @@ func manyPods(first, n int) []*fakeServer {
 }
 
 // changedBefore edits the instance once, before a call.
-func changedBefore(call string, edit func(b *instance)) func(*instance) {
-	return func(b *instance) {
+func changedBefore(call string, edit func(b *fakeInstance)) func(*fakeInstance) {
+	return func(b *fakeInstance) {
 		b.before = func(_ int, c instanceCall) *fakeResponse {
 			if edit != nil && c.String() == call {
 				edit(b)
@@ -29,8 +29,8 @@ func changedBefore(call string, edit func(b *instance)) func(*instance) {
 	}
 }
 
-func setAll(sets ...func(*instance)) func(*instance) {
-	return func(b *instance) {
+func setAll(sets ...func(*fakeInstance)) func(*fakeInstance) {
+	return func(b *fakeInstance) {
 		for _, set := range sets {
 			set(b)
 		}
@@ -44,11 +44,11 @@ const (
 )
 
 func readsChangingPages(t *testing.T, w *env) {
-	removeFirst := func(b *instance) { b.groups["sgp-1"].servers = b.groups["sgp-1"].servers[1:] }
-	addFirst := func(b *instance) {
+	removeFirst := func(b *fakeInstance) { b.groups["sgp-1"].servers = b.groups["sgp-1"].servers[1:] }
+	addFirst := func(b *fakeInstance) {
 		b.groups["sgp-1"].servers = append([]*fakeServer{pod(999)}, b.groups["sgp-1"].servers...)
 	}
-	threeListeners := func(b *instance) {
+	threeListeners := func(b *fakeInstance) {
 		b.pageSize = 1
 		for _, port := range []int{80, 443, 8443} {
 			b.listen(port, "TCP", "sgp-1")
@@ -70,7 +70,7 @@ func readsChangingPages(t *testing.T, w *env) {
 		},
 		{
 			rule: "a listener is removed, so that another one moves to a page that was read", product: productNLB,
-			set:  setAll(threeListeners, changedBefore("ListListeners nlb-pages-2 from 1", func(b *instance) { b.without("lsn-80@80") })),
+			set:  setAll(threeListeners, changedBefore("ListListeners nlb-pages-2 from 1", func(b *fakeInstance) { b.without("lsn-80@80") })),
 			want: good("AllBackendsNormal"),
 			listeners: []string{
 				"443/tcp sgp-1 Healthy 1/1 Running Enabled", "8443/tcp sgp-1 Healthy 1/1 Running Enabled",
@@ -78,7 +78,7 @@ func readsChangingPages(t *testing.T, w *env) {
 		},
 		{
 			rule: "seventy servers that fail are on three pages of health", product: productALB,
-			set: setAll(onePort(append(manyPods(0, 70), pod(70))...), func(b *instance) {
+			set: setAll(onePort(append(manyPods(0, 70), pod(70))...), func(b *fakeInstance) {
 				for _, s := range b.groups["sgp-1"].servers[:70] {
 					s.health = "Unhealthy"
 				}
@@ -88,7 +88,7 @@ func readsChangingPages(t *testing.T, w *env) {
 		},
 		{
 			rule: "a page whose next page is itself", product: productALB, want: failing("InvalidResponse"),
-			set: setAll(onePort(manyPods(0, 3)...), func(b *instance) {
+			set: setAll(onePort(manyPods(0, 3)...), func(b *fakeInstance) {
 				b.edit = func(c instanceCall, content fields) {
 					if c.action == "ListServerGroupServers" {
 						content["NextToken"] = tokenOf(0)
@@ -104,8 +104,8 @@ func readsChangingPages(t *testing.T, w *env) {
 }
 
 // endless makes each page of an action have a next one. The number of calls is bounded.
-func endless(action string) func(*instance) {
-	return func(b *instance) {
+func endless(action string) func(*fakeInstance) {
+	return func(b *fakeInstance) {
 		onePort(pods(1)...)(b)
 		b.before = func(n int, c instanceCall) *fakeResponse {
 			if n > 500 {

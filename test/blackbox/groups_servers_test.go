@@ -63,7 +63,7 @@ func serverCases() []groupCase {
 		},
 		{
 			rule: "a server that fails without a ServerIp", product: productNLB,
-			set: func(b *instance) {
+			set: func(b *fakeInstance) {
 				onePort(pod(1), withHealth(pod(2), "Unhealthy"))(b)
 				b.edit = onHealth(func(info fields) {
 					for _, server := range info["NonNormalServers"].([]fields) {
@@ -85,8 +85,8 @@ func serverCases() []groupCase {
 }
 
 // checkOf returns a group whose health check is on, off or absent in the health, and in the list of groups.
-func checkOf(check any, servers ...*fakeServer) func(*instance) {
-	return func(b *instance) {
+func checkOf(check any, servers ...*fakeServer) func(*fakeInstance) {
+	return func(b *fakeInstance) {
 		onePort(servers...)(b)
 		g := b.groups["sgp-1"]
 		g.check, g.listed = check, nil
@@ -160,8 +160,8 @@ func onHealth(edit func(info fields)) func(instanceCall, fields) {
 
 // documentCases are about the document around the list.
 func documentCases() []groupCase {
-	editing := func(edit func(c instanceCall, content fields)) func(*instance) {
-		return func(b *instance) {
+	editing := func(edit func(c instanceCall, content fields)) func(*fakeInstance) {
+		return func(b *fakeInstance) {
 			twoPorts(b)
 			b.edit = edit
 		}
@@ -180,7 +180,7 @@ func documentCases() []groupCase {
 		{rule: "fields that are new", product: productALB, set: editing(adding(fields{"Vendor": []int{1}, "Next": fields{"Token": nil}})), want: good("AllBackendsNormal"), rows: both},
 		{
 			rule: "no list of servers", product: productNLB, rows: []string{"443 sgp-1 eni-1 unavailable", "443 sgp-1 eni-2 unavailable"},
-			set: func(b *instance) {
+			set: func(b *fakeInstance) {
 				onePort(pods(1, 2)...)(b)
 				b.edit = onHealth(func(info fields) { delete(info, "NonNormalServers") })
 			},
@@ -188,7 +188,7 @@ func documentCases() []groupCase {
 		},
 		{
 			rule: "no group", product: productNLB, rows: []string{"443 sgp-1 eni-1 unavailable", "443 sgp-1 eni-2 unavailable"},
-			set: func(b *instance) {
+			set: func(b *fakeInstance) {
 				onePort(pods(1, 2)...)(b)
 				b.edit = func(c instanceCall, content fields) {
 					if c.action == "GetListenerHealthStatus" {

@@ -34,7 +34,7 @@ func verdictCases() []groupCase {
 		},
 		{
 			rule: "a group that a rule has is read before the health of its listener, which is read again", product: productALB,
-			set: func(b *instance) {
+			set: func(b *fakeInstance) {
 				b.listen(443, "HTTPS", "sgp-1").rules = [][]string{{"sgp-2"}}
 				b.group("sgp-1", pods(1)...)
 				b.group("sgp-2", pods(2)...)
@@ -47,8 +47,8 @@ func verdictCases() []groupCase {
 		},
 		{
 			rule: "one failing group among ten is unhealthy", product: productALB,
-			set: func(b *instance) {
-				ingress(b)
+			set: func(b *fakeInstance) {
+				exampleIngress(b)
 				for _, s := range b.groups["sgp-7"].servers {
 					unhealthy(s, "CONNECT_TIMEOUT")
 				}
@@ -58,7 +58,7 @@ func verdictCases() []groupCase {
 		},
 		{
 			rule: "listeners share a group, which is read once and has the health of each", product: productALB,
-			set: func(b *instance) {
+			set: func(b *fakeInstance) {
 				b.listen(80, "HTTP", "sgp-1")
 				b.listen(443, "HTTPS", "sgp-1").health = map[string]map[string]string{"sgp-1": {"eni-1": "Unhealthy", "eni-2": "Unhealthy"}}
 				b.group("sgp-1", pods(1, 2)...)
@@ -72,7 +72,7 @@ func verdictCases() []groupCase {
 		},
 		{
 			rule: "a group of the listener and of two rules counts once", product: productALB,
-			set: func(b *instance) {
+			set: func(b *fakeInstance) {
 				b.listen(443, "HTTPS", "sgp-1").rules = [][]string{{"sgp-1"}, {"sgp-1", "sgp-2"}}
 				b.group("sgp-1", pod(1), unhealthy(pod(2), "CONNECT_FAILED"))
 				b.group("sgp-2", pods(3)...)
@@ -83,7 +83,7 @@ func verdictCases() []groupCase {
 		},
 		{
 			rule: "a group that gets copies has rows and no verdict", product: productALB,
-			set: func(b *instance) {
+			set: func(b *fakeInstance) {
 				b.listen(443, "HTTPS", "sgp-1").rules = [][]string{{"sgp-2"}}
 				b.group("sgp-1", pods(1)...)
 				b.group("sgp-2", unhealthy(pod(2), "CONNECT_FAILED")).action = "TrafficMirror"
@@ -93,7 +93,7 @@ func verdictCases() []groupCase {
 		},
 		{
 			rule: "a group that only the health of a listener has", product: productALB,
-			set: func(b *instance) {
+			set: func(b *fakeInstance) {
 				b.listen(443, "HTTPS", "sgp-1").rules = [][]string{{"sgp-2"}}
 				b.group("sgp-1", pods(1)...)
 				b.group("sgp-2", unhealthy(pod(2), "CONNECT_FAILED"), pod(3)).unlisted = true
@@ -104,11 +104,11 @@ func verdictCases() []groupCase {
 		},
 		{
 			rule: "a rule that is deleted with its group after the health named them", product: productALB,
-			set: setAll(func(b *instance) {
+			set: setAll(func(b *fakeInstance) {
 				b.listen(443, "HTTPS", "sgp-1").rules = [][]string{{"sgp-2"}}
 				b.group("sgp-1", pods(1)...)
 				b.group("sgp-2", pods(2)...)
-			}, changedBefore("ListServerGroupServers sgp-2", func(b *instance) {
+			}, changedBefore("ListServerGroupServers sgp-2", func(b *fakeInstance) {
 				b.listeners[0].rules = nil
 				delete(b.groups, "sgp-2")
 			})),
@@ -121,13 +121,13 @@ func listenerCases() []groupCase {
 	return []groupCase{
 		{
 			rule: "a stopped listener has no rows, and no verdict", product: productNLB,
-			set:  func(b *instance) { twoPorts(b); b.listeners[0].status = "Stopped" },
+			set:  func(b *fakeInstance) { twoPorts(b); b.listeners[0].status = "Stopped" },
 			want: good("AllBackendsNormal"), rows: both[2:],
 			listeners: []string{"80/tcp Unknown 0/0 Stopped", "443/tcpssl sgp-2 Healthy 2/2 Running Enabled"},
 		},
 		{
 			rule: "a port in the range of a listener", product: productNLB,
-			set: func(b *instance) {
+			set: func(b *fakeInstance) {
 				twoPorts(b)
 				l := b.listen(0, "UDP", "sgp-3")
 				l.first, l.last = 9000, 9100
@@ -156,8 +156,8 @@ func listenerCases() []groupCase {
 }
 
 // deletedBefore deletes the listener of port 443 before a call.
-func deletedBefore(call string) func(*instance) {
-	return func(b *instance) {
+func deletedBefore(call string) func(*fakeInstance) {
+	return func(b *fakeInstance) {
 		twoPorts(b)
 		b.before = func(_ int, c instanceCall) *fakeResponse {
 			if c.String() == call {
@@ -169,8 +169,8 @@ func deletedBefore(call string) func(*instance) {
 }
 
 // onePort has one listener with a group of the servers.
-func onePort(servers ...*fakeServer) func(*instance) {
-	return func(b *instance) {
+func onePort(servers ...*fakeServer) func(*fakeInstance) {
+	return func(b *fakeInstance) {
 		b.listen(443, map[*groupProduct]string{productNLB: "TCP", productALB: "HTTPS"}[b.product], "sgp-1")
 		b.group("sgp-1", servers...)
 	}

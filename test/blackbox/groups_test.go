@@ -29,7 +29,7 @@ var groupSpecs = []spec{
 type groupCase struct {
 	rule    string
 	product *groupProduct
-	set     func(b *instance)
+	set     func(b *fakeInstance)
 	edit    func(o *v1alpha1.LoadBalancerHealth)
 	want    states
 	// listeners and rows are compared unless they are nil; has are among the rows.
@@ -41,7 +41,7 @@ type groupCase struct {
 }
 
 // observing returns the object of an instance, which is observed once.
-func observing(b *instance, edits ...func(*v1alpha1.LoadBalancerHealth)) *v1alpha1.LoadBalancerHealth {
+func observing(b *fakeInstance, edits ...func(*v1alpha1.LoadBalancerHealth)) *v1alpha1.LoadBalancerHealth {
 	return named(groupsNamespace, b.id, append([]func(*v1alpha1.LoadBalancerHealth){in(b.region()), once}, edits...)...)
 }
 
@@ -104,15 +104,15 @@ func groupRows(object *v1alpha1.LoadBalancerHealth) []string {
 }
 
 // twoPorts is the NLB of a Service with two ports, or an ALB with two listeners.
-func twoPorts(b *instance) {
+func twoPorts(b *fakeInstance) {
 	b.listen(80, map[*groupProduct]string{productNLB: "TCP", productALB: "http"}[b.product], "sgp-1")
 	b.listen(443, map[*groupProduct]string{productNLB: "TCPSSL", productALB: "https"}[b.product], "sgp-2")
 	b.group("sgp-1", pods(1, 2)...)
 	b.group("sgp-2", pods(1, 2)...)
 }
 
-// ingress is the ALB of the example: two listeners, and ten Services of which nine are behind rules.
-func ingress(b *instance) {
+// exampleIngress is the ALB of the example: two listeners, and ten Services of which nine are behind rules.
+func exampleIngress(b *fakeInstance) {
 	b.group("sgp-0", pods(1, 2)...)
 	var rules [][]string
 	for n := 1; n < 10; n++ {
@@ -132,7 +132,7 @@ func addsBetweenCalls(t *testing.T, w *env) {
 			for before := range 5 {
 				cases = append(cases, groupCase{
 					rule: fmt.Sprintf("before call %d, rules %t", before+1, rules), product: product,
-					set: func(b *instance) {
+					set: func(b *fakeInstance) {
 						twoPorts(b)
 						if rules && product == productALB {
 							b.listeners[1].groups, b.listeners[1].rules = []string{"sgp-1"}, [][]string{{"sgp-2"}}
@@ -156,8 +156,8 @@ func addsBetweenCalls(t *testing.T, w *env) {
 }
 
 // refusing returns a response to every call of an action.
-func refusing(action string, status int, code string) func(*instance) {
-	return func(b *instance) {
+func refusing(action string, status int, code string) func(*fakeInstance) {
+	return func(b *fakeInstance) {
 		twoPorts(b)
 		b.before = func(_ int, c instanceCall) *fakeResponse {
 			if c.action != action {
@@ -170,11 +170,11 @@ func refusing(action string, status int, code string) func(*instance) {
 }
 
 func namesGroupReasons(t *testing.T, w *env) {
-	unknownInstance := func(b *instance) { b.unknown = true }
+	unknownInstance := func(b *fakeInstance) { b.unknown = true }
 	cases := []groupCase{
 		{rule: "an unknown instance, whose list of listeners is empty", product: productNLB, set: unknownInstance, want: failing("LoadBalancerNotFound")},
 		{rule: "an unknown instance, whose list of listeners is empty", product: productALB, set: unknownInstance, want: failing("LoadBalancerNotFound")},
-		{rule: "an instance without listeners", product: productNLB, set: func(*instance) {}, want: bad("NoBackends")},
+		{rule: "an instance without listeners", product: productNLB, set: func(*fakeInstance) {}, want: bad("NoBackends")},
 	}
 	for _, product := range []*groupProduct{productNLB, productALB} {
 		for _, c := range []struct {

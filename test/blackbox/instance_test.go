@@ -13,8 +13,8 @@ import (
 // fields are a JSON object.
 type fields map[string]any
 
-// instance is an NLB or ALB instance in the state that its API shows. Tests edit it between calls.
-type instance struct {
+// fakeInstance is an NLB or ALB instance in the state that its API shows. Tests edit it between calls.
+type fakeInstance struct {
 	callLog // its mu guards the fields below, too
 	product *groupProduct
 	id      string
@@ -76,14 +76,14 @@ func pods(numbers ...int) []*fakeServer {
 }
 
 // newInstance returns an instance without listeners. Its name is that of its region, too.
-func newInstance(product *groupProduct, name string) *instance {
-	return &instance{product: product, id: product.name + "-" + name, groups: map[string]*fakeGroup{}}
+func newInstance(product *groupProduct, name string) *fakeInstance {
+	return &fakeInstance{product: product, id: product.name + "-" + name, groups: map[string]*fakeGroup{}}
 }
 
-func (b *instance) region() string { return "cn-" + b.id }
+func (b *fakeInstance) region() string { return "cn-" + b.id }
 
 // listen adds a running listener that forwards to the groups.
-func (b *instance) listen(port int, protocol string, groups ...string) *fakeListener {
+func (b *fakeInstance) listen(port int, protocol string, groups ...string) *fakeListener {
 	l := &fakeListener{id: "lsn-" + strconv.Itoa(port), protocol: protocol, status: "Running", port: port, groups: groups}
 	if b.product == productNLB {
 		l.id += "@" + strconv.Itoa(port)
@@ -93,7 +93,7 @@ func (b *instance) listen(port int, protocol string, groups ...string) *fakeList
 }
 
 // group adds a server group whose health check is on.
-func (b *instance) group(id string, servers ...*fakeServer) *fakeGroup {
+func (b *fakeInstance) group(id string, servers ...*fakeServer) *fakeGroup {
 	g := &fakeGroup{servers: servers, check: true, listed: true, action: "ForwardGroup"}
 	if b.product == productALB {
 		g.check = "on"
@@ -103,18 +103,18 @@ func (b *instance) group(id string, servers ...*fakeServer) *fakeGroup {
 }
 
 // change edits the instance between two calls.
-func (b *instance) change(edit func()) {
+func (b *fakeInstance) change(edit func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	edit()
 }
 
 // without removes a listener.
-func (b *instance) without(id string) {
+func (b *fakeInstance) without(id string) {
 	b.listeners = slices.DeleteFunc(b.listeners, func(l *fakeListener) bool { return l.id == id })
 }
 
-func (b *instance) respond(c instanceCall) fakeResponse {
+func (b *fakeInstance) respond(c instanceCall) fakeResponse {
 	defer b.changes.notify()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -139,7 +139,7 @@ func (b *instance) respond(c instanceCall) fakeResponse {
 }
 
 // documentOf returns the document of a response, or what does not exist; neither for a page that does not exist.
-func (b *instance) documentOf(c instanceCall) (content fields, missing string) {
+func (b *fakeInstance) documentOf(c instanceCall) (content fields, missing string) {
 	switch c.action {
 	case "ListListeners":
 		var items []fields
@@ -184,7 +184,7 @@ func (b *instance) documentOf(c instanceCall) (content fields, missing string) {
 }
 
 // page is the document with one page of a list; nil where there is no such page.
-func (b *instance) page(c instanceCall, list string, items []fields) fields {
+func (b *fakeInstance) page(c instanceCall, list string, items []fields) fields {
 	from, ok := c.from()
 	if !ok || from > len(items) {
 		return nil
@@ -199,7 +199,7 @@ func (b *instance) page(c instanceCall, list string, items []fields) fields {
 	return content
 }
 
-func (b *instance) sizeFor(c instanceCall) int {
+func (b *fakeInstance) sizeFor(c instanceCall) int {
 	size, err := strconv.Atoi(c.form.Get("MaxResults"))
 	if err != nil {
 		size = 20 // the default of the API
@@ -210,7 +210,7 @@ func (b *instance) sizeFor(c instanceCall) int {
 	return size
 }
 
-func (b *instance) listenerFields(l *fakeListener) fields {
+func (b *fakeInstance) listenerFields(l *fakeListener) fields {
 	f := fields{
 		"LoadBalancerId": b.id, "ListenerId": l.id, "ListenerPort": l.port, "ListenerProtocol": l.protocol, "ListenerStatus": l.status,
 		"IdleTimeout": 900, "Tags": []fields{},
@@ -227,7 +227,7 @@ func (b *instance) listenerFields(l *fakeListener) fields {
 	return f
 }
 
-func (b *instance) groupFields(id string, g *fakeGroup) fields {
+func (b *fakeInstance) groupFields(id string, g *fakeGroup) fields {
 	check := fields{"HealthyThreshold": 2}
 	if g.listed != nil {
 		check["HealthCheckEnabled"] = g.listed

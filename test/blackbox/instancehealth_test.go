@@ -11,7 +11,7 @@ type healthItem struct {
 }
 
 // healthDocument is the health of a listener. That of an ALB has pages, and rules if the call includes them.
-func (b *instance) healthDocument(c instanceCall, l *fakeListener) fields {
+func (b *fakeInstance) healthDocument(c instanceCall, l *fakeListener) fields {
 	items := b.healthItems("", l, l.groups)
 	if c.form.Get("IncludeRule") == "true" {
 		for n, groups := range l.rules {
@@ -41,7 +41,7 @@ func (b *instance) healthDocument(c instanceCall, l *fakeListener) fields {
 	return content
 }
 
-func (b *instance) healthItems(rule string, l *fakeListener, groups []string) []healthItem {
+func (b *fakeInstance) healthItems(rule string, l *fakeListener, groups []string) []healthItem {
 	var items []healthItem
 	for _, id := range groups {
 		empty := true
@@ -62,7 +62,7 @@ func (b *instance) healthItems(rule string, l *fakeListener, groups []string) []
 	return items
 }
 
-func (b *instance) serversOf(group string) []*fakeServer {
+func (b *fakeInstance) serversOf(group string) []*fakeServer {
 	if g := b.groups[group]; g != nil {
 		return g.servers
 	}
@@ -77,7 +77,7 @@ func (s *fakeServer) healthFields(health string) fields {
 	return f
 }
 
-func (b *instance) ruleHealth(items []healthItem) []fields {
+func (b *fakeInstance) ruleHealth(items []healthItem) []fields {
 	rules := []fields{}
 	last := ""
 	for _, item := range items {
@@ -90,7 +90,7 @@ func (b *instance) ruleHealth(items []healthItem) []fields {
 }
 
 // groupInfos are the groups of one rule, or of the listener itself, on a page.
-func (b *instance) groupInfos(items []healthItem, rule string) []fields {
+func (b *fakeInstance) groupInfos(items []healthItem, rule string) []fields {
 	infos := []fields{}
 	for _, item := range items {
 		if item.rule != rule {
@@ -107,7 +107,7 @@ func (b *instance) groupInfos(items []healthItem, rule string) []fields {
 	return infos
 }
 
-func (b *instance) groupInfo(id string) fields {
+func (b *fakeInstance) groupInfo(id string) fields {
 	info := fields{"ServerGroupId": id, "NonNormalServers": []fields{}}
 	g := b.groups[id]
 	if g == nil {

@@ -42,7 +42,7 @@ type instanceServer struct {
 	*rpcVerifier
 	product   *groupProduct
 	server    *httptest.Server
-	instances map[string]*instance // by region; guarded by mu
+	instances map[string]*fakeInstance // by region; guarded by mu
 }
 
 func startInstanceServer(t *testing.T, w *env, product *groupProduct, caller account) *instanceServer {
@@ -50,7 +50,7 @@ func startInstanceServer(t *testing.T, w *env, product *groupProduct, caller acc
 	s := &instanceServer{
 		rpcVerifier: newRPCVerifier(product.version, caller,
 			"ListListeners", "ListServerGroups", "ListServerGroupServers", "GetListenerHealthStatus", "GetLoadBalancerAttribute"),
-		product: product, instances: map[string]*instance{},
+		product: product, instances: map[string]*fakeInstance{},
 	}
 	s.server = w.serveTLS(t, s)
 	return s
@@ -177,7 +177,7 @@ func (c instanceCall) from() (from int, ok bool) {
 }
 
 // addInstance registers an instance for the region that has its name.
-func (g *groupServers) addInstance(b *instance) *instance {
+func (g *groupServers) addInstance(b *fakeInstance) *fakeInstance {
 	server := g.nlb
 	if b.product == productALB {
 		server = g.alb
