@@ -126,30 +126,30 @@ func exampleIngress(b *fakeInstance) {
 
 // addsBetweenCalls adds a server that is not checked yet before each of the calls of an observation.
 func addsBetweenCalls(t *testing.T, w *env) {
+	behindRule := func(b *fakeInstance) {
+		twoPorts(b)
+		b.listeners[1].groups, b.listeners[1].rules = []string{"sgp-1"}, [][]string{{"sgp-2"}}
+	}
 	var cases []groupCase
-	for _, product := range []*groupProduct{productNLB, productALB} {
-		for _, rules := range []bool{false, true} {
-			for before := range 5 {
-				cases = append(cases, groupCase{
-					rule: fmt.Sprintf("before call %d, rules %t", before+1, rules), product: product,
-					set: func(b *fakeInstance) {
-						twoPorts(b)
-						if rules && product == productALB {
-							b.listeners[1].groups, b.listeners[1].rules = []string{"sgp-1"}, [][]string{{"sgp-2"}}
+	for _, kind := range []struct {
+		rule    string
+		product *groupProduct
+		set     func(*fakeInstance)
+	}{{"a listener", productNLB, twoPorts}, {"a listener", productALB, twoPorts}, {"a rule", productALB, behindRule}} {
+		for before := range 5 {
+			cases = append(cases, groupCase{
+				rule: fmt.Sprintf("to a group of %s, before call %d", kind.rule, before+1), product: kind.product,
+				set: setAll(kind.set, func(b *fakeInstance) {
+					b.before = func(n int, _ instanceCall) *fakeResponse {
+						if n == before+1 {
+							b.groups["sgp-2"].servers = append(b.groups["sgp-2"].servers, withHealth(pod(3), "Initial"))
 						}
-						b.before = func(n int, _ instanceCall) *fakeResponse {
-							if n == before+1 {
-								added := pod(3)
-								added.health = "Initial"
-								b.groups["sgp-2"].servers = append(b.groups["sgp-2"].servers, added)
-							}
-							return nil
-						}
-					},
-					edit: needing("100%"), want: unknown("HealthCheckUnavailable"), message: "1 without a health-check result",
-					has: []string{"443 sgp-2 eni-3 unavailable"},
-				})
-			}
+						return nil
+					}
+				}),
+				edit: needing("100%"), want: unknown("HealthCheckUnavailable"), message: "1 without a health-check result",
+				has: []string{"443 sgp-2 eni-3 unavailable"},
+			})
 		}
 	}
 	w.checkGroups(t, "added", cases)
