@@ -156,23 +156,31 @@ func invalid(err error) *alicloud.Error {
 }
 
 // listed keeps a complete list of listeners. One that moved to another page
-// between two calls is on both, and counts once, in its last state.
+// between two calls is on both, and counts once, in its last state. If they changed
+// between two pages, it lists them again, once: another one may be on none.
 func (s *State) listed(l *list[Listener]) error {
 	if len(l.items) > maxListeners {
 		return invalid(&alicloud.ResponseError{What: fmt.Sprintf("more than %d listeners", maxListeners)})
 	}
-	s.listeners, s.listedAt = make([]Listener, 0, len(l.items)), l.startedAt
+	listeners := make([]Listener, 0, len(l.items))
 	for _, listener := range l.items {
-		if i := slices.IndexFunc(s.listeners, func(known Listener) bool { return known.ID == listener.ID }); i >= 0 {
-			s.listeners[i] = listener
+		if i := slices.IndexFunc(listeners, func(known Listener) bool { return known.ID == listener.ID }); i >= 0 {
+			listeners[i] = listener
 		} else {
-			s.listeners = append(s.listeners, listener)
+			listeners = append(listeners, listener)
 		}
 	}
+	if s.pass.relist = l.changed(len(listeners)) && !s.pass.reread[allListeners]; s.pass.relist {
+		s.pass.reread[allListeners] = true
+		return nil
+	}
+	s.listeners, s.listedAt = listeners, l.startedAt
 	s.pass.lists++
-	s.pass.relist = false
 	return nil
 }
+
+// allListeners is the key of the listeners in reread, where no group has it.
+const allListeners = ""
 
 // counted keeps the counts of groups for the pass. A group that is not in the
 // response has an unknown count.
@@ -259,17 +267,15 @@ func (s *State) recover(call *step, err error) bool {
 }
 
 // withoutOutdated forgets the listener or group of a call, which does not exist. It
-// reports false where the pass has read already that it does.
+// reports false where the pass has read again already that it does.
 func (s *State) withoutOutdated(call *step) bool {
 	p := s.pass
 	p.reading = nil
 	delete(p.health, call.id)
 	if call.action == ActionMembers {
 		s.forgetGroup(call.id)
-		for _, h := range p.health {
-			if firstOf(h.items, call.id) >= 0 {
-				return false
-			}
+		if !s.forgetHealthOf(call.id) {
+			return false
 		}
 		isListed := func(l Listener) bool { return slices.Contains(l.GroupIDs, call.id) }
 		if !slices.ContainsFunc(s.listeners, isListed) {
@@ -279,6 +285,21 @@ func (s *State) withoutOutdated(call *step) bool {
 	p.relist = !p.relisted
 	p.relisted = true
 	return p.relist
+}
+
+// forgetHealthOf forgets the health that names a group, which was removed since. It
+// reports false where the health named it each time that it was read again.
+func (s *State) forgetHealthOf(groupID string) bool {
+	for id, h := range s.pass.health {
+		if firstOf(h.items, groupID) < 0 {
+			continue
+		}
+		if s.pass.redone[id]++; s.pass.redone[id] > maxRedone {
+			return false
+		}
+		delete(s.pass.health, id)
+	}
+	return true
 }
 
 // firstOf is the index of the first item about a group; -1 for none.

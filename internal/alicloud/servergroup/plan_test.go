@@ -370,6 +370,24 @@ func TestGroupsThatWereRemovedAreForgotten(t *testing.T) {
 	demandCalls(t, calls, "ListServerGroups", "ListServerGroupServers sgp-4", "ListServerGroupServers sgp-5", "GetListenerHealthStatus lsn-80", "GetListenerHealthStatus lsn-443")
 }
 
+// A rule and its group are removed after the health named them.
+func TestGroupThatIsRemovedAfterHealthNamedItIsForgotten(t *testing.T) {
+	api := newFakeAPI()
+	api.forward(443, "sgp-1", 1)
+	api.group("sgp-2", 2)
+	api.rules["lsn-443"] = []string{"sgp-2"}
+	api.before = func(call string) error {
+		if call == "ListServerGroupServers sgp-2" {
+			delete(api.groups, "sgp-2")
+			delete(api.rules, "lsn-443")
+		}
+		return nil
+	}
+	observation, calls := observerOf(t, api, Policy{}).observe()
+	demand(t, observation, "443 sgp-1 eni-1 normal")
+	demandCalls(t, calls, "ListListeners", "ListServerGroupServers sgp-1", "GetListenerHealthStatus lsn-443", "ListServerGroupServers sgp-2", "GetListenerHealthStatus lsn-443")
+}
+
 // The health may name a group that the list of members does not know: neither is
 // believed.
 func TestGroupThatHealthNamesMustExist(t *testing.T) {
@@ -481,6 +499,44 @@ func TestMembersThatChangeBetweenTheirPagesAreReadAgain(t *testing.T) {
 	demand(t, observation, "80 sgp-1 eni-2 normal", "80 sgp-1 eni-3 normal", "80 sgp-1 eni-4 normal")
 	if n != 4 {
 		t.Errorf("%d pages of members", n)
+	}
+}
+
+// A listener that moves to a page that was read is on none, and would be unknown
+// until the next list.
+func TestListenersThatChangeBetweenTheirPagesAreListedAgain(t *testing.T) {
+	for name, test := range map[string]struct {
+		times int // how often they change
+		pages int // of all lists
+		want  []string
+	}{
+		"once": {1, 2 + 2, []string{"443 sgp-2 eni-1 normal", "8443 sgp-3 eni-1 normal", "9443 sgp-4 eni-1 normal"}},
+		// The second list has the listener of port 443, whose health is not found.
+		"twice": {2, 2 + 2 + 1, []string{"8443 sgp-3 eni-1 normal", "9443 sgp-4 eni-1 normal"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			api := newFakeAPI()
+			for n, port := range []int32{80, 443, 8443, 9443} {
+				api.forward(port, "sgp-"+strconv.Itoa(n+1), 1)
+			}
+			api.pageSize = 2
+			pages, changes := 0, 0
+			api.before = func(call string) error {
+				if call != ActionListeners {
+					return nil
+				}
+				if pages++; pages%2 == 0 && changes < test.times {
+					changes++
+					api.listeners = api.listeners[1:]
+				}
+				return nil
+			}
+			observation, _ := observerOf(t, api, Policy{}).observe()
+			demand(t, observation, test.want...)
+			if pages != test.pages {
+				t.Errorf("%d pages of listeners, want %d", pages, test.pages)
+			}
+		})
 	}
 }
 

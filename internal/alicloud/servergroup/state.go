@@ -69,7 +69,8 @@ type pass struct {
 	// exists is set once the API knows the load balancer, which has no listeners.
 	exists bool
 	// counted are the groups that were listed, reads counts the groups whose members
-	// were read, and reread has those that changed while they were read.
+	// were read, and reread has those that changed while they were read, and
+	// allListeners if those did.
 	counted map[string]Group
 	reads   int
 	reread  map[string]bool
