@@ -75,6 +75,10 @@ func (d *document) printParts(out io.Writer) {
 		fmt.Fprint(out, "\n## Readiness gates\n\n")
 		printGates(out, d.results.Gates)
 	}
+	if d.results.Products != nil {
+		fmt.Fprint(out, "\n## Products\n\n")
+		printProducts(out, d.results.Products)
+	}
 }
 
 // printFigures prints the table of figures and goals.
