@@ -158,7 +158,7 @@ The last row shows the cost of a write for the API server, independent of the ot
 is the CPU in the rows above: the operator observes while it writes, and decodes each of its writes once more from its own
 watch. These measures reduce the difference:
 
-- a PUT of the status alone, in the cheapest of the forms that the last section compares;
+- a PUT of the status alone: the last section compares it with other forms;
 - responses contain only metadata: the watch delivers the object anyway;
 - a separate writer creates Events one after the other, and statuses overtake them: with client-go's recorder, each change
   needed two writes, one status and one Event;
