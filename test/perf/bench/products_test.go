@@ -3,6 +3,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -142,6 +143,7 @@ func TestMeanOfRefreshedCalls(t *testing.T) {
 		calls = append(calls, logOf("alb", "alb-1", "GetListenerHealthStatus", time.Duration(n)*interval+1, time.Duration(n)*interval+2)...)
 	}
 	calls = append(calls, logOf("alb", "alb-1", "ListListeners", 3*interval+3)...)
+	slices.SortFunc(calls, func(a, b call) int { return a.Time.Compare(b.Time) }) // as the simulator returns them
 	want := refreshedCalls{Most: 3, Mean: 7. / 3}
 	if diff := cmp.Diff(want, newRefreshedCalls(calls, alicloud.ProductALB, interval)); diff != "" {
 		t.Error(diff)
