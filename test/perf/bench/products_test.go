@@ -66,7 +66,7 @@ func TestProductsAreCompared(t *testing.T) {
 	var out strings.Builder
 	d.printParts(&out)
 	for _, want := range []string{
-		"## Products", "| | CLB operator | CLB naive | NLB operator | NLB naive | ALB operator | ALB naive |", "| calls of each later one, at most | 1 | 2 | 5 (missed) | 5 | 3 | 13 |",
+		"## Products", "BENCH_BASE=path", "| | CLB operator | CLB naive | NLB operator | NLB naive | ALB operator | ALB naive |", "| calls of each later one, at most | 1 | 2 | 5 (missed) | 5 | 3 | 13 |",
 		"| calls of an observation that refreshes lists, at most | 1 | – | 4 | – | 9 | – |",
 		"| CPU for 1,000 load balancers and an interval, s | 0.90 | 1.80 |", "called 1 times in five minutes for 10 load balancers (goal: 1)",
 	} {
