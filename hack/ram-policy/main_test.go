@@ -95,7 +95,8 @@ func TestWhatCannotBeAPolicyIsRefusedAndNotWidened(t *testing.T) {
 		"an asterisk in a region":    {nil, list(object("a", "cn-*", "lb-1", "")), "no load balancer"},
 		"no id":                      {nil, list(object("a", "cn-hangzhou", "", "")), "no load balancer"},
 		"a product without health":   {nil, list(object("a", "cn-hangzhou", "gwlb-1", "")), "no load balancer that the operator observes"},
-		"a Service without one":      {nil, list(`{"metadata":{"namespace":"a","name":"x"},"spec":{"serviceRef":{"name":"web"}}}`), "a/x: its Service has no load balancer"},
+		"a Service without one":      {nil, list(`{"metadata":{"namespace":"a","name":"x"},"spec":{"serviceRef":{"name":"web"}}}`), "a/x: its Service web has no load balancer"},
+		"an Ingress without one":     {nil, list(`{"metadata":{"namespace":"a","name":"x"},"spec":{"ingressRef":{"name":"shop"}}}`), "a/x: its Ingress shop has no load balancer"},
 		"an account in words":        {[]string{"-account=mine"}, fleet, "-account"},
 		"too many for one policy":    {nil, list(many...), "-regions"},
 	} {

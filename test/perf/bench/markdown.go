@@ -78,6 +78,7 @@ func (d *document) printParts(out io.Writer) {
 	if d.results.Products != nil {
 		fmt.Fprint(out, "\n## Products\n\n")
 		printProducts(out, d.results.Products)
+		fmt.Fprint(out, "\n`make bench BENCH=builds BENCH_BASE=path` compares the operator with another build of it, such as that of\nanother commit.\n")
 	}
 }
 

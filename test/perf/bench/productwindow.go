@@ -19,6 +19,7 @@ type productWindow struct {
 
 // contestantMeter is a reading of all counters of a contestant.
 type contestantMeter struct {
+	at        time.Time
 	byProduct map[string]map[string]int
 	writes    int
 	usage     []harness.Usage
@@ -72,7 +73,7 @@ func (c *contestant) readMeter(ctx context.Context) (contestantMeter, error) {
 	if err != nil {
 		return contestantMeter{}, err
 	}
-	m := contestantMeter{byProduct: report.ByProduct, writes: served.writes}
+	m := contestantMeter{at: time.Now(), byProduct: report.ByProduct, writes: served.writes}
 	for _, f := range c.fleets {
 		usage, err := f.process.Usage()
 		if err != nil {
@@ -107,7 +108,8 @@ func (m *productWindow) round(i int, f *productFleet, form *productsForm) produc
 	for product, actions := range m.after.byProduct {
 		ofAll += observationsIn(product, actions) - observationsIn(product, m.before.byProduct[product])
 	}
-	intervals := float64(form.Window) / float64(form.Interval)
+	// Both readings take time on a busy machine, so the window is longer than planned.
+	intervals := float64(m.after.at.Sub(m.before.at)) / float64(form.Interval)
 	return productRound{
 		Calls:       float64(callsIn(after)-callsIn(before)) / float64(f.size.Balancers) / intervals,
 		CPU:         microseconds(m.after.usage[i].CPU-m.before.usage[i].CPU) / observations,
