@@ -293,6 +293,10 @@ func (g *GateReconciler) readService(ctx context.Context, pass *gatePass) error 
 		service = nil
 	}
 	objects, err := objectsOfService(ctx, g.Client, g.Ingresses, pass.key)
+	if err == nil && len(objects) == 0 && service != nil && !g.Ingresses.Reads() {
+		// Each of them may be about the Service: that nothing observes it is not known.
+		objects, err = objectsWithIngress(ctx, g.Client, pass.key.Namespace)
+	}
 	if err != nil {
 		return fmt.Errorf("listing the objects of Service %s: %w", pass.key, err)
 	}
