@@ -34,7 +34,8 @@ func (p *callPermits) reserve() error {
 	if p.held != nil {
 		return nil
 	}
-	state, requeueAt := p.rec.state, time.Time{}
+	var requeueAt time.Time
+	state := p.rec.state
 	p.held, requeueAt = p.limiter.Reserve(claimFor(p.rec, p.now()), p.now())
 	state.permitAt, state.fast.queued = requeueAt, p.rec.plan.fast && p.held == nil
 	if p.held == nil {

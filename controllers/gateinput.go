@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
@@ -96,4 +97,14 @@ func (i *gateInput) complete() health.GateInput {
 		i.Observation = i.Observation.Only(func(l *alicloud.GroupListener) bool { return slices.Contains(i.groups, l.ServerGroupID) })
 	}
 	return i.GateInput
+}
+
+// objectsOf lists the objects that are about a Service, and those that may be: without
+// the permission to read Ingresses, each one that references an Ingress.
+func (g *GateReconciler) objectsOf(ctx context.Context, key types.NamespacedName, service *corev1.Service) ([]v1alpha1.LoadBalancerHealth, error) {
+	objects, err := objectsOfService(ctx, g.Client, g.Ingresses, key)
+	if err == nil && len(objects) == 0 && service != nil && !g.Ingresses.Reads() {
+		objects, err = objectsWithIngress(ctx, g.Client, key.Namespace)
+	}
+	return objects, err
 }

@@ -292,11 +292,7 @@ func (g *GateReconciler) readService(ctx context.Context, pass *gatePass) error 
 	if err != nil || !service.DeletionTimestamp.IsZero() {
 		service = nil
 	}
-	objects, err := objectsOfService(ctx, g.Client, g.Ingresses, pass.key)
-	if err == nil && len(objects) == 0 && service != nil && !g.Ingresses.Reads() {
-		// Each of them may be about the Service: that nothing observes it is not known.
-		objects, err = objectsWithIngress(ctx, g.Client, pass.key.Namespace)
-	}
+	objects, err := g.objectsOf(ctx, pass.key, service)
 	if err != nil {
 		return fmt.Errorf("listing the objects of Service %s: %w", pass.key, err)
 	}

@@ -263,9 +263,6 @@ func TestGateOfAnNLBGetsWholeObservations(t *testing.T) {
 		requeueAfter = test.step()
 	}
 	equal(t, "a whole observation is passed on", passedOn(), true)
-	env.clock.advance(gateRewrite)
-	env.reconcile()
-	env.want("web-1 False NotRegistered") // it lists a node, and not the pod
 }
 
 // While a pod waits, the members of its server groups are read, and not only counted.

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -127,7 +128,7 @@ type addressPort struct {
 }
 
 func (p *servedPort) String() string {
-	return fmt.Sprintf("port %s of Service %s", cmp.Or(p.name, fmt.Sprint(p.number)), p.service)
+	return fmt.Sprintf("port %s of Service %s", cmp.Or(p.name, strconv.Itoa(int(p.number))), p.service)
 }
 
 // portsOf finds the ports that an Ingress names in its Services.
