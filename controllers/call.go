@@ -34,7 +34,8 @@ func (p *callPermits) reserve() error {
 	if p.held != nil {
 		return nil
 	}
-	state, requeueAt := p.rec.state, time.Time{}
+	var requeueAt time.Time
+	state := p.rec.state
 	p.held, requeueAt = p.limiter.Reserve(claimFor(p.rec, p.now()), p.now())
 	state.permitAt, state.fast.queued = requeueAt, p.rec.plan.fast && p.held == nil
 	if p.held == nil {
@@ -61,10 +62,11 @@ func (p *callPermits) permit(context.Context, string) (release func(error), err 
 }
 
 // observeGroups observes a target of a product with server groups.
-func observeGroups(ctx context.Context, api ServerGroupsAPI, rec *reconciliation, request *alicloud.Request, permits *callPermits) (*alicloud.Observation, error) {
+func (r *Reconciler) observeGroups(ctx context.Context, api ServerGroupsAPI, request *alicloud.Request, permits *callPermits) (*alicloud.Observation, error) {
+	rec := permits.rec
 	groups := &rec.state.groups
 	groups.requested(rec.plan.active, rec.now)
-	return api.Observe(ctx, &servergroup.Request{Request: *request, Since: groups.since}, &groups.State, permits.permit)
+	return api.Observe(ctx, &servergroup.Request{Request: *request, Since: groups.since, Awaited: r.Gates.groupsAwaited(ctx, rec)}, &groups.State, permits.permit)
 }
 
 // groupsState is what the observations of a target with server groups use again.

@@ -43,7 +43,7 @@ func (f *fakeGroups) Observe(ctx context.Context, request *servergroup.Request, 
 	}
 	f.made = 0
 	return &alicloud.Observation{
-		RequestID: "r", Scope: request.Scope, At: f.clock.Now(),
+		RequestID: "r", Scope: request.Scope, RequestedAt: f.clock.Now(), At: f.clock.Now(),
 		Backends: []alicloud.Backend{{ServerID: "i-1", ListenerPort: 80, ListenerProtocol: "tcp", Port: 8080, ServerHealthStatus: "normal"}},
 		Groups: &alicloud.Groups{
 			Listeners: []alicloud.GroupListener{{Listener: listener80, EndPort: 80, ServerGroupID: "sgp-1"}},

@@ -151,6 +151,19 @@ func regionsOf(ctx context.Context, reader client.Reader, regionID string) ([]st
 	return cluster.Regions(nodes.Items), nil
 }
 
+// objectsWithIngress lists the objects of a namespace that reference any Ingress.
+func objectsWithIngress(ctx context.Context, reader client.Reader, namespace string) ([]v1alpha1.LoadBalancerHealth, error) {
+	var list v1alpha1.LoadBalancerHealthList
+	err := reader.List(ctx, &list, client.InNamespace(namespace), client.UnsafeDisableDeepCopy)
+	var objects []v1alpha1.LoadBalancerHealth
+	for i := range list.Items {
+		if list.Items[i].Spec.IngressRef != nil {
+			objects = append(objects, list.Items[i])
+		}
+	}
+	return objects, err
+}
+
 // objectsOfService lists the objects that reference a Service, and those that reference
 // an Ingress which names it. They belong to the cache: read only.
 func objectsOfService(ctx context.Context, reader client.Reader, ingresses *cluster.Ingresses, service types.NamespacedName) ([]v1alpha1.LoadBalancerHealth, error) {

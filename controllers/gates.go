@@ -292,7 +292,7 @@ func (g *GateReconciler) readService(ctx context.Context, pass *gatePass) error 
 	if err != nil || !service.DeletionTimestamp.IsZero() {
 		service = nil
 	}
-	objects, err := objectsOfService(ctx, g.Client, g.Ingresses, pass.key)
+	objects, err := g.objectsOf(ctx, pass.key, service)
 	if err != nil {
 		return fmt.Errorf("listing the objects of Service %s: %w", pass.key, err)
 	}

@@ -133,7 +133,7 @@ func (r *Reconciler) callOnce(ctx context.Context, rec *reconciliation) (observa
 	}
 	request := alicloud.Request{Target: rec.target, Scope: rec.plan.scope, Credentials: used}
 	if api := r.ServerGroups[rec.target.Product()]; api != nil {
-		observation, err = observeGroups(ctx, api, rec, &request, permits)
+		observation, err = r.observeGroups(ctx, api, &request, permits)
 		return observation, used, err
 	}
 	observation, err = r.API.DescribeHealthStatus(ctx, request)

@@ -2,7 +2,10 @@
 
 package alicloud
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // Health of a backend in a row, beside the values that an API adds later.
 const (
@@ -33,6 +36,9 @@ type GroupListener struct {
 	// ServerGroupID is "" where no backends are known of the listener, because it
 	// is stopped or does not forward requests.
 	ServerGroupID string
+	// MembersAt is when the members of the group were requested: before the observation
+	// where nothing said that they changed. Zero: not known.
+	MembersAt time.Time
 	// Mirror is set where the group gets only copies of requests: users do not
 	// depend on its backends.
 	Mirror bool

@@ -85,14 +85,15 @@ func UnregisteredGate(pod *corev1.Pod, service string) string {
 	return ""
 }
 
-// ingressGate is the readiness gate of a pod that the ALB Ingress controller opens once
-// it has registered the pod; also as the prefix of one for each Ingress.
-const ingressGate = "target-health.alb.k8s.alicloud"
+// ingressGates are the readiness gates of a pod that the ALB Ingress controller opens once
+// it has registered the pod: the first by its open source, the second by the
+// documentation of ACK. Each is also the prefix of a gate for each Ingress.
+var ingressGates = []string{"target-health.alb.k8s.alicloud", "target-health.alb.k8s.alibabacloud"}
 
 // isIngressGate reports whether the ALB Ingress controller opens a gate.
 func isIngressGate(conditionType corev1.PodConditionType) bool {
 	name, _, _ := strings.Cut(string(conditionType), "/")
-	return name == ingressGate
+	return slices.Contains(ingressGates, name)
 }
 
 // readsGate reports whether the operator reads a condition: of a gate for one of

@@ -30,8 +30,9 @@ const (
 	portAction       = "use-annotation"
 )
 
-// albDomains are the domains of the host names of ALB instances.
-var albDomains = []string{"alb.aliyuncs.com", "alb.aliyuncsslb.com"}
+// albDomains are the domains of the host names of ALB instances. Those created since
+// November 2024 have the second one in China, and the third one elsewhere.
+var albDomains = []string{"alb.aliyuncs.com", "alb.aliyuncsslb.com", "alb.aliyuncsslbintl.com"}
 
 // AlbConfig is what the AlbConfig of an Ingress says of its load balancer.
 type AlbConfig struct {

@@ -63,6 +63,7 @@ func TestIngressLoadBalancer(t *testing.T) {
 	}{
 		"a host name":              {hosts("alb-1x.cn-beijing.alb.aliyuncs.com"), AlbConfig{}, nil, found, "alb-1x cn-beijing"},
 		"of the newer domain":      {hosts("alb-1x.cn-beijing.alb.aliyuncsslb.com"), AlbConfig{}, nil, found, "alb-1x cn-beijing"},
+		"outside of China":         {hosts("alb-1x.ap-southeast-1.alb.aliyuncsslbintl.com"), AlbConfig{}, nil, found, "alb-1x ap-southeast-1"},
 		"of two controllers":       {hosts("lb.example.com", "alb-1x.cn-beijing.alb.aliyuncs.com"), AlbConfig{}, nil, found, "alb-1x cn-beijing"},
 		"not the AlbConfig":        {hosts("alb-1x.cn-beijing.alb.aliyuncs.com"), AlbConfig{LoadBalancerID: "alb-2"}, one, found, "alb-1x cn-beijing"},
 		"only an AlbConfig":        {nil, AlbConfig{LoadBalancerID: "alb-2"}, one, found, "alb-2 cn-hangzhou"},

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -34,6 +35,7 @@ type IngressState struct {
 // backends that the ALB Ingress controller registers in them.
 func ExpectIngress(s *IngressState) health.Expected {
 	backends, groups := backendsOf(s.Ingress), groupsOf(s.Observation)
+	serving := servingGroups(s.Observation)
 	ports := s.portsOf(backends.ports)
 	own := map[string][]*servedPort{}
 	for _, id := range backends.groups {
@@ -42,22 +44,17 @@ func ExpectIngress(s *IngressState) health.Expected {
 	for _, port := range ports {
 		for id, servers := range groups {
 			if port.has(servers) {
-				own[id], port.found = append(own[id], port), true
+				own[id], port.found = append(own[id], port), port.found || serving[id]
 			}
 		}
 	}
-	expected := health.Expected{GroupsNotDetermined: s.assignRest(own, groups, ports)}
+	var expected health.Expected
+	expected.ServicesWithoutGroup, expected.GroupsNotDetermined = s.assignRest(own, groups, ports)
 	if backends.unknown != "" {
 		expected.GroupsNotDetermined = health.NotDetermined{Reason: health.InvalidAction, Object: backends.unknown}
 	}
 	for id, ports := range own {
-		group := health.OwnGroup{ID: id}
-		for _, port := range ports { // sorted by Service
-			if !slices.Contains(group.Services, port.service) {
-				group.Services = append(group.Services, port.service)
-			}
-		}
-		expected.Groups = append(expected.Groups, group)
+		expected.Groups = append(expected.Groups, health.OwnGroup{ID: id, Services: servicesOf(ports)})
 	}
 	slices.SortFunc(expected.Groups, func(a, b health.OwnGroup) int { return cmp.Compare(a.ID, b.ID) })
 	s.expectListeners(&expected, own, groups)
@@ -65,8 +62,9 @@ func ExpectIngress(s *IngressState) health.Expected {
 }
 
 // assignRest assigns groups that belonged to the Ingress before to the ports without a
-// group, one to each: such a group may have lost its servers. It returns why a port has none.
-func (s *IngressState) assignRest(own map[string][]*servedPort, groups map[string][]alicloud.Backend, ports []*servedPort) health.NotDetermined {
+// group, one to each: such a group may have lost its servers. It returns the Services of
+// which a port still has none, and why.
+func (s *IngressState) assignRest(own map[string][]*servedPort, groups map[string][]alicloud.Backend, ports []*servedPort) ([]string, health.NotDetermined) {
 	var without []*servedPort
 	for _, port := range ports {
 		if !port.found {
@@ -74,12 +72,12 @@ func (s *IngressState) assignRest(own map[string][]*servedPort, groups map[strin
 		}
 	}
 	if len(without) == 0 {
-		return health.NotDetermined{}
+		return nil, health.NotDetermined{}
 	}
+	serving := servingGroups(s.Observation)
 	var rest []string
 	for _, known := range s.Known {
-		_, exists := groups[known.ID]
-		if _, assigned := own[known.ID]; exists && !assigned {
+		if _, assigned := own[known.ID]; serving[known.ID] && !assigned {
 			rest = append(rest, known.ID)
 		}
 	}
@@ -90,13 +88,25 @@ func (s *IngressState) assignRest(own map[string][]*servedPort, groups map[strin
 	for _, id := range rest {
 		own[id] = nil
 	}
-	if len(rest) < len(without) {
-		return health.NotDetermined{Reason: health.ServerGroupUnknown, Object: without[0].String()}
-	}
-	if len(rest) == 1 {
+	if len(rest) == 1 && len(without) == 1 {
 		own[rest[0]] = without
+		return nil, health.NotDetermined{}
 	}
-	return health.NotDetermined{}
+	services := servicesOf(without)
+	if len(rest) < len(without) {
+		return services, health.NotDetermined{Reason: health.ServerGroupUnknown, Object: without[0].String()}
+	}
+	return services, health.NotDetermined{} // which of them has which one is not known
+}
+
+// servicesOf are the Services of ports, which are sorted by Service.
+func servicesOf(ports []*servedPort) (services []string) {
+	for _, port := range ports {
+		if !slices.Contains(services, port.service) {
+			services = append(services, port.service)
+		}
+	}
+	return services
 }
 
 // servedPort is a port of a Service that an Ingress names.
@@ -118,7 +128,7 @@ type addressPort struct {
 }
 
 func (p *servedPort) String() string {
-	return fmt.Sprintf("port %s of Service %s", cmp.Or(p.name, fmt.Sprint(p.number)), p.service)
+	return fmt.Sprintf("port %s of Service %s", cmp.Or(p.name, strconv.Itoa(int(p.number))), p.service)
 }
 
 // portsOf finds the ports that an Ingress names in its Services.
@@ -176,6 +186,20 @@ func (p *servedPort) hasServer(b *alicloud.Backend) bool {
 	}
 	isNodePort := p.port.NodePort != 0 && p.port.NodePort == b.Port && !health.IsAddress(b.Type)
 	return isNodePort && p.state.Nodes.hasInstance(b.ServerID)
+}
+
+// servingGroups are the server groups that users depend on: those with more than copies of requests.
+func servingGroups(observation *alicloud.Observation) map[string]bool {
+	serving := map[string]bool{}
+	if observation == nil || observation.Groups == nil {
+		return serving
+	}
+	for i := range observation.Groups.Listeners {
+		if l := &observation.Groups.Listeners[i]; l.ServerGroupID != "" && !l.Mirror {
+			serving[l.ServerGroupID] = true
+		}
+	}
+	return serving
 }
 
 // groupsOf are the servers of each server group of an ALB, each once.

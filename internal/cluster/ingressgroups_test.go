@@ -23,7 +23,8 @@ func albGroups(t *testing.T, groups ...string) *alicloud.Observation {
 	observation := &alicloud.Observation{Groups: &alicloud.Groups{}}
 	for _, text := range groups {
 		words := strings.Fields(text)
-		l := alicloud.GroupListener{Listener: alicloud.Listener{Protocol: "https", Status: "running"}, ServerGroupID: words[1]}
+		id, _, mirror := strings.Cut(words[1], "/")
+		l := alicloud.GroupListener{Listener: alicloud.Listener{Protocol: "https", Status: "running"}, ServerGroupID: id, Mirror: mirror}
 		if _, err := fmt.Sscan(words[0], &l.Port); err != nil {
 			t.Fatal(err)
 		}
@@ -179,6 +180,18 @@ func TestServerGroupsOfAnIngress(t *testing.T) {
 			[]string{"web:80"}, newCluster(eni, clusterIP, notReady(1), gate(1, "target-health.alb.k8s.alicloud/shop")), nil, []string{web}, nil,
 			"sgp-web=web", "443/https: 10.0.0.1:8080 10.0.0.2:8080",
 		},
+		"waits for the gate of the documentation": {
+			[]string{"web:80"}, newCluster(eni, clusterIP, notReady(1), gate(1, "target-health.alb.k8s.alibabacloud")), nil, []string{web}, nil,
+			"sgp-web=web", "443/https: 10.0.0.1:8080 10.0.0.2:8080",
+		},
+		"only copies of requests": {
+			[]string{"web:80"}, newCluster(eni, clusterIP), nil, []string{"443 sgp-web/mirror 10.0.0.1:8080 10.0.0.2:8080", other}, nil,
+			"sgp-web=web ? ServerGroupUnknown(port 80 of Service web)", "",
+		},
+		"a known group gets only copies of requests": {
+			[]string{"web:80"}, newCluster(eni, clusterIP, withoutEndpoints), nil, []string{"443 sgp-empty/mirror", other}, known("sgp-empty"),
+			"? ServerGroupUnknown(port 80 of Service web)", "",
+		},
 		"waits for the gate of a Service": {
 			[]string{"web:80"}, newCluster(eni, clusterIP, notReady(1), gate(1, registering)), nil, []string{web}, nil, "sgp-web=web", "443/https: 10.0.0.2:8080",
 		},
@@ -207,4 +220,27 @@ func TestServerGroupsOfAnIngress(t *testing.T) {
 	both.Spec.DefaultBackend = ingressBackend("split:use-annotation")
 	got := ExpectIngress(&IngressState{Ingress: both, Services: map[string]*ServiceState{"web": newCluster(eni).input(true)}, Observation: albGroups(t, web, other)})
 	equal(t, "with an action that cannot be read", formatGroups(&got), "sgp-web=web ? InvalidAction(alb.ingress.kubernetes.io/actions.split)")
+}
+
+// A gate must not open while a port of its Service has no group.
+func TestServicesWithoutServerGroup(t *testing.T) {
+	const web = "443 sgp-web 10.0.0.1:8080 10.0.0.2:8080"
+	for name, test := range map[string]struct {
+		backends []string
+		groups   []string
+		known    []health.OwnGroup
+		want     string
+	}{
+		"none":                          {[]string{"web:80"}, []string{web}, nil, ""},
+		"one of two ports":              {[]string{"web:80", "web:81"}, []string{web, "443 sgp-empty"}, nil, "web"},
+		"one of two, which has another": {[]string{"web:80", "web:81"}, []string{web, "443 sgp-empty"}, known("sgp-web", "sgp-empty"), ""},
+		"two that share what is known":  {[]string{"web:81", "api:80"}, []string{"443 sgp-a", "443 sgp-b"}, known("sgp-a", "sgp-b"), "api web"},
+		"two ports of one Service":      {[]string{"web:81", "web:82"}, nil, nil, "web"},
+	} {
+		expected := ExpectIngress(&IngressState{
+			Ingress: newIngress(test.backends...), Services: map[string]*ServiceState{"web": newCluster(eni, clusterIP).input(true)},
+			Observation: albGroups(t, test.groups...), Known: test.known,
+		})
+		equal(t, name, strings.Join(expected.ServicesWithoutGroup, " "), test.want)
+	}
 }

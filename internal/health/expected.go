@@ -221,6 +221,8 @@ type Expected struct {
 	// Groups are, with spec.ingressRef, the server groups of the Services of the Ingress,
 	// sorted by id.
 	Groups []OwnGroup
+	// ServicesWithoutGroup are the Services with a port whose server group is not known, sorted.
+	ServicesWithoutGroup []string
 	// GroupsNotDetermined is why those of some Services are not known.
 	GroupsNotDetermined NotDetermined
 }

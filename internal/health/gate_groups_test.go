@@ -63,3 +63,36 @@ func TestGateNamesTheControllersGate(t *testing.T) {
 		t.Errorf("got %+v", d)
 	}
 }
+
+// What is missing is never healthy: the group of another port of the Service is not known.
+func TestGateWaitsForTheServerGroupOfEachPort(t *testing.T) {
+	decide := func(lacksGroup bool, listeners ...string) GateDecision {
+		observation := groupsObservation(t, start, listeners...)
+		for i := range observation.Backends {
+			observation.Backends[i].ServerIP = gatePodIP
+		}
+		o := NewGateObservation(GateInput{Service: "web", LoadBalancerID: "alb-1", Observation: observation, OfIngress: true, LacksGroup: lacksGroup, Scopes: []GateScope{{}}})
+		pod := &GatePod{IPs: []string{gatePodIP}, ReadyAt: start, ReadySeenAt: start, RegisteredSeenAt: start}
+		return DecideGate(pod, &GateService{Name: "web"}, []*GateObservation{o}, start, gateTimeout)
+	}
+	equal(t, "normal, and each port has a group", decide(false, "443/https sgp-1 running on n").Reason, v1alpha1.GateBackendNormal)
+	d := decide(true, "443/https sgp-1 running on n")
+	equal(t, "normal, and a port has none", d.Reason, v1alpha1.GateNotRegistered)
+	equal(t, "the message", d.Message, "alb-1 has no server group with the backends of each port of Service web")
+	equal(t, "abnormal, and a port has none", decide(true, "443/https sgp-1 running on a").Reason, v1alpha1.GateBackendAbnormal)
+}
+
+// The members of a group may be of an observation before the pod: its address was then another pod's.
+func TestGateNeedsMembersThatAreNewerThanThePod(t *testing.T) {
+	pod := &GatePod{IPs: []string{gatePodIP}, ReadyAt: start, ReadySeenAt: start, RegisteredSeenAt: start}
+	for membersAt, want := range map[time.Duration]string{-time.Second: v1alpha1.GateWaitingForObservation, 0: v1alpha1.GateBackendNormal, time.Minute: v1alpha1.GateBackendNormal} {
+		observation := groupsObservation(t, start.Add(time.Second), "443/https sgp-1 running on n", "443/https sgp-2 running on n")
+		for i := range observation.Backends {
+			observation.Backends[i].ServerIP = gatePodIP
+		}
+		observation.Groups.Listeners[1].MembersAt = start.Add(membersAt)
+		o := NewGateObservation(GateInput{Service: "web", LoadBalancerID: "alb-1", Observation: observation, OfIngress: true, Scopes: []GateScope{{}}})
+		d := DecideGate(pod, &GateService{Name: "web"}, []*GateObservation{o}, start.Add(time.Second), gateTimeout)
+		equal(t, "members of "+membersAt.String(), d.Reason, want)
+	}
+}

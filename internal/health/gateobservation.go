@@ -34,6 +34,8 @@ type GateObservation struct {
 	listsNodes bool
 	// adding are the rows of servers that are being added to a server group.
 	adding map[rowIdentity]bool
+	// lacksGroup is true when the server group of a port of the Service is not known.
+	lacksGroup bool
 }
 
 // rowIdentity identifies a row.
@@ -76,6 +78,9 @@ type GateInput struct {
 	// OfIngress is true for a Service behind an Ingress: each listener with a server group
 	// of the Service serves it.
 	OfIngress bool
+	// LacksGroup is true, with OfIngress, when the server group of a port of the Service
+	// is not known: the pod must be in that, too.
+	LacksGroup bool
 	// Previous is the last GateObservation of the Service; nil: none.
 	Previous *GateObservation
 }
@@ -83,8 +88,8 @@ type GateInput struct {
 // NewGateObservation prepares an observation for the gates of a Service.
 func NewGateObservation(input GateInput) *GateObservation {
 	o := &GateObservation{
-		service: input.Service, loadBalancer: input.LoadBalancerID, at: input.Observation.At, requestedAt: input.Observation.RequestedAt,
-		byIP: map[string][]int{}, portsKnown: input.Ports != nil || input.OfIngress, adding: addingIn(input.Observation),
+		service: input.Service, loadBalancer: input.LoadBalancerID, at: input.Observation.At, requestedAt: requestedAt(input.Observation),
+		byIP: map[string][]int{}, portsKnown: input.Ports != nil || input.OfIngress, adding: addingIn(input.Observation), lacksGroup: input.LacksGroup,
 	}
 	o.rows = slices.DeleteFunc(rowsOf(input.Observation, alicloud.Scope{}), func(row v1alpha1.BackendStatus) bool {
 		return !slices.ContainsFunc(input.Scopes, func(scope GateScope) bool {
@@ -110,6 +115,21 @@ func NewGateObservation(input GateInput) *GateObservation {
 	}
 	o.continueFrom(input.Previous)
 	return o
+}
+
+// requestedAt is when the oldest part of an observation was requested: the members of a
+// server group may be of an earlier one, and so of other pods.
+func requestedAt(observation *alicloud.Observation) time.Time {
+	at := observation.RequestedAt
+	if observation.Groups == nil {
+		return at
+	}
+	for i := range observation.Groups.Listeners {
+		if members := observation.Groups.Listeners[i].MembersAt; !members.IsZero() && members.Before(at) {
+			at = members
+		}
+	}
+	return at
 }
 
 // continueFrom sets since when the observations have said the same.
@@ -314,6 +334,8 @@ func (o *GateObservation) verdict(rows []*v1alpha1.BackendStatus) (open bool, re
 		return false, v1alpha1.GateBackendAbnormal, "the health check of " + o.loadBalancer + " fails on " + firstFew(abnormals)
 	case len(missing) > 0:
 		return false, v1alpha1.GateNotRegistered, o.loadBalancer + " does not list the pod on " + firstFew(missing)
+	case o.lacksGroup:
+		return false, v1alpha1.GateNotRegistered, o.loadBalancer + " has no server group with the backends of each port of Service " + o.service
 	case len(rows) == 0:
 		return false, v1alpha1.GateNotRegistered, o.loadBalancer + " does not list the pod"
 	case len(pending) > 0:

@@ -112,7 +112,7 @@ var (
 		"1, with the verdict on a listener or one of its server groups, its state, and whether it checks its backends' health. Empty is not known.",
 		[]string{"namespace", "name", "listener_port", "listener_protocol", "server_group_id", "health", "state", "health_check"}, nil)
 	missingDesc = prometheus.NewDesc("slb_health_missing_backends",
-		"Backends that the cluster expects and the load balancer lacks. Absent where that is not known, and for objects without serviceRef.",
+		"Backends that the cluster expects and the load balancer lacks. Absent where that is not known, and for objects without serviceRef or ingressRef.",
 		[]string{"namespace", "name"}, nil)
 	allowedDesc = prometheus.NewDesc("slb_health_disruptions_allowed",
 		"How many healthy backends may fail until the load balancer is not healthy. Absent while its health is unknown.",

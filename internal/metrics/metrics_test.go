@@ -102,7 +102,7 @@ func expectTransitions(t *testing.T, f *metrics.Fleet, series string) {
 
 func TestMissingBackendsAndDisruptionsAreExportedWhereTheyAreKnown(t *testing.T) {
 	const (
-		missingHelp = "Backends that the cluster expects and the load balancer lacks. Absent where that is not known, and for objects without serviceRef."
+		missingHelp = "Backends that the cluster expects and the load balancer lacks. Absent where that is not known, and for objects without serviceRef or ingressRef."
 		allowedHelp = "How many healthy backends may fail until the load balancer is not healthy. Absent while its health is unknown."
 	)
 	unknown, known := web(), web()

@@ -153,7 +153,7 @@ func (w *env) ownGroupsOnly(t *testing.T) {
 		w.simulator.setServer(t, "alb", "sgp-shop", groupServer{ServerIP: ip, HealthStatus: "Unhealthy", ReasonCode: "CONNECT_FAILED"})
 	}
 	found = w.await(t, object, bad("BelowMinHealthy"))
-	g.Expect(conditionOf(found, "Ready").Message).To(ContainSubstring("listener 443/https (server group sgp-shop) has 0 normal"))
+	g.Expect(conditionOf(found, "Ready").Message).To(ContainSubstring("listener 443/https has 0 normal of 2 backends"))
 	g.Expect(found.Status.Backends).To(HaveEach(HaveField("Reason", HavePrefix("CONNECT_FAILED"))))
 	w.simulator.setServer(t, "alb", "sgp-shop", groupServer{ServerIP: "10.9.1.1", HealthStatus: "Normal"})
 	w.await(t, object, good("MinHealthyMet"))

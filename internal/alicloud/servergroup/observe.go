@@ -18,6 +18,8 @@ type Request struct {
 	// Since is the oldest that what the observation uses may be. Zero: the lists of
 	// earlier observations count while nothing says that they changed.
 	Since time.Time
+	// Awaited are server groups whose members are read, and not only counted.
+	Awaited []string
 }
 
 // Permit returns once a call may be made. release must be called after the call,

@@ -114,6 +114,8 @@ func (s *State) mustRead(id string, now time.Time, policy Policy) bool {
 		return true
 	case g.order > p.order: // read by this pass
 		return false
+	case slices.Contains(p.awaited, id):
+		return true
 	case g.suspect || g.readAt.Before(p.since) || !now.Before(g.refreshAt):
 		return true
 	case g.regained && !policy.Weights: // such a product does not name them

@@ -126,6 +126,8 @@ func TestMembersAreReadAgainWhere(t *testing.T) {
 			o.groups["sgp-1"].fail(99, "Initial")
 		}, true},
 		"an observation is requested": {func(o *testObserver) { o.request.Since = o.now }, true},
+		"a pod waits for the group":   {func(o *testObserver) { o.request.Awaited = []string{"sgp-1"} }, true},
+		"a pod waits for another one": {func(o *testObserver) { o.request.Awaited = []string{"sgp-2"} }, false},
 		"they are old":                {func(o *testObserver) { o.now = o.now.Add(membersEvery) }, true},
 		"a member failed":             {func(o *testObserver) { o.groups["sgp-1"].fail(10, "Unhealthy") }, false},
 	} {
@@ -567,5 +569,33 @@ func TestMemberOnTwoPagesCountsOnce(t *testing.T) {
 	o.state.pass.readingID = "sgp-1"
 	if err := o.state.membersRead(&list[Member]{items: []Member{pod(1), pod(2), pod(2)}}); err != nil || len(o.state.groups["sgp-1"].members) != 2 {
 		t.Errorf("%v, %+v", err, o.state.groups["sgp-1"])
+	}
+}
+
+// A server replaces another one, and is normal before any observation: the number of
+// members is the same. Only the observation that awaits the group reads it, also where
+// it continues.
+func TestAwaitedGroupHasItsServersOfNow(t *testing.T) {
+	o := observerOf(t, albIngress(), Policy{})
+	first, _ := o.observe()
+	readAt := first.Groups.Listeners[1].MembersAt
+	if readAt.IsZero() || readAt.Before(first.RequestedAt) {
+		t.Errorf("the members are of %s, requested at %s", readAt, first.RequestedAt)
+	}
+	o.groups["sgp-1"].members[0] = pod(99)
+	o.now = o.now.Add(5 * time.Second)
+	kept, _ := o.observe()
+	if at := kept.Groups.Listeners[1].MembersAt; !at.Equal(readAt) || slices.Contains(rows(kept), "443 sgp-1 eni-99 normal") {
+		t.Errorf("the members are of %s: %q", at, rows(kept))
+	}
+	o.now = o.now.Add(5 * time.Second)
+	o.permits = 1
+	if _, _, err := o.try(); !errors.Is(err, errNoPermit) {
+		t.Fatal(err)
+	}
+	o.permits, o.request.Awaited = -1, []string{"sgp-1"}
+	awaited, _ := o.observe()
+	if at := awaited.Groups.Listeners[1].MembersAt; at.Before(awaited.RequestedAt) || !slices.Contains(rows(awaited), "443 sgp-1 eni-99 normal") {
+		t.Errorf("the members are of %s: %q", at, rows(awaited))
 	}
 }

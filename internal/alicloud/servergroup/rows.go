@@ -63,7 +63,10 @@ func (s *State) addListener(result *alicloud.Observation, l *Listener) {
 		if listed := s.pass.counted[id]; found.HealthCheck == "" {
 			found.HealthCheck = cmp.Or(listed.HealthCheck, found.impliedCheck())
 		}
-		entry.ServerGroupID, entry.HealthCheck, entry.Mirror = id, found.HealthCheck, found.Mirror
+		entry.ServerGroupID, entry.HealthCheck, entry.Mirror, entry.MembersAt = id, found.HealthCheck, found.Mirror, time.Time{}
+		if g := s.groups[id]; g != nil {
+			entry.MembersAt = g.readAt
+		}
 		result.Groups.Listeners = append(result.Groups.Listeners, entry)
 		addRows(result, &entry, s.groups[id], &found)
 	}

@@ -62,6 +62,9 @@ type pass struct {
 	reading   *list[Member]
 	readingID string
 
+	// awaited are the server groups whose members are read in any case.
+	awaited []string
+
 	// lists counts the complete lists of listeners. relist requests another one, and
 	// relisted is set once that happened.
 	lists            int
@@ -98,10 +101,11 @@ const (
 func (s *State) begin(request *Request, now time.Time) {
 	if p := s.pass; p != nil && p.scope == request.Scope && !p.startedAt.Before(request.Since) &&
 		now.Sub(p.startedAt) < passLifetime && !now.Before(p.startedAt) {
+		p.awaited = request.Awaited
 		return
 	}
 	s.pass = &pass{
-		startedAt: now, order: s.calls, scope: request.Scope, since: request.Since,
+		startedAt: now, order: s.calls, scope: request.Scope, since: request.Since, awaited: request.Awaited,
 		counted: map[string]Group{}, reread: map[string]bool{}, health: map[string]*list[GroupHealth]{}, redone: map[string]int{},
 	}
 	if s.groups == nil {
