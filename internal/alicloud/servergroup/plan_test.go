@@ -502,6 +502,58 @@ func TestMembersThatChangeBetweenTheirPagesAreReadAgain(t *testing.T) {
 	}
 }
 
+// A group that moves to a page of health that was read is on none, and would have no
+// health. The pages of a pass without a change are those of the last one.
+func TestHealthThatChangesBetweenItsPagesIsReadAgain(t *testing.T) {
+	api := newFakeAPI()
+	api.forward(443, "sgp-1", 1)
+	for n := 2; n <= 4; n++ {
+		id := "sgp-" + strconv.Itoa(n)
+		api.group(id, n)
+		api.rules["lsn-443"] = append(api.rules["lsn-443"], id)
+	}
+	api.groups["sgp-3"].fail(3, "Unhealthy")
+	api.pageSize = 2
+	o := observerOf(t, api, Policy{})
+	observation, _ := o.observe()
+	all := []string{"443 sgp-1 eni-1 normal", "443 sgp-2 eni-2 normal", "443 sgp-3 eni-3 abnormal", "443 sgp-4 eni-4 normal"}
+	demand(t, observation, all...)
+
+	n := 0
+	api.before = func(call string) error {
+		if call == "GetListenerHealthStatus lsn-443" {
+			if n++; n == 2 { // between the two pages, the first rule is removed
+				api.rules["lsn-443"] = api.rules["lsn-443"][1:]
+			}
+		}
+		return nil
+	}
+	for _, pages := range []int{6, 8} { // of all reads: two that differ and one that confirms, and one that changed nothing
+		observation, _ = o.observe()
+		demand(t, observation, all[0], all[2], all[3])
+		if n != pages {
+			t.Errorf("%d pages of health, want %d", n, pages)
+		}
+	}
+}
+
+// Pages that change all the time are an observation, too, after a bounded number of reads.
+func TestHealthThatChangesAllTheTimeIsObserved(t *testing.T) {
+	api, n := albIngress(), 0
+	api.pageSize = 4
+	api.before = func(call string) error {
+		if call == "GetListenerHealthStatus lsn-80" {
+			n++
+			clear(api.groups["sgp-0"].health)
+			api.groups["sgp-0"].fail(1+n%2, "Unhealthy")
+		}
+		return nil
+	}
+	if _, calls := observerOf(t, api, Policy{}).observe(); n > 3*(maxRedone+1) {
+		t.Errorf("%d pages of health among %d calls", n, len(calls))
+	}
+}
+
 // A listener that moves to a page that was read is on none, and would be unknown
 // until the next list.
 func TestListenersThatChangeBetweenTheirPagesAreListedAgain(t *testing.T) {
