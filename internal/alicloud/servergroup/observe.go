@@ -333,6 +333,7 @@ func firstOf(items []GroupHealth, id string) int {
 func (s *State) end(err error) {
 	if err == nil {
 		s.prune()
+		s.lastOrder = s.pass.order
 	}
 	s.pass = nil
 }

@@ -481,6 +481,28 @@ func TestStoppedListenerHasNoRowsAndIsListedEachTime(t *testing.T) {
 	}
 }
 
+// Each observation of such a load balancer lists the listeners, and may not count the members each time, too.
+func TestWeightIsSeenBesideAStoppedListener(t *testing.T) {
+	api := nlbService()
+	api.forward(8443, "sgp-3", 3)
+	api.listeners[2].Status = statusStopped
+	o := observerOf(t, api, Policy{Weights: true})
+	o.observe()
+	o.groups["sgp-1"].members[0].Unused = true
+	var rowsSeen, all []string
+	for range 2 {
+		o.now = o.now.Add(30 * time.Second)
+		observation, calls := o.observe()
+		rowsSeen, all = rows(observation), append(all, calls...)
+	}
+	if rowsSeen[0] != "80 sgp-1 eni-1 unused" {
+		t.Errorf("got %q after %q", rowsSeen, all)
+	}
+	if counted := slices.Index(all, ActionGroups); counted != 1 || len(all) > 9 {
+		t.Errorf("the calls %q", all)
+	}
+}
+
 func TestMembersThatChangeBetweenTheirPagesAreReadAgain(t *testing.T) {
 	api := newFakeAPI()
 	api.forward(80, "sgp-1", 1, 2, 3, 4)

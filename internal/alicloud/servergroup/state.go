@@ -25,6 +25,8 @@ type State struct {
 	groups map[string]*group
 	// calls counts all calls, so that the order of two of them is known.
 	calls uint64
+	// lastOrder is the order of the last observation: that of the last call before it.
+	lastOrder uint64
 	// pass is the observation that is not complete; nil for none.
 	pass *pass
 }
