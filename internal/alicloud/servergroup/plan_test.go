@@ -544,7 +544,8 @@ func TestHealthThatChangesBetweenItsPagesIsReadAgain(t *testing.T) {
 	n := 0
 	api.before = func(call string) error {
 		if call == "GetListenerHealthStatus lsn-443" {
-			if n++; n == 2 { // between the two pages, the first rule is removed
+			n++
+			if n == 2 { // between the two pages, the first rule is removed
 				api.rules["lsn-443"] = api.rules["lsn-443"][1:]
 			}
 		}
@@ -599,7 +600,8 @@ func TestListenersThatChangeBetweenTheirPagesAreListedAgain(t *testing.T) {
 				if call != ActionListeners {
 					return nil
 				}
-				if pages++; pages%2 == 0 && changes < test.times {
+				pages++
+				if pages%2 == 0 && changes < test.times {
 					changes++
 					api.listeners = api.listeners[1:]
 				}
