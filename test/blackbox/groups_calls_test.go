@@ -81,6 +81,10 @@ func followsServers(t *testing.T, w *env) {
 	g := NewWithT(t)
 	drained, grown := newInstance(productNLB, "drained"), newInstance(productALB, "grown")
 	onePort(pods(1, 2)...)(drained)
+	// A stopped listener makes each observation list the listeners, so that members of NLB are counted, too.
+	drained.listen(80, "TCP", "sgp-1").status = "Stopped"
+	drained.listen(8443, "TCPSSL", "sgp-2")
+	drained.group("sgp-2", pods(3)...)
 	onePort(pods(1, 2)...)(grown)
 	// A second group, so that members of ALB are counted, not read.
 	grown.listeners[0].rules = [][]string{{"sgp-2"}}
@@ -97,9 +101,10 @@ func followsServers(t *testing.T, w *env) {
 	}
 
 	drained.change(func() { drained.groups["sgp-1"].servers[1].weight = 0 })
-	awaitRows(drained, "443 sgp-1 eni-1 normal", "443 sgp-1 eni-2 unused")
+	awaitRows(drained, "443 sgp-1 eni-1 normal", "443 sgp-1 eni-2 unused", "8443 sgp-2 eni-3 normal")
 	drained.change(func() { drained.groups["sgp-1"].servers = pods(1) })
-	awaitRows(drained, "443 sgp-1 eni-1 normal")
+	awaitRows(drained, "443 sgp-1 eni-1 normal", "8443 sgp-2 eni-3 normal")
+	g.Expect(drained.texts(0)).To(ContainElement("ListServerGroups sgp-1,sgp-2"))
 	g.Expect(w.events(g, observing(drained))).To(BeEmpty())
 
 	grown.change(func() { grown.groups["sgp-1"].servers = append(grown.groups["sgp-1"].servers, pod(9)) })

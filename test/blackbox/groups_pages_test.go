@@ -84,7 +84,20 @@ func readsChangingPages(t *testing.T, w *env) {
 				}
 			}),
 			want: good("MinHealthyMet"), listeners: []string{"443/https sgp-1 Healthy 1/71 Running Enabled"}, has: []string{"443 sgp-1 eni-70 normal"},
-			calls: []string{"ListListeners alb-pages-3", membersOf, healthOf, healthOf + " from 30", healthOf + " from 60"},
+			calls: []string{
+				"ListListeners alb-pages-3", membersOf, healthOf, healthOf + " from 30", healthOf + " from 60",
+				healthOf, healthOf + " from 30", healthOf + " from 60", // which confirm that none moved
+			},
+		},
+		{
+			rule: "a server recovers, so that another one moves to a page of health that was read", product: productALB,
+			set: setAll(onePort(manyPods(0, 41)...), func(b *fakeInstance) {
+				for _, s := range b.groups["sgp-1"].servers[:40] {
+					s.health = "Unhealthy"
+				}
+			}, changedBefore(healthOf+" from 30", func(b *fakeInstance) { b.groups["sgp-1"].servers[0].health = "" })),
+			want: good("MinHealthyMet"), listeners: []string{"443/https sgp-1 Healthy 2/41 Running Enabled"},
+			has: []string{"443 sgp-1 eni-0 normal", "443 sgp-1 eni-30 abnormal"},
 		},
 		{
 			rule: "a page whose next page is itself", product: productALB, want: failing("InvalidResponse"),

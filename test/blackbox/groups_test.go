@@ -130,13 +130,21 @@ func addsBetweenCalls(t *testing.T, w *env) {
 		twoPorts(b)
 		b.listeners[1].groups, b.listeners[1].rules = []string{"sgp-1"}, [][]string{{"sgp-2"}}
 	}
+	shared := func(b *fakeInstance) {
+		twoPorts(b)
+		b.listeners[0].groups = b.listeners[1].groups
+	}
 	var cases []groupCase
 	for _, kind := range []struct {
 		rule    string
 		product *groupProduct
 		set     func(*fakeInstance)
-	}{{"a listener", productNLB, twoPorts}, {"a listener", productALB, twoPorts}, {"a rule", productALB, behindRule}} {
-		for before := range 5 {
+		calls   int
+	}{
+		{"a listener", productNLB, twoPorts, 5}, {"a listener", productALB, twoPorts, 5}, {"a rule", productALB, behindRule, 5},
+		{"two listeners", productNLB, shared, 4}, {"two listeners", productALB, shared, 4},
+	} {
+		for before := range kind.calls {
 			cases = append(cases, groupCase{
 				rule: fmt.Sprintf("to a group of %s, before call %d", kind.rule, before+1), product: kind.product,
 				set: setAll(kind.set, func(b *fakeInstance) {

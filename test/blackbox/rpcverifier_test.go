@@ -68,6 +68,16 @@ func (v *rpcVerifier) isRevoked(form url.Values) bool {
 	return revoked
 }
 
+// demandValidRequests demands that there were requests, and that each was valid.
+func (v *rpcVerifier) demandValidRequests(t *testing.T) {
+	t.Helper()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.complaints) > 0 || len(v.signatures) == 0 {
+		t.Errorf("%d valid requests of %s, and these complaints: %q", len(v.signatures), v.version, v.complaints)
+	}
+}
+
 // verify returns what is wrong with the parameters of a request, or "".
 func (v *rpcVerifier) verify(method string, form url.Values) string {
 	for name, values := range form {

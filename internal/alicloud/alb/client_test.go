@@ -142,8 +142,13 @@ func TestHealthOfSeveralPages(t *testing.T) {
 	}
 	demand(t, rowsOf(observation, 443, "sgp-1"), "eni-0 abnormal", "eni-1 normal")
 	demand(t, rowsOf(observation, 443, "sgp-9"), "eni-80 abnormal", "eni-81 normal")
-	if calls := s.Calls(); len(calls) != 9 { // 3 pages of 10 groups, and of each of two listeners
+	// 3 pages of 10 groups, and of each of two listeners: those are new, so that a second read confirms them.
+	if calls := s.Calls(); len(calls) != 15 {
 		t.Errorf("the calls %q", calls)
+	}
+	s.observe()
+	if calls := s.Calls(); len(calls) != 9 {
+		t.Errorf("the calls %q without a change", calls)
 	}
 }
 

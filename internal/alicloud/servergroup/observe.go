@@ -233,6 +233,7 @@ type memberKey struct {
 // member makes members suspect that an earlier observation read.
 func (s *State) healthRead(id string, h *list[GroupHealth]) error {
 	s.pass.health[id] = h
+	h.unconfirmed = s.isUnconfirmed(id, h)
 	var named []string
 	for i := range h.items {
 		item := &h.items[i]
@@ -250,6 +251,27 @@ func (s *State) healthRead(id string, h *list[GroupHealth]) error {
 	}
 	s.named[id] = named
 	return nil
+}
+
+// isUnconfirmed reports whether a health must be read again because it may lack a
+// server that moved to a page that was read before, and would be normal then. The
+// API does not say how many there are, so that the pages must be those of the last
+// read: of this pass or of the last observation.
+func (s *State) isUnconfirmed(id string, h *list[GroupHealth]) bool {
+	if h.pages == 1 {
+		delete(s.paged, id)
+		return false
+	}
+	last := s.paged[id]
+	s.paged[id] = h.items
+	return s.pass.redone[id] < maxRedone && !slices.EqualFunc(last, h.items, namesTheSame)
+}
+
+// namesTheSame reports whether two items name the same servers, whatever their health.
+func namesTheSame(a, b GroupHealth) bool {
+	return a.GroupID == b.GroupID && slices.EqualFunc(a.Servers, b.Servers, func(a, b ServerHealth) bool {
+		return a.ServerID == b.ServerID && a.ServerIP == b.ServerIP && a.Port == b.Port
+	})
 }
 
 // recover reports whether the pass continues after a failed call: after one for a
@@ -296,7 +318,8 @@ func (s *State) forgetHealthOf(groupID string) bool {
 		if firstOf(h.items, groupID) < 0 {
 			continue
 		}
-		if s.pass.redone[id]++; s.pass.redone[id] > maxRedone {
+		s.pass.redone[id]++
+		if s.pass.redone[id] > maxRedone {
 			return false
 		}
 		delete(s.pass.health, id)
@@ -313,6 +336,7 @@ func firstOf(items []GroupHealth, id string) int {
 func (s *State) end(err error) {
 	if err == nil {
 		s.prune()
+		s.lastOrder = s.pass.order
 	}
 	s.pass = nil
 }

@@ -32,6 +32,8 @@ type list[T any] struct {
 	total *int
 	moved bool
 	done  bool
+	// unconfirmed is set for a health of several pages that differs from the last one.
+	unconfirmed bool
 }
 
 // add adds a page. It refuses a next page that was read before, or is one too many.

@@ -106,7 +106,7 @@ func (s *State) nextOfGroups(now time.Time, policy Policy) step {
 //
 // An observation that lists the listeners counts the members of a product with
 // Weights, too, so that it has no more calls than the others: a weight that became
-// 0 is then seen by the next observation.
+// 0 is then seen by the next observation, which reads them.
 func (s *State) mustRead(id string, now time.Time, policy Policy) bool {
 	p, g := s.pass, s.groups[id]
 	switch {
@@ -120,7 +120,7 @@ func (s *State) mustRead(id string, now time.Time, policy Policy) bool {
 		return true
 	case g.regained && !policy.Weights: // such a product does not name them
 		return true
-	case policy.Weights && p.lists == 0:
+	case policy.Weights && (p.lists == 0 || g.order <= s.lastOrder): // counted last time
 		return true
 	}
 	listed, counted := p.counted[id]
@@ -134,10 +134,10 @@ func (s *State) mustCount(id string) bool {
 	return !counted && s.groups[id].order <= s.pass.order
 }
 
-// outdated reports whether a health must be read again, because it names a group
-// whose members were read after it.
+// outdated reports whether a health must be read again, because its pages may not
+// belong together, or because it names a group whose members were read after it.
 func (s *State) outdated(h *list[GroupHealth]) bool {
-	return slices.ContainsFunc(h.items, func(item GroupHealth) bool {
+	return h.unconfirmed || slices.ContainsFunc(h.items, func(item GroupHealth) bool {
 		g := s.groups[item.GroupID]
 		return g != nil && g.order > h.order
 	})

@@ -483,6 +483,28 @@ func TestStoppedListenerHasNoRowsAndIsListedEachTime(t *testing.T) {
 	}
 }
 
+// Each observation of such a load balancer lists the listeners, and may not count the members each time, too.
+func TestWeightIsSeenBesideAStoppedListener(t *testing.T) {
+	api := nlbService()
+	api.forward(8443, "sgp-3", 3)
+	api.listeners[2].Status = statusStopped
+	o := observerOf(t, api, Policy{Weights: true})
+	o.observe()
+	o.groups["sgp-1"].members[0].Unused = true
+	var rowsSeen, all []string
+	for range 2 {
+		o.now = o.now.Add(30 * time.Second)
+		observation, calls := o.observe()
+		rowsSeen, all = rows(observation), append(all, calls...)
+	}
+	if rowsSeen[0] != "80 sgp-1 eni-1 unused" {
+		t.Errorf("got %q after %q", rowsSeen, all)
+	}
+	if counted := slices.Index(all, ActionGroups); counted != 1 || len(all) > 9 {
+		t.Errorf("the calls %q", all)
+	}
+}
+
 func TestMembersThatChangeBetweenTheirPagesAreReadAgain(t *testing.T) {
 	api := newFakeAPI()
 	api.forward(80, "sgp-1", 1, 2, 3, 4)
@@ -501,6 +523,59 @@ func TestMembersThatChangeBetweenTheirPagesAreReadAgain(t *testing.T) {
 	demand(t, observation, "80 sgp-1 eni-2 normal", "80 sgp-1 eni-3 normal", "80 sgp-1 eni-4 normal")
 	if n != 4 {
 		t.Errorf("%d pages of members", n)
+	}
+}
+
+// A group that moves to a page of health that was read is on none, and would have no
+// health. The pages of a pass without a change are those of the last one.
+func TestHealthThatChangesBetweenItsPagesIsReadAgain(t *testing.T) {
+	api := newFakeAPI()
+	api.forward(443, "sgp-1", 1)
+	for n := 2; n <= 4; n++ {
+		id := "sgp-" + strconv.Itoa(n)
+		api.group(id, n)
+		api.rules["lsn-443"] = append(api.rules["lsn-443"], id)
+	}
+	api.groups["sgp-3"].fail(3, "Unhealthy")
+	api.pageSize = 2
+	o := observerOf(t, api, Policy{})
+	observation, _ := o.observe()
+	all := []string{"443 sgp-1 eni-1 normal", "443 sgp-2 eni-2 normal", "443 sgp-3 eni-3 abnormal", "443 sgp-4 eni-4 normal"}
+	demand(t, observation, all...)
+
+	n := 0
+	api.before = func(call string) error {
+		if call == "GetListenerHealthStatus lsn-443" {
+			n++
+			if n == 2 { // between the two pages, the first rule is removed
+				api.rules["lsn-443"] = api.rules["lsn-443"][1:]
+			}
+		}
+		return nil
+	}
+	for _, pages := range []int{6, 8} { // of all reads: two that differ and one that confirms, and one that changed nothing
+		observation, _ = o.observe()
+		demand(t, observation, all[0], all[2], all[3])
+		if n != pages {
+			t.Errorf("%d pages of health, want %d", n, pages)
+		}
+	}
+}
+
+// Pages that change all the time are an observation, too, after a bounded number of reads.
+func TestHealthThatChangesAllTheTimeIsObserved(t *testing.T) {
+	api, n := albIngress(), 0
+	api.pageSize = 4
+	api.before = func(call string) error {
+		if call == "GetListenerHealthStatus lsn-80" {
+			n++
+			clear(api.groups["sgp-0"].health)
+			api.groups["sgp-0"].fail(1+n%2, "Unhealthy")
+		}
+		return nil
+	}
+	if _, calls := observerOf(t, api, Policy{}).observe(); n > 3*(maxRedone+1) {
+		t.Errorf("%d pages of health among %d calls", n, len(calls))
 	}
 }
 
@@ -527,7 +602,8 @@ func TestListenersThatChangeBetweenTheirPagesAreListedAgain(t *testing.T) {
 				if call != ActionListeners {
 					return nil
 				}
-				if pages++; pages%2 == 0 && changes < test.times {
+				pages++
+				if pages%2 == 0 && changes < test.times {
 					changes++
 					api.listeners = api.listeners[1:]
 				}

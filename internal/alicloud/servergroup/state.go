@@ -19,10 +19,14 @@ type State struct {
 	listedAt time.Time
 	// named are the server groups that the last health of a listener named, by the
 	// listener's id: those of rules are in no list.
-	named  map[string][]string
+	named map[string][]string
+	// paged is the last health that had several pages, by the listener's id.
+	paged  map[string][]GroupHealth
 	groups map[string]*group
 	// calls counts all calls, so that the order of two of them is known.
 	calls uint64
+	// lastOrder is the order of the last observation: that of the last call before it.
+	lastOrder uint64
 	// pass is the observation that is not complete; nil for none.
 	pass *pass
 }
@@ -109,7 +113,7 @@ func (s *State) begin(request *Request, now time.Time) {
 		counted: map[string]Group{}, reread: map[string]bool{}, health: map[string]*list[GroupHealth]{}, redone: map[string]int{},
 	}
 	if s.groups == nil {
-		s.groups, s.named = map[string]*group{}, map[string][]string{}
+		s.groups, s.named, s.paged = map[string]*group{}, map[string][]string{}, map[string][]GroupHealth{}
 	}
 }
 
@@ -193,6 +197,7 @@ func (s *State) prune() {
 	for id := range s.named {
 		if !slices.ContainsFunc(s.listeners, func(l Listener) bool { return l.ID == id }) {
 			delete(s.named, id)
+			delete(s.paged, id)
 		}
 	}
 }
