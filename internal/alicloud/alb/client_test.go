@@ -305,3 +305,17 @@ func TestPermissionThatIsMissing(t *testing.T) {
 		}
 	}
 }
+
+func TestDocumentsAboutSomethingElseAreRefused(t *testing.T) {
+	for list, key := range map[string]string{"ListenerHealthStatus": "ListenerId", "Servers": "ServerGroupId"} {
+		s := newIngress(t)
+		s.Edit = func(_ string, document map[string]any) {
+			if items, found := document[list].([]any); found {
+				items[0].(map[string]any)[key] = "other"
+			}
+		}
+		if failure := s.fail(); failure.Kind != alicloud.InvalidResponse {
+			t.Errorf("got %v", failure)
+		}
+	}
+}

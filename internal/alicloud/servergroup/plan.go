@@ -132,10 +132,11 @@ func (s *State) mustCount(id string) bool {
 	return !counted && s.groups[id].order <= s.pass.order
 }
 
-// outdated reports whether a health must be read again, because it names a group
-// whose members were read after it.
+// outdated reports whether a health must be read again, because it changed between
+// two of its pages, so that a server may be on none, or names a group whose members
+// were read after it.
 func (s *State) outdated(h *list[GroupHealth]) bool {
-	return slices.ContainsFunc(h.items, func(item GroupHealth) bool {
+	return h.moved || slices.ContainsFunc(h.items, func(item GroupHealth) bool {
 		g := s.groups[item.GroupID]
 		return g != nil && g.order > h.order
 	})
