@@ -175,9 +175,10 @@ func TestChecksOff(t *testing.T) {
 	}
 }
 
-// The word for off is not documented, and an absent field is not off.
+// The word for off is not documented, and an absent field is not off: the list of
+// groups says what it is.
 func TestHealthCheckEnabled(t *testing.T) {
-	for value, want := range map[any]string{"on": "on", "On": "on", true: "on", "true": "on", "off": "off", false: "off", "maybe": "", nil: ""} {
+	for value, want := range map[any]string{"on": "on", "On": "on", true: "on", "true": "on", "off": "off", false: "off", "maybe": "on", nil: "on"} {
 		s := newIngress(t)
 		s.Edit = func(_ string, document map[string]any) {
 			for _, list := range []string{"ListenerHealthStatus", "RuleHealthStatus"} {

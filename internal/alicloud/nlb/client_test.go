@@ -168,7 +168,7 @@ func TestChecksOff(t *testing.T) {
 // that are off.
 func TestAbsentFieldsOfAGroup(t *testing.T) {
 	for field, want := range map[string]struct{ check, status string }{
-		"HeathCheckEnabled": {"", "normal"},
+		"HeathCheckEnabled": {"on", "normal"},      // as the list of groups says
 		"NonNormalServers":  {"on", "unavailable"}, // what is missing is not normal
 	} {
 		t.Run(field, func(t *testing.T) {

@@ -110,3 +110,26 @@ func TestServerNeedBeOnOnePageOfAGroup(t *testing.T) {
 	demand(t, observation, "80 sgp-1 eni-1 unused", "80 sgp-1 eni-2 normal", "443 sgp-2 eni-3 normal")
 	demandCalls(t, calls, "ListServerGroups", "GetListenerHealthStatus lsn-80", "GetListenerHealthStatus lsn-443")
 }
+
+// A health without the flag says nothing about servers that it does not name.
+func TestHealthCheckThatHealthOmitsIsListed(t *testing.T) {
+	api := newFakeAPI()
+	api.forward(80, "sgp-1", 1)
+	api.groups["sgp-1"].check = checkOff
+	o := observerOf(t, api, Policy{Weights: true})
+	o.observer.api = omittingAPI{api}
+	observation, calls := o.observe()
+	demand(t, observation, "80 sgp-1 eni-1 unavailable")
+	demandCalls(t, calls, "ListListeners", "ListServerGroupServers sgp-1", "GetListenerHealthStatus lsn-80", "ListServerGroups")
+}
+
+// omittingAPI omits in the health whether groups have a health check.
+type omittingAPI struct{ *fakeAPI }
+
+func (a omittingAPI) Health(ctx context.Context, request *alicloud.Request, id, token string) (Page[GroupHealth], error) {
+	page, err := a.fakeAPI.Health(ctx, request, id, token)
+	for i := range page.Items {
+		page.Items[i].HealthCheck = ""
+	}
+	return page, err
+}

@@ -296,7 +296,8 @@ func (s *State) forgetHealthOf(groupID string) bool {
 		if firstOf(h.items, groupID) < 0 {
 			continue
 		}
-		if s.pass.redone[id]++; s.pass.redone[id] > maxRedone {
+		s.pass.redone[id]++
+		if s.pass.redone[id] > maxRedone {
 			return false
 		}
 		delete(s.pass.health, id)

@@ -52,6 +52,9 @@ func (s *State) next(now time.Time, policy Policy) step {
 			return step{action: ActionHealth, id: l.ID}
 		}
 	}
+	if ids := s.withUnknownCheck(); len(ids) > 0 {
+		return step{action: ActionGroups, ids: ids[:min(len(ids), MaxGroupsPerCall)]}
+	}
 	if p.lists == 0 && s.omitsGroup() {
 		return step{action: ActionListeners}
 	}
@@ -140,6 +143,23 @@ func (s *State) outdated(h *list[GroupHealth]) bool {
 		g := s.groups[item.GroupID]
 		return g != nil && g.order > h.order
 	})
+}
+
+// withUnknownCheck are the groups whose health does not say whether they have a
+// health check, and which were not listed: without one, no server is normal.
+func (s *State) withUnknownCheck() []string {
+	var ids []string
+	for _, h := range s.pass.health {
+		for i := range h.items {
+			item := &h.items[i]
+			_, listed := s.pass.counted[item.GroupID]
+			if !listed && item.HealthCheck == "" && item.impliedCheck() == "" && !slices.Contains(ids, item.GroupID) {
+				ids = append(ids, item.GroupID)
+			}
+		}
+	}
+	slices.Sort(ids) // listeners are in no order
+	return ids
 }
 
 // omitsGroup reports whether the health of a listener lacks a group that the kept

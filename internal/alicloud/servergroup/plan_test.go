@@ -525,7 +525,8 @@ func TestListenersThatChangeBetweenTheirPagesAreListedAgain(t *testing.T) {
 				if call != ActionListeners {
 					return nil
 				}
-				if pages++; pages%2 == 0 && changes < test.times {
+				pages++
+				if pages%2 == 0 && changes < test.times {
 					changes++
 					api.listeners = api.listeners[1:]
 				}
