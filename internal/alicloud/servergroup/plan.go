@@ -47,6 +47,19 @@ func (s *State) next(now time.Time, policy Policy) step {
 	if call := s.nextOfGroups(now, policy); call.action != "" {
 		return call
 	}
+	if call := s.nextOfHealth(); call.action != "" {
+		return call
+	}
+	if p.lists == 0 && s.omitsGroup() {
+		return step{action: ActionListeners}
+	}
+	return step{}
+}
+
+// nextOfHealth is the next call about the health of the listeners, and about what
+// that omits.
+func (s *State) nextOfHealth() step {
+	p := s.pass
 	for _, l := range s.observed() {
 		if h := p.health[l.ID]; l.Status != statusStopped && (h == nil || !h.done || s.outdated(h)) {
 			return step{action: ActionHealth, id: l.ID}
@@ -54,9 +67,6 @@ func (s *State) next(now time.Time, policy Policy) step {
 	}
 	if ids := s.withUnknownCheck(); len(ids) > 0 {
 		return step{action: ActionGroups, ids: ids[:min(len(ids), MaxGroupsPerCall)]}
-	}
-	if p.lists == 0 && s.omitsGroup() {
-		return step{action: ActionListeners}
 	}
 	return step{}
 }
