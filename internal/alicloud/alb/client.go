@@ -112,7 +112,9 @@ func (a api) Members(ctx context.Context, request *alicloud.Request, groupID, to
 		list.MaxResults, list.NextToken = pageSize, token
 		response := &servergroup.MembersResponse{Response: newResponse()}
 		return response, client.DoAction(list, response)
-	}, (*servergroup.MembersResponse).Read)
+	}, func(response *servergroup.MembersResponse, verifier *alicloud.Verifier) (servergroup.Page[servergroup.Member], error) {
+		return response.Read(verifier, groupID)
+	})
 }
 
 // Health implements servergroup.API. It includes the rules: the Services of an
@@ -126,5 +128,7 @@ func (a api) Health(ctx context.Context, request *alicloud.Request, listenerID, 
 		get.MaxResults, get.NextToken = healthPageSize, token
 		response := &healthResponse{Response: newResponse()}
 		return response, client.DoAction(get, response)
-	}, (*healthResponse).read)
+	}, func(response *healthResponse, verifier *alicloud.Verifier) (servergroup.Page[servergroup.GroupHealth], error) {
+		return response.read(verifier, listenerID)
+	})
 }

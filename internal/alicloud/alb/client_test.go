@@ -180,9 +180,10 @@ func TestChecksOff(t *testing.T) {
 	}
 }
 
-// The word for off is not documented, and an absent field is not off.
+// The word for off is not documented, and an absent field is not off: the list of
+// groups says what it is.
 func TestHealthCheckEnabled(t *testing.T) {
-	for value, want := range map[any]string{"on": "on", "On": "on", true: "on", "true": "on", "off": "off", false: "off", "maybe": "", nil: ""} {
+	for value, want := range map[any]string{"on": "on", "On": "on", true: "on", "true": "on", "off": "off", false: "off", "maybe": "on", nil: "on"} {
 		s := newIngress(t)
 		s.Edit = func(_ string, document map[string]any) {
 			for _, list := range []string{"ListenerHealthStatus", "RuleHealthStatus"} {
@@ -307,6 +308,20 @@ func TestPermissionThatIsMissing(t *testing.T) {
 		}
 		if failure := s.fail(); failure.Kind != alicloud.Forbidden || !strings.Contains(failure.Message, want) {
 			t.Errorf("got %q, want %q", failure.Message, want)
+		}
+	}
+}
+
+func TestDocumentsAboutSomethingElseAreRefused(t *testing.T) {
+	for list, key := range map[string]string{"ListenerHealthStatus": "ListenerId", "Servers": "ServerGroupId"} {
+		s := newIngress(t)
+		s.Edit = func(_ string, document map[string]any) {
+			if items, found := document[list].([]any); found {
+				items[0].(map[string]any)[key] = "other"
+			}
+		}
+		if failure := s.fail(); failure.Kind != alicloud.InvalidResponse {
+			t.Errorf("got %v", failure)
 		}
 	}
 }

@@ -99,6 +99,8 @@ type healthResponse struct {
 
 // groupInfos are the server groups of a listener itself, or of a rule.
 type groupInfos struct {
+	// ListenerID is "" for a rule.
+	ListenerID       string      `json:"ListenerId"`
 	ServerGroupInfos []groupInfo `json:"ServerGroupInfos"`
 }
 
@@ -110,11 +112,12 @@ type groupInfo struct {
 	NonNormalServers   servergroup.NonNormalServers `json:"NonNormalServers"`
 }
 
-func (r *healthResponse) read(verifier *alicloud.Verifier) (servergroup.Page[servergroup.GroupHealth], error) {
+func (r *healthResponse) read(verifier *alicloud.Verifier, listenerID string) (servergroup.Page[servergroup.GroupHealth], error) {
 	return servergroup.ReadPage(&r.Response, "ListenerHealthStatus", verifier, func(reader *servergroup.Reader) []servergroup.GroupHealth {
 		var read []servergroup.GroupHealth
 		for _, of := range [...][]groupInfos{r.ListenerHealthStatus, r.RuleHealthStatus} {
 			for i := range of {
+				reader.About(of[i].ListenerID, listenerID, "listener")
 				for j := range of[i].ServerGroupInfos {
 					read = append(read, of[i].ServerGroupInfos[j].read(reader))
 				}

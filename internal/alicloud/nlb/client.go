@@ -113,7 +113,9 @@ func (a api) Members(ctx context.Context, request *alicloud.Request, groupID, to
 		list.MaxResults, list.NextToken = pageSize, token
 		response := &servergroup.MembersResponse{Response: newResponse()}
 		return response, client.DoAction(list, response)
-	}, (*servergroup.MembersResponse).Read)
+	}, func(response *servergroup.MembersResponse, verifier *alicloud.Verifier) (servergroup.Page[servergroup.Member], error) {
+		return response.Read(verifier, groupID)
+	})
 }
 
 // Health implements servergroup.API. Newer versions of the API have no pages, and
@@ -126,5 +128,7 @@ func (a api) Health(ctx context.Context, request *alicloud.Request, listenerID, 
 		get.MaxResults, get.NextToken = pageSize, token
 		response := &healthResponse{Response: newResponse()}
 		return response, client.DoAction(get, response)
-	}, (*healthResponse).read)
+	}, func(response *healthResponse, verifier *alicloud.Verifier) (servergroup.Page[servergroup.GroupHealth], error) {
+		return response.read(verifier, listenerID)
+	})
 }

@@ -168,7 +168,7 @@ func TestChecksOff(t *testing.T) {
 // that are off.
 func TestAbsentFieldsOfAGroup(t *testing.T) {
 	for field, want := range map[string]struct{ check, status string }{
-		"HeathCheckEnabled": {"", "normal"},
+		"HeathCheckEnabled": {"on", "normal"},      // as the list of groups says
 		"NonNormalServers":  {"on", "unavailable"}, // what is missing is not normal
 	} {
 		t.Run(field, func(t *testing.T) {
@@ -362,21 +362,23 @@ func TestResponsesThatAreRefused(t *testing.T) {
 		}
 	}
 	for name, edit := range map[string]func(string, map[string]any){
-		"no RequestId":                 func(_ string, document map[string]any) { delete(document, "RequestId") },
-		"no list of listeners":         func(_ string, document map[string]any) { delete(document, "Listeners") },
-		"no list of members":           func(_ string, document map[string]any) { delete(document, "Servers") },
-		"no list of health":            func(_ string, document map[string]any) { delete(document, "ListenerHealthStatus") },
-		"a server without a name":      health([]any{map[string]any{"Status": "Unhealthy", "Port": 80}}),
-		"a server with a strange port": health([]any{map[string]any{"ServerId": "i-1", "Port": "http"}}),
-		"servers that are no list":     health(map[string]any{}),
-		"a member without a name":      item("Servers", "ServerId", ""),
-		"a member with a strange port": item("Servers", "Port", 70000),
-		"a listener without an id":     item("Listeners", "ListenerId", ""),
-		"a listener without ports":     item("Listeners", "ListenerPort", 0),
-		"a listener of no one":         item("Listeners", "LoadBalancerId", ""),
-		"a listener with a long field": item("Listeners", "ListenerProtocol", strings.Repeat("x", 5000)),
-		"a key as a field":             item("Servers", "ServerId", alicloudtest.Secret),
-		"the same page again":          func(_ string, document map[string]any) { document["NextToken"] = "again" },
+		"no RequestId":                   func(_ string, document map[string]any) { delete(document, "RequestId") },
+		"no list of listeners":           func(_ string, document map[string]any) { delete(document, "Listeners") },
+		"no list of members":             func(_ string, document map[string]any) { delete(document, "Servers") },
+		"no list of health":              func(_ string, document map[string]any) { delete(document, "ListenerHealthStatus") },
+		"a server without a name":        health([]any{map[string]any{"Status": "Unhealthy", "Port": 80}}),
+		"a server with a strange port":   health([]any{map[string]any{"ServerId": "i-1", "Port": "http"}}),
+		"servers that are no list":       health(map[string]any{}),
+		"a member without a name":        item("Servers", "ServerId", ""),
+		"a member with a strange port":   item("Servers", "Port", 70000),
+		"a listener without an id":       item("Listeners", "ListenerId", ""),
+		"a listener without ports":       item("Listeners", "ListenerPort", 0),
+		"a listener of no one":           item("Listeners", "LoadBalancerId", ""),
+		"a listener with a long field":   item("Listeners", "ListenerProtocol", strings.Repeat("x", 5000)),
+		"the health of another listener": item("ListenerHealthStatus", "ListenerId", "lsn-other@80"),
+		"members of another group":       item("Servers", "ServerGroupId", "sgp-other"),
+		"a key as a field":               item("Servers", "ServerId", alicloudtest.Secret),
+		"the same page again":            func(_ string, document map[string]any) { document["NextToken"] = "again" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newService(t)

@@ -97,6 +97,7 @@ func (r *groupsResponse) read(verifier *alicloud.Verifier) (servergroup.Page[ser
 type healthResponse struct {
 	servergroup.Response
 	ListenerHealthStatus []struct {
+		ListenerID       string      `json:"ListenerId"`
 		ServerGroupInfos []groupInfo `json:"ServerGroupInfos"`
 	} `json:"ListenerHealthStatus"`
 }
@@ -110,10 +111,11 @@ type groupInfo struct {
 	NonNormalServers   servergroup.NonNormalServers `json:"NonNormalServers"`
 }
 
-func (r *healthResponse) read(verifier *alicloud.Verifier) (servergroup.Page[servergroup.GroupHealth], error) {
+func (r *healthResponse) read(verifier *alicloud.Verifier, listenerID string) (servergroup.Page[servergroup.GroupHealth], error) {
 	return servergroup.ReadPage(&r.Response, "ListenerHealthStatus", verifier, func(reader *servergroup.Reader) []servergroup.GroupHealth {
 		var read []servergroup.GroupHealth
 		for i := range r.ListenerHealthStatus {
+			reader.About(r.ListenerHealthStatus[i].ListenerID, listenerID, "listener")
 			for j := range r.ListenerHealthStatus[i].ServerGroupInfos {
 				read = append(read, r.ListenerHealthStatus[i].ServerGroupInfos[j].read(reader))
 			}

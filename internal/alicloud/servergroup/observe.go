@@ -236,20 +236,22 @@ func (s *State) healthRead(id string, h *list[GroupHealth]) error {
 	h.unconfirmed = s.isUnconfirmed(id, h)
 	var named []string
 	for i := range h.items {
-		item := &h.items[i]
-		if !slices.Contains(named, item.GroupID) {
-			named = append(named, item.GroupID)
-		}
-		if g := s.groups[item.GroupID]; g != nil && g.order <= s.pass.order {
-			index := g.indexed()
-			g.suspect = g.suspect || slices.ContainsFunc(item.Servers, func(server ServerHealth) bool { return len(index.find(&server)) == 0 })
-			g.regained = g.regained || index.hasUnnamedUnused(item.Servers)
+		if id := h.items[i].GroupID; !slices.Contains(named, id) {
+			named = append(named, id)
 		}
 	}
 	if len(named) > maxListeners {
 		return invalid(&alicloud.ResponseError{What: fmt.Sprintf("more than %d server groups of a listener", maxListeners)})
 	}
 	s.named[id] = named
+	for _, groupID := range named {
+		if g := s.groups[groupID]; g != nil && g.order <= s.pass.order {
+			found := foldHealth(h, groupID) // one page, or one rule, need not name each server
+			worst, others := g.match(found.Servers)
+			g.suspect = g.suspect || len(others) > 0
+			g.regained = g.regained || g.hasRegained(worst)
+		}
+	}
 	return nil
 }
 

@@ -47,13 +47,26 @@ func (s *State) next(now time.Time, policy Policy) step {
 	if call := s.nextOfGroups(now, policy); call.action != "" {
 		return call
 	}
+	if call := s.nextOfHealth(); call.action != "" {
+		return call
+	}
+	if p.lists == 0 && s.omitsGroup() {
+		return step{action: ActionListeners}
+	}
+	return step{}
+}
+
+// nextOfHealth is the next call about the health of the listeners, and about what
+// that omits.
+func (s *State) nextOfHealth() step {
+	p := s.pass
 	for _, l := range s.observed() {
 		if h := p.health[l.ID]; l.Status != statusStopped && (h == nil || !h.done || s.outdated(h)) {
 			return step{action: ActionHealth, id: l.ID}
 		}
 	}
-	if p.lists == 0 && s.omitsGroup() {
-		return step{action: ActionListeners}
+	if ids := s.withUnknownCheck(); len(ids) > 0 {
+		return step{action: ActionGroups, ids: ids[:min(len(ids), MaxGroupsPerCall)]}
 	}
 	return step{}
 }
@@ -137,10 +150,27 @@ func (s *State) mustCount(id string) bool {
 // outdated reports whether a health must be read again, because its pages may not
 // belong together, or because it names a group whose members were read after it.
 func (s *State) outdated(h *list[GroupHealth]) bool {
-	return h.unconfirmed || slices.ContainsFunc(h.items, func(item GroupHealth) bool {
+	return h.moved || h.unconfirmed || slices.ContainsFunc(h.items, func(item GroupHealth) bool {
 		g := s.groups[item.GroupID]
 		return g != nil && g.order > h.order
 	})
+}
+
+// withUnknownCheck are the groups whose health does not say whether they have a
+// health check, and which were not listed: without one, no server is normal.
+func (s *State) withUnknownCheck() []string {
+	var ids []string
+	for _, h := range s.pass.health {
+		for i := range h.items {
+			item := &h.items[i]
+			_, listed := s.pass.counted[item.GroupID]
+			if !listed && item.HealthCheck == "" && item.impliedCheck() == "" && !slices.Contains(ids, item.GroupID) {
+				ids = append(ids, item.GroupID)
+			}
+		}
+	}
+	slices.Sort(ids) // listeners are in no order
+	return ids
 }
 
 // omitsGroup reports whether the health of a listener lacks a group that the kept

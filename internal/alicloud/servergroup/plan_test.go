@@ -528,7 +528,7 @@ func TestMembersThatChangeBetweenTheirPagesAreReadAgain(t *testing.T) {
 
 // A group that moves to a page of health that was read is on none, and would have no
 // health. The pages of a pass without a change are those of the last one.
-func TestHealthThatChangesBetweenItsPagesIsReadAgain(t *testing.T) {
+func TestHealthOfSeveralPagesIsConfirmed(t *testing.T) {
 	api := newFakeAPI()
 	api.forward(443, "sgp-1", 1)
 	for n := 2; n <= 4; n++ {

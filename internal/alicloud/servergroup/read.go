@@ -45,6 +45,14 @@ func (r *Reader) ID(value, of string) string {
 	return value
 }
 
+// About refuses a response that is about another listener or server group than
+// the requested one, such as one that a proxy kept.
+func (r *Reader) About(value, requested, of string) {
+	if value != "" && value != requested {
+		r.Refuse("a document about another " + of)
+	}
+}
+
 // Port is a port; 0 where there is none.
 func (r *Reader) Port(value int, of string) int32 {
 	if value < 0 || value > 65535 {

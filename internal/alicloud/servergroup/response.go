@@ -53,19 +53,21 @@ type MembersResponse struct {
 }
 
 type member struct {
-	ServerID   string `json:"ServerId"`
-	ServerIP   string `json:"ServerIp"`
-	ServerType string `json:"ServerType"`
-	Port       int    `json:"Port"`
-	Weight     *int   `json:"Weight"`
-	Status     string `json:"Status"`
+	ServerGroupID string `json:"ServerGroupId"`
+	ServerID      string `json:"ServerId"`
+	ServerIP      string `json:"ServerIp"`
+	ServerType    string `json:"ServerType"`
+	Port          int    `json:"Port"`
+	Weight        *int   `json:"Weight"`
+	Status        string `json:"Status"`
 }
 
-// Read reads the response.
-func (r *MembersResponse) Read(verifier *alicloud.Verifier) (Page[Member], error) {
+// Read reads the response, which must be about the server group.
+func (r *MembersResponse) Read(verifier *alicloud.Verifier, groupID string) (Page[Member], error) {
 	return ReadPage(&r.Response, "Servers", verifier, func(reader *Reader) []Member {
 		read := make([]Member, len(r.Servers))
 		for i := range r.Servers {
+			reader.About(r.Servers[i].ServerGroupID, groupID, "server group")
 			read[i] = reader.member(&r.Servers[i])
 		}
 		return read

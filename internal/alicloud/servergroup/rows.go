@@ -101,11 +101,14 @@ func foldHealth(health *list[GroupHealth], id string) GroupHealth {
 // impliedCheck is off where a server has the status of a group without health
 // check; "" where nothing says.
 func (h *GroupHealth) impliedCheck() string {
-	if slices.ContainsFunc(h.Servers, func(server ServerHealth) bool { return strings.EqualFold(server.Status, "Unavailable") }) {
+	if slices.ContainsFunc(h.Servers, func(server ServerHealth) bool { return server.unchecked() }) {
 		return checkOff
 	}
 	return ""
 }
+
+// unchecked reports whether the server has the status of a group without health check.
+func (h *ServerHealth) unchecked() bool { return strings.EqualFold(h.Status, "Unavailable") }
 
 // addRows adds the rows of a server group: one for each member but those that are
 // being removed, and one for each server that only the health names, because it was
@@ -294,16 +297,11 @@ func (x *memberIndex) find(server *ServerHealth) []int {
 	return found
 }
 
-// hasUnnamedUnused reports whether a member with weight 0 is none of the servers.
-func (x *memberIndex) hasUnnamedUnused(servers []ServerHealth) bool {
-	named := map[int]bool{}
-	for i := range servers {
-		for _, at := range x.find(&servers[i]) {
-			named[at] = true
-		}
-	}
-	for at := range x.members {
-		if x.members[at].Unused && !named[at] {
+// hasRegained reports whether a member with weight 0 has another weight now: the
+// health checks it, or does not name it. worst is the health of each member.
+func (g *group) hasRegained(worst []*ServerHealth) bool {
+	for i, server := range worst {
+		if g.members[i].Unused && (server == nil || server.health() != alicloud.HealthUnused && !server.unchecked()) {
 			return true
 		}
 	}

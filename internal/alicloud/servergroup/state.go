@@ -43,8 +43,8 @@ type group struct {
 	// suspect is set where a health response names a server that is no member, or a member
 	// is being added or removed: that ends without another number of members.
 	suspect bool
-	// regained is set where a health response does not name a member with weight 0: it has
-	// another weight now.
+	// regained is set where a health response checks a member with weight 0, or does not
+	// name it: it has another weight now.
 	regained bool
 	index    *memberIndex
 }
