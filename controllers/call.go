@@ -64,7 +64,10 @@ func (p *callPermits) permit(context.Context, string) (release func(error), err 
 // observeGroups observes a target of a product with server groups.
 func (r *Reconciler) observeGroups(ctx context.Context, api ServerGroupsAPI, request *alicloud.Request, permits *callPermits) (*alicloud.Observation, error) {
 	rec := permits.rec
-	groups := &rec.state.groups
+	if rec.state.groups == nil {
+		rec.state.groups = &groupsState{}
+	}
+	groups := rec.state.groups
 	groups.requested(rec.plan.active, rec.now)
 	return api.Observe(ctx, &servergroup.Request{Request: *request, Since: groups.since, Awaited: r.Gates.groupsAwaited(ctx, rec)}, &groups.State, permits.permit)
 }

@@ -22,62 +22,62 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/health"
 )
 
-// frontConcurrency is how many Services, and how many Ingresses, are reconciled at once.
+// referenceConcurrency is how many Services, and how many Ingresses, are reconciled at once.
 // A reconcile makes no call to Alibaba Cloud, and seldom a write.
-const frontConcurrency = 4
+const referenceConcurrency = 4
 
-// frontOptions are the options of the controllers of Services and Ingresses.
-func frontOptions() controller.Options {
+// referenceOptions are the options of the controllers of Services and Ingresses.
+func referenceOptions() controller.Options {
 	return controller.Options{
-		MaxConcurrentReconciles: frontConcurrency,
+		MaxConcurrentReconciles: referenceConcurrency,
 		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minBackoff, maxBackoff),
 		ReconciliationTimeout:   time.Minute,
 	}
 }
 
-// indexFronts indexes objects by the name of the Service or Ingress that they reference.
-func indexFronts(ctx context.Context, mgr ctrl.Manager, index string, kind v1alpha1.FrontKind) error {
+// indexReferences indexes objects by the name of the Service or Ingress that they reference.
+func indexReferences(ctx context.Context, mgr ctrl.Manager, index string, kind v1alpha1.ReferenceKind) error {
 	return mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.LoadBalancerHealth{}, index, func(object client.Object) []string {
-		if front := object.(*v1alpha1.LoadBalancerHealth).Spec.Front(); front.Kind == kind {
-			return []string{front.Name}
+		if reference := object.(*v1alpha1.LoadBalancerHealth).Spec.Reference(); reference.Kind == kind {
+			return []string{reference.Name}
 		}
 		return nil
 	})
 }
 
-// frontState is what this process keeps of a Service or an Ingress. Only the worker of
+// referenceState is what this process keeps of a Service or an Ingress. Only the worker of
 // its key uses it.
-type frontState struct {
+type referenceState struct {
 	failures failureHistory
 	writes   writeHistory
 }
 
-// frontStates is the state of every Service, or every Ingress, with objects.
-type frontStates struct {
-	byName sync.Map // types.NamespacedName to *frontState
+// referenceStates is the state of every Service, or every Ingress, with objects.
+type referenceStates struct {
+	byName sync.Map // types.NamespacedName to *referenceState
 }
 
-func (s *frontStates) get(key types.NamespacedName) *frontState {
-	found, _ := s.byName.LoadOrStore(key, &frontState{})
-	return found.(*frontState)
+func (s *referenceStates) get(key types.NamespacedName) *referenceState {
+	found, _ := s.byName.LoadOrStore(key, &referenceState{})
+	return found.(*referenceState)
 }
 
-func (s *frontStates) delete(key types.NamespacedName) { s.byName.Delete(key) }
+func (s *referenceStates) delete(key types.NamespacedName) { s.byName.Delete(key) }
 
-// frontDiscovery writes the load balancers of Services, or those of Ingresses, into the
+// referenceDiscovery writes the load balancers of Services, or those of Ingresses, into the
 // statuses of the objects that reference them.
-type frontDiscovery struct {
+type referenceDiscovery struct {
 	client client.Client
 	status *StatusWriter
 	// index finds the objects by the name that they reference.
 	index   string
-	states  *frontStates
+	states  *referenceStates
 	options health.Options
 	now     func() time.Time
 }
 
 // reconcile finds the load balancer of a Service or an Ingress if objects reference it.
-func (d *frontDiscovery) reconcile(ctx context.Context, key types.NamespacedName, find func() (health.Discovery, error)) (reconcile.Result, error) {
+func (d *referenceDiscovery) reconcile(ctx context.Context, key types.NamespacedName, find func() (health.Discovery, error)) (reconcile.Result, error) {
 	var list v1alpha1.LoadBalancerHealthList
 	err := d.client.List(ctx, &list, client.InNamespace(key.Namespace), client.MatchingFields{d.index: key.Name}, client.UnsafeDisableDeepCopy)
 	if err != nil {
@@ -95,7 +95,7 @@ func (d *frontDiscovery) reconcile(ctx context.Context, key types.NamespacedName
 }
 
 // updateStatuses writes what was found into the statuses of the objects.
-func (d *frontDiscovery) updateStatuses(ctx context.Context, key types.NamespacedName, objects []v1alpha1.LoadBalancerHealth, found health.Discovery) (reconcile.Result, error) {
+func (d *referenceDiscovery) updateStatuses(ctx context.Context, key types.NamespacedName, objects []v1alpha1.LoadBalancerHealth, found health.Discovery) (reconcile.Result, error) {
 	state, now := d.states.get(key), d.now()
 	state.writes.keepOnly(objects)
 	var requeueAt time.Time

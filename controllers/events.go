@@ -96,9 +96,9 @@ func eventsOf(transitions health.Transitions) []objectEvent {
 }
 
 func loadBalancerEvent(transition *health.LoadBalancerTransition) objectEvent {
-	note := fmt.Sprintf("%s %s has the load balancer %s, had %s", transition.Front.Kind, transition.Front.Name, transition.To, transition.From)
+	note := fmt.Sprintf("%s %s has the load balancer %s, had %s", transition.Reference.Kind, transition.Reference.Name, transition.To, transition.From)
 	path := "status.serviceLoadBalancer"
-	if transition.Front.Kind == v1alpha1.FrontIngress {
+	if transition.Reference.Kind == v1alpha1.ReferenceIngress {
 		path = "status.ingressLoadBalancer"
 	}
 	return objectEvent{corev1.EventTypeNormal, v1alpha1.EventLoadBalancerChanged, note, path}

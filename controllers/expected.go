@@ -123,7 +123,7 @@ func (r *Reconciler) expect(ctx context.Context, rec *reconciliation) error {
 	}
 	for i := range rec.objects {
 		object := &rec.objects[i]
-		if !object.Spec.HasFront() || object.Spec.Suspend {
+		if !object.Spec.HasReference() || object.Spec.Suspend {
 			continue
 		}
 		kept := rec.state.expected.of(object.UID)

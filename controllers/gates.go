@@ -152,12 +152,12 @@ func (g *GateReconciler) servicesOfObject(ctx context.Context, object client.Obj
 
 // servicesOf returns the Service that an object references, or those that its Ingress names.
 func (g *GateReconciler) servicesOf(ctx context.Context, object *v1alpha1.LoadBalancerHealth) []string {
-	switch front := object.Spec.Front(); front.Kind {
-	case v1alpha1.FrontService:
-		return []string{front.Name}
-	case v1alpha1.FrontIngress:
+	switch reference := object.Spec.Reference(); reference.Kind {
+	case v1alpha1.ReferenceService:
+		return []string{reference.Name}
+	case v1alpha1.ReferenceIngress:
 		// The cache returns it: with an error, or without the Ingress, no Service is known.
-		if ingress, _ := g.Ingresses.Get(ctx, client.ObjectKey{Namespace: object.Namespace, Name: front.Name}); ingress != nil {
+		if ingress, _ := g.Ingresses.Get(ctx, client.ObjectKey{Namespace: object.Namespace, Name: reference.Name}); ingress != nil {
 			return cluster.IngressServices(ingress)
 		}
 	}

@@ -46,19 +46,19 @@ type IngressReconciler struct {
 	// Now is the clock.
 	Now func() time.Time
 
-	fronts frontStates
+	references referenceStates
 }
 
 // SetupWithManager adds the controller to a manager. Ingresses is set up before it, and a
 // ServiceReconciler has the nodes in the cache.
 func (i *IngressReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
-	if err := indexFronts(ctx, mgr, ingressIndex, v1alpha1.FrontIngress); err != nil {
+	if err := indexReferences(ctx, mgr, ingressIndex, v1alpha1.ReferenceIngress); err != nil {
 		return err
 	}
 	b := builder.ControllerManagedBy(mgr).
 		Named("ingress").
 		Watches(&v1alpha1.LoadBalancerHealth{}, handler.EnqueueRequestsFromMapFunc(ingressOf), builder.WithPredicates(needsReconcile())).
-		WithOptions(frontOptions())
+		WithOptions(referenceOptions())
 	if i.Ingresses.Reads() {
 		b = b.Watches(&networkingv1.Ingress{}, &handler.EnqueueRequestForObject{})
 	}
@@ -75,7 +75,7 @@ func ingressOf(_ context.Context, object client.Object) []reconcile.Request {
 
 // Reconcile implements reconcile.Reconciler.
 func (i *IngressReconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
-	d := &frontDiscovery{client: i.Client, status: i.Status, index: ingressIndex, states: &i.fronts, options: i.Options, now: i.Now}
+	d := &referenceDiscovery{client: i.Client, status: i.Status, index: ingressIndex, states: &i.references, options: i.Options, now: i.Now}
 	result, err := d.reconcile(ctx, request.NamespacedName, func() (health.Discovery, error) { return i.discover(ctx, request.NamespacedName) })
 	return result, unlessStopping(ctx, err)
 }

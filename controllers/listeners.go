@@ -39,8 +39,9 @@ var refusedFor = map[alicloud.Kind]time.Duration{
 }
 
 // ListenerDetails lists the listeners of CLB instances, several load balancers
-// a call. An observation of the other products has their listeners. The permission is optional: after a refusal the operator does not call
-// again for the load balancer for a day, or until its credentials change.
+// a call. An observation of the other products has their listeners. The permission is
+// optional: after a refusal the operator does not call again for the load balancer for
+// a day, or until its credentials change.
 type ListenerDetails struct {
 	// API lists listeners.
 	API ListenersAPI

@@ -121,7 +121,7 @@ func (r *Reconciler) call(ctx context.Context, rec *reconciliation) (*attempt, e
 // with the permit: that can last as long as a call.
 func (r *Reconciler) callOnce(ctx context.Context, rec *reconciliation) (observation *alicloud.Observation, used alicloud.Credentials, err error) {
 	permits := &callPermits{limiter: r.Limiter, rec: rec, now: r.Now}
-	if err = permits.reserve(); err != nil {
+	if err := permits.reserve(); err != nil {
 		return nil, used, err
 	}
 	defer permits.release(false, nil) // where there was no call

@@ -59,9 +59,9 @@ type ServiceReconciler struct {
 	// Now is the clock.
 	Now func() time.Time
 
-	fronts   frontStates
-	refusals refusals
-	states   monitorStates
+	references referenceStates
+	refusals   refusals
+	states     monitorStates
 }
 
 // Allowed returns an error when the operator may not list a kind that it needs.
@@ -77,13 +77,13 @@ func (s *ServiceReconciler) Allowed(ctx context.Context, reader client.Reader, n
 
 // SetupWithManager adds the controller to a manager.
 func (s *ServiceReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
-	if err := indexFronts(ctx, mgr, serviceIndex, v1alpha1.FrontService); err != nil {
+	if err := indexReferences(ctx, mgr, serviceIndex, v1alpha1.ReferenceService); err != nil {
 		return err
 	}
 	b := builder.ControllerManagedBy(mgr).
 		Named("service").
 		Watches(&v1alpha1.LoadBalancerHealth{}, handler.EnqueueRequestsFromMapFunc(servicesOf), builder.WithPredicates(needsReconcile())).
-		WithOptions(frontOptions())
+		WithOptions(referenceOptions())
 	for _, kind := range s.cachedKinds() {
 		// Before the manager starts, so that a standby has them, too.
 		if _, err := mgr.GetCache().GetInformer(ctx, kind.object, cache.BlockUntilSynced(false)); err != nil {
@@ -155,8 +155,8 @@ func (s *ServiceReconciler) Reconcile(ctx context.Context, request reconcile.Req
 }
 
 // discovery is what finds load balancers for the objects that reference Services.
-func (s *ServiceReconciler) discovery() *frontDiscovery {
-	return &frontDiscovery{client: s.Client, status: s.Status, index: serviceIndex, states: &s.fronts, options: s.Options, now: s.Now}
+func (s *ServiceReconciler) discovery() *referenceDiscovery {
+	return &referenceDiscovery{client: s.Client, status: s.Status, index: serviceIndex, states: &s.references, options: s.Options, now: s.Now}
 }
 
 // service reads a Service from the cache; nil when it does not exist, or when the

@@ -125,7 +125,7 @@ var _ = Describe("A Service", Ordered, func() {
 		f.createService(ctx, "web", "gwlb-1")
 		object := f.create(ctx, "health", withServiceRef("web"))
 		Eventually(conditionOf(ctx, object, "Stalled")).Should(Equal("True InvalidRequest"))
-		Expect(message(object, "Ready")).To(ContainSubstring("has the Gateway Load Balancer gwlb-1, which is no front of a Kubernetes cluster"))
+		Expect(message(object, "Ready")).To(ContainSubstring("has the Gateway Load Balancer gwlb-1, which serves network appliances and no Kubernetes cluster"))
 	})
 
 	It("is not read without --service-discovery", func(ctx SpecContext) {

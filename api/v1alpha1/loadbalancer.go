@@ -24,98 +24,98 @@ func ProductOf(loadBalancerID string) string {
 	}
 }
 
-// FrontKind is the kind of a Front.
-type FrontKind string
+// ReferenceKind is the kind of a Reference.
+type ReferenceKind string
 
-// Kinds of fronts.
+// Kinds of references.
 const (
-	FrontService FrontKind = "Service"
-	FrontIngress FrontKind = "Ingress"
+	ReferenceService ReferenceKind = "Service"
+	ReferenceIngress ReferenceKind = "Ingress"
 )
 
-// Front is the Service or Ingress whose load balancer an object observes. The zero
+// Reference is the Service or Ingress whose load balancer an object observes. The zero
 // value: the spec names the load balancer itself.
 //
 // +kubebuilder:object:generate=false
-type Front struct {
-	Kind FrontKind
+type Reference struct {
+	Kind ReferenceKind
 	Name string
 }
 
-// FrontLoadBalancer is the load balancer that a front has.
+// ReferencedLoadBalancer is the load balancer that a reference has.
 //
 // +kubebuilder:object:generate=false
-type FrontLoadBalancer struct {
-	Front
+type ReferencedLoadBalancer struct {
+	Reference
 	LoadBalancerID, RegionID string
 }
 
-// Front is the Service or Ingress that the spec names; zero for none.
-func (in *LoadBalancerHealthSpec) Front() Front {
+// Reference is the Service or Ingress that the spec names; zero for none.
+func (in *LoadBalancerHealthSpec) Reference() Reference {
 	switch {
 	case in.ServiceRef != nil:
-		return Front{FrontService, in.ServiceRef.Name}
+		return Reference{ReferenceService, in.ServiceRef.Name}
 	case in.IngressRef != nil:
-		return Front{FrontIngress, in.IngressRef.Name}
+		return Reference{ReferenceIngress, in.IngressRef.Name}
 	default:
-		return Front{}
+		return Reference{}
 	}
 }
 
-// HasFront reports whether the spec names a Service or an Ingress.
-func (in *LoadBalancerHealthSpec) HasFront() bool { return in.Front() != Front{} }
+// HasReference reports whether the spec names a Service or an Ingress.
+func (in *LoadBalancerHealthSpec) HasReference() bool { return in.Reference() != Reference{} }
 
-// Front is the Service or Ingress of the target; zero for none.
-func (in *ObservedTarget) Front() Front {
+// Reference is the Service or Ingress of the target; zero for none.
+func (in *ObservedTarget) Reference() Reference {
 	switch {
 	case in.ServiceName != "":
-		return Front{FrontService, in.ServiceName}
+		return Reference{ReferenceService, in.ServiceName}
 	case in.IngressName != "":
-		return Front{FrontIngress, in.IngressName}
+		return Reference{ReferenceIngress, in.IngressName}
 	default:
-		return Front{}
+		return Reference{}
 	}
 }
 
-// SetFront sets the Service or Ingress of the target.
-func (in *ObservedTarget) SetFront(front Front) {
+// SetReference sets the Service or Ingress of the target.
+func (in *ObservedTarget) SetReference(reference Reference) {
 	in.ServiceName, in.IngressName = "", ""
-	switch front.Kind {
-	case FrontService:
-		in.ServiceName = front.Name
-	case FrontIngress:
-		in.IngressName = front.Name
+	switch reference.Kind {
+	case ReferenceService:
+		in.ServiceName = reference.Name
+	case ReferenceIngress:
+		in.IngressName = reference.Name
 	}
 }
 
-// FrontLoadBalancer is the load balancer of a front in the status; nil for none.
-func (in *LoadBalancerHealthStatus) FrontLoadBalancer(front Front) *FrontLoadBalancer {
-	var known FrontLoadBalancer
+// ReferencedLoadBalancer is the load balancer of a reference in the status; nil for none.
+func (in *LoadBalancerHealthStatus) ReferencedLoadBalancer(reference Reference) *ReferencedLoadBalancer {
+	var known ReferencedLoadBalancer
 	switch {
-	case front.Kind == FrontService && in.ServiceLoadBalancer != nil:
+	case reference.Kind == ReferenceService && in.ServiceLoadBalancer != nil:
 		lb := in.ServiceLoadBalancer
-		known = FrontLoadBalancer{Front{FrontService, lb.ServiceName}, lb.LoadBalancerID, lb.RegionID}
-	case front.Kind == FrontIngress && in.IngressLoadBalancer != nil:
+		known = ReferencedLoadBalancer{Reference{ReferenceService, lb.ServiceName}, lb.LoadBalancerID, lb.RegionID}
+	case reference.Kind == ReferenceIngress && in.IngressLoadBalancer != nil:
 		lb := in.IngressLoadBalancer
-		known = FrontLoadBalancer{Front{FrontIngress, lb.IngressName}, lb.LoadBalancerID, lb.RegionID}
+		known = ReferencedLoadBalancer{Reference{ReferenceIngress, lb.IngressName}, lb.LoadBalancerID, lb.RegionID}
 	default:
 		return nil
 	}
-	if known.Front != front {
+	if known.Reference != reference {
 		return nil
 	}
 	return &known
 }
 
-// SetFrontLoadBalancer sets the load balancer of the front, and removes that of any
+// SetReferencedLoadBalancer sets the load balancer of the reference, and removes that of any
 // other one; nil for none.
-func (in *LoadBalancerHealthStatus) SetFrontLoadBalancer(found *FrontLoadBalancer) {
+func (in *LoadBalancerHealthStatus) SetReferencedLoadBalancer(found *ReferencedLoadBalancer) {
 	in.ServiceLoadBalancer, in.IngressLoadBalancer = nil, nil
 	switch {
 	case found == nil:
-	case found.Kind == FrontService:
+	case found.Kind == ReferenceService:
 		in.ServiceLoadBalancer = &ServiceLoadBalancer{ServiceName: found.Name, LoadBalancerID: found.LoadBalancerID, RegionID: found.RegionID}
-	case found.Kind == FrontIngress:
+	case found.Kind == ReferenceIngress:
 		in.IngressLoadBalancer = &IngressLoadBalancer{IngressName: found.Name, LoadBalancerID: found.LoadBalancerID, RegionID: found.RegionID}
 	}
 }
@@ -123,10 +123,10 @@ func (in *LoadBalancerHealthStatus) SetFrontLoadBalancer(found *FrontLoadBalance
 // LoadBalancer returns the load balancer that the spec names, or that of the Service or
 // Ingress that the spec names; ok is false while that has none.
 func (in *LoadBalancerHealth) LoadBalancer() (loadBalancerID, regionID string, ok bool) {
-	if !in.Spec.HasFront() {
+	if !in.Spec.HasReference() {
 		return in.Spec.LoadBalancerID, in.Spec.RegionID, true
 	}
-	known := in.Status.FrontLoadBalancer(in.Spec.Front())
+	known := in.Status.ReferencedLoadBalancer(in.Spec.Reference())
 	if known == nil {
 		return "", "", false
 	}

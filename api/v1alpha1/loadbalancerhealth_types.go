@@ -57,14 +57,14 @@ const (
 type LoadBalancerHealthSpec struct {
 	// loadBalancerId is the id of the CLB, NLB or ALB instance, such as lb-bp1qjwo61pqz3ahltv0mw. The
 	// prefixes nlb- and alb- show the product; any other id is that of a CLB instance.
-	// The id of a Gateway Load Balancer (gwlb-) is refused: it is no front of a Kubernetes cluster.
+	// The id of a Gateway Load Balancer (gwlb-) is refused: it serves network appliances and no Kubernetes cluster.
 	// Required unless serviceRef or ingressRef is set.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_-]+$`
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_-]+$')",message="loadBalancerId must be the id of a CLB, NLB or ALB instance: letters, digits, '-' and '_' only, such as lb-bp1qjwo61pqz3ahltv0mw"
-	// +kubebuilder:validation:XValidation:rule="!self.startsWith('gwlb-')",message="loadBalancerId names a Gateway Load Balancer, which is no front of a Kubernetes cluster and which the operator does not observe: write the id of a CLB, NLB or ALB instance, such as lb-bp1qjwo61pqz3ahltv0mw"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('gwlb-')",message="loadBalancerId names a Gateway Load Balancer, which serves network appliances and no Kubernetes cluster and which the operator does not observe: write the id of a CLB, NLB or ALB instance, such as lb-bp1qjwo61pqz3ahltv0mw"
 	LoadBalancerID string `json:"loadBalancerId,omitempty"`
 
 	// regionId is the region of the load balancer, such as cn-hangzhou. Its first part is one of

@@ -147,18 +147,18 @@ func summaryOf(object *v1alpha1.LoadBalancerHealth) v1alpha1.Summary {
 func targetOf(object *v1alpha1.LoadBalancerHealth) (loadBalancer, region string) {
 	id, region, ok := object.LoadBalancer()
 	if !ok {
-		return frontOf(object), "-"
+		return referenceOf(object), "-"
 	}
 	return id, region
 }
 
-// frontOf is the Service or Ingress of an object, such as service/web; "" for none.
-func frontOf(object *v1alpha1.LoadBalancerHealth) string {
-	if !object.Spec.HasFront() {
+// referenceOf is the Service or Ingress of an object, such as service/web; "" for none.
+func referenceOf(object *v1alpha1.LoadBalancerHealth) string {
+	if !object.Spec.HasReference() {
 		return ""
 	}
-	front := object.Spec.Front()
-	return strings.ToLower(string(front.Kind)) + "/" + front.Name
+	reference := object.Spec.Reference()
+	return strings.ToLower(string(reference.Kind)) + "/" + reference.Name
 }
 
 // productOf is the product of an object's load balancer: clb, nlb or alb; "" while its

@@ -184,8 +184,8 @@ func headTarget(object *v1alpha1.LoadBalancerHealth) string {
 	switch {
 	case region == "-":
 		return loadBalancer
-	case object.Spec.HasFront():
-		return loadBalancer + " " + region + " " + frontOf(object)
+	case object.Spec.HasReference():
+		return loadBalancer + " " + region + " " + referenceOf(object)
 	default:
 		return loadBalancer + " " + region
 	}

@@ -111,14 +111,14 @@ func addControllers(ctx context.Context, o *options, mgr manager.Manager, record
 		return fmt.Errorf("setting up the controller: %w", err)
 	}
 	ctrlmetrics.Registry.MustRegister(metrics.Services{Each: services.EachService})
-	if err := setUpFronts(ctx, mgr, services, reconciler.Ingresses); err != nil {
+	if err := setUpReferences(ctx, mgr, services, reconciler.Ingresses); err != nil {
 		return err
 	}
 	return setUpGates(ctx, o, mgr, reconciler.Gates, reconciler.Ingresses)
 }
 
-// setUpFronts adds the controllers of Services and Ingresses to the manager.
-func setUpFronts(ctx context.Context, mgr manager.Manager, services *controllers.ServiceReconciler, read *cluster.Ingresses) error {
+// setUpReferences adds the controllers of Services and Ingresses to the manager.
+func setUpReferences(ctx context.Context, mgr manager.Manager, services *controllers.ServiceReconciler, read *cluster.Ingresses) error {
 	if err := services.SetupWithManager(ctx, mgr); err != nil {
 		return fmt.Errorf("setting up the controller of Services: %w", err)
 	}

@@ -189,9 +189,9 @@ type balancer struct{ region, id string }
 func balancerOf(object *v1alpha1.LoadBalancerHealth) (balancer, error) {
 	id, region, ok := object.LoadBalancer()
 	if !ok {
-		front := object.Spec.Front()
+		reference := object.Spec.Reference()
 		return balancer{}, fmt.Errorf("%s/%s: its %s %s has no load balancer that is known yet: read the objects from the cluster once it has, with kubectl get lbh -A -o json",
-			object.Namespace, object.Name, front.Kind, front.Name)
+			object.Namespace, object.Name, reference.Kind, reference.Name)
 	}
 	if !word.MatchString(region) || !word.MatchString(id) || strings.HasPrefix(id, "gwlb-") {
 		return balancer{}, fmt.Errorf("%s/%s: %q in %q is no load balancer that the operator observes", object.Namespace, object.Name, id, region)

@@ -86,7 +86,7 @@ func (c *Call) invalid() *Error {
 	case strings.Join(c.LoadBalancerIDs, "") == "":
 		return &Error{Kind: InvalidRequest, Local: true, Message: "spec names no load balancer: write loadBalancerId and regionId, or serviceRef, which a CustomResourceDefinition older than the operator drops"}
 	case slices.ContainsFunc(c.LoadBalancerIDs, isGateway):
-		return &Error{Kind: InvalidRequest, Local: true, Message: "spec.loadBalancerId names a Gateway Load Balancer (gwlb-), which is no front of a Kubernetes cluster and which the operator does not observe: write the id of a CLB, NLB or ALB instance"}
+		return &Error{Kind: InvalidRequest, Local: true, Message: "spec.loadBalancerId names a Gateway Load Balancer (gwlb-), which serves network appliances and no Kubernetes cluster and which the operator does not observe: write the id of a CLB, NLB or ALB instance"}
 	case !IsRegionID(c.RegionID):
 		return &Error{Kind: InvalidRequest, Local: true, Message: "spec.regionId is not an Alibaba Cloud region id such as cn-hangzhou: write one"}
 	default:

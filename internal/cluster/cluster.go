@@ -9,7 +9,7 @@
 //	access.go           whether the operator may list a kind
 //	locator.go          the node or pod that a backend is
 //	region.go           the region and the instance of a node
-//	front.go            the load balancer of a Service or an Ingress:
+//	reference.go            the load balancer of a Service or an Ingress:
 //	service.go          that of a Service
 //	ingress.go          that of an Ingress, and what the Ingress forwards to
 //	albconfig.go        the AlbConfig of an Ingress

@@ -46,7 +46,7 @@ type AlbConfig struct {
 // status of the Ingress, which has the region, too; or else by its AlbConfig, in the
 // region of the cluster. A failure says what is missing, and what to do.
 func IngressLoadBalancer(ingress *networkingv1.Ingress, config AlbConfig, regions []string) health.Discovery {
-	f := front{v1alpha1.FrontIngress, types.NamespacedName{Namespace: ingress.Namespace, Name: ingress.Name}}
+	f := reference{v1alpha1.ReferenceIngress, types.NamespacedName{Namespace: ingress.Namespace, Name: ingress.Name}}
 	if id, region := albOf(ingress); id != "" {
 		return f.found(id, []string{region})
 	}

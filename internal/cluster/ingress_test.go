@@ -86,7 +86,7 @@ func TestIngressLoadBalancer(t *testing.T) {
 				}
 				return
 			}
-			if d.Found == nil || d.Found.LoadBalancerID+" "+d.Found.RegionID != test.want || d.Found.Front != (v1alpha1.Front{Kind: v1alpha1.FrontIngress, Name: "shop"}) {
+			if d.Found == nil || d.Found.LoadBalancerID+" "+d.Found.RegionID != test.want || d.Found.Reference != (v1alpha1.Reference{Kind: v1alpha1.ReferenceIngress, Name: "shop"}) {
 				t.Errorf("got %v, %v", d.Found, d.Failure)
 			}
 		})

@@ -67,14 +67,14 @@ func isNLB(service *corev1.Service) bool {
 // LoadBalancer finds the load balancer of a Service by its label and the
 // regions of the cluster. A failure says what is missing, and what to do.
 func LoadBalancer(service types.NamespacedName, label string, regions []string) health.Discovery {
-	f := front{v1alpha1.FrontService, service}
+	f := reference{v1alpha1.ReferenceService, service}
 	switch {
 	case label == "":
 		return f.notFound("has no load balancer yet: the cloud controller manager puts its id into the label %s", v1alpha1.ServiceLoadBalancerLabel)
 	case !loadBalancerID.MatchString(label):
 		return f.refused("has a label %s that is no id of a load balancer: fix it", v1alpha1.ServiceLoadBalancerLabel)
 	case isGateway(label):
-		return f.refused("has the Gateway Load Balancer %s, which is no front of a Kubernetes cluster: only CLB, NLB and ALB instances can be observed", label)
+		return f.refused("has the Gateway Load Balancer %s, which serves network appliances and no Kubernetes cluster: only CLB, NLB and ALB instances can be observed", label)
 	default:
 		return f.found(label, regions)
 	}

@@ -78,7 +78,7 @@ func TestLoadBalancer(t *testing.T) {
 		"an old id":       {"139a00604ad-cn-east-hangzhou-01", one, "", ""},
 		"none yet":        {"", one, alicloud.LoadBalancerNotFound, "has no load balancer yet"},
 		"NLB":             {"nlb-1", one, "", ""},
-		"GWLB":            {"gwlb-1", one, alicloud.InvalidRequest, "has the Gateway Load Balancer gwlb-1, which is no front of a Kubernetes cluster"},
+		"GWLB":            {"gwlb-1", one, alicloud.InvalidRequest, "has the Gateway Load Balancer gwlb-1, which serves network appliances and no Kubernetes cluster"},
 		"no id":           {"lb 1", one, alicloud.InvalidRequest, "that is no id of a load balancer"},
 		"no region":       {"lb-1", nil, alicloud.LoadBalancerNotFound, "no node has a region: set --region-id"},
 		"several regions": {"lb-1", []string{"cn-beijing", "cn-hangzhou"}, alicloud.InvalidRequest, "the nodes are in the regions cn-beijing, cn-hangzhou: set --region-id"},
@@ -87,7 +87,7 @@ func TestLoadBalancer(t *testing.T) {
 			d := LoadBalancer(types.NamespacedName{Namespace: "prod", Name: "web"}, test.label, test.regions)
 			found, failure := d.Found, d.Failure
 			if test.kind == "" {
-				if failure != nil || found.LoadBalancerID != test.label || found.RegionID != "cn-hangzhou" || found.Front != (v1alpha1.Front{Kind: v1alpha1.FrontService, Name: "web"}) {
+				if failure != nil || found.LoadBalancerID != test.label || found.RegionID != "cn-hangzhou" || found.Reference != (v1alpha1.Reference{Kind: v1alpha1.ReferenceService, Name: "web"}) {
 					t.Fatalf("got %v, %v", found, failure)
 				}
 				return

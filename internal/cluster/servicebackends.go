@@ -115,7 +115,7 @@ func (s *ServiceBackends) Confirm(ctx context.Context, object *v1alpha1.LoadBala
 type readService func(ctx context.Context, key client.ObjectKey, state *ServiceState) error
 
 func (s *ServiceBackends) expect(ctx context.Context, read readService, object *v1alpha1.LoadBalancerHealth, registered Registered, last Expectation) (Expectation, error) {
-	if s == nil || !object.Spec.HasFront() {
+	if s == nil || !object.Spec.HasReference() {
 		return Expectation{}, nil
 	}
 	id, _, ok := object.LoadBalancer()

@@ -5,6 +5,7 @@ package health
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
@@ -77,46 +78,30 @@ type NotDetermined struct {
 	Object string
 }
 
+// notDeterminedMessages explain each reason; %s stands for the object.
+var notDeterminedMessages = map[NotDeterminedReason]string{
+	EndpointSlicesUnknown: "the operator may not read EndpointSlices: apply config/service-discovery or upgrade the chart, and restart the operator",
+	NodesUnknown:          "the backends are nodes, which the operator may not read: apply config/backend-names, or set backendNames.enabled of the chart (nodes require a ClusterRole)",
+	ReusedLoadBalancer:    "the user created the load balancer or its server groups, which others may share",
+	Weights:               "the annotation %s sets weights, which may be 0",
+	OtherController:       "the class of the Service is that of another controller",
+	BackendTypeUnknown:    "the registered backends do not show whether the cloud controller manager registers nodes or pods, and IPv4 or IPv6 addresses: set the annotation service.beta.kubernetes.io/backend-type",
+	HybridNodes:           "a pod runs on the hybrid node %s, which the load balancer may not reach",
+	EndpointWithoutNode:   "the endpoint %s has no node, so the cloud controller manager registers none",
+	AmbiguousNode:         "the endpoint %s is on different nodes in two EndpointSlices",
+	InvalidProviderID:     "the providerID of node %s has no instance, so the cloud controller manager registers none",
+	InvalidAnnotation:     "the cloud controller manager cannot parse the annotation %s, so it registers none",
+	NoNodePort:            "the backends are nodes, and the port of the Service has no nodePort",
+	NodeAddresses:         "the annotation server-group-type makes the backends addresses of nodes",
+	IngressesUnknown:      "the operator may not read Ingresses: apply config/service-discovery or upgrade the chart, and restart the operator",
+	IngressChanged:        "the Ingress does not exist, or has another load balancer now",
+	ServerGroupUnknown:    "no server group has the backends of %s: " + seeIngressController,
+	InvalidAction:         "the annotation %s of the Ingress is not a list of actions: fix it",
+}
+
 // Message says what keeps the expected backends from being known; "": nothing does.
 func (n NotDetermined) Message() string {
-	switch n.Reason {
-	case EndpointSlicesUnknown:
-		return "the operator may not read EndpointSlices: apply config/service-discovery or upgrade the chart, and restart the operator"
-	case NodesUnknown:
-		return "the backends are nodes, which the operator may not read: apply config/backend-names, or set backendNames.enabled of the chart (nodes require a ClusterRole)"
-	case ReusedLoadBalancer:
-		return "the user created the load balancer or its server groups, which others may share"
-	case Weights:
-		return "the annotation " + n.Object + " sets weights, which may be 0"
-	case OtherController:
-		return "the class of the Service is that of another controller"
-	case BackendTypeUnknown:
-		return "the registered backends do not show whether the cloud controller manager registers nodes or pods, and IPv4 or IPv6 addresses: set the annotation service.beta.kubernetes.io/backend-type"
-	case HybridNodes:
-		return "a pod runs on the hybrid node " + n.Object + ", which the load balancer may not reach"
-	case EndpointWithoutNode:
-		return "the endpoint " + n.Object + " has no node, so the cloud controller manager registers none"
-	case AmbiguousNode:
-		return "the endpoint " + n.Object + " is on different nodes in two EndpointSlices"
-	case InvalidProviderID:
-		return "the providerID of node " + n.Object + " has no instance, so the cloud controller manager registers none"
-	case InvalidAnnotation:
-		return "the cloud controller manager cannot parse the annotation " + n.Object + ", so it registers none"
-	case NoNodePort:
-		return "the backends are nodes, and the port of the Service has no nodePort"
-	case NodeAddresses:
-		return "the annotation server-group-type makes the backends addresses of nodes"
-	case IngressesUnknown:
-		return "the operator may not read Ingresses: apply config/service-discovery or upgrade the chart, and restart the operator"
-	case IngressChanged:
-		return "the Ingress does not exist, or has another load balancer now"
-	case ServerGroupUnknown:
-		return "no server group has the backends of " + n.Object + ": " + seeIngressController
-	case InvalidAction:
-		return "the annotation " + n.Object + " of the Ingress is not a list of actions: fix it"
-	default:
-		return ""
-	}
+	return strings.Replace(notDeterminedMessages[n.Reason], "%s", n.Object, 1)
 }
 
 // ExclusionReason is why the cloud controller manager does not register a node or an endpoint.

@@ -36,7 +36,7 @@ func hasGroup(groups []OwnGroup, id string) bool {
 // knownListeners are the listeners in the status of an object, if that is about its target.
 func knownListeners(object *v1alpha1.LoadBalancerHealth) []v1alpha1.ListenerStatus {
 	was := object.Status.ObservedTarget
-	if target := targetOf(object); was == nil || was.Front() != target.Front() || was.LoadBalancerID != target.LoadBalancerID || was.RegionID != target.RegionID {
+	if target := targetOf(object); was == nil || was.Reference() != target.Reference() || was.LoadBalancerID != target.LoadBalancerID || was.RegionID != target.RegionID {
 		return nil
 	}
 	return object.Status.Listeners

@@ -186,9 +186,9 @@ func TestMissingBackendsNameTheirServerGroup(t *testing.T) {
 
 func TestALBOfIngressIsDiscovered(t *testing.T) {
 	env := newEnv(t, ofIngress("shop"))
-	front := v1alpha1.Front{Kind: v1alpha1.FrontIngress, Name: "shop"}
+	reference := v1alpha1.Reference{Kind: v1alpha1.ReferenceIngress, Name: "shop"}
 	discover := func(id string) Outcome {
-		outcome := Discover(env.object, Discovery{Found: &v1alpha1.FrontLoadBalancer{Front: front, LoadBalancerID: id, RegionID: "cn-hangzhou"}}, env.now, env.options)
+		outcome := Discover(env.object, Discovery{Found: &v1alpha1.ReferencedLoadBalancer{Reference: reference, LoadBalancerID: id, RegionID: "cn-hangzhou"}}, env.now, env.options)
 		env.object.Status = outcome.Status
 		return outcome
 	}
@@ -201,7 +201,7 @@ func TestALBOfIngressIsDiscovered(t *testing.T) {
 	outcome := Evaluate(env.object, Input{Observation: groupsObservation(t, env.now, "443/https sgp-1 running on n"), Expected: ownGroups("sgp-1"), Since: start}, env.now, env.options)
 	env.object.Status = outcome.Status
 	equal(t, "the Ingress of the target", env.object.Status.ObservedTarget.IngressName, "shop")
-	if transition := discover("alb-2").Transitions.LoadBalancer; transition == nil || *transition != (LoadBalancerTransition{front, "alb-1", "alb-2"}) {
+	if transition := discover("alb-2").Transitions.LoadBalancer; transition == nil || *transition != (LoadBalancerTransition{reference, "alb-1", "alb-2"}) {
 		t.Errorf("got %+v", transition)
 	}
 	gone := Discover(env.object, Discovery{Failure: &alicloud.Error{Kind: alicloud.LoadBalancerNotFound, Message: "m"}, FailingSince: env.now}, env.now, env.options)

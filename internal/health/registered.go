@@ -318,7 +318,7 @@ func (c *comparison) condition(was condition) condition {
 // expects, and returns the condition Registered; nil without a Service or Ingress.
 func (e *evaluation) compareRegistered(listeners []v1alpha1.ListenerStatus, rows []v1alpha1.BackendStatus, facts *listenerFacts) *condition {
 	switch {
-	case !e.spec.HasFront():
+	case !e.spec.HasReference():
 		return nil
 	case e.input.Expected == nil:
 		for i := range listeners {
@@ -341,7 +341,7 @@ func (e *evaluation) compareRegistered(listeners []v1alpha1.ListenerStatus, rows
 // keptRegistered is Registered without a comparison: as it was.
 func (e *evaluation) keptRegistered() *condition {
 	switch {
-	case !e.spec.HasFront():
+	case !e.spec.HasReference():
 		return nil
 	case e.wasRegistered.status == "" || !e.hasObservation():
 		return &condition{metav1.ConditionUnknown, v1alpha1.ReasonPending, messagePending}

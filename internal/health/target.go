@@ -22,7 +22,7 @@ func Edited(object *v1alpha1.LoadBalancerHealth) bool {
 	if object.Generation != object.Status.ObservedGeneration {
 		return true
 	}
-	if !object.Spec.HasFront() {
+	if !object.Spec.HasReference() {
 		return false
 	}
 	id, region, ok := object.LoadBalancer()
@@ -36,9 +36,9 @@ func targetOf(object *v1alpha1.LoadBalancerHealth) v1alpha1.ObservedTarget {
 	scope := ScopeOf(&object.Spec)
 	target := v1alpha1.ObservedTarget{ListenerPort: scope.ListenerPort, ListenerProtocol: object.Spec.ListenerProtocol}
 	id, region, ok := object.LoadBalancer()
-	if front := object.Spec.Front(); object.Spec.HasFront() {
-		target.SetFront(front)
-		if was := object.Status.ObservedTarget; !ok && was != nil && was.Front() == front {
+	if reference := object.Spec.Reference(); object.Spec.HasReference() {
+		target.SetReference(reference)
+		if was := object.Status.ObservedTarget; !ok && was != nil && was.Reference() == reference {
 			id, region = was.LoadBalancerID, was.RegionID
 		}
 	}

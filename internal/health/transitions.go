@@ -31,7 +31,7 @@ type Transitions struct {
 
 // LoadBalancerTransition is a Service or an Ingress whose load balancer was replaced.
 type LoadBalancerTransition struct {
-	Front v1alpha1.Front
+	Reference v1alpha1.Reference
 	// From and To are ids of load balancers.
 	From, To string
 }

@@ -230,7 +230,7 @@ func targetOf(object *v1alpha1.LoadBalancerHealth) v1alpha1.ObservedTarget {
 	}
 	var target v1alpha1.ObservedTarget
 	target.LoadBalancerID, target.RegionID, _ = object.LoadBalancer()
-	target.SetFront(object.Spec.Front())
+	target.SetReference(object.Spec.Reference())
 	return target
 }
 

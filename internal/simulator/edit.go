@@ -75,10 +75,10 @@ func withSuccess(doc document, fault *Fault) []byte {
 		return doc.body
 	}
 	code := cmp.Or(fault.Code, "OK")
-	front := encode(doc.status, doc.contentType == typeJSON, success{true, code, cmp.Or(fault.Message, code), doc.status}).body
+	reference := encode(doc.status, doc.contentType == typeJSON, success{true, code, cmp.Or(fault.Message, code), doc.status}).body
 	if doc.contentType == typeJSON {
-		return slices.Concat(front[:len(front)-1], []byte(","), doc.body[1:])
+		return slices.Concat(reference[:len(reference)-1], []byte(","), doc.body[1:])
 	}
-	fields := bytes.TrimSuffix(bytes.TrimPrefix(front, []byte(xmlHeader+"<success>")), []byte("</success>"))
+	fields := bytes.TrimSuffix(bytes.TrimPrefix(reference, []byte(xmlHeader+"<success>")), []byte("</success>"))
 	return bytes.Replace(doc.body, []byte("<RequestId>"), append(fields, "<RequestId>"...), 1)
 }

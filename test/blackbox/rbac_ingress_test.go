@@ -44,7 +44,7 @@ func (w *env) findALBs(t *testing.T, i installation) {
 	t.Helper()
 	w.apply(t, albConfigs)
 	w.kubectl(t, "wait", "--for=condition=Established", "--timeout=60s", "crd/albconfigs.alibabacloud.com")
-	w.apply(t, `{"apiVersion": "alibabacloud.com/v1", "kind": "AlbConfig", "metadata": {"name": "front"}, "spec": {"config": {"id": "alb-front"}}}`)
+	w.apply(t, `{"apiVersion": "alibabacloud.com/v1", "kind": "AlbConfig", "metadata": {"name": "front"}, "spec": {"config": {"id": "alb-reference"}}}`)
 	group := "alibabacloud.com"
 	w.create(t, &networkingv1.IngressClass{
 		ObjectMeta: metav1.ObjectMeta{Name: "alb"},
@@ -62,7 +62,7 @@ func (w *env) findALBs(t *testing.T, i installation) {
 	w.create(t, object)
 	w.eventually(t, func(g Gomega) {
 		g.Expect(w.get(g, object).Status.IngressLoadBalancer).To(HaveValue(Equal(v1alpha1.IngressLoadBalancer{
-			IngressName: "front", LoadBalancerID: "alb-front", RegionID: region,
+			IngressName: "front", LoadBalancerID: "alb-reference", RegionID: region,
 		})))
 	})
 }
@@ -75,7 +75,7 @@ func (w *env) withoutIngresses(t *testing.T, i installation) {
 	w.awaitPermission(t, i, "ingresses.networking.k8s.io", false)
 	w.awaitPermission(t, i, "endpointslices.discovery.k8s.io", true)
 	op := w.startInstalled(t, i)
-	object := named(i.served, "front-of-old-role", ofIngress("front"))
+	object := named(i.served, "reference-of-old-role", ofIngress("front"))
 	w.create(t, object)
 	found := w.await(t, object, stalled("InvalidRequest"))
 	NewWithT(t).Expect(conditionOf(found, "Ready").Message).To(ContainSubstring("apply config/service-discovery or upgrade the chart, and restart the operator"))

@@ -13,32 +13,32 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/health"
 )
 
-// front is the Service or Ingress whose load balancer is searched.
-type front struct {
-	kind v1alpha1.FrontKind
+// reference is the Service or Ingress whose load balancer is searched.
+type reference struct {
+	kind v1alpha1.ReferenceKind
 	key  types.NamespacedName
 }
 
-func (f front) fail(kind alicloud.Kind, format string, args ...any) health.Discovery {
+func (f reference) fail(kind alicloud.Kind, format string, args ...any) health.Discovery {
 	return health.Discovery{Failure: &alicloud.Error{
 		Kind: kind, Local: kind == alicloud.InvalidRequest,
 		Message: fmt.Sprintf("%s %s ", f.kind, f.key) + fmt.Sprintf(format, args...),
 	}}
 }
 
-// notFound is the failure of a front without a load balancer, which may get one.
-func (f front) notFound(format string, args ...any) health.Discovery {
+// notFound is the failure of a reference without a load balancer, which may get one.
+func (f reference) notFound(format string, args ...any) health.Discovery {
 	return f.fail(alicloud.LoadBalancerNotFound, format, args...)
 }
 
-// refused is the failure of a front with something that the operator cannot observe.
-func (f front) refused(format string, args ...any) health.Discovery {
+// refused is the failure of a reference with something that the operator cannot observe.
+func (f reference) refused(format string, args ...any) health.Discovery {
 	return f.fail(alicloud.InvalidRequest, format, args...)
 }
 
-// found is the load balancer of a front in the one region of the cluster.
-func (f front) found(id string, regions []string) health.Discovery {
-	lb := v1alpha1.FrontLoadBalancer{Front: v1alpha1.Front{Kind: f.kind, Name: f.key.Name}, LoadBalancerID: id}
+// found is the load balancer of a reference in the one region of the cluster.
+func (f reference) found(id string, regions []string) health.Discovery {
+	lb := v1alpha1.ReferencedLoadBalancer{Reference: v1alpha1.Reference{Kind: f.kind, Name: f.key.Name}, LoadBalancerID: id}
 	if len(regions) == 1 {
 		lb.RegionID = regions[0]
 		return health.Discovery{Found: &lb}
