@@ -238,6 +238,7 @@ func (o *options) listenerCells(l *listener) []cell {
 func (i item) cellsWithoutListener() []cell {
 	none := cell{text: "-"}
 	r := i.options.rank(i.object)
-	cells := []cell{none, none, none, none, none, {r.label(), r.color()}, {text: i.options.age(&metav1.Time{Time: i.since()})}}
-	return append(cells, slices.Repeat([]cell{none}, 8)...)
+	cells := slices.Repeat([]cell{none}, 15)
+	cells[5], cells[6] = cell{r.label(), r.color()}, cell{text: i.options.age(&metav1.Time{Time: i.since()})}
+	return cells
 }

@@ -203,11 +203,12 @@ func healthColor(h v1alpha1.Health) color {
 }
 
 // notesOf is the last part of a backend's row: why its check fails, and its node or pod.
-func notesOf(b *v1alpha1.BackendStatus) (text string) {
+func notesOf(b *v1alpha1.BackendStatus) string {
+	var text strings.Builder
 	for _, note := range []string{b.Reason, b.Location()} {
 		if note != "" {
-			text += "  " + sanitize(note)
+			text.WriteString("  " + sanitize(note))
 		}
 	}
-	return text
+	return text.String()
 }
