@@ -130,7 +130,7 @@ func (f *productFleet) remove(ctx context.Context, s *simulator, id string) erro
 }
 
 func clbBackends(id string) []map[string]any {
-	var backends []map[string]any
+	backends := make([]map[string]any, 0, len(listenerPorts)*listenerBackends)
 	for _, port := range listenerPorts {
 		for _, backend := range servers(id, listenerBackends) {
 			backend["type"], backend["listenerPort"], backend["listenerProtocol"] = "ecs", port, "tcp"

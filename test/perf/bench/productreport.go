@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -93,7 +94,7 @@ func (r *productsResult) rows() []productRow {
 		bothOf("calls of the first observation", "%.0f", func(m *productRound) float64 { return float64(m.First) }),
 		{"calls of each later one, at most",
 			func(p *productResult) string { return missed(p.Operator.Median.Later, productGoals[p.Product].later) },
-			func(p *productResult) string { return fmt.Sprint(p.Naive.Median.Later) }},
+			func(p *productResult) string { return strconv.Itoa(p.Naive.Median.Later) }},
 		bothOf("calls for each load balancer and interval", "%.2f", func(m *productRound) float64 { return m.Calls }),
 		{"calls of an observation that refreshes lists, at most", func(p *productResult) string { return missed(p.Refreshed.Most, productGoals[p.Product].refreshed) }, none},
 		{"calls for each interval of 30 s, mean of five minutes", func(p *productResult) string { return fmt.Sprintf("%.2f", p.Refreshed.Mean) }, none},

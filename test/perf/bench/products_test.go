@@ -93,7 +93,7 @@ func TestRoundsOfProducts(t *testing.T) {
 }
 
 // logOf has calls of one load balancer at these times.
-func logOf(product, id string, action string, at ...time.Duration) (calls []call) {
+func logOf(product, id, action string, at ...time.Duration) (calls []call) {
 	for _, d := range at {
 		calls = append(calls, call{Time: time.Unix(1000, 0).Add(d), Product: product, Action: action, LoadBalancerID: id})
 	}
