@@ -100,8 +100,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, set
 	return b.Complete(r)
 }
 
-// TargetOf returns the queue key of an object; false while the Service in its
-// spec.serviceRef has no load balancer.
+// TargetOf returns the queue key of an object; false while the Service or Ingress in its
+// spec has no load balancer.
 func TargetOf(object *v1alpha1.LoadBalancerHealth) (alicloud.Target, bool) {
 	id, region, ok := object.LoadBalancer()
 	target := alicloud.Target{RegionID: region, LoadBalancerID: id}
@@ -122,7 +122,7 @@ func (r *Reconciler) LastObservedAt(object *v1alpha1.LoadBalancerHealth) time.Ti
 }
 
 // needsReconcile passes an update of the spec, of an annotation that the
-// operator reads, or of the Service's load balancer, and a status that was reset.
+// operator reads, or of the load balancer of its Service or Ingress, and a status that was reset.
 // It filters out the operator's own status writes.
 func needsReconcile() predicate.Predicate {
 	return predicate.Funcs{

@@ -80,7 +80,7 @@ func backendKeys(observation *alicloud.Observation, allNodes bool) []uint64 {
 	for i := range observation.Backends {
 		row := &observation.Backends[i]
 		keys = append(keys, xxhash.Sum64String(health.LocationKey(row.Type, row.ServerID, row.ServerIP)))
-		nodes = nodes || row.Type != health.TypeENI
+		nodes = nodes || !health.IsAddress(row.Type)
 	}
 	if nodes && allNodes {
 		keys = append(keys, xxhash.Sum64String(anyNode))

@@ -96,8 +96,12 @@ func eventsOf(transitions health.Transitions) []objectEvent {
 }
 
 func loadBalancerEvent(transition *health.LoadBalancerTransition) objectEvent {
-	note := fmt.Sprintf("Service %s has the load balancer %s, had %s", transition.Service, transition.To, transition.From)
-	return objectEvent{corev1.EventTypeNormal, v1alpha1.EventLoadBalancerChanged, note, "status.serviceLoadBalancer"}
+	note := fmt.Sprintf("%s %s has the load balancer %s, had %s", transition.Reference.Kind, transition.Reference.Name, transition.To, transition.From)
+	path := "status.serviceLoadBalancer"
+	if transition.Reference.Kind == v1alpha1.ReferenceIngress {
+		path = "status.ingressLoadBalancer"
+	}
+	return objectEvent{corev1.EventTypeNormal, v1alpha1.EventLoadBalancerChanged, note, path}
 }
 
 func observationEvent(transition *health.ConditionTransition) objectEvent {
@@ -151,7 +155,11 @@ func backendEvents(transition *health.BackendTransition) []objectEvent {
 	if transition.From != "" && transition.From != health.Omitted {
 		was = ", was " + transition.From
 	}
-	abnormal := about(corev1.EventTypeWarning, v1alpha1.EventBackendAbnormal, "is abnormal: its health check fails"+was)
+	fails := "is abnormal: its health check fails"
+	if reason := transition.Backend.Reason; reason != "" {
+		fails += " (" + reason + ")"
+	}
+	abnormal := about(corev1.EventTypeWarning, v1alpha1.EventBackendAbnormal, fails+was)
 	switch {
 	case transition.To == "":
 		return []objectEvent{about(corev1.EventTypeNormal, v1alpha1.EventBackendRemoved, "was removed"+was)}
@@ -227,13 +235,17 @@ func backendsChangedEvent(transitions []health.BackendTransition) objectEvent {
 	return e
 }
 
-// backendName is a backend in an event: its server, address and port, and its listener.
+// backendName is a backend in an event: its server, address and port, its listener,
+// and its server group, because a server may be in several.
 func backendName(b *v1alpha1.BackendStatus) string {
 	name := b.Address()
 	if b.ListenerPort != 0 {
 		name += " (listener " + strconv.Itoa(int(b.ListenerPort))
 		if b.ListenerProtocol != "" {
 			name += "/" + b.ListenerProtocol
+		}
+		if b.ServerGroupID != "" {
+			name += ", server group " + b.ServerGroupID
 		}
 		name += ")"
 	}

@@ -153,6 +153,15 @@ func TestEventsOf(t *testing.T) {
 	}
 }
 
+// NLB and ALB report why a check fails.
+func TestEventOfAbnormalBackendHasTheReasonOfItsCheck(t *testing.T) {
+	transition := transitions(1, "normal", "abnormal")[0]
+	transition.Backend.ServerGroupID, transition.Backend.Reason = "sgp-1", "RESPONSE_MISMATCH: 502, expected http_2xx"
+	events := eventsOf(health.Transitions{Backends: []health.BackendTransition{transition}})
+	equal(t, "the note", events[0].note, "backend i-1 10.0.0.1:8443 (listener 443/https, server group sgp-1) is abnormal: "+
+		"its health check fails (RESPONSE_MISMATCH: 502, expected http_2xx), was normal")
+}
+
 // The cause says more than the diagnosis.
 func TestEventOfAbnormalBackendHasItsCause(t *testing.T) {
 	transition := transitions(1, "normal", "abnormal")[0]
@@ -184,6 +193,9 @@ func TestBackendName(t *testing.T) {
 		"i-1:80 (listener 443/tcp)": {ServerID: "i-1", Port: 80, ListenerPort: 443, ListenerProtocol: "tcp"},
 		"i-1 [2408::8]:8443":        {ServerID: "i-1", ServerIP: "2408::8", Port: 8443},
 		"i-1 2408::8":               {ServerID: "i-1", ServerIP: "2408::8"},
+		"i-1:80 (listener 443/https, server group sgp-1)": {
+			ServerID: "i-1", Port: 80, ListenerPort: 443, ListenerProtocol: "https", ServerGroupID: "sgp-1",
+		},
 	} {
 		equal(t, "the name", backendName(&backend), want)
 	}

@@ -16,15 +16,14 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/health"
 )
 
-// ExpectedBackends reads what the cluster expects behind the Service of an object.
-// registered are the backends of the last observation that had any.
+// ExpectedBackends reads what the cluster expects behind the Service or Ingress of an object.
 type ExpectedBackends interface {
 	// Reads reports whether the operator may read EndpointSlices.
 	Reads() bool
 	// For reads the cache. last is its last result for the object.
-	For(ctx context.Context, object *v1alpha1.LoadBalancerHealth, registered []alicloud.Backend, last cluster.Expectation) (cluster.Expectation, error)
+	For(ctx context.Context, object *v1alpha1.LoadBalancerHealth, registered cluster.Registered, last cluster.Expectation) (cluster.Expectation, error)
 	// Confirm reads the Service and its endpoints past the cache.
-	Confirm(ctx context.Context, object *v1alpha1.LoadBalancerHealth, registered []alicloud.Backend) (cluster.Expectation, error)
+	Confirm(ctx context.Context, object *v1alpha1.LoadBalancerHealth, registered cluster.Registered) (cluster.Expectation, error)
 }
 
 // maxKindSamples bounds the backends that expectedState keeps of each kind. Beside
@@ -34,7 +33,7 @@ const maxKindSamples = 4
 // expectedState is what this process keeps of a target to compare observations
 // with what the cluster expects.
 type expectedState struct {
-	// byObject are the objects with a Service.
+	// byObject are the objects with a Service or an Ingress.
 	byObject map[types.UID]*expectedOf
 	// kinds are samples of the last observation that had backends: they show
 	// whether the backends are nodes or pods once the load balancer has none.
@@ -65,7 +64,7 @@ func samplesOf(backends []alicloud.Backend) []alicloud.Backend {
 	var samples []alicloud.Backend
 	for i := range backends {
 		b := &backends[i]
-		k := kind{b.Type == health.TypeENI, strings.Contains(b.ServerIP, ":")}
+		k := kind{health.IsAddress(b.Type), strings.Contains(b.ServerIP, ":")}
 		if counts[k] == maxKindSamples {
 			continue
 		}
@@ -117,14 +116,14 @@ func (s *expectedState) keepOnly(objects []v1alpha1.LoadBalancerHealth) {
 	deleteOthers(objects, s.byObject)
 }
 
-// expect reads what the cluster expects behind the objects with a Service.
+// expect reads what the cluster expects behind the objects with a Service or an Ingress.
 func (r *Reconciler) expect(ctx context.Context, rec *reconciliation) error {
 	if r.Expected == nil || rec.observation == nil {
 		return nil
 	}
 	for i := range rec.objects {
 		object := &rec.objects[i]
-		if object.Spec.ServiceRef == nil || object.Spec.Suspend {
+		if !object.Spec.HasReference() || object.Spec.Suspend {
 			continue
 		}
 		kept := rec.state.expected.of(object.UID)
@@ -136,8 +135,8 @@ func (r *Reconciler) expect(ctx context.Context, rec *reconciliation) error {
 	return nil
 }
 
-// registered are the backends of the last observation that had any.
-func (rec *reconciliation) registered(object *v1alpha1.LoadBalancerHealth) []alicloud.Backend {
+// registered is what the load balancer has: the backends of the last observation that had any.
+func (rec *reconciliation) registered(object *v1alpha1.LoadBalancerHealth) cluster.Registered {
 	registered := rec.observation.Backends
 	if len(registered) == 0 {
 		registered = rec.state.expected.kinds
@@ -145,7 +144,7 @@ func (rec *reconciliation) registered(object *v1alpha1.LoadBalancerHealth) []ali
 	if len(registered) == 0 {
 		registered = kindsIn(&object.Status)
 	}
-	return registered
+	return cluster.Registered{Backends: registered, Observation: rec.observation}
 }
 
 // confirmMissing reads past the cache what an object expects before its status says

@@ -36,12 +36,12 @@ func expectationOf(servers []string) cluster.Expectation {
 
 func (*fakeExpected) Reads() bool { return true }
 
-func (f *fakeExpected) For(_ context.Context, _ *v1alpha1.LoadBalancerHealth, registered []alicloud.Backend, _ cluster.Expectation) (cluster.Expectation, error) {
-	f.registered = registered
+func (f *fakeExpected) For(_ context.Context, _ *v1alpha1.LoadBalancerHealth, registered cluster.Registered, _ cluster.Expectation) (cluster.Expectation, error) {
+	f.registered = registered.Backends
 	return expectationOf(f.cached), nil
 }
 
-func (f *fakeExpected) Confirm(context.Context, *v1alpha1.LoadBalancerHealth, []alicloud.Backend) (cluster.Expectation, error) {
+func (f *fakeExpected) Confirm(context.Context, *v1alpha1.LoadBalancerHealth, cluster.Registered) (cluster.Expectation, error) {
 	f.confirms++
 	if f.err != nil {
 		return cluster.Expectation{}, f.err

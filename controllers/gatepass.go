@@ -27,6 +27,8 @@ type gatePass struct {
 	service health.GateService
 	// objects reference the Service, and are not suspended.
 	objects []*v1alpha1.LoadBalancerHealth
+	// ofIngress is true when an object references an Ingress that names the Service.
+	ofIngress bool
 	// elsewhere is true when the operator of another shard decides.
 	elsewhere bool
 	// observations are the last of each target; nil where there is none.
@@ -83,7 +85,7 @@ func (p *gatePass) podFacts(pod *corev1.Pod, gate *podGate) *health.GatePod {
 		IPs: cluster.Addresses(pod), HostNetwork: pod.Spec.HostNetwork,
 		OptedOut: pod.Labels[v1alpha1.ReadinessGateLabel] == v1alpha1.ReadinessGateDisabled,
 		ReadyAt:  gate.readyAt, ReadySeenAt: gate.readySeenAt, RegisteredSeenAt: gate.registeredSeenAt, ObservedAt: gate.observedAt,
-		Reason: gate.reason, Message: gate.message,
+		Reason: gate.reason, Message: gate.message, RegistrationGate: cluster.UnregisteredGate(pod, p.key.Name),
 	}
 	if c := cluster.Condition(pod, cluster.GateOf(p.key.Name)); c != nil && facts.Reason == "" {
 		facts.Reason, facts.Message = c.Reason, c.Message
@@ -129,20 +131,21 @@ func unknownOf(objects []*v1alpha1.LoadBalancerHealth) string {
 	return ""
 }
 
-// whyNotObserved is why nothing observes the load balancer of a Service, which
-// is nil when it does not exist; "": one of its active objects does.
-func whyNotObserved(name string, service *corev1.Service, objects, active int) string {
+// whyNotObserved is why nothing observes the load balancer of the Service, which
+// is nil when it does not exist; "": one of the active objects does.
+func (p *gatePass) whyNotObserved(service *corev1.Service, objects int) string {
+	name := p.key.Name
 	if service == nil {
 		return "Service " + name + " does not exist"
 	}
 	switch support := cluster.SupportFor(service); {
-	case support == cluster.NoLoadBalancer:
+	case support == cluster.NoLoadBalancer && !p.ofIngress:
 		return "Service " + name + " is not of type LoadBalancer"
-	case support == cluster.Unsupported:
+	case support == cluster.Unsupported && !p.ofIngress:
 		return "the load balancer of Service " + name + " is of a product that is not observed"
 	case objects == 0:
 		return "no LoadBalancerHealth references Service " + name
-	case active == 0:
+	case len(p.objects) == 0:
 		return "the observation of the load balancer of Service " + name + " is suspended"
 	default:
 		return ""

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -50,6 +51,8 @@ type GateReconciler struct {
 	Live client.Reader
 	// Selector chooses the objects of this shard, as the cache does; nil: all.
 	Selector labels.Selector
+	// Ingresses finds the Ingresses that name a Service; nil: none.
+	Ingresses *cluster.Ingresses
 	// Events records gates that were opened without an observation.
 	Events EventRecorder
 	// Metrics counts the gates that were opened.
@@ -96,11 +99,11 @@ func (g *GateReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager)
 	if err != nil {
 		return err
 	}
-	return builder.ControllerManagedBy(mgr).
+	b := builder.ControllerManagedBy(mgr).
 		Named("readinessgate").
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(gatesOf), builder.WithPredicates(hasClosedGate())).
 		Watches(&corev1.Service{}, &handler.EnqueueRequestForObject{}).
-		Watches(&v1alpha1.LoadBalancerHealth{}, handler.EnqueueRequestsFromMapFunc(serviceOf)).
+		Watches(&v1alpha1.LoadBalancerHealth{}, handler.EnqueueRequestsFromMapFunc(g.servicesOfObject)).
 		WatchesRawSource(source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 			g.queue.Store(&queue)
 			return nil
@@ -109,18 +112,27 @@ func (g *GateReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager)
 			MaxConcurrentReconciles: gateConcurrency,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minBackoff, maxBackoff),
 			ReconciliationTimeout:   time.Minute,
-		}).
-		Complete(g)
+		})
+	if g.Ingresses.Reads() {
+		b = b.Watches(&networkingv1.Ingress{}, handler.EnqueueRequestsFromMapFunc(func(_ context.Context, ingress client.Object) []reconcile.Request {
+			return requestsFor(ingress.GetNamespace(), cluster.IngressServices(ingress.(*networkingv1.Ingress)))
+		}))
+	}
+	return b.Complete(g)
+}
+
+// requestsFor are the keys of Services.
+func requestsFor(namespace string, services []string) []reconcile.Request {
+	requests := make([]reconcile.Request, 0, len(services))
+	for _, service := range services {
+		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: service}})
+	}
+	return requests
 }
 
 // gatesOf returns the Services of a pod's gates.
 func gatesOf(_ context.Context, object client.Object) []reconcile.Request {
-	services := cluster.GateServices(object.(*corev1.Pod))
-	requests := make([]reconcile.Request, 0, len(services))
-	for _, service := range services {
-		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: service}})
-	}
-	return requests
+	return requestsFor(object.GetNamespace(), cluster.GateServices(object.(*corev1.Pod)))
 }
 
 // hasClosedGate passes pods that wait, and those that no longer do.
@@ -133,10 +145,21 @@ func hasClosedGate() predicate.Predicate {
 	}
 }
 
-// serviceOf returns the Service that an object references.
-func serviceOf(_ context.Context, object client.Object) []reconcile.Request {
-	if service := object.(*v1alpha1.LoadBalancerHealth).Spec.ServiceRef; service != nil {
-		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: service.Name}}}
+// servicesOfObject returns the Services whose load balancer an object observes.
+func (g *GateReconciler) servicesOfObject(ctx context.Context, object client.Object) []reconcile.Request {
+	return requestsFor(object.GetNamespace(), g.servicesOf(ctx, object.(*v1alpha1.LoadBalancerHealth)))
+}
+
+// servicesOf returns the Service that an object references, or those that its Ingress names.
+func (g *GateReconciler) servicesOf(ctx context.Context, object *v1alpha1.LoadBalancerHealth) []string {
+	switch reference := object.Spec.Reference(); reference.Kind {
+	case v1alpha1.ReferenceService:
+		return []string{reference.Name}
+	case v1alpha1.ReferenceIngress:
+		// The cache returns it: with an error, or without the Ingress, no Service is known.
+		if ingress, _ := g.Ingresses.Get(ctx, client.ObjectKey{Namespace: object.Namespace, Name: reference.Name}); ingress != nil {
+			return cluster.IngressServices(ingress)
+		}
 	}
 	return nil
 }
@@ -146,35 +169,39 @@ func (g *GateReconciler) Awaited(target alicloud.Target) bool {
 	return g != nil && g.states.awaited(target)
 }
 
-// waits reports whether a pod waits for an observation of the load balancer of an object.
-func (g *GateReconciler) waits(object *v1alpha1.LoadBalancerHealth) bool {
-	if g == nil || object.Spec.ServiceRef == nil || object.Spec.Suspend {
-		return false
+// waitingFor are the Services of an object for which pods wait.
+func (g *GateReconciler) waitingFor(ctx context.Context, object *v1alpha1.LoadBalancerHealth) []types.NamespacedName {
+	if object.Spec.Suspend {
+		return nil
 	}
-	return g.states.waits(types.NamespacedName{Namespace: object.Namespace, Name: object.Spec.ServiceRef.Name})
+	var waiting []types.NamespacedName
+	for _, service := range g.servicesOf(ctx, object) {
+		if key := (types.NamespacedName{Namespace: object.Namespace, Name: service}); g.states.waits(key) {
+			waiting = append(waiting, key)
+		}
+	}
+	return waiting
 }
 
 // observed passes an observation on to the Services for which pods wait. It
 // passes every row of it: a status may omit normal ones.
-func (g *GateReconciler) observed(e *evaluation) {
-	inputs := map[types.NamespacedName]*health.GateInput{}
+func (g *GateReconciler) observed(ctx context.Context, e *evaluation) {
+	if g == nil {
+		return
+	}
+	inputs := gateInputs{evaluation: e, byService: map[types.NamespacedName]*gateInput{}}
 	for i := range e.objects {
 		object := &e.objects[i]
-		if !g.waits(object) || e.inputFor(object).Observation == nil {
+		waiting := g.waitingFor(ctx, object)
+		if len(waiting) == 0 || e.inputFor(object).Observation == nil {
 			continue
 		}
-		key := types.NamespacedName{Namespace: object.Namespace, Name: object.Spec.ServiceRef.Name}
-		if inputs[key] == nil {
-			inputs[key] = &health.GateInput{
-				Service: key.Name, LoadBalancerID: e.target.LoadBalancerID, Observation: e.observation, Ports: e.ports[object.UID],
-			}
+		for _, key := range waiting {
+			inputs.add(key, object)
 		}
-		inputs[key].Scopes = append(inputs[key].Scopes, health.GateScope{
-			Scope: health.ScopeOf(&object.Spec), Listeners: e.evaluate(object).Status.Listeners,
-		})
 	}
-	for key, input := range inputs {
-		g.states.observed(key, e.target, *input)
+	for key, input := range inputs.byService {
+		g.states.observed(key, e.target, input.complete())
 		if queue := g.queue.Load(); queue != nil {
 			(*queue).Add(reconcile.Request{NamespacedName: key})
 		}
@@ -265,18 +292,19 @@ func (g *GateReconciler) readService(ctx context.Context, pass *gatePass) error 
 	if err != nil || !service.DeletionTimestamp.IsZero() {
 		service = nil
 	}
-	var list v1alpha1.LoadBalancerHealthList
-	err = g.Client.List(ctx, &list, client.InNamespace(pass.key.Namespace), client.MatchingFields{serviceIndex: pass.key.Name}, client.UnsafeDisableDeepCopy)
+	objects, err := g.objectsOf(ctx, pass.key, service)
 	if err != nil {
 		return fmt.Errorf("listing the objects of Service %s: %w", pass.key, err)
 	}
-	for i := range list.Items {
-		if object := &list.Items[i]; !object.Spec.Suspend {
+	for i := range objects {
+		object := &objects[i]
+		if !object.Spec.Suspend {
 			pass.objects = append(pass.objects, object)
 			pass.service.Interval = max(pass.service.Interval, health.Interval(&object.Spec))
 		}
+		pass.ofIngress = pass.ofIngress || object.Spec.IngressRef != nil
 	}
-	if service != nil && len(list.Items) == 0 {
+	if service != nil && len(objects) == 0 {
 		if pass.elsewhere, err = g.inAnotherShard(ctx, pass); err != nil {
 			return err
 		}
@@ -284,7 +312,7 @@ func (g *GateReconciler) readService(ctx context.Context, pass *gatePass) error 
 	facts := &pass.service
 	facts.Name = pass.key.Name
 	facts.Off = service != nil && service.Labels[v1alpha1.ReadinessGateLabel] == v1alpha1.ReadinessGateOff
-	facts.NotObserved = whyNotObserved(pass.key.Name, service, len(list.Items), len(pass.objects))
+	facts.NotObserved = pass.whyNotObserved(service, len(objects))
 	facts.NotObservedSince = pass.state.notObserved(facts.NotObserved != "" && !pass.elsewhere, pass.now)
 	facts.Unknown = unknownOf(pass.objects)
 	return nil
@@ -300,15 +328,33 @@ func (g *GateReconciler) inAnotherShard(ctx context.Context, pass *gatePass) (bo
 	if pass.now.Sub(state.searchedAt) >= gateSearch {
 		ctx, cancel := context.WithTimeout(ctx, kubernetesTimeout)
 		defer cancel()
-		var list v1alpha1.LoadBalancerHealthList
-		err := g.Live.List(ctx, &list, client.InNamespace(pass.key.Namespace), client.MatchingFields{"spec.serviceRef.name": pass.key.Name}, client.Limit(1))
+		found, err := g.search(ctx, pass.key)
 		if err != nil {
 			return false, fmt.Errorf("searching the object of Service %s in other shards: %w", pass.key, err)
 		}
-		state.searchedAt, state.elsewhere = pass.now, len(list.Items) > 0
+		state.searchedAt, state.elsewhere = pass.now, found
 	}
 	pass.requeueAt = earliest(pass.requeueAt, state.searchedAt.Add(gateSearch))
 	return state.elsewhere, nil
+}
+
+// search reports whether any object references a Service, or an Ingress that names it.
+func (g *GateReconciler) search(ctx context.Context, service types.NamespacedName) (bool, error) {
+	ingresses, err := g.Ingresses.Of(ctx, service)
+	if err != nil {
+		return false, err
+	}
+	fields := []client.MatchingFields{{"spec.serviceRef.name": service.Name}}
+	for _, ingress := range ingresses {
+		fields = append(fields, client.MatchingFields{"spec.ingressRef.name": ingress})
+	}
+	for _, field := range fields {
+		var list v1alpha1.LoadBalancerHealthList
+		if err := g.Live.List(ctx, &list, client.InNamespace(service.Namespace), field, client.Limit(1)); err != nil || len(list.Items) > 0 {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // write sends the patches of a pass, several at once.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -41,6 +42,7 @@ type gateEnv struct {
 	mu              sync.Mutex
 	stored, cached  map[string]*corev1.Pod
 	service         *corev1.Service
+	ingress         *networkingv1.Ingress
 	objects, live   []v1alpha1.LoadBalancerHealth
 	searches        int
 	patches         []string
@@ -93,7 +95,16 @@ func (env *gateEnv) List(_ context.Context, list client.ObjectList, options ...c
 	o.ApplyOptions(options)
 	switch list := list.(type) {
 	case *v1alpha1.LoadBalancerHealthList:
-		list.Items = env.objects
+		ofIngress := o.FieldSelector != nil && o.FieldSelector.Requirements()[0].Field == ingressIndex
+		for i := range env.objects {
+			if o.FieldSelector == nil || ofIngress == (env.objects[i].Spec.IngressRef != nil) {
+				list.Items = append(list.Items, env.objects[i])
+			}
+		}
+	case *networkingv1.IngressList:
+		if env.ingress != nil {
+			list.Items = []networkingv1.Ingress{*env.ingress}
+		}
 	case *corev1.PodList:
 		if o.FieldSelector.Requirements()[0].Value == gateCarried+"web" {
 			env.carriedLists++
@@ -109,6 +120,10 @@ func (env *gateEnv) List(_ context.Context, list client.ObjectList, options ...c
 }
 
 func (env *gateEnv) Get(_ context.Context, _ client.ObjectKey, object client.Object, _ ...client.GetOption) error {
+	if ingress, ok := object.(*networkingv1.Ingress); ok && env.ingress != nil {
+		env.ingress.DeepCopyInto(ingress)
+		return nil
+	}
 	if env.service == nil {
 		return apierrors.NewNotFound(schema.GroupResource{}, "web")
 	}
@@ -231,7 +246,7 @@ func (env *gateEnv) observeRows(rows []alicloud.Backend) {
 // observeTarget makes an observation of one target of the Service for some of its objects.
 func (env *gateEnv) observeTarget(target alicloud.Target, objects []v1alpha1.LoadBalancerHealth, rows []alicloud.Backend) {
 	o := &alicloud.Observation{RequestedAt: env.clock.Now(), At: env.clock.Now(), Backends: rows}
-	env.gates.observed(&evaluation{
+	env.gates.observed(env.t.Context(), &evaluation{
 		reconciliation: &reconciliation{target: target, objects: objects, state: &targetState{}, observation: o, observed: true},
 		at:             env.clock.Now(), options: health.Options{MaxBackends: 1},
 	})

@@ -38,9 +38,10 @@ var refusedFor = map[alicloud.Kind]time.Duration{
 	alicloud.InvalidResponse:      time.Hour,
 }
 
-// ListenerDetails lists the listeners of load balancers, several load balancers
-// a call. The permission is optional: after a refusal the operator does not call
-// again for the load balancer for a day, or until its credentials change.
+// ListenerDetails lists the listeners of CLB instances, several load balancers
+// a call. An observation of the other products has their listeners. The permission is
+// optional: after a refusal the operator does not call again for the load balancer for
+// a day, or until its credentials change.
 type ListenerDetails struct {
 	// API lists listeners.
 	API ListenersAPI
@@ -57,6 +58,9 @@ type ListenerDetails struct {
 // of returns the last list of a load balancer's listeners; nil: unknown. lapsed is
 // true when the lists have failed for so long that those in the status do not count.
 func (d *ListenerDetails) of(target alicloud.Target) (details *alicloud.ListenerDetails, lapsed bool) {
+	if target.Product() != alicloud.ProductCLB {
+		return nil, false // the observation has them
+	}
 	if d == nil {
 		return nil, true
 	}
@@ -66,7 +70,7 @@ func (d *ListenerDetails) of(target alicloud.Target) (details *alicloud.Listener
 // add schedules a target. known is true when a status has the listeners that an
 // earlier process listed, so that the first list can wait.
 func (d *ListenerDetails) add(target alicloud.Target, known bool) {
-	if d != nil {
+	if d != nil && target.Product() == alicloud.ProductCLB {
 		d.store.add(target, d.Now(), known)
 	}
 }

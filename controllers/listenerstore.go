@@ -147,7 +147,7 @@ func (s *listenerStore) dueAt(target alicloud.Target) time.Time {
 func (s *listenerStore) start(target alicloud.Target, now time.Time) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	batch := []string{target.LoadBalancerID}
+	batch := append(make([]string, 0, alicloud.MaxLoadBalancersPerCall), target.LoadBalancerID)
 	self := s.entry(target)
 	if self == nil {
 		return batch
@@ -156,21 +156,33 @@ func (s *listenerStore) start(target alicloud.Target, now time.Time) []string {
 	if self.alone || !self.refusedUntil.IsZero() {
 		return batch
 	}
-	group := s.groups[groupOf(target)]
-	var others []string
-	for id, e := range group {
-		if e != self && !e.busy && !e.alone && e.refusedUntil.IsZero() && (e.failures == 0 || !now.Before(e.dueAt)) {
-			others = append(others, id)
-		}
-	}
-	slices.SortFunc(others, func(a, b string) int {
-		return cmp.Or(group[a].dueAt.Compare(group[b].dueAt), cmp.Compare(a, b))
-	})
-	for _, id := range others[:min(len(others), alicloud.MaxLoadBalancersPerCall-1)] {
-		group[id].busy = true
+	for _, id := range s.othersOf(target, now) {
+		s.groups[groupOf(target)][id].busy = true
 		batch = append(batch, id)
 	}
 	return batch
+}
+
+// othersOf returns the load balancers with the oldest lists that one call can list
+// with the target. Every call visits the whole group, so it does not sort it.
+func (s *listenerStore) othersOf(target alicloud.Target, now time.Time) []string {
+	const most = alicloud.MaxLoadBalancersPerCall - 1
+	group := s.groups[groupOf(target)]
+	oldest := make([]string, 0, most+1)
+	for id, e := range group {
+		if id == target.LoadBalancerID || e.busy || e.alone || !e.refusedUntil.IsZero() || e.failures > 0 && now.Before(e.dueAt) {
+			continue
+		}
+		i := len(oldest)
+		for i > 0 && cmp.Or(e.dueAt.Compare(group[oldest[i-1]].dueAt), cmp.Compare(id, oldest[i-1])) < 0 {
+			i--
+		}
+		if i < most {
+			oldest = slices.Insert(oldest, i, id)
+			oldest = oldest[:min(len(oldest), most)]
+		}
+	}
+	return oldest
 }
 
 // each visits the remaining entries of a batch, which are no longer busy.

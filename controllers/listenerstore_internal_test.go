@@ -5,6 +5,7 @@ package controllers
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +34,25 @@ func TestRefusedListIsRetriedAfterADayOrWithNewCredentials(t *testing.T) {
 		if s.refused(target, "1", now.Now(), now.Now().Add(24*time.Hour)) {
 			t.Errorf("%s: the second refusal is new", name)
 		}
+	}
+}
+
+// TestBatchAmongManyLoadBalancers lists the oldest ones first, without a copy of all of them.
+func TestBatchAmongManyLoadBalancers(t *testing.T) {
+	const n = 10_000
+	s, now := &listenerStore{}, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	targets := make([]alicloud.Target, n)
+	for i := range targets {
+		targets[i] = alicloud.Target{RegionID: "cn-hangzhou", LoadBalancerID: fmt.Sprintf("lb-%05d", i)}
+		s.add(targets[i], now.Add(-time.Duration(i/2)*time.Second), false) // two of each age
+	}
+	batch := s.start(targets[0], now)
+	equal(t, "the batch", strings.Join(batch, " "), "lb-00000 lb-09998 lb-09999 lb-09996 lb-09997 lb-09994 lb-09995 lb-09992 lb-09993 lb-09990")
+	equal(t, "the next one", s.start(targets[1], now)[1], "lb-09991")
+	s.release(targets[0], batch)
+	allocations := testing.AllocsPerRun(10, func() { s.release(targets[0], s.start(targets[0], now)) })
+	if allocations > 3 {
+		t.Errorf("a batch allocates %.0f times, more than its own slices", allocations)
 	}
 }
 

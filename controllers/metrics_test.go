@@ -68,7 +68,7 @@ func (o *operator) value(name string, labels map[string]string) float64 {
 }
 
 func backendsOf(lb string, port int, protocol, status string) string {
-	return fmt.Sprintf("slb_health_backends{listener_port=%d,listener_protocol=%s,load_balancer_id=%s,region=%s,status=%s}", port, protocol, lb, region, status)
+	return fmt.Sprintf("slb_health_backends{listener_port=%d,listener_protocol=%s,load_balancer_id=%s,region=%s,server_group_id=,status=%s}", port, protocol, lb, region, status)
 }
 
 var _ = Describe("The metrics", func() {
@@ -92,8 +92,8 @@ var _ = Describe("The metrics", func() {
 			HaveKeyWithValue("slb_health_backend_transitions_total{to=abnormal}", 1.0),
 			HaveKeyWithValue("slb_health_last_observation_timestamp_seconds{}", BeNumerically(">=", object.Status.LastObservedTime.Unix())),
 		))
-		Expect(shared.value("slb_api_requests_total", map[string]string{"action": "DescribeHealthStatus", "region": region, "code": "OK"})).To(BeNumerically(">=", 2))
-		Expect(shared.value("slb_api_rate_limit", map[string]string{"region": region, "account": "default"})).To(And(BeNumerically(">", 0), BeNumerically("<=", 1000))) // other specs throttle
+		Expect(shared.value("slb_api_requests_total", map[string]string{"action": "DescribeHealthStatus", "region": region, "product": "clb", "code": "OK"})).To(BeNumerically(">=", 2))
+		Expect(shared.value("slb_api_rate_limit", map[string]string{"region": region, "account": "default", "product": "clb"})).To(And(BeNumerically(">", 0), BeNumerically("<=", 1000))) // other specs throttle
 
 		Expect(admin.Delete(ctx, object)).To(Succeed())
 		Eventually(func() map[string]float64 { return shared.series(labelled(object)) }).Should(BeEmpty())

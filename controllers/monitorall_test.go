@@ -89,9 +89,9 @@ var _ = Describe("With --monitor=all, a Service", func() {
 			createdByDefault+" (2 times)", deletedByAnnotation, deletedByType))
 	})
 
-	It("without an SLB instance has no object", func(ctx SpecContext) {
+	It("without a load balancer that can be observed has no object", func(ctx SpecContext) {
 		f := newFixture(ctx, startOperator(all))
-		nlb := f.createService(ctx, "nlb", "nlb-1")
+		gateway := f.createService(ctx, "gateway", "gwlb-1")
 		plain := f.createService(ctx, "plain", "")
 		editService(ctx, plain, func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeClusterIP })
 		cloud.put(f.lb, https(1)...)
@@ -100,12 +100,12 @@ var _ = Describe("With --monitor=all, a Service", func() {
 		var objects v1alpha1.LoadBalancerHealthList
 		Expect(admin.List(ctx, &objects, client.InNamespace(f.namespace))).To(Succeed())
 		Expect(objects.Items).To(HaveExactElements(HaveField("Name", "web")))
-		Expect(serviceEvents(ctx, nlb)).To(BeEmpty())
+		Expect(serviceEvents(ctx, gateway)).To(BeEmpty())
 
 		By("being annotated, which requests an object that says why it cannot be observed")
-		setMonitor(ctx, nlb, "true")
-		Eventually(conditionOf(ctx, f.objectOf("nlb"), "Stalled")).Should(Equal("True InvalidRequest"))
-		Expect(admin.Delete(ctx, nlb)).To(Succeed())
+		setMonitor(ctx, gateway, "true")
+		Eventually(conditionOf(ctx, f.objectOf("gateway"), "Stalled")).Should(Equal("True InvalidRequest"))
+		Expect(admin.Delete(ctx, gateway)).To(Succeed())
 		f.serviceStates(map[string]float64{"monitored": 1})
 	})
 

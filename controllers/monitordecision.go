@@ -28,7 +28,7 @@ const (
 	stateInvalid = "invalid_annotation"
 	// stateOptedOut: MonitorAnnotation is false.
 	stateOptedOut = "opted_out"
-	// stateUnsupported: the load balancer is no SLB (CLB) instance.
+	// stateUnsupported: the load balancer is of a product or provider that the operator does not observe.
 	stateUnsupported = "unsupported"
 )
 
@@ -77,7 +77,7 @@ func decideMonitor(service *corev1.Service, all bool) (monitorDecision, error) {
 	case cluster.Pending:
 		return monitorDecision{action: keepObject, state: statePending}, nil
 	case cluster.Unsupported:
-		return monitorDecision{action: deleteObject, state: stateUnsupported, cause: "the load balancer of the Service is no SLB (CLB) instance"}, nil
+		return monitorDecision{action: deleteObject, state: stateUnsupported, cause: "the operator does not observe the load balancer of the Service"}, nil
 	default:
 		return monitorDecision{action: deleteObject, cause: "the Service is not of type LoadBalancer"}, nil
 	}

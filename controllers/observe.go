@@ -117,27 +117,27 @@ func (r *Reconciler) call(ctx context.Context, rec *reconciliation) (*attempt, e
 	}
 }
 
-// errQueued is returned while a target is queued for a permit.
-var errQueued = errors.New("queued for a permit")
-
-// callOnce makes one call if there is a permit. It reads the credentials
+// callOnce observes the target if there is a permit. It reads the credentials
 // with the permit: that can last as long as a call.
 func (r *Reconciler) callOnce(ctx context.Context, rec *reconciliation) (observation *alicloud.Observation, used alicloud.Credentials, err error) {
-	permit, requeueAt := r.Limiter.Reserve(claimFor(rec, r.Now()), r.Now())
-	rec.state.permitAt, rec.state.fast.queued = requeueAt, rec.plan.fast && permit == nil
-	if permit == nil {
-		return nil, used, errQueued
+	permits := &callPermits{limiter: r.Limiter, rec: rec, now: r.Now}
+	if err := permits.reserve(); err != nil {
+		return nil, used, err
 	}
-	called := false
-	defer func() { permit.Release(resultOf(called, err), r.Now()) }()
+	defer permits.release(false, nil) // where there was no call
 
 	used, err = r.Credentials.Credentials(ctx, rec.target.Account)
 	rec.state.credentials = credentialState{version: used.Version, checkedAt: r.Now()}
 	if err != nil {
 		return nil, used, err
 	}
-	called = true
-	observation, err = r.API.DescribeHealthStatus(ctx, alicloud.Request{Target: rec.target, Scope: rec.plan.scope, Credentials: used})
+	request := alicloud.Request{Target: rec.target, Scope: rec.plan.scope, Credentials: used}
+	if api := r.ServerGroups[rec.target.Product()]; api != nil {
+		observation, err = r.observeGroups(ctx, api, &request, permits)
+		return observation, used, err
+	}
+	observation, err = r.API.DescribeHealthStatus(ctx, request)
+	permits.release(true, err)
 	return observation, used, err
 }
 

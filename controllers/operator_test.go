@@ -124,7 +124,9 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings, locator *
 		FastInterval: s.fastInterval, Awaited: s.awaited,
 	}
 	if s.serviceDiscovery {
-		expected := &cluster.ServiceBackends{Locator: locator, Now: time.Now}
+		reconciler.Ingresses = &cluster.Ingresses{Locator: locator}
+		Expect(reconciler.Ingresses.SetupWithManager(ctx, mgr, s.namespaces)).To(Succeed())
+		expected := &cluster.ServiceBackends{Locator: locator, Ingresses: reconciler.Ingresses, Now: time.Now}
 		Expect(expected.SetupWithManager(ctx, mgr, s.namespaces)).To(Succeed())
 		reconciler.Expected = expected
 	}
@@ -147,6 +149,12 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings, locator *
 	}
 	registry.MustRegister(metrics.Services{Each: services.EachService})
 	Expect(services.SetupWithManager(ctx, mgr)).To(Succeed())
+	ingresses := &controllers.IngressReconciler{
+		Client: mgr.GetClient(), Ingresses: reconciler.Ingresses, Status: status,
+		AlbConfigs: &cluster.AlbConfigs{Reader: mgr.GetAPIReader(), Mapper: mgr.GetRESTMapper()},
+		RegionID:   s.regionID, Options: options, Now: time.Now,
+	}
+	Expect(ingresses.SetupWithManager(ctx, mgr)).To(Succeed())
 	return reconciler
 }
 

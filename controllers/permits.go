@@ -51,13 +51,10 @@ func waitingSince(object *v1alpha1.LoadBalancerHealth) time.Time {
 	return object.CreationTimestamp.Time
 }
 
-// productCLB is the product of a permit, as in the labels of internal/metrics.
-const productCLB = "clb"
-
 // bucketOf is the rate limit that the calls about a target count against.
 func bucketOf(target alicloud.Target) ratelimit.Bucket {
 	return ratelimit.Bucket{
-		Namespace: target.Account.Namespace, Account: target.Account.String(), Region: target.RegionID, Product: productCLB,
+		Namespace: target.Account.Namespace, Account: target.Account.String(), Region: target.RegionID, Product: target.Product(),
 	}
 }
 

@@ -138,3 +138,14 @@ func TestOnlyAThrottledCallSlowsTheLimiter(t *testing.T) {
 		t.Run(name, func(t *testing.T) { equal(t, "the result", resultOf(test.called, test.err), test.want) })
 	}
 }
+
+// An API that throttles the calls of one product must not delay those of another.
+func TestEachProductHasABucket(t *testing.T) {
+	for id, product := range map[string]string{"lb-1": "clb", "nlb-1": "nlb", "alb-1": "alb"} {
+		target := alicloud.Target{Account: alicloud.Account{Namespace: "shop", Name: "key"}, RegionID: "cn-hangzhou", LoadBalancerID: id}
+		want := ratelimit.Bucket{Namespace: "shop", Account: "shop/key", Region: "cn-hangzhou", Product: product}
+		if got := bucketOf(target); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+}

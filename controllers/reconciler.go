@@ -13,8 +13,8 @@
 //	fast.go          when to observe between routine observations (pure)
 //	signals.go       which changes in the cluster cause that; backendindex.go maps them
 //	permits.go       the claim for a permit (pure)
-//	observe.go       permit, credentials, call
-//	listeners.go     the listeners of load balancers; listenerstore.go schedules them
+//	observe.go       permit, credentials, call; call.go makes the calls of a product
+//	listeners.go     the listeners of CLB instances; listenerstore.go schedules them
 //	evaluate.go      what health.Evaluate needs
 //	expected.go      of that, what the cluster expects
 //	statuswriter.go  evaluate, write, confirm, record
@@ -23,7 +23,8 @@
 //
 // What a process keeps beside the statuses is in state.go and recent.go.
 // secrets.go reads credentials, schema.go compares the CustomResourceDefinition,
-// servicereconciler.go and monitor.go serve Services, and gates.go the readiness
+// servicereconciler.go and monitor.go serve Services, ingressreconciler.go Ingresses,
+// both with discovery.go, and gates.go the readiness
 // gates of pods: gatepass.go decides on them, gatepatch.go writes them, and
 // gatestate.go has what the process keeps of them.
 package controllers
@@ -65,8 +66,10 @@ type Reconciler struct {
 	Reader client.Reader
 	// Status writes the objects' statuses.
 	Status *StatusWriter
-	// API calls Alibaba Cloud.
+	// API observes CLB.
 	API HealthAPI
+	// ServerGroups observe the other products, by product.
+	ServerGroups map[string]ServerGroupsAPI
 	// Credentials finds the credentials of an account.
 	Credentials CredentialSource
 	// Limiter gives permits to call.
@@ -79,6 +82,8 @@ type Reconciler struct {
 	Locator *cluster.BackendLocator
 	// Expected reads what the cluster expects behind Services; nil: off.
 	Expected ExpectedBackends
+	// Ingresses finds the Ingresses that name a Service; nil: without --service-discovery.
+	Ingresses *cluster.Ingresses
 	// Gates opens the readiness gates that wait for observations; nil: off.
 	Gates *GateReconciler
 	// Services finds the Services that select a pod; nil: the operator may not read Services.
@@ -236,7 +241,7 @@ func (r *Reconciler) updateStatuses(ctx context.Context, rec *reconciliation) up
 		return updateSummary{err: err}
 	}
 	rec.state.listeners.waiting = nil
-	r.Gates.observed(evaluation)
+	r.Gates.observed(ctx, evaluation)
 	summary := updateSummary{stalled: true}
 	hanging := "" // the namespace where a write hung
 	for i := range rec.objects {

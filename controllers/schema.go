@@ -26,10 +26,11 @@ const (
 	schemaRecheckOutdated = 30 * time.Second
 )
 
-// The fields that objects with serviceRef require.
+// The fields that objects with serviceRef or ingressRef require.
 const (
 	fieldServiceRef          = "spec.serviceRef"
 	fieldServiceLoadBalancer = "status.serviceLoadBalancer"
+	fieldIngressLoadBalancer = "status.ingressLoadBalancer"
 )
 
 // crdRemedy is what to do about an outdated CustomResourceDefinition.

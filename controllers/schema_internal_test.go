@@ -142,7 +142,7 @@ func TestNewer(t *testing.T) {
 		"this version's":                         {nil, false},
 		"an older one":                           {[]func(map[string]any){dropListenerStates}, false},
 		"with a field":                           {[]func(map[string]any){add("status.zone")}, true},
-		"with a field of a pointer":              {[]func(map[string]any){add("status.summary.unused")}, true},
+		"with a field of a pointer":              {[]func(map[string]any){add("status.summary.draining")}, true},
 		"with a field of a row":                  {[]func(map[string]any){add("status.backends.zone")}, true},
 		"with a field of a row, without another": {[]func(map[string]any){dropListenerStates, add("status.listeners.zone")}, true},
 		"with a field of a condition":            {[]func(map[string]any){add("status.conditions.zone")}, true},

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,12 +13,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -31,10 +28,6 @@ import (
 
 // serviceIndex finds the objects that reference a Service.
 const serviceIndex = "service"
-
-// serviceConcurrency is how many Services are reconciled at once. A reconcile
-// makes no call to Alibaba Cloud, and seldom a write.
-const serviceConcurrency = 4
 
 // ServiceReconciler writes the load balancer of a Service into
 // status.serviceLoadBalancer of the objects that reference the Service, and
@@ -66,29 +59,10 @@ type ServiceReconciler struct {
 	// Now is the clock.
 	Now func() time.Time
 
-	services serviceStates
-	refusals refusals
-	states   monitorStates
+	references referenceStates
+	refusals   refusals
+	states     monitorStates
 }
-
-// serviceState is what this process keeps of a Service. Only the worker of the
-// Service's key uses it.
-type serviceState struct {
-	failures failureHistory
-	writes   writeHistory
-}
-
-// serviceStates is the state of every Service with objects.
-type serviceStates struct {
-	byService sync.Map // types.NamespacedName to *serviceState
-}
-
-func (s *serviceStates) get(key types.NamespacedName) *serviceState {
-	found, _ := s.byService.LoadOrStore(key, &serviceState{})
-	return found.(*serviceState)
-}
-
-func (s *serviceStates) delete(key types.NamespacedName) { s.byService.Delete(key) }
 
 // Allowed returns an error when the operator may not list a kind that it needs.
 func (s *ServiceReconciler) Allowed(ctx context.Context, reader client.Reader, namespaces []string) error {
@@ -103,23 +77,13 @@ func (s *ServiceReconciler) Allowed(ctx context.Context, reader client.Reader, n
 
 // SetupWithManager adds the controller to a manager.
 func (s *ServiceReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
-	err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.LoadBalancerHealth{}, serviceIndex, func(object client.Object) []string {
-		if service := object.(*v1alpha1.LoadBalancerHealth).Spec.ServiceRef; service != nil {
-			return []string{service.Name}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := indexReferences(ctx, mgr, serviceIndex, v1alpha1.ReferenceService); err != nil {
 		return err
 	}
 	b := builder.ControllerManagedBy(mgr).
 		Named("service").
 		Watches(&v1alpha1.LoadBalancerHealth{}, handler.EnqueueRequestsFromMapFunc(servicesOf), builder.WithPredicates(needsReconcile())).
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: serviceConcurrency,
-			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minBackoff, maxBackoff),
-			ReconciliationTimeout:   time.Minute,
-		})
+		WithOptions(referenceOptions())
 	for _, kind := range s.cachedKinds() {
 		// Before the manager starts, so that a standby has them, too.
 		if _, err := mgr.GetCache().GetInformer(ctx, kind.object, cache.BlockUntilSynced(false)); err != nil {
@@ -178,7 +142,9 @@ func (s *ServiceReconciler) Reconcile(ctx context.Context, request reconcile.Req
 	} else {
 		retry, failed = s.monitor(ctx, service)
 	}
-	result, err := s.discoverFor(ctx, request, service)
+	result, err := s.discovery().reconcile(ctx, request.NamespacedName, func() (health.Discovery, error) {
+		return s.discover(ctx, request.NamespacedName, service)
+	})
 	if err = errors.Join(failed, err); err != nil {
 		return reconcile.Result{}, unlessStopping(ctx, err)
 	}
@@ -188,67 +154,9 @@ func (s *ServiceReconciler) Reconcile(ctx context.Context, request reconcile.Req
 	return result, nil
 }
 
-// discoverFor finds the load balancer of a Service for the objects that reference it.
-func (s *ServiceReconciler) discoverFor(ctx context.Context, request reconcile.Request, service *corev1.Service) (reconcile.Result, error) {
-	var list v1alpha1.LoadBalancerHealthList
-	err := s.Client.List(ctx, &list, client.InNamespace(request.Namespace), client.MatchingFields{serviceIndex: request.Name}, client.UnsafeDisableDeepCopy)
-	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("listing the objects of Service %s: %w", request, err)
-	}
-	if len(list.Items) == 0 {
-		s.services.delete(request.NamespacedName)
-		return reconcile.Result{}, nil
-	}
-	found, err := s.discover(ctx, request.NamespacedName, service)
-	if err != nil {
-		return reconcile.Result{}, err
-	}
-	return s.updateStatuses(ctx, request.NamespacedName, list.Items, found)
-}
-
-// updateStatuses writes what was found into the statuses of a Service's objects.
-func (s *ServiceReconciler) updateStatuses(ctx context.Context, service types.NamespacedName, objects []v1alpha1.LoadBalancerHealth, found health.Discovery) (reconcile.Result, error) {
-	state, now := s.services.get(service), s.Now()
-	state.writes.keepOnly(objects)
-	var requeueAt time.Time
-	if found.Failure == nil {
-		state.failures = failureHistory{}
-	} else {
-		logFailure(ctx, state.failures.last, found.Failure)
-		state.failures.add(found.Failure, now)
-		found.FailingSince = state.failures.since
-		requeueAt = now.Add(health.DefaultInterval) // the operator does not watch nodes for this
-	}
-	evaluator := discoveryEvaluator{found, now, s.Options}
-	var failed error
-	for i := range objects {
-		outcome, err := s.Status.update(ctx, &objects[i], &state.writes, evaluator)
-		switch {
-		case isConflict(err):
-			requeueAt = earliest(requeueAt, now.Add(conflictRetry))
-		case client.IgnoreNotFound(err) != nil:
-			failed = errors.Join(failed, fmt.Errorf("writing the status of %s: %w", client.ObjectKeyFromObject(&objects[i]), err))
-		}
-		if errors.Is(err, context.DeadlineExceeded) {
-			break // the other objects are in the same namespace, and would hang as well
-		}
-		requeueAt = earliest(requeueAt, outcome.StaleAt)
-	}
-	if failed != nil || requeueAt.IsZero() {
-		return reconcile.Result{}, failed
-	}
-	return reconcile.Result{RequeueAfter: max(requeueAt.Sub(now), time.Millisecond)}, nil
-}
-
-// discoveryEvaluator evaluates the objects of one Service.
-type discoveryEvaluator struct {
-	found   health.Discovery
-	now     time.Time
-	options health.Options
-}
-
-func (d discoveryEvaluator) evaluate(object *v1alpha1.LoadBalancerHealth) health.Outcome {
-	return health.Discover(object, d.found, d.now, d.options)
+// discovery is what finds load balancers for the objects that reference Services.
+func (s *ServiceReconciler) discovery() *referenceDiscovery {
+	return &referenceDiscovery{client: s.Client, status: s.Status, index: serviceIndex, states: &s.references, options: s.Options, now: s.Now}
 }
 
 // service reads a Service from the cache; nil when it does not exist, or when the
@@ -274,13 +182,9 @@ func (s *ServiceReconciler) discover(ctx context.Context, key types.NamespacedNa
 	case service == nil:
 		return health.Discovery{Failure: &alicloud.Error{Kind: alicloud.LoadBalancerNotFound, Message: fmt.Sprintf("Service %s does not exist: create it, or correct spec.serviceRef.name", key)}}, nil
 	}
-	regions := []string{s.RegionID}
-	if s.RegionID == "" {
-		var nodes corev1.NodeList
-		if err := s.Client.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
-			return health.Discovery{}, fmt.Errorf("listing nodes for the region of Service %s: %w", key, err)
-		}
-		regions = cluster.Regions(nodes.Items)
+	regions, err := regionsOf(ctx, s.Client, s.RegionID)
+	if err != nil {
+		return health.Discovery{}, fmt.Errorf("the region of Service %s: %w", key, err)
 	}
 	return cluster.LoadBalancer(key, service.Labels[v1alpha1.ServiceLoadBalancerLabel], regions), nil
 }

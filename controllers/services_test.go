@@ -121,11 +121,11 @@ var _ = Describe("A Service", Ordered, func() {
 		Expect(len(cloud.callsFor(f.lb))).To(BeNumerically("<=", 2))
 	})
 
-	It("with an NLB stalls its objects with that message", func(ctx SpecContext) {
-		f.createService(ctx, "web", "nlb-1")
+	It("with a Gateway Load Balancer stalls its objects with that message", func(ctx SpecContext) {
+		f.createService(ctx, "web", "gwlb-1")
 		object := f.create(ctx, "health", withServiceRef("web"))
 		Eventually(conditionOf(ctx, object, "Stalled")).Should(Equal("True InvalidRequest"))
-		Expect(message(object, "Ready")).To(ContainSubstring("has the NLB instance nlb-1, which DescribeHealthStatus does not know"))
+		Expect(message(object, "Ready")).To(ContainSubstring("has the Gateway Load Balancer gwlb-1, which serves network appliances and no Kubernetes cluster"))
 	})
 
 	It("is not read without --service-discovery", func(ctx SpecContext) {

@@ -18,7 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
-	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 	"github.com/lbhealth/slb-health-operator/internal/cluster"
 )
@@ -165,15 +164,15 @@ func (r *Reconciler) signalEndpointSlice(ctx context.Context, slice *discoveryv1
 	}
 }
 
-// signalObjectsOf signals the targets of the objects that reference a Service.
+// signalObjectsOf signals the targets of the objects that reference a Service, or an
+// Ingress that names it.
 func (r *Reconciler) signalObjectsOf(ctx context.Context, service client.ObjectKey) {
-	var list v1alpha1.LoadBalancerHealthList
-	err := r.Reader.List(ctx, &list, client.InNamespace(service.Namespace), client.MatchingFields{serviceIndex: service.Name}, client.UnsafeDisableDeepCopy)
+	objects, err := objectsOfService(ctx, r.Reader, r.Ingresses, service)
 	if err != nil {
 		log.FromContext(ctx).Error(err, "the objects of a Service are not known", "namespace", service.Namespace, "name", service.Name)
 	}
-	for i := range list.Items {
-		if target, ok := TargetOf(&list.Items[i]); ok {
+	for i := range objects {
+		if target, ok := TargetOf(&objects[i]); ok {
 			r.Signal(target)
 		}
 	}

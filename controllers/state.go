@@ -40,6 +40,7 @@ type targetState struct {
 	requests    requestHistory
 	credentials credentialState
 	listeners   listenerState
+	groups      *groupsState // nil for CLB
 	expected    expectedState
 	writes      writeHistory
 }

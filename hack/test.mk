@@ -118,9 +118,9 @@ test-rbac: controlplane race-note ## Compare the permissions in config/ to those
 	@$(GO_TEST) -count=1 -run '^TestRBAC$$' $(TEST_ARGS) ./test/blackbox
 
 .PHONY: bench
-bench: controlplane build ## Measure it against the limit and the textbook: docs/benchmarks.md (BENCH=quick|fast|gates|forms|storm|services|expected BENCH_OUT=folder).
+bench: controlplane build ## Measure it against the limit and the textbook: docs/benchmarks.md (BENCH=quick|fast|gates|forms|storm|services|expected|products|builds BENCH_OUT=folder BENCH_BASE=operator).
 	@CGO_ENABLED=0 go build -C test/perf -trimpath -buildvcs=false -o $(BIN)/bench ./bench
-	@BENCH='$(BENCH)' BENCH_OUT='$(BENCH_OUT)' exec bin/bench
+	@BENCH='$(BENCH)' BENCH_OUT='$(BENCH_OUT)' BENCH_BASE='$(BENCH_BASE)' exec bin/bench
 
 .PHONY: bench-micro
 bench-micro: ## Time the pieces of one observation, with their allocations (TEST_ARGS=…).

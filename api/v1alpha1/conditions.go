@@ -6,14 +6,15 @@ package v1alpha1
 // observedGeneration of the spec that it is about.
 const (
 	// ConditionObserved has normal-true polarity and is always present: True
-	// when the last call of DescribeHealthStatus succeeded, False when it failed,
-	// Unknown before the first call and while suspended.
+	// when the last observation succeeded, False when it failed, Unknown before the
+	// first one and while suspended.
 	ConditionObserved = "Observed"
 
 	// ConditionHealthy has normal-true polarity and is always present: True
 	// when every listener that affects the verdict meets healthPolicy, False when
 	// one does not, Unknown when a listener is missing, when backends without a
-	// health-check result could decide, or when the last observation is too old.
+	// health-check result could decide, when the server groups of an Ingress are not
+	// known, or when the last observation is too old.
 	ConditionHealthy = "Healthy"
 
 	// ConditionReady has normal-true polarity and is always present: GitOps
@@ -30,18 +31,18 @@ const (
 	ConditionReconciling = "Reconciling"
 
 	// ConditionRegistered has normal-true polarity and is present with
-	// spec.serviceRef only: True when the load balancer has every backend that the
+	// spec.serviceRef or spec.ingressRef only: True when the load balancer has every backend that the
 	// cluster expects, False when it lacks one, Unknown while that is not known.
 	ConditionRegistered = "Registered"
 )
 
 // Reasons of Observed, and of Stalled where they require manual action.
 const (
-	// ReasonObservationSucceeded: the call of DescribeHealthStatus succeeded.
+	// ReasonObservationSucceeded: every call of the observation succeeded.
 	ReasonObservationSucceeded = "ObservationSucceeded"
 	// ReasonThrottled: the API refused the call because of a rate limit.
 	ReasonThrottled = "Throttled"
-	// ReasonForbidden: the identity lacks slb:DescribeHealthStatus. Stalls.
+	// ReasonForbidden: the identity lacks a permission of RAM, which the message names. Stalls.
 	ReasonForbidden = "Forbidden"
 	// ReasonInvalidCredentials: the API refused the access key, token or signature. Stalls.
 	ReasonInvalidCredentials = "InvalidCredentials"
@@ -75,8 +76,8 @@ const (
 	// ReasonHealthCheckUnavailable: the verdict depends on backends without a
 	// health-check result.
 	ReasonHealthCheckUnavailable = "HealthCheckUnavailable"
-	// ReasonListenerMissing: DescribeHealthStatus does not list a listener that
-	// had backends, and it is not known whether the listener still exists.
+	// ReasonListenerMissing: the observation of a CLB lacks a listener that had
+	// backends, and it is not known whether the listener still exists.
 	ReasonListenerMissing = "ListenerMissing"
 	// ReasonObservationStale: the last observation is too old for a verdict.
 	ReasonObservationStale = "ObservationStale"
@@ -103,7 +104,8 @@ const (
 	// 30 s, and in two observations at the least.
 	ReasonBackendsMissing = "BackendsMissing"
 	// ReasonNotDetermined: which backends the cluster expects cannot be known; the
-	// message says why.
+	// message says why. Also of Healthy and Ready: it is not known which server groups
+	// of an ALB belong to the Ingress.
 	ReasonNotDetermined = "NotDetermined"
 )
 

@@ -107,12 +107,21 @@ func (d Diagnosis) Check(pod, node string) string {
 // Cause returns the diagnosis of a backend, with the fact and what to check, such as
 // "PodNotReady: the pod is not Ready: check kubectl describe pod -n prod web-1"; ""
 // without a diagnosis.
-func (in *BackendStatus) Cause() string { return in.Diagnosis.cause(in.Pod, in.Node) }
+func (in *BackendStatus) Cause() string { return in.Diagnosis.cause(in.Explain(), in.Pod, in.Node) }
+
+// Explain returns a short explanation of the diagnosis of a backend. The health
+// checks of NLB and ALB have other sources than those of CLB.
+func (in *BackendStatus) Explain() string {
+	if in.Diagnosis == DiagnosisPodReadyButAbnormal && in.ServerGroupID != "" {
+		return "the pod is Ready: does a NetworkPolicy or a security group block health checks from the load balancer's own addresses (its local IPs in the vSwitches)?"
+	}
+	return in.Diagnosis.Explain()
+}
 
 // cause joins the parts of a diagnosis that are known.
-func (d Diagnosis) cause(pod, node string) string {
+func (d Diagnosis) cause(fact, pod, node string) string {
 	text := string(d)
-	if fact := d.Explain(); fact != "" {
+	if fact != "" {
 		text += ": " + fact
 	}
 	if check := d.Check(pod, node); check != "" {
@@ -126,7 +135,7 @@ func (d Diagnosis) cause(pod, node string) string {
 // where none of them is known.
 func (in *BackendStatus) Location() string {
 	var parts []string
-	for _, part := range []struct{ prefix, text string }{{"pod ", in.Pod}, {"node ", in.Node}, {"", in.Diagnosis.Explain()}} {
+	for _, part := range []struct{ prefix, text string }{{"pod ", in.Pod}, {"node ", in.Node}, {"", in.Explain()}} {
 		if part.text != "" {
 			parts = append(parts, part.prefix+part.text)
 		}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package v1alpha1 is the API slb.lbhealth.dev/v1alpha1: the health of the
-// backends of an Alibaba Cloud SLB (CLB) load balancer as a Kubernetes object.
+// backends of an Alibaba Cloud load balancer (CLB, NLB or ALB) as a Kubernetes object.
 //
 // The package imports apimachinery only, so that other programs can use the
 // types without the dependencies of a controller.

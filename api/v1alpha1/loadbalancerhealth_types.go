@@ -8,15 +8,19 @@ import (
 )
 
 // ListenerProtocol is the front-end protocol of a listener, as the API spells it.
-// +kubebuilder:validation:Enum=tcp;udp;http;https
+// +kubebuilder:validation:Enum=tcp;udp;http;https;tcpssl;quic
 type ListenerProtocol string
 
-// Front-end protocols of SLB listeners.
+// Front-end protocols of listeners.
 const (
 	ProtocolTCP   ListenerProtocol = "tcp"
 	ProtocolUDP   ListenerProtocol = "udp"
 	ProtocolHTTP  ListenerProtocol = "http"
 	ProtocolHTTPS ListenerProtocol = "https"
+	// ProtocolTCPSSL is of NLB.
+	ProtocolTCPSSL ListenerProtocol = "tcpssl"
+	// ProtocolQUIC is of ALB.
+	ProtocolQUIC ListenerProtocol = "quic"
 )
 
 // Health is the verdict on a listener or a load balancer.
@@ -38,28 +42,34 @@ const (
 	StatusAbnormal = "abnormal"
 	// StatusUnavailable: the health check has no result. This differs from abnormal.
 	StatusUnavailable = "unavailable"
+	// StatusUnused: an NLB or ALB backend has weight 0. It counts nowhere else, and is in no event.
+	StatusUnused = "unused"
 )
 
 // LoadBalancerHealthSpec says which load balancer to observe, how often, and what counts as healthy.
-// +kubebuilder:validation:XValidation:rule="has(self.serviceRef) || has(self.loadBalancerId)",fieldPath=".loadBalancerId",reason=FieldValueRequired,message="write loadBalancerId, such as lb-bp1qjwo61pqz3ahltv0mw, or serviceRef instead of loadBalancerId and regionId"
-// +kubebuilder:validation:XValidation:rule="has(self.serviceRef) || has(self.regionId)",fieldPath=".regionId",reason=FieldValueRequired,message="write regionId, such as cn-hangzhou, or serviceRef instead of loadBalancerId and regionId"
+// +kubebuilder:validation:XValidation:rule="has(self.serviceRef) || has(self.ingressRef) || has(self.loadBalancerId)",fieldPath=".loadBalancerId",reason=FieldValueRequired,message="write loadBalancerId, such as lb-bp1qjwo61pqz3ahltv0mw, or serviceRef or ingressRef instead of loadBalancerId and regionId"
+// +kubebuilder:validation:XValidation:rule="has(self.serviceRef) || has(self.ingressRef) || has(self.regionId)",fieldPath=".regionId",reason=FieldValueRequired,message="write regionId, such as cn-hangzhou, or serviceRef or ingressRef instead of loadBalancerId and regionId"
 // +kubebuilder:validation:XValidation:rule="!has(self.serviceRef) || !has(self.loadBalancerId)",fieldPath=".loadBalancerId",reason=FieldValueForbidden,message="serviceRef names the load balancer: remove loadBalancerId, or serviceRef"
 // +kubebuilder:validation:XValidation:rule="!has(self.serviceRef) || !has(self.regionId)",fieldPath=".regionId",reason=FieldValueForbidden,message="serviceRef names the load balancer: remove regionId, or serviceRef"
+// +kubebuilder:validation:XValidation:rule="!has(self.ingressRef) || !has(self.loadBalancerId)",fieldPath=".loadBalancerId",reason=FieldValueForbidden,message="ingressRef names the load balancer: remove loadBalancerId, or ingressRef"
+// +kubebuilder:validation:XValidation:rule="!has(self.ingressRef) || !has(self.regionId)",fieldPath=".regionId",reason=FieldValueForbidden,message="ingressRef names the load balancer: remove regionId, or ingressRef"
+// +kubebuilder:validation:XValidation:rule="!has(self.ingressRef) || !has(self.serviceRef)",fieldPath=".ingressRef",reason=FieldValueForbidden,message="serviceRef names the load balancer: remove ingressRef, or serviceRef"
 type LoadBalancerHealthSpec struct {
-	// loadBalancerId is the id of the SLB (CLB) instance, such as lb-bp1qjwo61pqz3ahltv0mw.
-	// Ids of other products (alb-, nlb-, gwlb-) are refused: this API does not have their health.
-	// Required unless serviceRef is set.
+	// loadBalancerId is the id of the CLB, NLB or ALB instance, such as lb-bp1qjwo61pqz3ahltv0mw. The
+	// prefixes nlb- and alb- show the product; any other id is that of a CLB instance.
+	// The id of a Gateway Load Balancer (gwlb-) is refused: it serves network appliances and no Kubernetes cluster.
+	// Required unless serviceRef or ingressRef is set.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_-]+$`
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_-]+$')",message="loadBalancerId must be the id of an SLB (CLB) instance: letters, digits, '-' and '_' only, such as lb-bp1qjwo61pqz3ahltv0mw"
-	// +kubebuilder:validation:XValidation:rule="!self.startsWith('alb-') && !self.startsWith('nlb-') && !self.startsWith('gwlb-')",message="loadBalancerId names an ALB, NLB or GWLB instance, which DescribeHealthStatus does not know: write the id of an SLB (CLB) instance, such as lb-bp1qjwo61pqz3ahltv0mw"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_-]+$')",message="loadBalancerId must be the id of a CLB, NLB or ALB instance: letters, digits, '-' and '_' only, such as lb-bp1qjwo61pqz3ahltv0mw"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('gwlb-')",message="loadBalancerId names a Gateway Load Balancer, which serves network appliances and no Kubernetes cluster and which the operator does not observe: write the id of a CLB, NLB or ALB instance, such as lb-bp1qjwo61pqz3ahltv0mw"
 	LoadBalancerID string `json:"loadBalancerId,omitempty"`
 
 	// regionId is the region of the load balancer, such as cn-hangzhou. Its first part is one of
 	// cn, ap, us, eu, me, na, sa, af, ca and rus, because it becomes part of a host name. Required
-	// unless serviceRef is set.
+	// unless serviceRef or ingressRef is set.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^(cn|ap|us|eu|me|na|sa|af|ca|rus)(-[a-z0-9]+)+$`
@@ -67,11 +77,18 @@ type LoadBalancerHealthSpec struct {
 	RegionID string `json:"regionId,omitempty"`
 
 	// serviceRef names a Service of type LoadBalancer in the same namespace, instead of
-	// loadBalancerId and regionId: the operator observes the SLB (CLB) instance of the Service. The
+	// loadBalancerId and regionId: the operator observes the CLB or NLB instance of the Service. The
 	// id is in the Service's label service.k8s.alibaba/loadbalancer-id, and the region is that of
 	// the cluster's nodes. The operator must run with --service-discovery.
 	// +optional
 	ServiceRef *ServiceReference `json:"serviceRef,omitempty"`
+
+	// ingressRef names an Ingress in the same namespace, instead of loadBalancerId and regionId: the
+	// operator observes the ALB instance of the Ingress, and of that only the server groups of the
+	// Ingress's own Services. Id and region are in the host name of the Ingress's status. The
+	// operator must run with --service-discovery.
+	// +optional
+	IngressRef *IngressReference `json:"ingressRef,omitempty"`
 
 	// listenerPort is the front-end port of one listener. Default: every listener of the load balancer.
 	// +optional
@@ -79,7 +96,8 @@ type LoadBalancerHealthSpec struct {
 	// +kubebuilder:validation:Maximum=65535
 	ListenerPort *int32 `json:"listenerPort,omitempty"`
 
-	// listenerProtocol is the front-end protocol of the listener: tcp, udp, http or https.
+	// listenerProtocol is the front-end protocol of the listener: tcp, udp, http or https, tcpssl of
+	// an NLB, or quic of an ALB.
 	// Required only to select one of a TCP and a UDP listener that share listenerPort.
 	// +optional
 	ListenerProtocol ListenerProtocol `json:"listenerProtocol,omitempty"`
@@ -114,8 +132,8 @@ type LoadBalancerHealthSpec struct {
 // and Unknown between. The verdict on the load balancer is that on its worst listener.
 type HealthPolicy struct {
 	// minHealthy is how many backends of each listener must be healthy: a count such as 2,
-	// or a percentage of the listener's backends such as "50%", rounded up. With serviceRef, the
-	// percentage is of the registered and the missing backends. Default 1.
+	// or a percentage of the listener's backends such as "50%", rounded up. With serviceRef or
+	// ingressRef, the percentage is of the registered and the missing backends. Default 1.
 	// With 0, a load balancer or listener without backends is healthy too, and none is missing.
 	// +optional
 	// +kubebuilder:default=1
@@ -159,6 +177,16 @@ type ServiceReference struct {
 	Name string `json:"name"`
 }
 
+// IngressReference names an Ingress in the namespace of the object that refers to it.
+type IngressReference struct {
+	// name of the Ingress.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="name must be the name of an Ingress in this namespace: lower case letters, digits, '-' and '.'"
+	Name string `json:"name"`
+}
+
 // LoadBalancerHealthStatus is the result of the last observation. The operator writes it when
 // it changes and, as a heartbeat, every few minutes; it does not write an observation that finds
 // no difference.
@@ -167,8 +195,8 @@ type LoadBalancerHealthStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// conditions are Observed, Healthy and Ready, with serviceRef also Registered, and Stalled and
-	// Reconciling while they are True.
+	// conditions are Observed, Healthy and Ready, with serviceRef or ingressRef also Registered, and
+	// Stalled and Reconciling while they are True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -179,6 +207,11 @@ type LoadBalancerHealthStatus struct {
 	// while the Service has none, and without serviceRef.
 	// +optional
 	ServiceLoadBalancer *ServiceLoadBalancer `json:"serviceLoadBalancer,omitempty"`
+
+	// ingressLoadBalancer is the load balancer of the Ingress that spec.ingressRef names; absent
+	// while the Ingress has none, and without ingressRef.
+	// +optional
+	IngressLoadBalancer *IngressLoadBalancer `json:"ingressLoadBalancer,omitempty"`
 
 	// observedTarget is what the backends below belong to. When the spec names another target,
 	// the operator removes them without events.
@@ -208,7 +241,7 @@ type LoadBalancerHealthStatus struct {
 	OmittedBackends int32 `json:"omittedBackends,omitempty"`
 
 	// missingBackends are the backends that the cluster expects and the load balancer lacks, sorted
-	// like backends; the first 20. summary.missing is their number. Only with serviceRef.
+	// like backends; the first 20. summary.missing is their number. Only with serviceRef or ingressRef.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=20
@@ -248,7 +281,20 @@ type ServiceLoadBalancer struct {
 	// serviceName is the name of the Service, as in the spec.
 	// +required
 	ServiceName string `json:"serviceName"`
-	// loadBalancerId is the id of the SLB (CLB) instance.
+	// loadBalancerId is the id of the CLB or NLB instance.
+	// +required
+	LoadBalancerID string `json:"loadBalancerId"`
+	// regionId is its region.
+	// +required
+	RegionID string `json:"regionId"`
+}
+
+// IngressLoadBalancer is the load balancer of an Ingress.
+type IngressLoadBalancer struct {
+	// ingressName is the name of the Ingress, as in the spec.
+	// +required
+	IngressName string `json:"ingressName"`
+	// loadBalancerId is the id of the ALB instance.
 	// +required
 	LoadBalancerID string `json:"loadBalancerId"`
 	// regionId is its region.
@@ -261,10 +307,13 @@ type ObservedTarget struct {
 	// serviceName is the name of the Service, as in the spec.
 	// +optional
 	ServiceName string `json:"serviceName,omitempty"`
-	// loadBalancerId as in the spec, or in serviceLoadBalancer.
+	// ingressName is the name of the Ingress, as in the spec.
+	// +optional
+	IngressName string `json:"ingressName,omitempty"`
+	// loadBalancerId as in the spec, or in serviceLoadBalancer or ingressLoadBalancer.
 	// +required
 	LoadBalancerID string `json:"loadBalancerId"`
-	// regionId as in the spec, or in serviceLoadBalancer.
+	// regionId as in the spec, or in serviceLoadBalancer or ingressLoadBalancer.
 	// +required
 	RegionID string `json:"regionId"`
 	// listenerPort as in the spec.
@@ -300,9 +349,12 @@ type Summary struct {
 	Counts `json:",inline"`
 
 	// missing is the number of backends that the cluster expects and the load balancer lacks; absent
-	// where that is not known, and without serviceRef.
+	// where that is not known, and without serviceRef or ingressRef.
 	// +optional
 	Missing *int32 `json:"missing,omitempty"`
+	// unused is the number of backends with weight 0, of an NLB or ALB; they are in no other count.
+	// +optional
+	Unused int32 `json:"unused,omitempty"`
 	// disruptionsAllowed is how many healthy backends may fail before the load balancer is
 	// Unhealthy or Unknown: the least, over the listeners that affect the verdict, of healthy
 	// backends minus minHealthy. It is absent where there is no such listener or the verdict is
@@ -311,7 +363,7 @@ type Summary struct {
 	DisruptionsAllowed *int32 `json:"disruptionsAllowed,omitempty"`
 }
 
-// ListenerState is whether a listener serves, as DescribeLoadBalancerListeners spells it.
+// ListenerState is whether a listener serves.
 // +kubebuilder:validation:Enum=Running;Stopped;Redirect
 type ListenerState string
 
@@ -335,9 +387,10 @@ const (
 	HealthCheckDisabled HealthCheckState = "Disabled"
 )
 
-// ListenerStatus is the health of one listener. DescribeHealthStatus lists backends only. The status
-// has a listener without backends because DescribeLoadBalancerListeners lists it, because a port of
-// the Service names it, or because it had backends and it is not known whether it still exists.
+// ListenerStatus is the health of one listener, for an NLB or ALB of one of its server groups. The
+// health of a CLB lists backends only. The status has a listener without backends because the API
+// lists it, because a port of the Service names it, or because it had backends and it is not known
+// whether it still exists.
 type ListenerStatus struct {
 	// port is the front-end port; absent where the API omits it.
 	// +optional
@@ -345,6 +398,10 @@ type ListenerStatus struct {
 	// protocol is the front-end protocol; absent where the API omits it.
 	// +optional
 	Protocol string `json:"protocol,omitempty"`
+	// serverGroupId is the server group of an NLB or ALB listener: each group of a listener has an
+	// entry, and a verdict of its own. Absent for a CLB, and for a listener without a group.
+	// +optional
+	ServerGroupID string `json:"serverGroupId,omitempty"`
 	// health is the verdict of healthPolicy on this listener: Healthy, Unhealthy or Unknown. It is
 	// Unknown for a listener that does not affect the verdict on the load balancer: one that only
 	// redirects, or one that is stopped and that neither the spec nor the Service names.
@@ -357,28 +414,33 @@ type ListenerStatus struct {
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self.getFullYear() >= 1970 && self.getFullYear() <= 9999",message="lastTransitionTime must be a time such as 2026-01-02T03:04:05Z"
 	LastTransitionTime *metav1.Time `json:"lastTransitionTime,omitempty"`
-	// state is Running, Stopped or Redirect (the listener only redirects); absent where
-	// DescribeLoadBalancerListeners did not list it, and while the listener starts, stops or is
-	// being configured.
+	// state is Running, Stopped or Redirect (the listener only redirects); absent where the
+	// listeners of a CLB could not be listed, and while the listener starts, stops or is being
+	// configured.
 	// +optional
 	State ListenerState `json:"state,omitempty"`
-	// healthCheck is Enabled or Disabled; absent where DescribeLoadBalancerListeners did not list it.
+	// healthCheck is Enabled or Disabled; absent where the listeners of a CLB could not be listed, or
+	// the API does not say.
 	// +optional
 	HealthCheck HealthCheckState `json:"healthCheck,omitempty"`
 	// missingSince is the time of the first observation without the listener, which had backends,
 	// while it is not known whether the listener still exists. It is removed when the listener has
-	// backends again, when DescribeLoadBalancerListeners shows whether it exists, or by the
+	// backends again, when a list of the listeners shows whether it exists, or by the
 	// annotation slb.lbhealth.dev/listeners-accepted-at.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self.getFullYear() >= 1970 && self.getFullYear() <= 9999",message="missingSince must be a time such as 2026-01-02T03:04:05Z"
 	MissingSince *metav1.Time `json:"missingSince,omitempty"`
 	// expected is the number of backends that the cluster expects behind the listener; absent where
-	// that is not known, for a listener that does not affect the verdict, and without serviceRef.
+	// that is not known, for a listener that does not affect the verdict, and without serviceRef or
+	// ingressRef.
 	// +optional
 	Expected *int32 `json:"expected,omitempty"`
 	// missing is how many of the expected backends the load balancer lacks; absent for none.
 	// +optional
 	Missing int32 `json:"missing,omitempty"`
+	// unused is the number of backends with weight 0, of an NLB or ALB; they are in no other count.
+	// +optional
+	Unused int32 `json:"unused,omitempty"`
 }
 
 // MissingBackend is a backend that the cluster expects behind a listener, and that the load
@@ -390,6 +452,9 @@ type MissingBackend struct {
 	// listenerProtocol is the front-end protocol.
 	// +optional
 	ListenerProtocol string `json:"listenerProtocol,omitempty"`
+	// serverGroupId is the server group of an NLB or ALB listener; absent for a CLB.
+	// +optional
+	ServerGroupID string `json:"serverGroupId,omitempty"`
 	// serverId is the id of the ECS instance; absent for a pod, whose network interface (ENI) the
 	// cluster does not know.
 	// +optional
@@ -438,7 +503,7 @@ type HealthChange struct {
 }
 
 // BackendStatus is the health of one backend behind one listener. Names and values are those
-// of DescribeHealthStatus; a field that the API omits is absent.
+// of the API of CLB (DescribeHealthStatus); a field that the API omits is absent.
 type BackendStatus struct {
 	// serverId is the id of the ECS instance or of the elastic network interface (ENI).
 	// +required
@@ -449,7 +514,7 @@ type BackendStatus struct {
 	// eniHost is the address of the ENI.
 	// +optional
 	EniHost string `json:"eniHost,omitempty"`
-	// type is ecs or eni.
+	// type is ecs or eni; of an NLB or ALB also eci, ip or fc.
 	// +optional
 	Type string `json:"type,omitempty"`
 	// listenerPort is the front-end port.
@@ -458,11 +523,18 @@ type BackendStatus struct {
 	// listenerProtocol is the front-end protocol.
 	// +optional
 	ListenerProtocol string `json:"listenerProtocol,omitempty"`
+	// serverGroupId is the server group of an NLB or ALB; absent for a CLB.
+	// +optional
+	ServerGroupID string `json:"serverGroupId,omitempty"`
 	// port is the back-end port.
 	// +optional
 	Port int32 `json:"port,omitempty"`
-	// serverHealthStatus is normal, abnormal or unavailable (the health check has no result).
-	// The API may add others, which count as unavailable.
+	// reason is the API's code for a health check of an NLB or ALB that failed, with what the check
+	// got and expected where the API says it, such as RESPONSE_MISMATCH: 502, expected HTTP_2xx.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// serverHealthStatus is normal, abnormal or unavailable (the health check has no result); that of
+	// an NLB or ALB may also be unused (weight 0). The API may add others, which count as unavailable.
 	// +required
 	ServerHealthStatus string `json:"serverHealthStatus"`
 	// lastTransitionTime is when serverHealthStatus was first observed at its value.
@@ -479,15 +551,14 @@ type BackendStatus struct {
 	// diagnosis is the most probable cause of an abnormal backend, or what contradicts its health;
 	// absent where none is known. Of any object: NodeNotReady (also of a normal backend),
 	// PodNotReady, PodReadyButAbnormal, or Orphan for a backend that the cluster does not have.
-	// With serviceRef also PodTerminating, NodeDraining, NodeExcluded, NoLocalEndpoint,
+	// With serviceRef or ingressRef also PodTerminating, NodeDraining, NodeExcluded, NoLocalEndpoint,
 	// PortMismatch, NetworkPolicyBlocks and HealthCheckOff. Later versions may add others.
 	// +optional
 	Diagnosis Diagnosis `json:"diagnosis,omitempty"`
 }
 
-// LoadBalancerHealth is the health of the backends of one Alibaba Cloud SLB (CLB) load balancer.
-// The operator calls DescribeHealthStatus in every interval, updates status and conditions, and
-// records events.
+// LoadBalancerHealth is the health of the backends of one Alibaba Cloud load balancer: a CLB, NLB or
+// ALB. The operator observes it in every interval, updates status and conditions, and records events.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -509,6 +580,7 @@ type BackendStatus struct {
 // +kubebuilder:selectablefield:JSONPath=`.spec.loadBalancerId`
 // +kubebuilder:selectablefield:JSONPath=`.spec.regionId`
 // +kubebuilder:selectablefield:JSONPath=`.spec.serviceRef.name`
+// +kubebuilder:selectablefield:JSONPath=`.spec.ingressRef.name`
 type LoadBalancerHealth struct {
 	metav1.TypeMeta `json:",inline"`
 

@@ -18,5 +18,5 @@ func (in *MissingBackend) Cause() string {
 	if in.Diagnosis == "" {
 		return "not registered: check " + CheckController
 	}
-	return in.Diagnosis.cause(in.Pod, in.Node)
+	return in.Diagnosis.cause(in.Diagnosis.Explain(), in.Pod, in.Node)
 }

@@ -53,7 +53,7 @@ func secretRef(name string) string { return `{"secretRef":{"name":` + strconv.Qu
 
 var accepted = join(
 	formsOf("loadBalancerId", quoted(
-		webID, "139a00604ad-cn-east-hangzhou-01", "lb_1", "L", "0", "-", "alb", "LB-Upper_Case-9", "lb-alb-1", strings.Repeat("a", 128),
+		webID, "139a00604ad-cn-east-hangzhou-01", "lb_1", "L", "0", "-", "alb", "LB-Upper_Case-9", "lb-alb-1", "alb-5nzq1ty2d1kkbvx3v7", "nlb-83ckzc8d4xlp8o0yc1", strings.Repeat("a", 128),
 	)...),
 	formsOf("regionId", quoted(
 		"cn-hangzhou", "cn-hangzhou-finance", "cn-shanghai-finance-1", "cn-north-2-gov-1", "cn-zhangjiakou", "us-west-1",
@@ -98,8 +98,8 @@ var refused = flatten(
 	refuse("spec.loadBalancerId", "letters, digits, '-' and '_' only, such as lb-bp1qjwo61pqz3ahltv0mw", formsOf("loadBalancerId", quoted(
 		"lb 1", " lb-1", "lb.1", "lb-1,lb-2", "lb-1\n", "lb-é")...)),
 	refuse("spec.loadBalancerId", "should be at least 1 chars long", formsOf("loadBalancerId", `""`)),
-	refuse("spec.loadBalancerId", "write the id of an SLB (CLB) instance, such as lb-bp1qjwo61pqz3ahltv0mw",
-		formsOf("loadBalancerId", quoted("alb-5nzq1ty2d1kkbvx3v7", "nlb-1", "gwlb-1", "alb-")...)),
+	refuse("spec.loadBalancerId", "write the id of a CLB, NLB or ALB instance, such as lb-bp1qjwo61pqz3ahltv0mw",
+		formsOf("loadBalancerId", quoted("gwlb-5nzq1ty2d1kkbvx3v7", "gwlb-")...)),
 	refuse("spec.loadBalancerId", "may not be more than 128", formsOf("loadBalancerId", quoted(strings.Repeat("a", 129))...)),
 	refuse("spec.loadBalancerId", "must be of type string", formsOf("loadBalancerId", "1", "true", "{}")),
 	refuse("spec.regionId", "Required value", formsOf("regionId", "null")),
@@ -135,6 +135,12 @@ var refused = flatten(
 	refuse("spec.serviceRef.name", "should be at least 1 chars long", formsOf("serviceRef", `{"name":""}`)),
 	refuse("spec.serviceRef.name", "may not be more than 63", formsOf("serviceRef", `{"name":"`+strings.Repeat("a", 64)+`"}`)),
 	refuse("spec.serviceRef.namespace", "unknown field", formsOf("serviceRef", `{"name":"web","namespace":"b"}`)),
+	refuse("spec.loadBalancerId", "ingressRef names the load balancer: remove loadBalancerId, or ingressRef", formsOf("ingressRef", `{"name":"web"}`)),
+	refuse("spec.regionId", "ingressRef names the load balancer: remove regionId, or ingressRef", formsOf("ingressRef", `{"name":"web"}`)),
+	refuse("spec.ingressRef.name", "must be the name of an Ingress in this namespace", formsOf("ingressRef", `{"name":"Web"}`, `{"name":"a..b"}`, `{"name":"-a"}`, `{"name":"prod/web"}`)),
+	refuse("spec.ingressRef.name", "should be at least 1 chars long", formsOf("ingressRef", `{"name":""}`)),
+	refuse("spec.ingressRef.name", "may not be more than 253", formsOf("ingressRef", `{"name":"`+strings.Repeat("a", 254)+`"}`)),
+	refuse("spec.ingressRef.namespace", "unknown field", formsOf("ingressRef", `{"name":"web","namespace":"b"}`)),
 	refuse("spec.intervall", "unknown field", formsOf("intervall", `"30s"`)),
 	refuse("spec.LoadBalancerId", "unknown field", formsOf("LoadBalancerId", `"lb-1"`)),
 	refuse("spec.healthPolicy.min", "unknown field", formsOf("healthPolicy", `{"min":1}`)),
@@ -193,6 +199,18 @@ var _ = Describe("The spec", func() {
 		Expect(read(ctx, namespace, "service").Spec.ServiceRef.Name).To(Equal("web"))
 		Expect(update(ctx, namespace, "service", fields{"loadBalancerId": `"lb-1"`, "regionId": `"cn-hangzhou"`, "serviceRef": "null"})).To(Succeed())
 		Expect(update(ctx, namespace, "service", fields{"loadBalancerId": "null", "regionId": "null", "serviceRef": `{"name":"0-web"}`})).To(Succeed())
+	})
+
+	It("may name an Ingress instead, but not also a Service", func(ctx SpecContext) {
+		namespace := newNamespace(ctx)
+		without := fields{"loadBalancerId": "null", "regionId": "null", "ingressRef": `{"name":"shop.example"}`}
+		Expect(create(ctx, namespace, "ingress", specWith(without))).To(Succeed())
+		Expect(read(ctx, namespace, "ingress").Spec.IngressRef.Name).To(Equal("shop.example"))
+		Expect(update(ctx, namespace, "ingress", fields{"serviceRef": `{"name":"web"}`})).
+			To(MatchError(And(ContainSubstring("spec.ingressRef"), ContainSubstring("serviceRef names the load balancer: remove ingressRef, or serviceRef"))))
+		Expect(update(ctx, namespace, "ingress", fields{"ingressRef": "null"})).
+			To(MatchError(And(ContainSubstring("spec.loadBalancerId: Required value"), ContainSubstring("or serviceRef or ingressRef instead of loadBalancerId and regionId"))))
+		Expect(update(ctx, namespace, "ingress", fields{"ingressRef": "null", "serviceRef": `{"name":"web"}`})).To(Succeed())
 	})
 
 	It("is required", func(ctx SpecContext) {

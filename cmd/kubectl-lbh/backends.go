@@ -19,10 +19,12 @@ type treeRow struct {
 	address, state  string
 	since           time.Time
 	location, cause string
+	// reason is the code of a failed check of NLB or ALB.
+	reason string
 }
 
 // stateOrder is the order of backends in the tree; other states are before normal.
-var stateOrder = map[string]int{v1alpha1.StatusAbnormal: -2, stateMissing: -1, v1alpha1.StatusNormal: 1}
+var stateOrder = map[string]int{v1alpha1.StatusAbnormal: -2, stateMissing: -1, v1alpha1.StatusNormal: 1, v1alpha1.StatusUnused: 2}
 
 // rows are the backends of a listener, the abnormal and missing first, then those
 // with a diagnosis.
@@ -30,7 +32,7 @@ func (l *listener) rows() []treeRow {
 	rows := make([]treeRow, 0, len(l.backends)+len(l.missing))
 	for i := range l.backends {
 		b := l.backends[i]
-		row := treeRow{address: b.Address(), state: b.ServerHealthStatus, since: b.LastTransitionTime.Time, cause: b.Cause()}
+		row := treeRow{address: b.Address(), state: b.ServerHealthStatus, since: b.LastTransitionTime.Time, cause: b.Cause(), reason: b.Reason}
 		b.Diagnosis = "" // it has a row of its own
 		row.location = b.Location()
 		rows = append(rows, row)
@@ -81,8 +83,8 @@ func count(rows []treeRow, is func(treeRow) bool) (n int) {
 	return n
 }
 
-// backends prints the backends of a listener, each with its cause below it, and how
-// many more there are.
+// backends prints the backends of a listener, each with the reason of its failed check
+// and its cause below it, and how many more there are.
 func (p *printer) backends(trunk string, l *listener, name string) {
 	rows := l.rows()
 	shown := p.o.shownOf(rows)
@@ -92,10 +94,7 @@ func (p *printer) backends(trunk string, l *listener, name string) {
 		width = max(width, displayWidth(sanitize(shown[i].address)))
 	}
 	for i := range shown {
-		branch, below := "├─ ", "│  "
-		if i == len(shown)-1 && rest == "" {
-			branch, below = "└─ ", "   "
-		}
+		branch, below := fork(i == len(shown)-1 && rest == "")
 		p.backend(&shown[i], trunk+branch, trunk+below, width)
 	}
 	if rest != "" {
@@ -113,15 +112,17 @@ func (p *printer) backend(row *treeRow, branch, below string, width int) {
 		location = "  " + sanitize(row.location)
 	}
 	p.printf("%s%s  %s%s%s\n", branch, sanitize(pad(row.address, width)), color.paint(pad(row.state, len(v1alpha1.StatusUnavailable)), p.colored), p.since(row.since), location)
-	if row.cause != "" {
-		p.printf("%s   %s\n", below, sanitize(row.cause))
+	for _, why := range []string{row.reason, row.cause} {
+		if why != "" {
+			p.printf("%s   %s\n", below, sanitize(why))
+		}
 	}
 }
 
 // rest is the number of backends that are not shown, by state, and how to see
 // them; "": all are. hidden is how many of them the status has.
 func (l *listener) rest(shown []treeRow, hidden int, name string) string {
-	c, missing := l.Counts, l.Missing
+	c, missing, unused := l.Counts, l.Missing, l.Unused
 	for i := range shown {
 		switch shown[i].state {
 		case v1alpha1.StatusNormal:
@@ -130,15 +131,17 @@ func (l *listener) rest(shown []treeRow, hidden int, name string) string {
 			c.Abnormal--
 		case stateMissing:
 			missing--
+		case v1alpha1.StatusUnused:
+			unused--
 		default:
 			c.Unavailable--
 		}
 	}
-	total := int(c.Normal + c.Abnormal + c.Unavailable + missing)
+	total := int(c.Normal + c.Abnormal + c.Unavailable + missing + unused)
 	if total <= 0 {
 		return ""
 	}
-	text := fmt.Sprintf("and %d more%s", total, backendCounts(c, missing))
+	text := fmt.Sprintf("and %d more%s", total, backendCounts(c, missing, unused))
 	all := "kubectl lbh tree " + sanitize(name) + " --all"
 	switch {
 	case hidden == 0:

@@ -24,7 +24,7 @@ type backendKey struct {
 }
 
 func keyOf(b *v1alpha1.BackendStatus) backendKey {
-	return backendKey{listenerKey{b.ListenerPort, b.ListenerProtocol}, b.ServerID, b.ServerIP, b.Port}
+	return backendKey{listenerKey{b.ListenerPort, b.ListenerProtocol, b.ServerGroupID}, b.ServerID, b.ServerIP, b.Port}
 }
 
 // changes are the differences between two states of an object: its backends in
@@ -68,9 +68,9 @@ func backendChanges(before, after *v1alpha1.LoadBalancerHealth) []change {
 		delete(old, keyOf(b))
 		switch name := backendName(b); {
 		case known && from != b.ServerHealthStatus:
-			found = append(found, change{fmt.Sprintf("%s  %s → %s%s", name, from, b.ServerHealthStatus, locationText(b)), colorOf(b.ServerHealthStatus)})
+			found = append(found, change{fmt.Sprintf("%s  %s → %s%s", name, from, b.ServerHealthStatus, notesOf(b)), colorOf(b.ServerHealthStatus)})
 		case !known && complete:
-			found = append(found, change{fmt.Sprintf("%s  added, %s%s", name, b.ServerHealthStatus, locationText(b)), colorOf(b.ServerHealthStatus)})
+			found = append(found, change{fmt.Sprintf("%s  added, %s%s", name, b.ServerHealthStatus, notesOf(b)), colorOf(b.ServerHealthStatus)})
 		}
 	}
 	if !complete {
@@ -86,5 +86,5 @@ func backendChanges(before, after *v1alpha1.LoadBalancerHealth) []change {
 }
 
 func backendName(b *v1alpha1.BackendStatus) string {
-	return listenerKey{b.ListenerPort, b.ListenerProtocol}.String() + " " + b.Address()
+	return keyOf(b).listener.String() + " " + b.Address()
 }

@@ -24,6 +24,7 @@ type options struct {
 	allNamespaces bool
 	selector      string
 	fieldSelector string
+	product       string
 	contexts      []string
 	unhealthy     bool
 	sortBy        string
@@ -177,6 +178,16 @@ func (o *options) addFilters(c *cobra.Command) {
 	c.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "Show the objects of all namespaces.")
 	c.Flags().StringVarP(&o.selector, "selector", "l", "", "Label selector, such as team=web.")
 	c.Flags().StringVar(&o.fieldSelector, "field-selector", "", "Field selector, such as metadata.name!=web.")
+	c.Flags().StringVar(&o.product, "product", "", "Product of the load balancer: "+strings.Join(products, ", ")+". Default: all.")
+	_ = c.RegisterFlagCompletionFunc("product", cobra.FixedCompletions(products, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// products are the values of --product.
+var products = []string{v1alpha1.ProductCLB, v1alpha1.ProductNLB, v1alpha1.ProductALB}
+
+// selects returns whether an object is of --product.
+func (o *options) selects(object *v1alpha1.LoadBalancerHealth) bool {
+	return o.product == "" || o.product == productOf(object)
 }
 
 // addRows adds the flags that say which rows a table has, and in which order.
@@ -190,10 +201,14 @@ func (o *options) filter() metav1.ListOptions {
 	return metav1.ListOptions{LabelSelector: o.selector, FieldSelector: o.fieldSelector}
 }
 
-// validateSelection returns an error for names together with -A or a selector.
+// validateSelection returns an error for names together with -A or a selector, and for
+// an unknown product.
 func (o *options) validateSelection(names []string) error {
-	if len(names) > 0 && (o.allNamespaces || o.filter() != metav1.ListOptions{}) {
-		return errors.New("write either names or -A, -l and --field-selector")
+	if len(names) > 0 && (o.allNamespaces || o.product != "" || o.filter() != metav1.ListOptions{}) {
+		return errors.New("write either names or -A, -l, --field-selector and --product")
+	}
+	if o.product != "" && !slices.Contains(products, o.product) {
+		return fmt.Errorf("--product=%s: write %s", o.product, strings.Join(products, ", "))
 	}
 	return nil
 }

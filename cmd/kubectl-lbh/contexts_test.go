@@ -179,7 +179,7 @@ func TestContextsAreRefused(t *testing.T) {
 		"--contexts=a --server=x":      "write either --contexts or --cluster and --server: each context has its own cluster",
 		"--contexts=a --cluster=x":     "write either --contexts or --cluster and --server: each context has its own cluster",
 		"--contexts=a -o json":         "-o json with --contexts: an object in this format has no context: write --context instead, once for each",
-		"--contexts=a web -A":          "write either names or -A, -l and --field-selector",
+		"--contexts=a web -A":          "write either names or -A, -l, --field-selector and --product",
 		"tree web --contexts=a":        "kubectl lbh tree has no --contexts: write --context and the name of one",
 		"--contexts a watch":           "kubectl lbh watch has no --contexts: write --context and the name of one",
 		"wait web --contexts=a":        "kubectl lbh wait has no --contexts: write --context and the name of one",

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -141,14 +142,41 @@ func summaryOf(object *v1alpha1.LoadBalancerHealth) v1alpha1.Summary {
 	return *object.Status.Summary
 }
 
-// targetOf is the load balancer and region of an object, or its Service while that
-// has no load balancer.
+// targetOf is the load balancer and region of an object, or its Service or Ingress
+// while that has no load balancer.
 func targetOf(object *v1alpha1.LoadBalancerHealth) (loadBalancer, region string) {
 	id, region, ok := object.LoadBalancer()
 	if !ok {
-		return "service/" + object.Spec.ServiceRef.Name, "-"
+		return referenceOf(object), "-"
 	}
 	return id, region
+}
+
+// referenceOf is the Service or Ingress of an object, such as service/web; "" for none.
+func referenceOf(object *v1alpha1.LoadBalancerHealth) string {
+	if !object.Spec.HasReference() {
+		return ""
+	}
+	reference := object.Spec.Reference()
+	return strings.ToLower(string(reference.Kind)) + "/" + reference.Name
+}
+
+// productOf is the product of an object's load balancer: clb, nlb or alb; "" while its
+// Service has none.
+func productOf(object *v1alpha1.LoadBalancerHealth) string {
+	id, _, ok := object.LoadBalancer()
+	if !ok {
+		return ""
+	}
+	return v1alpha1.ProductOf(id)
+}
+
+// unusedOf is the number of backends with weight 0; "-" where that is not known, as of CLB.
+func unusedOf(object *v1alpha1.LoadBalancerHealth) cell {
+	if object.Status.Summary == nil || productOf(object) == v1alpha1.ProductCLB {
+		return cell{text: "-"}
+	}
+	return number(object.Status.Summary.Unused, faint)
 }
 
 // counts is "4/6", the normal backends of all; "-" before the first observation.
@@ -244,7 +272,11 @@ func (o *options) find(ctx context.Context, c *client, names []string) (*v1alpha
 		return nil, err
 	}
 	if len(names) == 0 {
-		return c.list(ctx, o.filter())
+		list, err := c.list(ctx, o.filter())
+		if err == nil {
+			list.Items = slices.DeleteFunc(list.Items, func(object v1alpha1.LoadBalancerHealth) bool { return !o.selects(&object) })
+		}
+		return list, err
 	}
 	list := &v1alpha1.LoadBalancerHealthList{}
 	for _, name := range names {
@@ -278,7 +310,7 @@ func tableOf(items []item, optional optionalColumns) *table {
 	}
 	t.header = append(t.header, "NAME", "HEALTH", "REASON", "SINCE", "NORMAL", "ABNORMAL", "UNAVAILABLE", "MISSING", "LOADBALANCER", "REGION", "DISRUPTIONS ALLOWED")
 	if optional.wide {
-		t.header = append(t.header, "PORT", "OBSERVED", "MESSAGE")
+		t.header = append(t.header, "PRODUCT", columnUnused, "PORT", "OBSERVED", "MESSAGE")
 	}
 	for _, i := range items {
 		t.rows = append(t.rows, i.row(optional))
@@ -305,7 +337,7 @@ func (i item) row(optional optionalColumns) []cell {
 		if object.Spec.ListenerPort != nil {
 			port = strconv.Itoa(int(*object.Spec.ListenerPort))
 		}
-		row = append(row, cell{text: port}, cell{text: o.age(object.Status.LastObservedTime)}, cell{text: o.messageShown(object)})
+		row = append(row, cell{text: cmp.Or(productOf(object), "-")}, unusedOf(object), cell{text: port}, cell{text: o.age(object.Status.LastObservedTime)}, cell{text: o.messageShown(object)})
 	}
 	return row
 }

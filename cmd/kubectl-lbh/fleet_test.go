@@ -50,11 +50,11 @@ func TestFleetTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `
-NAMESPACE   NAME            HEALTH    REASON          SINCE   NORMAL   ABNORMAL   UNAVAILABLE   MISSING   LOADBALANCER       REGION        DISRUPTIONS ALLOWED   PORT   OBSERVED   MESSAGE
-prod        web             Healthy   MinHealthyMet   0s      2/3      1          0             4         lb-web             cn-hangzhou   -                     *      -          about MinHealthyMet
-prod        a-longer-name   Pending   -               -       -        0          0             -         lb-a-longer-name   cn-hangzhou   -                     *      -          
-prod        failing         Healthy   Throttled       0s      1/1      0          0             -         lb-failing         cn-hangzhou   -                     *      -          about AllBackendsNormal
-prod        old             Unknown   NotUpdated      7m      1/1      0          0             -         lb-old             cn-hangzhou   -                     *      7m         not updated for 7m: is the operator running? about AllBackendsNormal
+NAMESPACE   NAME            HEALTH    REASON          SINCE   NORMAL   ABNORMAL   UNAVAILABLE   MISSING   LOADBALANCER       REGION        DISRUPTIONS ALLOWED   PRODUCT   UNUSED   PORT   OBSERVED   MESSAGE
+prod        web             Healthy   MinHealthyMet   0s      2/3      1          0             4         lb-web             cn-hangzhou   -                     clb       -        *      -          about MinHealthyMet
+prod        a-longer-name   Pending   -               -       -        0          0             -         lb-a-longer-name   cn-hangzhou   -                     clb       -        *      -          
+prod        failing         Healthy   Throttled       0s      1/1      0          0             -         lb-failing         cn-hangzhou   -                     clb       -        *      -          about AllBackendsNormal
+prod        old             Unknown   NotUpdated      7m      1/1      0          0             -         lb-old             cn-hangzhou   -                     clb       -        *      7m         not updated for 7m: is the operator running? about AllBackendsNormal
 `
 	if got := "\n" + out.String(); got != want {
 		t.Errorf("got%s\nwant%s", got, want)

@@ -17,10 +17,10 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 )
 
-// listenerKey identifies the listener of a backend.
+// listenerKey identifies the listener of a backend, and its server group; "" for CLB.
 type listenerKey struct {
-	port     int32
-	protocol string
+	port            int32
+	protocol, group string
 }
 
 func (k listenerKey) String() string {
@@ -28,13 +28,17 @@ func (k listenerKey) String() string {
 	if k.port != 0 {
 		port = strconv.Itoa(int(k.port))
 	}
-	if k.protocol == "" {
-		return port
+	if k.protocol != "" {
+		port += "/" + k.protocol
 	}
-	return port + "/" + k.protocol
+	if k.group != "" {
+		port += " " + k.group
+	}
+	return port
 }
 
-// listener is a listener of an object, with its backends in the status.
+// listener is a listener of an object, or one of its server groups, with its backends
+// in the status.
 type listener struct {
 	*v1alpha1.ListenerStatus
 	backends []v1alpha1.BackendStatus
@@ -42,7 +46,13 @@ type listener struct {
 	required int // healthy backends that the policy requires
 }
 
-func (l *listener) key() listenerKey { return listenerKey{l.Port, l.Protocol} }
+func (l *listener) key() listenerKey { return listenerKey{l.Port, l.Protocol, l.ServerGroupID} }
+
+// Columns that only the listeners of NLB and ALB have.
+const (
+	columnGroup  = "SERVER GROUP"
+	columnUnused = "UNUSED"
+)
 
 // stateMissingListener is the state of a listener that the API no longer returns.
 const stateMissingListener = "Missing"
@@ -69,18 +79,20 @@ func listenersOf(object *v1alpha1.LoadBalancerHealth) []listener {
 	backends, missing := map[listenerKey][]v1alpha1.BackendStatus{}, map[listenerKey][]v1alpha1.MissingBackend{}
 	for i := range object.Status.Backends {
 		b := object.Status.Backends[i]
-		key := listenerKey{b.ListenerPort, b.ListenerProtocol}
+		key := keyOf(&b).listener
 		backends[key] = append(backends[key], b)
 	}
 	for i := range object.Status.MissingBackends {
 		b := object.Status.MissingBackends[i]
-		key := listenerKey{b.ListenerPort, b.ListenerProtocol}
+		key := listenerKey{port: b.ListenerPort, protocol: b.ListenerProtocol}
 		missing[key] = append(missing[key], b)
 	}
 	listeners := make([]listener, 0, len(object.Status.Listeners))
 	for i := range object.Status.Listeners {
 		l := listener{ListenerStatus: &object.Status.Listeners[i]}
-		l.backends, l.missing = backends[l.key()], missing[l.key()]
+		if l.backends = backends[l.key()]; l.ServerGroupID == "" || l.Missing > 0 {
+			l.missing = missing[listenerKey{port: l.Port, protocol: l.Protocol}]
+		}
 		l.required = object.Spec.HealthPolicy.Required(l.Backends + l.Missing)
 		listeners = append(listeners, l)
 	}
@@ -90,10 +102,28 @@ func listenersOf(object *v1alpha1.LoadBalancerHealth) []listener {
 	return listeners
 }
 
-// urgency is lower for a listener that needs more attention.
-func (l *listener) urgency() int {
-	return slices.Index([]v1alpha1.Health{v1alpha1.Unhealthy, v1alpha1.Unknown, v1alpha1.Healthy}, l.Health)
+// byPort groups sorted listeners: those of one port and protocol are the server groups
+// of one listener.
+func byPort(listeners []listener) [][]listener {
+	var ports [][]listener
+	index := map[listenerKey]int{}
+	for i := range listeners {
+		key := listenerKey{port: listeners[i].Port, protocol: listeners[i].Protocol}
+		at, known := index[key]
+		if !known {
+			at = len(ports)
+			index[key], ports = at, append(ports, nil)
+		}
+		ports[at] = append(ports[at], listeners[i])
+	}
+	return ports
 }
+
+// urgencies are the verdicts, those that need more attention first.
+var urgencies = []v1alpha1.Health{v1alpha1.Unhealthy, v1alpha1.Unknown, v1alpha1.Healthy}
+
+// urgency is lower for a listener that needs more attention.
+func (l *listener) urgency() int { return slices.Index(urgencies, l.Health) }
 
 func newListenersCommand(o *options) *cobra.Command {
 	var format string
@@ -150,14 +180,16 @@ func (o *options) writeNotUpdated(items []item) error {
 	return errors.Join(errs...)
 }
 
-// listenerTable is the table with a row for each listener of items, and one for an
-// object without listeners.
+// listenerTable is the table with a row for each listener of items, or each of its
+// server groups, and one for an object without listeners. Without server groups it has
+// no columns for them.
 func (o *options) listenerTable(items []item, namespaces bool) *table {
 	t := &table{}
 	if namespaces {
 		t.header = append(t.header, "NAMESPACE")
 	}
-	t.header = append(t.header, "NAME", "PORT", "PROTOCOL", "STATE", "HEALTH CHECK", "HEALTH", "SINCE", "NORMAL", "ABNORMAL", "UNAVAILABLE", "BACKENDS", "EXPECTED", "MISSING", "MIN HEALTHY")
+	t.header = append(t.header, "NAME", "PORT", "PROTOCOL", columnGroup, "STATE", "HEALTH CHECK", "HEALTH", "SINCE", "NORMAL", "ABNORMAL", "UNAVAILABLE", columnUnused, "BACKENDS", "EXPECTED", "MISSING", "MIN HEALTHY")
+	grouped := false
 	for _, i := range items {
 		var first []cell
 		if namespaces {
@@ -167,12 +199,17 @@ func (o *options) listenerTable(items []item, namespaces bool) *table {
 		listeners := listenersOf(i.object)
 		for at := range listeners {
 			if !o.unhealthy || listeners[at].Health != v1alpha1.Healthy {
+				grouped = grouped || listeners[at].ServerGroupID != ""
 				t.rows = append(t.rows, append(slices.Clone(first), o.listenerCells(&listeners[at])...))
 			}
 		}
 		if len(listeners) == 0 {
 			t.rows = append(t.rows, append(first, i.cellsWithoutListener()...))
 		}
+	}
+	if !grouped {
+		t.drop(columnGroup)
+		t.drop(columnUnused)
 	}
 	return t
 }
@@ -182,14 +219,17 @@ func (o *options) listenerCells(l *listener) []cell {
 	if l.Port != 0 {
 		port = strconv.Itoa(int(l.Port))
 	}
-	missing := cell{text: "-"}
+	missing, unused := cell{text: "-"}, cell{text: "-"}
 	if l.Expected != nil {
 		missing = number(l.Missing, red)
 	}
+	if l.ServerGroupID != "" { // CLB does not report weights
+		unused = number(l.Unused, faint)
+	}
 	return []cell{
-		{text: port}, {text: cmp.Or(l.Protocol, "-")}, {text: cmp.Or(l.stateShown(), "-")}, {text: cmp.Or(string(l.HealthCheck), "-")},
+		{text: port}, {text: cmp.Or(l.Protocol, "-")}, {text: cmp.Or(l.ServerGroupID, "-")}, {text: cmp.Or(l.stateShown(), "-")}, {text: cmp.Or(string(l.HealthCheck), "-")},
 		{string(l.Health), healthColor(l.Health)}, {text: o.age(&metav1.Time{Time: l.since()})},
-		number(l.Normal, plain), number(l.Abnormal, red), number(l.Unavailable, yellow), number(l.Backends, plain),
+		number(l.Normal, plain), number(l.Abnormal, red), number(l.Unavailable, yellow), unused, number(l.Backends, plain),
 		knownNumber(l.Expected, plain), missing, {text: strconv.Itoa(l.required)},
 	}
 }
@@ -198,5 +238,7 @@ func (o *options) listenerCells(l *listener) []cell {
 func (i item) cellsWithoutListener() []cell {
 	none := cell{text: "-"}
 	r := i.options.rank(i.object)
-	return []cell{none, none, none, none, {r.label(), r.color()}, {text: i.options.age(&metav1.Time{Time: i.since()})}, none, none, none, none, none, none, none}
+	cells := slices.Repeat([]cell{none}, 15)
+	cells[5], cells[6] = cell{r.label(), r.color()}, cell{text: i.options.age(&metav1.Time{Time: i.since()})}
+	return cells
 }

@@ -40,7 +40,7 @@ func (i item) isReady() bool {
 // summary is one line with the number of objects by health, and of backends by state.
 func (s selection) summary() string {
 	var backends v1alpha1.Counts
-	missing := int32(0)
+	missing, unused := int32(0), int32(0)
 	objects := map[string]int{}
 	for _, i := range s.all {
 		objects[i.options.rank(i.object).label()]++
@@ -50,6 +50,7 @@ func (s selection) summary() string {
 		backends.Abnormal += counts.Abnormal
 		backends.Unavailable += counts.Unavailable
 		missing += max(0, missingOf(i.object))
+		unused += counts.Unused
 	}
 	text := plural(len(s.all), "object")
 	switch {
@@ -65,16 +66,16 @@ func (s selection) summary() string {
 			delete(objects, r.label())
 		}
 	}
-	return text + ": " + strings.Join(verdicts, ", ") + "; " + plural(int(backends.Backends), "backend") + backendCounts(backends, missing)
+	return text + ": " + strings.Join(verdicts, ", ") + "; " + plural(int(backends.Backends), "backend") + backendCounts(backends, missing, unused)
 }
 
 // backendCounts are the numbers of backends that are not 0, after a colon.
-func backendCounts(c v1alpha1.Counts, missing int32) string {
+func backendCounts(c v1alpha1.Counts, missing, unused int32) string {
 	var parts []string
 	for _, part := range []struct {
 		n    int32
 		word string
-	}{{c.Normal, v1alpha1.StatusNormal}, {c.Abnormal, v1alpha1.StatusAbnormal}, {c.Unavailable, v1alpha1.StatusUnavailable}, {missing, stateMissing}} {
+	}{{c.Normal, v1alpha1.StatusNormal}, {c.Abnormal, v1alpha1.StatusAbnormal}, {c.Unavailable, v1alpha1.StatusUnavailable}, {missing, stateMissing}, {unused, v1alpha1.StatusUnused}} {
 		if part.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", part.n, part.word))
 		}

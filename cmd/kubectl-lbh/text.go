@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -129,6 +130,15 @@ func (t *table) fit(columns int) {
 	}
 }
 
+// drop drops a column.
+func (t *table) drop(column string) {
+	at := slices.Index(t.header, column)
+	t.header = slices.Delete(t.header, at, at+1)
+	for i := range t.rows {
+		t.rows[i] = slices.Delete(t.rows[i], at, at+1)
+	}
+}
+
 func (t *table) widths() []int {
 	widths := make([]int, len(t.header))
 	for i, word := range t.header {
@@ -185,6 +195,8 @@ func colorOf(serverHealthStatus string) color {
 		return green
 	case v1alpha1.StatusAbnormal:
 		return red
+	case v1alpha1.StatusUnused:
+		return faint
 	default:
 		return yellow
 	}

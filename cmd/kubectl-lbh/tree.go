@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -38,22 +39,36 @@ func (p *printer) printf(format string, args ...any) {
 	}
 }
 
-// tree prints an object, its listeners, the backends of each, and the last changes
-// of its health. Listeners and backends that need attention are first.
+// tree prints an object, its listeners and their server groups, the backends of each,
+// and the last changes of its health. What needs attention is first.
 func tree(out io.Writer, object *v1alpha1.LoadBalancerHealth, o *options) error {
 	p := &printer{out: out, o: o, colored: o.colored(o.Out)}
 	p.head(object)
-	listeners, history := listenersOf(object), object.Status.History
-	for i := range listeners {
-		branch, trunk := "├─ ", "│  "
-		if i == len(listeners)-1 && len(history) == 0 {
-			branch, trunk = "└─ ", "   "
+	ports, history := byPort(listenersOf(object)), object.Status.History
+	for i, groups := range ports {
+		branch, trunk := fork(i == len(ports)-1 && len(history) == 0)
+		if len(groups) == 1 {
+			p.printf("%s%s\n", branch, p.listener(&groups[0], groups[0].key().String()))
+			p.backends(trunk, &groups[0], object.Name)
+			continue
 		}
-		p.printf("%s%s\n", branch, p.listener(&listeners[i]))
-		p.backends(trunk, &listeners[i], object.Name)
+		p.printf("%s%s\n", branch, p.groups(groups))
+		for j := range groups {
+			branch, below := fork(j == len(groups)-1)
+			p.printf("%s%s%s\n", trunk, branch, p.listener(&groups[j], cmp.Or(groups[j].ServerGroupID, groups[j].key().String())))
+			p.backends(trunk+below, &groups[j], object.Name)
+		}
 	}
 	p.history(history)
 	return p.err
+}
+
+// fork is what is before a row and before the rows below it.
+func fork(last bool) (branch, below string) {
+	if last {
+		return "└─ ", "   "
+	}
+	return "├─ ", "│  "
 }
 
 // head prints what is known of the object as a whole.
@@ -115,11 +130,31 @@ func (p *printer) since(at time.Time) string {
 	return "  since " + p.o.age(&metav1.Time{Time: at})
 }
 
-// listener is the row of a listener.
-func (p *printer) listener(l *listener) string {
-	text := fmt.Sprintf("%s  %s  %d/%d normal, needs %d", sanitize(l.key().String()), healthColor(l.Health).paint(string(l.Health), p.colored), l.Normal, l.Backends, l.required)
+// groups is the row of a listener with several server groups, the worst of them first.
+func (p *printer) groups(groups []listener) string {
+	counts := map[v1alpha1.Health]int{}
+	for i := range groups {
+		counts[groups[i].Health]++
+	}
+	var parts []string
+	for _, health := range urgencies {
+		if n := counts[health]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, health))
+		}
+	}
+	worst := groups[0].Health
+	name := listenerKey{port: groups[0].Port, protocol: groups[0].Protocol}.String()
+	return fmt.Sprintf("%s  %s  %s: %s", sanitize(name), healthColor(worst).paint(string(worst), p.colored), plural(len(groups), "server group"), strings.Join(parts, ", "))
+}
+
+// listener is the row of a listener or of a server group.
+func (p *printer) listener(l *listener, name string) string {
+	text := fmt.Sprintf("%s  %s  %d/%d normal, needs %d", sanitize(name), healthColor(l.Health).paint(string(l.Health), p.colored), l.Normal, l.Backends, l.required)
 	if l.Expected != nil && l.Missing > 0 {
 		text += "  " + red.paint(fmt.Sprintf("%d of %d expected missing", l.Missing, *l.Expected), p.colored)
+	}
+	if l.Unused > 0 {
+		text += fmt.Sprintf("  %d not used: weight 0", l.Unused)
 	}
 	if state := l.stateShown(); state != "" && state != string(v1alpha1.ListenerRunning) {
 		text += "  " + yellow.paint(state, p.colored)
@@ -143,14 +178,14 @@ func headReason(object *v1alpha1.LoadBalancerHealth, r rank) string {
 	}
 }
 
-// headTarget is the load balancer and its region, and the Service that names it.
+// headTarget is the load balancer and its region, and the Service or Ingress that names it.
 func headTarget(object *v1alpha1.LoadBalancerHealth) string {
 	loadBalancer, region := targetOf(object)
 	switch {
 	case region == "-":
 		return loadBalancer
-	case object.Spec.ServiceRef != nil:
-		return loadBalancer + " " + region + " service/" + object.Spec.ServiceRef.Name
+	case object.Spec.HasReference():
+		return loadBalancer + " " + region + " " + referenceOf(object)
 	default:
 		return loadBalancer + " " + region
 	}
@@ -167,10 +202,13 @@ func healthColor(h v1alpha1.Health) color {
 	}
 }
 
-// locationText is the last part of a backend's row: its node or pod.
-func locationText(b *v1alpha1.BackendStatus) string {
-	if text := b.Location(); text != "" {
-		return "  " + sanitize(text)
+// notesOf is the last part of a backend's row: why its check fails, and its node or pod.
+func notesOf(b *v1alpha1.BackendStatus) string {
+	var text strings.Builder
+	for _, note := range []string{b.Reason, b.Location()} {
+		if note != "" {
+			text.WriteString("  " + sanitize(note))
+		}
 	}
-	return ""
+	return text.String()
 }

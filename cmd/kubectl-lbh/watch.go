@@ -122,7 +122,7 @@ func (f *fleetView) notUpdatedEntries() []logEntry {
 	var entries []logEntry
 	for name, object := range f.fleet {
 		warning := f.o.notUpdated(object)
-		if f.notUpdated[name] == (warning != "") {
+		if f.notUpdated[name] == (warning != "") || !f.selects(object) {
 			continue
 		}
 		c := change{"updated again", green}
@@ -152,7 +152,8 @@ func (f *fleetView) onUpdate(u update) error {
 	if !f.complete {
 		return nil
 	}
-	if f.o.unhealthy && f.isReady(before) && f.isReady(u.after) {
+	hidden := f.o.unhealthy && f.isReady(before) && f.isReady(u.after)
+	if hidden || !f.selects(before) && !f.selects(u.after) {
 		entries = nil // neither state is in the table
 	}
 	return f.show(entries)
@@ -163,10 +164,17 @@ func (f *fleetView) isReady(object *v1alpha1.LoadBalancerHealth) bool {
 	return object == nil || item{options: f.o, object: object}.isReady()
 }
 
+// selects returns whether a state of an object, if any, is of --product.
+func (f *fleetView) selects(object *v1alpha1.LoadBalancerHealth) bool {
+	return object != nil && f.o.selects(object)
+}
+
 func (f *fleetView) show(entries []logEntry) error {
 	items := make([]item, 0, len(f.fleet))
 	for _, object := range f.fleet {
-		items = append(items, item{options: f.o, object: object})
+		if f.o.selects(object) {
+			items = append(items, item{options: f.o, object: object})
+		}
 	}
 	s, err := f.o.selectItems(items)
 	if err != nil && !f.shown { // later the last object with the field of --sort-by may be deleted

@@ -47,12 +47,19 @@ func (o *options) flagGroups() []flagGroup {
 }
 
 func (o *options) bindAPI(fs *flag.FlagSet) {
-	fs.StringVar(&o.endpointURL, "slb-endpoint", "", "Endpoint of the SLB API for every region: http:// or https://, and host:port. Default: the endpoint of each region, over HTTPS.")
+	fs.StringVar(&o.endpointURL, "slb-endpoint", "", "Endpoint of the API for every region: http:// or https://, and host:port. Default: the endpoint of each region, over HTTPS.")
+	o.productURLs = map[string]string{}
+	for _, product := range []string{alicloud.ProductNLB, alicloud.ProductALB} {
+		fs.Func(product+"-endpoint", "Endpoint of the API of "+strings.ToUpper(product)+", a `URL` as in --slb-endpoint. Default: --slb-endpoint, else the endpoint of each region.", func(url string) error {
+			o.productURLs[product] = url
+			return nil
+		})
+	}
 	fs.StringVar(&o.network, "slb-network", alicloud.NetworkInternet, "Network of the endpoint of each region: internet or vpc.")
-	fs.Float64Var(&o.qps, "slb-qps", 10, "Maximum calls per second for each account and region.")
-	fs.IntVar(&o.burst, "slb-burst", 20, "Maximum burst of calls for each account and region.")
+	fs.Float64Var(&o.qps, "slb-qps", 10, "Maximum calls per second for each account, region and product.")
+	fs.IntVar(&o.burst, "slb-burst", 20, "Maximum burst of calls for each account, region and product.")
 	fs.DurationVar(&o.timeout, "slb-timeout", 10*time.Second, "Timeout of one call.")
-	fs.StringVar(&o.listenerDetails, "listener-details", listenerDetailsAuto, "List the listeners of load balancers, also those without backends: auto, where the identity has the permission slb:DescribeLoadBalancerListeners, or off.")
+	fs.StringVar(&o.listenerDetails, "listener-details", listenerDetailsAuto, "List the listeners of CLB instances, also those without backends: auto, where the identity has the permission slb:DescribeLoadBalancerListeners, or off.")
 	fs.DurationVar(&o.fastInterval, "fast-interval", 5*time.Second, "Interval of observation after a change in the cluster or of a backend's health, until the load balancer was steady for 90 s; 0 disables it. It uses only calls that no other observation needs, and at most half of the rate.")
 	fs.IntVar(&o.concurrency, "concurrency", 32, "Load balancers reconciled at once.")
 }
@@ -63,8 +70,8 @@ func (o *options) bindCredentials(fs *flag.FlagSet) {
 }
 
 func (o *options) bindCluster(fs *flag.FlagSet) {
-	fs.BoolVar(&o.serviceDiscovery, "service-discovery", false, "Observe the load balancers of Services: for objects with spec.serviceRef, and for the Services of --monitor. The operator then also compares the backends with those that the cluster expects. Requires permission to watch Services, EndpointSlices, and nodes unless --region-id is set; without that for EndpointSlices it does not compare.")
-	fs.StringVar(&o.monitor, "monitor", monitorAnnotated, "Services that the operator creates an object for: annotated, those with the annotation "+v1alpha1.MonitorAnnotation+"=true, or all, each Service with an SLB (CLB) instance, except those with the annotation "+v1alpha1.MonitorAnnotation+"=false. Requires --service-discovery.")
+	fs.BoolVar(&o.serviceDiscovery, "service-discovery", false, "Observe the load balancers of Services and Ingresses: for objects with spec.serviceRef or spec.ingressRef, and for the Services of --monitor. The operator then also compares the backends with those that the cluster expects. Requires permission to watch Services, EndpointSlices, Ingresses, and nodes unless --region-id is set; without that for EndpointSlices it does not compare, and without that for Ingresses it does not observe their load balancers.")
+	fs.StringVar(&o.monitor, "monitor", monitorAnnotated, "Services that the operator creates an object for: annotated, those with the annotation "+v1alpha1.MonitorAnnotation+"=true, or all, each Service with a CLB or NLB instance, except those with the annotation "+v1alpha1.MonitorAnnotation+"=false. Requires --service-discovery.")
 	fs.StringVar(&o.regionID, "region-id", "", "Region of the load balancers of Services, such as cn-hangzhou. Default: the region of the nodes.")
 	fs.BoolVar(&o.backendNames, "backend-names", false, "Show in the status which node or pod a backend is, and the probable cause where it is abnormal or missing. Requires permission to watch nodes, pods and NetworkPolicies; the operator omits what it may not watch.")
 	fs.BoolVar(&o.readinessGates, "readiness-gates", false, "Open the readiness gates "+v1alpha1.ReadinessGatePrefix+"SERVICE of pods, once the pod is normal on the load balancer of the Service. Implies --service-discovery and --backend-names. Requires permission to patch the status of pods.")

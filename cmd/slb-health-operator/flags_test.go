@@ -19,7 +19,7 @@ import (
 var groupPages = map[string]string{
 	"Alibaba Cloud API":     "[Sizing](sizing.md), [when listeners are listed](spec/loadbalancerhealth.md#when-listeners-are-listed)",
 	"Credentials":           "[Several accounts](multi-account.md)",
-	"Services and backends": "[The load balancers of Services](services.md), [backends with names](backend-names.md)",
+	"Services and backends": "[The load balancers of Services and Ingresses](services.md), [backends with names](backend-names.md)",
 	"Objects":               "[Status](spec/loadbalancerhealth.md#status), [shards](architecture.md#failover-and-shards)",
 	"Leader election":       "[Failover and shards](architecture.md#failover-and-shards)",
 	"Metrics and probes":    "[Metrics](permissions.md#metrics)",
@@ -27,6 +27,7 @@ var groupPages = map[string]string{
 
 // chartValues are the values of the chart that set a flag; test/chart checks them.
 var chartValues = map[string]string{
+	"alb-endpoint":                   "`alb.endpoint`",
 	"backend-names":                  "`backendNames.enabled`",
 	"concurrency":                    "`concurrency`",
 	"credentials-path":               "`identity.type`",
@@ -39,6 +40,7 @@ var chartValues = map[string]string{
 	"metrics-cert-path":              "`metrics.certSecret`",
 	"metrics-secure":                 "`namespaced`",
 	"monitor":                        "`serviceDiscovery.monitor`",
+	"nlb-endpoint":                   "`nlb.endpoint`",
 	"readiness-gates":                "`readinessGates.enabled`",
 	"readiness-gate-unknown-timeout": "`readinessGates.unknownTimeout`",
 	"region-id":                      "`serviceDiscovery.regionId`",

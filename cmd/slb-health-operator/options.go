@@ -7,7 +7,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -49,9 +51,13 @@ type options struct {
 	endpointURL string
 	network     string
 	endpoint    alicloud.Endpoint // of both
-	qps         float64
-	burst       int
-	timeout     time.Duration
+	// productURLs are the endpoints of single products, and productEndpoints what
+	// they parse to, by product.
+	productURLs      map[string]string
+	productEndpoints map[string]alicloud.Endpoint
+	qps              float64
+	burst            int
+	timeout          time.Duration
 
 	fastInterval time.Duration
 
@@ -98,6 +104,9 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 	if o.endpoint, err = alicloud.ParseEndpoint(o.endpointURL, o.network); err != nil {
 		return nil, err
 	}
+	if err := o.parseProductEndpoints(); err != nil {
+		return nil, err
+	}
 	if o.leaderElectionID == "" {
 		o.leaderElectionID = electionID(o.namespaces, o.selector)
 	}
@@ -108,6 +117,18 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 		return nil, err
 	}
 	return o, nil
+}
+
+func (o *options) parseProductEndpoints() error {
+	o.productEndpoints = map[string]alicloud.Endpoint{}
+	for _, product := range slices.Sorted(maps.Keys(o.productURLs)) {
+		endpoint, err := alicloud.ParseProductEndpoint(product, o.productURLs[product])
+		if err != nil {
+			return err
+		}
+		o.productEndpoints[product] = endpoint
+	}
+	return nil
 }
 
 func (o *options) validate() error {

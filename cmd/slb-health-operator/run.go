@@ -24,7 +24,9 @@ import (
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/controllers"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/alb"
 	"github.com/lbhealth/slb-health-operator/internal/alicloud/clb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/nlb"
 	"github.com/lbhealth/slb-health-operator/internal/cluster"
 	"github.com/lbhealth/slb-health-operator/internal/events"
 	"github.com/lbhealth/slb-health-operator/internal/health"
@@ -109,10 +111,26 @@ func addControllers(ctx context.Context, o *options, mgr manager.Manager, record
 		return fmt.Errorf("setting up the controller: %w", err)
 	}
 	ctrlmetrics.Registry.MustRegister(metrics.Services{Each: services.EachService})
+	if err := setUpReferences(ctx, mgr, services, reconciler.Ingresses); err != nil {
+		return err
+	}
+	return setUpGates(ctx, o, mgr, reconciler.Gates, reconciler.Ingresses)
+}
+
+// setUpReferences adds the controllers of Services and Ingresses to the manager.
+func setUpReferences(ctx context.Context, mgr manager.Manager, services *controllers.ServiceReconciler, read *cluster.Ingresses) error {
 	if err := services.SetupWithManager(ctx, mgr); err != nil {
 		return fmt.Errorf("setting up the controller of Services: %w", err)
 	}
-	return setUpGates(ctx, o, mgr, reconciler.Gates)
+	ingresses := &controllers.IngressReconciler{
+		Client: services.Client, Ingresses: read, Status: services.Status,
+		AlbConfigs: &cluster.AlbConfigs{Reader: services.Live, Mapper: mgr.GetRESTMapper()},
+		RegionID:   services.RegionID, Schema: services.Schema, Options: services.Options, Now: services.Now,
+	}
+	if err := ingresses.SetupWithManager(ctx, mgr); err != nil {
+		return fmt.Errorf("setting up the controller of Ingresses: %w", err)
+	}
+	return nil
 }
 
 // newGates returns the controller of readiness gates; nil: they are off.
@@ -127,10 +145,11 @@ func newGates(o *options, mgr manager.Manager, recorder controllers.EventRecorde
 }
 
 // setUpGates adds the controller of readiness gates to the manager, with its metrics.
-func setUpGates(ctx context.Context, o *options, mgr manager.Manager, gates *controllers.GateReconciler) error {
+func setUpGates(ctx context.Context, o *options, mgr manager.Manager, gates *controllers.GateReconciler, ingresses *cluster.Ingresses) error {
 	if gates == nil {
 		return nil
 	}
+	gates.Ingresses = ingresses
 	if err := gates.Allowed(ctx, mgr.GetAPIReader(), o.namespaces); err != nil {
 		return err
 	}
@@ -151,7 +170,11 @@ func setUpReaders(ctx context.Context, o *options, mgr manager.Manager, reconcil
 		}
 	}
 	if o.serviceDiscovery {
-		expected := &cluster.ServiceBackends{Locator: reconciler.Locator, Now: time.Now}
+		reconciler.Ingresses = &cluster.Ingresses{Locator: reconciler.Locator}
+		if err := reconciler.Ingresses.SetupWithManager(ctx, mgr, o.namespaces); err != nil {
+			return fmt.Errorf("setting up Ingresses: %w", err)
+		}
+		expected := &cluster.ServiceBackends{Locator: reconciler.Locator, Ingresses: reconciler.Ingresses, Now: time.Now}
 		if err := expected.SetupWithManager(ctx, mgr, o.namespaces); err != nil {
 			return fmt.Errorf("setting up the expected backends: %w", err)
 		}
@@ -168,7 +191,7 @@ func setUpReaders(ctx context.Context, o *options, mgr manager.Manager, reconcil
 // newReconciler returns a Reconciler with the API, the credentials and the limiter.
 func newReconciler(o *options, mgr manager.Manager) (*controllers.Reconciler, error) {
 	caller, err := alicloud.NewCaller(alicloud.CallerOptions{
-		Endpoint: o.endpoint, Timeout: o.timeout, Concurrency: o.concurrency,
+		Endpoint: o.endpoint, Endpoints: o.productEndpoints, Timeout: o.timeout, Concurrency: o.concurrency,
 		UserAgent: programName + "/" + version, Metrics: ctrlmetrics.Registry,
 	})
 	if err != nil {
@@ -180,8 +203,11 @@ func newReconciler(o *options, mgr manager.Manager) (*controllers.Reconciler, er
 	}
 	api := clb.NewClient(caller)
 	reconciler := &controllers.Reconciler{
-		Reader:       mgr.GetClient(),
-		API:          api,
+		Reader: mgr.GetClient(),
+		API:    api,
+		ServerGroups: map[string]controllers.ServerGroupsAPI{
+			alicloud.ProductNLB: nlb.NewClient(caller), alicloud.ProductALB: alb.NewClient(caller),
+		},
 		Credentials:  credentials,
 		Limiter:      ratelimit.New(ratelimit.Options{QPS: o.qps, Burst: o.burst, Concurrency: o.concurrency}),
 		FastInterval: o.fastInterval,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command slb-simulator serves DescribeHealthStatus and DescribeLoadBalancerListeners
-// as Alibaba Cloud SLB does, from a file. See docs/simulator.md.
+// Command slb-simulator serves the health of CLB, NLB and ALB instances as Alibaba
+// Cloud does, from a file. See docs/simulator.md.
 package main
 
 import (

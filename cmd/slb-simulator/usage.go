@@ -8,8 +8,8 @@ import (
 	"io"
 )
 
-const usage = `slb-simulator serves DescribeHealthStatus and DescribeLoadBalancerListeners as Alibaba Cloud SLB does, from a file and
-without an account. It is for tests.
+const usage = `slb-simulator serves DescribeHealthStatus and DescribeLoadBalancerListeners as Alibaba Cloud SLB (CLB) does, and
+GetListenerHealthStatus with the actions that list as NLB and ALB do, from a file and without an account. It is for tests.
 
 Usage:
   slb-simulator [flags]
@@ -17,8 +17,8 @@ Usage:
 Example:
   slb-simulator --listen 127.0.0.1:8888 --config slb.yaml
 
-While it runs, the admin API under /admin/v1 changes backends and listeners and makes calls fail. It requires no password: listen
-on loopback. docs/simulator.md describes the file, the admin API and the faults.
+While it runs, the admin API under /admin/v1 changes backends, listeners and server groups, and makes calls fail. It requires no
+password: listen on loopback. docs/simulator.md describes the file, the admin API and the faults.
 
 Flags:
 `

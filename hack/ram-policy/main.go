@@ -17,8 +17,13 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/alb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/clb"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud/nlb"
 )
 
 // maxDocument is how many characters RAM takes in one policy.
@@ -28,7 +33,7 @@ type options struct {
 	account string // that owns the load balancers
 	secret  string // whose key asks about them; "": the operator's own identity
 	regions bool   // allow whole regions
-	lists   bool   // allow listing listeners
+	lists   bool   // allow listing the listeners of CLB
 }
 
 func main() {
@@ -45,7 +50,7 @@ func run(args []string, in io.Reader, out io.Writer) error {
 	fs.StringVar(&o.account, "account", "*", "`id` of the account that owns the load balancers, or, with -trust, the OIDC provider")
 	fs.StringVar(&o.secret, "secret", "", "`namespace/name` of the Secret whose key is to get the policy; default: the operator's own identity")
 	fs.BoolVar(&o.regions, "regions", false, "allow whole regions, in place of each load balancer by its id")
-	fs.BoolVar(&o.lists, "listeners", true, "allow slb:DescribeLoadBalancerListeners too, which the operator can do without")
+	fs.BoolVar(&o.lists, "listeners", true, "allow slb:DescribeLoadBalancerListeners too, which the operator can do without; NLB and ALB need theirs")
 	t.bind(fs)
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -97,30 +102,73 @@ type statement struct {
 	Resource []string
 }
 
+// products are those of the ids of load balancers, in the order of a policy.
+var products = []struct {
+	name string // as alicloud.ProductOf names it
+	alicloud.Product
+}{
+	{alicloud.ProductCLB, clb.Product()},
+	{alicloud.ProductNLB, nlb.Product()},
+	{alicloud.ProductALB, alb.Product()},
+}
+
+// optional is the action of CLB that the operator can do without.
+const optional = "DescribeLoadBalancerListeners"
+
 func policyFor(objects []v1alpha1.LoadBalancerHealth, o options) (*policy, error) {
 	if !regexp.MustCompile(`^(\*|\d+)$`).MatchString(o.account) {
 		return nil, fmt.Errorf("-account %q is not the id of an account, which is a number", o.account)
 	}
-	var resources []string
+	balancers := map[string][]balancer{}
 	for i := range objects {
 		if identityOf(&objects[i]) != o.secret {
 			continue
 		}
-		resource, err := resourceOf(&objects[i], o)
+		b, err := balancerOf(&objects[i])
 		if err != nil {
 			return nil, err
 		}
-		resources = append(resources, resource)
+		product := alicloud.ProductOf(b.id)
+		balancers[product] = append(balancers[product], b)
 	}
-	if len(resources) == 0 {
+	if len(balancers) == 0 {
 		return nil, errors.New("no object is observed with this identity, so it needs no policy")
 	}
-	slices.Sort(resources)
-	allowed := statement{Effect: "Allow", Action: []string{"slb:DescribeHealthStatus"}, Resource: slices.Compact(resources)}
-	if o.lists {
-		allowed.Action = append(allowed.Action, "slb:DescribeLoadBalancerListeners")
+	document := &policy{Version: "1"}
+	for i := range products {
+		if found := balancers[products[i].name]; len(found) > 0 {
+			document.Statement = append(document.Statement, statementsFor(&products[i].Product, found, o)...)
+		}
 	}
-	return &policy{Version: "1", Statement: []statement{allowed}}, nil
+	return document, nil
+}
+
+// statementsFor allows the actions of a product on its load balancers: those on
+// the same resources in one statement.
+func statementsFor(product *alicloud.Product, balancers []balancer, o options) []statement {
+	var statements []statement
+	for _, action := range product.Actions {
+		if action == optional && !o.lists {
+			continue
+		}
+		resources := make([]string, len(balancers))
+		for i, b := range balancers {
+			if o.regions {
+				b.id = "*"
+			}
+			resources[i] = product.RAMResource(action, b.region, o.account, b.id)
+		}
+		slices.Sort(resources)
+		resources = slices.Compact(resources)
+		same := func(s statement) bool { return slices.Equal(s.Resource, resources) }
+		at := slices.IndexFunc(statements, same)
+		if at < 0 {
+			at = len(statements)
+			statements = append(statements, statement{Effect: "Allow", Resource: resources})
+		}
+		statements[at].Action = append(statements[at].Action, product.RAMAction(action))
+	}
+	return statements
 }
 
 // identityOf is the Secret that an object names, or "".
@@ -135,16 +183,18 @@ func identityOf(object *v1alpha1.LoadBalancerHealth) string {
 // else, above all an asterisk, could allow more than is meant.
 var word = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
-func resourceOf(object *v1alpha1.LoadBalancerHealth, o options) (string, error) {
+// balancer is a load balancer that an object observes.
+type balancer struct{ region, id string }
+
+func balancerOf(object *v1alpha1.LoadBalancerHealth) (balancer, error) {
 	id, region, ok := object.LoadBalancer()
 	if !ok {
-		return "", fmt.Errorf("%s/%s: its Service has no load balancer that is known yet: read the objects from the cluster once it has, with kubectl get lbh -A -o yaml", object.Namespace, object.Name)
+		reference := object.Spec.Reference()
+		return balancer{}, fmt.Errorf("%s/%s: its %s %s has no load balancer that is known yet: read the objects from the cluster once it has, with kubectl get lbh -A -o json",
+			object.Namespace, object.Name, reference.Kind, reference.Name)
 	}
-	if !word.MatchString(region) || !word.MatchString(id) {
-		return "", fmt.Errorf("%s/%s: %q in %q is no load balancer", object.Namespace, object.Name, id, region)
+	if !word.MatchString(region) || !word.MatchString(id) || strings.HasPrefix(id, "gwlb-") {
+		return balancer{}, fmt.Errorf("%s/%s: %q in %q is no load balancer that the operator observes", object.Namespace, object.Name, id, region)
 	}
-	if o.regions {
-		id = "*"
-	}
-	return "acs:slb:" + region + ":" + o.account + ":loadbalancer/" + id, nil
+	return balancer{region, id}, nil
 }

@@ -91,10 +91,12 @@ func TestWhatCannotBeAPolicyIsRefusedAndNotWidened(t *testing.T) {
 		"no list":                    {nil, "NAME READY", "kubectl get lbh -A -o json"},
 		"no objects":                 {nil, list(), "no object"},
 		"no object with this Secret": {[]string{"-secret=team-a/partner"}, fleet, "no object"},
-		"an asterisk for an id":      {nil, list(object("a", "cn-hangzhou", "*", "")), "no load balancer"},
+		"an asterisk for an id":      {nil, list(object("a", "cn-hangzhou", "*", "")), "is no load balancer"},
 		"an asterisk in a region":    {nil, list(object("a", "cn-*", "lb-1", "")), "no load balancer"},
 		"no id":                      {nil, list(object("a", "cn-hangzhou", "", "")), "no load balancer"},
-		"a Service without one":      {nil, list(`{"metadata":{"namespace":"a","name":"x"},"spec":{"serviceRef":{"name":"web"}}}`), "a/x: its Service has no load balancer"},
+		"a product without health":   {nil, list(object("a", "cn-hangzhou", "gwlb-1", "")), "no load balancer that the operator observes"},
+		"a Service without one":      {nil, list(`{"metadata":{"namespace":"a","name":"x"},"spec":{"serviceRef":{"name":"web"}}}`), "a/x: its Service web has no load balancer"},
+		"an Ingress without one":     {nil, list(`{"metadata":{"namespace":"a","name":"x"},"spec":{"ingressRef":{"name":"shop"}}}`), "a/x: its Ingress shop has no load balancer"},
 		"an account in words":        {[]string{"-account=mine"}, fleet, "-account"},
 		"too many for one policy":    {nil, list(many...), "-regions"},
 	} {
@@ -108,39 +110,129 @@ func TestWhatCannotBeAPolicyIsRefusedAndNotWidened(t *testing.T) {
 	}
 }
 
-// TestDocumentedPolicies compares the policies in docs/ to the two actions,
-// the first of which can stand alone, and to resources of load balancers.
+// grants are what a policy allows, as ACTION on RESOURCE.
+func (p *policy) grants() []string {
+	var all []string
+	for _, s := range p.Statement {
+		for _, action := range s.Action {
+			for _, resource := range s.Resource {
+				all = append(all, action+" on "+resource)
+			}
+		}
+	}
+	return all
+}
+
+func TestPolicyHasTheProductsOfTheObjects(t *testing.T) {
+	fleet := list(
+		object("team-a", "cn-hangzhou", "alb-1", ""), object("team-a", "cn-shanghai", "nlb-2", ""), object("team-a", "cn-hangzhou", "nlb-1", ""),
+		object("team-b", "cn-hangzhou", "nlb-1", ""), object("team-b", "cn-hangzhou", "lb-alb-1", ""),
+	)
+	health := func(product string) []string {
+		return []string{product + ":GetListenerHealthStatus", product + ":GetLoadBalancerAttribute"}
+	}
+	lists := func(product string) []string {
+		return []string{product + ":ListListeners", product + ":ListServerGroups"}
+	}
+	want := policy{"1", []statement{
+		{"Allow", []string{"slb:DescribeHealthStatus"}, []string{"acs:slb:cn-hangzhou:12:loadbalancer/lb-alb-1"}},
+		{"Allow", health("nlb"), []string{"acs:nlb:cn-hangzhou:12:loadbalancer/nlb-1", "acs:nlb:cn-shanghai:12:loadbalancer/nlb-2"}},
+		{"Allow", []string{"nlb:ListServerGroupServers"}, []string{"acs:nlb:cn-hangzhou:12:serverGroup/*", "acs:nlb:cn-shanghai:12:serverGroup/*"}},
+		{"Allow", lists("nlb"), []string{"*"}},
+		{"Allow", health("alb"), []string{"acs:alb:cn-hangzhou:12:loadbalancer/alb-1"}},
+		{"Allow", []string{"alb:ListServerGroupServers"}, []string{"acs:alb:cn-hangzhou:12:servergroup/*"}},
+		{"Allow", lists("alb"), []string{"*"}},
+	}}
+	var out bytes.Buffer
+	if err := run([]string{"-account=12", "-listeners=false"}, strings.NewReader(fleet), &out); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, decode(t, out.Bytes())); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestPrintedPoliciesAreDocumented demands that docs/ram-policy.md shows what the
+// command prints for one load balancer of each product.
+func TestPrintedPoliciesAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/ram-policy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"lb-bp1qjwo61pqz3ahltv0mw", "nlb-cigfz0a7mkfhzg8vz9", "alb-8zmkhp2cqnwj0kkyz4"} {
+		var out bytes.Buffer
+		if err := run(nil, strings.NewReader(list(object("prod", "cn-hangzhou", id, ""))), &out); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(page, slices.Concat([]byte("```json\n"), out.Bytes(), []byte("```"))) {
+			t.Errorf("docs/ram-policy.md lacks\n%s", &out)
+		}
+	}
+}
+
+// TestDocumentedPolicies demands of each policy in docs/ all actions of its
+// products, but once the first one of CLB alone, on resources of their form.
 func TestDocumentedPolicies(t *testing.T) {
-	resource := regexp.MustCompile(`^acs:slb:([a-z0-9-]+|\*):(\d+|\*):loadbalancer/([A-Za-z0-9_-]+|\*)$`)
-	var documents [][][]byte
-	for _, file := range []string{"docs/ram-policy.md", "docs/install.md"} {
+	alone := 0
+	for file, count := range map[string]int{"docs/ram-policy.md": 7, "docs/install.md": 1} {
 		content, err := os.ReadFile(filepath.Join("..", "..", filepath.FromSlash(file)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		documents = append(documents, regexp.MustCompile("(?s)```json\n(\\{\\s*\"Version.*?)```").FindAllSubmatch(content, -1)...)
-	}
-	if len(documents) != 6 {
-		t.Errorf("%d documents", len(documents))
-	}
-	alone := 0
-	for _, document := range documents {
-		p := decode(t, document[1])
-		if p.Version != "1" || len(p.Statement) != 1 || p.Statement[0].Effect != "Allow" {
-			t.Fatalf("%s", document[1])
+		documents := regexp.MustCompile("(?s)```json\n(\\{\\s*\"Version.*?)```").FindAllSubmatch(content, -1)
+		if len(documents) != count {
+			t.Errorf("%s has %d policies, want %d", file, len(documents), count)
 		}
-		switch fmt.Sprint(p.Statement[0].Action) {
-		case "[slb:DescribeHealthStatus slb:DescribeLoadBalancerListeners]":
-		case "[slb:DescribeHealthStatus]":
-			alone++
-		default:
-			t.Errorf("actions %q", p.Statement[0].Action)
-		}
-		if r := p.Statement[0].Resource; len(r) == 0 || slices.ContainsFunc(r, func(r string) bool { return !resource.MatchString(r) }) {
-			t.Errorf("resources %q", r)
+		for _, document := range documents {
+			p := decode(t, document[1])
+			if p.Version != "1" || slices.ContainsFunc(p.Statement, func(s statement) bool { return s.Effect != "Allow" || len(s.Resource) == 0 }) {
+				t.Errorf("%s", document[1])
+			}
+			if verifyGrants(t, &p) {
+				alone++
+			}
 		}
 	}
 	if alone != 1 {
 		t.Errorf("%d documents without listeners", alone)
 	}
+}
+
+// verifyGrants reports whether a policy lacks the action that CLB can do without.
+// It demands the other actions of the policy's products.
+func verifyGrants(t *testing.T, p *policy) (alone bool) {
+	t.Helper()
+	var allowed []string
+	for _, s := range p.Statement {
+		allowed = append(allowed, s.Action...)
+	}
+	forms := strings.NewReplacer("REGION", `([a-z0-9-]+|\*)`, "ACCOUNT", `(\d+|\*)`, "ID", `([A-Za-z0-9_-]+|\*)`)
+	known := 0
+	for i := range products {
+		product := &products[i].Product
+		if !slices.ContainsFunc(allowed, func(action string) bool { return strings.HasPrefix(action, product.Name+":") }) {
+			continue
+		}
+		for _, action := range product.Actions {
+			if !slices.Contains(allowed, product.RAMAction(action)) {
+				alone = alone || action == optional
+				if action != optional {
+					t.Errorf("%s is missing in %q", product.RAMAction(action), allowed)
+				}
+				continue
+			}
+			known++
+			form := regexp.MustCompile(`^` + product.RAMAction(action) + ` on (\*|` +
+				forms.Replace(regexp.QuoteMeta(product.RAMResource(action, "REGION", "ACCOUNT", "ID"))) + `)$`)
+			for _, grant := range p.grants() {
+				if strings.HasPrefix(grant, product.RAMAction(action)+" ") && !form.MatchString(grant) {
+					t.Errorf("the form of %q is not %s", grant, form)
+				}
+			}
+		}
+	}
+	if known != len(allowed) {
+		t.Errorf("an action that the operator does not call, or twice, in %q", allowed)
+	}
+	return alone
 }

@@ -57,7 +57,7 @@ func invalidRequestAdvice(*Call) string {
 
 // endpointAdvice is for responses that are not the API's.
 func endpointAdvice(call *Call) string {
-	return "check that --slb-endpoint and proxies lead to " + call.Product.api()
+	return "check that " + call.Product.endpointFlag() + " and proxies lead to " + call.Product.api()
 }
 
 func whose(account Account) string {

@@ -38,6 +38,9 @@ type Target struct {
 	LoadBalancerID string
 }
 
+// Product is the product of the load balancer, such as clb.
+func (t Target) Product() string { return ProductOf(t.LoadBalancerID) }
+
 // String is account/region/load balancer, the same in every process.
 func (t Target) String() string {
 	return t.Account.String() + "/" + t.RegionID + "/" + t.LoadBalancerID
@@ -48,7 +51,7 @@ func (t Target) String() string {
 type Scope struct {
 	// ListenerPort is the front-end port, or 0 for every port.
 	ListenerPort int32
-	// ListenerProtocol is tcp, udp, http or https, or "" for every protocol.
+	// ListenerProtocol is tcp, udp, http, https, tcpssl or quic, or "" for every protocol.
 	ListenerProtocol string
 }
 
@@ -84,6 +87,8 @@ type Observation struct {
 	At time.Time
 	// Backends are the rows in the API's order.
 	Backends []Backend
+	// Groups is what NLB and ALB add; nil for CLB, so that its rows stay small.
+	Groups *Groups
 	// OddRows counts the rows that could not be read in full: they are
 	// unavailable, and lack what could not be read, possibly the ServerID.
 	OddRows int
@@ -100,8 +105,8 @@ type Backend struct {
 	// ListenerProtocol is in lower case, whatever the API's case.
 	ListenerProtocol string
 	Port             int32
-	// ServerHealthStatus is normal, abnormal, unavailable, or a value that
-	// the API adds later.
+	// ServerHealthStatus is normal, abnormal, unavailable, unused (NLB and ALB), or
+	// a value that the API adds later.
 	ServerHealthStatus string
 }
 
@@ -134,7 +139,7 @@ type ListenerList struct {
 type Listener struct {
 	// Port is the front-end port, 1-65535.
 	Port int32
-	// Protocol is tcp, udp, http or https, in lower case.
+	// Protocol is tcp, udp, http, https, tcpssl or quic, in lower case.
 	Protocol string
 	// Status is running, stopped, starting, configuring or stopping.
 	Status string

@@ -20,6 +20,8 @@ import (
 type CallerOptions struct {
 	// Endpoint is where the API is.
 	Endpoint Endpoint
+	// Endpoints are those of the products that have another one, by Product.Name.
+	Endpoints map[string]Endpoint
 	// Timeout bounds one call, from dialling to the last byte.
 	Timeout time.Duration
 	// Concurrency is how many calls may be in flight; as many idle connections
@@ -83,6 +85,8 @@ func (c *Call) invalid() *Error {
 	switch {
 	case strings.Join(c.LoadBalancerIDs, "") == "":
 		return &Error{Kind: InvalidRequest, Local: true, Message: "spec names no load balancer: write loadBalancerId and regionId, or serviceRef, which a CustomResourceDefinition older than the operator drops"}
+	case slices.ContainsFunc(c.LoadBalancerIDs, isGateway):
+		return &Error{Kind: InvalidRequest, Local: true, Message: "spec.loadBalancerId names a Gateway Load Balancer (gwlb-), which serves network appliances and no Kubernetes cluster and which the operator does not observe: write the id of a CLB, NLB or ALB instance"}
 	case !IsRegionID(c.RegionID):
 		return &Error{Kind: InvalidRequest, Local: true, Message: "spec.regionId is not an Alibaba Cloud region id such as cn-hangzhou: write one"}
 	default:
@@ -155,8 +159,9 @@ func attempt[R any](c *Caller, exchange *callTransport, call *Call, send func(*s
 }
 
 func (c *Caller) newClient(exchange *callTransport, call *Call) (*sdk.Client, error) {
+	endpoint := c.endpoint(call.Product)
 	config := sdk.NewConfig().
-		WithScheme(c.options.Endpoint.scheme()).
+		WithScheme(endpoint.scheme()).
 		WithAutoRetry(false).WithMaxRetryTime(0).
 		WithUserAgent(c.options.UserAgent).
 		WithTimeout(c.options.Timeout + time.Second) // a backstop: the context ends the call
@@ -168,8 +173,16 @@ func (c *Caller) newClient(exchange *callTransport, call *Call) (*sdk.Client, er
 	}
 	client.SetCloseTrace(true) // a registered tracer would get the signed URL
 	ignoreProxyVariables(client)
-	c.options.Endpoint.apply(client, call.Product)
+	endpoint.apply(client, call.Product)
 	return client, nil
+}
+
+// endpoint is where the API of a product is.
+func (c *Caller) endpoint(product *Product) Endpoint {
+	if own, found := c.options.Endpoints[product.Name]; found {
+		return own
+	}
+	return c.options.Endpoint
 }
 
 func signer(c Credentials) credentials.CredentialsProvider {

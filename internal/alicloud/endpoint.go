@@ -32,7 +32,8 @@ type Endpoint struct {
 
 // ParseEndpoint reads the flags --slb-endpoint (http:// or https:// and
 // host:port, or "" for the region's own, over HTTPS) and --slb-network
-// (internet or vpc). Its errors name the flag and what to write instead.
+// (internet or vpc), which are for every product. Its errors name the flag and
+// what to write instead.
 func ParseEndpoint(endpoint, network string) (Endpoint, error) {
 	if network != NetworkInternet && network != NetworkVPC {
 		return Endpoint{}, fmt.Errorf("--slb-network %q is not known: write internet or vpc", network)
@@ -43,12 +44,23 @@ func ParseEndpoint(endpoint, network string) (Endpoint, error) {
 	if network == NetworkVPC {
 		return Endpoint{}, errors.New("--slb-network vpc chooses among the regions' own endpoints, which --slb-endpoint replaces: set only one of them")
 	}
+	return parseAddress("--slb-endpoint", "https://slb.aliyuncs.com:443", endpoint)
+}
+
+// ParseProductEndpoint reads the flag with the endpoint of one product, such as
+// --nlb-endpoint for ProductNLB: http:// or https:// and host:port.
+func ParseProductEndpoint(product, endpoint string) (Endpoint, error) {
+	return parseAddress("--"+product+"-endpoint", "https://"+product+".cn-hangzhou.aliyuncs.com:443", endpoint)
+}
+
+// parseAddress reads the value of a flag; example is one that it could have.
+func parseAddress(flag, example, endpoint string) (Endpoint, error) {
 	parsed, err := url.Parse(endpoint)
 	if err != nil || parsed.Hostname() == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") || !validPort(parsed) ||
 		parsed.User != nil || strings.Trim(parsed.Path, "/") != "" || parsed.RawQuery != "" || parsed.Fragment != "" {
-		return Endpoint{}, errors.New("--slb-endpoint must be http:// or https:// and host:port, such as https://slb.aliyuncs.com:443, and nothing else")
+		return Endpoint{}, fmt.Errorf("%s must be http:// or https:// and host:port, such as %s, and nothing else", flag, example)
 	}
-	if err := checkZone(strings.ToLower(parsed.Hostname())); err != nil {
+	if err := checkZone(flag, strings.ToLower(parsed.Hostname())); err != nil {
 		return Endpoint{}, err
 	}
 	return Endpoint{plain: parsed.Scheme == "http", host: parsed.Host}, nil
@@ -70,18 +82,18 @@ func IsRegionID(id string) bool { return len(id) <= maxRegionID && regionID.Matc
 // zoneID is the form of zone ids: that of their region, and a letter.
 var zoneID = regexp.MustCompile(`^[a-z]+-[a-z]+(-[a-z]+)*(-\d+[a-z]|-[a-z])$`)
 
-// checkZone refuses the host of --slb-endpoint where it names a zone: an IPv6
-// zone, or a zone of a region, because Alibaba Cloud's host names have the region.
-func checkZone(host string) error {
+// checkZone refuses the host of a flag where it names a zone: an IPv6 zone, or a
+// zone of a region, because Alibaba Cloud's host names have the region.
+func checkZone(flag, host string) error {
 	if strings.Contains(host, "%") {
-		return errors.New("--slb-endpoint has an IPv6 zone id, which no request can carry: write the address without %")
+		return errors.New(flag + " has an IPv6 zone id, which no request can carry: write the address without %")
 	}
 	if !strings.HasSuffix(host, ".aliyuncs.com") {
 		return nil
 	}
 	for part := range strings.SplitSeq(host, ".") {
 		if IsRegionID(part) && zoneID.MatchString(part) {
-			return fmt.Errorf("--slb-endpoint names the zone %s, and endpoints are of regions: write the region", part)
+			return fmt.Errorf("%s names the zone %s, and endpoints are of regions: write the region", flag, part)
 		}
 	}
 	return nil

@@ -79,6 +79,18 @@ func TestParseEndpointMentionsTheFlagAndNoPassword(t *testing.T) {
 	}
 }
 
+func TestEndpointOfAProductHasItsFlag(t *testing.T) {
+	got, err := ParseProductEndpoint(ProductNLB, "https://nlb.example.com:443")
+	if want := (Endpoint{host: "nlb.example.com:443"}); err != nil || got != want {
+		t.Errorf("got (%+v, %v), want %+v", got, err, want)
+	}
+	for _, endpoint := range []string{"", "nlb.example.com", "https://nlb.example.com/api", "http://[fe80::1%25eth0]:8888", "https://nlb.cn-hangzhou-b.aliyuncs.com"} {
+		if _, err := ParseProductEndpoint(ProductNLB, endpoint); err == nil || !strings.HasPrefix(err.Error(), "--nlb-endpoint ") {
+			t.Errorf("%q: %v", endpoint, err)
+		}
+	}
+}
+
 func TestInvalidRegionIDReachesNoHost(t *testing.T) {
 	for _, network := range []string{NetworkInternet, NetworkVPC} {
 		for _, region := range []string{
@@ -113,7 +125,7 @@ func TestInvalidRegionIDReachesNoHost(t *testing.T) {
 
 func TestRegionsOfTheSDKAreValid(t *testing.T) {
 	for region := range testProduct.EndpointMap {
-		if !IsRegionID(region) || checkZone("slb."+region+".aliyuncs.com") != nil {
+		if !IsRegionID(region) || checkZone("--slb-endpoint", "slb."+region+".aliyuncs.com") != nil {
 			t.Errorf("%s is no region", region)
 		}
 	}

@@ -5,6 +5,7 @@ package alicloud
 import (
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -130,23 +131,34 @@ func (e *Error) metricCode() string {
 
 // kindByCode has the codes that mean one thing whatever the HTTP status,
 // which is not reliable. Patterns are those of path.Match, in lower case; the
-// first that matches decides.
+// first that matches decides. A family with products is of these alone.
 var kindByCode = []struct {
 	kind     Kind
 	patterns []string
+	products []string
 }{
-	{Throttled, []string{"*throttling*", "qpslimitexceeded"}},
-	{LoadBalancerNotFound, []string{"invalidloadbalancerid", "invalidloadbalancerid.notfound", "loadbalancernotexist"}},
-	{Forbidden, []string{"forbidden", "forbidden.*", "nopermission", "nopermission.*", "unauthorizedoperation", "notauthorized"}},
+	{Throttled, []string{"*throttling*", "qpslimitexceeded"}, nil},
+	{LoadBalancerNotFound, []string{"invalidloadbalancerid", "invalidloadbalancerid.notfound", "loadbalancernotexist"}, nil},
+	{LoadBalancerNotFound, []string{"resourcenotfound.loadbalancer"}, groupProducts},
+	{LoadBalancerNotFound, []string{"-735"}, []string{ProductALB}}, // ALB's only code without letters
+	{ServiceError, outdatedCodes, groupProducts},
+	{Forbidden, []string{"forbidden", "forbidden.*", "nopermission", "nopermission.*", "unauthorizedoperation", "notauthorized"}, nil},
 	{InvalidCredentials, []string{
 		"signaturedoesnotmatch", "incompletesignature", "missingsecuritytoken", "invalidsecuritytoken", "invalidsecuritytoken.*",
 		"invalidaccesskeyid", "invalidaccesskeyid.*", "invalidaccesskeysecret", "missingaccesskeyid",
-	}},
-	{ServiceError, []string{"internalerror", "serviceunavailable", "systembusy"}},
+	}, nil},
+	{ServiceError, []string{"internalerror", "serviceunavailable", "systembusy"}, nil},
 	// Those that blame the caller's clock, or a replayed request.
-	{ServiceError, []string{"invalidtimestamp.expired", "signaturenonceused"}},
-	{ServiceError, busyCodes},
+	{ServiceError, []string{"invalidtimestamp.expired", "signaturenonceused"}, nil},
+	{ServiceError, busyCodes, nil},
 }
+
+// groupProducts are the products whose listeners forward to server groups.
+var groupProducts = []string{ProductALB, ProductNLB}
+
+// outdatedCodes are those of a listener or server group that no longer exists,
+// although the API listed it before.
+var outdatedCodes = []string{"resourcenotfound.listener", "resourcenotfound.servergroup"}
 
 // busyCodes are those of a temporary state of the load balancer, although the
 // status is a 4xx.
@@ -156,15 +168,16 @@ var busyCodes = []string{
 	"idempotenceprocessing", "*.tokenisprocessing",
 }
 
-// classify returns the kind of an API error code and HTTP status: by code where
-// the code is known, by status otherwise. APIs differ in the case of their codes.
-func classify(code string, status int, retryAfter time.Duration) Kind {
+// classify returns the kind of an error code of a product's API and HTTP status:
+// by code where the code is known, by status otherwise. APIs differ in the case
+// of their codes.
+func classify(product, code string, status int, retryAfter time.Duration) Kind {
 	busy := strings.EqualFold(code, "ServiceUnavailable") && status == http.StatusServiceUnavailable && retryAfter > 0
 	if busy || status == http.StatusTooManyRequests {
 		return Throttled
 	}
 	for _, family := range kindByCode {
-		if CodeIs(code, family.patterns...) {
+		if (family.products == nil || slices.Contains(family.products, product)) && CodeIs(code, family.patterns...) {
 			return family.kind
 		}
 	}
@@ -202,3 +215,12 @@ func (e *Error) SharedPort() bool { return CodeIs(e.Code, "toomanylisteners") }
 // Busy reports whether the API refused because of a temporary state of one load
 // balancer; a call for others may succeed.
 func (e *Error) Busy() bool { return CodeIs(e.Code, busyCodes...) }
+
+// Outdated reports whether the API no longer knows a listener or server group
+// that it listed before; a new list helps.
+func (e *Error) Outdated() bool { return CodeIs(e.Code, outdatedCodes...) }
+
+// Transient reports whether the same call may succeed soon.
+func (e *Error) Transient() bool {
+	return e.Kind == Throttled || e.Kind == EndpointUnreachable || e.Kind == ServiceError
+}

@@ -26,10 +26,10 @@ func (c *Caller) explain(err error, exchange *callTransport, call *Call) *Error 
 	var clientError *sdkerrors.ClientError
 	switch {
 	case exchange.host == "":
-		return &Error{Kind: InvalidRequest, Local: true, Message: "no request could be made; check spec.regionId and --slb-endpoint"}
+		return &Error{Kind: InvalidRequest, Local: true, Message: "no request could be made; check spec.regionId and " + call.Product.endpointFlag()}
 	case exchange.ctx.Err() != nil:
 		// Also where the body is complete: the server may see the timeout and finish its response.
-		return c.unreachable(exchange, "no response within "+c.options.Timeout.String())
+		return c.unreachable(exchange, call, "no response within "+c.options.Timeout.String())
 	case errors.As(err, &refused):
 		return explainRefusal(refused, exchange, call)
 	case errors.As(err, &wrong):
@@ -49,13 +49,13 @@ func (c *Caller) explain(err error, exchange *callTransport, call *Call) *Error 
 		if why == unknownFailure && exchange.responded.Load() {
 			why = "its response cannot be read as HTTP/1.1"
 		}
-		return c.unreachable(exchange, why)
+		return c.unreachable(exchange, call, why)
 	}
 }
 
-func (c *Caller) unreachable(exchange *callTransport, why string) *Error {
-	where := "--slb-endpoint"
-	if c.options.Endpoint.host == "" {
+func (c *Caller) unreachable(exchange *callTransport, call *Call, why string) *Error {
+	where := call.Product.endpointFlag()
+	if c.endpoint(call.Product).host == "" {
 		where = "spec.regionId, --slb-network"
 	}
 	return &Error{
@@ -74,7 +74,7 @@ func invalidResponse(exchange *callTransport, call *Call, what string) *Error {
 }
 
 // apiCode is the form of error codes; anything else is prose.
-var apiCode = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,63}$`)
+var apiCode = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9._-]{0,63}|-\d{3})$`)
 
 func explainRefusal(refused *sdkerrors.ServerError, exchange *callTransport, call *Call) *Error {
 	code := refused.ErrorCode()
@@ -82,7 +82,7 @@ func explainRefusal(refused *sdkerrors.ServerError, exchange *callTransport, cal
 		code = ""
 	}
 	e := &Error{
-		Kind:       classify(code, refused.HttpStatus(), exchange.retryAfter),
+		Kind:       classify(call.Product.Name, code, refused.HttpStatus(), exchange.retryAfter),
 		Code:       code,
 		RequestID:  cleanRequestID(refused.RequestId(), call.Credentials),
 		RetryAfter: exchange.retryAfter,

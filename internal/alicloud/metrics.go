@@ -36,13 +36,13 @@ func newCallMetrics(registry prometheus.Registerer) *callMetrics {
 		regions: map[string]struct{}{},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "slb_api_requests_total",
-			Help: "Calls by action, region and by OK, the API's error code, or the failure's kind when there is no code.",
-		}, []string{"action", "region", "code"}),
+			Help: "Calls by product, action, region and by OK, the API's error code, or the failure's kind when there is no code.",
+		}, []string{"product", "action", "region", "code"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "slb_api_request_duration_seconds",
-			Help:    "Duration of DescribeHealthStatus calls by region.",
+			Help:    "Duration of the calls that return health, by product and region.",
 			Buckets: []float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
-		}, []string{"region"}),
+		}, []string{"product", "region"}),
 	}
 	if registry != nil {
 		registry.MustRegister(m.requests, m.duration)
@@ -61,10 +61,10 @@ func (m *callMetrics) observe(call *Call, duration time.Duration, err error) {
 		}
 		code = m.codeOf(failure)
 	}
-	region := m.regionOf(call)
-	m.requests.WithLabelValues(call.Action, region, code).Inc()
+	product, region := call.Product.label(), m.regionOf(call)
+	m.requests.WithLabelValues(product, call.Action, region, code).Inc()
 	if call.Timed {
-		m.duration.WithLabelValues(region).Observe(duration.Seconds())
+		m.duration.WithLabelValues(product, region).Observe(duration.Seconds())
 	}
 }
 

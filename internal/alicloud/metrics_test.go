@@ -3,6 +3,7 @@
 package alicloud
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -20,7 +21,7 @@ import (
 // observed returns the metrics of calls with these outcomes.
 func observed(t *testing.T, call Call, outcomes ...error) (*prometheus.Registry, *callMetrics) {
 	t.Helper()
-	call.Product, call.RegionID = &testProduct, alicloudtest.Region
+	call.Product, call.RegionID = cmp.Or(call.Product, &testProduct), alicloudtest.Region
 	registry := prometheus.NewPedanticRegistry()
 	metrics := newCallMetrics(registry)
 	for _, outcome := range outcomes {
@@ -44,7 +45,7 @@ func durations(t *testing.T, registry *prometheus.Registry) uint64 {
 	return 0
 }
 
-func TestCallsAreCountedByActionRegionAndCode(t *testing.T) {
+func TestCallsAreCountedByProductActionRegionAndCode(t *testing.T) {
 	call := Call{Action: "DescribeHealthStatus", Timed: true}
 	registry, _ := observed(t, call,
 		nil, nil,
@@ -54,12 +55,12 @@ func TestCallsAreCountedByActionRegionAndCode(t *testing.T) {
 		context.Canceled, context.DeadlineExceeded, errors.New("something else"),
 	)
 	want := `
-# HELP slb_api_requests_total Calls by action, region and by OK, the API's error code, or the failure's kind when there is no code.
+# HELP slb_api_requests_total Calls by product, action, region and by OK, the API's error code, or the failure's kind when there is no code.
 # TYPE slb_api_requests_total counter
-slb_api_requests_total{action="DescribeHealthStatus",code="EndpointUnreachable",region="cn-hangzhou"} 1
-slb_api_requests_total{action="DescribeHealthStatus",code="OK",region="cn-hangzhou"} 2
-slb_api_requests_total{action="DescribeHealthStatus",code="Throttled",region="cn-hangzhou"} 1
-slb_api_requests_total{action="DescribeHealthStatus",code="Throttling.User",region="cn-hangzhou"} 1
+slb_api_requests_total{action="DescribeHealthStatus",code="EndpointUnreachable",product="clb",region="cn-hangzhou"} 1
+slb_api_requests_total{action="DescribeHealthStatus",code="OK",product="clb",region="cn-hangzhou"} 2
+slb_api_requests_total{action="DescribeHealthStatus",code="Throttled",product="clb",region="cn-hangzhou"} 1
+slb_api_requests_total{action="DescribeHealthStatus",code="Throttling.User",product="clb",region="cn-hangzhou"} 1
 `
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "slb_api_requests_total"); err != nil {
 		t.Error(err)
@@ -74,8 +75,32 @@ func TestOnlyTimedCallsHaveADuration(t *testing.T) {
 	if n := durations(t, registry); n != 0 {
 		t.Errorf("%d durations", n)
 	}
-	if n := testutil.ToFloat64(metrics.requests.WithLabelValues("DescribeLoadBalancerListeners", alicloudtest.Region, "Forbidden.RAM")); n != 1 {
+	if n := testutil.ToFloat64(metrics.requests.WithLabelValues(ProductCLB, "DescribeLoadBalancerListeners", alicloudtest.Region, "Forbidden.RAM")); n != 1 {
 		t.Errorf("%v calls", n)
+	}
+}
+
+// NLB and ALB have the same actions.
+func TestCallsOfEachProductAreCountedByThemselves(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	metrics := newCallMetrics(registry)
+	for i, name := range []string{nameSLB, ProductNLB, ProductALB} {
+		for range i + 1 {
+			metrics.observe(&Call{Product: &Product{Name: name}, Action: "GetListenerHealthStatus", Timed: true, RegionID: alicloudtest.Region}, time.Millisecond, nil)
+		}
+	}
+	const want = `
+# HELP slb_api_requests_total Calls by product, action, region and by OK, the API's error code, or the failure's kind when there is no code.
+# TYPE slb_api_requests_total counter
+slb_api_requests_total{action="GetListenerHealthStatus",code="OK",product="alb",region="cn-hangzhou"} 3
+slb_api_requests_total{action="GetListenerHealthStatus",code="OK",product="clb",region="cn-hangzhou"} 1
+slb_api_requests_total{action="GetListenerHealthStatus",code="OK",product="nlb",region="cn-hangzhou"} 2
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "slb_api_requests_total"); err != nil {
+		t.Error(err)
+	}
+	if n, err := testutil.GatherAndCount(registry, "slb_api_request_duration_seconds"); err != nil || n != 3 {
+		t.Errorf("%d histograms of durations, %v", n, err)
 	}
 }
 
@@ -97,10 +122,10 @@ func TestCallerCountsItsCalls(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	want := `
-# HELP slb_api_requests_total Calls by action, region and by OK, the API's error code, or the failure's kind when there is no code.
+# HELP slb_api_requests_total Calls by product, action, region and by OK, the API's error code, or the failure's kind when there is no code.
 # TYPE slb_api_requests_total counter
-slb_api_requests_total{action="DescribeHealthStatus",code="InvalidRequest",region=""} 1
-slb_api_requests_total{action="DescribeHealthStatus",code="OK",region="cn-hangzhou"} 1
+slb_api_requests_total{action="DescribeHealthStatus",code="InvalidRequest",product="clb",region=""} 1
+slb_api_requests_total{action="DescribeHealthStatus",code="OK",product="clb",region="cn-hangzhou"} 1
 `
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "slb_api_requests_total"); err != nil {
 		t.Error(err)
@@ -134,7 +159,7 @@ func TestInventedRegionsGetABoundedNumberOfSeries(t *testing.T) {
 		}
 	}
 	observe(alicloudtest.Region)
-	if got := testutil.ToFloat64(metrics.requests.WithLabelValues("DescribeHealthStatus", alicloudtest.Region, "OK")); got != 1 {
+	if got := testutil.ToFloat64(metrics.requests.WithLabelValues(ProductCLB, "DescribeHealthStatus", alicloudtest.Region, "OK")); got != 1 {
 		t.Errorf("a real region after the invented ones is counted %v times", got)
 	}
 }

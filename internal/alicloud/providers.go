@@ -200,7 +200,7 @@ func (p *provider) explain(err error) *Error {
 		return failed(EndpointUnreachable, "%s: no response; check proxy, firewall and network policies", hostOf(address))
 	}
 	if code := submatch(refusalCode, err); code != "" && code != "Success" {
-		if kind := classify(code, 0, 0); kind == Throttled || kind == ServiceError {
+		if kind := classify("", code, 0, 0); kind == Throttled || kind == ServiceError {
 			return failed(kind, "%s", code)
 		}
 		return failed(CredentialsNotFound, "refused with %s; %s", code, p.remedy)

@@ -74,7 +74,11 @@ func (v *Verifier) Field(field, of string) error {
 
 // ListPath is where a response has its list: under one key, or under a key
 // inside another.
-type ListPath struct{ Outer, Inner string }
+type ListPath struct {
+	Outer, Inner string
+	// SuccessCode is set where a document may have a Code, with "Success": true.
+	SuccessCode bool
+}
 
 func (p ListPath) String() string {
 	if p.Inner == "" {
@@ -101,7 +105,7 @@ func VerifyDocument(body []byte, path ListPath) error {
 	switch {
 	case document.Error != nil && !errors.Is(document.Error, io.EOF):
 		return &ResponseError{"something that is not a JSON object"}
-	case found.isError:
+	case found.isError():
 		return &ResponseError{"an error document under a status of success"}
 	case found.outer == jsoniter.InvalidValue:
 		return &ResponseError{"a document without " + path.Outer}
@@ -112,19 +116,40 @@ func VerifyDocument(body []byte, path ListPath) error {
 	}
 }
 
-// shape is what VerifyDocument needs of a document: whether it has an error
-// code, and the kinds of the values at a path. list is invalid where the list
+// shape is what VerifyDocument needs of a document: whether it is an error
+// document, and the kinds of the values at a path. list is invalid where the list
 // occurs twice.
 type shape struct {
-	isError     bool
-	outer, list jsoniter.ValueType
+	// coded is set where the document has a Code, succeeded and failed where it has
+	// Success with true, or with another value.
+	coded, succeeded, failed bool
+	outer, list              jsoniter.ValueType
+}
+
+func (s *shape) isError() bool { return s.failed || s.coded && !s.succeeded }
+
+func (s *shape) readSuccess(document *jsoniter.Iterator) {
+	switch {
+	case document.WhatIsNext() != jsoniter.BoolValue:
+		document.Skip()
+		s.failed = true
+	case document.ReadBool():
+		s.succeeded = true
+	default:
+		s.failed = true
+	}
 }
 
 func outline(document *jsoniter.Iterator, path ListPath) (found shape) {
 	document.ReadObjectCB(func(document *jsoniter.Iterator, key string) bool {
 		switch key {
 		case "Code":
-			found.isError = true
+			found.coded = true
+		case "Success":
+			if path.SuccessCode {
+				found.readSuccess(document)
+				return true
+			}
 		case path.Outer:
 			again := found.outer != jsoniter.InvalidValue
 			found.outer = document.WhatIsNext()

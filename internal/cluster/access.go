@@ -62,7 +62,7 @@ func groupVersionOf(kind string) schema.GroupVersion {
 	switch kind {
 	case KindEndpointSlice:
 		return discoveryv1.SchemeGroupVersion
-	case KindNetworkPolicy:
+	case KindNetworkPolicy, KindIngress:
 		return networkingv1.SchemeGroupVersion
 	default:
 		return corev1.SchemeGroupVersion

@@ -36,6 +36,11 @@ const (
 	annotationBackendIPVersion = "backend-ip-version"
 	// annotationCheckPort is the port that the health check connects to.
 	annotationCheckPort = "health-check-connect-port"
+	// annotationPortRange gives ports of an NLB a range of front-end ports: 1000-2000:80.
+	annotationPortRange = "listener-port-range"
+	// annotationServerGroupType is Instance or Ip: the servers of an NLB are instances
+	// and network interfaces, or addresses.
+	annotationServerGroupType = "server-group-type"
 	// annotationProduct chooses another product than SLB (CLB), if a feature gate
 	// of the controller is on. It has no legacy prefix, as annotationTunnel.
 	annotationProduct = "type"
@@ -58,7 +63,7 @@ var annotationPrefixes = [...]string{annotationPrefix, "service.beta.kubernetes.
 var readAnnotations = append(
 	withPrefixes(annotationOwnLoadBalancer, annotationOverride, annotationOwnServerGroups, annotationForward, annotationProtocols,
 		annotationBackendLabel, annotationRemoveUnscheduled, annotationWeight, annotationDefaultWeight, annotationIPVersion,
-		annotationBackendIPVersion, annotationCheckPort),
+		annotationBackendIPVersion, annotationCheckPort, annotationPortRange, annotationServerGroupType),
 	annotationPrefix+annotationProduct, annotationPrefix+annotationTunnel, annotationBackendType, annotationClass,
 	v1alpha1.MonitorAnnotation)
 

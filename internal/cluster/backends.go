@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +17,7 @@ type expectation struct {
 	state    *ServiceState
 	nodes    candidates
 	port     *corev1.ServicePort
+	anyPort  bool
 	blocks   blocks
 	listener health.ExpectedListener
 	// servers are the instances that are expected already.
@@ -32,28 +34,39 @@ type expectation struct {
 func (s *ServiceState) expectBy(l listener, nodes candidates, v variant) health.ExpectedListener {
 	found := s.endpointsFor(l.port, v.family)
 	x := &expectation{
-		state: s, nodes: nodes, port: l.port, blocks: s.blocksFor(l.port, v),
+		state: s, nodes: nodes, port: l.port, anyPort: l.anyPort, blocks: s.blocksFor(l.port, v),
 		listener: health.ExpectedListener{
-			ServicePort: l.ServicePort, Policy: v.policy, NodePort: l.port.NodePort, TargetPorts: found.ports, Excluded: found.excluded,
+			ServicePort: l.ServicePort, ServerGroupID: l.serverGroupID,
+			Policy: v.policy, NodePort: l.port.NodePort, TargetPorts: found.ports, Excluded: found.excluded,
 		},
 		servers: map[string]bool{}, open: map[string]bool{}, closed: map[string]string{}, since: map[string]time.Time{},
+	}
+	if l.anyPort {
+		x.listener.TargetPorts = nil
 	}
 	var why health.NotDetermined
 	switch {
 	case v.policy == health.PolicyENI:
 		why = x.pods(found.usable)
+	case s.hasAddressGroups():
+		why.Reason = health.NodeAddresses
 	case nodes.nodes == nil:
 		why.Reason = health.NodesUnknown
 	default:
 		why = x.serversAndVirtualPods(found.usable)
 	}
 	if why.Reason != "" {
-		return health.ExpectedListener{ServicePort: l.ServicePort, NotDetermined: why}
+		return l.notDetermined(why)
 	}
 	slices.SortFunc(x.listener.Backends, compareBackends)
 	slices.SortFunc(x.listener.Excluded, compareExcluded)
 	x.listener.Excluded = slices.Compact(x.listener.Excluded)
 	return x.listener
+}
+
+// hasAddressGroups reports whether the servers of an NLB are addresses, also those of nodes.
+func (s *ServiceState) hasAddressGroups() bool {
+	return isNLB(s.Service) && strings.EqualFold(annotationOf(s.Service.Annotations, annotationServerGroupType), "ip")
 }
 
 // pods expects every endpoint. Whether a pod of a hybrid node has an address that
@@ -133,6 +146,9 @@ func (x *expectation) addPod(e *endpoint, node *nodeFacts) {
 		return
 	}
 	backend := health.ExpectedBackend{Type: health.TypeENI, ServerIP: e.address, Port: e.port, Origin: e.origin, Pod: nameOf(e.pod), Location: health.Location{Node: e.node}}
+	if x.anyPort {
+		backend.Port = 0
+	}
 	if node != nil {
 		backend.Location = locationOf(node.node)
 	}

@@ -46,8 +46,8 @@ func byNamespace() toolscache.Indexers {
 	return toolscache.Indexers{toolscache.NamespaceIndex: toolscache.MetaNamespaceIndexFunc}
 }
 
-// meta is that of an object which a user created with kubectl apply.
-func meta(kind string, n int) metav1.ObjectMeta {
+// namedMeta is that of an object which a user created with kubectl apply.
+func namedMeta(kind string, n int) metav1.ObjectMeta {
 	name := fmt.Sprintf("%s-5d9c7b6f48-%05d", kind, n)
 	return metav1.ObjectMeta{
 		Namespace: fmt.Sprintf("team-%d", n%50), Name: name, ResourceVersion: strconv.Itoa(n), UID: types.UID(fmt.Sprintf("0b9f4c52-6a0e-4d3b-9f1f-%012d", n)),
@@ -69,7 +69,7 @@ func BenchmarkCachedPod(b *testing.B) {
 	indexers[podsByIP] = func(object any) ([]string, error) { return Addresses(object.(*corev1.Pod)), nil }
 	benchmarkCached(b, indexers, 1, func(n int) any {
 		return &corev1.Pod{
-			ObjectMeta: meta("web", n),
+			ObjectMeta: namedMeta("web", n),
 			Spec: corev1.PodSpec{
 				NodeName:   nodeName(n),
 				Containers: []corev1.Container{{Name: "web", Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 8080, Protocol: corev1.ProtocolTCP}}}},
@@ -95,7 +95,7 @@ func BenchmarkCachedEndpointSlice(b *testing.B) {
 
 func endpointSlice(n, endpoints int) *discoveryv1.EndpointSlice {
 	slice := newCluster().slices[0]
-	slice.ObjectMeta = meta("web", n)
+	slice.ObjectMeta = namedMeta("web", n)
 	slice.Labels[discoveryv1.LabelServiceName] = fmt.Sprintf("web-%d", n)
 	slice.Endpoints = nil
 	for i := range endpoints {
@@ -112,7 +112,7 @@ func BenchmarkCachedService(b *testing.B) {
 	benchmarkCached(b, byNamespace(), 1, func(n int) any {
 		service := newCluster(eni).service
 		annotations := service.Annotations
-		service.ObjectMeta = meta("web", n)
+		service.ObjectMeta = namedMeta("web", n)
 		service.Annotations[annotationBackendType] = annotations[annotationBackendType]
 		service.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: podIP(n)}}
 		return service
@@ -135,7 +135,7 @@ func BenchmarkCachedNode(b *testing.B) {
 func BenchmarkCachedNetworkPolicy(b *testing.B) {
 	benchmarkCached(b, byNamespace(), 1, func(n int) any {
 		policy := blocking("web", admit(from("100.64.0.0/10")))
-		policy.ObjectMeta = meta("web", n)
+		policy.ObjectMeta = namedMeta("web", n)
 		return policy
 	})
 }

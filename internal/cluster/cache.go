@@ -56,6 +56,8 @@ func Slim(object any) (any, error) {
 		return slimEndpointSlice(object), nil
 	case *networkingv1.NetworkPolicy:
 		return slimNetworkPolicy(object), nil
+	case *networkingv1.Ingress:
+		return slimIngress(object), nil
 	}
 	return object, nil
 }

@@ -9,10 +9,15 @@
 //	access.go           whether the operator may list a kind
 //	locator.go          the node or pod that a backend is
 //	region.go           the region and the instance of a node
-//	service.go          the load balancer of a Service
+//	reference.go            the load balancer of a Service or an Ingress:
+//	service.go          that of a Service
+//	ingress.go          that of an Ingress, and what the Ingress forwards to
+//	albconfig.go        the AlbConfig of an Ingress
 //	annotations.go      the annotations of a Service
 //	ports.go            the listeners that a Service defines
 //	servicebackends.go  what expected.go needs, read from the cache
+//	ingressgroups.go    which server groups of an ALB belong to an Ingress
+//	ingressbackends.go  what that needs, read from the cache
 //	expected.go         the backends that a Service should have:
 //	nodes.go            which nodes may be backends
 //	endpoints.go        which endpoints may be backends
@@ -21,7 +26,8 @@
 //	gates.go            the readiness gates of a pod
 //	signals.go          which changes can change the backends of a load balancer
 //
-// It reads the cache only. It knows the annotations and labels of Alibaba
+// It reads the cache, and past it only AlbConfigs, and what confirms that backends are
+// missing. It knows the annotations and labels of Alibaba
 // Cloud's controllers, and not its API.
 package cluster
 
@@ -33,4 +39,5 @@ const (
 
 	KindEndpointSlice = "EndpointSlice"
 	KindNetworkPolicy = "NetworkPolicy"
+	KindIngress       = "Ingress"
 )

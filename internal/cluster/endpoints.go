@@ -44,7 +44,7 @@ func (s *ServiceState) endpointsFor(port *corev1.ServicePort, family discoveryv1
 	var all endpoints
 	usable := map[string]endpoint{}
 	for _, slice := range s.Slices {
-		if slice.AddressType != family {
+		if slice.AddressType != family && family != dualStack {
 			continue
 		}
 		number := targetPort(slice, port)
@@ -151,17 +151,25 @@ func (s *ServiceState) stateOf(e *discoveryv1.Endpoint) (health.BackendOrigin, h
 		return "", health.ExcludedPodUnknown
 	}
 	pod := s.Pods[name]
-	gate := corev1.PodConditionType(v1alpha1.RegistrationGatePrefix + s.Service.Name)
 	switch {
 	case pod == nil:
 		return "", health.ExcludedNoPod
-	case !slices.Contains(pod.Spec.ReadinessGates, corev1.PodReadinessGate{ConditionType: gate}):
+	case !slices.ContainsFunc(pod.Spec.ReadinessGates, s.opensGate):
 		return "", health.ExcludedNotReady
 	case !isTrue(Condition(pod, corev1.ContainersReady)):
 		return "", health.ExcludedContainersNotReady
 	default:
 		return health.FromGatedEndpoint, ""
 	}
+}
+
+// opensGate reports whether the controller that registers the Service's pods opens a
+// readiness gate.
+func (s *ServiceState) opensGate(gate corev1.PodReadinessGate) bool {
+	if s.ofIngress {
+		return isIngressGate(gate.ConditionType)
+	}
+	return gate.ConditionType == corev1.PodConditionType(v1alpha1.RegistrationGatePrefix+s.Service.Name)
 }
 
 func isSet(condition *bool) bool { return condition != nil && *condition }

@@ -34,6 +34,8 @@ type ServiceState struct {
 	// Registered are the backends of the latest observation that had any. They
 	// show whether the backends of the Service are nodes or pods.
 	Registered []alicloud.Backend
+	// ofIngress is true for a Service behind an Ingress.
+	ofIngress bool
 }
 
 // Expect returns the backends that Alibaba Cloud's cloud controller manager
@@ -64,47 +66,91 @@ func Expect(s *ServiceState) health.Expected {
 
 // undeterminedService returns why the backends of a Service cannot be known from the cluster.
 func undeterminedService(service *corev1.Service) health.NotDetermined {
-	annotations := service.Annotations
-	_, tunnel := annotations[annotationPrefix+annotationTunnel]
-	weight := annotationOf(annotations, annotationDefaultWeight)
-	number, err := strconv.Atoi(weight)
-	class := service.Spec.LoadBalancerClass
 	switch {
-	case isUserManaged(annotations):
+	case isUserManaged(service.Annotations):
 		return health.NotDetermined{Reason: health.ReusedLoadBalancer}
-	case class != nil, annotations[annotationClass] != "", annotations[annotationPrefix+annotationProduct] != "", tunnel:
+	case hasOtherController(service):
 		return health.NotDetermined{Reason: health.OtherController}
-	case annotationOf(annotations, annotationWeight) != "":
-		return health.NotDetermined{Reason: health.Weights, Object: annotationWeight}
-	case weight == "":
-	case err != nil || number < 0 || number > 100:
-		return health.NotDetermined{Reason: health.InvalidAnnotation, Object: annotationDefaultWeight}
-	case number == 0:
-		return health.NotDetermined{Reason: health.Weights, Object: annotationDefaultWeight}
 	}
-	if !areProtocols(service) {
-		return health.NotDetermined{Reason: health.InvalidAnnotation, Object: annotationProtocols}
+	if why := undeterminedWeights(service); why.Reason != "" {
+		return why
+	}
+	if annotation := invalidAnnotation(service); annotation != "" {
+		return health.NotDetermined{Reason: health.InvalidAnnotation, Object: annotation}
 	}
 	return health.NotDetermined{}
 }
 
-// areProtocols reports whether the cloud controller manager can read the annotation protocol-port
-// for each port. It trims no spaces, and reads no further than the entry of the port.
-func areProtocols(service *corev1.Service) bool {
-	list := annotationOf(service.Annotations, annotationProtocols)
+// hasOtherController reports whether another controller than the one of the
+// Service's load balancer serves the Service.
+func hasOtherController(service *corev1.Service) bool {
+	class, product := service.Spec.LoadBalancerClass, service.Annotations[annotationPrefix+annotationProduct]
+	if isNLB(service) {
+		return (class == nil || *class != classNLB) && product != "nlb"
+	}
+	_, tunnel := service.Annotations[annotationPrefix+annotationTunnel]
+	return class != nil || service.Annotations[annotationClass] != "" || product != "" || tunnel
+}
+
+// undeterminedWeights returns why weights keep the backends from being known. A CLB
+// does not list which backends have weight 0; an NLB does.
+func undeterminedWeights(service *corev1.Service) health.NotDetermined {
+	annotations := service.Annotations
+	weight := annotationOf(annotations, annotationDefaultWeight)
+	number, err := strconv.Atoi(weight)
+	switch {
+	case !isNLB(service) && annotationOf(annotations, annotationWeight) != "":
+		return health.NotDetermined{Reason: health.Weights, Object: annotationWeight}
+	case weight == "":
+	case err != nil || number < 0 || number > 100:
+		return health.NotDetermined{Reason: health.InvalidAnnotation, Object: annotationDefaultWeight}
+	case number == 0 && !isNLB(service):
+		return health.NotDetermined{Reason: health.Weights, Object: annotationDefaultWeight}
+	}
+	return health.NotDetermined{}
+}
+
+// invalidAnnotation returns the annotation that the cloud controller manager cannot
+// read for a port of the Service; "": it can read all.
+func invalidAnnotation(service *corev1.Service) string {
+	protocols, ranges := annotationOf(service.Annotations, annotationProtocols), annotationOf(service.Annotations, annotationPortRange)
+	group := annotationOf(service.Annotations, annotationServerGroupType)
+	for i := range service.Spec.Ports {
+		number := strconv.Itoa(int(service.Spec.Ports[i].Port))
+		if !isProtocol(protocols, number, isNLB(service)) {
+			return annotationProtocols
+		}
+		if !isNLB(service) {
+			continue
+		}
+		if _, ok := firstPortOf(ranges, number); !ok {
+			return annotationPortRange
+		}
+		if group != "" && !strings.EqualFold(group, "ip") && !strings.EqualFold(group, "instance") {
+			return annotationServerGroupType
+		}
+	}
+	return ""
+}
+
+// isProtocol reports whether the cloud controller manager can read the annotation
+// protocol-port for a port. It trims no spaces, and reads no further than the entry of
+// the port. For an NLB it ignores case.
+func isProtocol(list, number string, nlb bool) bool {
 	if list == "" {
 		return true
 	}
-	for i := range service.Spec.Ports {
-		number := strconv.Itoa(int(service.Spec.Ports[i].Port))
-		for entry := range strings.SplitSeq(list, ",") {
-			parts := strings.Split(entry, ":")
-			if len(parts) < 2 || !slices.Contains([]string{"http", "https", "tcp", "udp"}, parts[0]) {
-				return false
-			}
-			if parts[1] == number {
-				break
-			}
+	for entry := range strings.SplitSeq(list, ",") {
+		parts := strings.Split(entry, ":")
+		allowed := []string{"http", "https", "tcp", "udp"}
+		if nlb {
+			allowed, parts[0] = []string{"tcp", "udp", "tcpssl"}, strings.ToLower(parts[0])
+		}
+		if len(parts) < 2 || !slices.Contains(allowed, parts[0]) {
+			return false
+		}
+		if parts[1] == number {
+			return true
 		}
 	}
 	return true
@@ -126,7 +172,7 @@ func (s *ServiceState) variants() []variant {
 	}
 	policies := []health.BackendPolicy{nodePolicy, health.PolicyENI}
 	switch kind := s.Service.Annotations[annotationBackendType]; {
-	case kind == health.TypeENI:
+	case kind == health.TypeENI, s.ofIngress && s.Service.Spec.Type == corev1.ServiceTypeClusterIP, s.hasRange():
 		policies = policies[1:]
 	case kind != "":
 		policies = policies[:1]
@@ -148,15 +194,20 @@ func (s *ServiceState) variants() []variant {
 	return all
 }
 
-// families returns the address families that the backends may have. The one of
-// IPv6 needs a feature gate of the controller, which a registered pod shows.
+// hasRange reports whether a listener of the Service has a range of ports, for which
+// only pods can be backends.
+func (s *ServiceState) hasRange() bool {
+	return isNLB(s.Service) && annotationOf(s.Service.Annotations, annotationPortRange) != "" && !s.ofIngress
+}
+
+// families returns the address families that the backends may have. Any but IPv4
+// needs a feature gate of the controller, which a registered pod shows.
 func (s *ServiceState) families() []discoveryv1.AddressType {
-	families := []discoveryv1.AddressType{discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6}
-	for _, name := range []string{annotationIPVersion, annotationBackendIPVersion} {
-		if !strings.EqualFold(annotationOf(s.Service.Annotations, name), "ipv6") {
-			return families[:1]
-		}
+	other := s.requestedFamily()
+	if other == "" {
+		return []discoveryv1.AddressType{discoveryv1.AddressTypeIPv4}
 	}
+	families := []discoveryv1.AddressType{discoveryv1.AddressTypeIPv4, other}
 	isIPv6 := func(b alicloud.Backend) bool { return strings.Contains(b.ServerIP, ":") }
 	pods := slices.DeleteFunc(slices.Clone(s.Registered), func(b alicloud.Backend) bool { return b.Type != health.TypeENI || b.ServerIP == "" })
 	switch {
@@ -164,10 +215,32 @@ func (s *ServiceState) families() []discoveryv1.AddressType {
 		return families
 	case !slices.ContainsFunc(pods, isIPv6):
 		return families[:1]
-	case !slices.ContainsFunc(pods, func(b alicloud.Backend) bool { return !isIPv6(b) }):
+	case other == dualStack || !slices.ContainsFunc(pods, func(b alicloud.Backend) bool { return !isIPv6(b) }):
 		return families[1:]
 	default:
 		return families
+	}
+}
+
+// dualStack stands for both families.
+const dualStack discoveryv1.AddressType = "DualStack"
+
+// requestedFamily is the family other than IPv4 that the annotations request; "": none.
+func (s *ServiceState) requestedFamily() discoveryv1.AddressType {
+	listeners, backends := annotationOf(s.Service.Annotations, annotationIPVersion), annotationOf(s.Service.Annotations, annotationBackendIPVersion)
+	want := "ipv6"
+	if isNLB(s.Service) {
+		want = string(dualStack)
+	}
+	switch {
+	case s.ofIngress || !strings.EqualFold(listeners, want):
+		return ""
+	case strings.EqualFold(backends, "ipv6"):
+		return discoveryv1.AddressTypeIPv6
+	case isNLB(s.Service) && strings.EqualFold(backends, want):
+		return dualStack
+	default:
+		return ""
 	}
 }
 
@@ -179,8 +252,9 @@ func (s *ServiceState) registeredTypes() (nodes, pods bool) {
 	for i := range s.Registered {
 		b := &s.Registered[i]
 		switch {
-		case b.Type != health.TypeENI:
+		case !health.IsAddress(b.Type):
 			nodes = true
+		case b.Type != health.TypeENI: // either way
 		case s.Nodes == nil || pods:
 		case !s.Nodes.virtual:
 			pods = true
@@ -220,10 +294,15 @@ func (s *ServiceState) expectListener(l listener, nodes candidates, variants []v
 	for _, v := range variants[1:] {
 		other := s.expectBy(l, nodes, v)
 		if !sameBackends(&expected, &other) {
-			return health.ExpectedListener{ServicePort: l.ServicePort, NotDetermined: health.NotDetermined{Reason: health.BackendTypeUnknown}}
+			return l.notDetermined(health.NotDetermined{Reason: health.BackendTypeUnknown})
 		}
 	}
 	return expected
+}
+
+// notDetermined is the expectation of a listener whose backends are not known.
+func (l *listener) notDetermined(why health.NotDetermined) health.ExpectedListener {
+	return health.ExpectedListener{ServicePort: l.ServicePort, ServerGroupID: l.serverGroupID, NotDetermined: why}
 }
 
 func sameBackends(a, b *health.ExpectedListener) bool {

@@ -27,6 +27,7 @@ type cluster struct {
 	pods     []*corev1.Pod
 	nodes    []*corev1.Node
 	policies []*networkingv1.NetworkPolicy
+	ingress  *networkingv1.Ingress // nil: none
 	state    ServiceState
 	// noPods and noNodes are true where the operator may not read the kind.
 	noPods, noNodes bool

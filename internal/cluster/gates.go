@@ -71,16 +71,37 @@ func ContainersReady(pod *corev1.Pod) (since time.Time, ready bool) {
 }
 
 // IsRegistered reports whether the cloud controller manager has opened its
-// gate of a pod for a Service, or the pod has no such gate.
-func IsRegistered(pod *corev1.Pod, service string) bool {
-	gate := corev1.PodConditionType(v1alpha1.RegistrationGatePrefix + service)
-	carries := slices.ContainsFunc(pod.Spec.ReadinessGates, func(g corev1.PodReadinessGate) bool { return g.ConditionType == gate })
-	return !carries || isTrue(Condition(pod, gate))
+// gate of a pod for a Service, and those for Ingresses, or the pod has no such gate.
+func IsRegistered(pod *corev1.Pod, service string) bool { return UnregisteredGate(pod, service) == "" }
+
+// UnregisteredGate is the first of these gates that is not open; "": none.
+func UnregisteredGate(pod *corev1.Pod, service string) string {
+	for _, gate := range pod.Spec.ReadinessGates {
+		ours := gate.ConditionType == corev1.PodConditionType(v1alpha1.RegistrationGatePrefix+service) || isIngressGate(gate.ConditionType)
+		if ours && !isTrue(Condition(pod, gate.ConditionType)) {
+			return string(gate.ConditionType)
+		}
+	}
+	return ""
+}
+
+// ingressGates are the readiness gates of a pod that the ALB Ingress controller opens once
+// it has registered the pod: the first by its open source, the second by the
+// documentation of ACK. Each is also the prefix of a gate for each Ingress.
+var ingressGates = []string{"target-health.alb.k8s.alicloud", "target-health.alb.k8s.alibabacloud"}
+
+// isIngressGate reports whether the ALB Ingress controller opens a gate.
+func isIngressGate(conditionType corev1.PodConditionType) bool {
+	name, _, _ := strings.Cut(string(conditionType), "/")
+	return slices.Contains(ingressGates, name)
 }
 
 // readsGate reports whether the operator reads a condition: of a gate for one of
 // the Services.
 func readsGate(conditionType corev1.PodConditionType, services []string) bool {
+	if isIngressGate(conditionType) {
+		return len(services) > 0
+	}
 	for _, prefix := range [...]string{v1alpha1.ReadinessGatePrefix, v1alpha1.RegistrationGatePrefix} {
 		if service, found := strings.CutPrefix(string(conditionType), prefix); found {
 			return slices.Contains(services, service)

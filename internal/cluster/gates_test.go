@@ -93,6 +93,13 @@ func TestGatesOfAPod(t *testing.T) {
 	equal(t, "not registered", IsRegistered(gatedPod(), "web"), false)
 	equal(t, "without the gate", IsRegistered(gatedPod(), "api"), true)
 	equal(t, "registered", IsRegistered(gatedPod(is("service.readiness.alibabacloud.com/web", corev1.ConditionTrue)), "web"), true)
+	for _, gate := range []string{"target-health.alb.k8s.alicloud", "target-health.alb.k8s.alibabacloud", "target-health.alb.k8s.alibabacloud/shop"} {
+		behind := gatedPod()
+		behind.Spec.ReadinessGates = []corev1.PodReadinessGate{{ConditionType: corev1.PodConditionType(gate)}, {ConditionType: "health.slb.lbhealth.dev/web"}}
+		equal(t, "the gate that is not open", UnregisteredGate(behind, "web"), gate)
+		behind.Status.Conditions = []corev1.PodCondition{is(gate, corev1.ConditionTrue)}
+		equal(t, "registered by the ALB Ingress controller, from the cache", IsRegistered(slimPod(behind), "web"), true)
+	}
 	since, ready := ContainersReady(gatedPod(is("ContainersReady", corev1.ConditionTrue)))
 	equal(t, "containers ready since", since, start)
 	equal(t, "containers ready", ready, true)

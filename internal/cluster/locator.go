@@ -42,9 +42,9 @@ const noInstance = "?"
 // one without SetupWithManager, locates nothing.
 type BackendLocator struct {
 	reader client.Reader
-	// nodes and pods are true while the operator may read them; endpointSlices
-	// and policies are for ServiceBackends.
-	nodes, pods, endpointSlices, policies atomic.Bool
+	// nodes and pods are true while the operator may read them; endpointSlices,
+	// policies and ingresses are for ServiceBackends.
+	nodes, pods, endpointSlices, policies, ingresses atomic.Bool
 	// allNamespaces is true when the cache has the pods of every namespace: an
 	// address that no pod has then belongs to no pod.
 	allNamespaces bool
@@ -100,6 +100,8 @@ func (l *BackendLocator) watchFailed(ctx context.Context, reflector *toolscache.
 		l.endpointSlices.Store(false)
 	case fmt.Sprintf("%T", &networkingv1.NetworkPolicy{}):
 		l.policies.Store(false)
+	case fmt.Sprintf("%T", &networkingv1.Ingress{}):
+		l.ingresses.Store(false)
 	}
 }
 
@@ -120,10 +122,11 @@ func (l *BackendLocator) Locate(ctx context.Context, region string, observation 
 		var location health.Location
 		var err error
 		switch {
-		case b.Type != health.TypeENI && l.nodes.Load():
+		case !health.IsAddress(b.Type) && l.nodes.Load():
 			location, err = search.node(ctx, b)
-		case b.Type == health.TypeENI && l.pods.Load():
+		case health.IsAddress(b.Type) && l.pods.Load():
 			location, err = search.pod(ctx, key)
+			location.Missing = location.Missing && !health.MayBeNode(b.Type)
 		}
 		if err != nil {
 			return nil, err

@@ -37,11 +37,14 @@ type ingressPolicy struct {
 }
 
 // blocksFor prepares the policies for the backends of a port. Where nodes forward
-// to pods of other nodes, the pods do not see the address of the load balancer.
+// to pods of other nodes, the pods do not see the address of the load balancer. NLB and
+// ALB check from addresses of their vSwitches, which the cluster does not know.
 func (s *ServiceState) blocksFor(port *corev1.ServicePort, v variant) blocks {
 	checked, _ := strconv.ParseInt(annotationOf(s.Service.Annotations, annotationCheckPort), 10, 32)
 	b := blocks{protocol: cmp.Or(port.Protocol, corev1.ProtocolTCP), port: int32(max(checked, 0))}
 	switch {
+	case s.ofIngress || isNLB(s.Service):
+		return blocks{}
 	case v.policy == health.PolicyCluster || v.family != discoveryv1.AddressTypeIPv4:
 		return blocks{}
 	case v.policy == health.PolicyLocal && b.port != 0:

@@ -145,6 +145,8 @@ func TestBlockedByNetworkPolicyDependsOnTheBackend(t *testing.T) {
 		"a pod on a virtual node":             {newCluster(eni, deny, virtual(1)), ""},
 		"pods may not be read":                {newCluster(eni, deny, func(c *cluster) { c.noPods = true }), ""},
 		"nodes may not be read":               {newCluster(eni, deny, func(c *cluster) { c.noNodes = true }), "prod/deny"},
+		"a pod behind an NLB":                 {newCluster(eni, nlb, deny), ""},
+		"a node of an NLB":                    {newCluster(local, nlb, deny), ""},
 		"the health check's own port":         {newCluster(eni, port(9000), annotate(newPrefix+"health-check-connect-port", "9000")), ""},
 		"another port than the health check":  {newCluster(eni, port(8080), annotate(newPrefix+"health-check-connect-port", "9000")), "prod/allow"},
 		"no port of the health check":         {newCluster(eni, port(8080), annotate(newPrefix+"health-check-connect-port", "-520")), ""},
@@ -156,4 +158,17 @@ func TestBlockedByNetworkPolicyDependsOnTheBackend(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", name, got, test.want)
 		}
 	}
+}
+
+// The addresses that an ALB checks from are those of its vSwitches, and not those of a CLB.
+func TestNetworkPolicyIsNotBlamedBehindAnIngress(t *testing.T) {
+	c := newCluster(eni, clusterIP, func(c *cluster) { c.policies = []*networkingv1.NetworkPolicy{blocking("deny")} })
+	expected := ExpectIngress(&IngressState{
+		Ingress: newIngress("web:80"), Services: map[string]*ServiceState{"web": c.input(true)},
+		Observation: albGroups(t, "443 sgp-web 10.0.0.1:8080 10.0.0.2:8080"),
+	})
+	for _, b := range expected.Listeners[0].Backends {
+		equal(t, "the policy of "+b.ServerIP, b.BlockedBy, "")
+	}
+	equal(t, "the number of backends", len(expected.Listeners[0].Backends), 2)
 }

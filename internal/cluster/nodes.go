@@ -197,3 +197,9 @@ func (n *Nodes) node(name string) *nodeFacts {
 	}
 	return &n.sorted[at]
 }
+
+// hasInstance reports whether an instance is a node, or may be one because nodes may
+// not be read.
+func (n *Nodes) hasInstance(instance string) bool {
+	return n == nil || slices.ContainsFunc(n.sorted, func(f nodeFacts) bool { return f.instance == instance })
+}

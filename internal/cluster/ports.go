@@ -52,10 +52,14 @@ func portsOf(service *corev1.Service) []health.ServicePort {
 	return ports
 }
 
-// listener is a listener of a Service's load balancer, and the port of the Service that it is for.
+// listener is a listener of a load balancer, and the port of the Service that it is for.
 type listener struct {
 	health.ServicePort
 	port *corev1.ServicePort
+	// serverGroupID is the server group of an ALB that it is about; "": the only one.
+	serverGroupID string
+	// anyPort is true for a range of ports: its backends have no port of their own.
+	anyPort bool
 }
 
 // listenersOf returns the listeners with backends that a Service defines; none
@@ -64,7 +68,11 @@ func listenersOf(service *corev1.Service) []listener {
 	if service.Spec.Type != corev1.ServiceTypeLoadBalancer || !service.DeletionTimestamp.IsZero() {
 		return nil
 	}
-	forwards := pairsOf(annotationOf(service.Annotations, annotationForward))
+	var forwards []pair
+	ranges := annotationOf(service.Annotations, annotationPortRange)
+	if !isNLB(service) {
+		forwards, ranges = pairsOf(annotationOf(service.Annotations, annotationForward)), ""
+	}
 	protocols := pairsOf(annotationOf(service.Annotations, annotationProtocols))
 	var listeners []listener
 	for i := range service.Spec.Ports {
@@ -73,13 +81,43 @@ func listenersOf(service *corev1.Service) []listener {
 		if slices.ContainsFunc(forwards, func(p pair) bool { return p.key == number }) {
 			continue
 		}
-		l := listener{health.ServicePort{Port: port.Port, Protocol: strings.ToLower(string(port.Protocol))}, port}
+		l := listener{ServicePort: health.ServicePort{Port: port.Port, Protocol: strings.ToLower(string(port.Protocol))}, port: port}
 		if at := slices.IndexFunc(protocols, func(p pair) bool { return p.value == number }); at >= 0 {
 			l.Protocol = strings.ToLower(protocols[at].key)
+		}
+		if first, ok := firstPortOf(ranges, number); ok && first != 0 {
+			l.Port, l.anyPort = first, true
 		}
 		listeners = append(listeners, l)
 	}
 	return listeners
+}
+
+// firstPortOf returns the first front-end port of the range that the annotation
+// listener-port-range gives a port of a Service; 0: none. ok is false where the cloud
+// controller manager cannot read the annotation: it reads no further than the entry of
+// the port.
+func firstPortOf(ranges, number string) (first int32, ok bool) {
+	if ranges == "" {
+		return 0, true
+	}
+	for entry := range strings.SplitSeq(ranges, ",") {
+		bounds, port, found := strings.Cut(entry, ":")
+		if !found || strings.Contains(port, ":") {
+			return 0, false
+		}
+		if port != number {
+			continue
+		}
+		from, to, found := strings.Cut(bounds, "-")
+		start, err := strconv.ParseUint(from, 10, 16)
+		end, otherErr := strconv.ParseUint(to, 10, 16)
+		if !found || err != nil || otherErr != nil || start == 0 || start >= end {
+			return 0, false
+		}
+		return int32(start), true
+	}
+	return 0, true
 }
 
 // isUserManaged reports whether the user, and not the cloud controller manager,

@@ -3,7 +3,6 @@
 package cluster
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 
@@ -15,8 +14,8 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/health"
 )
 
-// otherProducts are the id prefixes of products that DescribeHealthStatus does not serve.
-var otherProducts = []struct{ prefix, product string }{{"nlb-", "NLB"}, {"alb-", "ALB"}, {"gwlb-", "GWLB"}}
+// classNLB is the loadBalancerClass of a Service whose load balancer is an NLB.
+const classNLB = "alibabacloud.com/nlb"
 
 // loadBalancerID is the schema's pattern of spec.loadBalancerId. The label of a
 // Service must match it as well: its value becomes part of a request.
@@ -31,67 +30,52 @@ const (
 	NoLoadBalancer Support = iota
 	// Pending: the load balancer has no id yet.
 	Pending
-	// Unsupported: the load balancer is no SLB (CLB) instance.
+	// Unsupported: the load balancer is of a product or provider that the operator does not observe.
 	Unsupported
-	// Supported: the load balancer is an SLB (CLB) instance.
+	// Supported: the load balancer is one of Alibaba Cloud.
 	Supported
 )
 
 // SupportFor reports whether the operator can observe the load balancer of a
-// Service. Until it has an id, a class shows that it will be of another product
-// or provider: an SLB (CLB) instance is the one of a Service without a class.
+// Service. Until it has an id, a class shows that it will be of another provider:
+// an SLB (CLB) instance is the one of a Service without a class.
 func SupportFor(service *corev1.Service) Support {
 	id := service.Labels[v1alpha1.ServiceLoadBalancerLabel]
 	class := service.Spec.LoadBalancerClass
 	switch {
 	case service.Spec.Type != corev1.ServiceTypeLoadBalancer:
 		return NoLoadBalancer
-	case id == "" && class != nil && *class != "":
+	case id == "" && class != nil && *class != "" && *class != classNLB:
 		return Unsupported
 	case id == "":
 		return Pending
-	case otherProduct(id) != "" || !loadBalancerID.MatchString(id):
+	case isGateway(id) || !loadBalancerID.MatchString(id):
 		return Unsupported
 	default:
 		return Supported
 	}
 }
 
-// otherProduct is the product of an id that DescribeHealthStatus does not serve; "" for SLB (CLB).
-func otherProduct(id string) string {
-	for _, other := range otherProducts {
-		if strings.HasPrefix(id, other.prefix) {
-			return other.product
-		}
-	}
-	return ""
+// isGateway reports whether an id is that of a Gateway Load Balancer.
+func isGateway(id string) bool { return strings.HasPrefix(id, "gwlb-") }
+
+// isNLB reports whether the load balancer of a Service is an NLB.
+func isNLB(service *corev1.Service) bool {
+	return alicloud.ProductOf(service.Labels[v1alpha1.ServiceLoadBalancerLabel]) == alicloud.ProductNLB
 }
 
 // LoadBalancer finds the load balancer of a Service by its label and the
 // regions of the cluster. A failure says what is missing, and what to do.
 func LoadBalancer(service types.NamespacedName, label string, regions []string) health.Discovery {
-	fail := func(kind alicloud.Kind, format string, args ...any) health.Discovery {
-		return health.Discovery{Failure: &alicloud.Error{
-			Kind: kind, Local: kind == alicloud.InvalidRequest,
-			Message: fmt.Sprintf("Service %s ", service) + fmt.Sprintf(format, args...),
-		}}
+	f := reference{v1alpha1.ReferenceService, service}
+	switch {
+	case label == "":
+		return f.notFound("has no load balancer yet: the cloud controller manager puts its id into the label %s", v1alpha1.ServiceLoadBalancerLabel)
+	case !loadBalancerID.MatchString(label):
+		return f.refused("has a label %s that is no id of a load balancer: fix it", v1alpha1.ServiceLoadBalancerLabel)
+	case isGateway(label):
+		return f.refused("has the Gateway Load Balancer %s, which serves network appliances and no Kubernetes cluster: only CLB, NLB and ALB instances can be observed", label)
+	default:
+		return f.found(label, regions)
 	}
-	if label == "" {
-		return fail(alicloud.LoadBalancerNotFound, "has no load balancer yet: the cloud controller manager puts its id into the label %s", v1alpha1.ServiceLoadBalancerLabel)
-	}
-	if !loadBalancerID.MatchString(label) {
-		return fail(alicloud.InvalidRequest, "has a label %s that is no id of a load balancer: fix it", v1alpha1.ServiceLoadBalancerLabel)
-	}
-	if product := otherProduct(label); product != "" {
-		return fail(alicloud.InvalidRequest, "has the %s instance %s, which DescribeHealthStatus does not know: only SLB (CLB) instances can be observed", product, label)
-	}
-	if len(regions) == 1 {
-		return health.Discovery{Found: &v1alpha1.ServiceLoadBalancer{ServiceName: service.Name, LoadBalancerID: label, RegionID: regions[0]}}
-	}
-	d := fail(alicloud.LoadBalancerNotFound, "has the load balancer %s, but no node has a region: set --region-id", label)
-	if len(regions) > 1 {
-		d = fail(alicloud.InvalidRequest, "has the load balancer %s, but the nodes are in the regions %s: set --region-id, or replace serviceRef by loadBalancerId and regionId", label, strings.Join(regions, ", "))
-	}
-	d.WithoutRegion = &v1alpha1.ServiceLoadBalancer{ServiceName: service.Name, LoadBalancerID: label}
-	return d
 }

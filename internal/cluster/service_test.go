@@ -77,9 +77,8 @@ func TestLoadBalancer(t *testing.T) {
 		"CLB":             {"lb-bp1qjwo61pqz3ahltv0mw", one, "", ""},
 		"an old id":       {"139a00604ad-cn-east-hangzhou-01", one, "", ""},
 		"none yet":        {"", one, alicloud.LoadBalancerNotFound, "has no load balancer yet"},
-		"NLB":             {"nlb-1", one, alicloud.InvalidRequest, "has the NLB instance nlb-1, which DescribeHealthStatus does not know"},
-		"ALB":             {"alb-1", one, alicloud.InvalidRequest, "has the ALB instance alb-1"},
-		"GWLB":            {"gwlb-1", one, alicloud.InvalidRequest, "has the GWLB instance gwlb-1"},
+		"NLB":             {"nlb-1", one, "", ""},
+		"GWLB":            {"gwlb-1", one, alicloud.InvalidRequest, "has the Gateway Load Balancer gwlb-1, which serves network appliances and no Kubernetes cluster"},
 		"no id":           {"lb 1", one, alicloud.InvalidRequest, "that is no id of a load balancer"},
 		"no region":       {"lb-1", nil, alicloud.LoadBalancerNotFound, "no node has a region: set --region-id"},
 		"several regions": {"lb-1", []string{"cn-beijing", "cn-hangzhou"}, alicloud.InvalidRequest, "the nodes are in the regions cn-beijing, cn-hangzhou: set --region-id"},
@@ -88,7 +87,7 @@ func TestLoadBalancer(t *testing.T) {
 			d := LoadBalancer(types.NamespacedName{Namespace: "prod", Name: "web"}, test.label, test.regions)
 			found, failure := d.Found, d.Failure
 			if test.kind == "" {
-				if failure != nil || found.LoadBalancerID != test.label || found.RegionID != "cn-hangzhou" || found.ServiceName != "web" {
+				if failure != nil || found.LoadBalancerID != test.label || found.RegionID != "cn-hangzhou" || found.Reference != (v1alpha1.Reference{Kind: v1alpha1.ReferenceService, Name: "web"}) {
 					t.Fatalf("got %v, %v", found, failure)
 				}
 				return
@@ -99,7 +98,7 @@ func TestLoadBalancer(t *testing.T) {
 			if failure.Local != (test.kind == alicloud.InvalidRequest) {
 				t.Errorf("refused by the operator: %t", failure.Local)
 			}
-			if known := d.WithoutRegion != nil && d.WithoutRegion.LoadBalancerID == test.label && d.WithoutRegion.ServiceName == "web"; known != (len(test.regions) != 1) {
+			if known := d.WithoutRegion != nil && d.WithoutRegion.LoadBalancerID == test.label && d.WithoutRegion.Name == "web"; known != (len(test.regions) != 1) {
 				t.Errorf("the load balancer without its region: %v", d.WithoutRegion)
 			}
 		})
@@ -115,8 +114,9 @@ func TestSupportFor(t *testing.T) {
 		"CLB":                    {"lb-1", "", corev1.ServiceTypeLoadBalancer, Supported},
 		"an old id":              {"139a00604ad-cn-east-hangzhou-01", "", corev1.ServiceTypeLoadBalancer, Supported},
 		"CLB, with a class":      {"lb-1", "example.com/clb", corev1.ServiceTypeLoadBalancer, Supported},
-		"NLB":                    {"nlb-1", "alibabacloud.com/nlb", corev1.ServiceTypeLoadBalancer, Unsupported},
-		"ALB":                    {"alb-1", "", corev1.ServiceTypeLoadBalancer, Unsupported},
+		"NLB":                    {"nlb-1", "alibabacloud.com/nlb", corev1.ServiceTypeLoadBalancer, Supported},
+		"NLB, no class":          {"nlb-1", "", corev1.ServiceTypeLoadBalancer, Supported},
+		"no NLB yet":             {"", "alibabacloud.com/nlb", corev1.ServiceTypeLoadBalancer, Pending},
 		"GWLB":                   {"gwlb-1", "", corev1.ServiceTypeLoadBalancer, Unsupported},
 		"no id":                  {"lb 1", "", corev1.ServiceTypeLoadBalancer, Unsupported},
 		"none yet":               {"", "", corev1.ServiceTypeLoadBalancer, Pending},

@@ -31,7 +31,9 @@ const nodesMaxAge = time.Second
 type ServiceBackends struct {
 	// Locator says which kinds the operator may read.
 	Locator *BackendLocator
-	Now     func() time.Time
+	// Ingresses reads those of objects with spec.ingressRef; nil: none.
+	Ingresses *Ingresses
+	Now       func() time.Time
 
 	// reader reads the cache, and liveReader the API server.
 	reader, liveReader client.Reader
@@ -83,18 +85,26 @@ type Expectation struct {
 	version uint64
 }
 
+// Registered is what a load balancer has.
+type Registered struct {
+	// Backends are those of the latest observation that had any.
+	Backends []alicloud.Backend
+	// Observation is the last one.
+	Observation *alicloud.Observation
+}
+
 // For returns what the cluster expects behind the load balancer of an object;
-// zero without spec.serviceRef, and where the Service has another load balancer
-// now. registered are the backends of the latest observation that had any. last is
-// the result of the last call for the object: what it was computed from rarely changes.
-func (s *ServiceBackends) For(ctx context.Context, object *v1alpha1.LoadBalancerHealth, registered []alicloud.Backend, last Expectation) (Expectation, error) {
+// zero without a Service or Ingress in the spec, and where the Service has another load
+// balancer now. last is the result of the last call for the object: what it was computed
+// from rarely changes.
+func (s *ServiceBackends) For(ctx context.Context, object *v1alpha1.LoadBalancerHealth, registered Registered, last Expectation) (Expectation, error) {
 	return s.expect(ctx, s.cached, object, registered, last)
 }
 
 // Confirm is For with the Service and its EndpointSlices as the API server has
 // them: the cache shows old ones while its watch is interrupted. It also reads since
 // when each pod is Ready: one that restarts may have been registered between two observations.
-func (s *ServiceBackends) Confirm(ctx context.Context, object *v1alpha1.LoadBalancerHealth, registered []alicloud.Backend) (Expectation, error) {
+func (s *ServiceBackends) Confirm(ctx context.Context, object *v1alpha1.LoadBalancerHealth, registered Registered) (Expectation, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	return s.expect(ctx, s.live, object, registered, Expectation{})
@@ -104,15 +114,18 @@ func (s *ServiceBackends) Confirm(ctx context.Context, object *v1alpha1.LoadBala
 // nil if it does not exist.
 type readService func(ctx context.Context, key client.ObjectKey, state *ServiceState) error
 
-func (s *ServiceBackends) expect(ctx context.Context, read readService, object *v1alpha1.LoadBalancerHealth, registered []alicloud.Backend, last Expectation) (Expectation, error) {
-	if s == nil || object.Spec.ServiceRef == nil {
+func (s *ServiceBackends) expect(ctx context.Context, read readService, object *v1alpha1.LoadBalancerHealth, registered Registered, last Expectation) (Expectation, error) {
+	if s == nil || !object.Spec.HasReference() {
 		return Expectation{}, nil
 	}
 	id, _, ok := object.LoadBalancer()
 	if !ok {
 		return Expectation{}, nil
 	}
-	key, state := client.ObjectKey{Namespace: object.Namespace, Name: object.Spec.ServiceRef.Name}, &ServiceState{Registered: registered}
+	if object.Spec.IngressRef != nil {
+		return s.expectIngress(ctx, read, object, registered)
+	}
+	key, state := client.ObjectKey{Namespace: object.Namespace, Name: object.Spec.ServiceRef.Name}, &ServiceState{Registered: registered.Backends}
 	if err := read(ctx, key, state); err != nil {
 		return Expectation{}, fmt.Errorf("reading Service %s and its EndpointSlices: %w", key, err)
 	}

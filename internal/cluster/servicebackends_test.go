@@ -50,6 +50,9 @@ func newBackendsEnv(c *cluster) *backendsEnv {
 	for _, policy := range c.policies {
 		objects = append(objects, policy)
 	}
+	if c.ingress != nil {
+		objects = append(objects, c.ingress)
+	}
 	read := func(object any) error {
 		kind := fmt.Sprintf("%T", object)
 		env.reads[kind]++
@@ -60,6 +63,7 @@ func newBackendsEnv(c *cluster) *backendsEnv {
 	}
 	reader := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithObjects(objects...).
 		WithIndex(&discoveryv1.EndpointSlice{}, slicesByService, serviceOfSlice).
+		WithIndex(&networkingv1.Ingress{}, ingressesByService, servicesOfIngress).
 		WithIndex(&corev1.Service{}, "metadata.name", func(object client.Object) []string { return []string{object.GetName()} }).
 		WithInterceptorFuncs(interceptor.Funcs{
 			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
@@ -70,10 +74,10 @@ func newBackendsEnv(c *cluster) *backendsEnv {
 			},
 		}).Build()
 	locator := &BackendLocator{}
-	for _, kind := range []interface{ Store(bool) }{&locator.nodes, &locator.pods, &locator.endpointSlices, &locator.policies} {
+	for _, kind := range []interface{ Store(bool) }{&locator.nodes, &locator.pods, &locator.endpointSlices, &locator.policies, &locator.ingresses} {
 		kind.Store(true)
 	}
-	env.ServiceBackends = &ServiceBackends{Locator: locator, Now: func() time.Time { return env.now }, reader: reader, liveReader: reader}
+	env.ServiceBackends = &ServiceBackends{Locator: locator, Ingresses: &Ingresses{Locator: locator, reader: reader}, Now: func() time.Time { return env.now }, reader: reader, liveReader: reader}
 	return env
 }
 
@@ -87,7 +91,7 @@ func serviceObject(loadBalancer string) *v1alpha1.LoadBalancerHealth {
 
 func (env *backendsEnv) expect(t *testing.T, registered ...alicloud.Backend) (*health.Expected, error) {
 	t.Helper()
-	expectation, err := env.For(t.Context(), serviceObject("lb-1"), registered, Expectation{})
+	expectation, err := env.For(t.Context(), serviceObject("lb-1"), Registered{Backends: registered}, Expectation{})
 	return expectation.Expected, err
 }
 
@@ -135,13 +139,13 @@ func TestServiceBackendsConfirmsPastTheCache(t *testing.T) {
 		c.service.Spec.Ports[0].TargetPort = intstr.FromInt32(9090)
 	})).reader
 	equal(t, "cached", env.format(t), "80/tcp: 10.0.0.1:8080 10.0.0.2:8080")
-	confirmed, err := env.Confirm(t.Context(), serviceObject("lb-1"), nil)
+	confirmed, err := env.Confirm(t.Context(), serviceObject("lb-1"), Registered{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "live", format(confirmed.Expected), "80/tcp: 10.0.0.1:9090")
 	env.liveReader = newBackendsEnv(newCluster(eni, func(c *cluster) { c.service.Name = "other" })).reader
-	if confirmed, err = env.Confirm(t.Context(), serviceObject("lb-1"), nil); confirmed.Expected != nil || err != nil {
+	if confirmed, err = env.Confirm(t.Context(), serviceObject("lb-1"), Registered{}); confirmed.Expected != nil || err != nil {
 		t.Errorf("the Service does not exist any more: got %+v, %v", confirmed, err)
 	}
 }
@@ -173,7 +177,7 @@ func TestServiceBackendsConfirmsSinceWhen(t *testing.T) {
 		env := newBackendsEnv(newCluster(append(test.edits, restarted)...))
 		env.liveReader = env.reader
 		cached, err := env.expect(t)
-		confirmed, confirmErr := env.Confirm(t.Context(), serviceObject("lb-1"), nil)
+		confirmed, confirmErr := env.Confirm(t.Context(), serviceObject("lb-1"), Registered{})
 		if err != nil || confirmErr != nil {
 			t.Fatal(err, confirmErr)
 		}
@@ -223,7 +227,7 @@ func TestServiceBackendsExpectsNothing(t *testing.T) {
 		"another load balancer":         {env.ServiceBackends, serviceObject("lb-0")},
 		"a Service that does not exist": {env.ServiceBackends, absent},
 	} {
-		if expected, err := test.backends.For(t.Context(), test.object, nil, Expectation{}); expected.Expected != nil || err != nil {
+		if expected, err := test.backends.For(t.Context(), test.object, Registered{}, Expectation{}); expected.Expected != nil || err != nil {
 			t.Errorf("%s: got %+v, %v", name, expected, err)
 		}
 	}

@@ -66,7 +66,7 @@ func TestServiceBackendsComputesOnlyAfterChanges(t *testing.T) {
 	computes := func() bool {
 		t.Helper()
 		env.now = env.now.Add(nodesMaxAge)
-		next, err := env.For(t.Context(), serviceObject("lb-1"), registered, last)
+		next, err := env.For(t.Context(), serviceObject("lb-1"), Registered{Backends: registered}, last)
 		if err != nil {
 			t.Fatal(err)
 		}

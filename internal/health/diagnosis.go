@@ -24,9 +24,12 @@ type Cause struct {
 // symptoms are what is known of one backend beside its health.
 type symptoms struct {
 	at Location
-	// ofService is true for a backend of an object with spec.serviceRef whose
+	// ofService is true for a backend of an object with a Service or Ingress whose
 	// expected backends are known. Others have only the causes of the node and pod.
 	ofService bool
+	// group is the server group of a backend of NLB or ALB, whose health checks come
+	// from the load balancer's own addresses; "" for CLB.
+	group string
 	// status is how a registered backend counts; missing is true for one that is not registered.
 	status  class
 	missing bool
@@ -79,7 +82,7 @@ func (s *symptoms) fails() bool { return s.missing || s.status == abnormal }
 
 func symptomsOf(row *v1alpha1.BackendStatus, at Location, listener *v1alpha1.ListenerStatus, now time.Time) *symptoms {
 	return &symptoms{
-		at: at, status: classOf(row.ServerHealthStatus), port: row.Port,
+		at: at, group: row.ServerGroupID, status: classOf(row.ServerHealthStatus), port: row.Port,
 		unchecked:   listener != nil && listener.HealthCheck == v1alpha1.HealthCheckDisabled,
 		contradicts: now.Sub(at.PodReadySince) >= contradictionAfter && now.Sub(row.LastTransitionTime.Time) >= contradictionAfter,
 	}
@@ -96,7 +99,7 @@ func (s *symptoms) compare(row *v1alpha1.BackendStatus, expected *Expected, l *E
 	switch {
 	case b != nil:
 		s.ports, s.blockedBy = []int32{b.Port}, b.BlockedBy
-	case row.Type != TypeENI && s.at.Node != "":
+	case !IsAddress(row.Type) && s.at.Node != "":
 		s.excluded = expected.excludedNode(s.at.Node)
 		s.withoutEndpoint = l.Policy == PolicyLocal && !l.mayHaveEndpoint(s.at.Node)
 	}
@@ -106,7 +109,7 @@ func (s *symptoms) compare(row *v1alpha1.BackendStatus, expected *Expected, l *E
 // no backends of a Service whose backends are pods.
 func (s *symptoms) setPorts(l *ExpectedListener, kind string) {
 	switch {
-	case kind == TypeENI:
+	case IsAddress(kind):
 		s.ports, s.portKind = l.TargetPorts, "targetPort"
 	case l.Policy != PolicyENI && l.NodePort != 0:
 		s.ports, s.portKind = []int32{l.NodePort}, "nodePort"
@@ -214,7 +217,7 @@ func (s *symptoms) portMismatch() string {
 }
 
 func (s *symptoms) networkPolicyBlocks() string {
-	if !s.fails() || s.blockedBy == "" {
+	if !s.fails() || s.blockedBy == "" || s.group != "" {
 		return ""
 	}
 	return fmt.Sprintf("NetworkPolicy %s admits no health checks from 100.64.0.0/10: check %s", s.blockedBy, s.whereToCheck(v1alpha1.DiagnosisNetworkPolicyBlocks))
@@ -231,5 +234,6 @@ func (s *symptoms) podReadyButAbnormal() string {
 	if !s.fails() || !s.at.podReady() || !s.contradicts {
 		return ""
 	}
-	return v1alpha1.DiagnosisPodReadyButAbnormal.Explain()
+	row := v1alpha1.BackendStatus{Diagnosis: v1alpha1.DiagnosisPodReadyButAbnormal, ServerGroupID: s.group}
+	return row.Explain()
 }

@@ -104,6 +104,7 @@ func undetermined(s *suspect)                  { s.expected.Listeners[0].NotDete
 func isNormal(s *suspect)                      { s.row.ServerHealthStatus = v1alpha1.StatusNormal }
 func isUnavailable(s *suspect)                 { s.row.ServerHealthStatus = v1alpha1.StatusUnavailable }
 func clusterPolicy(s *suspect)                 { s.expected.Listeners[0].Policy = PolicyCluster }
+func ofServerGroup(s *suspect)                 { s.row.ServerGroupID, s.listener.ServerGroupID = "sgp-1", "sgp-1" }
 func registeredPort(port int32) func(*suspect) { return func(s *suspect) { s.row.Port = port } }
 
 func excludedNode(reason ExclusionReason, detail string) func(*suspect) {
@@ -175,6 +176,8 @@ func TestCauseOfAnAbnormalBackend(t *testing.T) {
 		"PodReadyButAbnormal: just now":     {abnormalPod(), none, ""},
 		"PodReadyButAbnormal: no result":    {abnormalPod(podReady, isUnavailable), none, ""},
 		"PodReadyButAbnormal: a node":       {abnormalNode(), none, ""},
+		"PodReadyButAbnormal of a group":    {abnormalPod(podReady, ofServerGroup), v1alpha1.DiagnosisPodReadyButAbnormal, "the pod is Ready: does a NetworkPolicy or a security group block health checks from the load balancer's own addresses (its local IPs in the vSwitches)?"},
+		"NetworkPolicyBlocks: of a group":   {abnormalPod(policyBlocks, ofServerGroup), none, ""}, // the policy may admit its health checks
 		"not determined":                    {abnormalNode(undetermined, unexpected, nodeCordoned, checkOff, registeredPort(31000)), none, ""},
 		"another listener":                  {abnormalNode(unexpected, nodeCordoned, func(s *suspect) { s.row.ListenerPort = 80 }), none, ""},
 	} {
@@ -334,7 +337,7 @@ func TestExpectedListenerOfARow(t *testing.T) {
 		"not determined":        {e, 443, "https", nil},
 		"nothing is expected":   {nil, 80, "http", nil},
 	} {
-		if got := test.of.Listener(test.port, test.protocol); got != test.want {
+		if got := test.of.Listener(test.port, test.protocol, ""); got != test.want {
 			t.Errorf("%s: got %+v", name, got)
 		}
 	}

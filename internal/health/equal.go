@@ -21,7 +21,7 @@ import (
 func sameStatus(a, b *v1alpha1.LoadBalancerHealthStatus) bool {
 	return a.ObservedGeneration == b.ObservedGeneration &&
 		slices.EqualFunc(a.Conditions, b.Conditions, sameCondition) &&
-		same(a.ServiceLoadBalancer, b.ServiceLoadBalancer) &&
+		sameReferencedLoadBalancer(a, b) &&
 		same(a.ObservedTarget, b.ObservedTarget) &&
 		sameSummary(a.Summary, b.Summary) &&
 		slices.EqualFunc(a.Listeners, b.Listeners, sameListenerStatus) &&
@@ -52,7 +52,7 @@ func Contains(status, written *v1alpha1.LoadBalancerHealthStatus) bool {
 		status.LastRequestID == written.LastRequestID &&
 		status.LastObservedTime.Equal(written.LastObservedTime) &&
 		status.LastAttemptedObserveRequest == written.LastAttemptedObserveRequest &&
-		same(status.ServiceLoadBalancer, written.ServiceLoadBalancer) &&
+		sameReferencedLoadBalancer(status, written) &&
 		same(status.ObservedTarget, written.ObservedTarget)
 }
 

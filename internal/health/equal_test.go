@@ -116,6 +116,7 @@ func TestNilAndZeroPointersAreNotEqual(t *testing.T) {
 	at := metav1.NewTime(start)
 	for name, status := range map[string]v1alpha1.LoadBalancerHealthStatus{
 		"serviceLoadBalancer": {ServiceLoadBalancer: &v1alpha1.ServiceLoadBalancer{}},
+		"ingressLoadBalancer": {IngressLoadBalancer: &v1alpha1.IngressLoadBalancer{}},
 		"observedTarget":      {ObservedTarget: &v1alpha1.ObservedTarget{}},
 		"summary":             {Summary: &v1alpha1.Summary{}},
 		"lastObservedTime":    {LastObservedTime: &at},

@@ -3,6 +3,7 @@
 package health
 
 import (
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,7 +35,7 @@ type evaluation struct {
 	spec            *v1alpha1.LoadBalancerHealthSpec
 	generation      int64
 	edited          bool // the conditions are not yet about this generation and load balancer
-	hasLoadBalancer bool // false for an object whose Service has none
+	hasLoadBalancer bool // false for an object whose Service or Ingress has none
 	previous        *v1alpha1.LoadBalancerHealthStatus
 	wasObserved     condition
 	wasHealthy      condition
@@ -52,12 +53,13 @@ type evaluation struct {
 	next        v1alpha1.LoadBalancerHealthStatus
 	transitions Transitions
 	absences    Absences
-	registered  *condition // of an observation; nil: without spec.serviceRef
+	registered  *condition // of an observation; nil: without a Service or Ingress
 	staleAt     time.Time
 }
 
 func newEvaluation(object *v1alpha1.LoadBalancerHealth, input Input, now time.Time, options Options) *evaluation {
 	_, _, hasLoadBalancer := object.LoadBalancer()
+	input.Observation = ownPart(object, &input)
 	e := &evaluation{
 		key:             object.Namespace + "/" + object.Name,
 		spec:            &object.Spec,
@@ -92,6 +94,9 @@ func newEvaluation(object *v1alpha1.LoadBalancerHealth, input Input, now time.Ti
 	if object.Spec.ServiceRef == nil {
 		e.next.ServiceLoadBalancer = nil
 	}
+	if object.Spec.IngressRef == nil {
+		e.next.IngressLoadBalancer = nil
+	}
 	return e
 }
 
@@ -104,6 +109,7 @@ func withTarget(status *v1alpha1.LoadBalancerHealthStatus, target v1alpha1.Obser
 		LastHandledObserveRequest:   status.LastHandledObserveRequest,
 		LastAttemptedObserveRequest: status.LastAttemptedObserveRequest,
 		ServiceLoadBalancer:         status.ServiceLoadBalancer,
+		IngressLoadBalancer:         status.IngressLoadBalancer,
 		ObservedTarget:              &target,
 	}
 }
@@ -115,6 +121,9 @@ func Interval(spec *v1alpha1.LoadBalancerHealthSpec) time.Duration {
 	}
 	return spec.Interval.Duration
 }
+
+// healthCall is the call whose result Observed is about.
+func (e *evaluation) healthCall() string { return healthCallOf(e.next.ObservedTarget) }
 
 // hasObservation returns whether the status has an observation of its target.
 func (e *evaluation) hasObservation() bool {
@@ -147,7 +156,7 @@ func (e *evaluation) observed() {
 	room := fitting(rows, &e.next, e.request)
 	e.next.Backends, e.next.OmittedBackends = bounded(rows, min(e.options.MaxBackends, room))
 	e.setConditions(conditionSet{
-		observed:   condition{metav1.ConditionTrue, v1alpha1.ReasonObservationSucceeded, messageObservedWith(e.input.Observation.OddRows)},
+		observed:   condition{metav1.ConditionTrue, v1alpha1.ReasonObservationSucceeded, messageObserved(e.healthCall(), e.input.Observation.OddRows)},
 		healthy:    healthy,
 		registered: e.registered,
 	})
@@ -172,6 +181,7 @@ func (e *evaluation) setRows(first bool) ([]v1alpha1.BackendStatus, *listenerFac
 func (e *evaluation) setListeners(rows []v1alpha1.BackendStatus, first bool) *listenerFacts {
 	observed, previous := listenersOf(rows), e.next.Listeners
 	facts := factsOf(&e.input, e.spec, observed)
+	observed = slices.DeleteFunc(observed, facts.mirrored)
 	merged := mergeListeners(observed, previous, facts, e.policy, e.stamp)
 	e.registered = e.compareRegistered(merged, rows, facts)
 	e.next.Listeners = evaluateListeners(merged, previous, facts, e.policy, e.stamp)
@@ -279,7 +289,7 @@ func (e *evaluation) reevaluate() condition {
 // disruptions it allows.
 func (e *evaluation) setVerdict(facts *listenerFacts) condition {
 	evaluated := newEvaluatedListeners(e.next.Listeners, facts, e.policy)
-	healthy := evaluated.condition(e.next.ObservedTarget, e.next.Summary, e.acceptProblem)
+	healthy := e.withUnknownGroups(evaluated.condition(e.next.ObservedTarget, e.next.Summary, e.acceptProblem))
 	allowed, known := evaluated.disruptionsAllowed()
 	e.setDisruptionsAllowed(allowed, known && healthy.status != metav1.ConditionUnknown)
 	return healthy
@@ -358,7 +368,7 @@ func (e *evaluation) setConditions(set conditionSet) {
 	case observed.status == metav1.ConditionFalse && (!failedBefore || observed.reason != e.wasObserved.reason):
 		e.transitions.Observation = observed.transition()
 	case observed.status == metav1.ConditionTrue && failedBefore:
-		e.transitions.Observation = condition{observed.status, observed.reason, messageRecovered(e.wasObserved.reason)}.transition()
+		e.transitions.Observation = condition{observed.status, observed.reason, messageRecovered(e.healthCall(), e.wasObserved.reason)}.transition()
 	}
 	e.recordRegistered(set.registered)
 	e.next.ObservedGeneration = e.generation

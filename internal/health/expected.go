@@ -5,6 +5,7 @@ package health
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
@@ -58,45 +59,49 @@ const (
 	InvalidAnnotation NotDeterminedReason = "InvalidAnnotation"
 	// NoNodePort: the backends are nodes, and the port has no nodePort.
 	NoNodePort NotDeterminedReason = "NoNodePort"
+	// NodeAddresses: the backends are addresses of nodes.
+	NodeAddresses NotDeterminedReason = "NodeAddresses"
+	// IngressesUnknown: the operator may not read Ingresses.
+	IngressesUnknown NotDeterminedReason = "IngressesUnknown"
+	// IngressChanged: the Ingress does not exist, or has another load balancer now.
+	IngressChanged NotDeterminedReason = "IngressChanged"
+	// ServerGroupUnknown: no server group of the ALB has backends of a Service.
+	ServerGroupUnknown NotDeterminedReason = "ServerGroupUnknown"
+	// InvalidAction: an action of the Ingress cannot be read.
+	InvalidAction NotDeterminedReason = "InvalidAction"
 )
 
 // NotDetermined says why the expected backends are not known. The zero value: they are known.
 type NotDetermined struct {
 	Reason NotDeterminedReason
-	// Object is the annotation, node or endpoint that causes it; "": none.
+	// Object is the annotation, node, endpoint or Service that causes it; "": none.
 	Object string
+}
+
+// notDeterminedMessages explain each reason; %s stands for the object.
+var notDeterminedMessages = map[NotDeterminedReason]string{
+	EndpointSlicesUnknown: "the operator may not read EndpointSlices: apply config/service-discovery or upgrade the chart, and restart the operator",
+	NodesUnknown:          "the backends are nodes, which the operator may not read: apply config/backend-names, or set backendNames.enabled of the chart (nodes require a ClusterRole)",
+	ReusedLoadBalancer:    "the user created the load balancer or its server groups, which others may share",
+	Weights:               "the annotation %s sets weights, which may be 0",
+	OtherController:       "the class of the Service is that of another controller",
+	BackendTypeUnknown:    "the registered backends do not show whether the cloud controller manager registers nodes or pods, and IPv4 or IPv6 addresses: set the annotation service.beta.kubernetes.io/backend-type",
+	HybridNodes:           "a pod runs on the hybrid node %s, which the load balancer may not reach",
+	EndpointWithoutNode:   "the endpoint %s has no node, so the cloud controller manager registers none",
+	AmbiguousNode:         "the endpoint %s is on different nodes in two EndpointSlices",
+	InvalidProviderID:     "the providerID of node %s has no instance, so the cloud controller manager registers none",
+	InvalidAnnotation:     "the cloud controller manager cannot parse the annotation %s, so it registers none",
+	NoNodePort:            "the backends are nodes, and the port of the Service has no nodePort",
+	NodeAddresses:         "the annotation server-group-type makes the backends addresses of nodes",
+	IngressesUnknown:      "the operator may not read Ingresses: apply config/service-discovery or upgrade the chart, and restart the operator",
+	IngressChanged:        "the Ingress does not exist, or has another load balancer now",
+	ServerGroupUnknown:    "no server group has the backends of %s: " + seeIngressController,
+	InvalidAction:         "the annotation %s of the Ingress is not a list of actions: fix it",
 }
 
 // Message says what keeps the expected backends from being known; "": nothing does.
 func (n NotDetermined) Message() string {
-	switch n.Reason {
-	case EndpointSlicesUnknown:
-		return "the operator may not read EndpointSlices: apply config/service-discovery or upgrade the chart, and restart the operator"
-	case NodesUnknown:
-		return "the backends are nodes, which the operator may not read: apply config/backend-names, or set backendNames.enabled of the chart (nodes require a ClusterRole)"
-	case ReusedLoadBalancer:
-		return "the user created the load balancer or its server groups, which others may share"
-	case Weights:
-		return "the annotation " + n.Object + " sets weights, which may be 0"
-	case OtherController:
-		return "the class of the Service is that of another controller"
-	case BackendTypeUnknown:
-		return "the registered backends do not show whether the cloud controller manager registers nodes or pods, and IPv4 or IPv6 addresses: set the annotation service.beta.kubernetes.io/backend-type"
-	case HybridNodes:
-		return "a pod runs on the hybrid node " + n.Object + ", which the load balancer may not reach"
-	case EndpointWithoutNode:
-		return "the endpoint " + n.Object + " has no node, so the cloud controller manager registers none"
-	case AmbiguousNode:
-		return "the endpoint " + n.Object + " is on different nodes in two EndpointSlices"
-	case InvalidProviderID:
-		return "the providerID of node " + n.Object + " has no instance, so the cloud controller manager registers none"
-	case InvalidAnnotation:
-		return "the cloud controller manager cannot parse the annotation " + n.Object + ", so it registers none"
-	case NoNodePort:
-		return "the backends are nodes, and the port of the Service has no nodePort"
-	default:
-		return ""
-	}
+	return strings.Replace(notDeterminedMessages[n.Reason], "%s", n.Object, 1)
 }
 
 // ExclusionReason is why the cloud controller manager does not register a node or an endpoint.
@@ -174,6 +179,8 @@ type ExpectedBackend struct {
 // ExpectedListener is what the cluster expects behind one listener of a Service.
 type ExpectedListener struct {
 	ServicePort
+	// ServerGroupID is the server group of an ALB; "" for a listener with one group, or none.
+	ServerGroupID string
 	// NotDetermined is why the backends are not known. Then the other fields are zero.
 	NotDetermined NotDetermined
 	// Policy is how the backends were chosen.
@@ -188,25 +195,52 @@ type ExpectedListener struct {
 	Excluded []Excluded
 }
 
-// Expected is what the cluster expects behind the load balancer of a Service.
+// Expected is what the cluster expects behind the load balancer of a Service or an Ingress.
 type Expected struct {
 	// NotDetermined is why nothing is known of any listener. Then the other fields are zero.
 	NotDetermined NotDetermined
 	// ExcludedNodes are the nodes that are no backends of the Service, sorted by name.
 	ExcludedNodes []Excluded
-	// Listeners are sorted by port and protocol.
+	// Listeners are sorted by port, protocol and server group.
 	Listeners []ExpectedListener
+	// Groups are, with spec.ingressRef, the server groups of the Services of the Ingress,
+	// sorted by id.
+	Groups []OwnGroup
+	// ServicesWithoutGroup are the Services with a port whose server group is not known, sorted.
+	ServicesWithoutGroup []string
+	// GroupsNotDetermined is why those of some Services are not known.
+	GroupsNotDetermined NotDetermined
 }
 
-// Listener returns the expectation of a listener; nil: none, or not determined.
-// A protocol that is "" matches the only listener of the port.
-func (e *Expected) Listener(port int32, protocol string) *ExpectedListener {
+// OwnGroup is a server group of an ALB that belongs to an Ingress.
+type OwnGroup struct {
+	ID string
+	// Services are those of the Ingress that it has the backends of; none where that is not known.
+	Services []string
+}
+
+// GroupsOf are the ids of the server groups that have the backends of a Service.
+func (e *Expected) GroupsOf(service string) []string {
+	var ids []string
+	for i := range e.Groups {
+		if slices.Contains(e.Groups[i].Services, service) {
+			ids = append(ids, e.Groups[i].ID)
+		}
+	}
+	return ids
+}
+
+// Listener returns the expectation of a listener and its server group; nil: none, or
+// not determined. A protocol that is "" matches the only listener of the port, and an
+// expectation without a server group is that of any.
+func (e *Expected) Listener(port int32, protocol, serverGroupID string) *ExpectedListener {
 	if e == nil {
 		return nil
 	}
 	var found *ExpectedListener
 	for i := range e.Listeners {
-		if l := &e.Listeners[i]; l.Port == port && (protocol == "" || l.Protocol == protocol) {
+		l := &e.Listeners[i]
+		if l.Port == port && (protocol == "" || l.Protocol == protocol) && (l.ServerGroupID == "" || l.ServerGroupID == serverGroupID) {
 			if found != nil {
 				return nil
 			}
@@ -217,6 +251,11 @@ func (e *Expected) Listener(port int32, protocol string) *ExpectedListener {
 		return nil
 	}
 	return found
+}
+
+// listenerOf returns the expectation of the listener of a row; nil: none, or not determined.
+func (e *Expected) listenerOf(row *v1alpha1.BackendStatus) *ExpectedListener {
+	return e.Listener(row.ListenerPort, row.ListenerProtocol, row.ServerGroupID)
 }
 
 // excludedNode returns why a node is no backend; nil: it is one, or not known.

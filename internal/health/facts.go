@@ -3,6 +3,7 @@
 package health
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
@@ -15,7 +16,10 @@ type listenerFacts struct {
 	// listed are the listeners of the scope as DescribeLoadBalancerListeners
 	// lists them.
 	listed []alicloud.Listener
-	// complete is true when listed has every listener of the scope.
+	// groups are the server groups of the listeners of the scope, of an observation
+	// that has them; listed has none then.
+	groups []alicloud.GroupListener
+	// complete is true when listed or groups has every listener of the scope.
 	complete bool
 	// lapsed is true when the states in the status are too old to count.
 	lapsed bool
@@ -39,6 +43,15 @@ func factsOf(input *Input, spec *v1alpha1.LoadBalancerHealthSpec, listeners []v1
 		ports:        input.ServicePorts,
 		noPort:       hasNoPort(listeners),
 		portsUnknown: spec.ServiceRef != nil && input.ServicePorts == nil,
+	}
+	if observation := input.Observation; observation != nil && observation.Groups != nil {
+		facts.complete = true
+		for i := range observation.Groups.Listeners {
+			if l := &observation.Groups.Listeners[i]; l.InScope(facts.scope) {
+				facts.groups = append(facts.groups, *l)
+			}
+		}
+		return facts
 	}
 	if input.Details == nil || !ListsAll(input.Details.Listeners, listeners) {
 		return facts
@@ -67,6 +80,11 @@ func ListsAll(listed []alicloud.Listener, listeners []v1alpha1.ListenerStatus) b
 // find returns the listener as it is listed. It prefers a running one where
 // several match.
 func (f *listenerFacts) find(l *v1alpha1.ListenerStatus) (listed alicloud.Listener, found bool) {
+	for i := range f.groups {
+		if candidate := &f.groups[i]; candidate.ServerGroupID == l.ServerGroupID && matches(l, candidate.Port, candidate.Protocol) {
+			return candidate.Listener, true
+		}
+	}
 	for _, candidate := range f.listed {
 		if !matches(l, candidate.Port, candidate.Protocol) {
 			continue
@@ -76,6 +94,31 @@ func (f *listenerFacts) find(l *v1alpha1.ListenerStatus) (listed alicloud.Listen
 		}
 	}
 	return listed, found
+}
+
+// mirrored returns whether a listener is of a server group that gets copies of
+// requests only: it has rows, and no verdict.
+func (f *listenerFacts) mirrored(l v1alpha1.ListenerStatus) bool {
+	return slices.ContainsFunc(f.groups, func(g alicloud.GroupListener) bool {
+		return g.Mirror && g.ServerGroupID == l.ServerGroupID && matches(&l, g.Port, g.Protocol)
+	})
+}
+
+// existing are the listeners that the facts list, without health and counts.
+func (f *listenerFacts) existing() iter.Seq[v1alpha1.ListenerStatus] {
+	return func(yield func(v1alpha1.ListenerStatus) bool) {
+		for i := range f.listed {
+			if !yield(v1alpha1.ListenerStatus{Port: f.listed[i].Port, Protocol: f.listed[i].Protocol}) {
+				return
+			}
+		}
+		for i := range f.groups {
+			g := &f.groups[i]
+			if !g.Mirror && !yield(v1alpha1.ListenerStatus{Port: g.Port, Protocol: g.Protocol, ServerGroupID: g.ServerGroupID}) {
+				return
+			}
+		}
+	}
 }
 
 // named returns whether the spec or the Service names a listener, so that it

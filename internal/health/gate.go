@@ -39,6 +39,8 @@ type GatePod struct {
 	// the cloud controller manager has opened its own gate of the pod; the same as
 	// ReadySeenAt for a pod without one; zero: not yet.
 	RegisteredSeenAt time.Time
+	// RegistrationGate is the gate of that controller which is not open; "": the one of the Service.
+	RegistrationGate string
 	// Reason and Message are those of the gate's condition; "": it has none.
 	Reason, Message string
 	// ObservedAt is when the last observation arrived that decided on the pod; zero:

@@ -3,6 +3,7 @@
 package health
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,6 +32,20 @@ type GateObservation struct {
 	listeners  []gateListener
 	// listsNodes is hasNode, with the pods; false where rows of pods lack their type.
 	listsNodes bool
+	// adding are the rows of servers that are being added to a server group.
+	adding map[rowIdentity]bool
+	// lacksGroup is true when the server group of a port of the Service is not known.
+	lacksGroup bool
+}
+
+// rowIdentity identifies a row.
+type rowIdentity struct {
+	listenerPort     int32
+	listenerProtocol string
+	serverGroupID    string
+	serverID         string
+	serverIP         string
+	port             int32
 }
 
 // gateListener is a listener that exists.
@@ -60,6 +75,12 @@ type GateInput struct {
 	Scopes         []GateScope
 	// Ports are the listeners that the Service defines; nil: not known.
 	Ports []ServicePort
+	// OfIngress is true for a Service behind an Ingress: each listener with a server group
+	// of the Service serves it.
+	OfIngress bool
+	// LacksGroup is true, with OfIngress, when the server group of a port of the Service
+	// is not known: the pod must be in that, too.
+	LacksGroup bool
 	// Previous is the last GateObservation of the Service; nil: none.
 	Previous *GateObservation
 }
@@ -67,8 +88,8 @@ type GateInput struct {
 // NewGateObservation prepares an observation for the gates of a Service.
 func NewGateObservation(input GateInput) *GateObservation {
 	o := &GateObservation{
-		service: input.Service, loadBalancer: input.LoadBalancerID, at: input.Observation.At, requestedAt: input.Observation.RequestedAt,
-		byIP: map[string][]int{}, portsKnown: input.Ports != nil,
+		service: input.Service, loadBalancer: input.LoadBalancerID, at: input.Observation.At, requestedAt: requestedAt(input.Observation),
+		byIP: map[string][]int{}, portsKnown: input.Ports != nil || input.OfIngress, adding: addingIn(input.Observation), lacksGroup: input.LacksGroup,
 	}
 	o.rows = slices.DeleteFunc(rowsOf(input.Observation, alicloud.Scope{}), func(row v1alpha1.BackendStatus) bool {
 		return !slices.ContainsFunc(input.Scopes, func(scope GateScope) bool {
@@ -77,7 +98,7 @@ func NewGateObservation(input GateInput) *GateObservation {
 	})
 	for _, scope := range input.Scopes {
 		for _, l := range scope.Listeners {
-			if !slices.ContainsFunc(o.listeners, func(known gateListener) bool { return matches(&known.ListenerStatus, l.Port, l.Protocol) }) {
+			if !slices.ContainsFunc(o.listeners, func(known gateListener) bool { return known.is(l.Port, l.Protocol, l.ServerGroupID) }) {
 				o.listeners = append(o.listeners, gateListener{ListenerStatus: l})
 			}
 		}
@@ -90,10 +111,25 @@ func NewGateObservation(input GateInput) *GateObservation {
 	}
 	for i := range o.listeners {
 		l := &o.listeners[i]
-		l.named = slices.ContainsFunc(input.Ports, func(p ServicePort) bool { return matches(&l.ListenerStatus, p.Port, p.Protocol) })
+		l.named = input.OfIngress || slices.ContainsFunc(input.Ports, func(p ServicePort) bool { return matches(&l.ListenerStatus, p.Port, p.Protocol) })
 	}
 	o.continueFrom(input.Previous)
 	return o
+}
+
+// requestedAt is when the oldest part of an observation was requested: the members of a
+// server group may be of an earlier one, and so of other pods.
+func requestedAt(observation *alicloud.Observation) time.Time {
+	at := observation.RequestedAt
+	if observation.Groups == nil {
+		return at
+	}
+	for i := range observation.Groups.Listeners {
+		if members := observation.Groups.Listeners[i].MembersAt; !members.IsZero() && members.Before(at) {
+			at = members
+		}
+	}
+	return at
 }
 
 // continueFrom sets since when the observations have said the same.
@@ -110,7 +146,7 @@ func (o *GateObservation) continueFrom(previous *GateObservation) {
 			continue
 		}
 		l.uncheckedSince = o.at
-		if was := previous.listener(l.Port, l.Protocol); was != nil {
+		if was := previous.listener(l.Port, l.Protocol, l.ServerGroupID); was != nil {
 			l.uncheckedSince = sinceOr(was.uncheckedSince, o.at)
 		}
 	}
@@ -122,10 +158,10 @@ func (o *GateObservation) hasOnlyNodes() bool {
 	found := false
 	for i := range o.rows {
 		row := &o.rows[i]
-		if l := o.listener(row.ListenerPort, row.ListenerProtocol); o.portsKnown && (l == nil || !l.named) {
+		if l := o.listenerOf(row); o.portsKnown && (l == nil || !l.named) {
 			continue
 		}
-		if row.Type == TypeENI {
+		if IsAddress(row.Type) {
 			return false
 		}
 		found = true
@@ -140,13 +176,43 @@ func sinceOr(since, now time.Time) time.Time {
 	return since
 }
 
-func (o *GateObservation) listener(port int32, protocol string) *gateListener {
+func (o *GateObservation) listener(port int32, protocol, serverGroupID string) *gateListener {
 	for i := range o.listeners {
-		if matches(&o.listeners[i].ListenerStatus, port, protocol) {
-			return &o.listeners[i]
+		if l := &o.listeners[i]; l.is(port, protocol, serverGroupID) {
+			return l
 		}
 	}
 	return nil
+}
+
+// listenerOf returns the listener of a row; nil: none.
+func (o *GateObservation) listenerOf(row *v1alpha1.BackendStatus) *gateListener {
+	return o.listener(row.ListenerPort, row.ListenerProtocol, row.ServerGroupID)
+}
+
+func (l *gateListener) is(port int32, protocol, serverGroupID string) bool {
+	return l.ServerGroupID == serverGroupID && matches(&l.ListenerStatus, port, protocol)
+}
+
+// addingIn are the rows of servers that are being added to their server groups.
+func addingIn(observation *alicloud.Observation) map[rowIdentity]bool {
+	if observation.Groups == nil {
+		return nil
+	}
+	adding := map[rowIdentity]bool{}
+	for i := range observation.Groups.Rows {
+		if row := &observation.Groups.Rows[i]; row.Adding {
+			b := &observation.Backends[i]
+			adding[rowIdentity{b.ListenerPort, b.ListenerProtocol, row.ServerGroupID, b.ServerID, b.ServerIP, b.Port}] = true
+		}
+	}
+	return adding
+}
+
+// isAdding reports whether the server of a row gets no requests yet or any more.
+func (o *GateObservation) isAdding(row *v1alpha1.BackendStatus) bool {
+	return classOf(row.ServerHealthStatus) == unused ||
+		o.adding[rowIdentity{row.ListenerPort, row.ListenerProtocol, row.ServerGroupID, row.ServerID, row.ServerIP, row.Port}]
 }
 
 // WithPods returns a copy that knows the addresses of all pods with a gate of
@@ -162,8 +228,8 @@ func (o *GateObservation) WithPods(ips []string) *GateObservation {
 	for _, ip := range ips {
 		for _, at := range o.byIP[ip] {
 			row := &o.rows[at]
-			typed = typed && row.Type == TypeENI
-			if l := with.listener(row.ListenerPort, row.ListenerProtocol); l != nil {
+			typed = typed && IsAddress(row.Type)
+			if l := with.listenerOf(row); l != nil {
 				l.listsPods = true
 			}
 		}
@@ -179,10 +245,10 @@ func (o *GateObservation) WithPods(ips []string) *GateObservation {
 func (o *GateObservation) hasNode() bool {
 	known := o.portsKnown || slices.ContainsFunc(o.listeners, func(l gateListener) bool { return l.listsPods })
 	return slices.ContainsFunc(o.rows, func(row v1alpha1.BackendStatus) bool {
-		if row.Type == TypeENI || !known {
-			return row.Type != TypeENI
+		if IsAddress(row.Type) || !known {
+			return !IsAddress(row.Type)
 		}
-		l := o.listener(row.ListenerPort, row.ListenerProtocol)
+		l := o.listenerOf(&row)
 		return l != nil && (l.named || l.listsPods)
 	})
 }
@@ -207,7 +273,7 @@ func (o *GateObservation) decide(pod *GatePod) GateDecision {
 		return d
 	}
 	if pod.RegisteredSeenAt.IsZero() {
-		d.Reason, d.Message = v1alpha1.GateNotRegistered, "the cloud controller manager has not registered the pod: its gate "+v1alpha1.RegistrationGatePrefix+o.service+" is not True"
+		d.Reason, d.Message = v1alpha1.GateNotRegistered, "the cloud controller manager has not registered the pod: its gate "+cmp.Or(pod.RegistrationGate, v1alpha1.RegistrationGatePrefix+o.service)+" is not True"
 		return d
 	}
 	if o.requestedAt.Before(pod.RegisteredSeenAt) {
@@ -234,7 +300,7 @@ func (o *GateObservation) rowsOf(pod *GatePod) []*v1alpha1.BackendStatus {
 	var rows []*v1alpha1.BackendStatus
 	for _, ip := range pod.IPs {
 		for _, at := range o.byIP[ip] {
-			if row := &o.rows[at]; !pod.HostNetwork || row.Type == TypeENI {
+			if row := &o.rows[at]; !pod.HostNetwork || IsAddress(row.Type) {
 				rows = append(rows, row)
 			}
 		}
@@ -248,12 +314,14 @@ func (o *GateObservation) rowsOf(pod *GatePod) []*v1alpha1.BackendStatus {
 func (o *GateObservation) verdict(rows []*v1alpha1.BackendStatus) (open bool, reason, message string) {
 	var abnormals, pending, unchecked []string
 	for _, row := range rows {
-		l := o.listener(row.ListenerPort, row.ListenerProtocol)
+		l := o.listenerOf(row)
 		class := classOf(row.ServerHealthStatus)
 		switch {
 		case class == normal || l != nil && !l.decides():
 		case class == abnormal:
 			abnormals = append(abnormals, nameOfRow(row))
+		case o.isAdding(row):
+			pending = append(pending, nameOfRow(row))
 		case l != nil && l.hasNoCheck(o.at):
 			unchecked = append(unchecked, nameOfRow(row))
 		default:
@@ -266,6 +334,8 @@ func (o *GateObservation) verdict(rows []*v1alpha1.BackendStatus) (open bool, re
 		return false, v1alpha1.GateBackendAbnormal, "the health check of " + o.loadBalancer + " fails on " + firstFew(abnormals)
 	case len(missing) > 0:
 		return false, v1alpha1.GateNotRegistered, o.loadBalancer + " does not list the pod on " + firstFew(missing)
+	case o.lacksGroup:
+		return false, v1alpha1.GateNotRegistered, o.loadBalancer + " has no server group with the backends of each port of Service " + o.service
 	case len(rows) == 0:
 		return false, v1alpha1.GateNotRegistered, o.loadBalancer + " does not list the pod"
 	case len(pending) > 0:
@@ -287,9 +357,9 @@ func (o *GateObservation) without(rows []*v1alpha1.BackendStatus) []string {
 			continue
 		}
 		if !slices.ContainsFunc(rows, func(row *v1alpha1.BackendStatus) bool {
-			return matches(&l.ListenerStatus, row.ListenerPort, row.ListenerProtocol)
+			return l.is(row.ListenerPort, row.ListenerProtocol, row.ServerGroupID)
 		}) {
-			missing = append(missing, "listener "+listenerName(l.Port, l.Protocol))
+			missing = append(missing, "listener "+nameOf(&l.ListenerStatus))
 		}
 	}
 	return missing
@@ -317,7 +387,7 @@ func (l *gateListener) hasNoCheck(at time.Time) bool {
 // nameOfRow is the port and listener of a row, such as
 // "port 8443 of listener 443/https".
 func nameOfRow(row *v1alpha1.BackendStatus) string {
-	listener := "listener " + listenerName(row.ListenerPort, row.ListenerProtocol)
+	listener := "listener " + nameOf(&v1alpha1.ListenerStatus{Port: row.ListenerPort, Protocol: row.ListenerProtocol, ServerGroupID: row.ServerGroupID})
 	if row.Port == 0 {
 		return listener
 	}

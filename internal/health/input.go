@@ -40,8 +40,8 @@ type Input struct {
 	// ServicePorts are the listeners that the Service of spec.serviceRef
 	// creates; nil: not known.
 	ServicePorts []ServicePort
-	// Expected is what the cluster expects, for an object with spec.serviceRef; nil: this
-	// process does not know yet, and the status keeps what it says.
+	// Expected is what the cluster expects, for an object with spec.serviceRef or
+	// spec.ingressRef; nil: this process does not know yet, and the status keeps what it says.
 	Expected *Expected
 	// Absences are those of the last Outcome of the object in this process.
 	Absences Absences

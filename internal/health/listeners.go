@@ -35,12 +35,24 @@ func matches(l *v1alpha1.ListenerStatus, port int32, protocol string) bool {
 	return l.Port == port && (l.Protocol == "" || protocol == "" || compareProtocols(l.Protocol, protocol) == 0)
 }
 
-// matching returns the listener of listeners that matches l; nil for none.
+// matching returns the listener of listeners that matches l and has the same
+// server group; nil for none.
 func matching(listeners []v1alpha1.ListenerStatus, l *v1alpha1.ListenerStatus) *v1alpha1.ListenerStatus {
-	if i := indexOf(listeners, l.Port, l.Protocol); i >= 0 {
-		return &listeners[i]
+	var found *v1alpha1.ListenerStatus
+	for i := range listeners {
+		if candidate := &listeners[i]; candidate.ServerGroupID == l.ServerGroupID && matches(candidate, l.Port, l.Protocol) {
+			if candidate.Protocol == l.Protocol {
+				return candidate
+			}
+			found = candidate
+		}
 	}
-	return nil
+	return found
+}
+
+// listenerOf returns the listener that a row is behind; nil for none.
+func listenerOf(row *v1alpha1.BackendStatus, listeners []v1alpha1.ListenerStatus) *v1alpha1.ListenerStatus {
+	return matching(listeners, &v1alpha1.ListenerStatus{Port: row.ListenerPort, Protocol: row.ListenerProtocol, ServerGroupID: row.ServerGroupID})
 }
 
 // indexOf returns the index of the listener that matches, one of the same
@@ -65,8 +77,7 @@ func mergeListeners(observed, previous []v1alpha1.ListenerStatus, facts *listene
 	for i := range observed {
 		merged = append(merged, facts.describe(observed[i], matching(previous, &observed[i])))
 	}
-	for i := range facts.listed {
-		l := v1alpha1.ListenerStatus{Port: facts.listed[i].Port, Protocol: facts.listed[i].Protocol}
+	for l := range facts.existing() {
 		was := matching(previous, &l)
 		if matching(merged, &l) == nil && (!facts.noPort || was != nil && was.Backends == 0) {
 			merged = append(merged, facts.describe(l, was))
@@ -88,7 +99,7 @@ func mergeListeners(observed, previous []v1alpha1.ListenerStatus, facts *listene
 	}
 	if len(merged) > len(observed) {
 		slices.SortFunc(merged, func(a, b v1alpha1.ListenerStatus) int {
-			return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
+			return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.ServerGroupID, b.ServerGroupID))
 		})
 	}
 	return merged
@@ -114,7 +125,7 @@ func (f *listenerFacts) describe(l v1alpha1.ListenerStatus, was *v1alpha1.Listen
 // say nothing about it where none of them has a port (withPort is false) or
 // where some have none.
 func (f *listenerFacts) unlisted(was *v1alpha1.ListenerStatus, withPort bool, p policy, at metav1.Time) (l v1alpha1.ListenerStatus, kept bool) {
-	bare := v1alpha1.ListenerStatus{Port: was.Port, Protocol: was.Protocol}
+	bare := v1alpha1.ListenerStatus{Port: was.Port, Protocol: was.Protocol, ServerGroupID: was.ServerGroupID}
 	l = f.describe(bare, was)
 	switch {
 	case f.complete:
@@ -262,9 +273,9 @@ func listenerTransitions(listeners, previous []v1alpha1.ListenerStatus) []Listen
 		case l.MissingSince != nil && was.Backends == 0 && was.Health == v1alpha1.Unknown && !noPort:
 			// It was missing before: an older schema could not store missingSince.
 		case l.MissingSince != nil:
-			transitions = append(transitions, ListenerTransition{Listener: listenerName(l.Port, l.Protocol), Missing: true})
+			transitions = append(transitions, ListenerTransition{Listener: nameOf(l), Missing: true})
 		case l.Backends > 0:
-			transitions = append(transitions, ListenerTransition{Listener: listenerName(l.Port, l.Protocol)})
+			transitions = append(transitions, ListenerTransition{Listener: nameOf(l)})
 		}
 	}
 	return transitions
@@ -272,9 +283,13 @@ func listenerTransitions(listeners, previous []v1alpha1.ListenerStatus) []Listen
 
 // ListenersChanged returns whether an observation has other listeners in the
 // object's scope than the object's status. It returns false for a status that
-// has no observation of the same target.
+// has no observation of the same target, and for an observation that lists the
+// listeners itself.
 func ListenersChanged(object *v1alpha1.LoadBalancerHealth, observation *alicloud.Observation) bool {
 	status := &object.Status
+	if observation.Groups != nil {
+		return false
+	}
 	if status.Summary == nil || status.ObservedTarget == nil || *status.ObservedTarget != targetOf(object) {
 		return false
 	}

@@ -16,8 +16,21 @@ import (
 // probes to detect a program that hangs.
 const contradictionAfter = time.Minute
 
-// TypeENI is the type of a backend that is an address of an elastic network interface.
-const TypeENI = "eni"
+// Types of backends that are addresses.
+const (
+	// TypeENI is an address of an elastic network interface.
+	TypeENI = "eni"
+	// typeECI is an elastic container instance, and typeIP an address alone, of NLB and ALB.
+	typeECI = "eci"
+	typeIP  = "ip"
+)
+
+// IsAddress returns whether a backend of a type is identified by its address, as a
+// pod is, and not by the id of a server.
+func IsAddress(kind string) bool { return kind == TypeENI || kind == typeECI || kind == typeIP }
+
+// MayBeNode returns whether a backend that is an address may be that of a node.
+func MayBeNode(kind string) bool { return kind == typeIP }
 
 // Location is the node or pod that a backend is, as the cluster knows it.
 type Location struct {
@@ -52,7 +65,7 @@ type Locations map[string]Location
 // LocationKey identifies a backend in the cluster: a server by its id, and an
 // ENI, which may have many pods, by its address. "": it cannot be identified.
 func LocationKey(kind, serverID, serverIP string) string {
-	if kind == TypeENI {
+	if IsAddress(kind) {
 		return Address(serverIP)
 	}
 	return serverID
@@ -78,7 +91,7 @@ func (l Locations) of(b *v1alpha1.BackendStatus) Location {
 type surroundings struct {
 	// locations are nil where no node or pod is known.
 	locations Locations
-	// expected is nil for an object without spec.serviceRef, or where it is not known.
+	// expected is nil for an object without a Service or Ingress, or where it is not known.
 	expected  *Expected
 	listeners []v1alpha1.ListenerStatus
 	now       time.Time
@@ -139,9 +152,9 @@ func (s *surroundings) locate(row v1alpha1.BackendStatus, inCluster bool) v1alph
 
 // causeOf returns why a registered backend is abnormal, or what contradicts its health.
 func (s *surroundings) causeOf(row *v1alpha1.BackendStatus, at Location) Cause {
-	listener := matching(s.listeners, &v1alpha1.ListenerStatus{Port: row.ListenerPort, Protocol: row.ListenerProtocol})
+	listener := listenerOf(row, s.listeners)
 	symptoms := symptomsOf(row, at, listener, s.now)
-	if l := s.expected.Listener(row.ListenerPort, row.ListenerProtocol); l != nil && symptoms.status != normal {
+	if l := s.expected.listenerOf(row); l != nil && symptoms.status != normal {
 		symptoms.compare(row, s.expected, l, s.backendsOf(l)[LocationKey(row.Type, row.ServerID, row.ServerIP)])
 	}
 	return symptoms.cause()
@@ -151,7 +164,7 @@ func (s *surroundings) causeOf(row *v1alpha1.BackendStatus, at Location) Cause {
 // that its Service should have are known: it names what the diagnosis does not, such as
 // the port or the NetworkPolicy. "": there is none.
 func (s *surroundings) causeInService(row *v1alpha1.BackendStatus) string {
-	if s.locations == nil || s.expected.Listener(row.ListenerPort, row.ListenerProtocol) == nil {
+	if s.locations == nil || s.expected.listenerOf(row) == nil {
 		return ""
 	}
 	if at := s.locations.of(row); !at.Missing {

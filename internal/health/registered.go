@@ -32,6 +32,7 @@ func (a Absences) Any() bool { return len(a.since) > 0 }
 type absentBackend struct {
 	listenerPort     int32
 	listenerProtocol string
+	serverGroupID    string
 	server           string // as of LocationKey
 	port             int32
 }
@@ -74,13 +75,14 @@ type comparison struct {
 // affect the verdict expects nothing, nor does one whose backends the API does not
 // list: it is missing, or it has none while it is stopped or being configured.
 func (c *comparison) compare(listeners []v1alpha1.ListenerStatus, rows []v1alpha1.BackendStatus, facts *listenerFacts) {
-	if c.expected.NotDetermined.Reason != "" {
-		c.undetermined = append(c.undetermined, c.expected.NotDetermined.Message())
-		return
+	for _, why := range [...]NotDetermined{c.expected.NotDetermined, c.expected.GroupsNotDetermined} {
+		if why.Reason != "" {
+			c.undetermined = append(c.undetermined, why.Message())
+		}
 	}
 	for i := range c.expected.Listeners {
 		expected := &c.expected.Listeners[i]
-		at := indexOf(listeners, expected.Port, expected.Protocol)
+		at := expected.indexIn(listeners)
 		if at < 0 || !facts.scope.Includes(alicloud.Backend{ListenerPort: expected.Port, ListenerProtocol: expected.Protocol}) {
 			continue
 		}
@@ -91,6 +93,16 @@ func (c *comparison) compare(listeners []v1alpha1.ListenerStatus, rows []v1alpha
 		}
 	}
 	c.decide(rows)
+}
+
+// indexIn returns the index of the listener that the expectation is about; -1 for none.
+func (l *ExpectedListener) indexIn(listeners []v1alpha1.ListenerStatus) int {
+	if l.ServerGroupID == "" {
+		return indexOf(listeners, l.Port, l.Protocol)
+	}
+	return slices.IndexFunc(listeners, func(candidate v1alpha1.ListenerStatus) bool {
+		return candidate.ServerGroupID == l.ServerGroupID && matches(&candidate, l.Port, l.Protocol)
+	})
 }
 
 // absence is an expected backend that an observation lacks.
@@ -110,6 +122,7 @@ func (c *comparison) decide(rows []v1alpha1.BackendStatus) {
 	}
 	slices.SortFunc(c.absent, func(a, b absence) int {
 		return cmp.Or(cmp.Compare(a.listener.Port, b.listener.Port), compareProtocols(a.listener.Protocol, b.listener.Protocol),
+			cmp.Compare(a.listener.ServerGroupID, b.listener.ServerGroupID),
 			cmp.Compare(a.backend.ServerID, b.backend.ServerID), cmp.Compare(a.backend.ServerIP, b.backend.ServerIP), cmp.Compare(a.backend.Port, b.backend.Port))
 	})
 	for i := range c.absent {
@@ -126,7 +139,9 @@ func (c *comparison) decide(rows []v1alpha1.BackendStatus) {
 
 // rowsOn are the sorted rows of a listener.
 func rowsOn(l *v1alpha1.ListenerStatus, rows []v1alpha1.BackendStatus) []v1alpha1.BackendStatus {
-	isOn := func(row v1alpha1.BackendStatus) bool { return matches(l, row.ListenerPort, row.ListenerProtocol) }
+	isOn := func(row v1alpha1.BackendStatus) bool {
+		return row.ServerGroupID == l.ServerGroupID && matches(l, row.ListenerPort, row.ListenerProtocol)
+	}
 	first := slices.IndexFunc(rows, isOn)
 	if first < 0 {
 		return nil
@@ -159,7 +174,7 @@ func (c *comparison) compareListener(l *v1alpha1.ListenerStatus, expected *Expec
 		if was.registered || b.readySince().After(c.at) || have.hasInPart(server, b.Port) {
 			continue
 		}
-		since := c.absentSince(absentBackend{l.Port, l.Protocol, server, b.Port}, b)
+		since := c.absentSince(absentBackend{l.Port, l.Protocol, l.ServerGroupID, server, b.Port}, b)
 		c.absent = append(c.absent, absence{l, expected, b, since})
 	}
 }
@@ -186,7 +201,7 @@ func (c *comparison) absentSince(id absentBackend, b *ExpectedBackend) time.Time
 func (c *comparison) listedSince(id absentBackend) time.Time {
 	for i := range c.listed {
 		b := &c.listed[i]
-		if b.ListenerPort == id.listenerPort && compareProtocols(b.ListenerProtocol, id.listenerProtocol) == 0 && b.Port == id.port &&
+		if b.ListenerPort == id.listenerPort && compareProtocols(b.ListenerProtocol, id.listenerProtocol) == 0 && b.ServerGroupID == id.serverGroupID && b.Port == id.port &&
 			(b.ServerID == id.server || Address(b.ServerIP) == id.server) {
 			return b.Since.Time
 		}
@@ -206,7 +221,7 @@ func (b *ExpectedBackend) readySince() time.Time {
 func (a *absence) row(diagnosis v1alpha1.Diagnosis) v1alpha1.MissingBackend {
 	l, b := a.listener, a.backend
 	return v1alpha1.MissingBackend{
-		ListenerPort: l.Port, ListenerProtocol: l.Protocol,
+		ListenerPort: l.Port, ListenerProtocol: l.Protocol, ServerGroupID: l.ServerGroupID,
 		ServerID: b.ServerID, ServerIP: b.ServerIP, Port: b.Port, Pod: b.Pod, Node: b.Location.Node,
 		Diagnosis: diagnosis, Since: metav1.NewTime(a.since.Truncate(time.Second)),
 	}
@@ -234,12 +249,12 @@ func registeredOn(l *v1alpha1.ListenerStatus, expected *ExpectedListener, rows [
 	r := &registeredBackends{marks: make(map[serverPort]mark, len(rows))}
 	servers, pods := false, false
 	for i := range expected.Backends {
-		isPod := expected.Backends[i].Type == TypeENI
+		isPod := IsAddress(expected.Backends[i].Type)
 		servers, pods = servers || !isPod, pods || isPod
 	}
 	for i := range rows {
 		row := &rows[i]
-		if row.ListenerPort != 0 && !matches(l, row.ListenerPort, row.ListenerProtocol) {
+		if row.ListenerPort != 0 && !matches(l, row.ListenerPort, row.ListenerProtocol) || row.ServerGroupID != l.ServerGroupID {
 			continue
 		}
 		if servers && !r.add(row.ServerID, row.Port) {
@@ -300,10 +315,10 @@ func (c *comparison) condition(was condition) condition {
 }
 
 // compareRegistered compares the listeners of an observation with what the cluster
-// expects, and returns the condition Registered; nil without spec.serviceRef.
+// expects, and returns the condition Registered; nil without a Service or Ingress.
 func (e *evaluation) compareRegistered(listeners []v1alpha1.ListenerStatus, rows []v1alpha1.BackendStatus, facts *listenerFacts) *condition {
 	switch {
-	case e.spec.ServiceRef == nil:
+	case !e.spec.HasReference():
 		return nil
 	case e.input.Expected == nil:
 		for i := range listeners {
@@ -326,7 +341,7 @@ func (e *evaluation) compareRegistered(listeners []v1alpha1.ListenerStatus, rows
 // keptRegistered is Registered without a comparison: as it was.
 func (e *evaluation) keptRegistered() *condition {
 	switch {
-	case e.spec.ServiceRef == nil:
+	case !e.spec.HasReference():
 		return nil
 	case e.wasRegistered.status == "" || !e.hasObservation():
 		return &condition{metav1.ConditionUnknown, v1alpha1.ReasonPending, messagePending}

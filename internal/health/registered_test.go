@@ -363,6 +363,7 @@ func TestEachReasonOfNotDeterminedIsExplained(t *testing.T) {
 	for _, reason := range []NotDeterminedReason{
 		EndpointSlicesUnknown, NodesUnknown, ReusedLoadBalancer, Weights, OtherController, BackendTypeUnknown,
 		HybridNodes, EndpointWithoutNode, InvalidProviderID, InvalidAnnotation, NoNodePort, AmbiguousNode,
+		NodeAddresses, IngressesUnknown, IngressChanged, ServerGroupUnknown, InvalidAction,
 	} {
 		text := NotDetermined{Reason: reason, Object: "OBJECT"}.Message()
 		if other, twice := seen[text]; twice || strings.Contains(text, string(reason)) || strings.HasSuffix(text, ".") {

@@ -11,15 +11,16 @@ import (
 	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
-// class is how a backend counts: by the API's three values, with every value
-// that the API adds later as unavailable. A status keeps the rows of a lower
-// class first.
+// class is how a backend counts: by the API's values, with every value that the
+// API adds later as unavailable. A status keeps the rows of a lower class first. A
+// backend that is unused has a row, and is in no count, verdict or event.
 type class int
 
 const (
 	abnormal class = iota
 	unavailable
 	normal
+	unused
 	classes
 )
 
@@ -29,13 +30,15 @@ func classOf(serverHealthStatus string) class {
 		return normal
 	case v1alpha1.StatusAbnormal:
 		return abnormal
+	case v1alpha1.StatusUnused:
+		return unused
 	default:
 		return unavailable
 	}
 }
 
 func (c class) String() string {
-	return [...]string{v1alpha1.StatusAbnormal, v1alpha1.StatusUnavailable, v1alpha1.StatusNormal}[c]
+	return [...]string{v1alpha1.StatusAbnormal, v1alpha1.StatusUnavailable, v1alpha1.StatusNormal, v1alpha1.StatusUnused}[c]
 }
 
 // rowsOf returns the backends of an observation in the scope, sorted by
@@ -45,10 +48,11 @@ func (c class) String() string {
 // has it once, with the worst of its states.
 func rowsOf(observation *alicloud.Observation, scope alicloud.Scope) []v1alpha1.BackendStatus {
 	rows := make([]v1alpha1.BackendStatus, 0, len(observation.Backends))
-	for _, b := range observation.Backends {
-		if !scope.Includes(b) {
+	for i := range observation.Backends {
+		if !observation.InScope(scope, i) {
 			continue
 		}
+		b, group := &observation.Backends[i], observation.Group(i)
 		rows = append(rows, v1alpha1.BackendStatus{
 			ServerID:           b.ServerID,
 			ServerIP:           b.ServerIP,
@@ -56,7 +60,9 @@ func rowsOf(observation *alicloud.Observation, scope alicloud.Scope) []v1alpha1.
 			Type:               cmp.Or(b.Type, TypeECS), // the API's default
 			ListenerPort:       b.ListenerPort,
 			ListenerProtocol:   b.ListenerProtocol,
+			ServerGroupID:      group.ServerGroupID,
 			Port:               b.Port,
+			Reason:             group.Reason,
 			ServerHealthStatus: b.ServerHealthStatus,
 		})
 	}
@@ -68,7 +74,8 @@ func rowsOf(observation *alicloud.Observation, scope alicloud.Scope) []v1alpha1.
 			cmp.Compare(classOf(a.ServerHealthStatus), classOf(b.ServerHealthStatus)),
 			cmp.Compare(a.ServerHealthStatus, b.ServerHealthStatus),
 			cmp.Compare(a.EniHost, b.EniHost),
-			cmp.Compare(a.Type, b.Type))
+			cmp.Compare(a.Type, b.Type),
+			cmp.Compare(a.Reason, b.Reason))
 	})
 	return slices.CompactFunc(rows, func(a, b v1alpha1.BackendStatus) bool { return SameBackend(&a, &b) })
 }
@@ -84,6 +91,9 @@ func byIdentity(a, b *v1alpha1.BackendStatus) int {
 		return c
 	}
 	if c := compareProtocols(a.ListenerProtocol, b.ListenerProtocol); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.ServerGroupID, b.ServerGroupID); c != 0 {
 		return c
 	}
 	if c := strings.Compare(a.ServerID, b.ServerID); c != 0 {
@@ -119,15 +129,22 @@ func listenersOf(rows []v1alpha1.BackendStatus) []v1alpha1.ListenerStatus {
 	listeners := make([]v1alpha1.ListenerStatus, 0, n)
 	for i := range rows {
 		if starts(i) {
-			listeners = append(listeners, v1alpha1.ListenerStatus{Port: rows[i].ListenerPort, Protocol: rows[i].ListenerProtocol})
+			listeners = append(listeners, v1alpha1.ListenerStatus{
+				Port: rows[i].ListenerPort, Protocol: rows[i].ListenerProtocol, ServerGroupID: rows[i].ServerGroupID,
+			})
 		}
-		listeners[len(listeners)-1].Counts = counted(listeners[len(listeners)-1].Counts, classOf(rows[i].ServerHealthStatus))
+		l := &listeners[len(listeners)-1]
+		if c := classOf(rows[i].ServerHealthStatus); c == unused {
+			l.Unused++
+		} else {
+			l.Counts = counted(l.Counts, c)
+		}
 	}
 	return listeners
 }
 
 func sameListener(a, b *v1alpha1.BackendStatus) bool {
-	return a.ListenerPort == b.ListenerPort && compareProtocols(a.ListenerProtocol, b.ListenerProtocol) == 0
+	return a.ListenerPort == b.ListenerPort && a.ServerGroupID == b.ServerGroupID && compareProtocols(a.ListenerProtocol, b.ListenerProtocol) == 0
 }
 
 // counted returns the counts with one more backend of the class.
@@ -152,6 +169,7 @@ func summaryOf(listeners []v1alpha1.ListenerStatus) *v1alpha1.Summary {
 		summary.Normal += listeners[i].Normal
 		summary.Abnormal += listeners[i].Abnormal
 		summary.Unavailable += listeners[i].Unavailable
+		summary.Unused += listeners[i].Unused
 		if listeners[i].Expected != nil {
 			missing += listeners[i].Missing
 			expected = true

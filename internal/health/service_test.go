@@ -17,10 +17,14 @@ func ofService(name string) func(*v1alpha1.LoadBalancerHealthSpec) {
 	}
 }
 
+func serviceReference(name string) v1alpha1.Reference {
+	return v1alpha1.Reference{Kind: v1alpha1.ReferenceService, Name: name}
+}
+
 // discoverLoadBalancer is a discovery of the load balancer of a Service.
 func (env *testEnv) discoverLoadBalancer(service, id string) Outcome {
 	env.t.Helper()
-	return env.discover(Discovery{Found: &v1alpha1.ServiceLoadBalancer{ServiceName: service, LoadBalancerID: id, RegionID: "cn-hangzhou"}})
+	return env.discover(Discovery{Found: &v1alpha1.ReferencedLoadBalancer{Reference: serviceReference(service), LoadBalancerID: id, RegionID: "cn-hangzhou"}})
 }
 
 // failDiscovery is a discovery that fails.
@@ -72,7 +76,7 @@ func TestAnotherLoadBalancerOfAServiceIsATransition(t *testing.T) {
 	env.discoverLoadBalancer("web", "lb-1")
 	env.observe("443/https nn")
 	outcome := env.discoverLoadBalancer("web", "lb-2")
-	if transition := outcome.Transitions.LoadBalancer; transition == nil || *transition != (LoadBalancerTransition{Service: "web", From: "lb-1", To: "lb-2"}) {
+	if transition := outcome.Transitions.LoadBalancer; transition == nil || *transition != (LoadBalancerTransition{Reference: serviceReference("web"), From: "lb-1", To: "lb-2"}) {
 		t.Fatalf("got %v", transition)
 	}
 	if !Edited(env.object) {
@@ -153,7 +157,7 @@ func TestLoadBalancerOfAnotherServiceDoesNotCount(t *testing.T) {
 func TestKnownLoadBalancerKeepsItsRegion(t *testing.T) {
 	unknown := func(service, id string) Discovery {
 		return Discovery{
-			WithoutRegion: &v1alpha1.ServiceLoadBalancer{ServiceName: service, LoadBalancerID: id},
+			WithoutRegion: &v1alpha1.ReferencedLoadBalancer{Reference: serviceReference(service), LoadBalancerID: id},
 			Failure:       &alicloud.Error{Kind: alicloud.InvalidRequest, Local: true, Message: "the nodes are in several regions"},
 		}
 	}

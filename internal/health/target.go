@@ -16,13 +16,13 @@ func ScopeOf(spec *v1alpha1.LoadBalancerHealthSpec) alicloud.Scope {
 	return scope
 }
 
-// Edited returns whether the status is not yet about the object's target: the
-// spec is newer, or its Service has another load balancer than before.
+// Edited returns whether the status is not yet about the object's target: the spec
+// is newer, or its Service or Ingress has another load balancer than before.
 func Edited(object *v1alpha1.LoadBalancerHealth) bool {
 	if object.Generation != object.Status.ObservedGeneration {
 		return true
 	}
-	if object.Spec.ServiceRef == nil {
+	if !object.Spec.HasReference() {
 		return false
 	}
 	id, region, ok := object.LoadBalancer()
@@ -30,15 +30,15 @@ func Edited(object *v1alpha1.LoadBalancerHealth) bool {
 	return ok && (was == nil || was.LoadBalancerID != id || was.RegionID != region)
 }
 
-// targetOf is what an object observes. While its Service has no load balancer,
-// the target is the last one that the Service had, whose verdict then goes stale.
+// targetOf is what an object observes. While its Service or Ingress has no load
+// balancer, the target is the last one that it had, whose verdict then goes stale.
 func targetOf(object *v1alpha1.LoadBalancerHealth) v1alpha1.ObservedTarget {
 	scope := ScopeOf(&object.Spec)
 	target := v1alpha1.ObservedTarget{ListenerPort: scope.ListenerPort, ListenerProtocol: object.Spec.ListenerProtocol}
 	id, region, ok := object.LoadBalancer()
-	if service := object.Spec.ServiceRef; service != nil {
-		target.ServiceName = service.Name
-		if was := object.Status.ObservedTarget; !ok && was != nil && was.ServiceName == service.Name {
+	if reference := object.Spec.Reference(); object.Spec.HasReference() {
+		target.SetReference(reference)
+		if was := object.Status.ObservedTarget; !ok && was != nil && was.Reference() == reference {
 			id, region = was.LoadBalancerID, was.RegionID
 		}
 	}

@@ -25,14 +25,13 @@ type Transitions struct {
 	Observation *ConditionTransition
 	// Registered is set when the condition Registered became False, or True after that.
 	Registered *ConditionTransition
-	// LoadBalancer is set when the Service of spec.serviceRef has another load balancer than before.
+	// LoadBalancer is set when the Service or Ingress in the spec has another load balancer than before.
 	LoadBalancer *LoadBalancerTransition
 }
 
-// LoadBalancerTransition is a Service whose load balancer was replaced.
+// LoadBalancerTransition is a Service or an Ingress whose load balancer was replaced.
 type LoadBalancerTransition struct {
-	// Service is its name.
-	Service string
+	Reference v1alpha1.Reference
 	// From and To are ids of load balancers.
 	From, To string
 }
@@ -176,6 +175,9 @@ func backendTransitions(rows, previous []v1alpha1.BackendStatus, omitted omitted
 }
 
 func backendTransition(row, was *v1alpha1.BackendStatus, omitted omittedRows) (transition BackendTransition, found bool) {
+	if isUnused(row) || isUnused(was) {
+		return BackendTransition{}, false
+	}
 	switch {
 	case row == nil:
 		return BackendTransition{Backend: *was, From: classOf(was.ServerHealthStatus).String()}, true
@@ -184,6 +186,10 @@ func backendTransition(row, was *v1alpha1.BackendStatus, omitted omittedRows) (t
 	}
 	from, to := classOf(was.ServerHealthStatus), classOf(row.ServerHealthStatus)
 	return BackendTransition{Backend: *row, From: from.String(), To: to.String()}, from != to
+}
+
+func isUnused(row *v1alpha1.BackendStatus) bool {
+	return row != nil && classOf(row.ServerHealthStatus) == unused
 }
 
 // unlisted is the transition of a backend that the previous status did not

@@ -6,6 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
+	"github.com/lbhealth/slb-health-operator/internal/alicloud"
 )
 
 // evaluatedListeners are listeners with their health, and the counts that make
@@ -53,15 +54,15 @@ func (v *evaluatedListeners) condition(target *v1alpha1.ObservedTarget, summary 
 	none := v.backends == 0 && (v.unhealthy > 0 || v.unknown == 0) || v.deciding == 0
 	switch {
 	case none && !v.policy.wantsNone():
-		return condition{metav1.ConditionFalse, v1alpha1.ReasonNoBackends, messageNoBackends(target, v.listeners)}
+		return condition{metav1.ConditionFalse, v1alpha1.ReasonNoBackends, messageNoBackends(target, v.listeners, summary.Unused)}
 	case v.empty > 0:
-		return condition{metav1.ConditionFalse, v1alpha1.ReasonNoBackends, v.messageOf(v1alpha1.Unhealthy)}
+		return condition{metav1.ConditionFalse, v1alpha1.ReasonNoBackends, v.messageOf(v1alpha1.Unhealthy, productOf(target))}
 	case v.unhealthy > 0:
-		return condition{metav1.ConditionFalse, v1alpha1.ReasonBelowMinHealthy, v.messageOf(v1alpha1.Unhealthy)}
+		return condition{metav1.ConditionFalse, v1alpha1.ReasonBelowMinHealthy, v.messageOf(v1alpha1.Unhealthy, productOf(target))}
 	case v.missing > 0:
 		return condition{metav1.ConditionUnknown, v1alpha1.ReasonListenerMissing, messageMissing(v.listeners, acceptProblem)}
 	case v.unknown > 0:
-		return condition{metav1.ConditionUnknown, v1alpha1.ReasonHealthCheckUnavailable, v.messageOf(v1alpha1.Unknown)}
+		return condition{metav1.ConditionUnknown, v1alpha1.ReasonHealthCheckUnavailable, v.messageOf(v1alpha1.Unknown, productOf(target))}
 	case summary.Normal == summary.Backends:
 		return condition{metav1.ConditionTrue, v1alpha1.ReasonAllBackendsNormal, messageCounts(summary, v.listeners)}
 	default:
@@ -70,18 +71,24 @@ func (v *evaluatedListeners) condition(target *v1alpha1.ObservedTarget, summary 
 }
 
 // messageOf describes the first few deciding listeners that have the health.
-func (v *evaluatedListeners) messageOf(health v1alpha1.Health) string {
+func (v *evaluatedListeners) messageOf(health v1alpha1.Health, product string) string {
 	var descriptions []string
-	checkOff := false
+	checkOff, allFail := false, false
 	for i := range v.listeners {
-		if l := &v.listeners[i]; l.Health == health && l.MissingSince == nil && v.facts.decides(l) {
-			descriptions = append(descriptions, describeListener(l, v.policy))
-			checkOff = checkOff || l.Unavailable > 0 && l.HealthCheck == v1alpha1.HealthCheckDisabled
+		l := &v.listeners[i]
+		if l.Health != health || l.MissingSince != nil || !v.facts.decides(l) {
+			continue
 		}
+		descriptions = append(descriptions, describeListener(l, nameAmong(v.listeners, l), v.policy))
+		checkOff = checkOff || uncheckedOn(l) > 0
+		allFail = allFail || l.State != v1alpha1.ListenerStopped && l.Backends > 0 && l.Abnormal == l.Backends
 	}
-	text := firstFew(descriptions)
+	text := fewOf(descriptions, unitOf(v.listeners))
 	if checkOff && health == v1alpha1.Unknown {
-		text += "; switch the health check on, or set healthPolicy.unavailable to Healthy"
+		text += "; switch the health check on" + switchOf(product) + ", or set healthPolicy.unavailable to Healthy"
+	}
+	if allFail && product != alicloud.ProductCLB {
+		text += "; while all backends of a server group fail, " + failOpenNote(product)
 	}
 	return text
 }

@@ -6,7 +6,7 @@ package metrics
 
 import (
 	"context"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -100,8 +100,8 @@ func CRDOutdated(outdated func() bool) prometheus.Collector {
 
 var (
 	backendsDesc = prometheus.NewDesc("slb_health_backends",
-		"Backends by listener and health status, as last observed.",
-		[]string{"namespace", "name", "load_balancer_id", "region", "listener_port", "listener_protocol", "status"}, nil)
+		"Backends by listener, server group (empty for CLB) and health status, as last observed.",
+		[]string{"namespace", "name", "load_balancer_id", "region", "listener_port", "listener_protocol", "server_group_id", "status"}, nil)
 	conditionDesc = prometheus.NewDesc("slb_health_condition",
 		"1 for the status that a condition has, 0 for the others. While absent, Stalled and Reconciling are False, the others Unknown; Registered has no series then.",
 		[]string{"namespace", "name", "condition", "status"}, nil)
@@ -109,19 +109,19 @@ var (
 		"1, with the load balancer that was observed, its product, the Service that names it, and the reason of the condition Ready.",
 		[]string{"namespace", "name", "load_balancer_id", "region", "product", "service", "reason"}, nil)
 	listenerDesc = prometheus.NewDesc("slb_health_listener",
-		"1, with the verdict on a listener, its state, and whether it checks its backends' health. Empty is not known.",
-		[]string{"namespace", "name", "listener_port", "listener_protocol", "health", "state", "health_check"}, nil)
+		"1, with the verdict on a listener or one of its server groups, its state, and whether it checks its backends' health. Empty is not known.",
+		[]string{"namespace", "name", "listener_port", "listener_protocol", "server_group_id", "health", "state", "health_check"}, nil)
 	missingDesc = prometheus.NewDesc("slb_health_missing_backends",
-		"Backends that the cluster expects and the load balancer lacks. Absent where that is not known, and for objects without serviceRef.",
+		"Backends that the cluster expects and the load balancer lacks. Absent where that is not known, and for objects without serviceRef or ingressRef.",
 		[]string{"namespace", "name"}, nil)
 	allowedDesc = prometheus.NewDesc("slb_health_disruptions_allowed",
 		"How many healthy backends may fail until the load balancer is not healthy. Absent while its health is unknown.",
 		[]string{"namespace", "name"}, nil)
 	droppedDesc = prometheus.NewDesc("slb_health_dropped_series",
-		"Series of an object that are omitted: its status repeats a listener, or has text that is not UTF-8. Absent while there are none.",
+		"Series of an object that are omitted: its status repeats a listener and server group, or has text that is not UTF-8. Absent while there are none.",
 		[]string{"namespace", "name"}, nil)
 	observedDesc = prometheus.NewDesc("slb_health_last_observation_timestamp_seconds",
-		"Time of the last successful DescribeHealthStatus, in Unix seconds.",
+		"Time of the last successful observation, in Unix seconds.",
 		[]string{"namespace", "name"}, nil)
 	transitionsDesc = prometheus.NewDesc("slb_health_backend_transitions_total",
 		"Transitions of backends to a health status since the operator started.",
@@ -129,7 +129,10 @@ var (
 )
 
 var (
-	backendStatuses   = []string{v1alpha1.StatusNormal, v1alpha1.StatusAbnormal, v1alpha1.StatusUnavailable}
+	backendStatuses = []string{v1alpha1.StatusNormal, v1alpha1.StatusAbnormal, v1alpha1.StatusUnavailable}
+	// groupStatuses are those of a server group: the API of CLB reports no weights, so
+	// its listeners have no series for unused.
+	groupStatuses     = append(slices.Clone(backendStatuses), v1alpha1.StatusUnused)
 	conditionTypes    = []string{v1alpha1.ConditionReady, v1alpha1.ConditionHealthy, v1alpha1.ConditionObserved, v1alpha1.ConditionRegistered, v1alpha1.ConditionStalled, v1alpha1.ConditionReconciling}
 	conditionStatuses = []metav1.ConditionStatus{metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown}
 )
@@ -204,7 +207,7 @@ func (f *Fleet) list() ([]v1alpha1.LoadBalancerHealth, error) {
 func (f *Fleet) collectObject(ch chan<- prometheus.Metric, object *v1alpha1.LoadBalancerHealth) {
 	s := &objectSeries{ch: ch, namespace: object.Namespace, name: object.Name}
 	target := targetOf(object)
-	s.gauge(infoDesc, 1, target.LoadBalancerID, target.RegionID, productOf(target.LoadBalancerID), target.ServiceName, readyReason(object))
+	s.gauge(infoDesc, 1, target.LoadBalancerID, target.RegionID, v1alpha1.ProductOf(target.LoadBalancerID), target.ServiceName, readyReason(object))
 	s.addListeners(object.Status.Listeners, target)
 	s.addSummary(object.Status.Summary)
 	s.addConditions(object.Status.Conditions)
@@ -227,21 +230,8 @@ func targetOf(object *v1alpha1.LoadBalancerHealth) v1alpha1.ObservedTarget {
 	}
 	var target v1alpha1.ObservedTarget
 	target.LoadBalancerID, target.RegionID, _ = object.LoadBalancer()
-	if service := object.Spec.ServiceRef; service != nil {
-		target.ServiceName = service.Name
-	}
+	target.SetReference(object.Spec.Reference())
 	return target
-}
-
-// productOf is the product of a load balancer, by the prefix of its id. Ids of
-// CLB have none.
-func productOf(loadBalancerID string) string {
-	for _, product := range []string{"alb", "nlb"} {
-		if strings.HasPrefix(loadBalancerID, product+"-") {
-			return product
-		}
-	}
-	return "clb"
 }
 
 func readyReason(object *v1alpha1.LoadBalancerHealth) string {

@@ -84,9 +84,9 @@ func expect(t *testing.T, collector prometheus.Collector, name, help, kind, seri
 }
 
 const (
-	backendsHelp    = "Backends by listener and health status, as last observed."
+	backendsHelp    = "Backends by listener, server group (empty for CLB) and health status, as last observed."
 	conditionHelp   = "1 for the status that a condition has, 0 for the others. While absent, Stalled and Reconciling are False, the others Unknown; Registered has no series then."
-	observedHelp    = "Time of the last successful DescribeHealthStatus, in Unix seconds."
+	observedHelp    = "Time of the last successful observation, in Unix seconds."
 	transitionsHelp = "Transitions of backends to a health status since the operator started."
 )
 
@@ -102,7 +102,7 @@ func expectTransitions(t *testing.T, f *metrics.Fleet, series string) {
 
 func TestMissingBackendsAndDisruptionsAreExportedWhereTheyAreKnown(t *testing.T) {
 	const (
-		missingHelp = "Backends that the cluster expects and the load balancer lacks. Absent where that is not known, and for objects without serviceRef."
+		missingHelp = "Backends that the cluster expects and the load balancer lacks. Absent where that is not known, and for objects without serviceRef or ingressRef."
 		allowedHelp = "How many healthy backends may fail until the load balancer is not healthy. Absent while its health is unknown."
 	)
 	unknown, known := web(), web()
@@ -147,12 +147,12 @@ func TestRegisteredIsExportedWhereItIsPresent(t *testing.T) {
 }
 
 const webBackends = `
-slb_health_backends{listener_port="80",listener_protocol="",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",status="abnormal"} 0
-slb_health_backends{listener_port="80",listener_protocol="",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",status="normal"} 0
-slb_health_backends{listener_port="80",listener_protocol="",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",status="unavailable"} 1
-slb_health_backends{listener_port="443",listener_protocol="https",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",status="abnormal"} 2
-slb_health_backends{listener_port="443",listener_protocol="https",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",status="normal"} 3
-slb_health_backends{listener_port="443",listener_protocol="https",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",status="unavailable"} 0
+slb_health_backends{listener_port="80",listener_protocol="",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",server_group_id="",status="abnormal"} 0
+slb_health_backends{listener_port="80",listener_protocol="",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",server_group_id="",status="normal"} 0
+slb_health_backends{listener_port="80",listener_protocol="",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",server_group_id="",status="unavailable"} 1
+slb_health_backends{listener_port="443",listener_protocol="https",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",server_group_id="",status="abnormal"} 2
+slb_health_backends{listener_port="443",listener_protocol="https",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",server_group_id="",status="normal"} 3
+slb_health_backends{listener_port="443",listener_protocol="https",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",server_group_id="",status="unavailable"} 0
 `
 
 func TestBackendsAreCountedByListenerAndStatus(t *testing.T) {

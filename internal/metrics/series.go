@@ -37,27 +37,38 @@ func (s *objectSeries) add(desc *prometheus.Desc, kind prometheus.ValueType, val
 	s.ch <- metric
 }
 
-// addListeners exports each listener once: the first one where a status repeats it.
+// addListeners exports each server group of a listener once: the first one where a
+// status repeats it. A listener of CLB has no server group.
 func (s *objectSeries) addListeners(listeners []v1alpha1.ListenerStatus, target v1alpha1.ObservedTarget) {
 	type key struct {
-		port     int32
-		protocol string
+		port            int32
+		protocol, group string
 	}
 	seen := make(map[key]struct{}, len(listeners))
 	for i := range listeners {
 		listener := &listeners[i]
-		id := key{listener.Port, listener.Protocol}
+		id := key{listener.Port, listener.Protocol, listener.ServerGroupID}
+		statuses := statusesOf(listener)
 		if _, repeated := seen[id]; repeated {
-			s.dropped += len(backendStatuses) + 1
+			s.dropped += len(statuses) + 1
 			continue
 		}
 		seen[id] = struct{}{}
-		port := strconv.Itoa(int(listener.Port))
-		for status, n := range []int32{listener.Normal, listener.Abnormal, listener.Unavailable} {
-			s.gauge(backendsDesc, float64(n), target.LoadBalancerID, target.RegionID, port, listener.Protocol, backendStatuses[status])
+		port, group := strconv.Itoa(int(listener.Port)), listener.ServerGroupID
+		counts := [...]int32{listener.Normal, listener.Abnormal, listener.Unavailable, listener.Unused}
+		for i, status := range statuses {
+			s.gauge(backendsDesc, float64(counts[i]), target.LoadBalancerID, target.RegionID, port, listener.Protocol, group, status)
 		}
-		s.gauge(listenerDesc, 1, port, listener.Protocol, string(listener.Health), stateOf(listener), string(listener.HealthCheck))
+		s.gauge(listenerDesc, 1, port, listener.Protocol, group, string(listener.Health), stateOf(listener), string(listener.HealthCheck))
 	}
+}
+
+// statusesOf are the statuses that a listener has series for, also of no backends.
+func statusesOf(listener *v1alpha1.ListenerStatus) []string {
+	if listener.ServerGroupID == "" {
+		return backendStatuses
+	}
+	return groupStatuses
 }
 
 // addSummary exports the numbers that a status may lack.

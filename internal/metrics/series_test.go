@@ -71,13 +71,62 @@ func TestSeriesThatAStatusRepeatsAreDroppedAndCounted(t *testing.T) {
 	metrics := scrape(t, twice, api)
 	const ofEach = 4 // three of backends, one of the listener
 	wantSeries(t, metrics, fmt.Sprintf("%s %d", droppedOfWeb, 2*ofEach), conditionOfAPI,
-		`slb_health_backends{listener_port="443",listener_protocol="https",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",status="abnormal"} 2`)
+		`slb_health_backends{listener_port="443",listener_protocol="https",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",server_group_id="",status="abnormal"} 2`)
 	if n := strings.Count(metrics, `slb_health_listener{health="Unhealthy"`); n != 0 {
 		t.Errorf("a repeated listener has a series of its own %d times", n)
 	}
 	if strings.Contains(scrape(t, web(), api), "slb_health_dropped_series") {
 		t.Error("series are dropped of a status without fault")
 	}
+}
+
+// webOfALB is an object of an ALB with two server groups behind one listener, one of
+// which is behind another listener, too, and a listener that only redirects.
+func webOfALB() v1alpha1.LoadBalancerHealth {
+	object := web()
+	object.Status.ObservedTarget.LoadBalancerID = "alb-1"
+	object.Status.Listeners = []v1alpha1.ListenerStatus{
+		{Port: 80, Protocol: "http", Health: v1alpha1.Unknown, State: v1alpha1.ListenerRedirect},
+		{Port: 443, Protocol: "https", ServerGroupID: "sgp-1", Health: v1alpha1.Healthy, Counts: v1alpha1.Counts{Backends: 3, Normal: 3}, Unused: 2},
+		{Port: 443, Protocol: "https", ServerGroupID: "sgp-2", Health: v1alpha1.Unknown, Counts: v1alpha1.Counts{Backends: 1, Unavailable: 1}, HealthCheck: v1alpha1.HealthCheckDisabled},
+		{Port: 443, Protocol: "quic", ServerGroupID: "sgp-1", Health: v1alpha1.Healthy, Counts: v1alpha1.Counts{Backends: 3, Normal: 3}},
+	}
+	return object
+}
+
+// Only server groups have a series of unused backends, and each has one.
+func TestBackendsAreCountedByServerGroup(t *testing.T) {
+	t.Parallel()
+
+	var want []string
+	for group, counts := range map[string][4]int{
+		`listener_port="80",listener_protocol="http",load_balancer_id="alb-1",name="web",namespace="prod",region="cn-hangzhou",server_group_id=""`:        {},
+		`listener_port="443",listener_protocol="https",load_balancer_id="alb-1",name="web",namespace="prod",region="cn-hangzhou",server_group_id="sgp-1"`: {3, 0, 0, 2},
+		`listener_port="443",listener_protocol="https",load_balancer_id="alb-1",name="web",namespace="prod",region="cn-hangzhou",server_group_id="sgp-2"`: {0, 0, 1, 0},
+		`listener_port="443",listener_protocol="quic",load_balancer_id="alb-1",name="web",namespace="prod",region="cn-hangzhou",server_group_id="sgp-1"`:  {3, 0, 0, 0},
+	} {
+		for i, status := range []string{"normal", "abnormal", "unavailable", "unused"} {
+			if status != "unused" || !strings.Contains(group, `server_group_id=""`) {
+				want = append(want, fmt.Sprintf("slb_health_backends{%s,status=%q} %d", group, status, counts[i]))
+			}
+		}
+	}
+	expectBackends(t, newFleet(&cache{objects: []v1alpha1.LoadBalancerHealth{webOfALB()}}, time.Time{}), strings.Join(want, "\n"))
+}
+
+func TestServerGroupsOfOneListenerHaveSeriesOfTheirOwn(t *testing.T) {
+	t.Parallel()
+
+	expect(t, newFleet(&cache{objects: []v1alpha1.LoadBalancerHealth{webOfALB()}}, time.Time{}), "slb_health_listener", listenerHelp, "gauge", `
+slb_health_listener{health="Healthy",health_check="",listener_port="443",listener_protocol="https",name="web",namespace="prod",server_group_id="sgp-1",state=""} 1
+slb_health_listener{health="Healthy",health_check="",listener_port="443",listener_protocol="quic",name="web",namespace="prod",server_group_id="sgp-1",state=""} 1
+slb_health_listener{health="Unknown",health_check="",listener_port="80",listener_protocol="http",name="web",namespace="prod",server_group_id="",state="Redirect"} 1
+slb_health_listener{health="Unknown",health_check="Disabled",listener_port="443",listener_protocol="https",name="web",namespace="prod",server_group_id="sgp-2",state=""} 1
+`)
+	repeated := webOfALB()
+	repeated.Status.Listeners = append(repeated.Status.Listeners, repeated.Status.Listeners...)
+	const ofAll = 3*(4+1) + 3 + 1
+	wantSeries(t, scrape(t, repeated), fmt.Sprintf("%s %d", droppedOfWeb, ofAll))
 }
 
 func TestSeriesWithTextThatIsNotUTF8AreDroppedAndCounted(t *testing.T) {
@@ -89,7 +138,7 @@ func TestSeriesWithTextThatIsNotUTF8AreDroppedAndCounted(t *testing.T) {
 	odd.Status.Listeners[1].Protocol = "https\xff"
 	odd.Status.Conditions[0].Reason = "\xc3\x28"
 	wantSeries(t, scrape(t, odd, api), droppedOfWeb+" 5", conditionOfAPI,
-		`slb_health_backends{listener_port="80",listener_protocol="",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",status="unavailable"} 1`)
+		`slb_health_backends{listener_port="80",listener_protocol="",load_balancer_id="lb-1",name="web",namespace="prod",region="cn-hangzhou",server_group_id="",status="unavailable"} 1`)
 }
 
 // TestNoStatusMakesAScrapeInvalid writes random statuses from few words, so that
@@ -106,7 +155,7 @@ func TestNoStatusMakesAScrapeInvalid(t *testing.T) {
 		object.Status.ObservedTarget = &v1alpha1.ObservedTarget{LoadBalancerID: word(), RegionID: word(), ServiceName: word()}
 		for range random.IntN(20) {
 			object.Status.Listeners = append(object.Status.Listeners, v1alpha1.ListenerStatus{
-				Port: int32(random.IntN(3) - 1), Protocol: word(), Health: v1alpha1.Health(word()),
+				Port: int32(random.IntN(3) - 1), Protocol: word(), ServerGroupID: word(), Health: v1alpha1.Health(word()),
 				State: v1alpha1.ListenerState(word()), HealthCheck: v1alpha1.HealthCheckState(word()),
 			})
 			object.Status.Conditions = append(object.Status.Conditions, metav1.Condition{
@@ -119,7 +168,7 @@ func TestNoStatusMakesAScrapeInvalid(t *testing.T) {
 
 const (
 	infoHelp     = "1, with the load balancer that was observed, its product, the Service that names it, and the reason of the condition Ready."
-	listenerHelp = "1, with the verdict on a listener, its state, and whether it checks its backends' health. Empty is not known."
+	listenerHelp = "1, with the verdict on a listener or one of its server groups, its state, and whether it checks its backends' health. Empty is not known."
 )
 
 func TestInfoHasLoadBalancerServiceAndReason(t *testing.T) {
@@ -167,10 +216,10 @@ func TestListenersHaveVerdictStateAndHealthCheck(t *testing.T) {
 		{Port: 83, Protocol: "http", Health: v1alpha1.Unknown, State: v1alpha1.ListenerRunning, MissingSince: &metav1.Time{Time: observedAt}},
 	}
 	expect(t, newFleet(&cache{objects: []v1alpha1.LoadBalancerHealth{object}}, time.Time{}), "slb_health_listener", listenerHelp, "gauge", `
-slb_health_listener{health="Healthy",health_check="",listener_port="80",listener_protocol="http",name="web",namespace="prod",state=""} 1
-slb_health_listener{health="Unhealthy",health_check="Enabled",listener_port="82",listener_protocol="http",name="web",namespace="prod",state="Stopped"} 1
-slb_health_listener{health="Unknown",health_check="",listener_port="83",listener_protocol="http",name="web",namespace="prod",state="Missing"} 1
-slb_health_listener{health="Unknown",health_check="Disabled",listener_port="81",listener_protocol="http",name="web",namespace="prod",state="Running"} 1
+slb_health_listener{health="Healthy",health_check="",listener_port="80",listener_protocol="http",name="web",namespace="prod",server_group_id="",state=""} 1
+slb_health_listener{health="Unhealthy",health_check="Enabled",listener_port="82",listener_protocol="http",name="web",namespace="prod",server_group_id="",state="Stopped"} 1
+slb_health_listener{health="Unknown",health_check="",listener_port="83",listener_protocol="http",name="web",namespace="prod",server_group_id="",state="Missing"} 1
+slb_health_listener{health="Unknown",health_check="Disabled",listener_port="81",listener_protocol="http",name="web",namespace="prod",server_group_id="",state="Running"} 1
 `)
 }
 

@@ -8,8 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// RateLimits exports the current rates of a Limiter. Where an account has
-// several products in a region, it exports the lowest rate.
+// RateLimits exports the current rate of each bucket of a Limiter.
 type RateLimits struct {
 	Limiter *Limiter
 	// Now is the clock.
@@ -17,23 +16,17 @@ type RateLimits struct {
 }
 
 var rateLimitDesc = prometheus.NewDesc("slb_api_rate_limit",
-	"Calls per second now allowed, by region and account (the Secret's namespace/name, or default).",
-	[]string{"region", "account"}, nil)
+	"Calls per second now allowed, by product, region and account (the Secret's namespace/name, or default).",
+	[]string{"product", "region", "account"}, nil)
 
 // Describe implements prometheus.Collector.
 func (RateLimits) Describe(ch chan<- *prometheus.Desc) { ch <- rateLimitDesc }
 
 // Collect implements prometheus.Collector.
 func (r RateLimits) Collect(ch chan<- prometheus.Metric) {
-	type labels struct{ region, account string }
-	lowest := map[labels]float64{}
-	r.Limiter.Rates(r.Now(), func(bucket Bucket, qps float64) {
-		of := labels{bucket.Region, bucket.Account}
-		if rate, known := lowest[of]; !known || qps < rate {
-			lowest[of] = qps
-		}
-	})
-	for of, qps := range lowest {
-		ch <- prometheus.MustNewConstMetric(rateLimitDesc, prometheus.GaugeValue, qps, of.region, of.account)
+	rates := map[Bucket]float64{} // the Limiter is locked during the visits
+	r.Limiter.Rates(r.Now(), func(bucket Bucket, qps float64) { rates[bucket] = qps })
+	for of, qps := range rates {
+		ch <- prometheus.MustNewConstMetric(rateLimitDesc, prometheus.GaugeValue, qps, of.Product, of.Region, of.Account)
 	}
 }

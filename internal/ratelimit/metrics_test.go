@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-func TestRateLimitsAreExportedByAccountAndRegion(t *testing.T) {
+func TestRateLimitsAreExportedByProductRegionAndAccount(t *testing.T) {
 	limiter := New(Options{QPS: 7.5, Burst: 1, Concurrency: 1})
 	clock := noon
 	registry := prometheus.NewPedanticRegistry()
@@ -27,7 +27,7 @@ func TestRateLimitsAreExportedByAccountAndRegion(t *testing.T) {
 	limiter.Reserve(first.claim(), noon)
 	limiter.Reserve(second.claim(), noon)
 	const header = `
-# HELP slb_api_rate_limit Calls per second now allowed, by region and account (the Secret's namespace/name, or default).
+# HELP slb_api_rate_limit Calls per second now allowed, by product, region and account (the Secret's namespace/name, or default).
 # TYPE slb_api_rate_limit gauge
 `
 	want := func(series string) {
@@ -36,20 +36,21 @@ func TestRateLimitsAreExportedByAccountAndRegion(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	want(`slb_api_rate_limit{account="default",region="cn-beijing"} 3.75
-slb_api_rate_limit{account="prod/key",region="cn-hangzhou"} 7.5
+	want(`slb_api_rate_limit{account="default",product="clb",region="cn-beijing"} 3.75
+slb_api_rate_limit{account="prod/key",product="clb",region="cn-hangzhou"} 7.5
 `)
 	clock = clock.Add(recoverInterval)
 	limiter.Forget(first.bucket, first.id)
-	want(`slb_api_rate_limit{account="default",region="cn-beijing"} 4.5
-slb_api_rate_limit{account="prod/key",region="cn-hangzhou"} 7.5
+	want(`slb_api_rate_limit{account="default",product="clb",region="cn-beijing"} 4.5
+slb_api_rate_limit{account="prod/key",product="clb",region="cn-hangzhou"} 7.5
 `)
 	limiter.Forget(second.bucket, second.id) // the last one
-	want(`slb_api_rate_limit{account="default",region="cn-beijing"} 4.5
+	want(`slb_api_rate_limit{account="default",product="clb",region="cn-beijing"} 4.5
 `)
 	nlb := own
 	nlb.bucket.Product = "nlb"
-	limiter.Reserve(nlb.claim(), noon) // a further product at the full rate adds no second series
-	want(`slb_api_rate_limit{account="default",region="cn-beijing"} 4.5
+	limiter.Reserve(nlb.claim(), noon) // of the same account and region, with a rate of its own
+	want(`slb_api_rate_limit{account="default",product="clb",region="cn-beijing"} 4.5
+slb_api_rate_limit{account="default",product="nlb",region="cn-beijing"} 7.5
 `)
 }

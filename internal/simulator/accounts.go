@@ -21,7 +21,8 @@ type keyring struct {
 
 type account struct {
 	Account
-	limiter *rate.Limiter
+	// limiters are by product: each has an endpoint of its own, which throttles for itself.
+	limiters map[string]*rate.Limiter
 }
 
 // load replaces the accounts. One with the same limits keeps its remaining budget.
@@ -30,13 +31,21 @@ func (k *keyring) load(accounts []Account) {
 	defer k.mu.Unlock()
 	next := make(map[string]*account, len(accounts))
 	for _, a := range accounts {
-		entry := &account{Account: a, limiter: a.newLimiter()}
+		entry := &account{Account: a, limiters: a.newLimiters()}
 		if known, ok := k.byKey[a.AccessKeyID]; ok && known.QPS == a.QPS && known.Burst == a.Burst {
-			entry.limiter = known.limiter
+			entry.limiters = known.limiters
 		}
 		next[a.AccessKeyID] = entry
 	}
 	k.byKey = next
+}
+
+func (a Account) newLimiters() map[string]*rate.Limiter {
+	limiters := map[string]*rate.Limiter{}
+	for _, name := range productNames {
+		limiters[name] = a.newLimiter()
+	}
+	return limiters
 }
 
 func (a Account) newLimiter() *rate.Limiter {
@@ -60,8 +69,8 @@ func (k *keyring) get(accessKeyID string) (*account, bool) {
 	return found, ok
 }
 
-func (a *account) allow(now time.Time) bool {
-	return a.limiter.AllowN(now, 1)
+func (a *account) allow(product string, now time.Time) bool {
+	return a.limiters[product].AllowN(now, 1)
 }
 
 // allows reports whether the account may see the load balancer.

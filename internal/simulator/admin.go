@@ -37,44 +37,54 @@ type endpoint struct {
 
 // adminHandler routes the admin API. No route reads accounts, so none can reveal a secret.
 func (s *Server) adminHandler() http.Handler {
-	selector := []string{"serverId", "serverIp", "listenerPort", "listenerProtocol", "port"}
 	mux := http.NewServeMux()
-	for path, methods := range map[string]map[string]endpoint{
-		"/admin/v1/loadbalancers": {http.MethodGet: {do: s.adminList}},
-		"/admin/v1/loadbalancers/{id}": {
+	handle := func(prefix string, paths map[string]map[string]endpoint) {
+		for path, methods := range paths {
+			mux.HandleFunc(prefix+path, func(w http.ResponseWriter, r *http.Request) { serveAdmin(w, r, methods) })
+		}
+	}
+	handle("/admin/", map[string]map[string]endpoint{"": nil})
+	handle("/admin/v1", s.endpoints())
+	handle("/admin/v1/nlb", s.nlb.endpoints())
+	handle("/admin/v1/alb", s.alb.endpoints())
+	return mux
+}
+
+// endpoints are those of CLB, and those of all products, by path.
+func (s *Server) endpoints() map[string]map[string]endpoint {
+	selector := []string{"serverId", "serverIp", "listenerPort", "listenerProtocol", "port"}
+	return map[string]map[string]endpoint{
+		"/loadbalancers": {http.MethodGet: {do: s.adminList}},
+		"/loadbalancers/{id}": {
 			http.MethodGet:    {do: s.adminGet},
 			http.MethodPut:    {do: s.adminPut},
 			http.MethodDelete: {do: s.adminDelete},
 		},
-		"/admin/v1/loadbalancers/{id}/backends": {
+		"/loadbalancers/{id}/backends": {
 			http.MethodPatch:  {do: s.adminSetStatus},
 			http.MethodPost:   {do: s.adminAddBackend},
 			http.MethodDelete: {do: s.adminRemoveBackends, query: selector},
 		},
-		"/admin/v1/loadbalancers/{id}/listeners": {
+		"/loadbalancers/{id}/listeners": {
 			http.MethodPatch:  {do: s.adminSetListeners},
 			http.MethodPost:   {do: s.adminAddListener},
 			http.MethodDelete: {do: s.adminRemoveListeners, query: []string{"listenerPort", "listenerProtocol"}},
 		},
-		"/admin/v1/permissions": {
+		"/permissions": {
 			http.MethodGet: {do: s.adminPermissions},
 			http.MethodPut: {do: s.adminSetPermissions},
 		},
-		"/admin/v1/faults": {
+		"/faults": {
 			http.MethodGet:    {do: s.adminListFaults},
 			http.MethodPut:    {do: s.adminSetFaults},
 			http.MethodPost:   {do: s.adminAddFault},
 			http.MethodDelete: {do: s.adminClearFaults},
 		},
-		"/admin/v1/calls": {
-			http.MethodGet:    {do: s.adminCalls, query: []string{"action", "loadBalancerId", "limit"}},
+		"/calls": {
+			http.MethodGet:    {do: s.adminCalls, query: []string{"product", "action", "loadBalancerId", "limit"}},
 			http.MethodDelete: {do: s.adminResetCalls},
 		},
-		"/admin/": nil,
-	} {
-		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { serveAdmin(w, r, methods) })
 	}
-	return mux
 }
 
 func serveAdmin(w http.ResponseWriter, r *http.Request, methods map[string]endpoint) {
@@ -121,9 +131,9 @@ func adminStatus(err error) int {
 		return known.status
 	}
 	switch {
-	case errors.Is(err, ErrNoLoadBalancer), errors.Is(err, ErrNoBackend), errors.Is(err, ErrNoListener):
+	case errors.Is(err, ErrNoLoadBalancer), errors.Is(err, ErrNoBackend), errors.Is(err, ErrNoListener), errors.Is(err, ErrNoServerGroup), errors.Is(err, ErrNoServer):
 		return http.StatusNotFound
-	case errors.Is(err, ErrBackendExists), errors.Is(err, ErrListenerExists):
+	case errors.Is(err, ErrBackendExists), errors.Is(err, ErrListenerExists), errors.Is(err, ErrServerExists), errors.Is(err, ErrServerGroupUse), errors.Is(err, ErrIDExists):
 		return http.StatusConflict
 	default:
 		return http.StatusBadRequest

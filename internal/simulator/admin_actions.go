@@ -26,18 +26,30 @@ func (s *Server) adminPut(r *http.Request) (int, any, error) {
 	if err := readBody(r, &lb); err != nil {
 		return 0, nil, err
 	}
-	id := r.PathValue("id")
-	if lb.LoadBalancerID != "" && lb.LoadBalancerID != id {
-		return 0, nil, badRequest(fmt.Errorf("loadBalancerId: %q is not the %q of the URL: omit it", lb.LoadBalancerID, id))
+	if err := setID(r, "loadBalancerId", &lb.LoadBalancerID); err != nil {
+		return 0, nil, err
 	}
-	lb.LoadBalancerID = id
 	if err := lb.validate(""); err != nil {
 		return 0, nil, badRequest(err)
 	}
-	if s.fleet.put(lb) {
-		return http.StatusCreated, lb.complete(), nil
+	return putStatus(s.fleet.put(lb)), lb.complete(), nil
+}
+
+// setID gives the value of a body the id of the URL, which the body may repeat.
+func setID(r *http.Request, field string, id *string) error {
+	wanted := r.PathValue("id")
+	if *id != "" && *id != wanted {
+		return badRequest(fmt.Errorf("%s: %q is not the %q of the URL: omit it", field, *id, wanted))
 	}
-	return http.StatusOK, lb.complete(), nil
+	*id = wanted
+	return nil
+}
+
+func putStatus(created bool) int {
+	if created {
+		return http.StatusCreated
+	}
+	return http.StatusOK
 }
 
 func (s *Server) adminDelete(r *http.Request) (int, any, error) {
@@ -202,7 +214,8 @@ func (s *Server) adminCalls(r *http.Request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, s.calls.report(query.Get("action"), query.Get("loadBalancerId"), limit), nil
+	filter := callFilter{product: query.Get("product"), action: query.Get("action"), loadBalancerID: query.Get("loadBalancerId")}
+	return http.StatusOK, s.calls.report(filter, limit), nil
 }
 
 func (s *Server) adminResetCalls(*http.Request) (int, any, error) {

@@ -199,11 +199,11 @@ func TestAdminCalls(t *testing.T) {
 	}
 	runSteps(t, base, []adminStep{
 		{"GET", "/calls", "", 200, `"byLoadBalancer":{"lb-demo":3,"lb-other":1},"byOutcome":{"InvalidLoadBalancerId.NotFound":1,"OK":2,"TooManyListeners":1}`},
-		{"GET", "/calls?loadBalancerId=lb-demo&limit=2", "", 200, `[{"accessKeyId":"k","action":"DescribeHealthStatus","listenerPort":443,"listenerProtocol":"https","loadBalancerId":"lb-demo","method":"GET","outcome":"OK","regionId":"cn-hangzhou","requestId":`},
+		{"GET", "/calls?loadBalancerId=lb-demo&limit=2", "", 200, `[{"accessKeyId":"k","action":"DescribeHealthStatus","listenerPort":443,"listenerProtocol":"https","loadBalancerId":"lb-demo","method":"GET","outcome":"OK","product":"clb","regionId":"cn-hangzhou","requestId":`},
 		{"GET", "/calls?limit=0", "", 400, `limit: \"0\" is no number above 0: write one such as`},
-		{"GET", "/calls?since=1", "", 400, "since: unknown query parameter: write one of action, loadBalancerId, limit"},
+		{"GET", "/calls?since=1", "", 400, "since: unknown query parameter: write one of product, action, loadBalancerId, limit"},
 		{"DELETE", "/calls", "", 204, ""},
-		{"GET", "/calls", "", 200, `{"byAction":{},"byLoadBalancer":{},"byOutcome":{},"calls":[],"total":0}`},
+		{"GET", "/calls", "", 200, `{"byAction":{},"byLoadBalancer":{},"byOutcome":{},"byProduct":{},"calls":[],"total":0}`},
 	})
 }
 
@@ -212,21 +212,21 @@ func TestCallsAreBoundedAndTotalsExact(t *testing.T) {
 	for i := range maxCalls + 5 {
 		log.add(Call{Outcome: "OK", LoadBalancerID: fmt.Sprintf("lb-%d", i%2), RequestID: fmt.Sprint(i)})
 	}
-	got := log.report("", "", maxCalls)
+	got := log.report(callFilter{}, maxCalls)
 	if got.Total != maxCalls+5 || len(got.Calls) != maxCalls || got.ByLoadBalancer["lb-0"] != maxCalls/2+3 {
 		t.Errorf("total %d, kept %d, lb-0 %d", got.Total, len(got.Calls), got.ByLoadBalancer["lb-0"])
 	}
 	if first, last := got.Calls[0].RequestID, got.Calls[maxCalls-1].RequestID; first != "5" || last != fmt.Sprint(maxCalls+4) {
 		t.Errorf("kept %s to %s", first, last)
 	}
-	newest := log.report("", "lb-0", 2).Calls
+	newest := log.report(callFilter{loadBalancerID: "lb-0"}, 2).Calls
 	if len(newest) != 2 || newest[1].RequestID != fmt.Sprint(maxCalls+4) || newest[0].RequestID != fmt.Sprint(maxCalls+2) {
 		t.Errorf("got %+v", newest)
 	}
 	for i := range maxCounted {
 		log.add(Call{Outcome: "OK", LoadBalancerID: fmt.Sprintf("invented-%d", i)})
 	}
-	if got := log.report("", "", 0); len(got.ByLoadBalancer) != 10_000 || got.Total != maxCalls+5+maxCounted {
+	if got := log.report(callFilter{}, 0); len(got.ByLoadBalancer) != 10_000 || got.Total != maxCalls+5+maxCounted {
 		t.Errorf("%d names, total %d", len(got.ByLoadBalancer), got.Total)
 	}
 }

@@ -21,14 +21,20 @@ const (
 
 // Call is one call to the API.
 type Call struct {
-	Time           time.Time `json:"time"`
-	Method         string    `json:"method"`
-	Action         string    `json:"action,omitempty"`
-	AccessKeyID    string    `json:"accessKeyId,omitempty"`
-	RegionID       string    `json:"regionId,omitempty"`
-	LoadBalancerID string    `json:"loadBalancerId,omitempty"`
-	// loadBalancerIds are those of a call of DescribeLoadBalancerListeners.
-	LoadBalancerIDs  []string `json:"loadBalancerIds,omitempty"`
+	Time   time.Time `json:"time"`
+	Method string    `json:"method"`
+	// product is that of the call's Version: clb, nlb or alb.
+	Product        string `json:"product,omitempty"`
+	Action         string `json:"action,omitempty"`
+	AccessKeyID    string `json:"accessKeyId,omitempty"`
+	RegionID       string `json:"regionId,omitempty"`
+	LoadBalancerID string `json:"loadBalancerId,omitempty"`
+	// loadBalancerIds are those of a call of DescribeLoadBalancerListeners, and of a call of NLB or ALB that concerns
+	// several: it names them, their listeners or their server groups.
+	LoadBalancerIDs []string `json:"loadBalancerIds,omitempty"`
+	// listenerId and serverGroupIds are those that a call of NLB or ALB names.
+	ListenerID       string   `json:"listenerId,omitempty"`
+	ServerGroupIDs   []string `json:"serverGroupIds,omitempty"`
 	ListenerPort     int      `json:"listenerPort,omitempty"`
 	ListenerProtocol string   `json:"listenerProtocol,omitempty"`
 	RequestID        string   `json:"requestId"`
@@ -38,15 +44,28 @@ type Call struct {
 	Fault string `json:"fault,omitempty"`
 }
 
-// Report is the response of GET /admin/v1/calls: exact counts since the last reset, of the
-// first 10,000 ids by load balancer (of DescribeHealthStatus, which has one), and the newest
-// calls, oldest first.
+// Report is the response of GET /admin/v1/calls: exact counts since the last reset, and the newest calls, oldest first.
+// The counts by load balancer are of the first 10,000 ids, and of calls that concern one: DescribeHealthStatus, and
+// most of NLB and ALB.
 type Report struct {
-	Total          int            `json:"total"`
-	ByAction       map[string]int `json:"byAction"`
-	ByOutcome      map[string]int `json:"byOutcome"`
-	ByLoadBalancer map[string]int `json:"byLoadBalancer"`
-	Calls          []Call         `json:"calls"`
+	Total    int            `json:"total"`
+	ByAction map[string]int `json:"byAction"`
+	// byProduct has the counts by action of each product: some actions are of NLB and ALB.
+	ByProduct      map[string]map[string]int `json:"byProduct"`
+	ByOutcome      map[string]int            `json:"byOutcome"`
+	ByLoadBalancer map[string]int            `json:"byLoadBalancer"`
+	Calls          []Call                    `json:"calls"`
+}
+
+// callFilter selects calls; an empty field selects all.
+type callFilter struct {
+	product, action, loadBalancerID string
+}
+
+func (f callFilter) selects(call Call) bool {
+	return (f.product == "" || call.Product == f.product) && (f.action == "" || call.Action == f.action) &&
+		(f.loadBalancerID == "" || call.LoadBalancerID == f.loadBalancerID ||
+			call.Product != ProductCLB && slices.Contains(call.LoadBalancerIDs, f.loadBalancerID))
 }
 
 type callLog struct {
@@ -56,6 +75,7 @@ type callLog struct {
 	next      int
 	total     int
 	byAction  map[string]int
+	byProduct map[string]map[string]int
 	byOutcome map[string]int
 	byID      map[string]int
 }
@@ -71,6 +91,7 @@ func (l *callLog) reset() {
 	defer l.mu.Unlock()
 	l.recent, l.next, l.total = nil, 0, 0
 	l.byAction, l.byOutcome, l.byID = map[string]int{}, map[string]int{}, map[string]int{}
+	l.byProduct = map[string]map[string]int{}
 }
 
 func (l *callLog) add(call Call) {
@@ -78,8 +99,12 @@ func (l *callLog) add(call Call) {
 	defer l.mu.Unlock()
 	l.total++
 	count(l.byOutcome, call.Outcome)
-	if actions[call.Action] != nil {
+	if productNamed(call.Product).has(call.Action) {
 		count(l.byAction, call.Action)
+		if l.byProduct[call.Product] == nil {
+			l.byProduct[call.Product] = map[string]int{}
+		}
+		count(l.byProduct[call.Product], call.Action)
 	}
 	if call.LoadBalancerID != "" {
 		count(l.byID, call.LoadBalancerID)
@@ -98,20 +123,24 @@ func count(table map[string]int, name string) {
 	}
 }
 
-// report returns the newest limit calls of the action for the load balancer; "" selects all.
-func (l *callLog) report(action, loadBalancerID string, limit int) Report {
+// report returns the newest limit calls that the filter selects.
+func (l *callLog) report(filter callFilter, limit int) Report {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	kept := []Call{}
 	for i := len(l.recent) - 1; i >= 0 && len(kept) < limit; i-- {
-		call := l.recent[(l.next+i)%len(l.recent)]
-		if (action == "" || call.Action == action) && (loadBalancerID == "" || call.LoadBalancerID == loadBalancerID) {
+		if call := l.recent[(l.next+i)%len(l.recent)]; filter.selects(call) {
 			kept = append(kept, call)
 		}
 	}
 	slices.Reverse(kept)
+	byProduct := map[string]map[string]int{}
+	for name, actions := range l.byProduct {
+		byProduct[name] = maps.Clone(actions)
+	}
 	return Report{
-		Total: l.total, ByAction: maps.Clone(l.byAction), ByOutcome: maps.Clone(l.byOutcome), ByLoadBalancer: maps.Clone(l.byID), Calls: kept,
+		Total: l.total, ByAction: maps.Clone(l.byAction), ByProduct: byProduct, ByOutcome: maps.Clone(l.byOutcome),
+		ByLoadBalancer: maps.Clone(l.byID), Calls: kept,
 	}
 }
 
@@ -123,17 +152,35 @@ func (l *callLog) count(loadBalancerID string) int {
 
 func newCall(req *request, at time.Time, requestID string, out outcome) Call {
 	port, _ := strconv.Atoi(req.params["ListenerPort"])
-	var ids []string
-	if req.action == ActionListeners {
-		for _, id := range req.loadBalancerIDs() {
-			ids = append(ids, clip(id))
-		}
-	}
-	return Call{
-		Time: at, Method: clip(req.http.Method), Action: clip(req.action), LoadBalancerIDs: ids, AccessKeyID: clip(req.accessKeyID), RegionID: clip(req.params["RegionId"]),
+	call := Call{
+		Time: at, Method: clip(req.http.Method), Action: clip(req.action), AccessKeyID: clip(req.accessKeyID), RegionID: clip(req.params["RegionId"]),
 		LoadBalancerID: clip(req.params["LoadBalancerId"]), ListenerPort: port,
 		ListenerProtocol: clip(req.params["ListenerProtocol"]), RequestID: requestID, Outcome: out.code, Fault: out.fault,
 	}
+	if req.product == nil {
+		return call
+	}
+	call.Product = req.product.name
+	switch {
+	case call.Product != ProductCLB:
+		call.ListenerID, call.ServerGroupIDs = clip(req.params["ListenerId"]), clipAll(req.serverGroupIDs())
+		call.LoadBalancerIDs = clipAll(req.concerned)
+		if len(req.concerned) == 1 {
+			call.LoadBalancerID, call.LoadBalancerIDs = call.LoadBalancerIDs[0], nil
+		}
+	case req.action == ActionListeners:
+		call.LoadBalancerIDs = clipAll(req.loadBalancerIDs())
+	}
+	return call
+}
+
+// clipAll bounds a list, too: it has at most as many ids as a call may name, and one more.
+func clipAll(all []string) []string {
+	clipped := make([]string, 0, min(len(all), maxGroupIDs+1))
+	for _, text := range all[:min(len(all), maxGroupIDs+1)] {
+		clipped = append(clipped, clip(text))
+	}
+	return clipped
 }
 
 func clip(s string) string {

@@ -15,8 +15,11 @@ import (
 type Config struct {
 	// accounts that may call. Absent: any key is accepted and signatures are not checked.
 	Accounts []Account `json:"accounts,omitempty"`
-	// loadBalancers that exist; an id may occur once.
+	// loadBalancers of CLB that exist; an id may occur once.
 	LoadBalancers []LoadBalancer `json:"loadBalancers,omitempty"`
+	// nlb and alb have the load balancers and server groups of these products.
+	NLB ProductConfig `json:"nlb,omitzero"`
+	ALB ProductConfig `json:"alb,omitzero"`
 }
 
 // Account is one access key, what it may see and how many calls it may make.
@@ -30,7 +33,7 @@ type Account struct {
 	// burst is how many calls may arrive at once; absent: qps rounded up.
 	Burst int `json:"burst,omitempty"`
 	// allow lists the load balancers that this key may see, each an id or a pattern such as "lb-web-*"; every other one
-	// gets Forbidden.RAM. Absent: all; empty: none.
+	// gets Forbidden.RAM. Absent: all; empty: none. For NLB and ALB it also lists server groups.
 	Allow []string `json:"allow,omitempty"`
 	// allowListeners is false where this key may not call DescribeLoadBalancerListeners; absent: it may, for the load
 	// balancers that it may see.

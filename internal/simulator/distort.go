@@ -12,7 +12,7 @@ const htmlPage = "<!DOCTYPE html><html><head><title>Welcome</title></head><body>
 
 // outcome is the decision on one call, before the response is sent.
 type outcome struct {
-	// code is OK, the error's code, or the kind of the fault that replaces either.
+	// code is OK, the error's code, or the kind of the fault that replaces either; omit and success only edit it.
 	code string
 	// fault is the kind of the rule that decided, or delay if the call is only delayed, else empty.
 	fault string
@@ -31,6 +31,10 @@ func distort(req *request, requestID string, honest outcome, fault *Fault) outco
 	case FaultOversized:
 		out.doc.body = bytes.TrimPrefix(honest.doc.body, []byte(xmlHeader))
 		out.doc.padding = cmp.Or(fault.SizeBytes, defaultOversized)
+	case FaultOmit:
+		out.code, out.doc.body = honest.code, omitFields(honest.doc, fault.Fields)
+	case FaultSuccess:
+		out.code, out.doc.body = honest.code, withSuccess(honest.doc, fault)
 	case FaultContentType:
 		out.doc = document{status: http.StatusOK, contentType: "text/html;charset=utf-8", body: []byte(htmlPage)}
 	case FaultEmpty:

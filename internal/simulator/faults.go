@@ -4,9 +4,7 @@ package simulator
 
 import (
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -26,6 +24,8 @@ const (
 	FaultEmptyObject = "emptyObject" // 200 with an empty object
 	FaultRedirect    = "redirect"    // 302 to Location
 	FaultBody        = "body"        // HTTPStatus with Body and ContentType, word for word
+	FaultOmit        = "omit"        // the response without Fields, at every depth
+	FaultSuccess     = "success"     // NLB's response with Success, Code, Message and HttpStatusCode in front
 )
 
 const (
@@ -59,12 +59,17 @@ func (d *Duration) UnmarshalText(text []byte) error {
 type Fault struct {
 	// kind is one of the Fault constants.
 	Kind string `json:"kind"`
-	// loadBalancerId, accessKeyId and regionId select calls, without wildcards; an absent one selects all.
+	// product, loadBalancerId, listenerId, serverGroupId, accessKeyId and regionId select calls, without wildcards; an
+	// absent one selects all. A listener or server group selects calls of NLB and ALB that name it, a load balancer
+	// those that name it, its listeners or its server groups.
+	Product        string `json:"product,omitempty"`
 	LoadBalancerID string `json:"loadBalancerId,omitempty"`
+	ListenerID     string `json:"listenerId,omitempty"`
+	ServerGroupID  string `json:"serverGroupId,omitempty"`
 	AccessKeyID    string `json:"accessKeyId,omitempty"`
 	RegionID       string `json:"regionId,omitempty"`
-	// action selects the calls of one action; absent: both. With loadBalancerId, absent: DescribeHealthStatus, and
-	// with DescribeLoadBalancerListeners those with the load balancer among others.
+	// action selects the calls of one action; absent: all. With the loadBalancerId of a CLB instance, absent:
+	// DescribeHealthStatus, and with DescribeLoadBalancerListeners those with the load balancer among others.
 	Action string `json:"action,omitempty"`
 	// times is how many calls the rule applies to before it is removed; absent: until it is cleared. Where faults
 	// are read back, it is how many remain.
@@ -74,7 +79,8 @@ type Fault struct {
 	Delay Duration `json:"delay,omitempty"`
 	// httpStatus, of kinds status (default 500), throttle (default 400) and body (default 200).
 	HTTPStatus int `json:"httpStatus,omitempty"`
-	// code and message, of kinds status and throttle: those of the error document.
+	// code and message, of kinds status and throttle: those of the error document. Of kind success: those beside
+	// Success (default OK).
 	Code    string `json:"code,omitempty"`
 	Message string `json:"message,omitempty"`
 	// retryAfterSeconds, of kinds status and throttle: the Retry-After header.
@@ -86,6 +92,8 @@ type Fault struct {
 	ContentType string `json:"contentType,omitempty"`
 	// location, of kind redirect: default /elsewhere on the same host.
 	Location string `json:"location,omitempty"`
+	// fields, of kind omit: names in the response, such as HeathCheckEnabled.
+	Fields []string `json:"fields,omitempty"`
 }
 
 // faultFields lists the fields of each kind; other fields are refused.
@@ -103,85 +111,24 @@ var faultFields = map[string][]string{
 	FaultEmptyObject: nil,
 	FaultRedirect:    {"location"},
 	FaultBody:        {"httpStatus", "body", "contentType"},
-}
-
-func (f Fault) validate(at string) error {
-	allowed, known := faultFields[f.Kind]
-	if !known {
-		return fmt.Errorf("%skind: %q is not known: write one of %s", at, f.Kind,
-			strings.Join(slices.Sorted(maps.Keys(faultFields)), ", "))
-	}
-	for _, field := range []struct {
-		name string
-		set  bool
-	}{
-		{"delay", f.Delay != 0}, {"httpStatus", f.HTTPStatus != 0}, {"code", f.Code != ""}, {"message", f.Message != ""},
-		{"retryAfterSeconds", f.RetryAfterSeconds != 0}, {"sizeBytes", f.SizeBytes != 0}, {"body", f.Body != ""},
-		{"contentType", f.ContentType != ""}, {"location", f.Location != ""},
-	} {
-		if field.set && !slices.Contains(allowed, field.name) {
-			return fmt.Errorf("%s%s: means nothing for kind %s: omit it", at, field.name, f.Kind)
-		}
-	}
-	if err := f.validateRanges(at); err != nil {
-		return err
-	}
-	return f.validateSelectors(at)
-}
-
-func (f Fault) validateRanges(at string) error {
-	delay := time.Duration(f.Delay)
-	switch {
-	case f.Times < 0:
-		return fmt.Errorf("%stimes: %d is below 0: write how many calls, or omit it for all", at, f.Times)
-	case f.Kind == FaultDelay && (delay <= 0 || delay > maxDelay):
-		return fmt.Errorf("%sdelay: %s is out of range: write more than 0s and at most 1h", at, delay)
-	case f.HTTPStatus != 0 && (f.HTTPStatus < 200 || f.HTTPStatus > 599):
-		return fmt.Errorf("%shttpStatus: %d is out of range: write 200 to 599", at, f.HTTPStatus)
-	case f.RetryAfterSeconds < 0:
-		return fmt.Errorf("%sretryAfterSeconds: %d is below 0: write seconds, or omit it", at, f.RetryAfterSeconds)
-	case f.SizeBytes < 0 || f.SizeBytes > maxOversized:
-		return fmt.Errorf("%ssizeBytes: %d is out of range: write 1 to %d", at, f.SizeBytes, maxOversized)
-	case strings.ContainsAny(f.Location+f.ContentType, "\r\n"):
-		return fmt.Errorf("%slocation, contentType: a line break is not possible in a header: omit it", at)
-	}
-	return nil
-}
-
-// validateSelectors refuses a rule that could select no call: a test with it would pass for the wrong reason.
-func (f Fault) validateSelectors(at string) error {
-	for _, selector := range []struct {
-		field, value string
-		shape        shape
-	}{
-		{"loadBalancerId", f.LoadBalancerID, loadBalancerIDs},
-		{"accessKeyId", f.AccessKeyID, accessKeyIDs},
-		{"regionId", f.RegionID, regionIDs},
-	} {
-		if selector.value == "" {
-			continue
-		}
-		if err := selector.shape.check(at+selector.field, selector.value); err != nil {
-			return fmt.Errorf("%w; there are no wildcards: omit it to select all", err)
-		}
-	}
-	if f.Action != "" && actions[f.Action] == nil {
-		return fmt.Errorf("%saction: %q is not known: write one of %s", at, f.Action, strings.Join(slices.Sorted(maps.Keys(actions)), ", "))
-	}
-	if f.Code == "" {
-		return nil
-	}
-	return errorCodes.check(at+"code", f.Code)
+	FaultOmit:        {"fields"},
+	FaultSuccess:     {"code", "message"},
 }
 
 func (f Fault) selects(req *request) bool {
-	return (f.Action == "" || f.Action == req.action) &&
+	return (f.Product == "" || f.Product == req.product.name) &&
+		(f.Action == "" || f.Action == req.action) &&
+		(f.ListenerID == "" || f.ListenerID == req.params["ListenerId"]) &&
+		(f.ServerGroupID == "" || slices.Contains(req.serverGroupIDs(), f.ServerGroupID)) &&
 		(f.LoadBalancerID == "" || f.selectsLoadBalancer(req)) &&
 		(f.AccessKeyID == "" || f.AccessKeyID == req.accessKeyID) &&
 		(f.RegionID == "" || f.RegionID == req.params["RegionId"])
 }
 
 func (f Fault) selectsLoadBalancer(req *request) bool {
+	if req.product.name != ProductCLB {
+		return slices.Contains(req.concerned, f.LoadBalancerID)
+	}
 	if f.Action == ActionListeners {
 		return slices.Contains(req.loadBalancerIDs(), f.LoadBalancerID)
 	}

@@ -176,7 +176,7 @@ func TestResetDropsTheConnection(t *testing.T) {
 func waitForCalls(t *testing.T, sim *Server, n int) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
-	for sim.calls.report("", "", 0).Total < n {
+	for sim.calls.report(callFilter{}, 0).Total < n {
 		if time.Now().After(deadline) {
 			t.Fatalf("no %d calls within 30s", n)
 		}

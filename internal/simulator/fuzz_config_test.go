@@ -25,6 +25,9 @@ func FuzzConfig(f *testing.F) {
 		f.Add([]byte(config))
 	}
 	f.Add([]byte(contractFile))
+	f.Add([]byte(groupsFile))
+	f.Add([]byte("nlb: {serverGroups: [{serverGroupId: sgp, regionId: cn-x, healthCheck: 'off', servers: [{serverIp: ::1, weight: 0, port: 1}]}]}"))
+	f.Add([]byte("alb: {loadBalancers: [{loadBalancerId: alb-1, regionId: cn-x, listeners: []}]}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		config, err := ParseConfig(data)
 		if err != nil {
@@ -37,7 +40,7 @@ func FuzzConfig(f *testing.F) {
 			t.Fatal(err)
 		}
 		back, err := ParseConfig(again)
-		if nothing := len(config.Accounts)+len(config.LoadBalancers) == 0; nothing {
+		if nothing := reflect.DeepEqual(config, normal(Config{})); nothing {
 			return // which a file has to say in words
 		}
 		if err != nil || !reflect.DeepEqual(normal(back), config) {
@@ -70,6 +73,9 @@ func normal(c Config) Config {
 	if len(c.LoadBalancers) == 0 {
 		c.LoadBalancers = nil
 	}
+	for _, p := range []*ProductConfig{&c.NLB, &c.ALB} {
+		normalGroups(p)
+	}
 	for i := range c.LoadBalancers {
 		if len(c.LoadBalancers[i].Backends) == 0 {
 			c.LoadBalancers[i].Backends = []Backend{} // which is to be written
@@ -79,4 +85,37 @@ func normal(c Config) Config {
 		}
 	}
 	return c
+}
+
+// normalGroups is normal for NLB or ALB.
+func normalGroups(c *ProductConfig) {
+	if len(c.LoadBalancers) == 0 {
+		c.LoadBalancers = nil
+	}
+	if len(c.ServerGroups) == 0 {
+		c.ServerGroups = nil
+	}
+	for i := range c.ServerGroups {
+		c.ServerGroups[i].Servers = append([]GroupServer{}, c.ServerGroups[i].Servers...) // which are to be written
+	}
+	for i := range c.LoadBalancers {
+		c.LoadBalancers[i].Listeners = append([]GroupListener{}, c.LoadBalancers[i].Listeners...)
+		for j := range c.LoadBalancers[i].Listeners {
+			normalRules(&c.LoadBalancers[i].Listeners[j])
+		}
+	}
+}
+
+func normalRules(l *GroupListener) {
+	if len(l.Rules) == 0 {
+		l.Rules = nil
+	}
+	for i := range l.Rules {
+		if len(l.Rules[i].ServerGroupIDs) == 0 {
+			l.Rules[i].ServerGroupIDs = nil
+		}
+		if len(l.Rules[i].MirrorServerGroupIDs) == 0 {
+			l.Rules[i].MirrorServerGroupIDs = nil
+		}
+	}
 }

@@ -15,11 +15,12 @@ import (
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk"
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/auth/credentials"
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/requests"
+	"github.com/aliyun/alibaba-cloud-sdk-go/services/nlb"
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/slb"
 )
 
-// FuzzSignature compares the simulator with Alibaba's own client: its requests pass, and do not pass after anny
-// edit of one byte.
+// FuzzSignature compares the simulator with Alibaba's own client: its requests pass, and do not pass after any edit of
+// one byte.
 func FuzzSignature(f *testing.F) {
 	f.Add("lb-demo", "cn-hangzhou", testSecret, "", "https", uint16(443), uint16(40), byte(1), true)
 	f.Add("lb demo+*~'()!/?&=%", "", "s", "tok+en/==", "负载\x00\xff", uint16(0), uint16(0), byte(32), false)
@@ -27,27 +28,54 @@ func FuzzSignature(f *testing.F) {
 	f.Add("lb-demo", "eu-central-1", "\n", "", "tcp", uint16(80), uint16(9999), byte(3), false)
 	f.Fuzz(func(t *testing.T, balancer, region, secret, token, protocol string, port, at uint16, flip byte, post bool) {
 		account := Account{AccessKeyID: testKey, AccessKeySecret: secret, SecurityToken: token}
-		sent := signedBySDK(t, account, func(request *slb.DescribeHealthStatusRequest) {
-			request.LoadBalancerId, request.RegionId, request.ListenerProtocol = balancer, region, protocol
-			request.ListenerPort = requests.NewInteger(int(port))
-			if !post {
-				request.Method = requests.GET
-			}
-		})
-		sim := New(Config{Accounts: []Account{account}}, Options{})
-		defer sim.Close()
-
-		tampered := sent.tampered(int(at), flip)
-		if !sent.differs(tampered) {
-			t.Skip("the change means the same")
+		client, request := &slb.Client{}, slb.CreateDescribeHealthStatusRequest()
+		request.LoadBalancerId, request.RegionId, request.ListenerProtocol = balancer, region, protocol
+		request.ListenerPort = requests.NewInteger(int(port))
+		if !post {
+			request.Method = requests.GET
 		}
-		if tampered.admitted(sim) {
-			t.Errorf("what was not signed is let through:\n%s\n%s", sent.query, tampered.query)
-		}
-		if !sent.admitted(sim) {
-			t.Errorf("what the client signs is refused: %s", sent.query)
-		}
+		checkSigned(t, account, signedBySDK(t, account, &client.Client, func() error {
+			_, err := client.DescribeHealthStatus(request)
+			return err
+		}), int(at), flip)
 	})
+}
+
+// FuzzFormSignature does the same with a call of NLB, whose parameters are in the query and in a form body.
+func FuzzFormSignature(f *testing.F) {
+	f.Add("sgp-web", "cn-hangzhou", testSecret, "", "i-1", uint16(40), byte(1))
+	f.Add("sgp web+*~'()!/?&=%", "", "s", "tok+en/==", "负载\x00\xff", uint16(330), byte(32))
+	f.Add("", "cn-hangzhou", "a&b=c%20", "CAIS+/==", "acs:fc:cn-x:1:a/b", uint16(300), byte(128))
+	f.Fuzz(func(t *testing.T, group, region, secret, token, server string, at uint16, flip byte) {
+		account := Account{AccessKeyID: testKey, AccessKeySecret: secret, SecurityToken: token}
+		client, request := &nlb.Client{}, nlb.CreateListServerGroupServersRequest()
+		request.ServerGroupId, request.RegionId, request.ServerIds = group, region, &[]string{server, "i-2"}
+		sent := signedBySDK(t, account, &client.Client, func() error {
+			_, err := client.ListServerGroupServers(request)
+			return err
+		})
+		if sent.body == "" {
+			t.Fatalf("no form body beside %s", sent.query)
+		}
+		checkSigned(t, account, sent, int(at), flip)
+	})
+}
+
+// checkSigned verifies that the request passes, and does not pass after an edit of one byte.
+func checkSigned(t *testing.T, account Account, sent signed, at int, flip byte) {
+	t.Helper()
+	sim := New(Config{Accounts: []Account{account}}, Options{})
+	defer sim.Close()
+	tampered := sent.tampered(at, flip)
+	if !sent.differs(tampered) {
+		t.Skip("the change means the same")
+	}
+	if tampered.admitted(sim) {
+		t.Errorf("what was not signed is let through:\n%s %s\n%s %s", sent.query, sent.body, tampered.query, tampered.body)
+	}
+	if !sent.admitted(sim) {
+		t.Errorf("what the client signs is refused: %s %s", sent.query, sent.body)
+	}
 }
 
 // signed are the parts of a signed request.
@@ -62,12 +90,12 @@ func (c *catcher) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, errCaught
 }
 
-func signedBySDK(t *testing.T, account Account, fill func(*slb.DescribeHealthStatusRequest)) signed {
+// signedBySDK returns what a client of the SDK sends when call calls it.
+func signedBySDK(t *testing.T, account Account, client *sdk.Client, call func() error) signed {
 	t.Helper()
 	catch := &catcher{}
 	config := sdk.NewConfig().WithScheme("HTTP").WithAutoRetry(false).WithMaxRetryTime(0)
 	config.Transport = catch
-	client := &slb.Client{}
 	var err error
 	if account.SecurityToken == "" {
 		err = client.InitWithOptions("cn-hangzhou", config, credentials.NewAccessKeyCredential(account.AccessKeyID, account.AccessKeySecret))
@@ -79,9 +107,7 @@ func signedBySDK(t *testing.T, account Account, fill func(*slb.DescribeHealthSta
 		t.Skip(err)
 	}
 	client.Domain = "slb.example.test"
-	request := slb.CreateDescribeHealthStatusRequest()
-	fill(request)
-	if _, err = client.DescribeHealthStatus(request); catch.caught == nil {
+	if err := call(); catch.caught == nil {
 		t.Skip(err)
 	}
 	got := signed{method: catch.caught.Method, query: catch.caught.URL.RawQuery, contentType: catch.caught.Header.Get("Content-Type")}
@@ -105,9 +131,13 @@ func (s signed) tampered(at int, flip byte) signed {
 
 // differs reports whether other has another meaning: an escape has two spellings.
 func (s signed) differs(other signed) bool {
-	mine, err1 := url.ParseQuery(s.query)
-	others, err2 := url.ParseQuery(other.query)
-	return err1 != nil || err2 != nil || !reflect.DeepEqual(mine, others) || s.body != other.body
+	return !sameForm(s.query, other.query) || !sameForm(s.body, other.body)
+}
+
+func sameForm(a, b string) bool {
+	mine, err1 := url.ParseQuery(a)
+	others, err2 := url.ParseQuery(b)
+	return err1 == nil && err2 == nil && reflect.DeepEqual(mine, others)
 }
 
 // admitted reports whether a request passes the gateway.

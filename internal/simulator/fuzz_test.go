@@ -29,7 +29,7 @@ func FuzzRequest(f *testing.F) {
 		r.Header.Set("Content-Type", contentType)
 		r.Header.Set("Authorization", authorization)
 		for name, value := range map[string]string{
-			"X-Acs-Action": ActionHealthStatus, "X-Acs-Version": apiVersion, "X-Acs-Date": "2026-01-02T03:04:05Z", "X-Acs-Signature-Nonce": "n",
+			"X-Acs-Action": ActionHealthStatus, "X-Acs-Version": clbVersion, "X-Acs-Date": "2026-01-02T03:04:05Z", "X-Acs-Signature-Nonce": "n",
 		} {
 			r.Header.Set(name, value)
 		}

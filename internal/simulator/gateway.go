@@ -7,22 +7,7 @@ import (
 	"time"
 )
 
-// The actions that are served.
-const (
-	ActionHealthStatus = "DescribeHealthStatus"
-	ActionListeners    = "DescribeLoadBalancerListeners"
-)
-
-const (
-	apiVersion = "2014-05-15"
-	timeLayout = "2006-01-02T15:04:05Z"
-)
-
-// actions are the product's own, by name: each returns a response, or a refusal.
-var actions = map[string]func(s *Server, req *request, caller *account, requestID string) (document, *apiError){
-	ActionHealthStatus: (*Server).describeHealth,
-	ActionListeners:    (*Server).listListeners,
-}
+const timeLayout = "2006-01-02T15:04:05Z"
 
 // admit makes the checks of the gateway before the product sees a call, in the gateway's order: API, key,
 // time, signature, replay, and rate. The account is nil when any key is accepted.
@@ -47,7 +32,7 @@ func (s *Server) admit(req *request) (*account, *apiError) {
 	if !s.nonces.use(req.accessKeyID, req.nonce, now) {
 		return nil, errNonceUsed
 	}
-	if !caller.allow(now) {
+	if !caller.allow(req.product.name, now) {
 		return nil, errThrottled
 	}
 	return caller, nil
@@ -63,9 +48,9 @@ func checkTarget(req *request) *apiError {
 		return errMissingCommon("Action")
 	case req.version == "":
 		return errMissingCommon("Version")
-	case req.version != apiVersion:
+	case req.product == nil:
 		return errVersion
-	case actions[req.action] == nil:
+	case !req.product.has(req.action):
 		return errAction
 	}
 	return nil

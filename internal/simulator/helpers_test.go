@@ -24,6 +24,7 @@ import (
 const (
 	testKey    = "LTAIexample"
 	testSecret = "example-secret"
+	clbVersion = "2014-05-15"
 )
 
 // testConfig has one account of each sort and load balancers for each response.
@@ -120,7 +121,7 @@ func nextNonce() string {
 // "" removes the parameter out.
 func callParams(now time.Time, overrides map[string]string) map[string]string {
 	params := map[string]string{
-		"Action": ActionHealthStatus, "Version": apiVersion, "Format": "JSON", "AccessKeyId": testKey,
+		"Action": ActionHealthStatus, "Version": clbVersion, "Format": "JSON", "AccessKeyId": testKey,
 		"SignatureMethod": "HMAC-SHA1", "SignatureVersion": "1.0", "SignatureNonce": nextNonce(),
 		"Timestamp": now.UTC().Format(timeLayout), "RegionId": "cn-hangzhou", "LoadBalancerId": "lb-demo",
 	}

@@ -3,22 +3,17 @@
 package simulator
 
 import (
-	"encoding/base64"
 	"encoding/xml"
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 )
 
-const (
-	// maxIDs is how many load balancers a call may name.
-	maxIDs = 10
-	// defaultResults and maxResults are how many listeners a page has.
-	defaultResults = 20
-	maxResults     = 100
-)
+// maxIDs is how many load balancers a call may name.
+const maxIDs = 10
+
+// listenerPages are the pages of DescribeLoadBalancerListeners.
+var listenerPages = pageRules{results: 20, maxResults: 100, parts: 3, separator: "/"}
 
 // listenersResponse is the response of DescribeLoadBalancerListeners, in the vendor's shape.
 type listenersResponse struct {
@@ -87,15 +82,19 @@ func (s *Server) listListeners(req *request, caller *account, requestID string) 
 	case len(ids) > maxIDs:
 		return document{}, errInvalid("LoadBalancerId")
 	}
-	wanted, err := parsePage(req.params)
+	wanted, err := listenerPages.parse(req.params, errInvalid)
 	if err != nil {
 		return document{}, err
+	}
+	if protocol := req.params["ListenerProtocol"]; protocol != "" && !slices.Contains(protocols, protocol) {
+		return document{}, errInvalid("ListenerProtocol")
 	}
 	if s.listenersForbidden.Load() || caller != nil && !caller.allowsListeners(ids) {
 		return document{}, errForbidden
 	}
-	response := wanted.of(s.listenerRows(req.params["RegionId"], ids, req.params["ListenerProtocol"]))
-	response.RequestID = requestID
+	rows := s.listenerRows(req.params["RegionId"], ids, req.params["ListenerProtocol"])
+	response := listenersResponse{RequestID: requestID, TotalCount: len(rows), MaxResults: wanted.results}
+	response.Listeners, response.NextToken = cutPage(wanted, rows, listenerRow.position)
 	return encode(http.StatusOK, req.wantsJSON(), response), nil
 }
 
@@ -115,57 +114,9 @@ func (s *Server) listenerRows(region string, ids []string, protocol string) []li
 	return rows
 }
 
-// loadBalancerIDs are the values of LoadBalancerId.1, LoadBalancerId.2 and so on, up to one more than a call may have.
-func (req *request) loadBalancerIDs() []string {
-	var ids []string
-	for n := 1; n <= maxIDs+1; n++ {
-		if id := req.params["LoadBalancerId."+strconv.Itoa(n)]; id != "" {
-			ids = append(ids, id)
-		}
-	}
-	return ids
-}
+func (req *request) loadBalancerIDs() []string { return req.repeated("LoadBalancerId", maxIDs) }
 
-// listenersPage is the page of a call: how many listeners, from the first after a position.
-type listenersPage struct {
-	results int
-	after   string
-}
-
-func parsePage(params map[string]string) (listenersPage, *apiError) {
-	page := listenersPage{results: defaultResults}
-	if text := params["MaxResults"]; text != "" {
-		number, err := strconv.Atoi(text)
-		if err != nil || number < 1 || number > maxResults || strconv.Itoa(number) != text {
-			return page, errInvalid("MaxResults")
-		}
-		page.results = number
-	}
-	if protocol := params["ListenerProtocol"]; protocol != "" && !slices.Contains(protocols, protocol) {
-		return page, errInvalid("ListenerProtocol")
-	}
-	position, err := base64.RawURLEncoding.DecodeString(params["NextToken"])
-	if err != nil || len(position) > 0 && strings.Count(string(position), "/") != 2 {
-		return page, errInvalid("NextToken")
-	}
-	page.after = string(position)
-	return page, nil
-}
-
-// position orders listeners over all load balancers. A token is the position of the last
-// listener of its page, so that the next page is correct after listeners were added or
-// removed.
+// position orders listeners over all load balancers.
 func (r listenerRow) position() string {
 	return fmt.Sprintf("%s/%05d/%s", r.LoadBalancerID, r.ListenerPort, r.ListenerProtocol)
-}
-
-func (p listenersPage) of(rows []listenerRow) listenersResponse {
-	slices.SortFunc(rows, func(a, b listenerRow) int { return strings.Compare(a.position(), b.position()) })
-	response := listenersResponse{TotalCount: len(rows), MaxResults: p.results}
-	rest := slices.DeleteFunc(rows, func(r listenerRow) bool { return r.position() <= p.after })
-	response.Listeners = rest[:min(len(rest), p.results)]
-	if len(rest) > p.results {
-		response.NextToken = base64.RawURLEncoding.EncodeToString([]byte(response.Listeners[p.results-1].position()))
-	}
-	return response
 }

@@ -360,7 +360,7 @@ func TestCallsAreCountedByAction(t *testing.T) {
 	}
 	runSteps(t, base, []adminStep{
 		{"GET", "/calls", "", 200, `"byAction":{"DescribeHealthStatus":1,"DescribeLoadBalancerListeners":1},"byLoadBalancer":{"lb-demo":1},"byOutcome":{"InvalidAction.NotFound":1,"OK":2}`},
-		{"GET", "/calls?action=DescribeLoadBalancerListeners", "", 200, `"calls":[{"action":"DescribeLoadBalancerListeners","loadBalancerIds":["lb-demo","lb-bare"],"method":"GET","outcome":"OK","regionId":"cn-hangzhou"`},
+		{"GET", "/calls?action=DescribeLoadBalancerListeners", "", 200, `"calls":[{"action":"DescribeLoadBalancerListeners","loadBalancerIds":["lb-demo","lb-bare"],"method":"GET","outcome":"OK","product":"clb","regionId":"cn-hangzhou"`},
 		{"GET", "/calls?action=DescribeLoadBalancerListeners&loadBalancerId=lb-demo", "", 200, `"calls":[]`},
 	})
 }

@@ -25,6 +25,12 @@ type request struct {
 	// acs3 is set when the call is signed through headers instead of parameters.
 	acs3 *acs3Signature
 
+	// product is that of the version, nil for an unknown one.
+	product *product
+	// concerned are the load balancers that a call of NLB or ALB concerns: it names them, their listeners or their
+	// server groups.
+	concerned []string
+
 	action, version, accessKeyID, securityToken, timestamp, nonce string
 }
 
@@ -39,6 +45,7 @@ func parseRequest(r *http.Request) (*request, *apiError) {
 	bodyErr := req.readBody()
 	req.acs3 = parseACS3(r.Header)
 	req.fillCommon()
+	req.product = products[req.version]
 	switch {
 	case bodyErr != nil:
 		return req, bodyErr

@@ -22,10 +22,16 @@ type wrapped struct{ http.RoundTripper }
 // sdkClient is Alibaba's own Go client, pointed at a test server.
 func sdkClient(t *testing.T, server *httptest.Server, credential any) *slb.Client {
 	t.Helper()
+	client := &slb.Client{}
+	initClient(t, &client.Client, server, credential)
+	return client
+}
+
+func initClient(t *testing.T, client *sdk.Client, server *httptest.Server, credential any) {
+	t.Helper()
 	scheme, host, _ := strings.Cut(server.URL, "://")
 	config := sdk.NewConfig().WithScheme(strings.ToUpper(scheme)).WithAutoRetry(false).WithMaxRetryTime(0)
 	config.Transport = wrapped{server.Client().Transport}
-	client := &slb.Client{}
 	var err error
 	switch key := credential.(type) {
 	case *credentials.StsTokenCredential:
@@ -37,7 +43,6 @@ func sdkClient(t *testing.T, server *httptest.Server, credential any) *slb.Clien
 		t.Fatal(err)
 	}
 	client.Domain = host
-	return client
 }
 
 func describe(format, method string) *slb.DescribeHealthStatusRequest {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package simulator is an HTTP server that speaks the RPC protocol of Alibaba Cloud SLB's
-// DescribeHealthStatus and DescribeLoadBalancerListeners as the real endpoint does, checks
+// Package simulator is an HTTP server that speaks the RPC protocol of Alibaba Cloud's CLB
+// (DescribeHealthStatus, DescribeLoadBalancerListeners), NLB and ALB
+// (GetListenerHealthStatus and the actions that list) as the real endpoints do, checks
 // signatures, nonces and time, throttles per account, and misbehaves on request.
 //
 // A test uses it in process:
@@ -39,6 +40,8 @@ type Server struct {
 
 	keys   keyring
 	fleet  fleet
+	nlb    *ProductState
+	alb    *ProductState
 	faults faultList
 	nonces *nonceLog
 	calls  *callLog
@@ -55,6 +58,7 @@ type Server struct {
 // refuses.
 func New(cfg Config, opts Options) *Server {
 	s := &Server{now: opts.Now, log: opts.Logger, nonces: newNonceLog(maxNonces), calls: newCallLog(), stopped: make(chan struct{})}
+	s.nlb, s.alb = newProductState(ProductNLB), newProductState(ProductALB)
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -67,11 +71,19 @@ func New(cfg Config, opts Options) *Server {
 }
 
 // Load replaces the accounts and the load balancers that an earlier configuration had. Load balancers of
-// PutLoadBalancer stay unless cfg has them, too; faults, used nonces and recorded calls stay.
+// PutLoadBalancer stay unless cfg has them, too, and so do server groups; faults, used nonces and recorded calls stay.
 func (s *Server) Load(cfg Config) {
 	s.keys.load(cfg.Accounts)
 	s.fleet.load(cfg.LoadBalancers)
+	s.nlb.load(cfg.NLB)
+	s.alb.load(cfg.ALB)
 }
+
+// NLB has the load balancers and server groups of NLB.
+func (s *Server) NLB() *ProductState { return s.nlb }
+
+// ALB has those of ALB.
+func (s *Server) ALB() *ProductState { return s.alb }
 
 // Close stops the calls that a fault delays or lets hang, now and later. Other calls continue.
 func (s *Server) Close() {
@@ -96,7 +108,7 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 	delay, out := s.decide(req, requestID, err)
 	call := newCall(req, s.now(), requestID, out)
 	s.calls.add(call)
-	s.log.DebugContext(r.Context(), "call", "method", call.Method, "action", call.Action, "region", call.RegionID, "loadBalancer", call.LoadBalancerID,
+	s.log.DebugContext(r.Context(), "call", "method", call.Method, "product", call.Product, "action", call.Action, "region", call.RegionID, "loadBalancer", call.LoadBalancerID,
 		"listenerPort", call.ListenerPort, "outcome", call.Outcome, "fault", call.Fault, "delay", delay, "requestId", requestID)
 	s.deliver(w, r, delay, out)
 }
@@ -114,7 +126,7 @@ func (s *Server) decide(req *request, requestID string, err *apiError) (time.Dur
 		return 0, refuse(err)
 	}
 	var honest outcome
-	if doc, err := actions[req.action](s, req, caller, requestID); err != nil {
+	if doc, err := req.product.actions[req.action](s, req, caller, requestID); err != nil {
 		honest = refuse(err)
 	} else {
 		honest = outcome{code: "OK", doc: doc}
@@ -205,7 +217,7 @@ func (s *Server) Faults() []Fault {
 
 // Calls returns the newest calls to the API, at most 10,000, oldest first. A call is in it before its response is sent.
 func (s *Server) Calls() []Call {
-	return s.calls.report("", "", maxCalls).Calls
+	return s.calls.report(callFilter{}, maxCalls).Calls
 }
 
 // CallCount returns how many calls had this load balancer since the last reset, if it is one of the first 10,000.

@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
 )
 
@@ -59,33 +57,20 @@ func (b Backend) key() backendKey {
 	return backendKey{b.ListenerPort, b.ListenerProtocol, b.ServerID, b.ServerIP, b.Port}
 }
 
-// fleet has the load balancers. A stored LoadBalancer is never modified: a reader may keep it while
-// it encodes a response, outside the lock.
+// fleet has the load balancers of CLB.
 type fleet struct {
 	mu   sync.RWMutex
-	byID map[string]entry
+	byID store[LoadBalancer]
 }
 
-type entry struct {
-	LoadBalancer
-	fromFile bool
-}
-
-// load makes the file's load balancers current: they replace those of the same id. Those that only an earlier file
-// had are removed, those of the API stay.
 func (f *fleet) load(lbs []LoadBalancer) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	next := make(map[string]entry, len(lbs))
-	for id, known := range f.byID {
-		if !known.fromFile {
-			next[id] = known
-		}
+	complete := make([]LoadBalancer, len(lbs))
+	for i, lb := range lbs {
+		complete[i] = lb.complete()
 	}
-	for _, lb := range lbs {
-		next[lb.LoadBalancerID] = entry{LoadBalancer: lb.complete(), fromFile: true}
-	}
-	f.byID = next
+	f.byID = f.byID.load(complete, func(lb LoadBalancer) string { return lb.LoadBalancerID })
 }
 
 // complete returns a copy that shares nothing with lb, and has a status and a listener for each backend.
@@ -101,27 +86,19 @@ func (lb LoadBalancer) complete() LoadBalancer {
 func (f *fleet) get(id string) (LoadBalancer, bool) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	known, ok := f.byID[id]
-	return known.LoadBalancer, ok
+	return f.byID.get(id)
 }
 
 func (f *fleet) list() []LoadBalancer {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	all := make([]LoadBalancer, 0, len(f.byID))
-	for _, known := range f.byID {
-		all = append(all, known.LoadBalancer)
-	}
-	slices.SortFunc(all, func(a, b LoadBalancer) int { return strings.Compare(a.LoadBalancerID, b.LoadBalancerID) })
-	return all
+	return f.byID.list()
 }
 
 func (f *fleet) put(lb LoadBalancer) (created bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	_, known := f.byID[lb.LoadBalancerID]
-	f.byID[lb.LoadBalancerID] = entry{LoadBalancer: lb.complete()}
-	return !known
+	return f.byID.put(lb.LoadBalancerID, lb.complete())
 }
 
 func (f *fleet) remove(id string) bool {
@@ -136,7 +113,7 @@ func (f *fleet) remove(id string) bool {
 func (f *fleet) edit(id string, apply func(*LoadBalancer) error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	known, ok := f.byID[id]
+	known, ok := f.byID.get(id)
 	if !ok {
 		return fmt.Errorf("loadBalancerId: %w: %q", ErrNoLoadBalancer, id)
 	}
@@ -144,8 +121,7 @@ func (f *fleet) edit(id string, apply func(*LoadBalancer) error) error {
 	if err := apply(&edited); err != nil {
 		return err
 	}
-	known.LoadBalancer = edited.complete()
-	f.byID[id] = known
+	f.byID.replace(id, edited.complete())
 	return nil
 }
 

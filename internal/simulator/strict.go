@@ -18,8 +18,8 @@ import (
 
 // decodeStrict decodes JSON and refuses unknown fields, also known ones in the
 // wrong case, and null, 0 and "": such a value would have the effect of an absent
-// one, and is written for another one, as in "times: 0" or an empty selector. Its
-// errors name the field by its path.
+// one, and is written for another one, as in "times: 0" or an empty selector. Only a
+// weight may be 0. Its errors name the field by its path.
 func decodeStrict(data []byte, out any) error {
 	strict, err := json.UnmarshalStrict(data, out)
 	if isSyntax, _ := json.SyntaxErrorOffset(err); isSyntax {
@@ -68,7 +68,7 @@ func refuseEmptyIn(value any, path string) error {
 			return fmt.Errorf("%s: empty: write a value, or omit it", documentOr(path))
 		}
 	case int64, float64:
-		if value == int64(0) || value == 0.0 {
+		if (value == int64(0) || value == 0.0) && path != "weight" && !strings.HasSuffix(path, ".weight") {
 			return fmt.Errorf("%s: 0 is too low: write a number above 0, or omit it", documentOr(path))
 		}
 	case []any:

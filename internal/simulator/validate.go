@@ -3,6 +3,7 @@
 package simulator
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -25,6 +26,9 @@ var (
 
 	loadBalancerIDs      = shape{regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`), "id", "1 to 128 letters, digits, - or _"}
 	loadBalancerPatterns = shape{regexp.MustCompile(`^[A-Za-z0-9_*-]{1,128}$`), "pattern", "a load balancer id, with * for any characters"}
+	listenerIDs          = shape{regexp.MustCompile(`^[A-Za-z0-9@_-]{1,128}$`), "listener id", "1 to 128 letters, digits, @, - or _"}
+	groupIDs             = shape{regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`), "id", "1 to 128 letters, digits, - or _"}
+	fieldNames           = shape{regexp.MustCompile(`^[A-Za-z]{1,64}$`), "field", "a name of the response, such as HeathCheckEnabled"}
 	regionIDs            = shape{regexp.MustCompile(`^[a-z]{2,3}(-[a-z0-9]+)+$`), "region", "one such as cn-hangzhou"}
 	accessKeyIDs         = shape{regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`), "key id", "1 to 128 letters, digits, ., - or _"}
 	errorCodes           = shape{regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`), "error code", "one such as Throttling.User"}
@@ -70,7 +74,7 @@ func (c Config) Validate() error {
 		}
 		seen[lb.LoadBalancerID] = true
 	}
-	return nil
+	return cmp.Or(c.NLB.validate("nlb.", ProductNLB), c.ALB.validate("alb.", ProductALB))
 }
 
 func (a Account) validate(at string) error {
@@ -143,21 +147,29 @@ func (b Backend) validate(at string) error {
 			return fmt.Errorf("%s%s: %d is no port: write 1 to 65535, or omit it", at, port.field, port.value)
 		}
 	}
-	for _, word := range []struct {
-		field, value string
-		known        []string
-	}{
-		{"type", b.Type, backendTypes},
-		{"listenerProtocol", b.ListenerProtocol, protocols},
-		{"serverHealthStatus", b.ServerHealthStatus, healthStatuses},
-	} {
-		if word.value != "" && !slices.Contains(word.known, word.value) {
-			return fmt.Errorf("%s%s: %q is not known: write one of %s", at, word.field, word.value, strings.Join(word.known, ", "))
-		}
+	if err := checkWords(at, word{"type", b.Type, backendTypes}, word{"listenerProtocol", b.ListenerProtocol, protocols},
+		word{"serverHealthStatus", b.ServerHealthStatus, healthStatuses}); err != nil {
+		return err
 	}
 	for _, address := range []struct{ field, value string }{{"serverIp", b.ServerIP}, {"eniHost", b.EniHost}} {
 		if _, err := netip.ParseAddr(address.value); address.value != "" && err != nil {
 			return fmt.Errorf("%s%s: %q is no IP address: write one such as 10.0.0.1, or omit it", at, address.field, address.value)
+		}
+	}
+	return nil
+}
+
+// word is an optional value and those that the API knows.
+type word struct {
+	field, value string
+	known        []string
+}
+
+// checkWords reports the first unknown value.
+func checkWords(at string, words ...word) error {
+	for _, w := range words {
+		if w.value != "" && !slices.Contains(w.known, w.value) {
+			return fmt.Errorf("%s%s: %q is not known: write one of %s", at, w.field, w.value, strings.Join(w.known, ", "))
 		}
 	}
 	return nil

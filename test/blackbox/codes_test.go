@@ -128,7 +128,7 @@ func namesReasons(t *testing.T, w *env) {
 	}
 	series := w.hostile.metrics(g)
 	for _, c := range cases {
-		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{action="DescribeHealthStatus",code="`+c.code+`",region="`+c.region()+`"}`, BeNumerically(">", 0)))
+		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{action="DescribeHealthStatus",code="`+c.code+`",product="clb",region="`+c.region()+`"}`, BeNumerically(">", 0)))
 	}
 }
 

@@ -44,6 +44,7 @@ type env struct {
 
 	simulator   *simulator
 	slb         *slbServer
+	groups      *groupServers // nil unless the test is about NLB and ALB
 	mainAccount account
 	main        *operator
 	hostile     *operator

@@ -57,6 +57,8 @@ func refusesFlags(t *testing.T, w *env) {
 		{"fast-interval", []string{"--fast-interval=5"}},
 		{"slb-endpoint", []string{"--slb-endpoint=slb.aliyuncs.com:443"}},
 		{"slb-endpoint", []string{"--slb-endpoint=ftp://slb.aliyuncs.com"}},
+		{"nlb-endpoint", []string{"--nlb-endpoint=nlb.cn-hangzhou.aliyuncs.com:443"}},
+		{"alb-endpoint", []string{"--alb-endpoint=https://alb.cn-hangzhou.aliyuncs.com/path"}},
 		{"slb-endpoint", []string{"--slb-endpoint=https://"}},
 		{"slb-endpoint", []string{"--slb-endpoint=https://slb.aliyuncs.com/path"}},
 		{"slb-endpoint", []string{"--slb-endpoint=https://slb.aliyuncs.com:99999"}},

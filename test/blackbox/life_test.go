@@ -78,7 +78,7 @@ func followsALoadBalancer(t *testing.T, w *env) {
 	w.awaitEvents(t, object, map[string]int{"Warning BackendAbnormal": 2, "Warning LoadBalancerUnhealthy": 1})
 	w.eventually(t, func(g Gomega) {
 		series := w.main.metrics(g)
-		labels := `{listener_port="443",listener_protocol="https",load_balancer_id="lb-life",name="lb-life",namespace="main",region="cn-hangzhou",status=`
+		labels := `{listener_port="443",listener_protocol="https",load_balancer_id="lb-life",name="lb-life",namespace="main",region="cn-hangzhou",server_group_id="",status=`
 		g.Expect(series).To(HaveKeyWithValue("slb_health_backends"+labels+`"normal"}`, 1.0))
 		g.Expect(series).To(HaveKeyWithValue("slb_health_backends"+labels+`"abnormal"}`, 2.0))
 		g.Expect(series).To(HaveKeyWithValue("slb_health_backends"+labels+`"unavailable"}`, 0.0))
@@ -86,10 +86,10 @@ func followsALoadBalancer(t *testing.T, w *env) {
 		g.Expect(series).To(HaveKeyWithValue(`slb_health_condition{condition="Ready",name="lb-life",namespace="main",status="True"}`, 0.0))
 		g.Expect(series).To(HaveKeyWithValue(`slb_health_backend_transitions_total{name="lb-life",namespace="main",to="abnormal"}`, 2.0))
 		g.Expect(series).To(HaveKeyWithValue(`slb_health_last_observation_timestamp_seconds{name="lb-life",namespace="main"}`, BeNumerically(">", 1e9)))
-		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{action="DescribeHealthStatus",code="OK",region="cn-hangzhou"}`, BeNumerically(">", 0)))
-		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{action="DescribeLoadBalancerListeners",code="OK",region="cn-hangzhou"}`, BeNumerically(">", 0)))
-		g.Expect(series).To(HaveKeyWithValue(`slb_api_request_duration_seconds_count{region="cn-hangzhou"}`, BeNumerically(">", 0)))
-		g.Expect(series).To(HaveKeyWithValue(`slb_api_rate_limit{account="default",region="cn-hangzhou"}`, BeNumerically(">", 0)))
+		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{action="DescribeHealthStatus",code="OK",product="clb",region="cn-hangzhou"}`, BeNumerically(">", 0)))
+		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{action="DescribeLoadBalancerListeners",code="OK",product="clb",region="cn-hangzhou"}`, BeNumerically(">", 0)))
+		g.Expect(series).To(HaveKeyWithValue(`slb_api_request_duration_seconds_count{product="clb",region="cn-hangzhou"}`, BeNumerically(">", 0)))
+		g.Expect(series).To(HaveKeyWithValue(`slb_api_rate_limit{account="default",product="clb",region="cn-hangzhou"}`, BeNumerically(">", 0)))
 		g.Expect(series).To(HaveKeyWithValue("slb_health_observation_lag_seconds_count", BeNumerically(">", 0)))
 	})
 

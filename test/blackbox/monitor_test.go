@@ -39,7 +39,7 @@ func TestMonitorAll(t *testing.T) {
 	}
 	w.create(t, balanced("opted-out", "lb-shared", func(s *corev1.Service) { s.Annotations = map[string]string{v1alpha1.MonitorAnnotation: "false"} }))
 	w.create(t, balanced("requested", "lb-shared", func(s *corev1.Service) { s.Annotations = map[string]string{v1alpha1.MonitorAnnotation: "true"} }))
-	w.create(t, balanced("nlb", "nlb-1", func(s *corev1.Service) { s.Spec.LoadBalancerClass = new("alibabacloud.com/nlb") }))
+	w.create(t, balanced("gateway", "gwlb-1"))
 	w.create(t, balanced("internal", "", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeClusterIP }))
 	own := named(mainNamespace, "lb-shared", func(o *v1alpha1.LoadBalancerHealth) { o.Name = "own" })
 	w.create(t, own)
@@ -62,7 +62,7 @@ func TestMonitorAll(t *testing.T) {
 
 		w.kubectl(t, "annotate", "-n", mainNamespace, "service/many-7", v1alpha1.MonitorAnnotation+"=false")
 		w.awaitDeletion(t, objectOf("many-7"))
-		w.kubectl(t, "delete", "-n", mainNamespace, "service/nlb")
+		w.kubectl(t, "delete", "-n", mainNamespace, "service/gateway")
 		w.awaitServiceStates(t, op, map[string]float64{"monitored": manyServices + 1, "opted_out": 2})
 		w.kubectl(t, "patch", "-n", mainNamespace, "lbh/many-8", "--type=merge", `-p={"spec":{"interval":"1h"}}`)
 		op.stop(t)

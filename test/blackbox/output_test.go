@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -29,11 +30,28 @@ var outputSpecs = []spec{
 const dataRace = "WARNING: DATA RACE"
 
 func signedEveryRequest(t *testing.T, w *env) {
-	g := NewWithT(t)
-	w.slb.mu.Lock()
-	defer w.slb.mu.Unlock()
-	g.Expect(w.slb.complaints).To(BeEmpty())
-	g.Expect(w.slb.signatures).NotTo(BeEmpty())
+	for _, v := range w.verifiers() {
+		v.demandValidRequests(t)
+	}
+}
+
+// verifiers are those of all servers of the test.
+func (w *env) verifiers() []*rpcVerifier {
+	if w.groups == nil {
+		return []*rpcVerifier{w.slb.rpcVerifier}
+	}
+	return []*rpcVerifier{w.slb.rpcVerifier, w.groups.nlb.rpcVerifier, w.groups.alb.rpcVerifier}
+}
+
+// signatures are all that were sent.
+func (w *env) signatures() map[string]struct{} {
+	sent := map[string]struct{}{}
+	for _, v := range w.verifiers() {
+		v.mu.Lock()
+		maps.Copy(sent, v.signatures)
+		v.mu.Unlock()
+	}
+	return sent
 }
 
 // collected returns all outputs, events and objects by source.
@@ -65,7 +83,7 @@ var signedURL = regexp.MustCompile(`(?i)signature(nonce)?(=|%3D|%253D)[^\s\[]`)
 
 func keepsSecrets(t *testing.T, w *env) {
 	everything := w.collected(t)
-	for _, name := range []string{"events", "objects", "main.stderr", "main.metrics", "hostile.stderr", "hostile.metrics", "restart.1.metrics"} {
+	for _, name := range []string{"events", "objects", "main.stderr", "main.metrics", "hostile.stderr", "hostile.metrics", "groups.stderr", "groups.metrics", "restart.1.metrics"} {
 		if len(everything[name]) <= len("null") {
 			t.Errorf("%s is empty or missing", name)
 		}
@@ -79,6 +97,7 @@ func keepsSecrets(t *testing.T, w *env) {
 // searchSecrets searches all output for every secret of the vault.
 func (w *env) searchSecrets(t *testing.T) {
 	t.Helper()
+	sent := w.signatures()
 	for name, content := range w.collected(t) {
 		content = append(content, undumped(content)...)
 		for _, word := range w.vault.all() {
@@ -91,7 +110,7 @@ func (w *env) searchSecrets(t *testing.T) {
 		if found := signedURL.FindIndex(content); found != nil {
 			t.Errorf("%s contains a signed URL: %q", name, around(content, found[0]))
 		}
-		w.searchSignatures(t, name, content)
+		searchSignatures(t, name, content, sent)
 	}
 }
 
@@ -122,10 +141,8 @@ func formsOf(word string) []string {
 }
 
 // searchSignatures compares the text before each '=' to the signatures that were sent.
-func (w *env) searchSignatures(t *testing.T, name string, content []byte) {
+func searchSignatures(t *testing.T, name string, content []byte, sent map[string]struct{}) {
 	t.Helper()
-	w.slb.mu.Lock()
-	defer w.slb.mu.Unlock()
 	const length = 28 // of a SHA-1 in base64
 	for at := 0; ; at++ {
 		next := bytes.IndexByte(content[at:], '=')
@@ -136,7 +153,7 @@ func (w *env) searchSignatures(t *testing.T, name string, content []byte) {
 		if at+1 < length {
 			continue
 		}
-		if _, found := w.slb.signatures[string(content[at+1-length:at+1])]; found {
+		if _, found := sent[string(content[at+1-length:at+1])]; found {
 			t.Errorf("%s contains a signature: %q", name, around(content, at))
 		}
 	}

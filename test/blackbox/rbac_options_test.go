@@ -28,6 +28,7 @@ func (w *env) servicesAllowed(t *testing.T, i installation, log *auditLog) {
 	refusedNothing(t, requests)
 	onlyNeeded(t, w.permissionsOf(t, i.namespace, serviceAccountName), requests)
 	w.withoutEndpointSlices(t, i)
+	w.withoutIngresses(t, i)
 	w.revoke(t, servicesBinding)
 }
 
@@ -57,6 +58,7 @@ func (w *env) workThroughServices(t *testing.T, i installation) {
 		g.Expect(w.admin.Get(w.ctx, client.ObjectKeyFromObject(object), object)).To(Succeed())
 		g.Expect(object.Labels).To(HaveKeyWithValue(v1alpha1.ServiceLoadBalancerLabel, "lb-of-shop-2"))
 	})
+	w.findALBs(t, i)
 	merge(`{"metadata":{"annotations":null}}`)
 	w.eventually(t, func(g Gomega) {
 		err := w.admin.Get(w.ctx, client.ObjectKeyFromObject(object), object)

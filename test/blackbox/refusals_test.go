@@ -59,9 +59,9 @@ func throttlesByAccount(t *testing.T, w *env) {
 	g.Expect(w.events(g, neighbour)).To(BeEmpty())
 	w.eventually(t, func(g Gomega) {
 		series := w.main.metrics(g)
-		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{action="DescribeHealthStatus",code="Throttling.User",region="cn-hangzhou"}`, BeNumerically(">=", size-1)))
-		g.Expect(series).To(HaveKeyWithValue(`slb_api_rate_limit{account="main/slow",region="cn-hangzhou"}`, BeNumerically(">", 0)))
-		g.Expect(series).To(HaveKeyWithValue(`slb_api_rate_limit{account="main/other",region="cn-hangzhou"}`, BeNumerically(">", 0)))
+		g.Expect(series).To(HaveKeyWithValue(`slb_api_requests_total{action="DescribeHealthStatus",code="Throttling.User",product="clb",region="cn-hangzhou"}`, BeNumerically(">=", size-1)))
+		g.Expect(series).To(HaveKeyWithValue(`slb_api_rate_limit{account="main/slow",product="clb",region="cn-hangzhou"}`, BeNumerically(">", 0)))
+		g.Expect(series).To(HaveKeyWithValue(`slb_api_rate_limit{account="main/other",product="clb",region="cn-hangzhou"}`, BeNumerically(">", 0)))
 	})
 }
 

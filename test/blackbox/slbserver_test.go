@@ -4,9 +4,6 @@ package blackbox
 
 import (
 	"bytes"
-	"crypto/hmac"
-	"crypto/sha1"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -17,25 +14,18 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 )
 
 // slbServer implements the protocol of the API's public reference. It checks every request, and sends the responses
 // that a spec scripts.
 type slbServer struct {
+	*rpcVerifier
 	server  *httptest.Server
 	account account
 
-	mu         sync.Mutex
-	accounts   map[string]account
-	revoked    map[string]struct{}
-	scripts    map[string]func(n int) fakeResponse
-	requests   map[string][]url.Values
-	nonces     map[string]struct{}
-	signatures map[string]struct{}
-	complaints []string
+	scripts  map[string]func(n int) fakeResponse // guarded by mu, as requests
+	requests map[string][]url.Values
 }
 
 // fakeResponse is the response to one call.
@@ -51,9 +41,8 @@ func startSLBServer(t *testing.T, w *env) *slbServer {
 	t.Helper()
 	self := w.newTemporaryAccount()
 	s := &slbServer{
-		account: self, accounts: map[string]account{self.AccessKeyID: self}, revoked: map[string]struct{}{},
-		scripts: map[string]func(int) fakeResponse{}, requests: map[string][]url.Values{},
-		nonces: map[string]struct{}{}, signatures: map[string]struct{}{},
+		rpcVerifier: newRPCVerifier("2014-05-15", self, "DescribeHealthStatus", "DescribeLoadBalancerListeners"),
+		account:     self, scripts: map[string]func(int) fakeResponse{}, requests: map[string][]url.Values{},
 	}
 	s.server = w.serveTLS(t, s)
 	return s
@@ -101,21 +90,6 @@ func (s *slbServer) received(id string) []url.Values {
 	return slices.Clone(s.requests[id])
 }
 
-// setAccount adds an account, or replaces the one of the same id.
-func (s *slbServer) setAccount(a account) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.accounts[a.AccessKeyID] = a
-}
-
-// revoke makes the API refuse a key that it accepted before.
-func (s *slbServer) revoke(a account) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.accounts, a.AccessKeyID)
-	s.revoked[a.AccessKeyID] = struct{}{}
-}
-
 func (s *slbServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.respondTo(r).send(w)
 }
@@ -136,10 +110,7 @@ func (s *slbServer) respondTo(r *http.Request) fakeResponse {
 		return s.complain("a request that cannot be parsed: %v", err)
 	}
 	id := r.Form.Get("LoadBalancerId")
-	s.mu.Lock()
-	_, revoked := s.revoked[r.Form.Get("AccessKeyId")]
-	s.mu.Unlock()
-	if revoked {
+	if s.isRevoked(r.Form) {
 		return refusal(http.StatusNotFound, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
 	}
 	if wrong := s.verify(r.Method, r.Form); wrong != "" {
@@ -158,83 +129,12 @@ func (s *slbServer) respondTo(r *http.Request) fakeResponse {
 	return script(n)
 }
 
-func (s *slbServer) complain(format string, args ...any) fakeResponse {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.complaints = append(s.complaints, fmt.Sprintf(format, args...))
-	return refusal(http.StatusBadRequest, "SignatureDoesNotMatch", "Specified signature does not match our calculation.")
-}
-
-// verify returns what is wrong with the parameters of a request, or "".
+// verify also checks the region.
 func (s *slbServer) verify(method string, form url.Values) string {
-	for name, values := range form {
-		if len(values) != 1 {
-			return fmt.Sprintf("%s occurs %d times", name, len(values))
-		}
-	}
-	if action := form.Get("Action"); action != "DescribeHealthStatus" && action != "DescribeLoadBalancerListeners" {
-		return fmt.Sprintf("Action is %q", action)
-	}
-	for name, want := range map[string]string{
-		"Version": "2014-05-15", "Format": "JSON",
-		"SignatureMethod": "HMAC-SHA1", "SignatureVersion": "1.0",
-	} {
-		if got := form.Get(name); got != want {
-			return fmt.Sprintf("%s is %q, not %q", name, got, want)
-		}
-	}
 	if got := form.Get("RegionId"); got != region && !strings.HasPrefix(got, throttledRegion) {
 		return fmt.Sprintf("RegionId is %q", got)
 	}
-	at, err := time.Parse("2006-01-02T15:04:05Z", form.Get("Timestamp"))
-	if err != nil || time.Since(at).Abs() > time.Minute {
-		return fmt.Sprintf("Timestamp is %q", form.Get("Timestamp"))
-	}
-	s.mu.Lock()
-	caller, known := s.accounts[form.Get("AccessKeyId")]
-	s.mu.Unlock()
-	if !known || form.Get("SecurityToken") != caller.SecurityToken {
-		return "AccessKeyId or SecurityToken is wrong"
-	}
-	if form.Get("Signature") != signatureOf(method, form, caller.AccessKeySecret) {
-		return "Signature is wrong"
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	nonce := form.Get("SignatureNonce")
-	if _, used := s.nonces[nonce]; used || nonce == "" {
-		return fmt.Sprintf("SignatureNonce is %q, empty or used before", nonce)
-	}
-	s.nonces[nonce] = struct{}{}
-	s.signatures[form.Get("Signature")] = struct{}{}
-	return ""
-}
-
-// signatureOf is the signature of RPC style APIs, version 1.0.
-func signatureOf(method string, form url.Values, secret string) string {
-	var pairs []string
-	for _, name := range slices.Sorted(maps.Keys(form)) {
-		if name != "Signature" {
-			pairs = append(pairs, percentEncode(name)+"="+percentEncode(form.Get(name)))
-		}
-	}
-	toSign := method + "&" + percentEncode("/") + "&" + percentEncode(strings.Join(pairs, "&"))
-	code := hmac.New(sha1.New, []byte(secret+"&"))
-	code.Write([]byte(toSign))
-	return base64.StdEncoding.EncodeToString(code.Sum(nil))
-}
-
-// percentEncode keeps the unreserved characters of RFC 3986 and no others.
-func percentEncode(s string) string {
-	var b strings.Builder
-	for _, c := range []byte(s) {
-		if c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || strings.IndexByte("-_.~", c) >= 0 {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, "%%%02X", c)
-		}
-	}
-	return b.String()
+	return s.rpcVerifier.verify(method, form)
 }
 
 // row is a backend in the format of the API.

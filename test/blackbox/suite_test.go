@@ -22,7 +22,8 @@ type spec struct {
 func TestBlackBox(t *testing.T) {
 	w := newEnv(t, envOptions{})
 	w.addSimulator(t)
-	for _, namespace := range []string{mainNamespace, hostileNamespace} {
+	w.startGroupServers(t)
+	for _, namespace := range []string{mainNamespace, hostileNamespace, groupsNamespace} {
 		w.createNamespace(t, namespace)
 	}
 	w.main = w.startOperator(t, operatorOptions{
@@ -34,11 +35,16 @@ func TestBlackBox(t *testing.T) {
 		// A response with ten thousand rows needs seconds while all specs run in parallel.
 		args: []string{"--slb-qps=100", "--slb-burst=200", "--slb-timeout=30s"},
 	})
+	w.groups.operator = w.startOperator(t, operatorOptions{
+		name: groupsNamespace, endpoint: w.serveUnused(t).URL, account: w.groups.caller,
+		args: append(w.groups.endpoints(), "--slb-qps=100", "--slb-burst=200", "--fast-interval=0"),
+	})
 
 	t.Run("specs", func(t *testing.T) {
 		for _, specs := range [][]spec{
 			lifeSpecs, economySpecs, restartSpecs, leaderSpecs, responseSpecs, codeSpecs, hostileSpecs,
 			refusalSpecs, isolationSpecs, startSpecs, credentialSpecs, identitySpecs, flagSpecs, servingSpecs, tlsSpecs, endpointSpecs,
+			groupSpecs, groupChangeSpecs, groupCallSpecs,
 		} {
 			for _, s := range specs {
 				t.Run(s.rule, func(t *testing.T) {
@@ -51,6 +57,7 @@ func TestBlackBox(t *testing.T) {
 
 	w.main.stop(t)
 	w.hostile.stop(t)
+	w.groups.operator.stop(t)
 	for _, s := range outputSpecs {
 		t.Run(s.rule, func(t *testing.T) { s.check(t, w) })
 	}

@@ -280,10 +280,10 @@ func TestNamespacedStaysInItsNamespaces(t *testing.T) {
 
 // TestOptInPermissions compares the roles to config/service-discovery and config/backend-names.
 func TestOptInPermissions(t *testing.T) {
-	optIn := []string{"endpointslices", "networkpolicies", "nodes", "pods", "services"}
+	optIn := []string{"albconfigs", "endpointslices", "ingressclasses", "ingresses", "networkpolicies", "nodes", "pods", "services"}
 	for mode, want := range map[string][]string{
-		"": nil, "service-discovery": {"endpointslices", "nodes", "services"}, "backend-names": {"networkpolicies", "nodes", "pods"},
-		"namespaced-several": {"endpointslices", "networkpolicies", "pods", "services"},
+		"": nil, "service-discovery": {"albconfigs", "endpointslices", "ingressclasses", "ingresses", "nodes", "services"}, "backend-names": {"networkpolicies", "nodes", "pods"},
+		"namespaced-several": {"albconfigs", "endpointslices", "ingressclasses", "ingresses", "networkpolicies", "pods", "services"},
 	} {
 		var got []string
 		objects := parse(t, template(t, mode))

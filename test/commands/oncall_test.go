@@ -163,7 +163,7 @@ func (o *oncall) breakObjects(t *testing.T) {
 	o.until(t, "web", v1alpha1.ReasonMinHealthyMet)
 	for name, reason := range map[string]string{
 		"auth": v1alpha1.ReasonForbidden, "api": v1alpha1.ReasonNoBackends, "mail": v1alpha1.ReasonListenerMissing, "cart": v1alpha1.ReasonHealthCheckUnavailable,
-		"shop": v1alpha1.ReasonMinHealthyMet,
+		"shop": v1alpha1.ReasonMinHealthyMet, "portal": v1alpha1.ReasonBelowMinHealthy,
 	} {
 		o.until(t, name, reason)
 	}

@@ -37,8 +37,10 @@ func TestManifests(t *testing.T) {
 		c.RunKubectl(t, everything, "diff", "--server-side", "-f", "-")
 	})
 	t.Run("samples are valid", func(t *testing.T) {
-		examples := c.RunKubectl(t, nil, "kustomize", configFolder+"/samples")
-		c.RunKubectl(t, examples, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-")
+		for _, folder := range []string{"/samples", "/samples/products"} {
+			examples := c.RunKubectl(t, nil, "kustomize", configFolder+folder)
+			c.RunKubectl(t, examples, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-")
+		}
 	})
 	t.Run("for one namespace alone", func(t *testing.T) { testNamespaced(t, admin, c) })
 	t.Run("pods are restricted", func(t *testing.T) { testPods(t, admin, namespace) })

@@ -119,7 +119,7 @@ func selectByName(t *testing.T, s *fixture) {
 	if got := firstColumn(s.lbh(t, "web", "api").table(t)); got != "api web" {
 		t.Errorf("%q", got)
 	}
-	s.lbh(t, "web", "-l", "a=b").fails(t, "either names or -A, -l and --field-selector")
+	s.lbh(t, "web", "-l", "a=b").fails(t, "either names or -A, -l, --field-selector and --product")
 }
 
 func selectByLabelOrField(t *testing.T, s *fixture) {

@@ -107,7 +107,7 @@ func refusedFlags(t *testing.T, s *fixture) {
 	s.lbh(t, "-w", "--sort-by={").fails(t, "--sort-by={: write health, name")
 	s.lbh(t, "watch", "--sort-by={").fails(t, "--sort-by={: write health, name")
 	s.lbh(t, "listeners", "-o", "json").fails(t, "-o json: write -o wide", "kubectl get lbh -o json")
-	s.lbh(t, "listeners", "web", "-l", "a=b").fails(t, "either names or -A, -l and --field-selector")
+	s.lbh(t, "listeners", "web", "-l", "a=b").fails(t, "either names or -A, -l, --field-selector and --product")
 	s.lbh(t, "tree", "web", "api").fails(t, "write the name of one LoadBalancerHealth")
 }
 

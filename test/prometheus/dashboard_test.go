@@ -96,7 +96,7 @@ func readDashboard(t *testing.T) dashboard {
 
 // everything has the variables without a selection.
 func everything(window string) map[string]string {
-	return map[string]string{"__rate_interval": window, "cluster": ".*", "namespace": ".*", "name": ".*", "job": ".*"}
+	return map[string]string{"__rate_interval": window, "cluster": ".*", "namespace": ".*", "product": ".*", "name": ".*", "job": ".*"}
 }
 
 var variable = regexp.MustCompile(`\$(\w+)`)

@@ -68,6 +68,7 @@ func TestAlertsOfARunningOperator(t *testing.T) {
 	s.expect(t, "health checks have no result", "SLBHealthUnknown prod/web")
 	s.put(t, "web", "normal")
 	s.expect(t, "they have results again")
+	s.breakServerGroups(t)
 
 	nowhere := s.observe(t, namespace, "nowhere")
 	s.expect(t, "a load balancer does not exist", "SLBHealthStalled prod/nowhere")
@@ -135,7 +136,7 @@ func (s *env) failOver(t *testing.T, leader *harness.Process, alerts ...string) 
 		g.Expect(s.server.results(g, `up{job="`+mainJob+`"} == 1`)).To(Equal(2))
 		before = s.server.firing(g)
 		for _, alert := range alerts {
-			g.Expect(before[alert].Annotations).To(HaveKeyWithValue("description", HaveSuffix("Reason: BelowMinHealthy; load balancer web in cn-hangzhou.")))
+			g.Expect(before[alert].Annotations).To(HaveKeyWithValue("description", HaveSuffix("Reason: BelowMinHealthy; CLB web in cn-hangzhou.")))
 		}
 	})
 	leader.Stop()

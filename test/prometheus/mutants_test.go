@@ -44,8 +44,8 @@ func TestEachPartOfARuleIsTested(t *testing.T) {
 
 var (
 	labelList  = regexp.MustCompile(`\b(by|on) \([^)]*\)`)
-	matcher    = regexp.MustCompile(`\w+(=~|!=|=)"[^"]*"(, )?`)
-	choice     = regexp.MustCompile(`=~"[^"]*"`)
+	matcher    = regexp.MustCompile(`\w+(=~|!~|!=|=)"[^"]*"(, )?`)
+	choice     = regexp.MustCompile(`[=!]~"[^"]*"`)
 	aggregated = regexp.MustCompile(`max by (\([^)]*\) \([^()]*\) (==|>))`)
 	// clause narrows or widens the expression before it.
 	clause = regexp.MustCompile(`(?m)^ *(unless|and|or) .*\n?`)
@@ -99,10 +99,10 @@ func brokenExpressions(expr string) []string {
 		replace(at, "")
 	}
 	for _, at := range choice.FindAllStringIndex(expr, -1) {
-		words := strings.Split(expr[at[0]+3:at[1]-1], "|")
+		operator, words := expr[at[0]:at[0]+2], strings.Split(expr[at[0]+3:at[1]-1], "|")
 		for i := range words {
 			if len(words) > 1 {
-				replace(at, `=~"`+strings.Join(slices.Concat(words[:i], words[i+1:]), "|")+`"`)
+				replace(at, operator+`"`+strings.Join(slices.Concat(words[:i], words[i+1:]), "|")+`"`)
 			}
 		}
 	}

@@ -23,7 +23,7 @@ const (
 	shop, billing   = "shop", "billing"
 	checkout        = "checkout"
 	// whole is a fleet that is observed.
-	whole = `count(slb_health_condition{condition="Observed", status="True"} == 1) == 8`
+	whole = `count(slb_health_condition{condition="Observed", status="True"} == 1) == 9`
 )
 
 // TestDashboardPicture draws the dashboard of an incident of two minutes, for the
@@ -60,6 +60,7 @@ func TestDashboardPicture(t *testing.T) {
 	s.setHealth(t, "lb-web", "normal", "i-1")
 	s.lasts(t, `slb_health_backends{name="web", status="normal"} == 4`, 10)
 
+	s.failServerGroup(t, "sgp-login")
 	s.setHealth(t, "lb-assets", "unavailable", "i-2", "i-3")
 	s.observeAs(t, shop, "none", "lb-none", intstr.FromString("50%"))
 	s.setHealth(t, "lb-invoices", "abnormal", "i-1", "i-2", "i-3")
@@ -72,8 +73,8 @@ func TestDashboardPicture(t *testing.T) {
 	picture{s.server, values, began.Truncate(pictureStep), time.Now().Truncate(pictureStep)}.draw(t, readDashboard(t), path)
 }
 
-// buildFleet makes eight load balancers: one has a listener without backends, one a backend
-// without a result, and one is that of a Service.
+// buildFleet makes nine load balancers: one has a listener without backends, one a backend
+// without a result, one is that of a Service, and one is an ALB.
 func (s *env) buildFleet(t *testing.T) {
 	t.Helper()
 	const up, unknown = "normal", "unavailable"
@@ -92,6 +93,8 @@ func (s *env) buildFleet(t *testing.T) {
 		}
 	}
 	s.observeAs(t, billing, "batch", "lb-batch", intstr.FromInt32(0))
+	s.putServerGroups(t, "alb-portal", "sgp-pages", "sgp-login")
+	s.observeAs(t, shop, "portal", "alb-portal", intstr.FromInt32(1))
 	s.putPods(t, "lb-checkout", up, "10.9.0.9")
 	s.addGated(t, shop, checkout, "lb-checkout")
 	s.addRefused(t, shop, "web")

@@ -102,7 +102,7 @@ volumes: {{- . | trim | nindent 0 }}
 {{/* The operator has its own default for null. Helm parses numbers as floats: int64 prints them without an exponent.
 YAML parses off without quotes as the boolean false. */}}
 {{- define "slb-health-operator.tuning" -}}
-{{- range $flag, $value := dict "slb-network" .slb.network "slb-endpoint" .slb.endpoint "slb-qps" .slb.qps "slb-timeout" .slb.timeout "listener-details" (ternary "off" .listenerDetails (kindIs "bool" .listenerDetails)) "status-heartbeat" .status.heartbeat "zap-log-level" .log.level "zap-encoder" .log.format "zap-time-encoding" .log.timeEncoding "zap-stacktrace-level" .log.stacktraceLevel }}
+{{- range $flag, $value := dict "slb-network" .slb.network "slb-endpoint" .slb.endpoint "nlb-endpoint" (.nlb).endpoint "alb-endpoint" (.alb).endpoint "slb-qps" .slb.qps "slb-timeout" .slb.timeout "listener-details" (ternary "off" .listenerDetails (kindIs "bool" .listenerDetails)) "status-heartbeat" .status.heartbeat "zap-log-level" .log.level "zap-encoder" .log.format "zap-time-encoding" .log.timeEncoding "zap-stacktrace-level" .log.stacktraceLevel }}
 {{- with $value }}
 - {{ printf "--%s=%v" $flag . | quote }}
 {{- end }}

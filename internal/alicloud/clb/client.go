@@ -29,8 +29,12 @@ var product = alicloud.Product{
 	Name:         "slb",
 	EndpointMap:  sdkslb.GetEndpointMap(),
 	EndpointType: sdkslb.GetEndpointType(),
+	Actions:      []string{actionHealth, actionListeners},
 	Advice:       advice,
 }
+
+// Product describes CLB, for RAM policies.
+func Product() alicloud.Product { return product }
 
 // advice is for the codes of a port that has no listener, or none with a health check.
 func advice(code string, call alicloud.Call) string {

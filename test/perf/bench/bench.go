@@ -40,18 +40,21 @@ type results struct {
 	Writes []writeResult `json:"writes"`
 	Storms storms        `json:"storms"`
 	// Call and Informer are the limits for the operator at Large.
-	Call     steady        `json:"call"`
-	Informer harness.Usage `json:"informer"`
-	Large    pair          `json:"large"`
-	Small    pair          `json:"small"`
-	Shared   pair          `json:"shared"`
-	Sizes    []pair        `json:"sizes"`
-	Fast     *fastResult   `json:"fast,omitempty"`
-	Gates    *gatesResult  `json:"gates,omitempty"`
+	Call     steady          `json:"call"`
+	Informer harness.Usage   `json:"informer"`
+	Large    pair            `json:"large"`
+	Small    pair            `json:"small"`
+	Shared   pair            `json:"shared"`
+	Sizes    []pair          `json:"sizes"`
+	Fast     *fastResult     `json:"fast,omitempty"`
+	Gates    *gatesResult    `json:"gates,omitempty"`
+	Products *productsResult `json:"products,omitempty"`
 	// Services is printed only.
 	Services *servicesResult `json:"-"`
 	// Expected is printed only.
 	Expected *expectedResult `json:"-"`
+	// Builds is printed only.
+	Builds *buildsResult `json:"-"`
 }
 
 // A bench measures what a form requires, one measurement after the other.
@@ -68,7 +71,7 @@ func (b *bench) run(ctx context.Context) error {
 	if part, alone := alone[b.form.name]; alone {
 		return part.measure(b, ctx)
 	}
-	parts := []func(context.Context) error{b.measureFast, b.measureGates, b.compareForms, b.measureCosts, b.measureStorms, b.measureShared, b.measureSizes}
+	parts := []func(context.Context) error{b.measureFast, b.measureGates, b.measureProducts, b.compareForms, b.measureCosts, b.measureStorms, b.measureShared, b.measureSizes}
 	for _, part := range parts {
 		if err := part(ctx); err != nil {
 			return err

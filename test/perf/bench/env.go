@@ -45,6 +45,19 @@ func openEnv(ctx context.Context) (*env, error) {
 	return s, nil
 }
 
+// withSimulator returns the same environment with a simulator of its own, which the caller stops.
+func (s *env) withSimulator(ctx context.Context, name string) (*env, error) {
+	folder := filepath.Join(s.Folder, name)
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return nil, err
+	}
+	started, err := harness.StartSimulator(ctx, folder, filepath.Join(s.Bin, "slb-simulator"), s.Certificate, simulatorConfig)
+	if err != nil {
+		return nil, err
+	}
+	return &env{Env: s.Env, api: s.api, watcher: s.watcher, simulator: &simulator{started}}, nil
+}
+
 func (s *env) close() error {
 	s.stopWatch() // the API server waits for open watches when it stops
 	return s.Close()
@@ -58,7 +71,7 @@ type testSubject struct {
 
 var (
 	operatorSubject = testSubject{"operator", func(ctx context.Context, s *env) (*harness.Process, error) {
-		return harness.Start(ctx, s.Folder, "operator", s.Environment(accessKeyID, accessKeySecret), filepath.Join(s.Bin, "slb-health-operator"),
+		return harness.Start(ctx, s.Folder, "operator", s.Environment(accessKeyID, accessKeySecret), s.builtOperator(),
 			"--kubeconfig", s.Plane.Kubeconfig(), "--slb-endpoint", s.simulator.URL,
 			"--slb-qps", "1000000", "--slb-burst", "1000000", "--concurrency", strconv.Itoa(operatorConcurrency),
 			"--status-heartbeat", "1h", "--metrics-bind-address", "0", "--health-probe-bind-address", "0")
@@ -68,14 +81,22 @@ var (
 	}}
 )
 
+// builtOperator is the operator of `make build`.
+func (s *env) builtOperator() string { return filepath.Join(s.Bin, "slb-health-operator") }
+
 // startWorker runs a subcommand of this program.
 func (s *env) startWorker(ctx context.Context, name string, args ...string) (*harness.Process, error) {
+	return s.startWorkerAs(ctx, name, name, args...)
+}
+
+// startWorkerAs runs a subcommand of this program in a process of another name.
+func (s *env) startWorkerAs(ctx context.Context, process, name string, args ...string) (*harness.Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	all := append([]string{name, "--kubeconfig", s.Plane.Kubeconfig(), "--endpoint", s.simulator.URL}, args...)
-	return harness.Start(ctx, s.Folder, name, s.Environment(accessKeyID, accessKeySecret), self, all...)
+	return harness.Start(ctx, s.Folder, process, s.Environment(accessKeyID, accessKeySecret), self, all...)
 }
 
 // A fleetSize is how many load balancers, objects and rows the programs observe.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -160,7 +159,7 @@ func (f *fastFleet) startOperator(ctx context.Context, fastInterval string) (err
 	if f.metrics, err = harness.FreeAddress(ctx); err != nil {
 		return err
 	}
-	f.operator, err = harness.Start(ctx, f.Folder, f.name, f.Environment(accessKeyID, accessKeySecret), filepath.Join(f.Bin, "slb-health-operator"),
+	f.operator, err = harness.Start(ctx, f.Folder, f.name, f.Environment(accessKeyID, accessKeySecret), f.builtOperator(),
 		"--kubeconfig", f.Plane.Kubeconfig(), "--slb-endpoint", f.simulator.URL, "--watch-namespace", f.namespace(),
 		"--service-discovery", "--region-id", region, "--backend-names", "--fast-interval", fastInterval,
 		"--slb-qps", "20", "--slb-burst", "20", "--listener-details", "off", "--status-heartbeat", "1h",

@@ -32,6 +32,9 @@ type form struct {
 	gates    *gatesForm // nil: readiness gates are not measured
 	services *fleetSize // nil: --monitor=all is not measured
 	expected *fleetSize // nil: expected backends are not measured
+
+	products *productsForm // nil: the products are not compared
+	builds   *productsForm // nil: two builds are not compared
 }
 
 // writesForm configures the comparison of the forms of a status write.
@@ -66,7 +69,7 @@ func full() form {
 		shared: fleetSize{Balancers: 50, Objects: 10, Rows: usualRows, Interval: minInterval},
 		uptime: 130 * time.Second, window: 60 * time.Second, stormAfter: 10 * time.Second, rounds: 5, storms: 5, demand: 2.5, part: 10,
 	}
-	f.fast, f.gates = fastOnly().fast, gatesOnly().gates
+	f.fast, f.gates, f.products = fastOnly().fast, gatesOnly().gates, productsOnly().products
 	for _, rows := range []int{1, usualRows, 200, 2000} {
 		f.sizes = append(f.sizes, fleetSize{Balancers: 100, Objects: 1, Rows: rows, Interval: minInterval})
 	}
@@ -97,7 +100,7 @@ func stormOnly() form {
 	f := full()
 	f.name, f.timeout, f.writes = "storm", 30*time.Minute, quick().writes
 	f.writes.warmUp = full().writes.warmUp
-	f.rounds, f.fast = 0, nil
+	f.rounds, f.fast, f.products = 0, nil, nil
 	return f
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path/filepath"
 	"time"
 
 	"github.com/lbhealth/slb-health-operator/test/harness"
@@ -185,7 +184,7 @@ func (f *gatesFleet) startOperator(ctx context.Context) (err error) {
 	if f.metrics, err = harness.FreeAddress(ctx); err != nil {
 		return err
 	}
-	f.operator, err = harness.Start(ctx, f.Folder, "gates", f.Environment(accessKeyID, accessKeySecret), filepath.Join(f.Bin, "slb-health-operator"),
+	f.operator, err = harness.Start(ctx, f.Folder, "gates", f.Environment(accessKeyID, accessKeySecret), f.builtOperator(),
 		"--kubeconfig", f.Plane.Kubeconfig(), "--slb-endpoint", f.simulator.URL, "--watch-namespace", gatesNamespace,
 		"--readiness-gates", "--region-id", region, "--listener-details", "off", "--status-heartbeat", "1h",
 		"--metrics-bind-address", f.metrics, "--metrics-secure=false", "--health-probe-bind-address", "0")

@@ -3,10 +3,11 @@
 // Command bench compares the operator with the limit of its environment, and with a
 // textbook reconciler, in one run on one machine. `make bench` builds and runs it;
 // BENCH=quick selects the quick form, and BENCH_OUT names the folder for the report (docs).
-// BENCH=fast, gates, forms, storm, services and expected measure one part alone, and print it: fast observation
-// against the fixed interval, readiness gates, the forms of a status
-// write, the storms, --monitor=all against objects that users created, and expected
-// backends against the same operator without them.
+// BENCH=fast, gates, forms, storm, services, expected, products and builds measure one part
+// alone, and print it: fast observation against the fixed interval, readiness gates, the forms
+// of a status write, the storms, --monitor=all against objects that users created, expected
+// backends against the same operator without them, CLB, NLB and ALB against a naive reader,
+// and the operator against another build (BENCH_BASE).
 //
 //	form.go       how much is measured, as data
 //	bench.go      the sequence of the measurements
@@ -15,6 +16,10 @@
 //	fast.go       fast observation against the fixed interval; rollout.go what happens
 //	services.go   --monitor=all against objects that users created; servicesfleet.go both
 //	expected.go   expected backends of Services, against an operator that cannot know them
+//	products.go   CLB, NLB and ALB against a naive reader; productfleet.go load balancers and
+//	              objects, productcalls.go calls of each observation, productreport.go goals
+//	builds.go     the operator against another build
+//	contestant.go programs that alternate; productwindow.go their costs
 //	gates.go      readiness gates of many pods; gatepods.go the pods
 //	writes.go     comparison of the forms of a status write; writeforms.go the forms
 //	env.go        control plane, simulator and programs; fleet.go load balancers and objects
@@ -59,6 +64,11 @@ var alone = map[string]struct {
 		printExpected(out, r.Expected)
 		return r.Expected.check()
 	}},
+	"products": {(*bench).measureProducts, func(out io.Writer, r *results) error {
+		printProducts(out, r.Products)
+		return errors.Join(writeProducts(outputFolder(), time.Now(), r.Products), r.Products.check())
+	}},
+	"builds": {(*bench).measureBuilds, func(out io.Writer, r *results) error { printBuilds(out, r.Builds); return nil }},
 	"services": {(*bench).measureServices, func(out io.Writer, r *results) error {
 		printServices(out, r.Services)
 		return r.Services.check()
@@ -73,7 +83,10 @@ func printStormsAlone(out io.Writer, s *storms) {
 
 // formNamed returns the form of a value of BENCH.
 func formNamed(name string) (form, error) {
-	forms := map[string]func() form{"": full, "full": full, "quick": quick, "fast": fastOnly, "gates": gatesOnly, "forms": formsOnly, "storm": stormOnly, "services": servicesOnly, "expected": expectedOnly}
+	forms := map[string]func() form{
+		"": full, "full": full, "quick": quick, "fast": fastOnly, "gates": gatesOnly, "forms": formsOnly, "storm": stormOnly,
+		"services": servicesOnly, "expected": expectedOnly, "products": productsOnly, "builds": buildsOnly,
+	}
 	if named, found := forms[name]; found {
 		return named(), nil
 	}

@@ -75,6 +75,11 @@ func (d *document) printParts(out io.Writer) {
 		fmt.Fprint(out, "\n## Readiness gates\n\n")
 		printGates(out, d.results.Gates)
 	}
+	if d.results.Products != nil {
+		fmt.Fprint(out, "\n## Products\n\n")
+		printProducts(out, d.results.Products)
+		fmt.Fprint(out, "\n`make bench BENCH=builds BENCH_BASE=path` compares the operator with another build of it, such as that of\nanother commit.\n")
+	}
 }
 
 // printFigures prints the table of figures and goals.
@@ -166,7 +171,8 @@ func printRounds(out io.Writer, s *storms) {
 	fmt.Fprintf(out, "Everything changes at once: %s, which needs %.0f writes/s. In each round, all three write\n"+
 		"one after the other, so that the machine's drift affects all of them. The CPU of a write includes API server, etcd,\n"+
 		"simulator and program: it varies less than the rate where the machine has other work.\n\n", s.Size, s.Size.rate())
-	printContestants(out, s, "Writes per second:", func(c *storm) float64 { return c.Throughput })
+	printContestants(out, s, "Status writes per second:", func(c *storm) float64 { return c.Throughput })
+	printContestants(out, s, "Writes of statuses and Events per second:", func(c *storm) float64 { return c.Throughput * (1 + eventsPerWrite(*c)) })
 	printContestants(out, s, "CPU of a write, milliseconds:", (*storm).cpuPerWrite)
 	limit, operator, textbook := s.median(limitOf), s.median(operatorOf), s.median(textbookOf)
 	fmt.Fprintf(out, "Events written during the storm, per status write: operator %.2f, textbook %.2f.\n", eventsPerWrite(operator), eventsPerWrite(textbook))

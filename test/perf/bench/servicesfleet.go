@@ -6,8 +6,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -44,15 +42,11 @@ func (f *monitorFleet) namespace() string { return f.name }
 
 // open starts the simulator, with all load balancers.
 func (f *monitorFleet) open(ctx context.Context, common *env, size fleetSize) error {
-	folder := filepath.Join(common.Folder, f.namespace())
-	if err := os.Mkdir(folder, 0o700); err != nil {
+	var err error
+	if f.env, err = common.withSimulator(ctx, f.namespace()); err != nil {
 		return err
 	}
-	started, err := harness.StartSimulator(ctx, folder, filepath.Join(common.Bin, "slb-simulator"), common.Certificate, simulatorConfig)
-	if err != nil {
-		return err
-	}
-	f.env = &env{Env: common.Env, api: common.api, watcher: common.watcher, simulator: &simulator{started}, size: size}
+	f.size = size
 	err = parallel(setupConcurrency, size.balancerIDs(), func(_ int, id string) error { return f.simulator.putKind(ctx, id, size.Rows, f.kind) })
 	if err != nil {
 		return err
@@ -147,10 +141,16 @@ func (f *monitorFleet) createObjects(ctx context.Context) error {
 }
 
 func (f *monitorFleet) startOperator(ctx context.Context) (err error) {
-	args := slices.Concat([]string{
-		"--kubeconfig", cmp.Or(f.kubeconfig, f.Plane.Kubeconfig()), "--slb-endpoint", f.simulator.URL, "--watch-namespace", f.namespace(),
-		"--slb-qps", "1000000", "--slb-burst", "1000000", "--status-heartbeat", "1h", "--metrics-bind-address", "0", "--health-probe-bind-address", "0",
-	}, f.args)
-	f.operator, err = harness.Start(ctx, f.Folder, f.namespace(), f.Environment(accessKeyID, accessKeySecret), filepath.Join(f.Bin, "slb-health-operator"), args...)
+	f.operator, err = f.startOperatorOf(ctx, f.namespace(), f.builtOperator(),
+		append([]string{"--kubeconfig", cmp.Or(f.kubeconfig, f.Plane.Kubeconfig())}, f.args...)...)
 	return err
+}
+
+// startOperatorOf runs a build of the operator for the objects of one namespace, without
+// a limit of calls.
+func (s *env) startOperatorOf(ctx context.Context, namespace, program string, args ...string) (*harness.Process, error) {
+	return harness.Start(ctx, s.Folder, namespace, s.Environment(accessKeyID, accessKeySecret), program, slices.Concat([]string{
+		"--kubeconfig", s.Plane.Kubeconfig(), "--slb-endpoint", s.simulator.URL, "--watch-namespace", namespace,
+		"--slb-qps", "1000000", "--slb-burst", "1000000", "--status-heartbeat", "1h", "--metrics-bind-address", "0", "--health-probe-bind-address", "0",
+	}, args)...)
 }

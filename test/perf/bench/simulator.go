@@ -59,16 +59,21 @@ func (s *simulator) set(ctx context.Context, balancer string, abnormal bool) err
 
 // A callReport contains the calls that the simulator received.
 type callReport struct {
-	ByAction       map[string]int `json:"byAction"`
-	ByOutcome      map[string]int `json:"byOutcome"`
-	ByLoadBalancer map[string]int `json:"byLoadBalancer"`
-	Calls          []call         `json:"calls"`
+	Total          int                       `json:"total"`
+	ByAction       map[string]int            `json:"byAction"`
+	ByProduct      map[string]map[string]int `json:"byProduct"` // the counts by action of each
+	ByOutcome      map[string]int            `json:"byOutcome"`
+	ByLoadBalancer map[string]int            `json:"byLoadBalancer"`
+	Calls          []call                    `json:"calls"`
 }
 
 type call struct {
-	Time           time.Time `json:"time"`
-	LoadBalancerID string    `json:"loadBalancerId"`
-	RequestID      string    `json:"requestId"`
+	Time            time.Time `json:"time"`
+	Product         string    `json:"product"`
+	Action          string    `json:"action"`
+	LoadBalancerID  string    `json:"loadBalancerId"`
+	LoadBalancerIDs []string  `json:"loadBalancerIds"` // where it concerns several, or lists listeners of CLB
+	RequestID       string    `json:"requestId"`
 }
 
 // calls returns the counts of calls, and the newest calls in detail.

@@ -34,6 +34,7 @@ var workers = map[string]func(ctx context.Context, o workerOptions, out io.Write
 	"bare-writer": bareWriterWorker,
 	"caller":      callerWorker,
 	"informer":    informerWorker,
+	"naive":       naiveWorker,
 	"textbook":    textbookWorker,
 }
 
@@ -41,6 +42,8 @@ var workers = map[string]func(ctx context.Context, o workerOptions, out io.Write
 type workerOptions struct {
 	kubeconfig  string
 	endpoint    string
+	namespace   string // of the objects; "": all
+	metrics     string // address that serves metrics
 	concurrency int
 	count       int     // of writes
 	rate        float64 // per second; 0: as fast as possible
@@ -56,6 +59,8 @@ func runWorker(ctx context.Context, args []string, out io.Writer) error {
 	fs := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "")
 	fs.StringVar(&o.endpoint, "endpoint", "", "")
+	fs.StringVar(&o.namespace, "namespace", "", "")
+	fs.StringVar(&o.metrics, "metrics", "0", "")
 	fs.IntVar(&o.concurrency, "concurrency", operatorConcurrency, "")
 	fs.IntVar(&o.count, "count", 1, "")
 	fs.Float64Var(&o.rate, "rate", 0, "")
@@ -100,31 +105,27 @@ func accessKey() (id, secret string) {
 // *http.Transport on every call, but no other type.
 type shared struct{ http.RoundTripper }
 
-// callerWorker is the limit of observing: it calls the SDK in the cheapest safe way,
-// a new client per call with one shared transport, and ignores the responses.
-func callerWorker(ctx context.Context, o workerOptions, _ io.Writer) error {
+// newCaller returns a caller with a transport for all calls.
+func (o workerOptions) newCaller() (textbook.Caller, error) {
 	host, err := o.host()
+	return textbook.Caller{
+		Transport: shared{&http.Transport{MaxIdleConnsPerHost: o.concurrency, IdleConnTimeout: time.Minute}},
+		Host:      host, Credentials: credentials.NewStaticAKCredentialsProvider(accessKey()),
+	}, err
+}
+
+// callerWorker is the limit of observing: it calls the SDK in the cheapest safe way,
+// and ignores the responses.
+func callerWorker(ctx context.Context, o workerOptions, _ io.Writer) error {
+	caller, err := o.newCaller()
 	if err != nil {
 		return err
 	}
-	transport := shared{&http.Transport{MaxIdleConnsPerHost: o.concurrency, IdleConnTimeout: time.Minute}}
 	return startAtRate(ctx, o.rate, int(o.rate*o.duration.Seconds()), func(int) error {
-		return describeBare(transport, host, callerBalancer)
+		request := slb.CreateDescribeHealthStatusRequest()
+		request.RegionId, request.LoadBalancerId = region, callerBalancer
+		return caller.Do(region, request, slb.CreateDescribeHealthStatusResponse())
 	})
-}
-
-func describeBare(transport http.RoundTripper, host, balancer string) error {
-	config := sdk.NewConfig().WithScheme("HTTPS").WithAutoRetry(false).WithMaxRetryTime(0).WithTimeout(10 * time.Second)
-	config.Transport = transport
-	client := &slb.Client{}
-	if err := client.InitWithOptions(region, config, credentials.NewStaticAKCredentialsProvider(accessKey())); err != nil {
-		return err
-	}
-	client.Domain = host
-	request := slb.CreateDescribeHealthStatusRequest()
-	request.RegionId, request.LoadBalancerId = region, balancer
-	_, err := client.DescribeHealthStatus(request)
-	return err
 }
 
 // informerWorker is the limit of RSS: only a typed cache of the objects, without
@@ -146,24 +147,40 @@ func informerWorker(ctx context.Context, o workerOptions, _ io.Writer) error {
 
 // textbookWorker runs the reconciler of package textbook with the operator's concurrency.
 func textbookWorker(ctx context.Context, o workerOptions, _ io.Writer) error {
-	config, scheme, err := o.typed()
-	if err != nil {
-		return err
-	}
-	mgr, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
-	})
-	if err != nil {
-		return err
-	}
-	reconciler := &textbook.Reconciler{Client: mgr.GetClient(), Clients: make(chan *slb.Client, o.concurrency)}
+	clients := make(textbook.Clients, o.concurrency)
 	for range o.concurrency {
 		client, err := o.newClient()
 		if err != nil {
 			return err
 		}
-		reconciler.Clients <- client
+		clients <- client
 	}
+	return o.reconcile(ctx, clients.Read)
+}
+
+// naiveWorker runs the same reconciler, which reads everything for each status.
+func naiveWorker(ctx context.Context, o workerOptions, _ io.Writer) error {
+	caller, err := o.newCaller()
+	if err != nil {
+		return err
+	}
+	return o.reconcile(ctx, (&textbook.Everything{Caller: caller}).Read)
+}
+
+func (o workerOptions) reconcile(ctx context.Context, read func(*v1alpha1.LoadBalancerHealth) (*textbook.Health, error)) error {
+	config, scheme, err := o.typed()
+	if err != nil {
+		return err
+	}
+	options := ctrl.Options{Scheme: scheme, Metrics: metricsserver.Options{BindAddress: o.metrics}, HealthProbeBindAddress: "0"}
+	if o.namespace != "" {
+		options.Cache.DefaultNamespaces = map[string]cache.Config{o.namespace: {}}
+	}
+	mgr, err := ctrl.NewManager(config, options)
+	if err != nil {
+		return err
+	}
+	reconciler := &textbook.Reconciler{Client: mgr.GetClient(), Read: read, Concurrency: o.concurrency}
 	if err := reconciler.SetupWithManager(mgr); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -140,9 +141,10 @@ func serviceOf(_ context.Context, slice client.Object) []reconcile.Request {
 // servicesWithNodes are the Services whose backends are nodes.
 func (c *Cluster) servicesWithNodes(context.Context, client.Object) []reconcile.Request {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	balancers := maps.Clone(c.balancers)
+	c.mu.Unlock() // a health check locks its load balancer, and then asks for a pod
 	var all []reconcile.Request
-	for service, lb := range c.balancers {
+	for service, lb := range balancers {
 		if lb.usesNodes() {
 			all = append(all, reconcile.Request{NamespacedName: service})
 		}
