@@ -74,7 +74,7 @@ func TestIngressLoadBalancer(t *testing.T) {
 		"no id of an ALB":         {nil, AlbConfig{LoadBalancerID: "nlb-2"}, one, alicloud.InvalidRequest, "whose load balancer is not an ALB instance"},
 		"an address":              {[]networkingv1.IngressLoadBalancerIngress{{IP: "192.0.2.1"}}, AlbConfig{}, one, alicloud.InvalidRequest, "has the address 192.0.2.1, which is not that of an ALB instance: replace ingressRef by serviceRef"},
 		"an NLB":                  {hosts("nlb-1.cn-beijing.nlb.aliyuncs.com"), AlbConfig{}, one, alicloud.InvalidRequest, "not that of an ALB"},
-		"a host of somebody else": {hosts("alb-1.cn-beijing.alb.example.com"), AlbConfig{}, one, alicloud.InvalidRequest, "not that of an ALB"},
+		"a foreign host": {hosts("alb-1.cn-beijing.alb.example.com"), AlbConfig{}, one, alicloud.InvalidRequest, "not that of an ALB"},
 		"no region":               {hosts("alb-1.evil.alb.aliyuncs.com"), AlbConfig{}, one, alicloud.InvalidRequest, "not that of an ALB"},
 	} {
 		t.Run(name, func(t *testing.T) {

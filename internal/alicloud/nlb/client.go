@@ -32,8 +32,8 @@ var product = alicloud.Product{
 // Product describes NLB, for RAM policies.
 func Product() alicloud.Product { return product }
 
-// policy reads members for every observation: the health of NLB no longer tells
-// servers with weight 0.
+// policy reads members for every observation: the health of NLB does not distinguish
+// servers with weight 0 any more.
 var policy = servergroup.Policy{Weights: true}
 
 // Client observes NLB instances. It is safe for concurrent use.

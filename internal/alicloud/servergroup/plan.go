@@ -24,7 +24,7 @@ type step struct {
 
 // Policy is how the products differ.
 type Policy struct {
-	// Weights is set where health does not tell a server with weight 0 from a normal
+	// Weights is set where health does not distinguish a server with weight 0 from a normal
 	// one, so that the members must be read for every observation.
 	Weights bool
 }

@@ -142,7 +142,7 @@ func serviceOf(_ context.Context, slice client.Object) []reconcile.Request {
 func (c *Cluster) servicesWithNodes(context.Context, client.Object) []reconcile.Request {
 	c.mu.Lock()
 	balancers := maps.Clone(c.balancers)
-	c.mu.Unlock() // a health check locks its load balancer, and then asks for a pod
+	c.mu.Unlock() // a health check locks its load balancer, and then the cluster
 	var all []reconcile.Request
 	for service, lb := range balancers {
 		if lb.usesNodes() {

@@ -41,8 +41,8 @@ func FuzzObserve(f *testing.F, id string, documents map[string]string, newObserv
 		calls := 0
 		caller, err := alicloud.NewCaller(alicloud.CallerOptions{Timeout: alicloudtest.Patience, Transport: alicloudtest.RoundTripper(func(request *http.Request) (*http.Response, error) {
 			calls++
-			if asked := request.URL.Query().Get("Action"); asked != action {
-				return alicloudtest.Response(request, http.StatusOK, documents[asked]), nil
+			if got := request.URL.Query().Get("Action"); got != action {
+				return alicloudtest.Response(request, http.StatusOK, documents[got]), nil
 			}
 			return alicloudtest.Response(request, 200+int(status)%400, echo.Fill(request)), nil
 		})})
