@@ -70,12 +70,12 @@ func TestIngressLoadBalancer(t *testing.T) {
 		"AlbConfig without region": {nil, AlbConfig{LoadBalancerID: "alb-2"}, nil, alicloud.LoadBalancerNotFound, "no node has a region: set --region-id"},
 		"AlbConfig, two regions": {nil, AlbConfig{LoadBalancerID: "alb-2"}, []string{"cn-beijing", "cn-hangzhou"}, alicloud.InvalidRequest,
 			"set --region-id, or replace ingressRef by loadBalancerId and regionId"},
-		"none yet":                {nil, AlbConfig{Problem: "its AlbConfig alb has no load balancer yet"}, one, alicloud.LoadBalancerNotFound, "has no load balancer yet: its status has no host name, and its AlbConfig alb has no load balancer yet"},
-		"no id of an ALB":         {nil, AlbConfig{LoadBalancerID: "nlb-2"}, one, alicloud.InvalidRequest, "whose load balancer is not an ALB instance"},
-		"an address":              {[]networkingv1.IngressLoadBalancerIngress{{IP: "192.0.2.1"}}, AlbConfig{}, one, alicloud.InvalidRequest, "has the address 192.0.2.1, which is not that of an ALB instance: replace ingressRef by serviceRef"},
-		"an NLB":                  {hosts("nlb-1.cn-beijing.nlb.aliyuncs.com"), AlbConfig{}, one, alicloud.InvalidRequest, "not that of an ALB"},
-		"a foreign host": {hosts("alb-1.cn-beijing.alb.example.com"), AlbConfig{}, one, alicloud.InvalidRequest, "not that of an ALB"},
-		"no region":               {hosts("alb-1.evil.alb.aliyuncs.com"), AlbConfig{}, one, alicloud.InvalidRequest, "not that of an ALB"},
+		"none yet":        {nil, AlbConfig{Problem: "its AlbConfig alb has no load balancer yet"}, one, alicloud.LoadBalancerNotFound, "has no load balancer yet: its status has no host name, and its AlbConfig alb has no load balancer yet"},
+		"no id of an ALB": {nil, AlbConfig{LoadBalancerID: "nlb-2"}, one, alicloud.InvalidRequest, "whose load balancer is not an ALB instance"},
+		"an address":      {[]networkingv1.IngressLoadBalancerIngress{{IP: "192.0.2.1"}}, AlbConfig{}, one, alicloud.InvalidRequest, "has the address 192.0.2.1, which is not that of an ALB instance: replace ingressRef by serviceRef"},
+		"an NLB":          {hosts("nlb-1.cn-beijing.nlb.aliyuncs.com"), AlbConfig{}, one, alicloud.InvalidRequest, "not that of an ALB"},
+		"a foreign host":  {hosts("alb-1.cn-beijing.alb.example.com"), AlbConfig{}, one, alicloud.InvalidRequest, "not that of an ALB"},
+		"no region":       {hosts("alb-1.evil.alb.aliyuncs.com"), AlbConfig{}, one, alicloud.InvalidRequest, "not that of an ALB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ingress := withAddress(newIngress(), test.addresses...)
