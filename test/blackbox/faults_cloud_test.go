@@ -67,7 +67,7 @@ func losesAListener(t *testing.T, a *faultEnv, o faultCase) {
 	s.objects[0].base = good("AllBackendsNormal")
 	s.show(behind(80, 443)...)
 	s.create(t)
-	s.follow(t, 2*interval+slack, "the first observation", baseOf, behind(80, 443))
+	s.follow(t, patience, "the first observation", baseOf, behind(80, 443))
 	// Without permission to list listeners, the operator cannot distinguish a removed listener from one without backends.
 	s.show(behind(443)...)
 	s.follow(t, 2*interval+slack, "the listener is not in the response", func(*watchedObject) states { return unknown("ListenerMissing") }, behind(443))

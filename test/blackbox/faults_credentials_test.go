@@ -68,7 +68,7 @@ func meetsMissingSecret(t *testing.T, a *faultEnv, o faultCase) {
 	s := a.prepareSubject(t, faultsNamespace, o.name, withSecret("lb-"+o.name))
 	s.create(t)
 	s.slack = secretSlack
-	s.follow(t, slack, "the fault is reported", func(*watchedObject) states { return stalled(o.reason) }, nil)
+	s.follow(t, patience, "the fault is reported", func(*watchedObject) states { return stalled(o.reason) }, nil)
 	s.expectEvents("Warning ObservationFailed")
 	s.hasMessage(t, o)
 	a.create(t, self.secret(faultsNamespace, "lb-"+o.name))
