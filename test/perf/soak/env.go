@@ -5,12 +5,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
@@ -82,6 +84,19 @@ func (s *env) grant(ctx context.Context) error {
 	}
 	return errors.Join(harness.Grant(ctx, s.Client, user, "", "role.yaml"),
 		harness.Grant(ctx, s.Client, user, namespace, "leader_election_role.yaml"))
+}
+
+// scrapeAPIServer reads the metrics of the API server.
+func (s *env) scrapeAPIServer(ctx context.Context) (harness.Series, error) {
+	api, err := discovery.NewDiscoveryClientForConfig(s.Plane.Config)
+	if err != nil {
+		return nil, err
+	}
+	text, err := api.RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("the API server's metrics: %w", err)
+	}
+	return harness.ParseSeries(string(text))
 }
 
 // An operator is a running operator, with the address of its metrics.

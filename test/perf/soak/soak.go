@@ -31,6 +31,9 @@ const (
 	startLimit = time.Minute
 	// minOutcomes is how many different outcomes the calls must have.
 	minOutcomes = 8
+	// watchLimit is the longest time until client-go watches again: with each outage its
+	// delay doubles, to between 30 and 60 seconds.
+	watchLimit = 65 * time.Second
 	// recoveryLimit is two intervals and a call that still hangs, with some reserve.
 	recoveryLimit = 2*interval + 5*time.Second
 )
@@ -105,6 +108,7 @@ func (s *soak) run(ctx context.Context) error {
 		func(ctx context.Context) error { return s.waitUntilCorrect(ctx, "at the start", startLimit, nil) },
 		s.injectFaults,
 		s.removeFaults,
+		s.waitUntilWatched,
 		s.recover,
 		s.checkSeries,
 		s.checkOutcomes,
@@ -220,6 +224,28 @@ func (s *soak) removeFaults(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// waitUntilWatched waits until the operator watches the objects again, without which it
+// learns of no edit and no request.
+func (s *soak) waitUntilWatched(ctx context.Context) error {
+	for start := time.Now(); ; {
+		served, err := s.scrapeAPIServer(ctx)
+		if err != nil {
+			return err
+		}
+		took := time.Since(start)
+		if served.Sum("apiserver_longrunning_requests", `verb="WATCH"`, `resource="loadbalancerhealths"`) > 0 {
+			s.logf("the operator watches again after %.1f s", took.Seconds())
+			return nil
+		}
+		if took > watchLimit {
+			return fmt.Errorf("after the last fault, the operator does not watch within %s", watchLimit)
+		}
+		if err := harness.Wait(ctx, 250*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 // recover waits until every status is correct after the last fault. It requests an
