@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"k8s.io/client-go/rest"
 )
 
 // Series are the values of Prometheus metrics by name and labels, both as the endpoint spells them.
@@ -56,6 +58,15 @@ func (s Series) Count() map[string]int {
 func familyOf(name string) string {
 	family, _, _ := strings.Cut(name, "{")
 	return family
+}
+
+// ScrapeAPIServer reads the metrics of an API server.
+func ScrapeAPIServer(ctx context.Context, client rest.Interface) (Series, error) {
+	text, err := client.Get().AbsPath("/metrics").DoRaw(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("the API server's metrics: %w", err)
+	}
+	return ParseSeries(string(text))
 }
 
 // Scrape reads the metrics that a program serves at an address, host:port.

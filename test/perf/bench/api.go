@@ -143,11 +143,7 @@ func (r requested) since(earlier requested) requested {
 }
 
 func (a *api) requested(ctx context.Context) (requested, error) {
-	text, err := a.raw.Get().AbsPath("/metrics").DoRaw(ctx)
-	if err != nil {
-		return requested{}, fmt.Errorf("the API server's metrics: %w", err)
-	}
-	served, err := harness.ParseSeries(string(text))
+	served, err := harness.ScrapeAPIServer(ctx, a.raw)
 	const family = "apiserver_request_total"
 	counted := requested{
 		creations:    int(served.Sum(family, `resource="`+resource+`"`, `verb="POST"`)),

@@ -168,11 +168,7 @@ func (f *gatesFleet) writes(ctx context.Context, change func(context.Context) (t
 type patchSeries struct{ requests, bytes float64 }
 
 func (f *gatesFleet) patchSeries(ctx context.Context) (patchSeries, error) {
-	text, err := f.api.raw.Get().AbsPath("/metrics").DoRaw(ctx)
-	if err != nil {
-		return patchSeries{}, err
-	}
-	all, err := harness.ParseSeries(string(text))
+	all, err := harness.ScrapeAPIServer(ctx, f.api.raw)
 	return patchSeries{
 		requests: all.Sum("apiserver_request_total", `resource="pods"`, `verb="PATCH"`),
 		bytes:    all.Sum("apiserver_request_body_size_bytes_sum", `resource="pods"`, `verb="patch"`),

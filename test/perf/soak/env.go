@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
@@ -86,17 +85,14 @@ func (s *env) grant(ctx context.Context) error {
 		harness.Grant(ctx, s.Client, user, namespace, "leader_election_role.yaml"))
 }
 
-// scrapeAPIServer reads the metrics of the API server.
-func (s *env) scrapeAPIServer(ctx context.Context) (harness.Series, error) {
+// watched reports whether the operator watches the objects. The API server counts watches.
+func (s *env) watched(ctx context.Context) (bool, error) {
 	api, err := discovery.NewDiscoveryClientForConfig(s.Plane.Config)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	text, err := api.RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("the API server's metrics: %w", err)
-	}
-	return harness.ParseSeries(string(text))
+	served, err := harness.ScrapeAPIServer(ctx, api.RESTClient())
+	return served.Sum("apiserver_longrunning_requests", `verb="WATCH"`, `resource="loadbalancerhealths"`) > 0, err
 }
 
 // An operator is a running operator, with the address of its metrics.

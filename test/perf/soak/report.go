@@ -104,7 +104,9 @@ operator. The run fails if
 
 - the median of a resource in the last third of the measurements exceeds the median of the first third (after a warm-up of a
   quarter) by more than is allowed, or a metric gains series,
-- a status differs from the simulator %s after the last fault, or after a failover to a second operator,
+- the operator does not watch the objects %s after the last fault: client-go doubles its delay with each outage of the API
+  server,
+- a status differs from the simulator %s after that, or after a failover to a second operator,
 - there are metric series of a deleted object,
 - the operator exits early, has a data race or panics,
 - or a key, token or signed URL is in a log, an object or an event.
@@ -118,7 +120,7 @@ operator. The run fails if
 func (r *report) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, introduction, r.Command, r.Date, r.Took, runtime.NumCPU(), runtime.Version(), r.Objects, balancerCount, interval,
-		secretCount, actionInterval, quiet+recoveryLimit)
+		secretCount, actionInterval, quiet+watchLimit, recoveryLimit)
 	for _, t := range r.Trends {
 		fmt.Fprintf(&b, "| %s | %.1f | %.1f | %.1f |\n", t.Name, t.First, t.Last, t.Allowed)
 	}

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/lbhealth/slb-health-operator/api/v1alpha1"
 	"github.com/lbhealth/slb-health-operator/test/harness"
@@ -229,23 +230,12 @@ func (s *soak) removeFaults(ctx context.Context) error {
 // waitUntilWatched waits until the operator watches the objects again, without which it
 // learns of no edit and no request.
 func (s *soak) waitUntilWatched(ctx context.Context) error {
-	for start := time.Now(); ; {
-		served, err := s.scrapeAPIServer(ctx)
-		if err != nil {
-			return err
-		}
-		took := time.Since(start)
-		if served.Sum("apiserver_longrunning_requests", `verb="WATCH"`, `resource="loadbalancerhealths"`) > 0 {
-			s.logf("the operator watches again after %.1f s", took.Seconds())
-			return nil
-		}
-		if took > watchLimit {
-			return fmt.Errorf("after the last fault, the operator does not watch within %s", watchLimit)
-		}
-		if err := harness.Wait(ctx, 250*time.Millisecond); err != nil {
-			return err
-		}
+	start := time.Now()
+	if err := wait.PollUntilContextTimeout(ctx, 250*time.Millisecond, watchLimit, true, s.watched); err != nil {
+		return fmt.Errorf("after the last fault, the operator does not watch within %s: %w", watchLimit, err)
 	}
+	s.logf("the operator watches again after %.1f s", time.Since(start).Seconds())
+	return nil
 }
 
 // recover waits until every status is correct after the last fault. It requests an
